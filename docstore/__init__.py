@@ -11,6 +11,7 @@ and its contract), then `store.py`; how files are made durable is told in `backe
 
 from docstore.backend import ABSENT, Backend, Change, Commit, Edit, Finding
 from docstore.backup import restore_snapshot, snapshots, take_snapshot
+from docstore.codec import checked_copy
 from docstore.document import CollectionLayout, Document, Json, Key, Record
 from docstore.errors import (
     Conflict,
@@ -50,6 +51,7 @@ __all__ = [
     "TooLarge",
     "Transaction",
     "Unavailable",
+    "checked_copy",
     "folder_of",
     "id_of",
     "open_store",
