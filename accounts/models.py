@@ -1,0 +1,120 @@
+"""The account and its tokens, in the Django database: the authority on who may come in.
+
+What the data folder keeps of an account is a mirror of it; see accounts/signals.py.
+"""
+
+from typing import Any, ClassVar
+
+from django.contrib.auth.models import AbstractUser, UserManager
+from django.core.validators import MaxValueValidator, URLValidator
+from django.db import models
+from django.db.models.functions import Lower
+from django.utils.translation import gettext_lazy as _
+
+_web_address = URLValidator(schemes=["http", "https"])
+
+
+def empty_profile() -> dict[str, Any]:
+    """The part of a profile that is kept as JSON, before anything was entered."""
+    return {
+        "skills": [],
+        "interests": [],
+        "experience_years": 0,
+        "education": "",
+        "certifications": [],
+    }
+
+
+class UserType(models.TextChoices):
+    INDIVIDUAL = "individual", _("Individual")
+    BUSINESS = "business", _("Business")
+    ENTERPRISE = "enterprise", _("Enterprise")
+
+
+class SkillLevel(models.TextChoices):
+    BEGINNER = "beginner", _("Beginner")
+    INTERMEDIATE = "intermediate", _("Intermediate")
+    ADVANCED = "advanced", _("Advanced")
+    EXPERT = "expert", _("Expert")
+
+
+class People(UserManager["User"]):
+    """Finds people by name whatever its capitals, as the uniqueness of names does."""
+
+    def get_by_natural_key(self, username: str | None) -> "User":
+        return self.get(username__iexact=username)
+
+
+class User(AbstractUser):
+    """A person with an account."""
+
+    user_type = models.CharField(
+        _("kind of account"), max_length=20, choices=UserType, default=UserType.INDIVIDUAL
+    )
+    skill_level = models.CharField(
+        _("skill level"), max_length=20, choices=SkillLevel, default=SkillLevel.BEGINNER
+    )
+    subscription_plan = models.CharField(_("plan"), max_length=50, default="free")
+    api_calls_limit = models.PositiveIntegerField(
+        _("API calls allowed"), default=1000, validators=[MaxValueValidator(2**31 - 1)]
+    )
+    group_id = models.PositiveBigIntegerField(_("group"), null=True, blank=True)
+    company_name = models.CharField(_("company"), max_length=200, blank=True)
+    job_title = models.CharField(_("job title"), max_length=200, blank=True)
+    bio = models.TextField(_("about you"), max_length=2000, blank=True)
+    location = models.CharField(_("location"), max_length=200, blank=True)
+    website = models.CharField(_("website"), max_length=500, blank=True, validators=[_web_address])
+    linkedin_url = models.CharField(
+        _("LinkedIn page"), max_length=500, blank=True, validators=[_web_address]
+    )
+    github_url = models.CharField(
+        _("GitHub page"), max_length=500, blank=True, validators=[_web_address]
+    )
+    is_profile_public = models.BooleanField(_("public profile"), default=False)
+    receive_notifications = models.BooleanField(_("notifications"), default=True)
+    profile = models.JSONField(_("profile"), default=empty_profile, blank=True)
+    mirror_faults = models.PositiveIntegerField(
+        _("mirror faults"),
+        default=0,
+        editable=False,
+        help_text=_("How often the data folder could not be told of a change of this account."),
+    )
+
+    objects: ClassVar[People] = People()
+
+    class Meta(AbstractUser.Meta):
+        abstract = False
+        constraints = [
+            models.UniqueConstraint(
+                Lower("username"),
+                name="accounts_username_unique",
+                violation_error_message=_("A user with that username already exists."),
+            ),
+            # createsuperuser may leave the address out, more than once.
+            models.UniqueConstraint(
+                Lower("email"),
+                condition=~models.Q(email=""),
+                name="accounts_email_unique",
+                violation_error_message=_("A user with that e-mail address already exists."),
+            ),
+        ]
+
+
+class ApiToken(models.Model):
+    """A key to the API in a person's name. Only its digest is kept: the token itself is shown
+    once, when it is made."""
+
+    user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="api_tokens")
+    name = models.CharField(_("name"), max_length=100, blank=True)
+    prefix = models.CharField(_("begins with"), max_length=12, editable=False)
+    digest = models.CharField(max_length=64, unique=True, editable=False)  # SHA-256, hexadecimal
+    created_at = models.DateTimeField(_("made"), auto_now_add=True)
+    last_used_at = models.DateTimeField(_("last used"), null=True, blank=True, editable=False)
+
+    class Meta:
+        verbose_name = _("API token")
+        verbose_name_plural = _("API tokens")
+        ordering = ["-created_at"]
+
+    def __str__(self) -> str:
+        return f"{self.prefix}… ({self.name})" if self.name else f"{self.prefix}…"

@@ -1,0 +1,63 @@
+"""docstore: an embedded store of JSON documents, each a file that a person can read.
+
+    from docstore import CollectionLayout, Key, open_store
+
+    notes = CollectionLayout(name="notes", stem="notes", records="notes")
+    store = open_store("file:///tmp/example", [notes])
+
+It knows neither Django nor HTTP nor what a record is for. Start reading in `backend.py` (the port
+and its contract), then `store.py`; how files are made durable is told in `backends/files.py`.
+"""
+
+from docstore.backend import ABSENT, Backend, Change, Commit, Edit, Finding
+from docstore.backup import restore_snapshot, snapshots, take_snapshot
+from docstore.codec import checked_copy
+from docstore.document import CollectionLayout, Document, Json, Key, Record
+from docstore.errors import (
+    Conflict,
+    Corrupt,
+    InvalidValue,
+    NotFound,
+    OutOfSpace,
+    StoreError,
+    TooLarge,
+    Unavailable,
+)
+from docstore.opening import folder_of, open_store
+from docstore.positions import Places
+from docstore.store import DocumentStore, Transaction, id_of, utc_text
+from docstore.verify import verify
+
+__all__ = [
+    "ABSENT",
+    "Backend",
+    "Change",
+    "CollectionLayout",
+    "Commit",
+    "Conflict",
+    "Corrupt",
+    "Document",
+    "DocumentStore",
+    "Edit",
+    "Finding",
+    "InvalidValue",
+    "Json",
+    "Key",
+    "NotFound",
+    "OutOfSpace",
+    "Places",
+    "Record",
+    "StoreError",
+    "TooLarge",
+    "Transaction",
+    "Unavailable",
+    "checked_copy",
+    "folder_of",
+    "id_of",
+    "open_store",
+    "restore_snapshot",
+    "snapshots",
+    "take_snapshot",
+    "utc_text",
+    "verify",
+]

@@ -1,0 +1,127 @@
+"""The port: what an engine must do so that the store above can keep its promises.
+
+Words. A *version* is a backend's opaque token for one stored state of a document; `ABSENT` is the
+version of a document that is not there. A *change* takes one document from one version to the
+next; its *edits* say which values differ, before and after. A *commit* is one or more changes, all
+or nothing. A *backend* keeps documents and applies commits.
+
+What every backend keeps true (tests/docstore/backends/conformance.py checks it):
+
+1. When `commit` returns, the commit is durable and every later read, by any process, shows it.
+2. When `commit` raises `Conflict`, nothing of it happened: a version was not the expected one.
+3. When it raises anything else, all of it happened or nothing; the next read tells which.
+4. Nobody reads a part of a commit's document, and nobody reads a commit that a crash can unmake.
+   The exception is a *relaxed* commit: a power cut may take it back, whole, and only it.
+5. A document that cannot be read raises `Corrupt` and stays as it is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Iterator
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from datetime import datetime
+from enum import Enum
+from typing import Final, Protocol
+
+from docstore.document import Document, Json, Key
+from docstore.positions import Path
+
+Version = Hashable
+
+
+class _Absent(Enum):
+    ABSENT = "ABSENT"
+
+    def __repr__(self) -> str:
+        return "ABSENT"
+
+
+ABSENT: Final = _Absent.ABSENT
+
+
+@dataclass(frozen=True)
+class Stored:
+    """What a read found: the document, or None with the version `ABSENT`."""
+
+    document: Document | None
+    version: Version
+
+
+@dataclass(frozen=True)
+class Edit:
+    """One value of a document before and after; `ABSENT` where there was or is none.
+
+    `path` leads to it. In a list of records, a record is addressed by its id and not by its
+    index, so that the edit means the same wherever the record stands.
+    """
+
+    path: Path
+    before: Json
+    after: Json
+
+
+@dataclass(frozen=True)
+class Change:
+    """One document from the version `expect` to the state `after`; None deletes the document."""
+
+    key: Key
+    expect: Version
+    after: Document | None
+    edits: tuple[Edit, ...]
+
+
+@dataclass(frozen=True)
+class Commit:
+    """Changes that happen together, when, for whom (`actor`) and in which request."""
+
+    changes: tuple[Change, ...]
+    at: datetime
+    actor: str = ""
+    request_id: str = ""
+    relaxed: bool = False
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that an integrity check reports. Line and column count from 1; 0 is unknown."""
+
+    document: str
+    problem: str
+    line: int = 0
+    column: int = 0
+
+    def __str__(self) -> str:
+        place = f":{self.line}:{self.column}" if self.line else ""
+        return f"{self.document}{place}: {self.problem}"
+
+
+class Backend(Protocol):
+    """Keeps documents. See the contract at the top of this module."""
+
+    def read(self, key: Key) -> Stored:
+        """The document and its version. Raises `Corrupt`, `Unavailable`."""
+
+    def raw(self, key: Key) -> bytes | None:
+        """The bytes as they are kept, readable or not; None where there is no document."""
+
+    def name(self, key: Key) -> str:
+        """What a person calls the document: `tasks/tasks_7.json`."""
+
+    def keys(self, collection: str) -> Iterator[Key]:
+        """The keys of all documents of a collection, by owner."""
+
+    def exclusive(self) -> AbstractContextManager[object]:
+        """Lets one writer at a time pass, where the backend can; otherwise does nothing.
+
+        Saves retries under contention. Correctness never rests on it: `commit` checks versions.
+        """
+
+    def commit(self, commit: Commit) -> None:
+        """Makes the changes durable, then visible. Raises `Conflict`, `Unavailable`, `TooLarge`."""
+
+    def check(self) -> Iterator[Finding]:
+        """What is wrong with the place itself: missing folders, names that mean nothing."""
+
+    def close(self) -> None:
+        """Lets go of what is held. Nothing is lost without it."""

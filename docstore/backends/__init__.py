@@ -1,0 +1,1 @@
+"""The engines behind the port: files (durable) and memory (for tests and for trying things)."""

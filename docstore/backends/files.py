@@ -1,0 +1,328 @@
+"""Documents as JSON files in a folder, durable without a journal.
+
+    users/user_7.json  tasks/tasks_7.json ...   the documents
+    .neuralflow/lock                            held by the one writer
+    .neuralflow/drafts/                         new contents on their way, and the intent
+
+A commit, by cases. The writer holds the lock. It writes every new content as a *draft* and makes
+the drafts durable, names and all. Then it writes the *intent*, the list of what goes where; when
+that is durable, so is the commit: this is the commit point. Then each draft is renamed onto its
+document, the folders are made durable, and the intent is forgotten.
+
+If the power fails before the commit point, the documents are untouched, and what lies in the
+folder of drafts is thrown away. If it fails after, whoever takes the lock next finds the intent and
+finishes: a draft that is still there is renamed, one that is gone had been renamed already. Doing
+that twice, or dying in it, changes nothing. Readers take no lock: a rename shows them the old
+content or the new one, and only after the commit point.
+
+A version is inode, size and time of the file. A clock's tick is coarse and inodes are used again,
+so the writer itself gives each file a time later than that of the file it replaces.
+"""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import re
+import secrets
+import shutil
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Final
+
+from docstore.backend import ABSENT, Change, Commit, Finding, Stored, Version
+from docstore.cache import DocumentCache
+from docstore.codec import decode, encode
+from docstore.document import CollectionLayout, Key
+from docstore.errors import Conflict, TooLarge, Unavailable, from_os_error
+from docstore.filesystem import PRIVATE_FOLDER, FileSystem
+from docstore.locking import FolderLock
+
+DOCUMENT_BYTES_MAX: Final = 256 * 1024 * 1024
+WORK_FOLDER: Final = ".neuralflow"
+# A file changed in place within one tick of the clock looks the same before and after. A file
+# younger than this is not remembered unless we wrote it.
+_SETTLED_NS: Final = 50_000_000
+
+
+# A name under the root, and the draft that becomes it; "" where the file is to go.
+_Moves = dict[str, str]
+
+
+class FilesBackend:
+    """The backend on a local file system. Opening it finishes what a dead writer began."""
+
+    def __init__(
+        self,
+        root: Path,
+        layouts: Mapping[str, CollectionLayout],
+        *,
+        files: FileSystem | None = None,
+        lock_timeout: float = 10.0,
+    ) -> None:
+        self.root = root.absolute()
+        self._layouts = layouts
+        self._files = files or FileSystem()
+        self._work = self.root / WORK_FOLDER
+        self._drafts = self._work / "drafts"
+        self._intent = self._drafts / "intent.json"
+        self._lock = FolderLock(self._work / "lock", lock_timeout)
+        self._cache = DocumentCache()
+        self._failure = ""
+        self._lay_out()
+
+    def __repr__(self) -> str:
+        state = f", stopped: {self._failure}" if self._failure else ""
+        return f"<FilesBackend {self.root}{state}>"
+
+    def _lay_out(self) -> None:
+        """Makes the folders and sweeps up after dead writers; a read-only folder can be read."""
+        try:
+            for name in self._layouts:
+                self._files.make_folder("lay-out", self.root / name)
+            self._files.make_folder("lay-out", self._drafts)
+            with self.exclusive():
+                for draft in self._drafts.iterdir():
+                    self._files.remove("sweep", draft)
+        except OSError as error:
+            if not self.root.is_dir():
+                raise from_os_error(error, f"cannot open {self.root}") from error
+        except Unavailable:
+            return  # another process writes; it has swept
+
+    # Reading
+
+    def name(self, key: Key) -> str:
+        layout = self._layouts[key.collection]
+        return f"{layout.name}/{layout.stem}_{key.owner}.json"
+
+    def path(self, key: Key) -> Path:
+        """Where the document's file is. The parts are ours: a layout's names and a number."""
+        return self.root / self.name(key)
+
+    def _version(self, key: Key) -> Version:
+        try:
+            return _token(self.path(key).stat())
+        except FileNotFoundError:
+            return ABSENT
+        except OSError as error:
+            raise from_os_error(error, f"cannot read {self.name(key)}") from error
+
+    def read(self, key: Key) -> Stored:
+        version = self._version(key)
+        if version is ABSENT:
+            return Stored(None, ABSENT)
+        document = self._cache.get(key, version)
+        if document is not None:
+            return Stored(document, version)
+        data, status = self._load(key)
+        if status is None:
+            return Stored(None, ABSENT)
+        document = decode(data, self.name(key), self._layouts[key.collection])
+        if time.time_ns() - status.st_mtime_ns > _SETTLED_NS:
+            self._cache.put(key, _token(status), document, status.st_size)
+        return Stored(document, _token(status))
+
+    def _load(self, key: Key) -> tuple[bytes, os.stat_result | None]:
+        """Content and status of one and the same file, read again while someone writes in it."""
+        while True:
+            try:
+                with self.path(key).open("rb") as file:
+                    before = os.fstat(file.fileno())
+                    data = file.read()
+                    after = os.fstat(file.fileno())
+            except FileNotFoundError:
+                return b"", None
+            except OSError as error:
+                raise from_os_error(error, f"cannot read {self.name(key)}") from error
+            if _token(before) == _token(after):
+                return data, after
+
+    def raw(self, key: Key) -> bytes | None:
+        data, status = self._load(key)
+        return data if status else None
+
+    def keys(self, collection: str) -> Iterator[Key]:
+        layout = self._layouts[collection]
+        pattern = re.compile(rf"{re.escape(layout.stem)}_([1-9][0-9]{{0,17}})\.json", re.ASCII)
+        try:
+            names = [entry.name for entry in (self.root / layout.name).iterdir()]
+        except FileNotFoundError:
+            names = []
+        except OSError as error:
+            raise from_os_error(error, f"cannot list {layout.name}") from error
+        matches = map(pattern.fullmatch, names)
+        return iter(sorted(Key(collection, int(match[1])) for match in matches if match))
+
+    def check(self) -> Iterator[Finding]:
+        for name in self._layouts:
+            folder = self.root / name
+            if not folder.is_dir():
+                yield Finding(f"{name}/", "the folder is missing: run setup_data")
+                continue
+            known = {self.path(key).name for key in self.keys(name)} | {"_index.json"}
+            for entry in sorted(folder.iterdir()):
+                if entry.name not in known:
+                    yield Finding(f"{name}/{entry.name}", "is not a document and is left alone")
+                elif not entry.is_file():
+                    yield Finding(f"{name}/{entry.name}", "is not a file")
+
+    def document_names(self) -> list[str]:
+        """The names of all documents under the root."""
+        return [self.name(key) for collection in self._layouts for key in self.keys(collection)]
+
+    def is_own_name(self, name: str) -> bool:
+        """Whether a name of an archive may be written under the root: `<collection>/<file>`."""
+        folder, _, file = name.partition("/")
+        return folder in self._layouts and re.fullmatch(r"[^./\\\0][^/\\\0]*", file) is not None
+
+    @contextmanager
+    def pinned(self) -> Iterator[dict[str, Path]]:
+        """Every file of the collections as it is at one moment: its name, and where to read it."""
+        pins = self._work / f"pins-{secrets.token_hex(8)}"
+        try:
+            pins.mkdir(PRIVATE_FOLDER)
+            with self.exclusive():
+                pinned = self._pin_all(pins)
+            yield pinned
+        finally:
+            shutil.rmtree(pins, ignore_errors=True)
+
+    def _pin_all(self, pins: Path) -> dict[str, Path]:
+        pinned: dict[str, Path] = {}
+        for collection in self._layouts:
+            for entry in sorted((self.root / collection).iterdir()):
+                name = f"{collection}/{entry.name}"
+                if entry.is_file() and self.is_own_name(name):
+                    pinned[name] = pins / f"{len(pinned)}"
+                    pinned[name].hardlink_to(entry)
+        return pinned
+
+    def make_folder(self, path: Path) -> None:
+        """A folder beside the documents, durable."""
+        self._files.make_folder("lay-out", path)
+
+    def sync_folder(self, path: Path) -> None:
+        """Makes the names in such a folder durable."""
+        self._files.sync_folder("settle-names", path)
+
+    # Writing
+
+    @contextmanager
+    def exclusive(self) -> Iterator[None]:
+        with self._lock.hold() as taken:
+            if taken and self._intent.exists():
+                self._finish()
+            yield
+
+    def commit(self, commit: Commit) -> None:
+        with self.exclusive():
+            contents = {self.name(change.key): self._content(change) for change in commit.changes}
+            self.replace(contents, relaxed=commit.relaxed)
+            for change in commit.changes:
+                self._remember(change)
+
+    def _content(self, change: Change) -> bytes | None:
+        name = self.name(change.key)
+        if self._version(change.key) != change.expect:
+            raise Conflict(f"{name} was changed meanwhile")
+        content = encode(change.after) if change.after else None
+        if content and len(content) > DOCUMENT_BYTES_MAX:
+            raise TooLarge(f"{name} would have {len(content)} bytes; {DOCUMENT_BYTES_MAX} is most")
+        return content
+
+    def _remember(self, change: Change) -> None:
+        if change.after is None:
+            self._cache.forget(change.key)
+        else:
+            status = self.path(change.key).stat()
+            self._cache.put(change.key, _token(status), change.after, status.st_size)
+
+    def replace(self, contents: Mapping[str, bytes | None], *, relaxed: bool = False) -> None:
+        """Gives files under the root new contents (None removes one), all of them or none.
+
+        A relaxed replacement of one file may be taken back by a power cut, whole.
+        """
+        with self.exclusive():
+            if self._failure:
+                raise Unavailable(f"writing stopped until a restart: {self._failure}")
+            moves: _Moves = {}
+            try:
+                for name, content in contents.items():
+                    moves[name] = self._draft(name, content) if content is not None else ""
+                if relaxed and len(moves) == 1:
+                    self._publish(moves)
+                    return
+                self._decide(moves)
+            except OSError as error:
+                self._take_back(moves)
+                raise self._failed(error) from error
+            self._finish()
+
+    def _draft(self, name: str, content: bytes) -> str:
+        target, draft = self.root / name, secrets.token_hex(8) + ".draft"
+        now = time.time_ns()
+        before = target.stat().st_mtime_ns if target.exists() else now
+        self._files.create("draft", self._drafts / draft, content, max(now, before + 1))
+        return draft
+
+    def _decide(self, moves: _Moves) -> None:
+        """The commit point. The drafts' names are durable before the intent speaks of them."""
+        self._files.sync_folder("settle-drafts", self._drafts)
+        self._files.create("intent", self._intent, json.dumps(moves).encode())
+        self._files.sync_folder("commit", self._drafts)
+
+    def _take_back(self, moves: _Moves) -> None:
+        """Undoes what came before the commit point.
+
+        The intent goes first, for good: without its drafts it would read as half done.
+        """
+        with suppress(OSError):
+            if self._intent.exists():
+                self._files.remove("take-back", self._intent)
+                self._files.sync_folder("take-back", self._drafts)
+            for draft in filter(None, moves.values()):
+                self._files.remove("take-back", self._drafts / draft)
+
+    def _finish(self) -> None:
+        """Does what the intent says: after a commit point, or after a crash behind one."""
+        try:
+            moves = self._read_intent()
+            self._publish(moves)
+            for folder in {(self.root / name).parent for name in moves}:
+                self._files.sync_folder("settle-names", folder)
+            self._files.remove("forget", self._intent)
+        except OSError as error:
+            raise self._failed(error) from error
+
+    def _read_intent(self) -> _Moves:
+        """The moves of the intent; none where a crash cut its writing short."""
+        try:
+            moves: _Moves = json.loads(self._intent.read_bytes())
+        except ValueError:
+            return {}  # it was never durable, so it was never acknowledged
+        return moves
+
+    def _publish(self, moves: _Moves) -> None:
+        for name, draft in moves.items():
+            if not draft:
+                self._files.remove("unpublish", self.root / name)
+            elif (self._drafts / draft).exists():
+                self._files.rename("publish", self._drafts / draft, self.root / name)
+
+    def _failed(self, error: OSError) -> Unavailable:
+        if error.errno == errno.EIO:
+            # The system drops the pages it could not write and then says that all is well. Only
+            # a new process, reading what the disk really has, may go on.
+            self._failure = f"the disk failed a write ({error.strerror})"
+        return from_os_error(error, "cannot write")
+
+    def close(self) -> None:
+        """Nothing is open between calls."""
+
+
+def _token(status: os.stat_result) -> Version:
+    return status.st_ino, status.st_size, status.st_mtime_ns

@@ -1,0 +1,71 @@
+"""Documents in a dictionary: the clearest statement of what the port means.
+
+Durable for as long as the process lives, and seen by its threads alone.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager
+
+from docstore.backend import ABSENT, Commit, Finding, Stored, Version
+from docstore.codec import encode
+from docstore.document import CollectionLayout, Document, Key
+from docstore.errors import Conflict
+
+
+class MemoryBackend:
+    """A backend for tests, demonstrations and scripts that keep nothing."""
+
+    def __init__(self, layouts: Mapping[str, CollectionLayout]) -> None:
+        self._layouts = layouts
+        self._documents: dict[Key, tuple[Document, int]] = {}
+        self._count = 0
+        self._lock = threading.RLock()
+
+    def __repr__(self) -> str:
+        return f"<MemoryBackend {len(self._documents)} documents>"
+
+    def _version(self, key: Key) -> Version:
+        stored = self._documents.get(key)
+        return stored[1] if stored else ABSENT
+
+    def read(self, key: Key) -> Stored:
+        with self._lock:
+            stored = self._documents.get(key)
+        return Stored(*stored) if stored else Stored(None, ABSENT)
+
+    def raw(self, key: Key) -> bytes | None:
+        document = self.read(key).document
+        return encode(document) if document else None
+
+    def name(self, key: Key) -> str:
+        layout = self._layouts[key.collection]
+        return f"{layout.name}/{layout.stem}_{key.owner}.json"
+
+    def keys(self, collection: str) -> Iterator[Key]:
+        with self._lock:
+            return iter(sorted(key for key in self._documents if key.collection == collection))
+
+    def exclusive(self) -> AbstractContextManager[object]:
+        return self._lock
+
+    def commit(self, commit: Commit) -> None:
+        with self._lock:
+            for change in commit.changes:
+                if self._version(change.key) != change.expect:
+                    raise Conflict(f"{self.name(change.key)} was changed meanwhile")
+            self._count += 1
+            for change in commit.changes:
+                if change.after is None:
+                    self._documents.pop(change.key, None)
+                else:
+                    self._documents[change.key] = (change.after, self._count)
+
+    def check(self) -> Iterator[Finding]:
+        return iter(())
+
+    def close(self) -> None:
+        with self._lock:
+            self._documents.clear()

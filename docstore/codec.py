@@ -1,0 +1,156 @@
+"""Documents as bytes, and back.
+
+Written: UTF-8, two spaces of indent, one field a line, keys in their order, a newline at the end.
+Read: strictly. What another reader might see differently (a key that stands twice, NaN, half a
+surrogate pair, a number beyond a double) is a fault with line and column, not a guess.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Mapping
+from typing import Final, NoReturn
+
+import msgspec
+
+from docstore.document import CollectionLayout, Document, Json
+from docstore.errors import Corrupt, InvalidValue
+from docstore.positions import Places, duplicate_key, line_and_column
+
+DEPTH_MAX: Final = 64
+INTEGER_BITS_MAX: Final = 12_000  # Python reads integers of up to 4,300 digits
+_LONE_SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
+
+
+class _DuplicateKey(ValueError):
+    pass
+
+
+class _NumberOutOfRange(ValueError):
+    pass
+
+
+def encode(document: Document) -> bytes:
+    """The bytes of a document's file. Its values were checked when they came in."""
+    return msgspec.json.format(msgspec.json.encode(document.content), indent=2) + b"\n"
+
+
+def decode(data: bytes, name: str, layout: CollectionLayout) -> Document:
+    """The document in these bytes; raises `Corrupt` with the place and the reason.
+
+    A byte order mark, which some editors add, is passed over; the next write drops it.
+    """
+    try:
+        text = data.decode("utf-8").removeprefix("\ufeff")
+    except UnicodeDecodeError as error:
+        before = data[: error.start].decode("utf-8")
+        line, column = line_and_column(before, len(before))
+        raise Corrupt(name, "this byte is not UTF-8 text", line, column) from None
+    content = _parse(text, name)
+    if not isinstance(content, dict):
+        raise Corrupt(name, "must be an object: { ... }", 1, 1)
+    if not isinstance(content.get(layout.records, []), list):
+        line, column = Places(data).of((layout.records,))
+        raise Corrupt(name, f'"{layout.records}" must be a list: [ ... ]', line, column)
+    return Document(content)
+
+
+def _parse(text: str, name: str) -> Json:
+    try:
+        value = json.loads(
+            text,
+            object_pairs_hook=_object_of_unique_keys,
+            parse_constant=_refuse_constant,
+            parse_float=_finite,
+        )
+        if _LONE_SURROGATE.search(text):
+            msgspec.json.encode(value)  # refuses half a surrogate pair
+    except json.JSONDecodeError as error:
+        reason = error.msg if text.strip() else "the file is empty"
+        raise Corrupt(name, reason, error.lineno, error.colno) from None
+    except RecursionError:
+        raise Corrupt(name, "is nested too deeply") from None
+    except ValueError as error:
+        line, column = line_and_column(text, _offset_of_fault(text, error))
+        raise Corrupt(name, _reason_of_fault(error), line, column) from None
+    return value
+
+
+def _object_of_unique_keys(pairs: list[tuple[str, Json]]) -> dict[str, Json]:
+    value = dict(pairs)
+    if len(value) != len(pairs):
+        raise _DuplicateKey
+    return value
+
+
+def _refuse_constant(constant: str) -> NoReturn:
+    raise _NumberOutOfRange(constant)
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    if not math.isfinite(number):
+        raise _NumberOutOfRange(text)
+    return number
+
+
+def _offset_of_fault(text: str, error: ValueError) -> int:
+    if isinstance(error, _DuplicateKey):
+        duplicate = duplicate_key(text)
+        return duplicate[1] if duplicate else 0
+    if isinstance(error, UnicodeEncodeError):
+        found = _LONE_SURROGATE.search(text)
+        return found.start() if found else 0
+    if isinstance(error, _NumberOutOfRange):
+        return max(text.find(str(error)), 0)
+    long_number = re.search(r"\d{4000,}", text)
+    return long_number.start() if long_number else 0
+
+
+def _reason_of_fault(error: ValueError) -> str:
+    if isinstance(error, _DuplicateKey):
+        return "this key stands twice in its object"
+    if isinstance(error, UnicodeEncodeError):
+        return "half of a surrogate pair is not a character"
+    if isinstance(error, _NumberOutOfRange):
+        return f"{str(error)[:40]} is not a number that JSON can carry"
+    return "this number is too long"
+
+
+def checked_copy(value: Json, depth: int = DEPTH_MAX) -> Json:
+    """A deep copy of a JSON value; raises `InvalidValue` for what a file could not hold."""
+    if value is None or isinstance(value, bool):
+        return value
+    if isinstance(value, int):
+        if value.bit_length() > INTEGER_BITS_MAX:
+            raise InvalidValue("an integer of thousands of digits could not be read back")
+        return value
+    if isinstance(value, str):
+        return _checked_text(value)
+    if isinstance(value, float):
+        if not math.isfinite(value):
+            raise InvalidValue(f"{value} is not a number that JSON can carry")
+        return value
+    if depth == 0:
+        raise InvalidValue(f"is nested deeper than {DEPTH_MAX} levels")
+    if isinstance(value, Mapping):
+        return {_checked_key(key): checked_copy(item, depth - 1) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [checked_copy(item, depth - 1) for item in value]
+    raise InvalidValue(f"{type(value).__name__} is not a JSON type")
+
+
+def _checked_text(text: str) -> str:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise InvalidValue("half of a surrogate pair is not a character") from None
+    return text
+
+
+def _checked_key(key: Json) -> str:
+    if not isinstance(key, str):
+        raise InvalidValue(f"an object's keys are texts, not {type(key).__name__}")
+    return _checked_text(key)

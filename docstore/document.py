@@ -1,0 +1,54 @@
+"""The vocabulary of the store: layout, key, document.
+
+A *document* is one owner's records in one collection: a JSON object that holds a list of records
+and a few *head* fields. The store keeps four head fields itself: `revision` counts the
+document's changes, `last_id` is the highest id ever given to a record, `updated_at` is the time
+of the last change, and the list of records has the name that the layout gives it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+# What json.loads makes of a JSON value. Recursive aliases cost more than they explain here.
+Json = Any
+Record = dict[str, Json]
+
+REVISION: Final = "revision"
+LAST_ID: Final = "last_id"
+UPDATED_AT: Final = "updated_at"
+
+
+@dataclass(frozen=True)
+class CollectionLayout:
+    """How a collection is laid out: folder `name`, files `<stem>_<owner>.json`, list `records`."""
+
+    name: str
+    stem: str
+    records: str
+
+
+@dataclass(frozen=True, order=True)
+class Key:
+    """Names a document: a collection and the id of the owner."""
+
+    collection: str
+    owner: int
+
+    def __str__(self) -> str:
+        return f"{self.collection} of owner {self.owner}"
+
+
+@dataclass(frozen=True)
+class Document:
+    """One state of a document. `content` is shared by its readers: never change it in place."""
+
+    content: Mapping[str, Json]
+
+    @property
+    def revision(self) -> int:
+        """How many changes made it; 0 for a document of an old folder, which has none yet."""
+        revision = self.content.get(REVISION)
+        return revision if type(revision) is int and revision > 0 else 0

@@ -1,0 +1,37 @@
+"""Opens a store from a URL: the one place that knows which backend is meant."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from datetime import UTC, datetime
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+from docstore.backends.files import FilesBackend
+from docstore.backends.memory import MemoryBackend
+from docstore.document import CollectionLayout
+from docstore.store import DocumentStore
+
+
+def folder_of(url: str) -> Path:
+    """The folder that a `file:///...` URL names. Raises `ValueError` for any other URL."""
+    parts = urlsplit(url)
+    if parts.scheme != "file" or parts.netloc not in ("", "localhost") or not parts.path:
+        raise ValueError(f"{url!r} does not name a folder: write file:///path/to/data")
+    return Path(unquote(parts.path))
+
+
+def open_store(
+    url: str,
+    collections: Iterable[CollectionLayout],
+    *,
+    clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+) -> DocumentStore:
+    """Opens `file:///path/to/data` or `memory:` and finishes what a dead writer began.
+
+    Raises `ValueError` for a URL it does not know, `Unavailable` where the place cannot be used.
+    """
+    layouts = {layout.name: layout for layout in collections}
+    if url == "memory:":
+        return DocumentStore(MemoryBackend(layouts), layouts, clock)
+    return DocumentStore(FilesBackend(folder_of(url), layouts), layouts, clock)

@@ -1,0 +1,224 @@
+"""Settings, from the environment and from `.env` beside manage.py; docs/operations.md lists them.
+
+Everything has a default with which a fresh installation is safe and works.
+"""
+
+import ipaddress
+import sys
+from pathlib import Path
+from typing import Any
+
+import environ
+from csp.constants import NONE, SELF
+from django.core.exceptions import ImproperlyConfigured
+
+from neuralflow.logs import logging_config
+from neuralflow.secret_key import read_or_make_secret_key
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+
+env = environ.Env()
+if (BASE_DIR / ".env").is_file():
+    env.read_env(BASE_DIR / ".env")  # what the environment says already, wins
+
+# Where it is served
+
+HOST: str = env.str("HOST", default="127.0.0.1")
+PORT: int = env.int("PORT", default=8000)
+DEBUG: bool = env.bool("NEURALFLOW_DEBUG", default=False)
+
+
+def _default_hosts(host: str) -> list[str]:
+    """The names of this machine to itself, and the address served when it is a concrete one."""
+    names = ["localhost", "127.0.0.1", "[::1]"]
+    name = f"[{host}]" if ":" in host else host
+    if host not in {"", "0.0.0.0", "::"} and name not in names:
+        names.append(name)
+    return names
+
+
+ALLOWED_HOSTS: list[str] = env.list("NEURALFLOW_ALLOWED_HOSTS", default=_default_hosts(HOST))
+
+
+def _networks(
+    texts: list[str],
+) -> tuple[ipaddress.IPv4Network | ipaddress.IPv6Network, ...]:
+    try:
+        return tuple(ipaddress.ip_network(text.strip(), strict=False) for text in texts)
+    except ValueError as fault:
+        raise ImproperlyConfigured(f"NEURALFLOW_TRUSTED_PROXIES: {fault}") from fault
+
+
+# The proxies whose X-Forwarded-For and X-Forwarded-Proto are believed.
+NEURALFLOW_TRUSTED_PROXIES = _networks(env.list("NEURALFLOW_TRUSTED_PROXIES", default=[]))
+
+ROOT_URLCONF = "neuralflow.urls"
+WSGI_APPLICATION = "neuralflow.wsgi.application"
+
+# What is kept, and where
+
+NEURALFLOW_STORE: str = env.str("NEURALFLOW_STORE", default=(BASE_DIR / "data").as_uri())
+
+DATABASES: dict[str, dict[str, Any]] = {
+    "default": env.db_url("DATABASE_URL")
+    if env.str("DATABASE_URL", default="")
+    else {"ENGINE": "django.db.backends.sqlite3", "NAME": str(BASE_DIR / "db.sqlite3")}
+}
+DATABASES["default"].setdefault("CONN_MAX_AGE", 60)
+DATABASES["default"].setdefault("CONN_HEALTH_CHECKS", True)
+if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
+    DATABASES["default"].setdefault("OPTIONS", {}).update(
+        {
+            # A transaction takes the write lock at its start: one that begins by reading
+            # cannot then be refused the lock without having waited for it.
+            "transaction_mode": "IMMEDIATE",
+            "timeout": 20,  # seconds
+            # FULL: an account that was acknowledged survives a power cut, as documents do.
+            "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;",
+        }
+    )
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+
+# In the database, so that limits on logins hold over all processes and restarts.
+CACHES = {
+    "default": {
+        "BACKEND": "django.core.cache.backends.db.DatabaseCache",
+        "LOCATION": "neuralflow_cache",
+    }
+}
+
+# What it is made of
+
+INSTALLED_APPS = [
+    "accounts",
+    "core",
+    "whitenoise.runserver_nostatic",
+    "django.contrib.admin",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "django.contrib.staticfiles",
+    "allauth",
+    "allauth.account",
+    "csp",
+]
+
+MIDDLEWARE = [
+    # First: what follows asks whether the request is secure, and whose it is.
+    "utils.middleware.JSONStorageMiddleware",
+    "django.middleware.security.SecurityMiddleware",
+    "csp.middleware.CSPMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "allauth.account.middleware.AccountMiddleware",
+]
+
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [BASE_DIR / "templates"],
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ],
+        },
+    },
+]
+
+# Static files
+
+STATIC_URL = "/static/"
+STATIC_ROOT = BASE_DIR / "staticfiles"
+STATICFILES_DIRS = [BASE_DIR / "static"] if (BASE_DIR / "static").is_dir() else []
+STORAGES = {
+    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+    "staticfiles": {"BACKEND": "neuralflow.static_storage.CollectedOrPlainStorage"},
+}
+WHITENOISE_USE_FINDERS = True  # plain names work before `collectstatic` has run
+
+# People
+
+AUTH_USER_MODEL = "accounts.User"
+AUTHENTICATION_BACKENDS = ["allauth.account.auth_backends.AuthenticationBackend"]
+PASSWORD_HASHERS = [
+    "accounts.hashers.Argon2idHasher",
+    "django.contrib.auth.hashers.PBKDF2PasswordHasher",  # hashes of imported accounts
+]
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": f"django.contrib.auth.password_validation.{name}"}
+    for name in (
+        "UserAttributeSimilarityValidator",
+        "MinimumLengthValidator",
+        "CommonPasswordValidator",
+        "NumericPasswordValidator",
+    )
+]
+LOGIN_URL = "login"
+LOGIN_REDIRECT_URL = "dashboard"
+LOGOUT_REDIRECT_URL = "home"
+
+ACCOUNT_ADAPTER = "accounts.adapter.AccountAdapter"
+ACCOUNT_LOGIN_METHODS = {"username", "email"}
+ACCOUNT_SIGNUP_FIELDS = ["username*", "email*", "password1*", "password2*"]
+ACCOUNT_UNIQUE_EMAIL = True
+ACCOUNT_PREVENT_ENUMERATION = True
+# A fresh installation cannot send mail; one that can, may ask for verification.
+ACCOUNT_EMAIL_VERIFICATION = "none"
+
+# Mail: written to the server's output until EMAIL_URL names a server.
+vars().update(env.email_url("EMAIL_URL", default="consolemail://"))
+DEFAULT_FROM_EMAIL: str = env.str("DEFAULT_FROM_EMAIL", default="neuralflow@localhost")
+ACCOUNT_EMAIL_SUBJECT_PREFIX = "[NeuralFlow] "
+
+# Security
+
+SECRET_KEY: str = env.str("NEURALFLOW_SECRET_KEY", default="") or read_or_make_secret_key(
+    BASE_DIR / ".secret_key"
+)
+
+# True when people reach the server over TLS only: cookies then never travel in the clear.
+HTTPS: bool = env.bool("NEURALFLOW_HTTPS", default=False)
+SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = HTTPS
+SECURE_HSTS_SECONDS = 31_536_000 if HTTPS else 0  # a year
+SECURE_HSTS_INCLUDE_SUBDOMAINS = HTTPS
+SECURE_SSL_REDIRECT = HTTPS
+SESSION_COOKIE_HTTPONLY = True
+SESSION_COOKIE_SAMESITE = CSRF_COOKIE_SAMESITE = "Lax"
+
+SECURE_CONTENT_TYPE_NOSNIFF = True
+SECURE_REFERRER_POLICY = "same-origin"
+X_FRAME_OPTIONS = "DENY"
+CONTENT_SECURITY_POLICY = {
+    "DIRECTIVES": {
+        "default-src": [SELF],
+        "img-src": [SELF, "data:"],
+        "object-src": [NONE],
+        "base-uri": [NONE],
+        "frame-ancestors": [NONE],
+        "form-action": [SELF],
+    }
+}
+
+DATA_UPLOAD_MAX_MEMORY_SIZE = 1024 * 1024  # bytes; also the API's limit of a body
+DATA_UPLOAD_MAX_NUMBER_FIELDS = 1000
+
+# Language, time, logs
+
+LANGUAGE_CODE = "en"
+USE_I18N = True
+USE_TZ = True
+TIME_ZONE = "UTC"
+
+LOGGING = logging_config(
+    level=env.str("NEURALFLOW_LOG_LEVEL", default="INFO").upper(),
+    for_people=sys.stderr.isatty(),
+)

@@ -1,0 +1,15 @@
+"""Static files under hashed names, and under their plain names until they were collected."""
+
+from whitenoise.storage import CompressedManifestStaticFilesStorage
+
+
+class CollectedOrPlainStorage(CompressedManifestStaticFilesStorage):
+    """Hashed and compressed after `collectstatic`; before it, and for a file that it has not
+    seen, the plain name, which WhiteNoise finds in the apps. A page never fails for want of a
+    manifest."""
+
+    manifest_strict = False
+
+    def stored_name(self, name: str) -> str:
+        # The parent would open the missing file to hash it, and raise.
+        return self.hashed_files.get(self.hash_key(self.clean_name(name)), name)

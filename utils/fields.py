@@ -1,0 +1,248 @@
+"""The kinds of field that records are made of: what each accepts, and how it says so.
+
+A value is judged in three steps. Its *shape* is its type, and for a choice, a time or an id also
+its meaning; stored records of any age must have it. Its *bounds* are lengths and limits, which
+only values that are being written must keep. What is inside of it must be good JSON
+(`json_values`). Shape and bounds share one sentence, `Field.must_be`, so that a message tells all
+that a field wants.
+"""
+
+import copy
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any, NamedTuple
+
+from utils.json_values import INTEGER_MAX, Faults, checked_copy, pointer_to
+from utils.times import parse_time, stored_time
+
+ENTRIES_MAX = 50  # of a list of texts
+ENTRY_CHARACTERS_MAX = 50
+
+
+class Kind(StrEnum):
+    """What a field holds."""
+
+    TITLE = "title"  # one line, stripped, never blank
+    LINE = "line"
+    TEXT = "text"
+    CHOICE = "choice"
+    OPEN_CHOICE = "open choice"  # `choices` are suggestions
+    TIME = "time"  # a date, or a moment in UTC
+    TEXTS = "texts"
+    MEMBERS = "members"  # a list of names, ids and objects
+    OBJECT = "object"
+    OBJECTS = "objects"
+    NUMBER = "number"
+    INTEGER = "integer"
+    BOOLEAN = "boolean"
+    ID = "id"
+    REFERENCE = "reference"  # the id of a record in the collection `refers_to`
+
+
+_ONE_LINE = {Kind.TITLE, Kind.LINE, Kind.CHOICE, Kind.OPEN_CHOICE}
+_CHARACTERS_MAX = {Kind.TITLE: 200, Kind.LINE: 200, Kind.TEXT: 50_000, Kind.OPEN_CHOICE: 50}
+
+
+@dataclass(frozen=True)
+class Field:
+    """One field of a collection's records. A default of None means that it may be null."""
+
+    name: str
+    kind: Kind
+    default: Any = None
+    choices: tuple[str, ...] = ()
+    minimum: int | None = None  # of a number
+    maximum: int | None = None
+    refers_to: str = ""
+    read_only: bool = False  # NeuralFlow sets it; nobody else does
+    help: str = ""
+
+    @property
+    def required(self) -> bool:
+        """Whether a record without this field is no record."""
+        return self.kind in (Kind.TITLE, Kind.ID)
+
+    @property
+    def nullable(self) -> bool:
+        return self.default is None and not self.required
+
+    @property
+    def characters_max(self) -> int | None:
+        """The greatest length of a text, in characters."""
+        return _CHARACTERS_MAX.get(self.kind)
+
+    @property
+    def must_be(self) -> str:
+        """What the field accepts, as the end of a sentence that begins with its name."""
+        return f"must be {_RULES[self.kind].wanted(self)}{', or null' if self.nullable else ''}"
+
+    def fresh_default(self) -> Any:
+        """The default, the caller's own to change."""
+        return copy.deepcopy(self.default)
+
+    def has_shape(self, value: object) -> bool:
+        """Whether a stored record may hold `value`; in old ones many a text is null."""
+        if value is None:
+            return self.nullable or self.kind in (Kind.LINE, Kind.TEXT)
+        return _RULES[self.kind].shape(self, value)
+
+    def accept(self, value: object, pointer: str, faults: Faults) -> Any:
+        """`value` as it is to be stored, sharing nothing with the caller's; faults go to `faults`.
+
+        Python's dates and times are taken as well as their texts.
+        """
+        if value is None and self.nullable:
+            return None
+        if self.kind is Kind.TITLE and isinstance(value, str):
+            value = value.strip()
+        elif self.kind is Kind.TIME:
+            value = _stored_or_none(value)
+        if value is None or not self.has_shape(value) or not self._within_bounds(value):
+            return faults.add(pointer, self.must_be)
+        if isinstance(value, list) and self.kind in _ENTRIES:
+            return self._accept_entries(value, pointer, faults)
+        return checked_copy(value, pointer, faults, one_line=self.kind in _ONE_LINE)
+
+    def _within_bounds(self, value: object) -> bool:
+        if isinstance(value, str):
+            at_least = 1 if self.kind is Kind.OPEN_CHOICE else 0
+            at_most = len(value) if self.characters_max is None else self.characters_max
+            return at_least <= len(value.strip()) and len(value) <= at_most
+        if isinstance(value, list):
+            return self.kind is not Kind.TEXTS or len(value) <= ENTRIES_MAX
+        if isinstance(value, int | float):
+            # Written so that NaN, of which every comparison is false, is outside.
+            return (self.minimum is None or value >= self.minimum) and (
+                self.maximum is None or value <= self.maximum
+            )
+        return True
+
+    def _accept_entries(self, entries: list[object], pointer: str, faults: Faults) -> list[Any]:
+        fits, wanted = _ENTRIES[self.kind]
+        accepted = []
+        for index, entry in enumerate(entries):
+            place = pointer_to(pointer, index)
+            if fits(entry):
+                # Level 2: the list itself is the first.
+                accepted.append(checked_copy(entry, place, faults, one_line=True, level=2))
+            else:
+                faults.add(place, f"must be {wanted}")
+        return accepted
+
+
+def _is_integer(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _is_id(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and 0 < value <= INTEGER_MAX
+
+
+def _is_line(value: object) -> bool:
+    return isinstance(value, str) and bool(value.strip())
+
+
+def _is_entry(value: object) -> bool:
+    return _is_line(value) and len(str(value)) <= ENTRY_CHARACTERS_MAX
+
+
+def _is_member(value: object) -> bool:
+    return _is_id(value) or _is_line(value) or isinstance(value, dict)
+
+
+def _is_time(value: object) -> bool:
+    try:
+        return isinstance(value, str) and bool(parse_time(value))
+    except ValueError:
+        return False
+
+
+def _stored_or_none(value: object) -> str | None:
+    try:
+        return stored_time(value)
+    except ValueError:
+        return None
+
+
+def _limits(field: Field) -> str:
+    if field.maximum is not None:
+        return f" from {field.minimum} to {field.maximum}"
+    return "" if field.minimum is None else f" of at least {field.minimum}"
+
+
+class _Rule(NamedTuple):
+    """Of one kind: which values have its shape, and its words for `must_be`."""
+
+    shape: Callable[[Field, object], bool]
+    wanted: Callable[[Field], str]
+
+
+_RULES = {
+    Kind.TITLE: _Rule(
+        lambda _, value: _is_line(value),
+        lambda field: f"a text of 1 to {field.characters_max} characters",
+    ),
+    Kind.LINE: _Rule(
+        lambda _, value: isinstance(value, str),
+        lambda field: f"a text of at most {field.characters_max} characters",
+    ),
+    Kind.TEXT: _Rule(
+        lambda _, value: isinstance(value, str),
+        lambda field: f"a text of at most {field.characters_max} characters",
+    ),
+    Kind.CHOICE: _Rule(
+        lambda field, value: isinstance(value, str) and value in field.choices,
+        lambda field: f"one of {', '.join(field.choices)}",
+    ),
+    Kind.OPEN_CHOICE: _Rule(
+        lambda _, value: isinstance(value, str),
+        lambda field: f"a text of 1 to {field.characters_max} characters",
+    ),
+    Kind.TIME: _Rule(
+        lambda _, value: _is_time(value),
+        lambda _: "a date (2026-11-23) or a date-time (2026-11-23T12:00:00Z)",
+    ),
+    Kind.TEXTS: _Rule(
+        lambda _, value: isinstance(value, list),
+        lambda _: f"a list of at most {ENTRIES_MAX} texts",
+    ),
+    Kind.MEMBERS: _Rule(
+        lambda _, value: isinstance(value, list),
+        lambda _: "a list of names, ids and objects",
+    ),
+    Kind.OBJECT: _Rule(
+        lambda _, value: isinstance(value, dict),
+        lambda _: "an object",
+    ),
+    Kind.OBJECTS: _Rule(
+        lambda _, value: isinstance(value, list),
+        lambda _: "a list of objects",
+    ),
+    Kind.NUMBER: _Rule(
+        lambda _, value: _is_integer(value) or isinstance(value, float),
+        lambda field: f"a number{_limits(field)}",
+    ),
+    Kind.INTEGER: _Rule(
+        lambda _, value: _is_integer(value),
+        lambda field: f"a whole number{_limits(field)}",
+    ),
+    Kind.BOOLEAN: _Rule(
+        lambda _, value: isinstance(value, bool),
+        lambda _: "true or false",
+    ),
+    Kind.ID: _Rule(
+        lambda _, value: _is_id(value),
+        lambda _: "a positive whole number",
+    ),
+    Kind.REFERENCE: _Rule(
+        lambda _, value: _is_id(value),
+        lambda field: f"the id of one of the {field.refers_to}",
+    ),
+}
+
+_ENTRIES = {
+    Kind.TEXTS: (_is_entry, f"a text of 1 to {ENTRY_CHARACTERS_MAX} characters"),
+    Kind.MEMBERS: (_is_member, "a name, an id (a positive whole number) or an object"),
+    Kind.OBJECTS: (lambda entry: isinstance(entry, dict), "an object"),
+}

@@ -1,0 +1,496 @@
+"""JSONStorageManager: people's tasks, projects and models, over the document store.
+
+Every change goes through `_change`, whichever door it came through. What a record may hold is
+said in `utils.records`; how a document is kept is the business of `docstore`.
+
+    from utils.json_storage import json_storage
+
+    task = json_storage.save_task_data(7, {"title": "Train the baseline", "priority": "high"})
+    json_storage.update("tasks", 7, task["id"], {"status": "completed"})
+
+All methods return plain dicts that are the caller's own. They raise `InvalidRecord` for data that
+breaks the rules, `NotFound`, `Conflict`, `Corrupt`, and `Unavailable` or `OutOfSpace` when the
+store cannot be written; then nothing has changed.
+"""
+
+from __future__ import annotations
+
+import builtins
+import hashlib
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime
+from typing import Any, TypeVar
+
+import msgspec
+from django.conf import settings
+from django.contrib.auth import get_user_model
+from utils.records import (
+    COLLECTIONS,
+    RECORD_COLLECTIONS,
+    FieldError,
+    InvalidRecord,
+    Kind,
+    Unknown,
+    changed_record,
+    new_record,
+)
+
+from docstore import (
+    Conflict,
+    DocumentStore,
+    Key,
+    NotFound,
+    Transaction,
+    checked_copy,
+    id_of,
+    open_store,
+    utc_text,
+)
+from utils.quota import PERIOD, Quota, QuotaExceeded, period_of, quota_of
+from utils.statistics import statistics
+
+__all__ = [
+    "Activity",
+    "JSONStorageManager",
+    "Quota",
+    "QuotaExceeded",
+    "json_storage",
+    "record_version",
+    "request_id",
+]
+
+Record = dict[str, Any]
+Result = TypeVar("Result")
+
+# The id of the web request that a change belongs to; the middleware sets it.
+request_id: ContextVar[str] = ContextVar("request_id", default="")
+
+# Of a user's document: what the store keeps itself and no mirror of the account may touch.
+_KEPT_BY_STORE = {"user_id", "api_calls_used", "updated_at", "activities"}
+
+
+@dataclass(frozen=True)
+class Activity:
+    """Something that a person did, as their document tells it."""
+
+    type: str
+    description: str
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+
+
+# What happened, or how to tell it from the record that came of it.
+ActivityOf = Activity | Callable[[Record], Activity] | None
+
+
+def record_version(record: Mapping[str, Any]) -> str:
+    """A token that differs between any two states of a record, for `expect`."""
+    text = msgspec.json.encode(record, order="sorted")
+    return hashlib.blake2b(text, digest_size=12).hexdigest()
+
+
+class JSONStorageManager:
+    """The storage of one NeuralFlow; safe to share between threads and over a fork."""
+
+    def __init__(self, store: DocumentStore | None = None) -> None:
+        self._store = store
+        self._opening = threading.Lock()
+
+    def __repr__(self) -> str:
+        return f"<JSONStorageManager {self._store or 'not opened yet'}>"
+
+    @property
+    def store(self) -> DocumentStore:
+        """The store, opened at first use from the setting NEURALFLOW_STORE."""
+        if self._store is None:
+            with self._opening:
+                if self._store is None:
+                    layouts = [spec.layout for spec in COLLECTIONS.values()]
+                    self._store = open_store(settings.NEURALFLOW_STORE, layouts)
+        return self._store
+
+    def close(self) -> None:
+        """Forgets the opened store; the next use opens what the settings then say."""
+        if self._store is not None:
+            self._store.close()
+        self._store = None
+
+    # Records
+
+    def create(
+        self,
+        collection: str,
+        owner: int,
+        data: Mapping[str, Any],
+        *,
+        activity: ActivityOf = None,
+        metered: bool = False,
+        unknown: Unknown = "keep",
+    ) -> Record:
+        """Stores a new record and returns it, complete, with its id.
+
+        `activity` is logged and `metered` counts one API call, in the same commit. With
+        `unknown="refuse"`, fields that the collection does not have are refused.
+        """
+        spec, key = COLLECTIONS[collection], _key(collection, owner)
+
+        def edit(transaction: Transaction) -> Record:
+            _ensure(transaction, key)
+            record = new_record(
+                spec,
+                data,
+                record_id=transaction.new_id(key),
+                owner=owner,
+                now=transaction.now,
+                unknown=unknown,
+            )
+            _check_references(transaction, collection, owner, record, {})
+            transaction.put(key, record)
+            return record
+
+        return self._change(owner, edit, activity=activity, metered=metered)
+
+    def get(self, collection: str, owner: int, record_id: int) -> Record:
+        """The owner's record with this id. Raises `NotFound`."""
+        for record in self._records(collection, owner):
+            if id_of(record) == record_id:
+                return _own(record)
+        raise NotFound(f"there is no {COLLECTIONS[collection].singular} {record_id}")
+
+    def list(self, collection: str, owner: int) -> builtins.list[Record]:
+        """All records of the owner, in the order of the file; empty where there is no document."""
+        return [_own(record) for record in self._records(collection, owner)]
+
+    def update(
+        self,
+        collection: str,
+        owner: int,
+        record_id: int,
+        changes: Mapping[str, Any],
+        *,
+        replace: bool = False,
+        expect: str | None = None,
+        activity: ActivityOf = None,
+        metered: bool = False,
+        unknown: Unknown = "keep",
+    ) -> Record:
+        """Changes some fields of a record, or with `replace` all of them; returns the record.
+
+        With `expect`, a `record_version`, raises `Conflict` when the record is no longer so.
+        """
+        spec, key = COLLECTIONS[collection], _key(collection, owner)
+
+        def edit(transaction: Transaction) -> Record:
+            before = _expected(transaction, key, record_id, expect)
+            record = changed_record(
+                spec, before, changes, now=transaction.now, replace=replace, unknown=unknown
+            )
+            _check_references(transaction, collection, owner, record, before)
+            transaction.put(key, record)
+            return record
+
+        return self._change(owner, edit, activity=activity, metered=metered)
+
+    def delete(
+        self,
+        collection: str,
+        owner: int,
+        record_id: int,
+        *,
+        expect: str | None = None,
+        activity: ActivityOf = None,
+        metered: bool = False,
+    ) -> Record:
+        """Removes a record and returns it. What referred to it, refers to nothing afterwards."""
+        key = _key(collection, owner)
+
+        def edit(transaction: Transaction) -> Record:
+            _expected(transaction, key, record_id, expect)
+            _clear_references(transaction, collection, owner, record_id)
+            return transaction.remove(key, record_id)
+
+        return self._change(owner, edit, activity=activity, metered=metered)
+
+    # People
+
+    def register_user(self, user: Any, activity: Activity) -> Record:
+        """Lays out the documents of a new account, in one commit; what exists is kept."""
+
+        def edit(transaction: Transaction) -> Record:
+            for collection in RECORD_COLLECTIONS:
+                _ensure(transaction, _key(collection, user.pk))
+            return self._mirror(transaction, user)
+
+        return self._change(user.pk, edit, activity=activity)
+
+    def save_user_data(self, user: Any, *, activity: ActivityOf = None) -> Record:
+        """Mirrors a Django user into their document and returns it.
+
+        Activities, the count of API calls and unknown keys stay. Nothing is written when
+        nothing differs.
+        """
+
+        def edit(transaction: Transaction) -> Record:
+            return self._mirror(transaction, user)
+
+        return self._change(user.pk, edit, activity=activity)
+
+    def get_user_data(self, user_id: int) -> Record | None:
+        """The user's whole document, activities included; None where there is none."""
+        document = self.store.read(_key("users", user_id))
+        return _own(document.content) if document else None
+
+    def save_task_data(self, user_id: int, data: Mapping[str, Any]) -> Record:
+        """Stores a task: a new one, or changes to the one whose `id` is given."""
+        return self._save("tasks", user_id, data)
+
+    def save_project_data(self, user_id: int, data: Mapping[str, Any]) -> Record:
+        """Stores a project: a new one, or changes to the one whose `id` is given."""
+        return self._save("projects", user_id, data)
+
+    def save_model_data(self, user_id: int, data: Mapping[str, Any]) -> Record:
+        """Stores a model: a new one, or changes to the one whose `id` is given."""
+        return self._save("models", user_id, data)
+
+    def get_user_tasks(self, user_id: int) -> builtins.list[Record]:
+        """All tasks of the user."""
+        return self.list("tasks", user_id)
+
+    def get_user_projects(self, user_id: int) -> builtins.list[Record]:
+        """All projects of the user."""
+        return self.list("projects", user_id)
+
+    def get_user_models(self, user_id: int) -> builtins.list[Record]:
+        """All models of the user."""
+        return self.list("models", user_id)
+
+    def update_user_activity(
+        self,
+        user_id: int,
+        type: str,
+        description: str,
+        metadata: Mapping[str, Any] | None = None,
+    ) -> Record:
+        """Logs an activity and returns it as stored."""
+        activity = Activity(type, description, metadata or {})
+
+        def edit(transaction: Transaction) -> Record:
+            return self._log(transaction, user_id, activity)
+
+        return self._change(user_id, edit)
+
+    def record_call(self, user_id: int, activity: Activity) -> Quota:
+        """Counts and logs an API call that changed nothing; returns what is left.
+
+        A power cut may take the count back. Raises `QuotaExceeded`.
+        """
+
+        def edit(transaction: Transaction) -> Quota:
+            self._meter(transaction, user_id)
+            self._log(transaction, user_id, activity)
+            return quota_of(transaction.document(_key("users", user_id)) or {}, transaction.now)
+
+        return self._change(user_id, edit, relaxed=True)
+
+    def quota(self, user_id: int) -> Quota:
+        """How many API calls the user has used and may make."""
+        document = self.store.read(_key("users", user_id))
+        return quota_of(document.content if document else {}, datetime.now(UTC))
+
+    def activities(self, user_id: int, latest: int = 10) -> builtins.list[Record]:
+        """The newest activities, newest first."""
+        newest = self._records("users", user_id)[-latest:] if latest > 0 else []
+        return [_own(activity) for activity in reversed(newest)]
+
+    def dashboard(self, user_id: int) -> dict[str, Any]:
+        """The person, the figures, and the ten latest activities."""
+        user = self.get_user_data(user_id) or {"user_id": user_id}
+        user.pop("activities", None)
+        records = (self._records(collection, user_id) for collection in RECORD_COLLECTIONS)
+        return {
+            "user": user,
+            "statistics": statistics(*records, now=datetime.now(UTC)),
+            "recent_activities": self.activities(user_id),
+        }
+
+    # The whole store
+
+    def owners(self, collection: str) -> Iterator[int]:
+        """The ids of all who have a document in the collection, in order."""
+        return (key.owner for key in self.store.keys(collection))
+
+    def highest_owner(self) -> int:
+        """The highest id that has a document; 0 in an empty store."""
+        return max((max(self.owners(name), default=0) for name in COLLECTIONS), default=0)
+
+    # How it is done
+
+    def _change(
+        self,
+        owner: int,
+        edit: Callable[[Transaction], Result],
+        *,
+        activity: ActivityOf = None,
+        metered: bool = False,
+        relaxed: bool = False,
+    ) -> Result:
+        """The one way to change anything: the edit, its activity and its count, in one commit."""
+
+        def whole_edit(transaction: Transaction) -> Result:
+            if metered:
+                self._meter(transaction, owner)
+            result = edit(transaction)
+            if activity is not None:
+                told = activity(_own(result)) if callable(activity) else activity
+                self._log(transaction, owner, told)
+            return result
+
+        result = self.store.change(
+            whole_edit, actor=str(owner), request_id=request_id.get(), relaxed=relaxed
+        )
+        return _own(result) if isinstance(result, dict) else result
+
+    def _records(self, collection: str, owner: int) -> builtins.list[Record]:
+        """The document's records themselves, to be read and not changed."""
+        document = self.store.read(_key(collection, owner))
+        items = document.content.get(COLLECTIONS[collection].layout.records) if document else None
+        return [item for item in items or [] if isinstance(item, dict)]
+
+    def _save(self, collection: str, owner: int, data: Mapping[str, Any]) -> Record:
+        record_id = id_of(data)
+        if record_id is None:
+            return self.create(collection, owner, data)
+        return self.update(collection, owner, record_id, data)
+
+    def _mirror(self, transaction: Transaction, user: Any) -> Record:
+        key = _key("users", user.pk)
+        _ensure(transaction, key)
+        stored = transaction.document(key) or {}
+        transaction.set(key, _mirrored(user, stored))
+        return dict(transaction.document(key) or {})
+
+    def _person(self, transaction: Transaction, owner: int) -> Key:
+        """The key of the owner's user document, mirrored first where it was missing."""
+        key = _key("users", owner)
+        if transaction.document(key) is None:
+            user = get_user_model().objects.filter(pk=owner).first()
+            if user is None:
+                _ensure(transaction, key)
+            else:
+                self._mirror(transaction, user)
+        return key
+
+    def _log(self, transaction: Transaction, owner: int, activity: Activity) -> Record:
+        record = {
+            "type": activity.type,
+            "description": activity.description,
+            "timestamp": utc_text(transaction.now),
+            "metadata": dict(activity.metadata),
+        }
+        transaction.append(self._person(transaction, owner), record)
+        return record
+
+    def _meter(self, transaction: Transaction, owner: int) -> None:
+        key = self._person(transaction, owner)
+        quota = quota_of(transaction.document(key) or {}, transaction.now)
+        if quota.used >= quota.limit:
+            raise QuotaExceeded(quota)
+        count = {"api_calls_used": quota.used + 1, PERIOD: period_of(transaction.now)}
+        transaction.set(key, count)
+
+
+def _key(collection: str, owner: int) -> Key:
+    if type(owner) is not int or owner < 1:
+        raise NotFound(f"{owner!r} is no user's id")
+    return Key(collection, owner)
+
+
+def _own(value: Any) -> Any:
+    """A copy that the caller may change."""
+    return checked_copy(value)
+
+
+def _ensure(transaction: Transaction, key: Key) -> None:
+    """Begins the document where there is none."""
+    if transaction.document(key) is None:
+        spec = COLLECTIONS[key.collection]
+        if key.collection == "users":
+            transaction.create(key, spec.defaults() | {"user_id": key.owner})
+        else:
+            transaction.create(key, {spec.layout.records: [], "updated_at": None})
+
+
+def _expected(
+    transaction: Transaction, key: Key, record_id: int, expect: str | None
+) -> Mapping[str, Any]:
+    record = transaction.record(key, record_id)
+    if expect is not None and expect != record_version(record):
+        raise Conflict(f"{COLLECTIONS[key.collection].singular} {record_id} was changed meanwhile")
+    return record
+
+
+def _check_references(
+    transaction: Transaction,
+    collection: str,
+    owner: int,
+    record: Mapping[str, Any],
+    before: Mapping[str, Any],
+) -> None:
+    """Refuses a new reference that leads nowhere; one that an old file has may stay."""
+    faults = []
+    for name, target in _references(collection):
+        wanted = record.get(name)
+        if wanted is None or wanted == before.get(name):
+            continue
+        ids = map(id_of, transaction.records(_key(target, owner)))
+        if wanted not in ids:
+            singular = COLLECTIONS[target].singular
+            faults.append(FieldError(f"/{name}", f"must be the id of a {singular} of yours"))
+    if faults:
+        raise InvalidRecord(faults)
+
+
+def _clear_references(
+    transaction: Transaction, collection: str, owner: int, record_id: int
+) -> None:
+    for other in RECORD_COLLECTIONS:
+        for name, target in _references(other):
+            if target != collection:
+                continue
+            key, spec = _key(other, owner), COLLECTIONS[other]
+            for record in list(transaction.records(key)):
+                if id_of(record) and record.get(name) == record_id:
+                    changed = changed_record(spec, record, {name: None}, now=transaction.now)
+                    transaction.put(key, changed)
+
+
+def _references(collection: str) -> Iterator[tuple[str, str]]:
+    """The fields of a collection that people set to the id of another record, and whose."""
+    for spec_field in COLLECTIONS[collection].writable:
+        if spec_field.kind is Kind.REFERENCE and spec_field.refers_to:
+            yield spec_field.name, spec_field.refers_to
+
+
+def _mirrored(user: Any, stored: Mapping[str, Any]) -> dict[str, Any]:
+    """The fields of the account that its document shows. Never a password: only what is listed."""
+    fields: dict[str, Any] = {"user_id": user.pk}
+    for spec_field in COLLECTIONS["users"].fields:
+        if spec_field.name in _KEPT_BY_STORE or not hasattr(user, spec_field.name):
+            continue
+        fields[spec_field.name] = _as_json(getattr(user, spec_field.name))
+    profile, before = fields.get("profile"), stored.get("profile")
+    if isinstance(profile, dict) and isinstance(before, dict):
+        fields["profile"] = before | profile
+    return fields
+
+
+def _as_json(value: Any) -> Any:
+    if isinstance(value, datetime):
+        return utc_text(value)
+    return value.isoformat() if isinstance(value, date) else value
+
+
+json_storage = JSONStorageManager()
+"""The storage that the settings name; opened at first use."""

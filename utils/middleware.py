@@ -1,0 +1,137 @@
+"""What every request is given: the store, an id of its own, and the address it came from."""
+
+import ipaddress
+import re
+import uuid
+from collections.abc import Callable, Sequence
+from math import ceil
+
+from django.conf import settings
+from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.http.response import HttpResponseBase
+from django.shortcuts import render
+from django.views.defaults import page_not_found
+
+from docstore import Conflict, NotFound, OutOfSpace, StoreError, TooLarge, Unavailable
+from utils.json_storage import JSONStorageManager, json_storage
+
+API_PREFIX = "/accounts/api/"
+METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
+RETRY_AFTER = 30  # seconds, when the store does not say
+
+Address = ipaddress.IPv4Address | ipaddress.IPv6Address
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+
+# An address as proxies write it: 192.0.2.1, 192.0.2.1:80, 2001:db8::1, [2001:db8::1]:80
+_HOP = re.compile(r"\[(?P<bracketed>[^\[\]]+)\](:\d+)?|(?P<four>[\d.]+)(:\d+)?|(?P<six>[^\[\]]+)")
+
+
+class StorageRequest(HttpRequest):
+    """A request as views see it, behind JSONStorageMiddleware."""
+
+    json_storage: JSONStorageManager
+    client_address: str
+    request_id: str
+
+
+class JSONStorageMiddleware:
+    """Sets `request.json_storage`, `request.client_address` and `request.request_id`; answers
+    pages that the store failed. The API answers for itself."""
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: StorageRequest) -> HttpResponseBase:
+        trusted: Sequence[Network] = settings.NEURALFLOW_TRUSTED_PROXIES
+        request.json_storage = json_storage
+        request.request_id = str(uuid.uuid4())
+        request.client_address = client_address(
+            request.META.get("REMOTE_ADDR", ""),
+            request.META.get("HTTP_X_FORWARDED_FOR", ""),
+            trusted,
+        )
+        _believe_scheme(request, trusted)
+        if request.method in METHODS:
+            response = self.get_response(request)
+        else:
+            response = _method_refused(request)
+        response["X-Request-ID"] = request.request_id
+        return response
+
+    def process_exception(
+        self, request: StorageRequest, exception: Exception
+    ) -> HttpResponse | None:
+        if not isinstance(exception, StoreError) or request.path.startswith(API_PREFIX):
+            return None
+        if isinstance(exception, NotFound):
+            return page_not_found(request, exception)
+        return _storage_error(request, exception)
+
+
+def client_address(peer: str, forwarded_for: str, trusted: Sequence[Network]) -> str:
+    """The address that a request came from, as far as it can be known.
+
+    It is the peer's, unless the peer is a trusted proxy: then what that proxy says of its own
+    peer, which it wrote rightmost, and so on leftwards. What stands left of the first address
+    that is not trusted was written by a stranger. "" when the peer has no address.
+    """
+    address = parse_address(peer)
+    if address is None:
+        return ""
+    for hop in reversed(forwarded_for.split(",")):
+        before = parse_address(hop) if _is_trusted(address, trusted) else None
+        if before is None:
+            break
+        address = before
+    return str(address)
+
+
+def parse_address(text: str) -> Address | None:
+    """The address in *text*, without port, brackets and zone; None when it is none."""
+    match = _HOP.fullmatch(text.strip())
+    if match is None:
+        return None
+    bare = match["bracketed"] or match["four"] or match["six"]
+    try:
+        address = ipaddress.ip_address(bare.partition("%")[0])
+    except ValueError:
+        return None
+    # A socket that serves both families shows IPv4 peers as ::ffff:192.0.2.1.
+    return getattr(address, "ipv4_mapped", None) or address
+
+
+def _is_trusted(address: Address | None, trusted: Sequence[Network]) -> bool:
+    return address is not None and any(address in network for network in trusted)
+
+
+def _believe_scheme(request: HttpRequest, trusted: Sequence[Network]) -> None:
+    """Lets a trusted proxy say that it was reached over TLS, and nobody else."""
+    said = request.META.get("HTTP_X_FORWARDED_PROTO", "").rpartition(",")[2].strip().lower()
+    if said not in {"http", "https"}:
+        return
+    if _is_trusted(parse_address(request.META.get("REMOTE_ADDR", "")), trusted):
+        request.META["wsgi.url_scheme"] = said
+
+
+def _method_refused(request: HttpRequest) -> HttpResponse:
+    detail = f"This server answers {', '.join(METHODS)}."
+    response: HttpResponse
+    if request.path.startswith(API_PREFIX):
+        problem = {"type": "about:blank", "title": "Method Not Allowed", "status": 405}
+        response = JsonResponse(
+            problem | {"detail": detail}, status=405, content_type="application/problem+json"
+        )
+    else:
+        response = HttpResponse(detail, status=405, content_type="text/plain; charset=utf-8")
+    response["Allow"] = ", ".join(METHODS)
+    return response
+
+
+def _storage_error(request: HttpRequest, fault: StoreError) -> HttpResponse:
+    statuses = {OutOfSpace: 507, Conflict: 409, TooLarge: 413}
+    status = next((code for kind, code in statuses.items() if isinstance(fault, kind)), 503)
+    response = render(request, "storage_error.html", {"status": status}, status=status)
+    if status in {503, 507}:
+        wait = fault.retry_after if isinstance(fault, Unavailable) else None
+        response["Retry-After"] = str(ceil(wait or RETRY_AFTER))
+    return response

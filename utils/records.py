@@ -1,0 +1,189 @@
+"""New, changed and stored records, by the rules of the table of collections (`table`).
+
+A record is a plain dict with the keys of its collection in the table's order, then the keys that
+the table does not know, in their own. Unknown keys are never lost. Everything here is a pure
+function of its arguments: no store, no clock. Whether a reference leads anywhere is for the
+caller to see.
+"""
+
+from collections.abc import Iterable
+from datetime import datetime
+from typing import Literal
+
+from utils.fields import Field, Kind
+from utils.json_values import Faults, FieldError, checked_copy, key_fault, pointer_to, same_value
+from utils.table import ACTIVITY_FIELDS, COLLECTIONS, RECORD_COLLECTIONS, CollectionSpec, Record
+from utils.times import ends_before, parse_time, stored_time, utc_text
+
+__all__ = [
+    "COLLECTIONS",
+    "RECORD_COLLECTIONS",
+    "CollectionSpec",
+    "Field",
+    "FieldError",
+    "InvalidRecord",
+    "Kind",
+    "Record",
+    "changed_record",
+    "check_record",
+    "check_user_document",
+    "new_record",
+    "parse_time",
+    "utc_text",
+]
+
+Unknown = Literal["keep", "refuse"]
+
+_PERIOD = ("start_date", "end_date")
+
+
+class InvalidRecord(ValueError):
+    """What was to be stored breaks the rules. `errors` names each fault and what to do about it.
+
+    A hostile record is answered with its first hundred faults (FAULTS_MAX).
+    """
+
+    def __init__(self, errors: Iterable[FieldError]) -> None:
+        self.errors = tuple(errors)
+        super().__init__("; ".join(f"{e.pointer or 'the record'} {e.detail}" for e in self.errors))
+
+
+def new_record(
+    spec: CollectionSpec,
+    data: object,
+    *,
+    record_id: int,
+    owner: int,
+    now: datetime,
+    unknown: Unknown = "keep",
+) -> Record:
+    """The record that `data` describes: checked, complete, stamped. Raises InvalidRecord.
+
+    With "refuse" an unknown or read-only key is a fault; with "keep" unknown ones are stored and
+    read-only ones passed over.
+    """
+    record = _merged(spec, {}, data, True, unknown)
+    record |= {"id": record_id, "created_at": utc_text(now), "user_id": owner}
+    return _stamped(spec, {}, record, now)
+
+
+def changed_record(
+    spec: CollectionSpec,
+    before: Record,
+    changes: object,
+    *,
+    now: datetime,
+    replace: bool = False,
+    unknown: Unknown = "keep",
+) -> Record:
+    """`before` with `changes` made, in the form written today. Raises InvalidRecord.
+
+    A key given with the value it has is no change: it is neither judged nor, if unknown or
+    read-only, refused. With `replace` the writable fields that are absent return to their
+    defaults; unknown keys stay in any case. Neither argument is altered; what is not changed is
+    shared with `before`.
+    """
+    return _stamped(spec, before, _merged(spec, before, changes, replace, unknown), now)
+
+
+def check_record(spec: CollectionSpec, record: object) -> list[FieldError]:
+    """What is wrong with a stored record of any age; keys may be missing, times naive."""
+    faults = Faults()
+    _check_fields(spec.fields, record, "", faults)
+    return faults.found
+
+
+def check_user_document(document: object) -> list[FieldError]:
+    """What is wrong with a stored user document of any age, its activities included."""
+    faults = Faults()
+    _check_fields(COLLECTIONS["users"].fields, document, "", faults)
+    activities = document.get("activities") if isinstance(document, dict) else None
+    for index, activity in enumerate(activities if isinstance(activities, list) else []):
+        _check_fields(ACTIVITY_FIELDS, activity, pointer_to("/activities", index), faults)
+    return faults.found
+
+
+def _check_fields(fields: Iterable[Field], record: object, pointer: str, faults: Faults) -> None:
+    if not isinstance(record, dict):
+        faults.add(pointer, "must be an object")
+        return
+    for field in fields:
+        if field.name in record and not field.has_shape(record[field.name]):
+            faults.add(pointer_to(pointer, field.name), field.must_be)
+        elif field.name not in record and field.required:
+            faults.add(pointer_to(pointer, field.name), f"is missing; it {field.must_be}")
+
+
+def _merged(
+    spec: CollectionSpec, before: Record, data: object, replace: bool, unknown: Unknown
+) -> Record:
+    """`before` with what is accepted of `data`, and with defaults where there is nothing."""
+    faults = Faults()
+    accepted = _accepted(spec, before, data, unknown, faults)
+    after = before | accepted
+    for field in spec.writable:
+        if field.name in accepted or (field.name in before and not replace):
+            continue
+        if not field.required:
+            after[field.name] = field.fresh_default()
+        elif replace:
+            faults.add(pointer_to("", field.name), f"is required; it {field.must_be}")
+    _check_period(spec, before, after, faults)
+    if faults.found:
+        raise InvalidRecord(faults.found)
+    return after
+
+
+def _accepted(
+    spec: CollectionSpec, before: Record, data: object, unknown: Unknown, faults: Faults
+) -> Record:
+    """What `data` says about this record, as it is to be stored; breaches go to `faults`."""
+    if not isinstance(data, dict):
+        raise InvalidRecord(
+            [FieldError("", f"must be an object with the fields of a {spec.singular}")]
+        )
+    accepted: Record = {}
+    for key, value in data.items():
+        field = spec.by_name.get(key)
+        pointer = pointer_to("", key)
+        if unfit := key_fault(key):
+            faults.add("", unfit)
+        elif key in before and same_value(before[key], value):
+            accepted[key] = before[key]
+        elif field is None and unknown == "refuse":
+            names = ", ".join(writable.name for writable in spec.writable)
+            faults.add(pointer, f"is not a field of a {spec.singular}; its fields are {names}")
+        elif field is None:
+            accepted[key] = checked_copy(value, pointer, faults)
+        elif not field.read_only:
+            accepted[key] = field.accept(value, pointer, faults)
+        elif unknown == "refuse":
+            faults.add(pointer, "is set by NeuralFlow; leave it out")
+    return accepted
+
+
+def _check_period(spec: CollectionSpec, before: Record, after: Record, faults: Faults) -> None:
+    start, end = (after.get(name) for name in _PERIOD)
+    if not (start and end and all(name in spec.by_name for name in _PERIOD)):
+        return
+    readable = all(spec.by_name[name].has_shape(after[name]) for name in _PERIOD)
+    unchanged = all(after[name] == before.get(name) for name in _PERIOD)
+    if readable and not unchanged and ends_before(start, end):
+        faults.add("/end_date", "must not be before start_date")
+
+
+def _stamped(spec: CollectionSpec, before: Record, record: Record, now: datetime) -> Record:
+    """`record` as it goes into the file: stamps set, old times upgraded, keys in order."""
+    record["updated_at"] = utc_text(now)
+    if "completed_at" in spec.by_name:
+        if record["status"] != "completed":
+            record["completed_at"] = None
+        elif before.get("status") != "completed":
+            record["completed_at"] = utc_text(now)
+        else:  # of an old record it may not be known
+            record.setdefault("completed_at", None)
+    for field in spec.fields:
+        value = record.get(field.name)
+        if field.kind is Kind.TIME and value is not None and field.has_shape(value):
+            record[field.name] = stored_time(value)
+    return spec.ordered(record)

@@ -1,0 +1,57 @@
+"""The figures of the dashboard: counts over one person's records."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+from utils.records import COLLECTIONS
+from utils.times import is_date, parse_time
+
+Record = dict[str, Any]
+
+
+def statistics(
+    tasks: Sequence[Record], projects: Sequence[Record], models: Sequence[Record], now: datetime
+) -> dict[str, Any]:
+    """Totals and counts as the dashboard and its API show them; old records may lack any field."""
+    statuses = count_by("tasks", "status", tasks)
+    return {
+        "total_tasks": len(tasks),
+        "completed_tasks": statuses["completed"],
+        "overdue_tasks": sum(is_overdue(task, now) for task in tasks),
+        "total_projects": len(projects),
+        "active_projects": count_by("projects", "status", projects)["active"],
+        "total_models": len(models),
+        "active_models": count_by("models", "status", models)["active"],
+        "tasks_by_status": statuses,
+        "tasks_by_priority": count_by("tasks", "priority", tasks),
+    }
+
+
+def count_by(collection: str, field_name: str, records: Iterable[Record]) -> dict[str, int]:
+    """How many records have each choice; a missing value counts as the field's default.
+
+    What an old folder holds beside the choices is counted too, under its own name.
+    """
+    field = COLLECTIONS[collection].by_name[field_name]
+    counts = Counter(str(record.get(field_name) or field.default) for record in records)
+    return dict.fromkeys(field.choices, 0) | counts
+
+
+def due_moment(task: Record) -> datetime | None:
+    """When the task becomes overdue: a date when its day has ended; None if it never does."""
+    due = task.get("due_date")
+    try:
+        moment = parse_time(due) if isinstance(due, str) else None
+        return moment + timedelta(days=1) if moment and is_date(due or "") else moment
+    except (ValueError, OverflowError):
+        return None  # an old file's text that names no day; `setup_data --validate` reports it
+
+
+def is_overdue(task: Record, now: datetime) -> bool:
+    """Whether it should have been completed by now."""
+    due = due_moment(task)
+    return due is not None and due <= now and task.get("status") != "completed"

@@ -1,0 +1,208 @@
+"""The one table of collections: what NeuralFlow keeps, field by field.
+
+Everything that treats records asks this table: what may be stored (`records`), where it is kept
+(`CollectionSpec.layout`), and what a form shows. A new field is a new line here.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from types import MappingProxyType
+from typing import Any
+
+from docstore import CollectionLayout
+from utils.fields import Field, Kind
+
+Record = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class CollectionSpec:
+    """One collection: what its records are called, where they are kept and what they hold."""
+
+    name: str
+    singular: str
+    layout: CollectionLayout
+    title_field: str
+    fields: tuple[Field, ...]
+
+    @cached_property
+    def by_name(self) -> Mapping[str, Field]:
+        return MappingProxyType({field.name: field for field in self.fields})
+
+    @cached_property
+    def writable(self) -> tuple[Field, ...]:
+        """The fields that people may set, in order."""
+        return tuple(field for field in self.fields if not field.read_only)
+
+    def defaults(self) -> Record:
+        """A record of defaults only, the caller's own, in order."""
+        return {field.name: field.fresh_default() for field in self.fields}
+
+    def ordered(self, record: Record) -> Record:
+        """`record` with the table's keys first, in its order, and the unknown keys after them."""
+        known = {name: record[name] for name in self.by_name if name in record}
+        return known | record
+
+
+# Field(name, kind, default). The order is that of the keys in the files.
+
+_PRIORITIES = ("low", "medium", "high", "critical")
+_TASK_STATUSES = ("pending", "in_progress", "review", "completed")
+_PROJECT_STATUSES = ("active", "planning", "on_hold", "completed", "archived")
+_MODEL_STATUSES = ("draft", "training", "active", "archived")
+_MODEL_TYPES = (
+    "classification",
+    "regression",
+    "clustering",
+    "nlp",
+    "computer_vision",
+    "generative",
+    "llm",
+    "embedding",
+    "reinforcement",
+    "time_series",
+    "recommendation",
+    "other",
+)
+
+_ID = Field("id", Kind.ID, read_only=True)
+_CREATED = Field("created_at", Kind.TIME, read_only=True)
+_UPDATED = Field("updated_at", Kind.TIME, read_only=True)
+_COMPLETED = Field("completed_at", Kind.TIME, read_only=True)
+_OWNER = Field("user_id", Kind.REFERENCE, refers_to="users", read_only=True)
+
+_TASKS = CollectionSpec(
+    name="tasks",
+    singular="task",
+    layout=CollectionLayout(name="tasks", stem="tasks", records="tasks"),
+    title_field="title",
+    fields=(
+        Field("title", Kind.TITLE),
+        Field("description", Kind.TEXT, ""),
+        Field("priority", Kind.CHOICE, "medium", choices=_PRIORITIES),
+        Field("status", Kind.CHOICE, "pending", choices=_TASK_STATUSES),
+        Field("category", Kind.LINE, ""),
+        Field("due_date", Kind.TIME, help="A date is due when its day has ended, in UTC."),
+        Field("tags", Kind.TEXTS, []),
+        Field("project_id", Kind.REFERENCE, refers_to="projects"),
+        Field("metadata", Kind.OBJECT, {}),
+        _ID,
+        _CREATED,
+        _UPDATED,
+        _COMPLETED,
+        _OWNER,
+    ),
+)
+
+_PROJECTS = CollectionSpec(
+    name="projects",
+    singular="project",
+    layout=CollectionLayout(name="projects", stem="projects", records="projects"),
+    title_field="name",
+    fields=(
+        Field("name", Kind.TITLE),
+        Field("description", Kind.TEXT, ""),
+        Field("status", Kind.CHOICE, "active", choices=_PROJECT_STATUSES),
+        Field("priority", Kind.CHOICE, "medium", choices=_PRIORITIES),
+        Field("start_date", Kind.TIME),
+        Field("end_date", Kind.TIME, help="Not before the start."),
+        Field("team_members", Kind.MEMBERS, []),
+        Field("technologies", Kind.TEXTS, []),
+        Field("budget", Kind.NUMBER, minimum=0),
+        Field("metadata", Kind.OBJECT, {}),
+        _ID,
+        _CREATED,
+        _UPDATED,
+        _OWNER,
+    ),
+)
+
+_MODELS = CollectionSpec(
+    name="models",
+    singular="model",
+    layout=CollectionLayout(name="models", stem="models", records="models"),
+    title_field="name",
+    fields=(
+        Field("name", Kind.TITLE),
+        Field("description", Kind.TEXT, ""),
+        Field("model_type", Kind.OPEN_CHOICE, "classification", choices=_MODEL_TYPES),
+        Field("status", Kind.CHOICE, "draft", choices=_MODEL_STATUSES),
+        Field("accuracy", Kind.NUMBER, minimum=0, maximum=100, help="In per cent."),
+        Field("training_data_size", Kind.INTEGER, minimum=0, help="Number of examples."),
+        Field("parameters", Kind.OBJECT, {}),
+        Field("hyperparameters", Kind.OBJECT, {}),
+        Field("performance_metrics", Kind.OBJECT, {}),
+        Field("is_public", Kind.BOOLEAN, False),
+        Field("metadata", Kind.OBJECT, {}),
+        _ID,
+        _CREATED,
+        _UPDATED,
+        _OWNER,
+    ),
+)
+
+_PROFILE: Record = {
+    "skills": [],
+    "interests": [],
+    "experience_years": None,
+    "education": "",
+    "certifications": [],
+}
+
+# A user is one document rather than a list of records; what lists here are the activities.
+_USERS = CollectionSpec(
+    name="users",
+    singular="user",
+    layout=CollectionLayout(name="users", stem="user", records="activities"),
+    title_field="username",
+    fields=(
+        Field("user_id", Kind.ID, read_only=True),
+        Field("username", Kind.LINE, ""),
+        Field("email", Kind.LINE, ""),
+        Field("first_name", Kind.LINE, ""),
+        Field("last_name", Kind.LINE, ""),
+        Field(
+            "user_type",
+            Kind.CHOICE,
+            "individual",
+            choices=("individual", "business", "enterprise"),
+        ),
+        Field(
+            "skill_level",
+            Kind.CHOICE,
+            "beginner",
+            choices=("beginner", "intermediate", "advanced", "expert"),
+        ),
+        Field("subscription_plan", Kind.LINE, "free"),
+        Field("api_calls_limit", Kind.INTEGER, 1000, minimum=0, read_only=True),
+        Field("api_calls_used", Kind.INTEGER, 0, minimum=0, read_only=True),
+        Field("group_id", Kind.INTEGER),
+        Field("company_name", Kind.LINE, ""),
+        Field("job_title", Kind.LINE, ""),
+        Field("bio", Kind.TEXT, ""),
+        Field("location", Kind.LINE, ""),
+        Field("website", Kind.LINE, ""),
+        Field("linkedin_url", Kind.LINE, ""),
+        Field("github_url", Kind.LINE, ""),
+        Field("is_profile_public", Kind.BOOLEAN, False),
+        Field("receive_notifications", Kind.BOOLEAN, True),
+        Field("last_login", Kind.TIME, read_only=True),
+        Field("profile", Kind.OBJECT, _PROFILE),
+        Field("date_joined", Kind.TIME, read_only=True),
+        _UPDATED,
+        Field("activities", Kind.OBJECTS, [], read_only=True),
+    ),
+)
+
+ACTIVITY_FIELDS = (
+    Field("type", Kind.TITLE),
+    Field("description", Kind.TEXT, ""),
+    Field("timestamp", Kind.TIME),
+    Field("metadata", Kind.OBJECT, {}),
+)
+
+COLLECTIONS: Mapping[str, CollectionSpec] = MappingProxyType(
+    {spec.name: spec for spec in (_USERS, _TASKS, _PROJECTS, _MODELS)}
+)
+RECORD_COLLECTIONS = ("tasks", "projects", "models")
