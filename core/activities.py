@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from utils.json_storage import Activity
-from utils.middleware import StorageRequest
+from utils.middleware import StorageRequest, request_metadata
 from utils.records import CollectionSpec
 
 _DONE = {"created": "Added", "updated": "Changed", "completed": "Completed", "deleted": "Deleted"}
@@ -20,11 +20,7 @@ def activity_of(
         return Activity(
             type=f"{spec.singular}_{done}",
             description=f"{_DONE[done]} {spec.singular} “{record.get(spec.title_field, '')}”",
-            metadata={
-                f"{spec.singular}_id": record["id"],
-                "ip_address": request.client_address,
-                "user_agent": request.headers.get("User-Agent", "")[:300],
-            },
+            metadata={f"{spec.singular}_id": record["id"], **request_metadata(request)},
         )
 
     return of_record

@@ -2,14 +2,16 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 from core.words import CHOICE_WORDS, WORDS, Text, in_words
+from docstore import id_of
 from utils.records import CollectionSpec, Field, Kind
-from utils.times import is_date, parse_time
+from utils.statistics import count_by, is_overdue
+from utils.times import parse_time
 
-Record = Mapping[str, Any]
+Record = dict[str, Any]
 
 _LISTS = (Kind.TEXTS, Kind.MEMBERS)
 _TEXTS = (Kind.TITLE, Kind.LINE, Kind.TEXT, Kind.CHOICE, Kind.OPEN_CHOICE, Kind.TIME)
@@ -19,7 +21,7 @@ _TEXTS = (Kind.TITLE, Kind.LINE, Kind.TEXT, Kind.CHOICE, Kind.OPEN_CHOICE, Kind.
 class Row:
     """One record of a list."""
 
-    id: int
+    id: int | None  # old files may hold records without one; they can be seen, not changed
     title: Text
     record: Record  # with a value that can be shown for every field
     overdue: bool = False
@@ -39,7 +41,7 @@ def row(
     if isinstance(project_id, int):
         name = (projects or {}).get(project_id) or f"#{project_id}"
     return Row(
-        id=record["id"],
+        id=id_of(record),
         title=title_of(spec, record),
         record={field.name: _presentable(field, record.get(field.name)) for field in spec.fields},
         overdue=is_overdue(record, now),
@@ -54,7 +56,8 @@ def title_of(spec: CollectionSpec, record: Record) -> Text:
 
 def names_of(spec: CollectionSpec, records: Iterable[Record]) -> dict[int, Text]:
     """The names of records by their ids."""
-    return {record["id"]: title_of(spec, record) for record in records}
+    ids = ((id_of(record), record) for record in records)
+    return {number: title_of(spec, record) for number, record in ids if number is not None}
 
 
 def moment(value: object) -> datetime | None:
@@ -63,20 +66,6 @@ def moment(value: object) -> datetime | None:
         return parse_time(value) if isinstance(value, str) else None
     except ValueError:
         return None
-
-
-def due_at(record: Record) -> datetime | None:
-    """When an open task is due: of a date, when its day has ended."""
-    due = record.get("due_date")
-    when = moment(due)
-    if when is None or record.get("status") == "completed":
-        return None
-    return when + timedelta(days=1) if is_date(str(due)) else when
-
-
-def is_overdue(record: Record, now: datetime) -> bool:
-    due = due_at(record)
-    return due is not None and due <= now
 
 
 @dataclass(frozen=True)
@@ -88,13 +77,9 @@ class Bar:
     share: int  # per cent of the whole
 
 
-def bars(spec: CollectionSpec, name: str, records: Iterable[Record]) -> list[Bar]:
+def bars(collection: str, name: str, records: Iterable[Record]) -> list[Bar]:
     """How many records there are of each choice of the field `name`."""
-    field = spec.by_name[name]
-    counts = dict.fromkeys(field.choices, 0)
-    for record in records:
-        choice = record.get(name)
-        counts[choice if choice in field.choices else field.default] += 1
+    counts = count_by(collection, name, records)
     whole = sum(counts.values())
     return [
         Bar(in_words(choice, CHOICE_WORDS), count, share(count, whole))

@@ -32,7 +32,7 @@ from utils.records import (
 )
 from utils.times import is_date, parse_time
 
-Record = Mapping[str, Any]
+Record = dict[str, Any]
 
 
 def sentence(detail: object) -> str:
@@ -103,7 +103,9 @@ def _read_entries(typed: str, field: Field, stored: object) -> list[Any]:
     try:
         rows = list(csv.reader(typed.splitlines(), skipinitialspace=True))
     except csv.Error:
-        raise forms.ValidationError(_("Write the entries one after another, with commas.")) from None
+        raise forms.ValidationError(
+            _("Write the entries one after another, with commas.")
+        ) from None
     return [entry.strip() for row in rows for entry in row if entry.strip()]
 
 
@@ -198,7 +200,7 @@ class RecordField(forms.Field):
         super().__init__(
             required=field.required,
             widget=widget,
-            label=in_words(field.name, FIELD_WORDS),
+            label=str(in_words(field.name, FIELD_WORDS)),
             help_text=" ".join(str(part) for part in (self.entry.help, field.help) if part),
             initial=self.entry.show(stored),
         )
@@ -217,7 +219,7 @@ class FlagField(forms.BooleanField):
     wide = False
 
     def __init__(self, field: Field, stored: object) -> None:
-        label = in_words(field.name, FIELD_WORDS)
+        label = str(in_words(field.name, FIELD_WORDS))
         super().__init__(required=False, label=label, help_text=field.help, initial=stored is True)
 
     def untouched(self) -> Any:
@@ -233,7 +235,7 @@ class RecordForm(forms.Form):
         typed: Mapping[str, Any] | None = None,
         *,
         stored: Record | None = None,
-        references: Iterable[tuple[int, str]] = (),
+        references: Iterable[tuple[int, Text]] = (),
     ) -> None:
         """`references`: id and name of the records that a reference may point to."""
         super().__init__(typed)
@@ -261,7 +263,7 @@ class RecordForm(forms.Form):
             if self.stored is None:
                 new_record(self.spec, self.changes(), record_id=1, owner=1, now=now)
             else:
-                changed_record(self.spec, dict(self.stored), self.changes(), now=now)
+                changed_record(self.spec, self.stored, self.changes(), now=now)
         except InvalidRecord as invalid:
             self.add_faults(invalid)
 
@@ -306,7 +308,7 @@ def _readable(value: object) -> Text:
 
 
 def _form_field(
-    field: Field, stored: Record | None, references: Iterable[tuple[int, str]]
+    field: Field, stored: Record | None, references: Iterable[tuple[int, Text]]
 ) -> RecordField | FlagField:
     value = field.fresh_default() if stored is None else stored.get(field.name, field.default)
     if field.kind is Kind.BOOLEAN:

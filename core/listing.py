@@ -10,7 +10,6 @@ from core.display import moment
 from core.words import CHOICE_WORDS, Text, in_words
 from utils.records import CollectionSpec
 
-
 PAGE_RECORDS = 50
 
 Record = Mapping[str, Any]
@@ -94,4 +93,3 @@ def _mentions(record: Record, sought: str) -> bool:
 
 def _text(value: object) -> str:
     return value if isinstance(value, str) else ""
-
