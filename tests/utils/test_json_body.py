@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from utils.json_body import BODY_NESTING_MAX, MalformedBody, load_body
 from utils.json_values import INTEGER_MAX
 
-CHARACTERS = st.characters(min_codepoint=0x20, exclude_categories=("Cs",))
+CHARACTERS = st.characters(min_codepoint=0x20, exclude_categories=["Cs"])
 KEYS = st.text(CHARACTERS, max_size=8)
 TEXTS = st.text(CHARACTERS | st.sampled_from("\n\t\r"), max_size=12)
 SCALARS = (
@@ -107,6 +107,8 @@ def try_to_load(body: bytes) -> None:
         (rb'{"\ud800": 1}', (1, 2), "a key must hold whole characters"),
         (rb'{"a": "\u0000"}', (1, 7), "it holds U+0000"),
         (rb'{"a": "\b"}', (1, 7), "it holds U+0008"),
+        (rb'{"a": "\f"}', (1, 7), "it holds U+000C"),
+        (rb'{"a": "\u001F"}', (1, 7), "it holds U+001F"),
         (rb'{"a\n": 1}', (1, 2), "a key must be one line"),
     ],
 )

@@ -209,7 +209,8 @@ def test_subclasses_of_json_types_become_plain() -> None:
 
 
 def test_what_is_not_an_object_is_refused_as_a_whole() -> None:
-    for data in (None, [], "x", 1, True):
+    unfit: list[object] = [None, [], "x", 1, True]
+    for data in unfit:
         found = faults(new_record, TASKS, data, record_id=1, owner=7, now=NOW)
         assert found == {"": "must be an object with the fields of a task"}
 
@@ -315,6 +316,8 @@ def test_nesting_in_a_field_is_taken_to_the_limit_and_refused_beyond() -> None:
     assert task(metadata=value)["metadata"] == value
     found = faults(task, metadata={"a": value})
     assert list(found) == ["/metadata" + "/a" * NESTING_MAX]
+    found = faults(project, team_members=[value])
+    assert list(found) == ["/team_members/0" + "/a" * (NESTING_MAX - 1)]
 
 
 def test_a_structure_that_holds_itself_is_refused() -> None:
@@ -327,7 +330,13 @@ def test_a_structure_that_holds_itself_is_refused() -> None:
 
 
 def test_unknown_and_read_only_keys_can_be_refused() -> None:
-    data = {"title": "x", "__proto__": {}, "no/such": 1, "id": 3, "completed_at": None}
+    data: dict[str, Any] = {
+        "title": "x",
+        "__proto__": {},
+        "no/such": 1,
+        "id": 3,
+        "completed_at": None,
+    }
     found = faults(new_record, TASKS, data, record_id=3, owner=7, now=NOW, unknown="refuse")
     assert list(found) == ["/__proto__", "/no~1such", "/id", "/completed_at"]
     assert found["/no~1such"] == (
@@ -503,7 +512,7 @@ def test_findings_name_what_is_wrong_in_a_user_document() -> None:
 
 # ---- Properties
 
-WORDS = st.text(st.characters(min_codepoint=0x21, exclude_categories=("Cs",)), min_size=1)
+WORDS = st.text(st.characters(min_codepoint=0x21, exclude_categories=["Cs"]), min_size=1)
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers(-INTEGER_MAX, INTEGER_MAX) | WORDS,
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(WORDS, inner, max_size=3),
