@@ -32,8 +32,9 @@ ATTEMPTS_MAX: Final = 20
 
 
 def utc_text(moment: datetime) -> str:
-    """A moment as RFC 3339 in UTC, to the microsecond: `2026-11-23T12:04:05.123456Z`."""
-    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    """A moment as RFC 3339, to the microsecond: `2026-11-23T12:04:05.123456Z`; naive is UTC."""
+    aware = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+    return aware.astimezone(UTC).replace(tzinfo=None).isoformat(timespec="microseconds") + "Z"
 
 
 @dataclass

@@ -99,7 +99,8 @@ class Field:
         elif self.kind is Kind.TIME:
             value = _stored_or_none(value)
         if value is None or not self.has_shape(value) or not self._within_bounds(value):
-            return faults.add(pointer, self.must_be)
+            faults.add(pointer, self.must_be)
+            return None
         if isinstance(value, list) and self.kind in _ENTRIES:
             return self._accept_entries(value, pointer, faults)
         return checked_copy(value, pointer, faults, one_line=self.kind in _ONE_LINE)

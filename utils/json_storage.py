@@ -27,16 +27,6 @@ from typing import Any, TypeVar
 import msgspec
 from django.conf import settings
 from django.contrib.auth import get_user_model
-from utils.records import (
-    COLLECTIONS,
-    RECORD_COLLECTIONS,
-    FieldError,
-    InvalidRecord,
-    Kind,
-    Unknown,
-    changed_record,
-    new_record,
-)
 
 from docstore import (
     Conflict,
@@ -50,6 +40,16 @@ from docstore import (
     utc_text,
 )
 from utils.quota import PERIOD, Quota, QuotaExceeded, period_of, quota_of
+from utils.records import (
+    COLLECTIONS,
+    RECORD_COLLECTIONS,
+    FieldError,
+    InvalidRecord,
+    Kind,
+    Unknown,
+    changed_record,
+    new_record,
+)
 from utils.statistics import statistics
 
 __all__ = [
@@ -156,7 +156,7 @@ class JSONStorageManager:
         """The owner's record with this id. Raises `NotFound`."""
         for record in self._records(collection, owner):
             if id_of(record) == record_id:
-                return _own(record)
+                return dict(_own(record))
         raise NotFound(f"there is no {COLLECTIONS[collection].singular} {record_id}")
 
     def list(self, collection: str, owner: int) -> builtins.list[Record]:
@@ -185,7 +185,7 @@ class JSONStorageManager:
         def edit(transaction: Transaction) -> Record:
             before = _expected(transaction, key, record_id, expect)
             record = changed_record(
-                spec, before, changes, now=transaction.now, replace=replace, unknown=unknown
+                spec, dict(before), changes, now=transaction.now, replace=replace, unknown=unknown
             )
             _check_references(transaction, collection, owner, record, before)
             transaction.put(key, record)
@@ -308,10 +308,10 @@ class JSONStorageManager:
         """The person, the figures, and the ten latest activities."""
         user = self.get_user_data(user_id) or {"user_id": user_id}
         user.pop("activities", None)
-        records = (self._records(collection, user_id) for collection in RECORD_COLLECTIONS)
+        tasks, projects, models = (self._records(name, user_id) for name in RECORD_COLLECTIONS)
         return {
             "user": user,
-            "statistics": statistics(*records, now=datetime.now(UTC)),
+            "statistics": statistics(tasks, projects, models, datetime.now(UTC)),
             "recent_activities": self.activities(user_id),
         }
 

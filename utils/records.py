@@ -146,17 +146,17 @@ def _accepted(
     for key, value in data.items():
         field = spec.by_name.get(key)
         pointer = pointer_to("", key)
-        if unfit := key_fault(key):
-            faults.add("", unfit)
-        elif key in before and same_value(before[key], value):
+        if key in before and same_value(before[key], value):
             accepted[key] = before[key]
+        elif unfit := key_fault(key):
+            faults.add("", unfit)
         elif field is None and unknown == "refuse":
             names = ", ".join(writable.name for writable in spec.writable)
             faults.add(pointer, f"is not a field of a {spec.singular}; its fields are {names}")
         elif field is None:
-            accepted[key] = checked_copy(value, pointer, faults)
+            accepted[str.__str__(key)] = checked_copy(value, pointer, faults)
         elif not field.read_only:
-            accepted[key] = field.accept(value, pointer, faults)
+            accepted[field.name] = field.accept(value, pointer, faults)
         elif unknown == "refuse":
             faults.add(pointer, "is set by NeuralFlow; leave it out")
     return accepted

@@ -7,17 +7,15 @@ texts: their fraction of a second has a varying number of digits, or none.
 import re
 from datetime import UTC, date, datetime
 
+from docstore import utc_text
+
+__all__ = ["ends_before", "is_date", "parse_time", "stored_time", "utc_text"]
+
 # Narrower than datetime.fromisoformat, which also takes week dates, 20261123 and any separator.
 _TIME = re.compile(
     r"\d{4}-\d\d-\d\d(?P<clock>[T ]\d\d:\d\d(?::\d\d(?:\.\d{1,9})?)?(?:Z|[+-]\d\d:?\d\d)?)?",
     re.ASCII | re.IGNORECASE,
 )
-
-
-def utc_text(moment: datetime) -> str:
-    """`moment` as it is written into files; a naive one is taken as UTC."""
-    aware = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-    return aware.astimezone(UTC).replace(tzinfo=None).isoformat() + "Z"
 
 
 def parse_time(text: str) -> datetime:
