@@ -47,6 +47,10 @@ class FileSystem:
         finally:
             os.close(descriptor)
 
+    def link(self, step: str, source: Path, target: Path) -> None:
+        """Gives a file a second name, which must be free."""
+        target.hardlink_to(source)
+
     def rename(self, step: str, source: Path, target: Path) -> None:
         """Gives a file its name, replacing what had it, in one indivisible step."""
         source.replace(target)

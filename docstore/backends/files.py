@@ -6,14 +6,16 @@
 
 A commit, by cases. The writer holds the lock. It writes every new content as a *draft* and makes
 the drafts durable, names and all. Then it writes the *intent*, the list of what goes where; when
-that is durable, so is the commit: this is the commit point. Then each draft is renamed onto its
-document, the folders are made durable, and the intent is forgotten.
+that is durable, so is the commit: this is the commit point. Then each draft gets its document's
+name too, in place of what had it, and the folders are made durable. Then the intent is forgotten,
+durably, and last of all the drafts go.
 
 If the power fails before the commit point, the documents are untouched, and what lies in the
 folder of drafts is thrown away. If it fails after, whoever takes the lock next finds the intent and
-finishes: a draft that is still there is renamed, one that is gone had been renamed already. Doing
-that twice, or dying in it, changes nothing. Readers take no lock: a rename shows them the old
-content or the new one, and only after the commit point.
+finishes: the drafts are all there, for they outlive the intent. Doing that twice, or dying in it,
+changes nothing. Readers take no lock: a rename shows them the old content or the new one, and only
+after the commit point. (A draft is linked and not simply renamed: POSIX does not promise that a
+rename over two folders keeps the file under one of its names when the power fails.)
 
 A version is inode, size and time of the file. A clock's tick is coarse and inodes are used again,
 so the writer itself gives each file a time later than that of the file it replaces.
@@ -85,8 +87,7 @@ class FilesBackend:
                 self._files.make_folder("lay-out", self.root / name)
             self._files.make_folder("lay-out", self._drafts)
             with self.exclusive():
-                for draft in self._drafts.iterdir():
-                    self._files.remove("sweep", draft)
+                self._sweep()
         except OSError as error:
             if not self.root.is_dir():
                 raise from_os_error(error, f"cannot open {self.root}") from error
@@ -255,6 +256,7 @@ class FilesBackend:
                     moves[name] = self._draft(name, content) if content is not None else ""
                 if relaxed and len(moves) == 1:
                     self._publish(moves)
+                    self._sweep()
                     return
                 self._decide(moves)
             except OSError as error:
@@ -295,6 +297,8 @@ class FilesBackend:
             for folder in {(self.root / name).parent for name in moves}:
                 self._files.sync_folder("settle-names", folder)
             self._files.remove("forget", self._intent)
+            self._files.sync_folder("settle-forgotten", self._drafts)
+            self._sweep()
         except OSError as error:
             raise self._failed(error) from error
 
@@ -308,10 +312,25 @@ class FilesBackend:
 
     def _publish(self, moves: _Moves) -> None:
         for name, draft in moves.items():
-            if not draft:
-                self._files.remove("unpublish", self.root / name)
-            elif (self._drafts / draft).exists():
-                self._files.rename("publish", self._drafts / draft, self.root / name)
+            target = self.root / name
+            if draft:
+                self._show(self._drafts / draft, target)
+            else:
+                self._files.remove("unpublish", target)
+
+    def _show(self, draft: Path, target: Path) -> None:
+        """Puts the draft in the place of the document. Does nothing where it is there already."""
+        if target.exists() and target.samefile(draft):
+            return
+        second_name = target.parent / f".{draft.name}"
+        self._files.remove("clear", second_name)
+        self._files.link("link", draft, second_name)
+        self._files.rename("publish", second_name, target)
+
+    def _sweep(self) -> None:
+        """Throws away what lies in the folder of drafts. The lock is held: nobody needs it."""
+        for draft in self._drafts.iterdir():
+            self._files.remove("sweep", draft)
 
     def _failed(self, error: OSError) -> Unavailable:
         if error.errno == errno.EIO:
