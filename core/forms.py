@@ -37,7 +37,7 @@ Record = dict[str, Any]
 
 def sentence(detail: object) -> str:
     """A fault's detail ("must be one line") as a sentence that stands by itself."""
-    text = str(capfirst(str(detail)))
+    text = str(capfirst(str(detail))).replace(", or null", ", or empty")
     return text if text.endswith((".", "!", "?")) else f"{text}."
 
 
@@ -86,8 +86,12 @@ def _show_object(value: object) -> str:
 # What was typed, as values
 
 
-def _read_text(typed: str, field: Field, stored: object) -> str:
+def _unix_lines(typed: str) -> str:
     return typed.replace("\r\n", "\n")  # browsers send CRLF; files hold what was meant
+
+
+def _read_text(typed: str, field: Field, stored: object) -> str:
+    return typed
 
 
 def _read_line(typed: str, field: Field, stored: object) -> str:
@@ -160,7 +164,7 @@ def _area(**attributes: str) -> Callable[[], forms.Widget]:
 
 
 ENTRIES = {
-    Kind.TITLE: Entry(_line_input(required="required"), _show_text, _read_line),
+    Kind.TITLE: Entry(_line_input(), _show_text, _read_line),
     Kind.LINE: Entry(_line_input(), _show_text, _read_line),
     Kind.TEXT: Entry(_area(), _show_text, _read_text),
     Kind.CHOICE: Entry(forms.Select, _show_text, _read_line),
@@ -198,7 +202,7 @@ class RecordField(forms.Field):
         if self.suggestions:
             widget.attrs["list"] = f"id_{field.name}_suggestions"
         super().__init__(
-            required=field.required,
+            required=field.required or field.kind in (Kind.CHOICE, Kind.OPEN_CHOICE),
             widget=widget,
             label=str(in_words(field.name, FIELD_WORDS)),
             help_text=" ".join(str(part) for part in (self.entry.help, field.help) if part),
@@ -206,11 +210,10 @@ class RecordField(forms.Field):
         )
 
     def clean(self, value: Any) -> Any:
-        return self.entry.read(value or "", self.field, self.stored)
-
-    def untouched(self) -> Any:
-        """What `clean` makes of the field when nobody types in it."""
-        return self.clean(self.initial)
+        typed = _unix_lines(value or "")
+        if typed == _unix_lines(self.initial):
+            return self.stored  # untouched, whatever an old record holds there
+        return self.entry.read(typed, self.field, self.stored)
 
 
 class FlagField(forms.BooleanField):
@@ -220,10 +223,8 @@ class FlagField(forms.BooleanField):
 
     def __init__(self, field: Field, stored: object) -> None:
         label = str(in_words(field.name, FIELD_WORDS))
-        super().__init__(required=False, label=label, help_text=field.help, initial=stored is True)
-
-    def untouched(self) -> Any:
-        return self.initial
+        self.stored = stored is True
+        super().__init__(required=False, label=label, help_text=field.help, initial=self.stored)
 
 
 class RecordForm(forms.Form):
@@ -241,8 +242,10 @@ class RecordForm(forms.Form):
         super().__init__(typed)
         self.spec, self.stored = spec, stored
         self.more_names = [field.name for field in spec.writable if field.kind is Kind.OBJECT]
+        self.values: dict[str, Any] = {}  # as they are without anything typed
         for field in spec.writable:
-            self.fields[field.name] = _form_field(field, stored, references)
+            made = _form_field(field, stored, references)
+            self.fields[field.name], self.values[field.name] = made, made.stored
 
     @property
     def main_fields(self) -> list[BoundField]:
@@ -274,13 +277,8 @@ class RecordForm(forms.Form):
         return {
             name: value
             for name, value in self.cleaned_data.items()
-            if not same_value(value, self._untouched(name))
+            if not same_value(value, self.values[name])
         }
-
-    def _untouched(self, name: str) -> Any:
-        field = self.fields[name]
-        assert isinstance(field, RecordField | FlagField)
-        return field.untouched()
 
     def add_faults(self, invalid: InvalidRecord) -> None:
         """Shows each fault that the table found at the field that it concerns."""
@@ -304,7 +302,7 @@ class RecordForm(forms.Form):
 def _readable(value: object) -> Text:
     if isinstance(value, bool):
         return _("yes") if value else _("no")
-    return str(value or "").replace("\r\n", "\n")
+    return _unix_lines(str(value or ""))
 
 
 def _form_field(
