@@ -4,6 +4,7 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlencode
 
 import pytest
 from django.test import Client
@@ -157,6 +158,17 @@ def test_json_that_is_not_an_object_or_not_strict_is_refused(
     page = browser.post("/tasks/new/", as_typed("tasks", title="Train", metadata=metadata))
     assert page.status_code == 422
     assert list(page.context["form"].errors) == ["metadata"]
+
+
+def test_a_form_of_more_than_a_megabyte_is_refused_with_the_reason(
+    browser: Client, alice: User
+) -> None:
+    typed = as_typed("tasks", title="Train", description="x" * 2**20)
+    encoded = urlencode(typed)
+    page = browser.post("/tasks/new/", encoded, "application/x-www-form-urlencoded")
+    assert page.status_code == 400
+    assert "larger than one megabyte" in text_of(page)
+    assert json_storage.list("tasks", alice.pk) == []
 
 
 @pytest.mark.parametrize("number", ["nan", "inf", "-1", "101", "many", "1" * 5000])
