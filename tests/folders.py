@@ -5,7 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 
-def contents(folder: Path, *, but: tuple[str, ...] = (".neuralflow", "backups")) -> dict[str, bytes]:
+_NO_DOCUMENTS = (".neuralflow", "backups")
+
+
+def contents(folder: Path, *, but: tuple[str, ...] = _NO_DOCUMENTS) -> dict[str, bytes]:
     """Every file below, by its name, with its bytes; the top folders `but` are left out."""
     return {
         str(path.relative_to(folder)): path.read_bytes()
