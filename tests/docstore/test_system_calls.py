@@ -35,8 +35,7 @@ def test_a_commit_syncs_each_file_and_folder_in_its_place(tmp_path: Path) -> Non
     data = tmp_path / "data"
     calls = "trace=fsync,fdatasync,rename,renameat,renameat2,link,linkat,unlink,unlinkat,mkdir"
     run = subprocess.run(
-        ["strace", "-f", "-y", "-s", "200", "-o", str(trace), "-e", calls]
-        + [sys.executable, "-c", COMMIT, str(data)],
+        ["strace", "-fy", "-s200", "-o", trace, "-e", calls, sys.executable, "-c", COMMIT, data],
         capture_output=True,
         text=True,
         check=False,
