@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from operator import itemgetter
 from typing import Any
 
 from django.utils.translation import gettext_lazy as _
@@ -48,10 +49,13 @@ class Selection:
             and (not self.text or _mentions(record, self.text.casefold()))
         ]
         key, backwards = _order(spec, self.sort)
+        keyed = [(key(record), record) for record in chosen]
         # Those without a value come last, whichever way the others go.
-        with_value = [record for record in chosen if key(record) is not None]
-        without = [record for record in chosen if key(record) is None]
-        return sorted(with_value, key=key, reverse=backwards) + without
+        with_value = [pair for pair in keyed if pair[0] is not None]
+        with_value.sort(key=itemgetter(0), reverse=backwards)
+        return [record for _value, record in with_value] + [
+            record for value, record in keyed if value is None
+        ]
 
 
 def status_options(spec: CollectionSpec) -> list[tuple[str, Text]]:
