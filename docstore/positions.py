@@ -6,6 +6,7 @@ perfectly readable value is the wrong one, nor where a key stands for the second
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator
 
@@ -35,23 +36,11 @@ def value_offsets(text: str) -> Iterator[tuple[Path, int]]:
         elif token == ":":
             continue
         elif steps and steps[-1] is None:
-            steps[-1] = _unquoted(token)
+            steps[-1] = json.loads(token)
         else:
             yield tuple(step for step in steps if step is not None), offset
             if token in "[{":
                 steps.append(0 if token == "[" else None)
-
-
-def _unquoted(token: str) -> str:
-    if "\\" not in token:
-        return token[1:-1]
-    simple = {"b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t"}
-
-    def plain(match: re.Match[str]) -> str:
-        code = match[1]
-        return chr(int(code[1:], 16)) if len(code) == 5 else simple.get(code, code)
-
-    return re.sub(r"\\(u[0-9a-fA-F]{4}|.)", plain, token[1:-1])
 
 
 def duplicate_key(text: str) -> tuple[str, int] | None:

@@ -1,0 +1,117 @@
+"""Documents as bytes: what goes in comes out, and what must not go in is refused by name."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterable
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from docstore import Document, InvalidValue, Places, checked_copy
+from docstore.codec import decode, encode
+from tests.docstore.layouts import NOTES
+
+texts = st.text(st.characters(codec="utf-8"))
+values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False)
+    | texts,
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(texts, inner, max_size=4),
+    max_leaves=20,
+)  # fmt: skip
+
+
+def same(one: object, other: object) -> bool:
+    """Equal, and of the same types all through: 1 is not 1.0 and not true."""
+    return repr(one) == repr(other)
+
+
+@given(st.dictionaries(texts, values, max_size=5))
+def test_a_document_survives_its_file(content: dict[str, object]) -> None:
+    content.pop("notes", None)
+    data = encode(Document(content))
+    assert same(decode(data, "notes/notes_1.json", NOTES).content, content)
+    assert same(json.loads(data), content), "another reader sees the same"
+    assert data.endswith(b"\n") and b"\r" not in data
+
+
+def test_whole_numbers_of_any_size_stay_whole() -> None:
+    content = {"big": 2**200, "negative": -(2**63) - 1}
+    assert decode(encode(Document(content)), "n", NOTES).content == content
+
+
+@given(values)
+def test_a_checked_copy_is_equal_and_shares_nothing(value: object) -> None:
+    copy = checked_copy(value)
+    assert same(copy, value)
+    if isinstance(value, list | dict):
+        assert copy is not value
+
+
+@pytest.mark.parametrize(
+    "value",
+    [math.nan, math.inf, "\ud800", {"\udfff": 1}, {1: 2}, {"a": object()}, b"x", {1, 2}],
+)
+def test_what_a_file_cannot_hold_is_refused(value: object) -> None:
+    with pytest.raises(InvalidValue):
+        checked_copy({"list": [value]})
+
+
+def test_an_integer_that_could_not_be_read_back_is_refused() -> None:
+    with pytest.raises(InvalidValue, match="thousands of digits"):
+        checked_copy(10**5000)
+
+
+def test_endless_nesting_is_refused() -> None:
+    value: list[object] = []
+    value.append(value)
+    with pytest.raises(InvalidValue, match="nested"):
+        checked_copy(value)
+
+
+TEXT = b"""{
+  "notes": [
+    {"id": 1, "a\\"b": [10, {"x": null}]},
+    {"id": 2}
+  ],
+  "revision": 3
+}
+"""
+
+
+@pytest.mark.parametrize(
+    ("path", "place"),
+    [
+        ((), (1, 1)),
+        (("notes",), (2, 12)),
+        (("notes", 0, "id"), (3, 12)),
+        (("notes", 0, 'a"b', 1, "x"), (3, 34)),
+        (("notes", 1), (4, 5)),
+        (("notes", 1, "missing"), (4, 5)),
+        (("revision",), (6, 15)),
+    ],
+)
+def test_a_value_is_found_by_its_path(path: tuple[str | int, ...], place: tuple[int, int]) -> None:
+    assert Places(TEXT).of(path) == place
+
+
+@given(values)
+def test_every_value_has_a_place(value: object) -> None:
+    text = json.dumps({"v": value}, indent=1)
+    places = Places(text.encode())
+
+    def check(part: object, path: tuple[str | int, ...]) -> None:
+        line, column = places.of(path)
+        rest = "\n".join(text.split("\n")[line - 1 :])[column - 1 :]
+        assert same(json.JSONDecoder().raw_decode(rest)[0], part)
+        steps: Iterable[tuple[str | int, object]] = ()
+        if isinstance(part, dict):
+            steps = part.items()
+        elif isinstance(part, list):
+            steps = enumerate(part)
+        for step, inner in steps:
+            check(inner, (*path, step))
+
+    check(value, ("v",))

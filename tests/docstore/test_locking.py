@@ -1,0 +1,172 @@
+"""One writer at a time, over threads, processes, forks and deaths."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import threading
+from pathlib import Path
+
+import pytest
+
+from docstore import DocumentStore, Transaction, Unavailable
+from docstore.backend import Version
+from docstore.backends.files import FilesBackend
+from docstore.document import Document, Key
+from docstore.locking import FolderLock
+from tests.docstore.layouts import ALICE_NOTES, LAYOUTS
+
+fork = multiprocessing.get_context("fork")
+
+
+def test_a_second_holder_waits_and_then_is_told(tmp_path: Path) -> None:
+    holder, other = FolderLock(tmp_path / "lock"), FolderLock(tmp_path / "lock", timeout=0.05)
+    with holder.hold(), pytest.raises(Unavailable), other.hold():
+        pass
+    with other.hold() as taken:
+        assert taken
+
+
+def test_the_same_thread_may_take_it_again(tmp_path: Path) -> None:
+    lock = FolderLock(tmp_path / "lock", timeout=0.05)
+    with lock.hold() as outer, lock.hold() as inner:
+        assert outer and not inner
+        refused: list[Exception] = []
+
+        def take() -> None:
+            try:
+                with lock.hold():
+                    pass
+            except Unavailable as fault:
+                refused.append(fault)
+
+        thread = threading.Thread(target=take)
+        thread.start()
+        thread.join()
+        assert refused, "another thread got in"
+
+
+def test_a_holder_who_dies_lets_go(tmp_path: Path) -> None:
+    def die_holding() -> None:
+        with FolderLock(tmp_path / "lock").hold():
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    process = fork.Process(target=die_holding)
+    process.start()
+    process.join()
+    with FolderLock(tmp_path / "lock", timeout=1).hold():
+        pass
+
+
+def test_a_forked_child_neither_keeps_nor_breaks_the_lock(tmp_path: Path) -> None:
+    lock = FolderLock(tmp_path / "lock", timeout=0.2)
+    go_on, done = fork.Event(), fork.Event()
+
+    def child() -> None:
+        go_on.wait(30)
+        done.set()
+
+    with lock.hold():
+        process = fork.Process(target=child)
+        process.start()
+        with pytest.raises(Unavailable), FolderLock(tmp_path / "lock", timeout=0.05).hold():
+            pass  # the fork did not let go of it
+    with lock.hold():  # the child, still alive, does not hold on to it
+        pass
+    go_on.set()
+    process.join()
+    assert done.is_set()
+
+
+def test_a_lock_file_that_was_replaced_is_taken_anew(tmp_path: Path) -> None:
+    lock = FolderLock(tmp_path / "lock", timeout=1)
+    with lock.hold():
+        pass
+    (tmp_path / "lock").unlink()
+    with lock.hold(), pytest.raises(Unavailable), FolderLock(tmp_path / "lock", 0.05).hold():
+        pass
+
+
+# Writers from several processes and threads, and the bugs that they find.
+
+PROCESSES, THREADS, EACH = 4, 4, 12
+
+
+def add(transaction: Transaction) -> int:
+    note = transaction.new_id(ALICE_NOTES)
+    transaction.put(ALICE_NOTES, {"id": note})
+    return note
+
+
+def write(root: Path, backend_class: type[FilesBackend], sending: int) -> None:
+    store = DocumentStore(backend_class(root, LAYOUTS, lock_timeout=60), LAYOUTS)
+
+    def work() -> None:
+        for _ in range(EACH):
+            os.write(sending, b"%d\n" % store.change(add))
+
+    threads = [threading.Thread(target=work) for _ in range(THREADS)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+
+def outcome_of_many_writers(root: Path, backend_class: type[FilesBackend]) -> list[str]:
+    """What went wrong when all of them wrote into one document; nothing, in a right world."""
+    store = DocumentStore(FilesBackend(root, LAYOUTS), LAYOUTS)
+    store.change(lambda transaction: transaction.create(ALICE_NOTES, {"notes": []}))
+    receiving, sending = os.pipe()
+    writers = [
+        fork.Process(target=write, args=(root, backend_class, sending)) for _ in range(PROCESSES)
+    ]
+    for writer in writers:
+        writer.start()
+    os.close(sending)
+    with os.fdopen(receiving) as lines:
+        acknowledged = sorted(map(int, lines))
+    for writer in writers:
+        writer.join()
+    document = store.read(ALICE_NOTES)
+    assert document is not None
+    kept = sorted(note["id"] for note in document.content["notes"])
+    faults = []
+    if len(set(acknowledged)) != PROCESSES * THREADS * EACH:
+        faults.append("an id was given twice, or a writer failed")
+    if kept != acknowledged:
+        faults.append("an acknowledged record is missing")
+    if document.revision != len(kept) + 1:
+        faults.append("the revision does not count the changes")
+    return faults
+
+
+def test_writers_of_many_processes_and_threads_lose_nothing(tmp_path: Path) -> None:
+    assert outcome_of_many_writers(tmp_path, FilesBackend) == []
+
+
+class TakesNoLock(FilesBackend):
+    def __init__(self, *arguments: object, **options: object) -> None:
+        super().__init__(*arguments, **options)  # type: ignore[arg-type]
+        self._lock = FolderLock(self._work / f"lock-{os.getpid()}", 60)
+
+
+class ChecksNoVersion(TakesNoLock):
+    def _version(self, key: Key) -> Version:
+        return 0  # every state looks like every other
+
+
+class TrustsItsCache(FilesBackend):
+    def read(self, key: Key):  # type: ignore[no-untyped-def]
+        entry = self._cache._entries.get(key)
+        if entry:
+            return super().read(key).__class__(Document(entry.document.content), self._version(key))
+        return super().read(key)
+
+
+@pytest.mark.parametrize("bug", [TakesNoLock, ChecksNoVersion, TrustsItsCache])
+def test_the_writers_find_a_planted_bug(tmp_path: Path, bug: type[FilesBackend]) -> None:
+    for attempt in range(5):
+        if outcome_of_many_writers(tmp_path / str(attempt), bug):
+            return
+    pytest.fail(f"{bug.__name__} survived")

@@ -1,0 +1,206 @@
+"""The one change function: transactions, ids, revisions, and writers who meet."""
+
+from __future__ import annotations
+
+import threading
+from datetime import UTC, datetime
+
+import pytest
+
+from docstore import (
+    ABSENT,
+    Commit,
+    Conflict,
+    Corrupt,
+    DocumentStore,
+    Edit,
+    InvalidValue,
+    NotFound,
+    Transaction,
+    open_store,
+)
+from docstore.backends.memory import MemoryBackend
+from tests.docstore.layouts import ALICE, ALICE_NOTES, LAYOUTS, NOTES
+
+NOW = datetime(2026, 11, 23, 12, 4, 5, 60, tzinfo=UTC)
+
+
+class KeepingBackend(MemoryBackend):
+    """Keeps the commits it was given, and may let a rival write first."""
+
+    def __init__(self) -> None:
+        super().__init__(LAYOUTS)
+        self.commits: list[Commit] = []
+        self.rivals = 0
+
+    def commit(self, commit: Commit) -> None:
+        if self.rivals:
+            self.rivals -= 1
+            raise Conflict("a rival was first")
+        super().commit(commit)
+        self.commits.append(commit)
+
+
+@pytest.fixture
+def backend() -> KeepingBackend:
+    return KeepingBackend()
+
+
+@pytest.fixture
+def store(backend: KeepingBackend) -> DocumentStore:
+    store = DocumentStore(backend, LAYOUTS, clock=lambda: NOW)
+    store.change(lambda transaction: transaction.create(ALICE_NOTES, {"notes": []}))
+    return store
+
+
+def add(transaction: Transaction, text: str = "x") -> int:
+    note = transaction.new_id(ALICE_NOTES)
+    transaction.put(ALICE_NOTES, {"id": note, "text": text})
+    return note
+
+
+def content(store: DocumentStore) -> dict[str, object]:
+    document = store.read(ALICE_NOTES)
+    assert document is not None
+    return dict(document.content)
+
+
+def test_a_change_counts_the_revision_and_tells_the_time(store: DocumentStore) -> None:
+    store.change(add)
+    assert content(store) == {
+        "notes": [{"id": 1, "text": "x"}],
+        "updated_at": "2026-11-23T12:04:05.000060Z",
+        "revision": 2,
+        "last_id": 1,
+    }
+
+
+def test_ids_count_up_and_are_never_given_again(store: DocumentStore) -> None:
+    assert [store.change(add) for _ in range(3)] == [1, 2, 3]
+    for note in (3, 1):
+        store.change(lambda transaction, note=note: transaction.remove(ALICE_NOTES, note))
+    assert store.change(add) == 4
+    assert [note["id"] for note in content(store)["notes"]] == [2, 4]  # type: ignore[attr-defined]
+
+
+def test_ids_go_on_above_those_of_a_document_that_never_counted() -> None:
+    backend = KeepingBackend()
+    store = DocumentStore(backend, LAYOUTS)
+    old = {"notes": [{"id": 7}, {"id": "9"}, {}, None, {"id": True}]}
+    store.change(lambda transaction: transaction.create(ALICE_NOTES, old))
+    assert store.change(add) == 8
+
+
+def test_an_edit_that_raises_changes_nothing(store: DocumentStore) -> None:
+    before = content(store)
+
+    def edit(transaction: Transaction) -> None:
+        add(transaction)
+        raise LookupError
+
+    with pytest.raises(LookupError):
+        store.change(edit)
+    assert content(store) == before
+
+
+def test_an_edit_that_changes_nothing_is_no_commit(
+    store: DocumentStore, backend: KeepingBackend
+) -> None:
+    commits = len(backend.commits)
+    store.change(lambda transaction: transaction.set(ALICE_NOTES, {}))
+    store.change(lambda transaction: transaction.set(ALICE_NOTES, {"revision": 1}))
+    assert len(backend.commits) == commits
+
+
+def test_what_a_transaction_did_it_also_reads(store: DocumentStore) -> None:
+    def edit(transaction: Transaction) -> list[object]:
+        first, second = add(transaction, "a"), add(transaction, "b")
+        transaction.put(ALICE_NOTES, {"id": first, "text": "c"})
+        transaction.remove(ALICE_NOTES, second)
+        return transaction.records(ALICE_NOTES)
+
+    assert store.change(edit) == [{"id": 1, "text": "c"}]
+
+
+def test_readers_keep_the_document_they_have(store: DocumentStore) -> None:
+    store.change(add)
+    before = store.read(ALICE_NOTES)
+    assert before is not None
+    copy = repr(before.content)
+    store.change(add)
+    store.change(lambda transaction: transaction.remove(ALICE_NOTES, 1))
+    assert repr(before.content) == copy
+
+
+def test_what_is_stored_shares_nothing_with_the_caller(store: DocumentStore) -> None:
+    record = {"id": 1, "tags": ["a"]}
+    store.change(lambda transaction: transaction.put(ALICE_NOTES, record))
+    record["tags"].append("b")  # type: ignore[attr-defined]
+    assert content(store)["notes"] == [{"id": 1, "tags": ["a"]}]
+
+
+def test_the_edits_of_a_commit_tell_what_differs(
+    store: DocumentStore, backend: KeepingBackend
+) -> None:
+    store.change(add, actor="7", request_id="abc")
+    store.change(lambda transaction: transaction.remove(ALICE_NOTES, 1))
+    added, removed = backend.commits[-2:]
+    assert (added.actor, added.request_id, added.at) == ("7", "abc", NOW)
+    record = {"id": 1, "text": "x"}
+    assert added.changes[0].edits == (
+        Edit(("notes", 1), ABSENT, record),
+        Edit(("last_id",), ABSENT, 1),
+    )
+    assert removed.changes[0].edits == (Edit(("notes", 1), record, ABSENT),)
+
+
+def test_a_writer_who_lost_the_race_runs_again(
+    store: DocumentStore, backend: KeepingBackend
+) -> None:
+    backend.rivals = 3
+    assert store.change(add) == 1
+    backend.rivals = 1000
+    with pytest.raises(Conflict):
+        store.change(add)
+
+
+def test_errors_say_what_is_missing(store: DocumentStore) -> None:
+    with pytest.raises(NotFound, match="there is no 9 in notes/notes_1"):
+        store.change(lambda transaction: transaction.record(ALICE_NOTES, 9))
+    with pytest.raises(NotFound, match="there is no people/person_1"):
+        store.change(lambda transaction: transaction.append(ALICE, {}))
+    with pytest.raises(Conflict, match="exists already"):
+        store.change(lambda transaction: transaction.create(ALICE_NOTES, {}))
+    with pytest.raises(InvalidValue, match="needs an id"):
+        store.change(lambda transaction: transaction.put(ALICE_NOTES, {"text": "x"}))
+
+
+def test_of_two_records_with_one_id_none_is_guessed() -> None:
+    store = DocumentStore(KeepingBackend(), LAYOUTS)
+    twins = {"notes": [{"id": 1, "a": 1}, {"id": 1, "a": 2}]}
+    store.change(lambda transaction: transaction.create(ALICE_NOTES, twins))
+    with pytest.raises(Corrupt, match="2 records have the id 1"):
+        store.change(lambda transaction: transaction.put(ALICE_NOTES, {"id": 1}))
+    assert content(store)["notes"] == twins["notes"]
+
+
+def test_threads_that_meet_lose_nothing() -> None:
+    store = open_store("memory:", [NOTES])
+    store.change(lambda transaction: transaction.create(ALICE_NOTES, {"notes": []}))
+
+    def write() -> None:
+        for _ in range(50):
+            store.change(add)
+
+    threads = [threading.Thread(target=write) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(note["id"] for note in content(store)["notes"]) == list(range(1, 401))  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("url", ["data", "http://x/y", "file:", "file://host/data", "s3://b/p"])
+def test_a_url_that_names_no_store_is_refused(url: str) -> None:
+    with pytest.raises(ValueError, match="does not name a folder"):
+        open_store(url, [NOTES])
