@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from math import ceil
 
 from django.conf import settings
-from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from django.shortcuts import render
 from django.views.defaults import page_not_found
@@ -17,6 +17,7 @@ from utils.json_storage import JSONStorageManager, json_storage
 
 API_PREFIX = "/accounts/api/"
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
+USER_AGENT_CHARACTERS_MAX = 300
 RETRY_AFTER = 30  # seconds, when the store does not say
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
@@ -51,10 +52,10 @@ class JSONStorageMiddleware:
             trusted,
         )
         _believe_scheme(request, trusted)
-        if request.method in METHODS:
+        if request.method in METHODS or request.path.startswith(API_PREFIX):
             response = self.get_response(request)
         else:
-            response = _method_refused(request)
+            response = _method_refused()
         response["X-Request-ID"] = request.request_id
         return response
 
@@ -113,17 +114,12 @@ def _believe_scheme(request: HttpRequest, trusted: Sequence[Network]) -> None:
         request.META["wsgi.url_scheme"] = said
 
 
-def _method_refused(request: HttpRequest) -> HttpResponse:
-    detail = f"This server answers {', '.join(METHODS)}."
-    response: HttpResponse
-    if request.path.startswith(API_PREFIX):
-        problem = {"type": "about:blank", "title": "Method Not Allowed", "status": 405}
-        response = JsonResponse(
-            problem | {"detail": detail}, status=405, content_type="application/problem+json"
-        )
-    else:
-        response = HttpResponse(detail, status=405, content_type="text/plain; charset=utf-8")
-    response["Allow"] = ", ".join(METHODS)
+def _method_refused() -> HttpResponse:
+    allowed = ", ".join(METHODS)
+    response = HttpResponse(
+        f"This server answers {allowed}.", status=405, content_type="text/plain; charset=utf-8"
+    )
+    response["Allow"] = allowed
     return response
 
 
@@ -135,3 +131,12 @@ def _storage_error(request: HttpRequest, fault: StoreError) -> HttpResponse:
         wait = fault.retry_after if isinstance(fault, Unavailable) else None
         response["Retry-After"] = str(ceil(wait or RETRY_AFTER))
     return response
+
+
+def request_metadata(request: StorageRequest) -> dict[str, str]:
+    """What an activity notes of the request that it was done by."""
+    agent = request.headers.get("User-Agent", "")[:USER_AGENT_CHARACTERS_MAX]
+    return {
+        "ip_address": request.client_address,
+        "user_agent": "".join(char if char.isprintable() else " " for char in agent),
+    }
