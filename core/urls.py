@@ -1,5 +1,37 @@
-"""Home, the dashboard, and the pages of the collections."""
+"""Home, the dashboard, and the pages of the collections.
 
-from django.urls import URLPattern
+The pages of a collection are the same for all of them, under its name:
+/tasks/  /tasks/new/  /tasks/3/edit/  /tasks/3/delete/  /tasks/3/complete/
+"""
 
-urlpatterns: list[URLPattern] = []
+from django.urls import path, register_converter
+
+from core import views
+from utils.records import COLLECTIONS, RECORD_COLLECTIONS, CollectionSpec
+
+
+class CollectionConverter:
+    """The name of a collection in an address; views get its entry in the table."""
+
+    regex = "|".join(RECORD_COLLECTIONS)
+
+    def to_python(self, value: str) -> CollectionSpec:
+        return COLLECTIONS[value]
+
+    def to_url(self, value: str | CollectionSpec) -> str:
+        return value if isinstance(value, str) else value.name
+
+
+register_converter(CollectionConverter, "collection")
+
+urlpatterns = [
+    path("", views.home, name="home"),
+    path("dashboard/", views.dashboard, name="dashboard"),
+    path("<collection:spec>/", views.record_list, name="record_list"),
+    path("<collection:spec>/new/", views.record_add, name="record_add"),
+    path("<collection:spec>/<int:record_id>/edit/", views.record_edit, name="record_edit"),
+    path("<collection:spec>/<int:record_id>/delete/", views.record_delete, name="record_delete"),
+    path(
+        "<collection:spec>/<int:record_id>/complete/", views.record_complete, name="record_complete"
+    ),
+]

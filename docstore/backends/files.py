@@ -44,6 +44,7 @@ from docstore.filesystem import PRIVATE_FOLDER, FileSystem
 from docstore.locking import FolderLock
 
 DOCUMENT_BYTES_MAX: Final = 256 * 1024 * 1024
+READS_MAX: Final = 100
 WORK_FOLDER: Final = ".neuralflow"
 # A file changed in place within one tick of the clock looks the same before and after. A file
 # younger than this is not remembered unless we wrote it.
@@ -129,7 +130,7 @@ class FilesBackend:
 
     def _load(self, key: Key) -> tuple[bytes, os.stat_result | None]:
         """Content and status of one and the same file, read again while someone writes in it."""
-        while True:
+        for _ in range(READS_MAX):
             try:
                 with self.path(key).open("rb") as file:
                     before = os.fstat(file.fileno())
@@ -141,6 +142,7 @@ class FilesBackend:
                 raise from_os_error(error, f"cannot read {self.name(key)}") from error
             if _token(before) == _token(after):
                 return data, after
+        raise Unavailable(f"{self.name(key)} is being written in place all the time")
 
     def raw(self, key: Key) -> bytes | None:
         data, status = self._load(key)
@@ -236,11 +238,11 @@ class FilesBackend:
         return content
 
     def _remember(self, change: Change) -> None:
-        if change.after is None:
-            self._cache.forget(change.key)
-        else:
-            status = self.path(change.key).stat()
-            self._cache.put(change.key, _token(status), change.after, status.st_size)
+        self._cache.forget(change.key)
+        if change.after is not None:
+            with suppress(OSError):  # what was committed is committed, remembered or not
+                status = self.path(change.key).stat()
+                self._cache.put(change.key, _token(status), change.after, status.st_size)
 
     def replace(self, contents: Mapping[str, bytes | None], *, relaxed: bool = False) -> None:
         """Gives files under the root new contents (None removes one), all of them or none.

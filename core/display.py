@@ -1,0 +1,102 @@
+"""Records made ready to be shown, whatever their age: old ones lack keys or hold odd values."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from core.words import CHOICE_WORDS, WORDS, Text, in_words
+from docstore import id_of
+from utils.records import CollectionSpec, Field, Kind
+from utils.statistics import count_by, is_overdue
+from utils.times import parse_time
+
+Record = dict[str, Any]
+
+_LISTS = (Kind.TEXTS, Kind.MEMBERS)
+_TEXTS = (Kind.TITLE, Kind.LINE, Kind.TEXT, Kind.CHOICE, Kind.OPEN_CHOICE, Kind.TIME)
+
+
+@dataclass(frozen=True)
+class Row:
+    """One record of a list."""
+
+    id: int | None  # old files may hold records without one; they can be seen, not changed
+    title: Text
+    record: Record  # with a value that can be shown for every field
+    overdue: bool = False
+    project: Text = ""
+
+    @property
+    def done(self) -> bool:
+        return self.record.get("status") == "completed"
+
+
+def row(
+    spec: CollectionSpec, record: Record, now: datetime, projects: Mapping[int, Text] | None = None
+) -> Row:
+    """`projects` holds the names of the owner's projects, as far as they are known."""
+    project_id = record.get("project_id")
+    name: Text = ""
+    if isinstance(project_id, int):
+        name = (projects or {}).get(project_id) or f"#{project_id}"
+    return Row(
+        id=id_of(record),
+        title=title_of(spec, record),
+        record={field.name: _presentable(field, record.get(field.name)) for field in spec.fields},
+        overdue=is_overdue(record, now),
+        project=name,
+    )
+
+
+def title_of(spec: CollectionSpec, record: Record) -> Text:
+    title = record.get(spec.title_field)
+    return title if isinstance(title, str) and title.strip() else WORDS[spec.name].untitled
+
+
+def names_of(spec: CollectionSpec, records: Iterable[Record]) -> dict[int, Text]:
+    """The names of records by their ids."""
+    ids = ((id_of(record), record) for record in records)
+    return {number: title_of(spec, record) for number, record in ids if number is not None}
+
+
+def moment(value: object) -> datetime | None:
+    """The moment that a stored text names, or None if it names none."""
+    try:
+        return parse_time(value) if isinstance(value, str) else None
+    except ValueError:
+        return None
+
+
+@dataclass(frozen=True)
+class Bar:
+    """One length in a chart, and the figure that it stands for."""
+
+    label: Text
+    count: int
+    share: int  # per cent of the whole
+
+
+def bars(collection: str, name: str, records: Iterable[Record]) -> list[Bar]:
+    """How many records there are of each choice of the field `name`."""
+    counts = count_by(collection, name, records)
+    whole = sum(counts.values())
+    return [
+        Bar(in_words(choice, CHOICE_WORDS), count, share(count, whole))
+        for choice, count in counts.items()
+    ]
+
+
+def share(part: int, whole: int) -> int:
+    """`part` of `whole` in per cent, 0 to 100; of nothing, 0."""
+    return min(100, round(100 * part / whole)) if whole > 0 else 0
+
+
+def _presentable(field: Field, value: object) -> Any:
+    if field.kind in _LISTS:
+        return value if isinstance(value, list) else []
+    if value is None:
+        return field.fresh_default()
+    if field.has_shape(value):
+        return value
+    return str(value) if field.kind in _TEXTS else field.fresh_default()

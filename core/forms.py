@@ -1,0 +1,323 @@
+"""Forms for records, built from the table of collections.
+
+A form turns what was typed into the values that records hold, and back; nothing more. Whether a
+value is good is for the table alone to say (`utils.records`), and what it says is shown at the
+field that it concerns. A field of which nothing was changed is not sent, so that an edit neither
+judges nor rewrites what an old record holds.
+"""
+
+import csv
+import json
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from django import forms
+from django.forms.boundfield import BoundField
+from django.utils.text import capfirst
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
+
+from core.words import CHOICE_WORDS, FIELD_WORDS, Text, in_words
+from utils.json_body import MalformedBody, load_body
+from utils.json_values import same_value
+from utils.records import (
+    CollectionSpec,
+    Field,
+    InvalidRecord,
+    Kind,
+    changed_record,
+    new_record,
+)
+from utils.times import is_date, parse_time
+
+Record = dict[str, Any]
+
+
+def sentence(detail: object) -> str:
+    """A fault's detail ("must be one line") as a sentence that stands by itself."""
+    text = str(capfirst(str(detail))).replace(", or null", ", or empty")
+    return text if text.endswith((".", "!", "?")) else f"{text}."
+
+
+# Values as they stand in a form
+
+
+def _show_text(value: object) -> str:
+    if value is None:
+        return ""
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+
+
+def _show_time(value: object) -> str:
+    text = _show_text(value)
+    try:
+        moment = parse_time(text)
+    except ValueError:
+        return text
+    if is_date(text):
+        return text
+    exact = moment.second or moment.microsecond
+    return moment.replace(tzinfo=None).isoformat(" ", "auto" if exact else "minutes")
+
+
+def _show_entries(value: object) -> str:
+    return ", ".join(_quoted(_show_text(entry)) for entry in _entries(value))
+
+
+def _show_names(value: object) -> str:
+    return _show_entries([entry for entry in _entries(value) if isinstance(entry, str)])
+
+
+def _entries(value: object) -> list[Any]:
+    return value if isinstance(value, list) else []
+
+
+def _quoted(entry: str) -> str:
+    plain = entry == entry.strip() and not {",", '"'} & set(entry)
+    return entry if plain else '"{}"'.format(entry.replace('"', '""'))
+
+
+def _show_object(value: object) -> str:
+    return json.dumps(value, ensure_ascii=False, indent=2) if value else ""
+
+
+# What was typed, as values
+
+
+def _unix_lines(typed: str) -> str:
+    return typed.replace("\r\n", "\n")  # browsers send CRLF; files hold what was meant
+
+
+def _read_text(typed: str, field: Field, stored: object) -> str:
+    return typed
+
+
+def _read_line(typed: str, field: Field, stored: object) -> str:
+    return typed.strip()
+
+
+def _read_optional(typed: str, field: Field, stored: object) -> str | None:
+    return typed.strip() or None
+
+
+def _read_entries(typed: str, field: Field, stored: object) -> list[Any]:
+    """Entries between commas; one that holds a comma stands in double quotes."""
+    try:
+        rows = list(csv.reader(typed.splitlines(), skipinitialspace=True))
+    except csv.Error:
+        raise forms.ValidationError(
+            _("Write the entries one after another, with commas.")
+        ) from None
+    return [entry.strip() for row in rows for entry in row if entry.strip()]
+
+
+def _read_names(typed: str, field: Field, stored: object) -> list[Any]:
+    """The names, and behind them the members that are no names: a form cannot show those."""
+    kept = [entry for entry in _entries(stored) if not isinstance(entry, str)]
+    return _read_entries(typed, field, stored) + kept
+
+
+def _read_object(typed: str, field: Field, stored: object) -> Any:
+    if not typed.strip():
+        return {}
+    try:
+        return load_body(typed.encode("utf-8", "surrogatepass"))
+    except MalformedBody as fault:
+        place = gettext("Line %(line)d, column %(column)d: %(reason)s") % {
+            "line": fault.line,
+            "column": fault.column,
+            "reason": fault.reason,
+        }
+        raise forms.ValidationError(sentence(place)) from None
+
+
+def _read_number(typed: str, field: Field, stored: object) -> Any:
+    text = typed.strip()
+    if not text:
+        return None
+    for read in (int, float):
+        try:
+            return read(text)
+        except ValueError:
+            continue
+    raise forms.ValidationError(sentence(field.must_be))
+
+
+@dataclass(frozen=True)
+class Entry:
+    """How one kind of field is entered."""
+
+    widget: Callable[[], forms.Widget]
+    show: Callable[[object], str]
+    read: Callable[[str, Field, object], Any]
+    help: Text = ""
+
+
+def _line_input(**attributes: str) -> Callable[[], forms.Widget]:
+    return lambda: forms.TextInput(attrs={"autocomplete": "off"} | attributes)
+
+
+def _area(**attributes: str) -> Callable[[], forms.Widget]:
+    return lambda: forms.Textarea(attrs={"cols": "", "rows": "4"} | attributes)
+
+
+ENTRIES = {
+    Kind.TITLE: Entry(_line_input(), _show_text, _read_line),
+    Kind.LINE: Entry(_line_input(), _show_text, _read_line),
+    Kind.TEXT: Entry(_area(), _show_text, _read_text),
+    Kind.CHOICE: Entry(forms.Select, _show_text, _read_line),
+    Kind.OPEN_CHOICE: Entry(_line_input(), _show_text, _read_line),
+    Kind.TIME: Entry(
+        _line_input(), _show_time, _read_optional, _("As 2026-11-23, or 2026-11-23 14:05 in UTC.")
+    ),
+    Kind.TEXTS: Entry(_line_input(), _show_entries, _read_entries, _("Separated by commas.")),
+    Kind.MEMBERS: Entry(_line_input(), _show_names, _read_names, _("Names, separated by commas.")),
+    Kind.OBJECT: Entry(
+        _area(**{"class": "mono", "spellcheck": "false"}),
+        _show_object,
+        _read_object,
+        _("A JSON object, or nothing."),
+    ),
+    Kind.NUMBER: Entry(_line_input(inputmode="decimal"), _show_text, _read_number),
+    Kind.INTEGER: Entry(_line_input(inputmode="numeric"), _show_text, _read_number),
+    Kind.REFERENCE: Entry(forms.Select, _show_text, _read_number),
+}
+
+WIDE = (Kind.TITLE, Kind.TEXT, Kind.OBJECT)
+
+
+class RecordField(forms.Field):
+    """One field of a record in a form."""
+
+    def __init__(self, field: Field, stored: object, options: list[tuple[str, Text]]) -> None:
+        self.entry = ENTRIES[field.kind]
+        self.field, self.stored = field, stored
+        self.wide = field.kind in WIDE
+        self.suggestions = field.choices if field.kind is Kind.OPEN_CHOICE else ()
+        widget = self.entry.widget()
+        if isinstance(widget, forms.Select):
+            widget.choices = options
+        if self.suggestions:
+            widget.attrs["list"] = f"id_{field.name}_suggestions"
+        super().__init__(
+            required=field.required or field.kind in (Kind.CHOICE, Kind.OPEN_CHOICE),
+            widget=widget,
+            label=str(in_words(field.name, FIELD_WORDS)),
+            help_text=" ".join(str(part) for part in (self.entry.help, field.help) if part),
+            initial=self.entry.show(stored),
+        )
+
+    def clean(self, value: Any) -> Any:
+        typed = _unix_lines(value or "")
+        if typed == _unix_lines(self.initial):
+            return self.stored  # untouched, whatever an old record holds there
+        return self.entry.read(typed, self.field, self.stored)
+
+
+class FlagField(forms.BooleanField):
+    """A field that is true or false."""
+
+    wide = False
+
+    def __init__(self, field: Field, stored: object) -> None:
+        label = str(in_words(field.name, FIELD_WORDS))
+        self.stored = stored is True
+        super().__init__(required=False, label=label, help_text=field.help, initial=self.stored)
+
+
+class RecordForm(forms.Form):
+    """Adds a record to a collection, or edits `stored`."""
+
+    def __init__(
+        self,
+        spec: CollectionSpec,
+        typed: Mapping[str, Any] | None = None,
+        *,
+        stored: Record | None = None,
+        references: Iterable[tuple[int, Text]] = (),
+    ) -> None:
+        """`references`: id and name of the records that a reference may point to."""
+        super().__init__(typed)
+        self.spec, self.stored = spec, stored
+        self.more_names = [field.name for field in spec.writable if field.kind is Kind.OBJECT]
+        self.values: dict[str, Any] = {}  # as they are without anything typed
+        for field in spec.writable:
+            made = _form_field(field, stored, references)
+            self.fields[field.name], self.values[field.name] = made, made.stored
+
+    @property
+    def main_fields(self) -> list[BoundField]:
+        return [bound for bound in self if bound.name not in self.more_names]
+
+    @property
+    def more_fields(self) -> list[BoundField]:
+        return [bound for bound in self if bound.name in self.more_names]
+
+    @property
+    def more_is_open(self) -> bool:
+        return any(name in self.errors for name in self.more_names)
+
+    def clean(self) -> None:
+        """Has the table judge what could be read, so that all faults are told at once."""
+        now = datetime.now(UTC)  # goes nowhere: the manager makes the record that is stored
+        try:
+            if self.stored is None:
+                new_record(self.spec, self.changes(), record_id=1, owner=1, now=now)
+            else:
+                changed_record(self.spec, self.stored, self.changes(), now=now)
+        except InvalidRecord as invalid:
+            self.add_faults(invalid)
+
+    def changes(self) -> dict[str, Any]:
+        """What is to be written: of a new record all values, of an edited one the changed."""
+        if self.stored is None:
+            return dict(self.cleaned_data)
+        return {
+            name: value
+            for name, value in self.cleaned_data.items()
+            if not same_value(value, self.values[name])
+        }
+
+    def add_faults(self, invalid: InvalidRecord) -> None:
+        """Shows each fault that the table found at the field that it concerns."""
+        for fault in invalid.errors:
+            name, _slash, inside = fault.pointer.removeprefix("/").partition("/")
+            detail = f"{inside}: {fault.detail}" if inside else fault.detail
+            if name in self.fields:
+                self.add_error(name, sentence(detail))
+            else:
+                self.add_error(None, sentence(f"{name} {detail}" if name else detail))
+
+    def differences(self) -> list[dict[str, Text]]:
+        """Where what was typed differs from the record as it is: label, stored, typed."""
+        return [
+            {"label": bound.label, "stored": _readable(bound.initial), "typed": _readable(typed)}
+            for bound in self
+            if _readable(typed := bound.value()) != _readable(bound.initial)
+        ]
+
+
+def _readable(value: object) -> Text:
+    if isinstance(value, bool):
+        return _("yes") if value else _("no")
+    return _unix_lines(str(value or ""))
+
+
+def _form_field(
+    field: Field, stored: Record | None, references: Iterable[tuple[int, Text]]
+) -> RecordField | FlagField:
+    value = field.fresh_default() if stored is None else stored.get(field.name, field.default)
+    if field.kind is Kind.BOOLEAN:
+        return FlagField(field, value)
+    options: list[tuple[str, Text]] = []
+    if field.kind is Kind.CHOICE:
+        options = [(choice, in_words(choice, CHOICE_WORDS)) for choice in field.choices]
+        value = field.default if value is None else value
+    elif field.kind is Kind.REFERENCE:
+        options = [("", "—"), *((str(number), name) for number, name in references)]
+    if options and (shown := _show_text(value)) not in dict(options):
+        # Kept as a choice, or the first of the others would take its place unasked.
+        options.append((shown, _("%(value)s (not there any more)") % {"value": shown}))
+    return RecordField(field, value, options)

@@ -1,0 +1,99 @@
+"""Which records of a list are shown, and in which order, as the address says (GET parameters)."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from operator import itemgetter
+from typing import Any
+
+from django.utils.translation import gettext_lazy as _
+
+from core.display import moment
+from core.words import CHOICE_WORDS, Text, in_words
+from utils.records import CollectionSpec
+
+PAGE_RECORDS = 50
+
+Record = Mapping[str, Any]
+SortKey = Callable[[Record], Any]
+
+
+@dataclass(frozen=True)
+class Selection:
+    """What a person asked to see. Anything the list does not know counts as not asked."""
+
+    text: str
+    status: str
+    sort: str
+
+    @classmethod
+    def of(cls, spec: CollectionSpec, parameters: Mapping[str, str]) -> "Selection":
+        statuses, sorts = dict(status_options(spec)), dict(sort_options(spec))
+        status, sort = parameters.get("status", ""), parameters.get("sort", "")
+        return cls(
+            text=parameters.get("q", "").strip(),
+            status=status if status in statuses else "",
+            sort=sort if sort in sorts else "newest",
+        )
+
+    @property
+    def narrows(self) -> bool:
+        return bool(self.text or self.status)
+
+    def of_records(self, spec: CollectionSpec, records: list[dict[str, Any]]) -> list[Any]:
+        """The records asked for, in the order asked for."""
+        default = spec.by_name["status"].default
+        chosen = [
+            record
+            for record in reversed(records)  # among equals, the newest first
+            if (not self.status or (record.get("status") or default) == self.status)
+            and (not self.text or _mentions(record, self.text.casefold()))
+        ]
+        key, backwards = _order(spec, self.sort)
+        keyed = [(key(record), record) for record in chosen]
+        # Those without a value come last, whichever way the others go.
+        with_value = [pair for pair in keyed if pair[0] is not None]
+        with_value.sort(key=itemgetter(0), reverse=backwards)
+        return [record for _value, record in with_value] + [
+            record for value, record in keyed if value is None
+        ]
+
+
+def status_options(spec: CollectionSpec) -> list[tuple[str, Text]]:
+    choices = spec.by_name["status"].choices
+    return [("", _("All")), *((choice, in_words(choice, CHOICE_WORDS)) for choice in choices)]
+
+
+def sort_options(spec: CollectionSpec) -> list[tuple[str, Text]]:
+    options: list[tuple[str, Text, str]] = [
+        ("newest", _("Newest first"), "created_at"),
+        ("changed", _("Recently changed"), "updated_at"),
+        ("due", _("Due first"), "due_date"),
+        ("priority", _("Most urgent first"), "priority"),
+        ("title", _("By name"), spec.title_field),
+    ]
+    return [(value, label) for value, label, needs in options if needs in spec.by_name]
+
+
+def _order(spec: CollectionSpec, sort: str) -> tuple[SortKey, bool]:
+    if sort == "title":
+        return lambda record: _text(record.get(spec.title_field)).casefold() or None, False
+    if sort == "priority":
+        ranks = {choice: rank for rank, choice in enumerate(spec.by_name["priority"].choices)}
+        default = spec.by_name["priority"].default
+        return lambda record: ranks.get(_text(record.get("priority") or default)), True
+    name = {"due": "due_date", "changed": "updated_at"}.get(sort, "created_at")
+    return lambda record: moment(record.get(name)), sort != "due"
+
+
+def _mentions(record: Record, sought: str) -> bool:
+    """Whether a text of the record, or an entry of its lists, holds the text sought."""
+    return any(
+        sought in text.casefold()
+        for value in record.values()
+        for text in (value if isinstance(value, list) else [value])
+        if isinstance(text, str)
+    )
+
+
+def _text(value: object) -> str:
+    return value if isinstance(value, str) else ""

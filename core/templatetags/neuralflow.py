@@ -1,0 +1,45 @@
+"""Filters for templates: `{% load neuralflow %}`."""
+
+from django import template
+from django.utils import dateformat
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+
+from core.display import moment as moment_of
+from core.words import ACTIVITY_WORDS, CHOICE_WORDS, TONES, Text, in_words
+from utils.times import is_date
+
+register = template.Library()
+
+
+@register.filter
+def moment(value: object) -> SafeString | str:
+    """A stored time as people read it, "23 Nov 2026, 14:05 UTC"; of a date only the day.
+
+    A text that names no time is shown as it is; what is no text, not at all.
+    """
+    when, text = moment_of(value), value if isinstance(value, str) else ""
+    if when is None:
+        return text
+    shape = "j M Y" if is_date(text) else "j M Y, H:i"
+    readable = dateformat.format(when, shape) + ("" if is_date(text) else " UTC")
+    exact = text if is_date(text) else when.isoformat().replace("+00:00", "Z")
+    return format_html('<time datetime="{}">{}</time>', exact, readable)
+
+
+@register.filter
+def word(value: object) -> Text:
+    """A choice of the table in words."""
+    return in_words(value, CHOICE_WORDS)
+
+
+@register.filter
+def tone(value: object) -> str:
+    """The style of a badge for a choice."""
+    return TONES.get(str(value), "")
+
+
+@register.filter
+def activity_word(value: object) -> Text:
+    """The kind of an activity in words."""
+    return in_words(value, ACTIVITY_WORDS)

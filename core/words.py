@@ -1,0 +1,167 @@
+"""What people read about records: names of collections, fields, choices and activities.
+
+The table of collections says what a record is; this says how to speak of it. A word that is
+missing here is made from the name, so that an old or unknown value is shown and never fails.
+"""
+
+from dataclasses import dataclass
+
+from django.utils.functional import Promise
+from django.utils.text import capfirst
+from django.utils.translation import gettext_lazy as _
+
+Text = str | Promise
+
+
+@dataclass(frozen=True, kw_only=True)
+class Words:
+    """Everything the shared pages say about one collection."""
+
+    icon: str
+    plural: Text
+    lede: Text
+    new: Text
+    edit: Text
+    delete: Text
+    delete_warning: Text
+    untitled: Text
+    empty: Text
+    empty_advice: Text
+    created: Text
+    saved: Text
+    deleted: Text
+
+
+WORDS = {
+    "tasks": Words(
+        icon="tasks",
+        plural=_("Tasks"),
+        lede=_("What is to be done, by when, and how urgent it is."),
+        new=_("New task"),
+        edit=_("Edit task"),
+        delete=_("Delete this task?"),
+        delete_warning=_("It leaves your tasks file for good."),
+        untitled=_("Task without a title"),
+        empty=_("No tasks yet"),
+        empty_advice=_("Write down the next thing that needs doing; everything else can wait."),
+        created=_("The task was added."),
+        saved=_("The task was saved."),
+        deleted=_("The task was deleted."),
+    ),
+    "projects": Words(
+        icon="projects",
+        plural=_("Projects"),
+        lede=_("Work that takes more than one task."),
+        new=_("New project"),
+        edit=_("Edit project"),
+        delete=_("Delete this project?"),
+        delete_warning=_("Its tasks stay, and belong to no project afterwards."),
+        untitled=_("Project without a name"),
+        empty=_("No projects yet"),
+        empty_advice=_("A project gathers tasks and shows how far they have come."),
+        created=_("The project was added."),
+        saved=_("The project was saved."),
+        deleted=_("The project was deleted."),
+    ),
+    "models": Words(
+        icon="models",
+        plural=_("Models"),
+        lede=_("The models you train, with their settings and how well they do."),
+        new=_("New model"),
+        edit=_("Edit model"),
+        delete=_("Delete this model?"),
+        delete_warning=_("Its entry leaves your models file for good; weights elsewhere stay."),
+        untitled=_("Model without a name"),
+        empty=_("No models yet"),
+        empty_advice=_("Note a model's parameters and metrics once; find them again for ever."),
+        created=_("The model was added."),
+        saved=_("The model was saved."),
+        deleted=_("The model was deleted."),
+    ),
+}
+
+FIELD_WORDS: dict[str, Text] = {
+    "title": _("Title"),
+    "name": _("Name"),
+    "description": _("Description"),
+    "priority": _("Priority"),
+    "status": _("Status"),
+    "category": _("Category"),
+    "due_date": _("Due"),
+    "tags": _("Tags"),
+    "project_id": _("Project"),
+    "metadata": _("Metadata"),
+    "start_date": _("Start"),
+    "end_date": _("End"),
+    "team_members": _("Team members"),
+    "technologies": _("Technologies"),
+    "budget": _("Budget"),
+    "model_type": _("Type of model"),
+    "accuracy": _("Accuracy"),
+    "training_data_size": _("Size of training data"),
+    "parameters": _("Parameters"),
+    "hyperparameters": _("Hyperparameters"),
+    "performance_metrics": _("Performance metrics"),
+    "is_public": _("Public"),
+}
+
+CHOICE_WORDS: dict[str, Text] = {
+    "pending": _("Pending"),
+    "in_progress": _("In progress"),
+    "review": _("In review"),
+    "completed": _("Completed"),
+    "low": _("Low"),
+    "medium": _("Medium"),
+    "high": _("High"),
+    "critical": _("Critical"),
+    "active": _("Active"),
+    "planning": _("Planning"),
+    "on_hold": _("On hold"),
+    "archived": _("Archived"),
+    "draft": _("Draft"),
+    "training": _("Training"),
+    "classification": _("Classification"),
+    "regression": _("Regression"),
+    "nlp": _("NLP"),
+    "free": _("Free"),
+}
+
+# How loud a choice is shown. The word says it too; colour only repeats it.
+TONES = {
+    "in_progress": "tone-info",
+    "training": "tone-info",
+    "planning": "tone-info",
+    "review": "tone-accent",
+    "active": "tone-accent",
+    "completed": "tone-good",
+    "on_hold": "tone-warn",
+    "high": "tone-warn",
+    "critical": "tone-bad",
+}
+
+ACTIVITY_WORDS: dict[str, Text] = {
+    "account_created": _("Signed up"),
+    "login": _("Logged in"),
+    "login_failed": _("A log-in failed"),
+    "logout": _("Logged out"),
+    "profile_updated": _("Changed the profile"),
+    "password_changed": _("Changed the password"),
+    "password_reset": _("Reset the password"),
+    "api_call": _("Called the API"),
+    "task_created": _("Added a task"),
+    "task_updated": _("Changed a task"),
+    "task_completed": _("Completed a task"),
+    "task_deleted": _("Deleted a task"),
+    "project_created": _("Added a project"),
+    "project_updated": _("Changed a project"),
+    "project_deleted": _("Deleted a project"),
+    "model_created": _("Added a model"),
+    "model_updated": _("Changed a model"),
+    "model_deleted": _("Deleted a model"),
+}
+
+
+def in_words(name: object, words: dict[str, Text]) -> Text:
+    """The words for a name of the table, or the name itself made readable."""
+    text = str(name)
+    return words.get(text) or capfirst(text.replace("_", " "))

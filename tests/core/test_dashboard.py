@@ -1,0 +1,129 @@
+"""The dashboard: figures, what is due, projects, models, activity; and what it says when one of
+the documents cannot be read."""
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from django.test import Client
+
+from accounts.models import User
+from core import summary
+from tests.core.pages import OLD_MODELS, OLD_PROJECTS, OLD_TASKS, text_of, write_document
+from utils.json_storage import json_storage
+
+
+def day(days: int) -> str:
+    return (datetime.now(UTC) + timedelta(days=days)).date().isoformat()
+
+
+@pytest.fixture
+def browser(client: Client, alice: User) -> Client:
+    client.force_login(alice)
+    return client
+
+
+def test_it_works(browser: Client, alice: User) -> None:
+    project = json_storage.create("projects", alice.pk, {"name": "X-rays"})["id"]
+    json_storage.create("tasks", alice.pk, {"title": "Train", "project_id": project})
+    json_storage.create(
+        "tasks", alice.pk, {"title": "Read", "project_id": project, "status": "completed"}
+    )
+    json_storage.create("models", alice.pk, {"name": "resnet", "status": "active"})
+    page = browser.get("/dashboard/")
+    assert page.status_code == 200
+    words = text_of(page)
+    assert "Tasks completed 1 of 2" in words
+    assert "Projects active 1 of 1" in words
+    assert "Models active 1 of 1" in words
+    assert "API calls this month 0 of 1000" in words
+    assert "X-rays 1 of 2 tasks done" in words
+    assert "resnet Classification Active" in words
+    assert 'rect width="50"' in page.content.decode()
+
+
+def test_one_must_log_in(client: Client, db: None) -> None:
+    page = client.get("/dashboard/")
+    assert page.status_code == 302
+    assert page["Location"] == "/accounts/login/?next=/dashboard/"
+
+
+def test_an_empty_dashboard_says_what_to_do_next(browser: Client) -> None:
+    page = browser.get("/dashboard/")
+    for address in ("/tasks/new/", "/projects/new/", "/models/new/"):
+        assert address in page.content.decode()
+
+
+def test_overdue_and_due_soon_are_told_apart(browser: Client, alice: User) -> None:
+    for title, due in [("Late", day(-2)), ("Soon", day(3)), ("Far", day(30)), ("Today", day(0))]:
+        json_storage.create("tasks", alice.pk, {"title": title, "due_date": due})
+    done = {"title": "Done", "due_date": day(-5), "status": "completed"}
+    json_storage.create("tasks", alice.pk, done)
+    figures = summary.summary(json_storage, alice.pk, datetime.now(UTC))
+    assert [row.title for row in figures.overdue] == ["Late"]
+    assert [row.title for row in figures.due_soon] == ["Today", "Soon"]
+    assert "Tasks overdue 1" in text_of(browser.get("/dashboard/"))
+
+
+def test_the_ten_latest_activities_are_told_newest_first(browser: Client, alice: User) -> None:
+    for number in range(12):
+        json_storage.update_user_activity(alice.pk, "login", f"Came in, time {number}")
+    words = text_of(browser.get("/dashboard/"))
+    assert "Came in, time 11" in words
+    assert "Came in, time 2 " in words
+    assert "Came in, time 1 " not in words
+    assert words.index("time 11") < words.index("time 10")
+
+
+def test_an_activity_without_description_is_told_by_its_type(browser: Client, alice: User) -> None:
+    json_storage.update_user_activity(alice.pk, "password_changed", "")
+    json_storage.update_user_activity(alice.pk, "moon_landing", "")
+    words = text_of(browser.get("/dashboard/"))
+    assert "Changed the password" in words
+    assert "Moon landing" in words
+
+
+def test_old_documents_are_shown(browser: Client, alice: User, data_folder: Path) -> None:
+    write_document(data_folder, f"tasks/tasks_{alice.pk}.json", OLD_TASKS)
+    write_document(data_folder, f"projects/projects_{alice.pk}.json", OLD_PROJECTS)
+    write_document(data_folder, f"models/models_{alice.pk}.json", OLD_MODELS)
+    json_storage.close()
+    words = text_of(browser.get("/dashboard/"))
+    assert "Task without a title" in words  # it is overdue
+    assert "Stuck 1" in words
+    assert "Old no tasks yet" in words
+    assert "Older Classification Draft" in words
+
+
+@pytest.mark.parametrize(
+    ("broken", "healthy"),
+    [("tasks", "resnet"), ("projects", "Train the baseline"), ("models", "Train the baseline")],
+)
+def test_a_document_that_cannot_be_read_costs_its_own_panels_only(
+    browser: Client, alice: User, data_folder: Path, broken: str, healthy: str
+) -> None:
+    task = {"title": "Train the baseline", "due_date": day(1)}
+    json_storage.create("tasks", alice.pk, task)
+    json_storage.create("projects", alice.pk, {"name": "X-rays"})
+    json_storage.create("models", alice.pk, {"name": "resnet"})
+    json_storage.close()
+    path = write_document(data_folder, f"{broken}/{broken}_{alice.pk}.json", '{\n  "oops\n')
+    page = browser.get("/dashboard/")
+    assert page.status_code == 200
+    words = text_of(page)
+    assert f"{broken}/{broken}_{alice.pk}.json cannot be read" in words
+    assert "Line 2, column" in words
+    assert healthy in words
+    assert path.read_text() == '{\n  "oops\n'
+
+
+def test_a_user_document_that_cannot_be_read_costs_the_activities(
+    browser: Client, alice: User, data_folder: Path
+) -> None:
+    json_storage.create("models", alice.pk, {"name": "resnet"})
+    json_storage.close()
+    write_document(data_folder, f"users/user_{alice.pk}.json", "not JSON")
+    page = browser.get("/dashboard/")
+    assert page.status_code == 200
+    assert f"users/user_{alice.pk}.json cannot be read" in text_of(page)
+    assert "resnet" in text_of(page)

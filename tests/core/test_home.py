@@ -1,0 +1,97 @@
+"""The first page, and the pages that say that something is wrong."""
+
+import html
+import re
+from pathlib import Path
+
+import pytest
+from django.conf import settings
+from django.template.loader import render_to_string
+from django.test import Client
+
+from accounts.models import User
+from utils.json_body import load_body
+from utils.records import COLLECTIONS, check_record
+
+ASSETS = re.compile(r'(?:href|src)="(/static/[^"#]+)')
+
+
+def test_it_works(client: Client, db: None) -> None:
+    page = client.get("/")
+    assert page.status_code == 200
+    assert "in files you own" in page.content.decode()
+    assert "/accounts/signup/" in page.content.decode()
+
+
+def test_a_signed_in_person_is_led_to_the_dashboard_and_not_sent_there(
+    client: Client, alice: User
+) -> None:
+    client.force_login(alice)
+    page = client.get("/")
+    assert page.status_code == 200
+    assert 'href="/dashboard/"' in page.content.decode()
+
+
+def test_the_example_is_a_tasks_file_as_it_is_written() -> None:
+    sheet = render_to_string("core/parts/sample.html")
+    code = re.sub(r"<[^>]+>", "", sheet[sheet.index("<code>") : sheet.index("</code>")])
+    document = load_body(html.unescape(code).encode())
+    spec = COLLECTIONS["tasks"]
+    (task,) = document["tasks"]
+    assert list(task) == [field.name for field in spec.fields]
+    assert check_record(spec, task) == []
+
+
+def test_every_asset_of_a_page_is_there(client: Client, alice: User) -> None:
+    client.force_login(alice)
+    page = client.get("/tasks/").content.decode()
+    found = set(ASSETS.findall(page))
+    assert found
+    for path in found:
+        assert (settings.BASE_DIR / path.removeprefix("/")).is_file(), path
+
+
+def test_every_icon_that_a_template_names_is_in_the_sprite() -> None:
+    sprite = (settings.BASE_DIR / "static/img/icons.svg").read_text()
+    drawn = set(re.findall(r'<symbol id="(\w+)"', sprite))
+    folders = ("templates", "core/templates", "accounts/templates")
+    sources = [
+        path.read_text() for name in folders for path in (settings.BASE_DIR / name).rglob("*.html")
+    ]
+    named = set(re.findall(r'icon.html" with name="(\w+)"', "".join(sources)))
+    assert named and named <= drawn
+
+
+def test_templates_have_no_script_and_no_inline_style() -> None:
+    for name in ("templates", "core/templates", "accounts/templates"):
+        for path in (settings.BASE_DIR / name).rglob("*.html"):
+            text = path.read_text()
+            found = re.findall(r"<script|<style|\sstyle=|\son\w+=|javascript:|https?://", text)
+            assert not found, f"{path}: {found}"
+
+
+@pytest.mark.parametrize("name", ["400.html", "500.html", "storage_error.html"])
+def test_the_pages_for_the_worst_need_nothing_at_all(name: str) -> None:
+    page = render_to_string(name)
+    assert "<h1>" in page
+    assert "/static/css/neuralflow" in page
+
+
+def test_an_unknown_address_gets_our_404(client: Client, db: None) -> None:
+    page = client.get("/no/such/page/")
+    assert page.status_code == 404
+    assert "There is nothing here" in page.content.decode()
+
+
+def test_a_form_without_its_token_is_told_so(alice: User) -> None:
+    client = Client(enforce_csrf_checks=True)
+    client.force_login(alice)
+    page = client.post("/tasks/new/", {"title": "Forged"})
+    assert page.status_code == 403
+    assert "Please send that once more" in page.content.decode()
+
+
+def test_the_style_sheet_reads_nothing_from_elsewhere() -> None:
+    sheet = Path(settings.BASE_DIR / "static/css/neuralflow.css").read_text()
+    assert "url(" not in sheet
+    assert "@import" not in sheet
