@@ -22,6 +22,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
+from pathlib import Path
 from typing import Any, TypeVar
 
 import msgspec
@@ -34,11 +35,14 @@ from docstore import (
     Key,
     NotFound,
     Transaction,
+    Unavailable,
     checked_copy,
+    folder_of,
     id_of,
     open_store,
     utc_text,
 )
+from docstore.backends.files import FilesBackend
 from utils.quota import PERIOD, Quota, QuotaExceeded, period_of, quota_of
 from utils.records import (
     COLLECTIONS,
@@ -84,6 +88,9 @@ class Activity:
 # What happened, or how to tell it from the record that came of it.
 ActivityOf = Activity | Callable[[Record], Activity] | None
 
+# What is to change in a record, or how to tell it from the record as it is at that moment.
+Changes = Mapping[str, Any] | Callable[[Record], Mapping[str, Any]]
+
 
 def record_version(record: Mapping[str, Any]) -> str:
     """A token that differs between any two states of a record, for `expect`."""
@@ -110,6 +117,21 @@ class JSONStorageManager:
                     layouts = [spec.layout for spec in COLLECTIONS.values()]
                     self._store = open_store(settings.NEURALFLOW_STORE, layouts)
         return self._store
+
+    @property
+    def folder(self) -> Path | None:
+        """The data folder, where documents are files. Opens nothing.
+
+        Raises `Unavailable` when NEURALFLOW_STORE names neither a folder nor `memory:`.
+        """
+        if self._store is not None:
+            backend = self._store.backend
+            return backend.root if isinstance(backend, FilesBackend) else None
+        url: str = settings.NEURALFLOW_STORE
+        try:
+            return None if url == "memory:" else folder_of(url)
+        except ValueError as fault:
+            raise Unavailable(f"NEURALFLOW_STORE is not understood: {fault}") from fault
 
     def close(self) -> None:
         """Forgets the opened store; the next use opens what the settings then say."""
@@ -168,7 +190,7 @@ class JSONStorageManager:
         collection: str,
         owner: int,
         record_id: int,
-        changes: Mapping[str, Any],
+        changes: Changes,
         *,
         replace: bool = False,
         expect: str | None = None,
@@ -184,8 +206,9 @@ class JSONStorageManager:
 
         def edit(transaction: Transaction) -> Record:
             before = _expected(transaction, key, record_id, expect)
+            wanted = changes(_own(before)) if callable(changes) else changes
             record = changed_record(
-                spec, dict(before), changes, now=transaction.now, replace=replace, unknown=unknown
+                spec, dict(before), wanted, now=transaction.now, replace=replace, unknown=unknown
             )
             _check_references(transaction, collection, owner, record, before)
             transaction.put(key, record)
@@ -215,8 +238,8 @@ class JSONStorageManager:
 
     # People
 
-    def register_user(self, user: Any, activity: Activity) -> Record:
-        """Lays out the documents of a new account, in one commit; what exists is kept."""
+    def register_user(self, user: Any, activity: ActivityOf = None) -> Record:
+        """Lays out the documents of an account, in one commit; what exists is kept."""
 
         def edit(transaction: Transaction) -> Record:
             for collection in RECORD_COLLECTIONS:
@@ -306,12 +329,14 @@ class JSONStorageManager:
 
     def dashboard(self, user_id: int) -> dict[str, Any]:
         """The person, the figures, and the ten latest activities."""
+        now = datetime.now(UTC)
         user = self.get_user_data(user_id) or {"user_id": user_id}
         user.pop("activities", None)
+        user |= {"api_calls_used": quota_of(user, now).used, PERIOD: period_of(now)}
         tasks, projects, models = (self._records(name, user_id) for name in RECORD_COLLECTIONS)
         return {
             "user": user,
-            "statistics": statistics(tasks, projects, models, datetime.now(UTC)),
+            "statistics": statistics(tasks, projects, models, now),
             "recent_activities": self.activities(user_id),
         }
 

@@ -88,7 +88,7 @@ def test_adding_is_logged_with_where_it_came_from(
     assert activity["type"] == f"{singular}_created"
     assert activity["description"] == f"Added {singular} “The first”"
     assert activity["metadata"] == {
-        f"{singular}_id": 1,
+        "id": 1,
         "ip_address": "127.0.0.1",
         "user_agent": "Tester/1",
     }
