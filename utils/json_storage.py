@@ -436,7 +436,7 @@ _SCALARS = frozenset({str, int, float, bool, type(None)})
 
 def _own(value: Any) -> Any:
     """A copy that the caller may change, of what the store has checked."""
-    if isinstance(value, Mapping):
+    if isinstance(value, dict):
         return {k: v if type(v) in _SCALARS else _own(v) for k, v in value.items()}
     if isinstance(value, builtins.list):
         return [v if type(v) in _SCALARS else _own(v) for v in value]
