@@ -36,7 +36,6 @@ from docstore import (
     NotFound,
     Transaction,
     Unavailable,
-    checked_copy,
     folder_of,
     id_of,
     open_store,
@@ -432,9 +431,16 @@ def _key(collection: str, owner: int) -> Key:
     return Key(collection, owner)
 
 
+_SCALARS = frozenset({str, int, float, bool, type(None)})
+
+
 def _own(value: Any) -> Any:
-    """A copy that the caller may change."""
-    return checked_copy(value)
+    """A copy that the caller may change, of what the store has checked."""
+    if isinstance(value, dict):
+        return {k: v if type(v) in _SCALARS else _own(v) for k, v in value.items()}
+    if isinstance(value, builtins.list):
+        return [v if type(v) in _SCALARS else _own(v) for v in value]
+    return value
 
 
 def _ensure(transaction: Transaction, key: Key) -> None:
