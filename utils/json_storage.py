@@ -23,7 +23,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import msgspec
 from django.conf import settings
@@ -393,7 +393,8 @@ class JSONStorageManager:
         _ensure(transaction, key)
         stored = transaction.document(key) or {}
         transaction.set(key, _mirrored(user, stored))
-        return dict(transaction.document(key) or {})
+        # The draft itself and no copy: its revision and time are set when it is committed.
+        return cast(Record, transaction.document(key))
 
     def _person(self, transaction: Transaction, owner: int) -> Key:
         """The key of the owner's user document, mirrored first where it was missing."""

@@ -1,0 +1,219 @@
+"""The operator's door to the data folder: parse, let DataInitializer work, tell."""
+
+import json
+import sys
+from argparse import ArgumentParser
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from io import TextIOWrapper
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError
+from django.db import DatabaseError
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from docstore import Corrupt, Finding, OutOfSpace, StoreError
+from utils.data_initializer import data_initializer
+
+Result = dict[str, Any]
+Watch = Callable[[int, int], None]
+
+
+def _structure(options: Result, watch: Watch) -> Result:
+    created = data_initializer.initialize_data_structure()
+    return {"folder": str(data_initializer.folder), "created": created}
+
+
+def _restore(options: Result, watch: Watch) -> Result:
+    return asdict(data_initializer.restore_backup(options["restore"], watch))
+
+
+def _adopt(options: Result, watch: Watch) -> Result:
+    return asdict(data_initializer.adopt_users(watch))
+
+
+def _sync(options: Result, watch: Watch) -> Result:
+    return asdict(data_initializer.sync_existing_users(watch))
+
+
+def _validate(options: Result, watch: Watch) -> Result:
+    findings = data_initializer.validate_data_integrity(watch)
+    return {"findings": [asdict(finding) for finding in findings]}
+
+
+def _backup(options: Result, watch: Watch) -> Result:
+    path = data_initializer.create_backup(watch)
+    return {"backup": path.name, "path": str(path), "size_bytes": path.stat().st_size}
+
+
+def _stats(options: Result, watch: Watch) -> Result:
+    return data_initializer.get_storage_stats(watch)
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}" if number == 1 else f"{number} {what}s"
+
+
+def _tell_structure(result: Result) -> Iterator[str]:
+    created = ", ".join(f"{name}/" for name in result["created"])
+    yield f"Data folder {result['folder']}: " + (f"made {created}." if created else "complete.")
+
+
+def _tell_restore(result: Result) -> Iterator[str]:
+    yield f"Restored {_count(result['files'], 'file')} from {result['backup']}."
+    yield f"What was there before is in {result['before']}."
+
+
+def _tell_adopt(result: Result) -> Iterator[str]:
+    names = result["usernames"]
+    yield f"Made {_count(len(names), 'account')} for documents without one" + (
+        f": {', '.join(names)}. They have no password yet." if names else "."
+    )
+
+
+def _tell_sync(result: Result) -> Iterator[str]:
+    accounts = _count(result["accounts"], "account")
+    yield f"Synced {accounts}; {result['changed']} had something to change."
+
+
+def _tell_validate(result: Result) -> Iterator[str]:
+    yield "Validated: nothing is wrong." if not result["findings"] else "Validated."
+
+
+def _tell_backup(result: Result) -> Iterator[str]:
+    yield f"Backup written: {result['path']} ({result['size_bytes']} bytes)."
+
+
+def _tell_stats(result: Result) -> Iterator[str]:
+    yield "Storage statistics:"
+    for name, value in result.items():
+        if isinstance(value, dict):
+            for part, figure in value.items():
+                yield f"{name}.{part}: {'none' if figure is None else figure}"
+        else:
+            yield f"{name}: {(', '.join(value) or 'none') if isinstance(value, list) else value}"
+
+
+@dataclass(frozen=True)
+class _Step:
+    title: str
+    run: Callable[[Result, Watch], Result]
+    tell: Callable[[Result], Iterator[str]]
+
+
+# In this order, whatever the order of the flags: what is restored is adopted, what is adopted is
+# synced, and what comes out of all that is checked, kept and counted.
+_STEPS = {
+    "structure": _Step("Laying out", _structure, _tell_structure),
+    "restore": _Step("Restoring", _restore, _tell_restore),
+    "adopt_users": _Step("Adopting", _adopt, _tell_adopt),
+    "sync_users": _Step("Syncing", _sync, _tell_sync),
+    "validate": _Step("Validating", _validate, _tell_validate),
+    "backup": _Step("Backing up", _backup, _tell_backup),
+    "stats": _Step("Counting", _stats, _tell_stats),
+}
+_ONLY_LOOKING = {"validate", "stats"}
+
+
+class Command(BaseCommand):
+    help = (
+        "Lays out the data folder. With flags: keeps it in step with the accounts, checks it, "
+        "backs it up, restores it, counts it. Flags combine; the order of the work is fixed: "
+        "restore, adopt, sync, validate, backup, stats. Exit code 1 when something was found."
+    )
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        flag: dict[str, Any] = {"action": "store_true"}
+        parser.add_argument(
+            "--sync-users", **flag, help="bring the documents of all accounts up to date"
+        )
+        parser.add_argument(
+            "--validate", **flag, help="check everything, change nothing; say file, line, column"
+        )
+        parser.add_argument("--backup", **flag, help="write a backup into backups/")
+        parser.add_argument(
+            "--restore", metavar="NAME", help="put back a backup; what is there is kept in another"
+        )
+        parser.add_argument("--stats", **flag, help="count people, records and bytes")
+        parser.add_argument(
+            "--adopt-users", **flag, help="make accounts for user documents without one"
+        )
+        parser.add_argument(
+            "--json", **flag, help="print one JSON object with the result of each step"
+        )
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        results: Result = {}
+        trouble = ""
+        if isinstance(sys.stdout, TextIOWrapper):
+            sys.stdout.reconfigure(errors="backslashreplace")  # a terminal without UTF-8
+        try:
+            for name in _chosen(options):
+                results[name] = self._run(_STEPS[name], options)
+        except (StoreError, DatabaseError, OSError) as fault:
+            trouble = results["error"] = _advice(fault)
+        if options["json"]:
+            self.stdout.write(json.dumps(results, indent=2))
+        count = sum(len(result.get("findings", [])) for result in _by_step(results))
+        if trouble or count:
+            raise CommandError(trouble or _sum_up(count))
+
+    def _run(self, step: _Step, options: Result) -> Result:
+        with self._progress(step.title) as watch:
+            result = step.run(options, watch)
+        if not options["json"]:
+            for finding in result.get("findings", []):
+                self.stdout.write(_printable(str(Finding(**finding))))
+            for line in step.tell(result):
+                self.stdout.write(_printable(line))
+        return result
+
+    @contextmanager
+    def _progress(self, title: str) -> Iterator[Watch]:
+        """A bar on the terminal, as soon as there is something to count; elsewhere nothing."""
+        columns = (
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeRemainingColumn(),
+        )
+        console = Console(stderr=True)
+        with Progress(
+            *columns, console=console, transient=True, disable=not self.stderr.isatty()
+        ) as bar:
+            task = bar.add_task(title, total=None, visible=False)
+            yield lambda done, total: bar.update(task, completed=done, total=total, visible=True)
+
+
+def _chosen(options: Result) -> list[str]:
+    """The steps to take. Only looking lays nothing out, or a missing folder was never found."""
+    flagged = [name for name in _STEPS if options.get(name) not in (None, False)]
+    return flagged if flagged and set(flagged) <= _ONLY_LOOKING else ["structure", *flagged]
+
+
+def _by_step(results: Result) -> list[Result]:
+    return [result for result in results.values() if isinstance(result, dict)]
+
+
+def _sum_up(count: int) -> str:
+    return f"{_count(count, 'finding')}; docs/operations.md says what to do about each."
+
+
+def _advice(fault: Exception) -> str:
+    """What went wrong, and what to do about it."""
+    if isinstance(fault, DatabaseError):
+        todo = "Has `python manage.py migrate` been run?"
+    elif isinstance(fault, OutOfSpace):
+        todo = "Nothing was lost. Free some space and run this again."
+    elif isinstance(fault, Corrupt):
+        todo = "Nothing was changed."
+    else:
+        todo = "See docs/operations.md."
+    return f"{_printable(str(fault))}. {todo}"
+
+
+def _printable(text: str) -> str:
+    """The names of files and people are strangers' words: they must not command a terminal."""
+    return "".join(char if char.isprintable() else f"\\x{ord(char):02x}" for char in text)

@@ -1,0 +1,87 @@
+"""An account for a user document that came without one.
+
+A data folder copied from elsewhere holds people whom the database has never known. Their
+documents say what an account needs, apart from the password.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from django.contrib.auth import get_user_model
+from django.core.exceptions import FieldDoesNotExist, ValidationError
+
+from docstore import Examined
+from utils.fields import Field, Kind
+from utils.records import COLLECTIONS, parse_time
+
+_IDENTITY = ("username", "email")
+
+
+def account_of(
+    examined: Examined, owner: int, taken_names: set[str], taken_emails: set[str]
+) -> Any | None:
+    """An unsaved account with what the document says, and without a usable password.
+
+    None when there can be none; then `examined.findings` says why. The sets hold the names and
+    addresses that are taken, in small letters.
+    """
+    if examined.document is None:
+        return None
+    content = examined.document.content
+    examined.findings.clear()  # what --validate says of the records does not matter here
+    account = get_user_model()(pk=owner, **_values(examined, content))
+    account.set_unusable_password()
+    if content.get("user_id", owner) != owner:
+        examined.add(("user_id",), f'"user_id" must be {owner}, as the name of the file says')
+    for name, taken in zip(_IDENTITY, (taken_names, taken_emails), strict=True):
+        if getattr(account, name).lower() in taken:
+            examined.add((name,), f"{getattr(account, name)!r} is taken by another account")
+    for name, problem in _misfits(account):
+        examined.add((name,), f'"{name}": {problem}')
+    return None if examined.findings else account
+
+
+def _values(examined: Examined, content: Mapping[str, Any]) -> dict[str, Any]:
+    """The fields of the account that the document tells; where it says null, the default holds."""
+    values: dict[str, Any] = {}
+    for field in COLLECTIONS["users"].fields:
+        value = content.get(field.name)
+        if value is None or not _is_of_account(field):
+            continue
+        if field.kind is Kind.CHOICE and isinstance(value, str):
+            values[field.name] = value  # one of another day's choices, too
+        elif not field.has_shape(value):
+            examined.add((field.name,), f'"{field.name}" {field.must_be}')
+        else:
+            values[field.name] = parse_time(value) if field.kind is Kind.TIME else value
+    if isinstance(values.get("email"), str):
+        values["email"] = values["email"].lower()
+    return values
+
+
+def _is_of_account(field: Field) -> bool:
+    try:
+        return bool(get_user_model()._meta.get_field(field.name).concrete)
+    except FieldDoesNotExist:
+        return False
+
+
+def _misfits(account: Any) -> list[tuple[str, str]]:
+    """What the database or the sign-in would not take.
+
+    Beside name and address only what does not fit: an old web address without "https://" or a
+    choice that is offered no longer shall keep nobody out.
+    """
+    try:
+        account.clean_fields(exclude=["password"])
+    except ValidationError as fault:
+        return [
+            (name, message)
+            for name, errors in fault.error_dict.items()
+            for error in errors
+            if name in _IDENTITY or error.code not in ("invalid", "invalid_choice")
+            for message in error.messages
+        ]
+    return []

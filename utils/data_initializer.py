@@ -1,0 +1,375 @@
+"""DataInitializer: what is done to the data folder as a whole.
+
+Lay it out, keep it in step with the accounts, check it, back it up, restore it, count it.
+`manage.py setup_data` is its command; each method can be called from Python as well:
+
+    from utils.data_initializer import data_initializer
+
+    for finding in data_initializer.validate_data_integrity():
+        print(finding)
+
+However large the folder is, one person's documents at a time are in memory.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+from itertools import islice
+from pathlib import Path
+from typing import Any, Final
+
+from django.contrib.auth import get_user_model
+from django.db.models import QuerySet, Sum
+
+from docstore import (
+    Backend,
+    Corrupt,
+    Finding,
+    Key,
+    NotFound,
+    Unavailable,
+    check_snapshot,
+    dead_drafts,
+    examine,
+    restore_snapshot,
+    snapshots,
+    take_snapshot,
+)
+from docstore.backends.files import FilesBackend
+from docstore.errors import from_os_error
+from utils.adoption import account_of
+from utils.integrity import Account, Person, findings_of
+from utils.json_storage import JSONStorageManager, json_storage
+from utils.records import COLLECTIONS
+
+BACKUPS: Final = "backups"
+FOLDERS: Final = (*COLLECTIONS, BACKUPS)
+ADOPTED_AT_ONCE: Final = 500
+
+# Told how much is done, of how much.
+Progress = Callable[[int, int], None]
+
+
+def _silent(done: int, total: int) -> None:
+    """Progress that nobody watches."""
+
+
+@dataclass
+class Synced:
+    """What `sync_existing_users` did: `findings` are the documents that it left as they are."""
+
+    accounts: int = 0
+    changed: int = 0
+    findings: list[Finding] = field(default_factory=list)
+
+
+@dataclass
+class Adopted:
+    """What `adopt_users` did: the names of the new accounts, and who got none, and why."""
+
+    usernames: list[str] = field(default_factory=list)
+    findings: list[Finding] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Restored:
+    """A backup that was restored, and the backup of what had been there before."""
+
+    backup: str
+    files: int
+    before: str
+
+
+class DataInitializer:
+    """The services over the whole store.
+
+    `manager` is the storage to work on, by default the one that the settings name; `accounts` are
+    the accounts it belongs to, by default all of the database.
+    """
+
+    def __init__(
+        self,
+        manager: JSONStorageManager | None = None,
+        accounts: QuerySet[Any] | None = None,
+    ) -> None:
+        self._manager = manager or json_storage
+        self._given_accounts = accounts
+
+    @property
+    def _accounts(self) -> QuerySet[Any]:
+        if self._given_accounts is not None:
+            return self._given_accounts.all()
+        return get_user_model()._default_manager.all()
+
+    @property
+    def folder(self) -> Path:
+        """The data folder. Raises `Unavailable` where the store is no folder."""
+        folder = self._manager.folder
+        if folder is None:
+            raise Unavailable(
+                "the store is kept in memory: it has no folder to lay out, back up or restore"
+            )
+        return folder
+
+    # Laying out
+
+    def initialize_data_structure(self) -> list[str]:
+        """Makes the folders that are missing and returns their names; changes nothing else.
+
+        Raises `Unavailable` where one cannot be made.
+        """
+        missing = [name for name in FOLDERS if not (self.folder / name).is_dir()]
+        backend = self._manager.store.backend  # opening it makes those of the collections
+        if isinstance(backend, FilesBackend):
+            for name in missing:
+                self._make_folder(backend, self.folder / name)
+        return missing
+
+    @staticmethod
+    def _make_folder(backend: FilesBackend, folder: Path) -> None:
+        try:
+            backend.make_folder(folder)
+        except OSError as error:
+            raise from_os_error(error, f"cannot make the folder {folder}") from error
+
+    # Accounts
+
+    def sync_existing_users(self, progress: Progress = _silent) -> Synced:
+        """Brings each account's documents up to date, and makes those that are missing.
+
+        A document that does not read, or is another person's, is reported and left as it is.
+        """
+        result, ids = Synced(), sorted(self._values("pk"))
+        for user_id in ids:
+            # Read one by one, just before it is mirrored: an old copy would undo a new mirror.
+            user = self._accounts.filter(pk=user_id).first()
+            if user is not None:
+                self._sync(user, result)
+            result.accounts += 1
+            progress(result.accounts, len(ids))
+        return result
+
+    def _sync(self, user: Any, result: Synced) -> None:
+        try:
+            self._refuse_other_person(user)
+            before = self._revisions(user.pk)
+            self._manager.register_user(user)
+            result.changed += before != self._revisions(user.pk)
+        except Corrupt as fault:
+            result.findings.append(Finding(fault.document, fault.reason, fault.line, fault.column))
+            return
+        if user.mirror_faults:
+            # Those that it was read with: of a newer fault this mirror knows nothing.
+            mended = self._accounts.filter(pk=user.pk, mirror_faults=user.mirror_faults)
+            mended.update(mirror_faults=0)
+
+    def _refuse_other_person(self, user: Any) -> None:
+        """A folder from elsewhere beside a new database can give one id to two people."""
+        key = Key("users", user.pk)
+        document = self._manager.store.read(key)
+        account = Account(user.pk, user.get_username(), user.email)
+        if document and account.is_other_than(document.content):
+            raise Corrupt(
+                self._manager.store.backend.name(key),
+                f"is the document of {document.content['username']!r}, but account {user.pk} is "
+                f"{user.get_username()!r}: one of the two needs another id",
+            )
+
+    def _revisions(self, owner: int) -> list[int | None]:
+        documents = [self._manager.store.read(Key(name, owner)) for name in COLLECTIONS]
+        return [document.revision if document else None for document in documents]
+
+    def adopt_users(self, progress: Progress = _silent) -> Adopted:
+        """Makes an account for each user document whose id the database does not know.
+
+        The accounts have no password: their owners reset it by mail. The documents stay as they
+        are. Who cannot have an account is reported: a name or an address that is taken already,
+        or a document that does not say what an account needs.
+        """
+        result = Adopted()
+        accounts = self._adoptable(result.findings, progress)
+        while batch := list(islice(accounts, ADOPTED_AT_ONCE)):
+            # Sends no signals: the mirror of these accounts is there already.
+            get_user_model()._default_manager.bulk_create(batch)
+            result.usernames += [account.username for account in batch]
+        return result
+
+    def _adoptable(self, findings: list[Finding], progress: Progress) -> Iterator[Any]:
+        names = {name.lower() for name in self._values("username")}
+        emails = {email.lower() for email in self._values("email")} - {""}
+        known = set(self._values("pk"))
+        orphans = [owner for owner in self._manager.owners("users") if owner not in known]
+        for done, owner in enumerate(orphans, 1):
+            examined = examine(self._manager.store.backend, *_located("users", owner))
+            account = account_of(examined, owner, names, emails)
+            if account is None:
+                findings += examined.findings
+            else:
+                names.add(account.username.lower())
+                emails |= {account.email.lower()} - {""}
+                yield account
+            progress(done, len(orphans))
+
+    def _values(self, name: str) -> Iterator[Any]:
+        return self._accounts.values_list(name, flat=True).iterator()
+
+    # Checking
+
+    def validate_data_integrity(self, progress: Progress = _silent) -> list[Finding]:
+        """Checks folders, documents, records, references, and the accounts against them.
+
+        Changes nothing, apart from finishing what a writer had committed when it died. What
+        seems wrong is looked at again while writers wait, so that nothing is reported only
+        because it was being changed.
+        """
+        folder = self._manager.folder
+        if folder is not None and not folder.is_dir():
+            return [Finding(f"{folder}/", "the data folder is missing: run setup_data")]
+        backend = self._looking_backend()
+        findings = [*backend.check(), *(self._backup_findings(folder) if folder else ())]
+        accounts = {account.id: account for account in self._known_accounts(self._accounts)}
+        owners = {key.owner for name in COLLECTIONS for key in backend.keys(name)}
+        everyone = sorted(owners | accounts.keys())
+        for done, owner in enumerate(everyone, 1):
+            if findings_of(Person(backend, owner), accounts.get(owner)):
+                findings += self._confirmed(backend, owner)
+            progress(done, len(everyone))
+        return findings
+
+    def _looking_backend(self) -> Backend:
+        """The backend, without laying anything out; a dead writer's commit is finished."""
+        folder = self._manager.folder
+        if folder is None:
+            return self._manager.store.backend
+        layouts = {name: spec.layout for name, spec in COLLECTIONS.items()}
+        backend = FilesBackend(folder, layouts, lay_out=False)
+        with suppress(Unavailable), backend.exclusive():
+            return backend
+        return backend
+
+    def _confirmed(self, backend: Backend, owner: int) -> list[Finding]:
+        def look() -> list[Finding]:
+            account = next(self._known_accounts(self._accounts.filter(pk=owner)), None)
+            return findings_of(Person(backend, owner), account)
+
+        try:
+            with backend.exclusive():
+                return look()
+        except Unavailable:  # a folder that can only be read has no writers
+            return look()
+
+    @staticmethod
+    def _known_accounts(accounts: QuerySet[Any]) -> Iterator[Account]:
+        for values in accounts.values_list("pk", "username", "email").iterator():
+            yield Account(*values)
+
+    @staticmethod
+    def _backup_findings(folder: Path) -> Iterator[Finding]:
+        if not (folder / BACKUPS).is_dir():
+            yield Finding(f"{BACKUPS}/", "the folder is missing: run setup_data")
+            return
+        for draft in dead_drafts(folder / BACKUPS):
+            problem = "is a backup that was not finished: the next backup removes it"
+            yield Finding(f"{BACKUPS}/{draft.name}", problem)
+
+    # Backups
+
+    def create_backup(self, progress: Progress = _silent) -> Path:
+        """Writes a snapshot of all documents, whole or not at all, and returns its path."""
+        folder = self.folder / BACKUPS
+        return take_snapshot(self._manager.store, folder, progress)
+
+    def list_backups(self) -> list[str]:
+        """The names of the backups, oldest first."""
+        folder = self._manager.folder
+        return snapshots(folder / BACKUPS) if folder else []
+
+    def restore_backup(self, name: str, progress: Progress = _silent) -> Restored:
+        """Puts all documents back as a backup has them; what is there now is backed up first.
+
+        `name` is one of `list_backups`, with or without its ending, or the path of one. All or
+        nothing. Raises `NotFound` and names those that there are, `Corrupt` for one that is
+        not whole, `OutOfSpace`, `Unavailable`.
+        """
+        path = self._backup(name)
+        check_snapshot(self._manager.store, path)
+        before = self.create_backup(progress)
+        files = restore_snapshot(self._manager.store, path)
+        return Restored(path.name, files, before.name)
+
+    def _backup(self, name: str) -> Path:
+        folder = self.folder / BACKUPS
+        given = Path(name)
+        chosen = folder / f"{given.name.removesuffix('.zip')}.zip"
+        here = given.name == name or given.parent.resolve() == folder.resolve()
+        available = self.list_backups()
+        if here and chosen.name in available:
+            return chosen
+        there_are = f"there are {', '.join(available)}" if available else "there is none yet"
+        raise NotFound(f"there is no backup {name} in {folder}: {there_are}")
+
+    # Counting
+
+    def get_storage_stats(self, progress: Progress = _silent) -> dict[str, Any]:
+        """How much there is, of what, in how many bytes.
+
+        Documents that do not read are listed in `unreadable_documents`. Their records are in
+        no total, since nobody can count them.
+        """
+        backend = self._looking_backend()
+        keys = [key for name in COLLECTIONS for key in backend.keys(name)]
+        totals = dict.fromkeys([*COLLECTIONS, "activities"], 0)
+        sizes = dict.fromkeys([*COLLECTIONS, "total"], 0)
+        unreadable = []
+        for done, key in enumerate(keys, 1):
+            examined = examine(backend, *_located(key.collection, key.owner))
+            size = len(examined.data or b"")
+            sizes[key.collection] += size
+            sizes["total"] += size
+            totals["users"] += key.collection == "users"
+            if examined.document:
+                totals[_counted(key.collection)] += _length(key, examined.document.content)
+            elif examined.findings:
+                unreadable.append(examined.name)
+            progress(done, len(keys))
+        return {
+            **{f"total_{name}": total for name, total in totals.items()},
+            "size_bytes": sizes,
+            "backups": self._backup_stats(),
+            **self._account_stats(),
+            "unreadable_documents": unreadable,
+        }
+
+    def _backup_stats(self) -> dict[str, Any]:
+        names, folder = self.list_backups(), self._manager.folder
+        sizes = [(folder / BACKUPS / name).stat().st_size for name in names] if folder else []
+        return {
+            "count": len(names),
+            "size_bytes": sum(sizes),
+            "latest": names[-1] if names else None,
+        }
+
+    def _account_stats(self) -> dict[str, int]:
+        """How many accounts the store could not be told of, and how often in all."""
+        unsynced = self._accounts.filter(mirror_faults__gt=0)
+        faults = unsynced.aggregate(faults=Sum("mirror_faults"))["faults"] or 0
+        return {"unsynced_accounts": unsynced.count(), "mirror_faults": faults}
+
+
+def _located(collection: str, owner: int) -> tuple[Key, Any]:
+    return Key(collection, owner), COLLECTIONS[collection].layout
+
+
+def _counted(collection: str) -> str:
+    """What a document's list holds: its records, or a user's activities."""
+    return COLLECTIONS[collection].layout.records
+
+
+def _length(key: Key, content: Mapping[str, Any]) -> int:
+    return len(content.get(_counted(key.collection)) or [])
+
+
+data_initializer = DataInitializer()
+"""The services over the storage that the settings name."""

@@ -1,0 +1,162 @@
+"""What is wrong with one person's documents: records, references, and the account they mirror.
+
+Whether the documents read at all, and count their records and changes, `docstore.verify` says.
+This adds what only the table of collections and the accounts can tell.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from docstore import Backend, Examined, Finding, Key, examine, id_of
+from utils.fields import Kind
+from utils.json_values import FieldError
+from utils.records import COLLECTIONS, RECORD_COLLECTIONS, check_record, check_user_document
+from utils.table import CollectionSpec
+
+Path = tuple[str | int, ...]
+
+
+@dataclass(frozen=True)
+class Account:
+    """As much of an account as its document is compared with."""
+
+    id: int
+    username: str
+    email: str
+
+    def is_other_than(self, document: Mapping[str, Any]) -> bool:
+        """Whether neither name nor address agree: then the document is someone else's."""
+        pairs = [(document.get("username"), self.username), (document.get("email"), self.email)]
+        return all(
+            isinstance(told, str) and told and told.lower() != true.lower() for told, true in pairs
+        )
+
+
+class Person:
+    """An owner's documents, each read once."""
+
+    def __init__(self, backend: Backend, owner: int) -> None:
+        self.owner = owner
+        self.documents = {
+            name: examine(backend, Key(name, owner), spec.layout)
+            for name, spec in COLLECTIONS.items()
+        }
+
+    def records(self, collection: str) -> list[tuple[int, dict[str, Any]]]:
+        """The records that are objects, with their indexes."""
+        document = self.documents[collection].document
+        name = COLLECTIONS[collection].layout.records
+        items = document.content.get(name) or [] if document else []
+        return [(index, item) for index, item in enumerate(items) if isinstance(item, dict)]
+
+    def ids(self, collection: str) -> set[int | None] | None:
+        """The ids that a reference may have; None where nobody can tell."""
+        examined = self.documents[collection]
+        if examined.data is not None and examined.document is None:
+            return None
+        return {id_of(record) for _, record in self.records(collection)}
+
+
+def findings_of(person: Person, account: Account | None) -> list[Finding]:
+    """All that is wrong with a person's documents, in the order of the collections."""
+    _check_user_document(person, account)
+    for name in RECORD_COLLECTIONS:
+        _check_records(person, COLLECTIONS[name])
+        _check_references(person, COLLECTIONS[name])
+    _check_presence(person, account)
+    return [
+        finding
+        for examined in person.documents.values()
+        for finding in sorted(examined.findings, key=lambda one: (one.line, one.column))
+    ]
+
+
+def _check_user_document(person: Person, account: Account | None) -> None:
+    examined = person.documents["users"]
+    if examined.document is None:
+        return
+    content = examined.document.content
+    indexes = {index for index, _ in person.records("users")}
+    for error in check_user_document(dict(content)):
+        path = _path(error)
+        if path[0] != "activities" or len(path) < 2 or path[1] in indexes:
+            examined.add(path, f'"{error.pointer[1:]}" {error.detail}')
+    if isinstance(content.get("user_id"), int) and content["user_id"] != person.owner:
+        examined.add(("user_id",), _wrong_owner(content["user_id"], person.owner))
+    for name in ("username", "email") if account else ():
+        true, told = getattr(account, name), content.get(name) or ""
+        if told != true and (name != "email" or str(told).lower() != true):
+            problem = f'"{name}" differs from the account\'s, {true!r}: run setup_data --sync-users'
+            examined.add((name,), problem)
+
+
+def _wrong_owner(told: object, owner: int) -> str:
+    return f'"user_id" is {told}, but the name of the file says {owner}'
+
+
+def _path(error: FieldError) -> Path:
+    """The JSON Pointer as a path; no field is named by a number."""
+    steps = error.pointer[1:].split("/")
+    return tuple(int(step) if step.isdecimal() else step for step in steps)
+
+
+def _check_records(person: Person, spec: CollectionSpec) -> None:
+    examined, owner = person.documents[spec.name], person.owner
+    if examined.document is None:
+        return
+    updated_at = examined.document.content.get("updated_at")
+    if not spec.by_name["updated_at"].has_shape(updated_at):
+        examined.add(("updated_at",), f'"updated_at" {spec.by_name["updated_at"].must_be}')
+    for index, record in person.records(spec.name):
+        path, called = (spec.layout.records, index), _called(spec, record)
+        for error in check_record(spec, record):
+            examined.add((*path, *_path(error)), f'{called}: "{error.pointer[1:]}" {error.detail}')
+        if isinstance(record.get("user_id"), int) and record["user_id"] != owner:
+            told = _wrong_owner(record["user_id"], owner)
+            examined.add((*path, "user_id"), f"{called}: {told}")
+
+
+def _called(spec: CollectionSpec, record: Mapping[str, Any]) -> str:
+    record_id = id_of(dict(record))
+    return f"{spec.singular} {record_id}" if record_id else f"{spec.singular} without an id"
+
+
+def _check_references(person: Person, spec: CollectionSpec) -> None:
+    fields = [one for one in spec.writable if one.kind is Kind.REFERENCE]
+    for reference in fields:
+        ids = person.ids(reference.refers_to)
+        for index, record in person.records(spec.name):
+            wanted = record.get(reference.name)
+            if ids is not None and type(wanted) is int and wanted not in ids:
+                singular = COLLECTIONS[reference.refers_to].singular
+                person.documents[spec.name].add(
+                    (spec.layout.records, index, reference.name),
+                    f'{_called(spec, record)}: "{reference.name}" is {wanted}, '
+                    f"but there is no {singular} {wanted}",
+                )
+
+
+def _check_presence(person: Person, account: Account | None) -> None:
+    """Each account has all its documents, and each document an account."""
+    present = [examined for examined in person.documents.values() if examined.data is not None]
+    if account is None and present:
+        present[0].findings.append(_unknown_owner(person, present[0]))
+    for examined in _absent(person) if account else ():
+        problem = f"is missing; account {person.owner} should have it: run setup_data --sync-users"
+        examined.findings.append(Finding(examined.name, problem))
+
+
+def _unknown_owner(person: Person, examined: Examined) -> Finding:
+    problem = f"user {person.owner} has no account in the database"
+    if person.documents["users"].data is not None:
+        problem += ": run setup_data --adopt-users"
+    return Finding(examined.name, problem)
+
+
+def _absent(person: Person) -> Iterator[Examined]:
+    for examined in person.documents.values():
+        if examined.data is None and not examined.findings:
+            yield examined
