@@ -10,7 +10,7 @@ and its contract), then `store.py`; how files are made durable is told in `backe
 """
 
 from docstore.backend import ABSENT, Backend, Change, Commit, Edit, Finding
-from docstore.backup import restore_snapshot, snapshots, take_snapshot
+from docstore.backup import check_snapshot, dead_drafts, restore_snapshot, snapshots, take_snapshot
 from docstore.codec import checked_copy
 from docstore.document import CollectionLayout, Document, Json, Key, Record
 from docstore.errors import (
@@ -26,7 +26,7 @@ from docstore.errors import (
 from docstore.opening import folder_of, open_store
 from docstore.positions import Places
 from docstore.store import DocumentStore, Transaction, id_of, utc_text
-from docstore.verify import verify
+from docstore.verify import Examined, examine, verify
 
 __all__ = [
     "ABSENT",
@@ -39,6 +39,7 @@ __all__ = [
     "Document",
     "DocumentStore",
     "Edit",
+    "Examined",
     "Finding",
     "InvalidValue",
     "Json",
@@ -51,7 +52,10 @@ __all__ = [
     "TooLarge",
     "Transaction",
     "Unavailable",
+    "check_snapshot",
     "checked_copy",
+    "dead_drafts",
+    "examine",
     "folder_of",
     "id_of",
     "open_store",

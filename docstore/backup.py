@@ -13,19 +13,23 @@ import hashlib
 import json
 import os
 import re
+import secrets
 import zipfile
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, BinaryIO, Final
 
 from docstore.backends.files import FilesBackend
 from docstore.errors import Corrupt, NotFound, Unavailable, from_os_error
+from docstore.filesystem import PRIVATE_FILE
+from docstore.locking import in_use, is_in_use
 from docstore.store import DocumentStore
 
 FORMAT: Final = 1
 MANIFEST: Final = "manifest.json"
-_NAME = re.compile(r"neuralflow_[0-9TZ_.-]+\.zip")
+_NAME = re.compile(r"neuralflow_[0-9TZ_.-]+\.zip", re.ASCII)
 Progress = Callable[[int, int], None]
 
 
@@ -50,24 +54,44 @@ def take_snapshot(
     `progress` is told how many files are done, of how many.
     """
     backend = _files_backend(store)
-    draft = folder / f".snapshot-{os.getpid()}.draft"
     try:
         backend.make_folder(folder)
-        with backend.pinned() as pins, draft.open("xb") as file:
+        with backend.pinned() as pins, _draft(backend, folder) as (draft, file):
             moment = datetime.now(UTC)
-            os.fchmod(file.fileno(), 0o600)
             _write_archive(file, moment, _contents(pins, progress))
             file.flush()
             os.fsync(file.fileno())
-        _read_archive(draft)
-        target = folder / f"neuralflow_{moment:%Y-%m-%dT%H-%M-%S.%fZ}.zip"
-        draft.rename(target)
-        backend.sync_folder(folder)
+            with _opened(draft) as snapshot:
+                snapshot.check()
+            target = folder / f"neuralflow_{moment:%Y-%m-%dT%H-%M-%S.%fZ}.zip"
+            draft.rename(target)
+            backend.sync_folder(folder)
     except OSError as error:
         raise from_os_error(error, "cannot write the backup") from error
-    finally:
-        draft.unlink(missing_ok=True)
     return target
+
+
+@contextmanager
+def _draft(backend: FilesBackend, folder: Path) -> Iterator[tuple[Path, BinaryIO]]:
+    """A file for the archive to grow in, under a name that no backup has.
+
+    Gone afterwards, if it was not renamed. One that outlived its process goes at the next backup.
+    """
+    draft = folder / f".snapshot-{secrets.token_hex(8)}.draft"
+    with ExitStack() as stack:
+        with backend.exclusive():  # or another backup could take our draft for a dead one
+            for dead in dead_drafts(folder):
+                dead.unlink(missing_ok=True)
+            file = stack.enter_context(draft.open("xb"))
+            stack.callback(draft.unlink, missing_ok=True)
+            stack.enter_context(in_use(draft))
+        os.fchmod(file.fileno(), PRIVATE_FILE)
+        yield draft, file
+
+
+def dead_drafts(folder: Path) -> list[Path]:
+    """What backups left unfinished in `folder` when their processes died."""
+    return sorted(draft for draft in folder.glob(".snapshot-*.draft") if not is_in_use(draft))
 
 
 def _contents(pins: Mapping[str, Path], progress: Progress) -> Iterator[tuple[str, bytes]]:
@@ -89,31 +113,97 @@ def _digest(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()
 
 
-def _read_archive(path: Path) -> dict[str, bytes]:
-    """All files of a snapshot, each checked against the manifest. Raises `Corrupt`."""
-    try:
-        with zipfile.ZipFile(path) as archive:
-            listed: Mapping[str, Mapping[str, Any]] = json.loads(archive.read(MANIFEST))["files"]
-            contents = {
-                name: _read_entry(archive, name, of["bytes"]) for name, of in listed.items()
+class _Snapshot(Mapping[str, bytes]):
+    """The files of an open archive, each checked against the manifest whenever it is read.
+
+    One file at a time is in memory. Raises `Corrupt`.
+    """
+
+    def __init__(self, name: str, archive: zipfile.ZipFile) -> None:
+        self._name, self._archive = name, archive
+        with _whole(name):
+            manifest = json.loads(archive.read(MANIFEST))
+            self._listed = {
+                file: (int(of["bytes"]), str(of["sha256"]))
+                for file, of in manifest["files"].items()
             }
-            if sorted(archive.namelist()) != sorted([*listed, MANIFEST]):
+            if manifest["format"] != FORMAT:
+                raise ValueError(f"its format is {manifest['format']}; {FORMAT} is understood")
+            if sorted(archive.namelist()) != sorted([*self._listed, MANIFEST]):
                 raise ValueError("the archive holds other files than its manifest lists")
-    except (zipfile.BadZipFile, ValueError, KeyError, TypeError, AttributeError, EOFError) as error:
-        raise Corrupt(path.name, f"is not a whole snapshot: {error}") from error
-    for name, content in contents.items():
-        if _digest(content) != listed[name]["sha256"]:
-            raise Corrupt(path.name, f"{name} in it differs from the manifest")
-    return contents
+
+    def __getitem__(self, file: str) -> bytes:
+        size, digest = self._listed[file]
+        with _whole(self._name), self._archive.open(file) as entry:
+            # An archive's own figures are not to be trusted: it could unpack without end.
+            content = entry.read(max(size, 0) + 1)
+            if len(content) != size or _digest(content) != digest:
+                raise ValueError(f"{file} in it differs from the manifest")
+        return content
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._listed)
+
+    def __len__(self) -> int:
+        return len(self._listed)
+
+    def check(self) -> None:
+        """Reads every file."""
+        for file in self:
+            self[file]
 
 
-def _read_entry(archive: zipfile.ZipFile, name: str, size: int) -> bytes:
-    """At most as much as the manifest says: an archive's own figures are not to be trusted."""
-    with archive.open(name) as entry:
-        content = entry.read(size + 1)
-    if len(content) != size:
-        raise ValueError(f"{name} does not have the {size} bytes that the manifest says")
-    return content
+@contextmanager
+def _whole(name: str) -> Iterator[None]:
+    """Says of whatever goes wrong within that the archive is not whole.
+
+    `zipfile` and `zlib` meet a damaged archive with errors of many kinds.
+    """
+    try:
+        yield
+    except Exception as error:
+        raise Corrupt(name, f"is not a whole snapshot: {error}") from error
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[_Snapshot]:
+    with ExitStack() as stack:
+        with _whole(path.name):
+            archive = stack.enter_context(zipfile.ZipFile(path))
+        yield _Snapshot(path.name, archive)
+
+
+class _Replacement(Mapping[str, bytes | None]):
+    """A snapshot's files, and None for each document that is not among them."""
+
+    def __init__(self, snapshot: _Snapshot, documents: list[str]) -> None:
+        self._snapshot = snapshot
+        self._names = [*snapshot, *(name for name in documents if name not in snapshot)]
+
+    def __getitem__(self, name: str) -> bytes | None:
+        return self._snapshot.get(name)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._names)
+
+    def __len__(self) -> int:
+        return len(self._names)
+
+
+def check_snapshot(store: DocumentStore, path: Path) -> int:
+    """Reads a snapshot whole, changes nothing, and returns how many files it holds.
+
+    Raises `NotFound`, and `Corrupt` for what `restore_snapshot` would refuse.
+    """
+    backend = _files_backend(store)
+    if not path.is_file():
+        raise NotFound(f"there is no backup {path.name}")
+    with _opened(path) as snapshot:
+        for name in snapshot:
+            if not backend.is_own_name(name):
+                raise Corrupt(path.name, f"{name} in it is no name of this store")
+        snapshot.check()
+        return len(snapshot)
 
 
 def restore_snapshot(store: DocumentStore, path: Path) -> int:
@@ -123,13 +213,7 @@ def restore_snapshot(store: DocumentStore, path: Path) -> int:
     then nothing has changed.
     """
     backend = _files_backend(store)
-    if not path.is_file():
-        raise NotFound(f"there is no backup {path.name}")
-    contents = _read_archive(path)
-    foreign = [name for name in contents if not backend.is_own_name(name)]
-    if foreign:
-        raise Corrupt(path.name, f"{foreign[0]} in it is no name of this store")
-    with backend.exclusive():
-        gone = {name: None for name in backend.document_names() if name not in contents}
-        backend.replace({**contents, **gone})
-    return len(contents)
+    count = check_snapshot(store, path)
+    with _opened(path) as snapshot, backend.exclusive():
+        backend.replace(_Replacement(snapshot, backend.document_names()))
+    return count

@@ -21,6 +21,32 @@ from docstore.errors import Unavailable, from_os_error
 _held: set[int] = set()
 
 
+@contextmanager
+def in_use(path: Path) -> Iterator[None]:
+    """Marks a file or folder as in use, for as long as this process lives at most."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def is_in_use(path: Path) -> bool:
+    """Whether somebody has marked it. What is not there is not in use."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return False
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(descriptor)
+    return False
+
+
 def _close_inherited() -> None:
     # A forked child shares the parent's open files, and so would keep the parent's lock alive.
     # It must close them, and never unlock: unlocking would release the parent's lock.

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
 
 from docstore.backend import Backend, Finding
 from docstore.codec import decode
@@ -22,23 +24,45 @@ def verify(backend: Backend, layouts: Mapping[str, CollectionLayout]) -> Iterato
 
 def verify_document(backend: Backend, key: Key, layout: CollectionLayout) -> Iterator[Finding]:
     """Whether a document reads, counts its changes, and gives each record an id of its own."""
+    yield from examine(backend, key, layout).findings
+
+
+@dataclass
+class Examined:
+    """A document as the check found it; `document` is None where there is none, or none reads.
+
+    `data` is what is kept of it, None where there is nothing.
+    """
+
+    name: str
+    data: bytes | None
+    document: Document | None
+    findings: list[Finding] = field(default_factory=list)
+
+    def add(self, path: Path, problem: str) -> None:
+        """Reports a problem of the value that `path` leads to, with its line and column."""
+        self.findings.append(Finding(self.name, problem, *self._places.of(path)))
+
+    @cached_property
+    def _places(self) -> Places:
+        return Places(self.data or b"")
+
+
+def examine(backend: Backend, key: Key, layout: CollectionLayout) -> Examined:
+    """Reads a document once and reports what `verify_document` says of it."""
     name = backend.name(key)
+    data = None
     try:
         data = backend.raw(key)
         document = decode(data, name, layout) if data is not None else None
     except Corrupt as fault:
-        yield Finding(name, fault.reason, fault.line, fault.column)
-        return
+        return Examined(name, data, None, [Finding(name, fault.reason, fault.line, fault.column)])
     except Unavailable as fault:
-        yield Finding(name, fault.reason)
-        return
-    if data is None or document is None:
-        return
-    problems = list(_problems(document, layout))
-    places = Places(data) if problems else None
-    for path, problem in problems:
-        line, column = places.of(path) if places else (0, 0)
-        yield Finding(name, problem, line, column)
+        return Examined(name, data, None, [Finding(name, fault.reason)])
+    examined = Examined(name, data, document)
+    for path, problem in _problems(document, layout) if document else ():
+        examined.add(path, problem)
+    return examined
 
 
 def _problems(document: Document, layout: CollectionLayout) -> Iterator[tuple[Path, str]]:

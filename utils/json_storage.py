@@ -22,6 +22,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
+from pathlib import Path
 from typing import Any, TypeVar
 
 import msgspec
@@ -34,11 +35,13 @@ from docstore import (
     Key,
     NotFound,
     Transaction,
-    checked_copy,
+    Unavailable,
+    folder_of,
     id_of,
     open_store,
     utc_text,
 )
+from docstore.backends.files import FilesBackend
 from utils.quota import PERIOD, Quota, QuotaExceeded, period_of, quota_of
 from utils.records import (
     COLLECTIONS,
@@ -113,6 +116,21 @@ class JSONStorageManager:
                     layouts = [spec.layout for spec in COLLECTIONS.values()]
                     self._store = open_store(settings.NEURALFLOW_STORE, layouts)
         return self._store
+
+    @property
+    def folder(self) -> Path | None:
+        """The data folder, where documents are files. Opens nothing.
+
+        Raises `Unavailable` when NEURALFLOW_STORE names neither a folder nor `memory:`.
+        """
+        if self._store is not None:
+            backend = self._store.backend
+            return backend.root if isinstance(backend, FilesBackend) else None
+        url: str = settings.NEURALFLOW_STORE
+        try:
+            return None if url == "memory:" else folder_of(url)
+        except ValueError as fault:
+            raise Unavailable(f"NEURALFLOW_STORE is not understood: {fault}") from fault
 
     def close(self) -> None:
         """Forgets the opened store; the next use opens what the settings then say."""
@@ -219,8 +237,8 @@ class JSONStorageManager:
 
     # People
 
-    def register_user(self, user: Any, activity: Activity) -> Record:
-        """Lays out the documents of a new account, in one commit; what exists is kept."""
+    def register_user(self, user: Any, activity: ActivityOf = None) -> Record:
+        """Lays out the documents of an account, in one commit; what exists is kept."""
 
         def edit(transaction: Transaction) -> Record:
             for collection in RECORD_COLLECTIONS:
@@ -413,9 +431,16 @@ def _key(collection: str, owner: int) -> Key:
     return Key(collection, owner)
 
 
+_SCALARS = frozenset({str, int, float, bool, type(None)})
+
+
 def _own(value: Any) -> Any:
-    """A copy that the caller may change."""
-    return checked_copy(value)
+    """A copy that the caller may change, of what the store has checked."""
+    if isinstance(value, dict):
+        return {k: v if type(v) in _SCALARS else _own(v) for k, v in value.items()}
+    if isinstance(value, builtins.list):
+        return [v if type(v) in _SCALARS else _own(v) for v in value]
+    return value
 
 
 def _ensure(transaction: Transaction, key: Key) -> None:

@@ -31,7 +31,7 @@ import secrets
 import shutil
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
@@ -41,7 +41,7 @@ from docstore.codec import decode, encode
 from docstore.document import CollectionLayout, Key
 from docstore.errors import Conflict, TooLarge, Unavailable, from_os_error
 from docstore.filesystem import PRIVATE_FOLDER, FileSystem
-from docstore.locking import FolderLock
+from docstore.locking import FolderLock, in_use, is_in_use
 
 DOCUMENT_BYTES_MAX: Final = 256 * 1024 * 1024
 READS_MAX: Final = 100
@@ -56,7 +56,10 @@ _Moves = dict[str, str]
 
 
 class FilesBackend:
-    """The backend on a local file system. Opening it finishes what a dead writer began."""
+    """The backend on a local file system. Opening it finishes what a dead writer began.
+
+    Opened with `lay_out=False` it only looks: it makes no folder, and sweeps nothing up.
+    """
 
     def __init__(
         self,
@@ -65,6 +68,7 @@ class FilesBackend:
         *,
         files: FileSystem | None = None,
         lock_timeout: float = 10.0,
+        lay_out: bool = True,
     ) -> None:
         self.root = root.absolute()
         self._layouts = layouts
@@ -75,7 +79,8 @@ class FilesBackend:
         self._lock = FolderLock(self._work / "lock", lock_timeout)
         self._cache = DocumentCache()
         self._failure = ""
-        self._lay_out()
+        if lay_out:
+            self._lay_out()
 
     def __repr__(self) -> str:
         state = f", stopped: {self._failure}" if self._failure else ""
@@ -89,6 +94,8 @@ class FilesBackend:
             self._files.make_folder("lay-out", self._drafts)
             with self.exclusive():
                 self._sweep()
+                for pins in self._dead_pins():
+                    shutil.rmtree(pins, ignore_errors=True)
         except OSError as error:
             if not self.root.is_dir():
                 raise from_os_error(error, f"cannot open {self.root}") from error
@@ -165,13 +172,35 @@ class FilesBackend:
             folder = self.root / name
             if not folder.is_dir():
                 yield Finding(f"{name}/", "the folder is missing: run setup_data")
-                continue
+        strays = self._strays()
+        if strays:  # a writer at work leaves such names for a moment
+            with suppress(Unavailable), self.exclusive():
+                strays = self._strays()
+        yield from strays
+
+    def _strays(self) -> list[Finding]:
+        """What lies in the folders and is no document."""
+        findings = []
+        for name in filter(lambda name: (self.root / name).is_dir(), self._layouts):
             known = {self.path(key).name for key in self.keys(name)} | {"_index.json"}
-            for entry in sorted(folder.iterdir()):
-                if entry.name not in known:
-                    yield Finding(f"{name}/{entry.name}", "is not a document and is left alone")
-                elif not entry.is_file():
-                    yield Finding(f"{name}/{entry.name}", "is not a file")
+            for entry in sorted((self.root / name).iterdir()):
+                if entry.name in known:
+                    problem = "" if entry.is_file() else "is not a file"
+                elif re.fullmatch(r"\..*\.draft", entry.name):
+                    problem = "is a draft that a writer left when it died: remove it"
+                else:
+                    problem = "is not a document and is left alone"
+                if problem:
+                    findings.append(Finding(f"{name}/{entry.name}", problem))
+        drafts = self._drafts.iterdir() if self._drafts.is_dir() else iter(())
+        for left in sorted([*drafts, *self._dead_pins()]):
+            problem = "was left by a writer that died: the next start removes it"
+            findings.append(Finding(str(left.relative_to(self.root)), problem))
+        return findings
+
+    def _dead_pins(self) -> list[Path]:
+        """What backups pinned and did not live to let go of."""
+        return [pins for pins in self._work.glob("pins-*") if not is_in_use(pins)]
 
     def document_names(self) -> list[str]:
         """The names of all documents under the root."""
@@ -180,19 +209,21 @@ class FilesBackend:
     def is_own_name(self, name: str) -> bool:
         """Whether a name of an archive may be written under the root: `<collection>/<file>`."""
         folder, _, file = name.partition("/")
-        return folder in self._layouts and re.fullmatch(r"[^./\\\0][^/\\\0]*", file) is not None
+        if not file.isprintable():  # control characters, and bytes that are not UTF-8
+            return False
+        return folder in self._layouts and re.fullmatch(r"[^./\\][^/\\]*", file) is not None
 
     @contextmanager
     def pinned(self) -> Iterator[dict[str, Path]]:
         """Every file of the collections as it is at one moment: its name, and where to read it."""
         pins = self._work / f"pins-{secrets.token_hex(8)}"
-        try:
-            pins.mkdir(PRIVATE_FOLDER)
+        with ExitStack() as stack:
             with self.exclusive():
+                pins.mkdir(PRIVATE_FOLDER)
+                stack.callback(shutil.rmtree, pins, ignore_errors=True)
+                stack.enter_context(in_use(pins))
                 pinned = self._pin_all(pins)
             yield pinned
-        finally:
-            shutil.rmtree(pins, ignore_errors=True)
 
     def _pin_all(self, pins: Path) -> dict[str, Path]:
         pinned: dict[str, Path] = {}
@@ -268,6 +299,8 @@ class FilesBackend:
 
     def _draft(self, name: str, content: bytes) -> str:
         target, draft = self.root / name, secrets.token_hex(8) + ".draft"
+        # Whoever took the folder away: behind the commit point it would stop every writer.
+        self._files.make_folder("lay-out", target.parent)
         now = time.time_ns()
         before = target.stat().st_mtime_ns if target.exists() else now
         self._files.create("draft", self._drafts / draft, content, max(now, before + 1))

@@ -231,7 +231,7 @@ def test_an_edit_that_meets_a_newer_record_shows_both_and_loses_nothing(
     words = text_of(page)
     assert "changed while you were editing" in words
     assert "Title Theirs Mine" in words
-    assert "Priority high medium" in words
+    assert "Priority High Medium" in words
     assert "My thoughts" in page.content.decode()
     assert json_storage.get("tasks", alice.pk, 1)["title"] == "Theirs"
     again = typed | {"version": version_in(page)}

@@ -1,0 +1,285 @@
+"""Snapshots: whole or absent, checked before they are believed, restored wholly or not at all."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from docstore import (
+    Corrupt,
+    DocumentStore,
+    Key,
+    NotFound,
+    Transaction,
+    Unavailable,
+    check_snapshot,
+    open_store,
+    restore_snapshot,
+    snapshots,
+    take_snapshot,
+)
+from docstore.backends.files import FilesBackend
+from tests.docstore.layouts import ALICE, ALICE_NOTES, BOB_NOTES, LAYOUTS
+from tests.folders import contents
+from tests.stopping import Killed, StoppingFileSystem
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    return tmp_path / "data"
+
+
+@pytest.fixture
+def store(root: Path) -> DocumentStore:
+    store = open_store(root.as_uri(), LAYOUTS.values())
+
+    def fill(transaction: Transaction) -> None:
+        transaction.create(ALICE_NOTES, {"notes": [{"id": 1, "text": "größer 😀"}]})
+        transaction.create(ALICE, {"log": []})
+
+    store.change(fill)
+    (root / "notes/notes_7.json").write_text('{"notes": [')  # kept as it is, though unreadable
+    (root / "notes/_index.json").write_text("{}")
+    return store
+
+
+def spoil(store: DocumentStore) -> None:
+    """Changes one document, drops one and adds one."""
+
+    def edit(transaction: Transaction) -> None:
+        transaction.put(ALICE_NOTES, {"id": 2})
+        transaction.drop(ALICE)
+        transaction.create(BOB_NOTES, {"notes": []})
+
+    store.change(edit)
+
+
+def test_a_snapshot_brings_back_every_byte(root: Path, store: DocumentStore) -> None:
+    before = contents(root)
+    snapshot = take_snapshot(store, root / "backups")
+    spoil(store)
+    (root / "notes/notes_7.json").unlink()
+    assert restore_snapshot(store, snapshot) == len(before)
+    assert contents(root) == before
+    assert snapshot.stat().st_mode & 0o777 == 0o600
+    assert snapshots(root / "backups") == [snapshot.name]
+
+
+def test_a_snapshot_says_what_it_holds(root: Path, store: DocumentStore) -> None:
+    with zipfile.ZipFile(take_snapshot(store, root / "backups")) as archive:
+        manifest = json.loads(archive.read("manifest.json"))
+        assert archive.namelist()[-1] == "manifest.json"
+        assert {name: archive.read(name) for name in manifest["files"]} == contents(root)
+    assert manifest["format"] == 1
+
+
+def test_names_that_no_archive_can_carry_are_left_out(root: Path, store: DocumentStore) -> None:
+    (root / os.fsdecode(b"notes/\xff.json")).write_text("{}")
+    (root / "notes/a\nb").write_text("{}")
+    take_snapshot(store, root / "backups")
+
+
+@pytest.mark.parametrize("first", range(3))
+def test_a_damaged_archive_changes_nothing(
+    root: Path, store: DocumentStore, tmp_path: Path, first: int
+) -> None:
+    """Cut anywhere, or with any byte changed: refused, or (a byte that means nothing) the same."""
+    whole = take_snapshot(store, root / "backups").read_bytes()
+    taken = contents(root)
+    spoil(store)
+    spoiled = contents(root)
+    damaged = tmp_path / "damaged.zip"
+    for place in range(first, len(whole), 13):
+        for data in (whole[:place], whole[:place] + b"\xaa" + whole[place + 1 :]):
+            if data == whole:
+                continue
+            damaged.write_bytes(data)
+            try:
+                check_snapshot(store, damaged)
+            except Corrupt:
+                continue
+            restore_snapshot(store, damaged)
+            assert contents(root) == taken
+            (root / "people/person_1.json").unlink()
+            for name, content in spoiled.items():
+                (root / name).write_bytes(content)
+    damaged.write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(Corrupt):
+        restore_snapshot(store, damaged)
+    assert contents(root) == spoiled
+
+
+def rebuilt(source: Path, target: Path, changed: dict[str, bytes], listed: bool = True) -> Path:
+    """An archive with other contents; `listed` in its manifest, so that the sums are right."""
+    from hashlib import sha256
+
+    with zipfile.ZipFile(source) as old, zipfile.ZipFile(target, "w") as new:
+        files = {name: old.read(name) for name in old.namelist() if name != "manifest.json"}
+        manifest = json.loads(old.read("manifest.json"))
+        for name, content in (files | changed).items():
+            new.writestr(name, content)
+            if listed:
+                digest = sha256(content).hexdigest()
+                manifest["files"][name] = {"sha256": digest, "bytes": len(content)}
+        new.writestr("manifest.json", json.dumps(manifest))
+    return target
+
+
+@pytest.mark.parametrize(
+    "name", ["../outside.json", "/etc/x", "notes/../../x", "elsewhere/x.json", "notes/.hidden", "x"]
+)
+def test_a_name_that_leads_elsewhere_is_refused(
+    root: Path, store: DocumentStore, tmp_path: Path, name: str
+) -> None:
+    snapshot = take_snapshot(store, root / "backups")
+    before = contents(tmp_path, but=())
+    forged = rebuilt(snapshot, root / "backups/forged.zip", {name: b"{}"})
+    with pytest.raises(Corrupt, match="is no name of this store"):
+        restore_snapshot(store, forged)
+    forged.unlink()
+    assert contents(tmp_path, but=()) == before
+
+
+@pytest.mark.parametrize("name", ["notes/notes_1.json", "notes/notes_9.json"])
+def test_what_the_manifest_does_not_vouch_for_is_refused(
+    root: Path, store: DocumentStore, name: str
+) -> None:
+    snapshot = take_snapshot(store, root / "backups")
+    before = contents(root)
+    forged = rebuilt(snapshot, root / "backups/forged.zip", {name: b'{"notes": []}'}, listed=False)
+    with pytest.raises(Corrupt, match="manifest"):
+        restore_snapshot(store, forged)
+    assert contents(root) == before
+
+
+def test_a_restore_stopped_at_any_step_is_whole_or_has_not_happened(
+    root: Path, store: DocumentStore
+) -> None:
+    taken = contents(root)
+    snapshot = take_snapshot(store, root / "backups")
+    spoil(store)
+    spoiled = contents(root)
+    outcomes = []
+    for steps in range(100):
+        backend = FilesBackend(root, LAYOUTS)
+        backend._files = StoppingFileSystem(steps)
+        try:
+            restore_snapshot(DocumentStore(backend, LAYOUTS), snapshot)
+        except Killed:
+            FilesBackend(root, LAYOUTS)  # whoever comes next
+            outcomes.append(contents(root) == taken)
+            assert contents(root) in (taken, spoiled)
+            if outcomes[-1]:
+                restore_snapshot(store, snapshot)
+                spoil(store)
+                spoiled = contents(root)
+        else:
+            break
+    assert contents(root) == taken
+    assert set(outcomes) == {True, False}, "it was never stopped on both sides of the commit point"
+
+
+KILLED_AT = """
+import os, sys
+from pathlib import Path
+from docstore import open_store, take_snapshot
+from tests.docstore.layouts import LAYOUTS
+
+def kill(done, total):
+    if done == int(sys.argv[2]):
+        os._exit(9)
+
+root = Path(sys.argv[1])
+take_snapshot(open_store(root.as_uri(), LAYOUTS.values()), root / "backups", kill)
+"""
+
+
+def test_a_backup_killed_midway_leaves_no_archive_and_the_next_one_sweeps_up(
+    root: Path, store: DocumentStore
+) -> None:
+    for file in range(1, len(contents(root)) + 1):
+        command = [sys.executable, "-c", KILLED_AT, str(root), str(file)]
+        assert subprocess.run(command, check=False).returncode == 9
+        assert snapshots(root / "backups") == []
+        assert all(entry.name.startswith(".") for entry in (root / "backups").iterdir())
+    snapshot = take_snapshot(store, root / "backups")
+    assert [entry.name for entry in (root / "backups").iterdir()] == [snapshot.name]
+    open_store(root.as_uri(), LAYOUTS.values())
+    assert not list((root / ".neuralflow").glob("pins-*"))
+
+
+def test_a_backup_that_fails_midway_leaves_nothing(root: Path, store: DocumentStore) -> None:
+    def full(done: int, total: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    with pytest.raises(Unavailable, match="No space left"):
+        take_snapshot(store, root / "backups", full)
+    assert list((root / "backups").iterdir()) == []
+    assert not list((root / ".neuralflow").glob("pins-*"))
+
+
+def test_two_backups_at_once_do_not_touch_each_other(root: Path, store: DocumentStore) -> None:
+    inner: list[Path] = []
+
+    def another(done: int, total: int) -> None:
+        if done == 1:
+            inner.append(take_snapshot(store, root / "backups"))
+
+    outer = take_snapshot(store, root / "backups", another)
+    assert sorted([*inner, outer]) == sorted((root / "backups").iterdir())
+    for path in (*inner, outer):
+        assert check_snapshot(store, path) == len(contents(root))
+
+
+def test_a_snapshot_shows_one_moment(root: Path, store: DocumentStore) -> None:
+    before = contents(root)
+    spoiled: list[bool] = []
+
+    def change(done: int, total: int) -> None:
+        if not spoiled:
+            spoiled.append(True)
+            spoil(store)
+
+    snapshot = take_snapshot(store, root / "backups", change)
+    restore_snapshot(store, snapshot)
+    assert contents(root) == before
+
+
+def test_only_folders_have_snapshots(tmp_path: Path) -> None:
+    memory = open_store("memory:", LAYOUTS.values())
+    with pytest.raises(Unavailable):
+        take_snapshot(memory, tmp_path)
+
+
+def test_a_folder_that_was_taken_away_comes_back(root: Path, store: DocumentStore) -> None:
+    (root / "people/person_1.json").unlink()
+    (root / "people").rmdir()
+    store.change(lambda transaction: transaction.create(ALICE, {"log": []}))
+    assert (root / "people/person_1.json").exists()
+
+
+def test_there_must_be_a_backup_to_restore(root: Path, store: DocumentStore) -> None:
+    with pytest.raises(NotFound):
+        restore_snapshot(store, root / "backups/none.zip")
+
+
+def test_looking_makes_no_folder_and_reports_what_the_dead_left(tmp_path: Path) -> None:
+    root = tmp_path / "data"
+    looking = FilesBackend(root, LAYOUTS, lay_out=False)
+    assert [finding.document for finding in looking.check()] == ["notes/", "people/"]
+    assert looking.read(Key("notes", 1)).document is None
+    assert not root.exists()
+    FilesBackend(root, LAYOUTS)
+    for left in (".neuralflow/drafts/abc.draft", ".neuralflow/pins-1", "notes/.abc.draft"):
+        (root / left).write_text("")
+    assert [finding.document for finding in looking.check()] == [
+        "notes/.abc.draft",
+        ".neuralflow/drafts/abc.draft",
+        ".neuralflow/pins-1",
+    ]

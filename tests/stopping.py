@@ -1,0 +1,46 @@
+"""A file system that stops: at one step everything ends, as if the process had been killed."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+from docstore.filesystem import FileSystem
+
+STEPS = ("make_folder", "create", "sync_folder", "link", "rename", "remove")
+
+
+class Killed(BaseException):
+    """Nobody handles it, as nobody handles a kill."""
+
+
+class StoppingFileSystem(FileSystem):
+    """Does `steps` operations, then raises: `Killed`, or the `OSError` with this number."""
+
+    def __init__(self, steps: int, error: int = 0) -> None:
+        self.left, self.error = steps, error
+
+    def count(self) -> None:
+        self.left -= 1
+        if self.left < 0:
+            raise OSError(self.error, os.strerror(self.error)) if self.error else Killed
+
+    def create(self, step: str, path: Path, data: bytes, mtime_ns: int | None = None) -> None:
+        if self.left == 0:
+            path.write_bytes(data[: len(data) // 2])  # as far as it got
+        self.count()
+        super().create(step, path, data, mtime_ns)
+
+
+def _counted(name: str) -> Callable[..., None]:
+    def operation(self: StoppingFileSystem, step: str, *arguments: Path) -> None:
+        self.count()
+        getattr(FileSystem, name)(self, step, *arguments)
+
+    return operation
+
+
+for _name in STEPS:
+    if _name != "create":
+        setattr(StoppingFileSystem, _name, _counted(_name))
