@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from django.db import OperationalError
+from django.test import Client
 
 from docstore import DocumentStore
 from docstore.backends.files import FilesBackend
@@ -185,3 +187,36 @@ def test_documents_of_old_folders_are_served_as_they_are(alice: Caller, data_fol
     changed = alice.patch("tasks/3/", {"title": "Still old"}).json()
     assert changed["mood"] == {"x": None}
     assert alice.get("tasks/").json()["tasks"][1] == tasks[1]
+
+
+def test_while_the_database_is_away_it_says_so(
+    alice: Caller, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(token: str) -> None:
+        raise OperationalError("connection to 10.0.0.7 refused")
+
+    monkeypatch.setattr("accounts.api_http.user_for_token", fail)
+
+    answer = alice.get("tasks/")
+
+    assert answer.status_code == 503
+    assert int(answer["Retry-After"]) > 0
+    assert "10.0.0.7" not in answer.content.decode()
+
+
+def test_a_fault_before_the_api_is_told_as_a_problem_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: Any) -> None:
+        raise RuntimeError("secret of the house")
+
+    monkeypatch.setattr(
+        "django.contrib.sessions.middleware.SessionMiddleware.process_request", fail
+    )
+    client = Client(raise_request_exception=False)
+
+    answer = client.get("/accounts/api/tasks/")
+
+    assert answer.status_code == 500
+    assert answer["Content-Type"] == "application/problem+json"
+    assert answer["Cache-Control"] == "no-store"
+    assert answer.json()["instance"] == f"urn:uuid:{answer['X-Request-ID']}"
+    assert client.get("/").headers["Content-Type"].startswith("text/html")
