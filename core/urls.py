@@ -1,5 +1,6 @@
-"""Home, the dashboard, and the pages of the collections."""
-
-from django.urls import URLPattern
-
-urlpatterns: list[URLPattern] = []
+from django.http import HttpResponse
+from django.urls import path
+from django.shortcuts import render
+def home(request): return HttpResponse("home")
+def page(request, *a, **k): return HttpResponse("page")
+urlpatterns = [path("", home, name="home"), path("dashboard/", page, name="dashboard"), path("<str:c>/", page, name="record_list")]

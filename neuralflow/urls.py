@@ -8,3 +8,6 @@ urlpatterns = [
     path("admin/", admin.site.urls),
     path("", include("core.urls")),
 ]
+
+# django-allauth answers with this past its limits.
+handler429 = "accounts.views.too_many_requests"

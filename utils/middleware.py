@@ -1,10 +1,10 @@
 """What every request is given: the store, an id of its own, and the address it came from."""
 
 import ipaddress
+import logging
 import re
 import uuid
 from collections.abc import Callable, Sequence
-from math import ceil
 
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse, JsonResponse
@@ -12,8 +12,20 @@ from django.http.response import HttpResponseBase
 from django.shortcuts import render
 from django.views.defaults import page_not_found
 
-from docstore import Conflict, NotFound, OutOfSpace, StoreError, TooLarge, Unavailable
+from docstore import (
+    Conflict,
+    Corrupt,
+    InvalidValue,
+    NotFound,
+    OutOfSpace,
+    StoreError,
+    TooLarge,
+    Unavailable,
+)
 from utils.json_storage import JSONStorageManager, json_storage
+from utils.json_storage import request_id as current_request_id
+
+log = logging.getLogger(__name__)
 
 API_PREFIX = "/accounts/api/"
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
@@ -45,6 +57,8 @@ class JSONStorageMiddleware:
         trusted: Sequence[Network] = settings.NEURALFLOW_TRUSTED_PROXIES
         request.json_storage = json_storage
         request.request_id = str(uuid.uuid4())
+        # Changes made for this request carry its id into the store.
+        current_request_id.set(request.request_id)
         request.client_address = client_address(
             request.META.get("REMOTE_ADDR", ""),
             request.META.get("HTTP_X_FORWARDED_FOR", ""),
@@ -127,11 +141,20 @@ def _method_refused(request: HttpRequest) -> HttpResponse:
     return response
 
 
+# Any other error of the store: 503.
+_STATUSES = {OutOfSpace: 507, Conflict: 409, TooLarge: 413, InvalidValue: 400}
+
+
 def _storage_error(request: HttpRequest, fault: StoreError) -> HttpResponse:
-    statuses = {OutOfSpace: 507, Conflict: 409, TooLarge: 413}
-    status = next((code for kind, code in statuses.items() if isinstance(fault, kind)), 503)
-    response = render(request, "storage_error.html", {"status": status}, status=status)
+    status = next((code for kind, code in _STATUSES.items() if isinstance(fault, kind)), 503)
+    context: dict[str, object] = {"status": status}
+    if isinstance(fault, Corrupt):
+        context |= {name: getattr(fault, name) for name in ("document", "reason", "line", "column")}
+    wait = fault.retry_after if isinstance(fault, Unavailable) else RETRY_AFTER
     if status in {503, 507}:
-        wait = fault.retry_after if isinstance(fault, Unavailable) else None
-        response["Retry-After"] = str(ceil(wait or RETRY_AFTER))
+        log.error("The store refused %s: %s", request.path, fault)
+        context["retry_after"] = wait
+    response = render(request, "storage_error.html", context, status=status)
+    if status in {503, 507}:
+        response["Retry-After"] = str(wait)
     return response
