@@ -3,13 +3,20 @@
 What the data folder keeps of an account is a mirror of it; see accounts/signals.py.
 """
 
+import logging
 from typing import Any, ClassVar
 
 from django.contrib.auth.models import AbstractUser, UserManager
 from django.core.validators import MaxValueValidator, URLValidator
-from django.db import models
+from django.db import DEFAULT_DB_ALIAS, models, transaction
 from django.db.models.functions import Lower
 from django.utils.translation import gettext_lazy as _
+
+from accounts.sequences import raise_sequence
+from docstore import StoreError
+from utils.json_storage import json_storage
+
+log = logging.getLogger(__name__)
 
 _web_address = URLValidator(schemes=["http", "https"])
 
@@ -19,7 +26,7 @@ def empty_profile() -> dict[str, Any]:
     return {
         "skills": [],
         "interests": [],
-        "experience_years": 0,
+        "experience_years": None,
         "education": "",
         "certifications": [],
     }
@@ -40,6 +47,11 @@ class SkillLevel(models.TextChoices):
 
 class People(UserManager["User"]):
     """Finds people by name whatever its capitals, as the uniqueness of names does."""
+
+    @classmethod
+    def normalize_email(cls, email: str | None) -> str:
+        """*email* in small letters: sign-in and password reset look for it so."""
+        return (email or "").lower()
 
     def get_by_natural_key(self, username: str | None) -> "User":
         return self.get(username__iexact=username)
@@ -98,6 +110,31 @@ class User(AbstractUser):
                 violation_error_message=_("A user with that e-mail address already exists."),
             ),
         ]
+
+    def save(self, *args: Any, **kwargs: Any) -> None:
+        """Saves; a new account gets an id under which the store keeps nothing yet."""
+        self.email = People.normalize_email(self.email)
+        if self.pk is not None:
+            super().save(*args, **kwargs)
+            return
+        using = kwargs.get("using") or DEFAULT_DB_ALIAS
+        with transaction.atomic(using=using):
+            _step_over_old_owners(using)
+            super().save(*args, **kwargs)
+
+
+def _step_over_old_owners(using: str) -> None:
+    """Makes the next account's id greater than every owner's in the store.
+
+    A data folder may hold documents of people that this database has never known: a folder
+    copied from elsewhere, or a database begun anew. Whoever signs up must not be given them.
+    """
+    try:
+        highest = json_storage.highest_owner()
+    except (StoreError, OSError):
+        log.exception("A new account's id was not checked against the store")
+        return
+    raise_sequence(User, highest, using=using)
 
 
 class ApiToken(models.Model):

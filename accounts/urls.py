@@ -4,15 +4,18 @@ offer (several e-mail addresses, codes by mail) is left out, and so cannot be re
 from allauth.account import views as allauth_views
 from django.urls import include, path, re_path
 
+from accounts import views
+
 urlpatterns = [
     path("api/", include("accounts.api_urls")),
     path("signup/", allauth_views.signup, name="signup"),
     path("signup/", allauth_views.signup, name="account_signup"),
-    path("login/", allauth_views.login, name="login"),
-    path("login/", allauth_views.login, name="account_login"),
+    path("login/", views.LoginView.as_view(), name="login"),
+    path("login/", views.LoginView.as_view(), name="account_login"),
     path("logout/", allauth_views.logout, name="logout"),
     path("logout/", allauth_views.logout, name="account_logout"),
     path("inactive/", allauth_views.account_inactive, name="account_inactive"),
+    path("profile/", views.profile, name="profile"),
     path("password/change/", allauth_views.password_change, name="account_change_password"),
     path("password/set/", allauth_views.password_set, name="account_set_password"),
     path("password/reset/", allauth_views.password_reset, name="account_reset_password"),

@@ -90,8 +90,6 @@ CACHES = {
 # What it is made of
 
 INSTALLED_APPS = [
-    "accounts",
-    "core",
     "whitenoise.runserver_nostatic",
     "django.contrib.admin",
     "django.contrib.auth",
@@ -99,6 +97,10 @@ INSTALLED_APPS = [
     "django.contrib.sessions",
     "django.contrib.messages",
     "django.contrib.staticfiles",
+    # After django.contrib.auth, which notes the time of a sign-in that accounts then mirrors;
+    # before allauth, whose templates ours replace.
+    "accounts",
+    "core",
     "allauth",
     "allauth.account",
     "csp",

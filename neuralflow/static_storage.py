@@ -12,4 +12,5 @@ class CollectedOrPlainStorage(CompressedManifestStaticFilesStorage):
 
     def stored_name(self, name: str) -> str:
         # The parent would open the missing file to hash it, and raise.
-        return self.hashed_files.get(self.hash_key(self.clean_name(name)), name)
+        hashed: str | None = self.hashed_files.get(self.hash_key(self.clean_name(name)))
+        return hashed or name

@@ -16,3 +16,5 @@ handler400 = problem_or_page(defaults.bad_request)
 handler403 = problem_or_page(defaults.permission_denied)
 handler404 = problem_or_page(defaults.page_not_found)
 handler500 = problem_or_page(defaults.server_error)
+# django-allauth answers with this past its limits.
+handler429 = "accounts.views.too_many_requests"

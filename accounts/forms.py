@@ -1,0 +1,121 @@
+"""The profile, as one form over the account and the lists kept in its JSON part."""
+
+import unicodedata
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from django import forms
+from django.core.exceptions import ValidationError
+from django.http import QueryDict
+from django.utils.translation import gettext_lazy as _
+
+from accounts.models import User, empty_profile
+
+if TYPE_CHECKING:  # it takes no parameter when the program runs
+    FormOfUser = forms.ModelForm[User]
+else:
+    FormOfUser = forms.ModelForm
+
+ENTRIES_MAX = 50
+ENTRY_CHARACTERS_MAX = 100
+
+
+class CommaList(forms.CharField):
+    """A list of short texts, typed with commas between them."""
+
+    def prepare_value(self, value: Any) -> Any:
+        return ", ".join(map(str, value)) if isinstance(value, list) else value
+
+    def to_python(self, value: Any) -> Any:
+        text = super().to_python(value)
+        entries = [entry.strip() for entry in (text or "").split(",")]
+        return list(dict.fromkeys(filter(None, entries)))
+
+    def validate(self, value: Any) -> None:
+        super().validate(value)
+        if len(value) > ENTRIES_MAX:
+            raise ValidationError(_("At most %(most)d entries."), params={"most": ENTRIES_MAX})
+        if any(len(entry) > ENTRY_CHARACTERS_MAX for entry in value):
+            raise ValidationError(
+                _("An entry may have %(most)d characters."), params={"most": ENTRY_CHARACTERS_MAX}
+            )
+
+    def run_validators(self, value: Any) -> None:
+        super().run_validators(", ".join(value))
+
+
+_SEPARATED = _("Separate them by commas.")
+
+
+class ProfileForm(FormOfUser):
+    skills = CommaList(label=_("Skills"), required=False, help_text=_SEPARATED)
+    interests = CommaList(label=_("Interests"), required=False, help_text=_SEPARATED)
+    certifications = CommaList(label=_("Certifications"), required=False, help_text=_SEPARATED)
+    experience_years = forms.IntegerField(
+        label=_("Years of experience"), required=False, min_value=0, max_value=100
+    )
+    education = forms.CharField(label=_("Education"), required=False, max_length=500)
+
+    class Meta:
+        model = User
+        fields: ClassVar[list[str]] = [
+            "first_name",
+            "last_name",
+            "email",
+            "user_type",
+            "skill_level",
+            "company_name",
+            "job_title",
+            "location",
+            "bio",
+            "website",
+            "linkedin_url",
+            "github_url",
+            "is_profile_public",
+            "receive_notifications",
+        ]
+        widgets: ClassVar[dict[str, forms.Widget]] = {
+            "bio": forms.Textarea(attrs={"rows": 4}),
+            **{
+                name: forms.URLInput(attrs={"placeholder": "https://"})
+                for name in ("website", "linkedin_url", "github_url")
+            },
+        }
+
+    def __init__(self, data: QueryDict | None = None, *, instance: User) -> None:
+        kept = instance.profile if isinstance(instance.profile, dict) else {}
+        initial = {name: kept.get(name, value) for name, value in empty_profile().items()}
+        super().__init__(data, instance=instance, initial=initial)
+        # Only an account made without an address may stay without one.
+        self.fields["email"].required = bool(instance.email)
+
+    def clean_email(self) -> str:
+        email: str = User.objects.normalize_email(self.cleaned_data["email"])
+        others = User.objects.exclude(pk=self.instance.pk)
+        if email and others.filter(email__iexact=email).exists():
+            raise ValidationError(_("A user with that e-mail address already exists."))
+        return email
+
+    def clean_bio(self) -> str:
+        bio: str = self.cleaned_data["bio"]
+        return bio.replace("\r\n", "\n")
+
+    def clean(self) -> dict[str, Any]:
+        cleaned = super().clean() or self.cleaned_data
+        for name, value in list(cleaned.items()):
+            texts = value if isinstance(value, list) else [value]
+            if any(isinstance(text, str) and _has_control(text) for text in texts):
+                self.add_error(name, _("Control characters are not allowed."))
+        return cleaned
+
+    def save(self, commit: bool = True) -> User:
+        """Saves the fields of this form and no others: the rest may have changed meanwhile."""
+        user = super().save(commit=False)
+        kept = user.profile if isinstance(user.profile, dict) else {}
+        user.profile = kept | {name: self.cleaned_data[name] for name in empty_profile()}
+        if commit:
+            user.save(update_fields=[*self.Meta.fields, "profile"])
+        return user
+
+
+def _has_control(text: str) -> bool:
+    return any(unicodedata.category(char) == "Cc" and char not in "\n\t" for char in text)

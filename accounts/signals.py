@@ -1,0 +1,123 @@
+"""Keeps the mirror: what happens to an account is told to the store, after it is committed.
+
+The database is the authority on accounts and the store holds a copy. When the store cannot be
+written, the person still gets in: the fault is logged and counted on the account, and
+`setup_data --sync-users` repairs the copy.
+"""
+
+import logging
+from functools import partial
+from typing import Any
+
+from allauth.account.models import EmailAddress
+from allauth.account.signals import password_changed, password_reset, password_set
+from allauth.core import context
+from django.contrib.auth.signals import user_logged_out, user_login_failed
+from django.db import transaction
+from django.db.models import F, Q
+from django.db.models.signals import post_save
+from django.dispatch import Signal, receiver
+from django.http import HttpRequest
+
+from accounts.adapter import AccountAdapter
+from accounts.models import User
+from docstore import StoreError
+from utils.json_storage import Activity, json_storage
+
+log = logging.getLogger(__name__)
+
+USER_AGENT_CHARACTERS_MAX = 300
+
+# Sent with `request` and `user` by whatever lets a person's profile be edited.
+profile_updated = Signal()
+
+
+def activity(type: str, description: str, request: HttpRequest | None) -> Activity:
+    """An activity of now, with the address and the browser that *request* came from."""
+    if request is None:
+        return Activity(type, description, {})
+    agent = request.META.get("HTTP_USER_AGENT", "")[:USER_AGENT_CHARACTERS_MAX]
+    metadata = {
+        "ip_address": getattr(request, "client_address", ""),
+        "user_agent": "".join(char if char.isprintable() else " " for char in agent),
+    }
+    return Activity(type, description, metadata)
+
+
+def tell_store(user_id: int, happened: Activity | None = None, *, created: bool = False) -> None:
+    """Mirrors the account, with what *happened* to it, in one commit of the store once the
+    database has committed; at once when it already has. Raises nothing for a failing store."""
+    transaction.on_commit(partial(_mirror, user_id, happened, created=created))
+
+
+def _mirror(user_id: int, happened: Activity | None, *, created: bool) -> None:
+    # Read again: the copy that the request holds may be older than another request's change.
+    user = User.objects.filter(pk=user_id).first()
+    if user is None:
+        return
+    try:
+        if created and happened:
+            json_storage.register_user(user, happened)
+        else:
+            json_storage.save_user_data(user, activity=happened)
+    except (StoreError, OSError):
+        log.exception("The store was not told of a change of account %s", user_id)
+        # Not save(): that would tell the store of it.
+        User.objects.filter(pk=user_id).update(mirror_faults=F("mirror_faults") + 1)
+
+
+@receiver(post_save, sender=User)
+def mirror_account(
+    instance: User, created: bool, raw: bool, update_fields: frozenset[str] | None, **kwargs: Any
+) -> None:
+    # The sign-in that follows tells of itself, and of a password the mirror holds nothing.
+    if raw or (update_fields and update_fields <= {"last_login", "password"}):
+        return
+    if created:
+        happened = activity("account_created", "Account created", context.request)
+        tell_store(instance.pk, happened, created=True)
+        return
+    if update_fields is None or "email" in update_fields:
+        # An address that was given up must no longer open the account.
+        EmailAddress.objects.filter(user=instance).exclude(email=instance.email).delete()
+    tell_store(instance.pk)
+
+
+def log_sign_in(request: HttpRequest, user: User, **kwargs: Any) -> None:
+    """Connected by AccountsConfig.ready."""
+    tell_store(user.pk, activity("login", "Signed in", request))
+
+
+@receiver(user_logged_out)
+def log_sign_out(request: HttpRequest, user: User | None, **kwargs: Any) -> None:
+    if user is not None:
+        tell_store(user.pk, activity("logout", "Signed out", request))
+
+
+@receiver(user_login_failed)
+def log_failed_sign_in(
+    credentials: dict[str, Any], request: HttpRequest | None = None, **kwargs: Any
+) -> None:
+    """Only for a name that exists: what strangers type is kept nowhere."""
+    names = {str(credentials[key]) for key in ("username", "email", "login") if key in credentials}
+    for name in names:
+        meant = Q(username__iexact=name) | (Q(email__iexact=name) & ~Q(email=""))
+        for user_id in User.objects.filter(meant).values_list("pk", flat=True):
+            tell_store(user_id, activity("login_failed", "Sign-in failed", request))
+
+
+@receiver(profile_updated)
+def log_profile_updated(request: HttpRequest, user: User, **kwargs: Any) -> None:
+    tell_store(user.pk, activity("profile_updated", "Profile updated", request))
+
+
+@receiver(password_changed)
+@receiver(password_set)
+def log_password_changed(request: HttpRequest, user: User, **kwargs: Any) -> None:
+    tell_store(user.pk, activity("password_changed", "Password changed", request))
+
+
+@receiver(password_reset)
+def log_password_reset(request: HttpRequest, user: User, **kwargs: Any) -> None:
+    AccountAdapter(request).forget_failed_sign_ins(user)
+    tell_store(user.pk, activity("password_reset", "Password reset", request))

@@ -1,0 +1,85 @@
+"""The pages of accounts that django-allauth does not have, or has otherwise."""
+
+import logging
+from typing import Any
+
+from allauth.account import views as allauth_views
+from django.contrib import messages
+from django.contrib.auth.decorators import login_required
+from django.core.exceptions import NON_FIELD_ERRORS
+from django.db import IntegrityError, transaction
+from django.forms import BaseForm
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.utils.translation import gettext as _
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_http_methods
+
+from accounts.forms import ProfileForm
+from accounts.models import User
+from accounts.signals import profile_updated
+from docstore import StoreError
+from utils.json_storage import json_storage
+
+log = logging.getLogger(__name__)
+
+RETRY_AFTER = 60  # seconds
+RETRY_AFTER_FAILED_SIGN_INS = 300  # seconds
+
+
+class LoginView(allauth_views.LoginView):
+    """Says by its status, too, that there were too many failed attempts."""
+
+    def form_invalid(self, form: BaseForm) -> HttpResponse:
+        response: HttpResponse = super().form_invalid(form)
+        if form.has_error(NON_FIELD_ERRORS, "too_many_login_attempts"):
+            response.status_code = 429
+            response["Retry-After"] = str(RETRY_AFTER_FAILED_SIGN_INS)
+        return response
+
+
+def too_many_requests(request: HttpRequest) -> HttpResponse:
+    """The answer past a limit."""
+    response = render(request, "429.html", status=429)
+    response["Retry-After"] = str(RETRY_AFTER)
+    return response
+
+
+class SignedInRequest(HttpRequest):
+    user: User
+
+
+@login_required
+@never_cache
+@require_http_methods(["GET", "HEAD", "POST"])
+def profile(request: SignedInRequest) -> HttpResponse:
+    """Shows the person's own profile, and changes it."""
+    # Not request.user: the form writes into its instance even what it then refuses.
+    user = User.objects.get(pk=request.user.pk)
+    form = ProfileForm(request.POST or None, instance=user)
+    if request.method == "POST" and form.is_valid() and _saved(form):
+        profile_updated.send(sender=User, request=request, user=user)
+        messages.success(request, _("Your profile was saved."))
+        return redirect("profile")
+    context = {"form": form} | _usage(user.pk)
+    return render(request, "accounts/profile.html", context)
+
+
+def _saved(form: ProfileForm) -> bool:
+    """Whether the form could be saved; someone may have taken the address in this moment."""
+    try:
+        with transaction.atomic():
+            form.save()
+    except IntegrityError:
+        form.add_error("email", _("A user with that e-mail address already exists."))
+        return False
+    return True
+
+
+def _usage(user_id: int) -> dict[str, Any]:
+    """The person's API calls and their limit. The page does without when they cannot be read."""
+    try:
+        return {"quota": json_storage.quota(user_id)}
+    except (StoreError, OSError):
+        log.exception("The API calls of account %s cannot be read", user_id)
+        return {"quota": None}

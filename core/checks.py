@@ -1,0 +1,68 @@
+"""System checks: whether the settings can work, each with what to do about it."""
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from django.apps import AppConfig
+from django.conf import settings
+from django.core.checks import CheckMessage, Error, register
+
+from docstore import folder_of
+
+_MEMORY = "memory:"
+
+
+@register
+def storage_check(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list[CheckMessage]:
+    """The store can be opened, its folder written, and the database stays out of it."""
+    url: str = settings.NEURALFLOW_STORE
+    if url == _MEMORY:
+        return []
+    try:
+        folder = folder_of(url)
+    except ValueError as fault:
+        return [
+            Error(
+                f"NEURALFLOW_STORE is not understood: {fault}.",
+                hint="Leave it out to keep the data folder beside manage.py.",
+                id="neuralflow.E001",
+            )
+        ]
+    return [*_folder_faults(folder), *_database_faults(folder)]
+
+
+def _folder_faults(folder: Path) -> list[CheckMessage]:
+    """The folder, or the nearest one above it that exists, must take new files."""
+    nearest = next(path for path in [folder, *folder.absolute().parents] if path.exists())
+    if nearest.is_dir() and os.access(nearest, os.R_OK | os.W_OK | os.X_OK):
+        return []
+    what = "cannot be written" if nearest == folder else f"cannot be made in {nearest}"
+    if not nearest.is_dir():
+        what = f"cannot be a folder: {nearest} is a file"
+    return [
+        Error(
+            f"The data folder {folder} {what}.",
+            hint="Give it to the user that runs NeuralFlow, or set NEURALFLOW_STORE.",
+            id="neuralflow.E002",
+        )
+    ]
+
+
+def _database_faults(folder: Path) -> list[CheckMessage]:
+    """A database among the documents would be copied, half written, by every backup of them."""
+    faults: list[CheckMessage] = []
+    for alias, database in settings.DATABASES.items():
+        name = str(database.get("NAME") or "")
+        if not database["ENGINE"].endswith("sqlite3") or name in {"", ":memory:"}:
+            continue
+        if Path(name).resolve().is_relative_to(folder.resolve()):
+            faults.append(
+                Error(
+                    f"The database {alias!r} lies inside the data folder: {name}.",
+                    hint="Move the file elsewhere and say so in DATABASE_URL.",
+                    id="neuralflow.E003",
+                )
+            )
+    return faults

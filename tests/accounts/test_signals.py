@@ -1,0 +1,142 @@
+"""The mirror: told after commit, never losing what the store knows, never in a person's way."""
+
+import logging
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.db import transaction
+from django.test import Client
+
+from accounts.models import User
+from docstore import OutOfSpace, Unavailable
+from tests.conftest import PASSWORD
+from utils.json_storage import json_storage
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+def stored(user: User) -> dict[str, Any]:
+    document = json_storage.get_user_data(user.pk)
+    assert document is not None
+    return document
+
+
+def test_a_save_keeps_activities_quota_and_unknown_keys(alice: User, data_folder: Path) -> None:
+    json_storage.update_user_activity(alice.pk, "task_created", "Made a task")
+    for _ in range(3):
+        json_storage.create("tasks", alice.pk, {"title": "Count me"}, metered=True)
+    before = stored(alice)
+    alice.first_name = "Alice"
+    alice.save()
+    after = stored(alice)
+    assert after["first_name"] == "Alice"
+    assert after["activities"] == before["activities"]
+    assert after["api_calls_used"] == 3
+
+
+def test_nothing_is_told_before_commit_nor_after_a_rollback(alice: User) -> None:
+    with transaction.atomic():
+        alice.first_name = "Uncommitted"
+        alice.save()
+        assert stored(alice)["first_name"] == ""
+        transaction.set_rollback(True)
+    assert stored(alice)["first_name"] == ""
+
+
+def test_an_account_that_was_not_committed_leaves_no_documents(data_folder: Path) -> None:
+    with transaction.atomic():
+        user = User.objects.create_user("ghost", "ghost@example.com", PASSWORD)
+        transaction.set_rollback(True)
+    assert json_storage.get_user_data(user.pk) is None
+    assert not (data_folder / "tasks" / f"tasks_{user.pk}.json").exists()
+
+
+def test_the_mirror_shows_the_newest_state_not_the_copy_in_hand(alice: User) -> None:
+    old_copy = User.objects.get(pk=alice.pk)
+    User.objects.filter(pk=alice.pk).update(location="Oxford")
+    old_copy.save(update_fields=["first_name"])
+    assert stored(alice)["location"] == "Oxford"
+
+
+@pytest.mark.parametrize(
+    "fault", [Unavailable("the disk is away"), OutOfSpace("full"), OSError(5, "input/output")]
+)
+def test_a_failing_store_keeps_nobody_out(
+    client: Client,
+    alice: User,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    fault: Exception,
+) -> None:
+    def refuse(*args: Any, **kwargs: Any) -> None:
+        raise fault
+
+    monkeypatch.setattr(json_storage, "save_user_data", refuse)
+    form = {"login": "alice", "password": PASSWORD}
+    with caplog.at_level(logging.ERROR):
+        assert client.post("/accounts/login/", form).status_code == 302
+    alice.refresh_from_db()
+    assert alice.mirror_faults == 1
+    assert client.session["_auth_user_id"] == str(alice.pk)
+    record = next(record for record in caplog.records if record.name == "accounts.signals")
+    assert record.exc_info
+
+
+def test_an_account_made_while_the_store_fails_is_whole_once_it_is_back(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*args: Any, **kwargs: Any) -> None:
+        raise Unavailable("the disk is away")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(json_storage, "register_user", refuse)
+        patch.setattr(json_storage, "save_user_data", refuse)
+        user = User.objects.create_user("late", "late@example.com", PASSWORD)
+    assert json_storage.get_user_data(user.pk) is None
+    client.post("/accounts/login/", {"login": "late", "password": PASSWORD})
+    assert stored(user)["username"] == "late"
+
+
+def test_a_corrupt_document_is_left_and_the_person_gets_in(
+    client: Client, alice: User, data_folder: Path
+) -> None:
+    path = data_folder / "users" / f"user_{alice.pk}.json"
+    path.write_text("{ broken")
+    form = {"login": "alice", "password": PASSWORD}
+    assert client.post("/accounts/login/", form).status_code == 302
+    assert path.read_text() == "{ broken"
+
+
+def test_deleting_an_account_leaves_its_documents_to_nobody(alice: User, data_folder: Path) -> None:
+    owner = alice.pk
+    json_storage.save_task_data(owner, {"title": "Left behind"})
+    alice.delete()
+    assert (data_folder / "tasks" / f"tasks_{owner}.json").exists()
+    assert User.objects.create_user("heir", "heir@example.com", PASSWORD).pk > owner
+
+
+def test_the_administration_says_that_documents_stay(client: Client, alice: User) -> None:
+    root = User.objects.create_superuser("root", "root@example.com", PASSWORD)
+    client.force_login(root)
+    page = client.get(f"/admin/accounts/user/{alice.pk}/delete/").content.decode()
+    assert "not deleted" in page
+    chosen = {"action": "delete_selected", "_selected_action": [str(alice.pk)]}
+    page = client.post("/admin/accounts/user/", chosen).content.decode()
+    assert "not deleted" in page
+
+
+def test_the_administration_can_make_and_change_accounts(client: Client) -> None:
+    client.force_login(User.objects.create_superuser("root", "root@example.com", PASSWORD))
+    form = {
+        "username": "made",
+        "email": "made@example.com",
+        "usable_password": "true",
+        "password1": PASSWORD,
+        "password2": PASSWORD,
+    }
+    assert client.post("/admin/accounts/user/add/", form).status_code == 302
+    made = User.objects.get(username="made")
+    assert stored(made)["activities"][0]["type"] == "account_created"
+    for page in (f"user/{made.pk}/change/", "user/", "apitoken/"):
+        assert client.get(f"/admin/accounts/{page}").status_code == 200

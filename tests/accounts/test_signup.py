@@ -1,0 +1,162 @@
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.db import IntegrityError
+from django.test import Client
+
+from accounts.models import User
+from docstore import Unavailable
+from utils.json_storage import json_storage
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+FORM = {
+    "username": "dora",
+    "email": "dora@example.com",
+    "password1": "Owls-hunt-at-dusk",
+    "password2": "Owls-hunt-at-dusk",
+}
+
+
+def sign_up(client: Client, **changes: str) -> Any:
+    return client.post("/accounts/signup/", FORM | changes)
+
+
+def document(folder: Path, collection: str, name: str) -> Any:
+    return json.loads((folder / collection / name).read_text(encoding="utf-8"))
+
+
+def test_it_works(client: Client, data_folder: Path) -> None:
+    assert client.get("/accounts/signup/").status_code == 200
+    response = sign_up(client)
+    assert response.status_code == 302
+    assert response["Location"] == "/dashboard/"
+    user = User.objects.get(username="dora")
+    assert client.session["_auth_user_id"] == str(user.pk)
+    kept = document(data_folder, "users", f"user_{user.pk}.json")
+    assert kept["user_id"] == user.pk
+    assert kept["username"] == "dora"
+    assert kept["email"] == "dora@example.com"
+    assert (kept["user_type"], kept["skill_level"]) == ("individual", "beginner")
+    assert (kept["subscription_plan"], kept["api_calls_limit"]) == ("free", 1000)
+    assert [activity["type"] for activity in kept["activities"]] == ["account_created", "login"]
+
+
+def test_the_three_empty_documents_are_laid_out(client: Client, data_folder: Path) -> None:
+    sign_up(client)
+    owner = User.objects.get().pk
+    for collection in ("tasks", "projects", "models"):
+        assert document(data_folder, collection, f"{collection}_{owner}.json")[collection] == []
+
+
+def test_no_file_holds_a_password_or_a_hash(client: Client, data_folder: Path) -> None:
+    sign_up(client)
+    user = User.objects.get()
+    texts = [path.read_text(encoding="utf-8") for path in data_folder.rglob("*") if path.is_file()]
+    assert texts
+    for text in texts:
+        assert FORM["password1"] not in text
+        assert user.password not in text
+        assert '"password' not in text
+
+
+def test_an_account_with_old_documents_waiting_for_its_id_steps_over_them(
+    client: Client, data_folder: Path
+) -> None:
+    sign_up(client)
+    first = User.objects.get().pk
+    strangers = first + 1
+    for name, owner in (("tasks", strangers), ("projects", strangers + 4)):
+        (data_folder / name / f"{name}_{owner}.json").write_text(
+            json.dumps({name: [{"id": 1, "title": "A stranger's", "name": "A stranger's"}]})
+        )
+    sign_up(Client(), username="eve", email="eve@example.com")
+    eve = User.objects.get(username="eve")
+    assert eve.pk == strangers + 5
+    assert json_storage.get_user_tasks(eve.pk) == []
+    sign_up(Client(), username="finn", email="finn@example.com")
+    assert User.objects.get(username="finn").pk == eve.pk + 1
+
+
+def test_an_id_that_was_given_explicitly_is_kept() -> None:
+    json_storage.save_task_data(12, {"title": "Of an account that is now brought back"})
+    assert User.objects.create(pk=12, username="old").pk == 12
+
+
+def test_an_account_is_made_though_the_store_cannot_be_read(
+    client: Client, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def refuse() -> int:
+        raise Unavailable("the disk is away")
+
+    monkeypatch.setattr(json_storage, "highest_owner", refuse)
+    assert sign_up(client).status_code == 302
+    assert "was not checked" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("changes", "field"),
+    [
+        ({"username": "ALICE"}, "username"),
+        ({"username": "with space"}, "username"),
+        ({"username": "x" * 151}, "username"),
+        ({"username": ""}, "username"),
+        ({"email": "Alice@Example.com"}, "email"),
+        ({"email": ""}, "email"),
+        ({"email": "nowhere"}, "email"),
+        ({"password1": "short", "password2": "short"}, "password1"),
+        ({"password1": "12345678901", "password2": "12345678901"}, "password1"),
+        ({"password1": "password123", "password2": "password123"}, "password1"),
+        ({"password2": "Owls-hunt-at-dawn"}, "password2"),
+    ],
+)
+def test_bad_input_names_the_field_and_makes_no_account(
+    client: Client, alice: User, changes: dict[str, str], field: str
+) -> None:
+    response = sign_up(client, **changes)
+    assert response.status_code == 200
+    assert field in response.context["form"].errors
+    assert User.objects.get() == alice
+
+
+def test_two_at_once_with_one_name_get_a_word_and_no_fault(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def taken(self: User, *args: Any, **kwargs: Any) -> None:
+        raise IntegrityError("UNIQUE constraint failed")
+
+    monkeypatch.setattr(User, "save", taken)
+    response = sign_up(client)
+    assert response.status_code == 302
+    assert response["Location"] == "/accounts/signup/"
+
+
+def test_names_and_addresses_are_unique_in_the_database_too(alice: User) -> None:
+    with pytest.raises(IntegrityError):
+        User.objects.create(username="ALICE")
+    with pytest.raises(IntegrityError):
+        User.objects.create(username="other", email="ALICE@example.com")
+    User.objects.create(username="no-address")
+    User.objects.create(username="no-address-either")
+
+
+def test_someone_signed_in_is_sent_on(client: Client, alice: User) -> None:
+    client.force_login(alice)
+    response = client.get("/accounts/signup/")
+    assert (response.status_code, response["Location"]) == (302, "/dashboard/")
+
+
+def test_signing_up_without_a_csrf_token_is_refused() -> None:
+    assert sign_up(Client(enforce_csrf_checks=True)).status_code == 403
+    assert not User.objects.exists()
+
+
+def test_the_form_works_with_the_token_of_its_page() -> None:
+    client = Client(enforce_csrf_checks=True)
+    page = client.get("/accounts/signup/").content.decode()
+    token = re.search(r'name="csrfmiddlewaretoken" value="([^"]+)"', page)
+    assert token
+    assert sign_up(client, csrfmiddlewaretoken=token[1]).status_code == 302

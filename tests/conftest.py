@@ -1,0 +1,62 @@
+"""The world of the tests: a store of its own for each, and the cast.
+
+Alice owns, Bob shares, Charlie must see nothing.
+"""
+
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pytest_django.fixtures import Settings
+
+from accounts.models import User
+from utils.json_storage import json_storage
+
+PASSWORD = "Owls-hunt-at-dusk"
+
+Capture = Callable[..., AbstractContextManager[Any]]
+
+
+@pytest.fixture(autouse=True)
+def data_folder(tmp_path: Path, settings: Settings) -> Iterator[Path]:
+    """The data folder of this test, empty and not made yet. No test touches a real one."""
+    folder = tmp_path / "data"
+    settings.NEURALFLOW_STORE = folder.as_uri()
+    json_storage.close()
+    yield folder
+    json_storage.close()
+
+
+@pytest.fixture(autouse=True)
+def quick_and_apart(tmp_path: Path, settings: Settings) -> None:
+    """Cheap password hashes, limits that start afresh, static files looked up when asked for."""
+    settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+    settings.CACHES = {
+        "default": {
+            "BACKEND": "django.core.cache.backends.locmem.LocMemCache",
+            "LOCATION": str(tmp_path),
+        }
+    }
+    settings.WHITENOISE_AUTOREFRESH = True
+
+
+def _person(name: str, capture: Capture) -> User:
+    with capture(execute=True):
+        return User.objects.create_user(name, f"{name}@example.com", PASSWORD)
+
+
+@pytest.fixture
+def alice(db: None, django_capture_on_commit_callbacks: Capture) -> User:
+    return _person("alice", django_capture_on_commit_callbacks)
+
+
+@pytest.fixture
+def bob(db: None, django_capture_on_commit_callbacks: Capture) -> User:
+    return _person("bob", django_capture_on_commit_callbacks)
+
+
+@pytest.fixture
+def charlie(db: None, django_capture_on_commit_callbacks: Capture) -> User:
+    return _person("charlie", django_capture_on_commit_callbacks)

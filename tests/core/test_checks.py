@@ -1,0 +1,57 @@
+from pathlib import Path
+
+import pytest
+from pytest_django.fixtures import Settings
+
+from core.checks import storage_check
+
+
+def ids() -> list[str | None]:
+    faults = storage_check(None)
+    assert all(fault.hint for fault in faults)
+    return [fault.id for fault in faults]
+
+
+def test_the_defaults_pass() -> None:
+    assert ids() == []
+
+
+def test_a_store_in_memory_passes(settings: Settings) -> None:
+    settings.NEURALFLOW_STORE = "memory:"
+    assert ids() == []
+
+
+@pytest.mark.parametrize(
+    "url", ["", "data", "/srv/data", "ftp://host/data", "file://host/data", "file://data"]
+)
+def test_a_store_that_is_not_understood(settings: Settings, url: str) -> None:
+    settings.NEURALFLOW_STORE = url
+    assert ids() == ["neuralflow.E001"]
+
+
+def test_a_data_folder_that_cannot_be_written(
+    settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Whoever runs the tests may be root, whom no permission stops.
+    monkeypatch.setattr("core.checks.os.access", lambda path, mode: False)
+    for folder in (tmp_path, tmp_path / "not" / "made"):
+        settings.NEURALFLOW_STORE = folder.as_uri()
+        assert ids() == ["neuralflow.E002"]
+
+
+def test_a_data_folder_below_a_file(settings: Settings, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    settings.NEURALFLOW_STORE = (tmp_path / "file" / "data").as_uri()
+    assert ids() == ["neuralflow.E002"]
+
+
+@pytest.mark.parametrize(
+    ("name", "found"), [("data/db.sqlite3", ["neuralflow.E003"]), ("db.sqlite3", [])]
+)
+def test_a_database_inside_the_data_folder(
+    settings: Settings, tmp_path: Path, name: str, found: list[str]
+) -> None:
+    settings.NEURALFLOW_STORE = (tmp_path / "data").as_uri()
+    database = {"ENGINE": "django.db.backends.sqlite3", "NAME": str(tmp_path / name)}
+    settings.DATABASES = {"default": database}
+    assert ids() == found
