@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from django.conf import settings
+from django.test import Client
 
 from tests.accounts.api.bytes_of import bytes_of
 from tests.accounts.api.conftest import Caller
@@ -248,12 +249,21 @@ def test_addresses_that_lead_nowhere(
     check_problem(alice.call(method, address, {"title": "A"}), 404)
 
 
-@pytest.mark.parametrize("method", ["TRACE", "CONNECT", "PROPFIND", "BREW", "LOCK"])
-def test_other_methods(alice: Caller, unchanged: None, method: str) -> None:
-    answer = alice.client.generic(method, "/accounts/api/tasks/")
+@pytest.mark.parametrize("method", ["PUT", "PATCH", "DELETE"])
+def test_methods_of_other_addresses(alice: Caller, unchanged: None, method: str) -> None:
+    answer = alice.call(method, "tasks/", {"title": "B"})
 
     check_problem(answer, 405)
     assert answer["Allow"] == "GET, HEAD, OPTIONS, POST"
+
+
+@pytest.mark.parametrize("method", ["TRACE", "CONNECT", "PROPFIND", "BREW", "LOCK"])
+def test_methods_of_no_address(alice: Caller, unchanged: None, method: str) -> None:
+    for client in (alice.client, Client()):
+        answer = client.generic(method, "/accounts/api/tasks/")
+
+        check_problem(answer, 405)
+        assert "GET" in answer["Allow"]
 
 
 @pytest.mark.parametrize(
