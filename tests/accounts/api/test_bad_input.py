@@ -11,9 +11,9 @@ import pytest
 from django.conf import settings
 from django.test import Client
 
-from tests.accounts.api.bytes_of import bytes_of
 from tests.accounts.api.conftest import Caller
 from tests.accounts.api.server import Person, Server
+from tests.folders import contents
 
 DEEP = 100_000
 SECONDS_MAX = 0.25  # 50 ms on a machine that has nothing else to do
@@ -141,9 +141,9 @@ NOWHERE = [
 def unchanged(alice: Caller, data_folder: Path) -> Any:
     """Alice has a task, and after the test every byte is what it was before."""
     assert alice.post("tasks/", {"title": "A"}).status_code == 201
-    before = bytes_of(data_folder)
+    before = contents(data_folder, but=())
     yield
-    assert bytes_of(data_folder) == before
+    assert contents(data_folder, but=()) == before
 
 
 def check_problem(answer: Any, status: int) -> dict[str, Any]:
@@ -323,13 +323,13 @@ def exchange(person: Person, *lines: str, body: bytes = b"") -> tuple[int, dict[
     ],
 )
 def test_on_the_wire(victim: Person, lines: list[str], body: bytes, status: int) -> None:
-    before = bytes_of(victim.server.data)
+    before = contents(victim.server.data, but=())
 
     answered, problem = exchange(victim, *lines, body=body)
 
     assert answered == status
     assert problem.get("status", status) == status
-    assert bytes_of(victim.server.data) == before
+    assert contents(victim.server.data, but=()) == before
 
 
 def test_on_the_wire_a_good_call_passes(victim: Person) -> None:
