@@ -38,7 +38,7 @@ from accounts.api_problems import (
 from accounts.models import User
 from accounts.tokens import user_for_token
 from utils.json_body import load_body
-from utils.middleware import API_PREFIX, StorageRequest
+from utils.middleware import API_PREFIX, METHODS, StorageRequest
 
 log = logging.getLogger(__name__)
 
@@ -85,6 +85,7 @@ def _view(answer: Handler) -> Callable[..., HttpResponse]:
     @csrf_exempt
     def view(request: ApiRequest, **route: Any) -> HttpResponse:
         try:
+            _refuse_strange_method(request)
             _authenticate(request)
             response = answer(request, **route)
         except Exception as fault:
@@ -93,6 +94,12 @@ def _view(answer: Handler) -> Callable[..., HttpResponse]:
         return _sealed(response)
 
     return view
+
+
+def _refuse_strange_method(request: HttpRequest) -> None:
+    if request.method not in METHODS:
+        allowed = ", ".join(METHODS)
+        raise MethodNotAllowed(f"This server answers {allowed}.", {"Allow": allowed})
 
 
 def _unknown_address(request: ApiRequest) -> HttpResponse:

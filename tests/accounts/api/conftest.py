@@ -1,26 +1,17 @@
-"""People with tokens, calls in their name, and the bytes of the data folder."""
+"""The cast with tokens in hand, and a real server."""
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from django.test import Client
-from pytest_django import Settings
 
 from accounts.models import User
 from accounts.tokens import create_token
 from tests.accounts.api.server import Server, running_server
-from utils.json_storage import Activity, json_storage
-
-
-@pytest.fixture(autouse=True)
-def data_folder(tmp_path: Path, settings: Settings, db: None) -> Iterator[Path]:
-    json_storage.close()
-    settings.NEURALFLOW_STORE = (tmp_path / "data").as_uri()
-    yield tmp_path / "data"
-    json_storage.close()
+from utils.json_storage import json_storage
 
 
 class Caller:
@@ -74,23 +65,13 @@ class Caller:
 
 
 @pytest.fixture
-def person(data_folder: Path) -> Callable[[str], Caller]:
-    def register(name: str) -> Caller:
-        user = User.objects.create_user(name, f"{name}@example.org", "a long Passphrase 7")
-        json_storage.register_user(user, Activity("account_created", "Account created"))
-        return Caller(user)
-
-    return register
+def alice(alice: User) -> Caller:
+    return Caller(alice)
 
 
 @pytest.fixture
-def alice(person: Callable[[str], Caller]) -> Caller:
-    return person("alice")
-
-
-@pytest.fixture
-def charlie(person: Callable[[str], Caller]) -> Caller:
-    return person("charlie")
+def charlie(charlie: User) -> Caller:
+    return Caller(charlie)
 
 
 @pytest.fixture(scope="session")
@@ -98,3 +79,13 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """A real server, as `make run` starts it, over a folder and a database of its own."""
     with running_server(tmp_path_factory.mktemp("server")) as server:
         yield server
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Tests of the real server go to one process, so that it is started once."""
+    for item in items:
+        if (
+            "server" in getattr(item, "fixturenames", ())
+            and Path(__file__).parent in item.path.parents
+        ):
+            item.add_marker(pytest.mark.xdist_group("api server"))

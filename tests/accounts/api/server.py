@@ -20,9 +20,7 @@ import django
 django.setup()
 from accounts.models import User
 from accounts.tokens import create_token
-from utils.json_storage import Activity, json_storage
 user = User.objects.create_user(sys.argv[1], password=None, api_calls_limit=int(sys.argv[2]))
-json_storage.register_user(user, Activity("account_created", "Account created"))
 print(json.dumps([user.pk, create_token(user)[1]]))
 """
 

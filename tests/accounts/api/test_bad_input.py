@@ -9,10 +9,11 @@ from typing import Any
 
 import pytest
 from django.conf import settings
+from django.test import Client
 
-from tests.accounts.api.bytes_of import bytes_of
 from tests.accounts.api.conftest import Caller
 from tests.accounts.api.server import Person, Server
+from tests.folders import contents
 
 DEEP = 100_000
 SECONDS_MAX = 0.25  # 50 ms on a machine that has nothing else to do
@@ -140,9 +141,9 @@ NOWHERE = [
 def unchanged(alice: Caller, data_folder: Path) -> Any:
     """Alice has a task, and after the test every byte is what it was before."""
     assert alice.post("tasks/", {"title": "A"}).status_code == 201
-    before = bytes_of(data_folder)
+    before = contents(data_folder, but=())
     yield
-    assert bytes_of(data_folder) == before
+    assert contents(data_folder, but=()) == before
 
 
 def check_problem(answer: Any, status: int) -> dict[str, Any]:
@@ -248,12 +249,21 @@ def test_addresses_that_lead_nowhere(
     check_problem(alice.call(method, address, {"title": "A"}), 404)
 
 
-@pytest.mark.parametrize("method", ["TRACE", "CONNECT", "PROPFIND", "BREW", "LOCK"])
-def test_other_methods(alice: Caller, unchanged: None, method: str) -> None:
-    answer = alice.client.generic(method, "/accounts/api/tasks/")
+@pytest.mark.parametrize("method", ["PUT", "PATCH", "DELETE"])
+def test_methods_of_other_addresses(alice: Caller, unchanged: None, method: str) -> None:
+    answer = alice.call(method, "tasks/", {"title": "B"})
 
     check_problem(answer, 405)
     assert answer["Allow"] == "GET, HEAD, OPTIONS, POST"
+
+
+@pytest.mark.parametrize("method", ["TRACE", "CONNECT", "PROPFIND", "BREW", "LOCK"])
+def test_methods_of_no_address(alice: Caller, unchanged: None, method: str) -> None:
+    for client in (alice.client, Client()):
+        answer = client.generic(method, "/accounts/api/tasks/")
+
+        check_problem(answer, 405)
+        assert "GET" in answer["Allow"]
 
 
 @pytest.mark.parametrize(
@@ -313,13 +323,13 @@ def exchange(person: Person, *lines: str, body: bytes = b"") -> tuple[int, dict[
     ],
 )
 def test_on_the_wire(victim: Person, lines: list[str], body: bytes, status: int) -> None:
-    before = bytes_of(victim.server.data)
+    before = contents(victim.server.data, but=())
 
     answered, problem = exchange(victim, *lines, body=body)
 
     assert answered == status
     assert problem.get("status", status) == status
-    assert bytes_of(victim.server.data) == before
+    assert contents(victim.server.data, but=()) == before
 
 
 def test_on_the_wire_a_good_call_passes(victim: Person) -> None:

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from tests.accounts.api.bytes_of import bytes_of
 from tests.accounts.api.conftest import Caller
+from tests.folders import contents
 
 TITLES = {"tasks": "title", "projects": "name", "models": "name"}
 
@@ -35,14 +35,14 @@ def test_it_works(collection: str, alice: Caller, charlie: Caller) -> None:
 def test_what_is_anothers_looks_like_what_is_not_there(
     collection: str, charlie: Caller, data_folder: Path, method: str
 ) -> None:
-    before = bytes_of(data_folder)
+    before = contents(data_folder, but=())
     data = {TITLES[collection]: "Charlie's"}
     strange, missing = (charlie.call(method, f"{collection}/{n}/", data) for n in (1, 9))
 
     assert strange.status_code == missing.status_code == 404
     assert told(strange) == told(missing)
     assert "secret" not in strange.content.decode()
-    assert bytes_of(data_folder) == before
+    assert contents(data_folder, but=()) == before
 
 
 def test_lists_and_figures_are_ones_own(collection: str, charlie: Caller) -> None:

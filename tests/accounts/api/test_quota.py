@@ -5,23 +5,23 @@ from pathlib import Path
 
 import pytest
 
-from tests.accounts.api.bytes_of import bytes_of
 from tests.accounts.api.conftest import Caller
 from tests.accounts.api.server import Server
+from tests.folders import contents
 
 
 def test_it_works(alice: Caller, data_folder: Path) -> None:
     alice.allow(2)
     assert alice.get("tasks/").status_code == 200
     assert alice.post("tasks/", {"title": "A"}).status_code == 201
-    before = bytes_of(data_folder)
+    before = contents(data_folder, but=())
 
     answer = alice.get("tasks/")
 
     assert answer.status_code == 429
     assert 0 < int(answer["Retry-After"]) <= 31 * 24 * 3600 + 1
     assert answer.json()["type"] == "/problems/quota-exceeded"
-    assert bytes_of(data_folder) == before
+    assert contents(data_folder, but=()) == before
 
 
 @pytest.mark.parametrize(
@@ -42,10 +42,10 @@ def test_past_the_limit_nothing_is_done(
 ) -> None:
     alice.post("tasks/", {"title": "A"})
     alice.allow(1)
-    before = bytes_of(data_folder)
+    before = contents(data_folder, but=())
 
     assert alice.call(method, address, {"title": "B"}).status_code == 429
-    assert bytes_of(data_folder) == before
+    assert contents(data_folder, but=()) == before
 
 
 def test_options_is_answered_past_the_limit(alice: Caller) -> None:
@@ -56,7 +56,7 @@ def test_options_is_answered_past_the_limit(alice: Caller) -> None:
 
 def test_refused_calls_are_free(alice: Caller, data_folder: Path) -> None:
     alice.allow(1)
-    before = bytes_of(data_folder)
+    before = contents(data_folder, but=())
     refused = [
         alice.get("tasks/7/"),
         alice.delete("tasks/7/"),
@@ -67,7 +67,7 @@ def test_refused_calls_are_free(alice: Caller, data_folder: Path) -> None:
     ]
 
     assert [answer.status_code for answer in refused] == [404, 404, 422, 400, 400, 405]
-    assert bytes_of(data_folder) == before
+    assert contents(data_folder, but=()) == before
     assert alice.get("tasks/").status_code == 200
 
 

@@ -13,8 +13,8 @@ from django.test import Client
 from docstore import DocumentStore
 from docstore.backends.files import FilesBackend
 from docstore.filesystem import FileSystem
-from tests.accounts.api.bytes_of import bytes_of
 from tests.accounts.api.conftest import Caller
+from tests.folders import contents
 from utils.json_storage import JSONStorageManager
 from utils.records import COLLECTIONS
 
@@ -80,13 +80,13 @@ def test_it_works(alice: Caller, torn_tasks: Path) -> None:
 def test_a_torn_document_is_never_overwritten(
     alice: Caller, torn_tasks: Path, data_folder: Path, method: str, address: str
 ) -> None:
-    before = bytes_of(data_folder)
+    before = contents(data_folder, but=())
 
     answer = alice.call(method, address, {"title": "B"})
 
     assert answer.status_code == 503
     assert answer.json()["document"] == f"tasks/{torn_tasks.name}"
-    assert bytes_of(data_folder) == before
+    assert contents(data_folder, but=()) == before
     assert torn_tasks.read_text() == TORN
 
 
@@ -106,7 +106,7 @@ def test_a_mended_document_is_served_again(alice: Caller, torn_tasks: Path) -> N
 def test_without_the_user_document_reading_goes_on(alice: Caller, data_folder: Path) -> None:
     alice.post("tasks/", {"title": "A"})
     (data_folder / "users" / f"user_{alice.id}.json").write_text("{")
-    before = bytes_of(data_folder)
+    before = contents(data_folder, but=())
 
     assert alice.get("tasks/").json()["total"] == 1
     assert alice.get("tasks/1/").status_code == 200
@@ -118,12 +118,12 @@ def test_without_the_user_document_reading_goes_on(alice: Caller, data_folder: P
     ]
     assert [answer.status_code for answer in refused] == [503] * 4
     assert {answer.json()["document"] for answer in refused} == {f"users/user_{alice.id}.json"}
-    assert bytes_of(data_folder) == before
+    assert contents(data_folder, but=()) == before
 
 
 @pytest.mark.parametrize("failing_disk", [errno.ENOSPC, errno.EDQUOT], indirect=True)
 def test_a_full_disk_is_read_on(alice: Caller, failing_disk: None, data_folder: Path) -> None:
-    before = bytes_of(data_folder)
+    before = contents(data_folder, but=())
 
     answer = alice.post("tasks/", {"title": "B"})
 
@@ -133,14 +133,14 @@ def test_a_full_disk_is_read_on(alice: Caller, failing_disk: None, data_folder: 
     assert alice.delete("tasks/1/").status_code == 507
     assert alice.get("tasks/").json()["total"] == 1
     assert alice.get("dashboard/").status_code == 200
-    assert bytes_of(data_folder) == before
+    assert contents(data_folder, but=()) == before
 
 
 @pytest.mark.parametrize("failing_disk", [errno.EIO], indirect=True)
 def test_after_a_failed_write_the_store_only_reads(
     alice: Caller, failing_disk: None, data_folder: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    before = bytes_of(data_folder)
+    before = contents(data_folder, but=())
 
     for _ in range(2):
         answer = alice.patch("tasks/1/", {"title": "B"})
@@ -150,7 +150,7 @@ def test_after_a_failed_write_the_store_only_reads(
     assert alice.get("tasks/1/").json()["title"] == "A"
     assert "answered but not counted" in caplog.text
     assert answer["X-Request-ID"] in caplog.text
-    assert bytes_of(data_folder) == before
+    assert contents(data_folder, but=()) == before
 
 
 def test_an_unexpected_fault_tells_nothing_but_its_number(
