@@ -2,9 +2,10 @@
 offer (several e-mail addresses, codes by mail) is left out, and so cannot be reached."""
 
 from allauth.account import views as allauth_views
-from django.urls import path, re_path
+from django.urls import include, path, re_path
 
 urlpatterns = [
+    path("api/", include("accounts.api_urls")),
     path("signup/", allauth_views.signup, name="signup"),
     path("signup/", allauth_views.signup, name="account_signup"),
     path("login/", allauth_views.login, name="login"),

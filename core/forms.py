@@ -293,16 +293,19 @@ class RecordForm(forms.Form):
     def differences(self) -> list[dict[str, Text]]:
         """Where what was typed differs from the record as it is: label, stored, typed."""
         return [
-            {"label": bound.label, "stored": _readable(bound.initial), "typed": _readable(typed)}
+            {"label": bound.label, "stored": stored, "typed": typed}
             for bound in self
-            if _readable(typed := bound.value()) != _readable(bound.initial)
+            if (stored := _readable(bound, bound.initial))
+            != (typed := _readable(bound, bound.value()))
         ]
 
 
-def _readable(value: object) -> Text:
+def _readable(bound: BoundField, value: object) -> Text:
     if isinstance(value, bool):
         return _("yes") if value else _("no")
-    return _unix_lines(str(value or ""))
+    widget = bound.field.widget
+    options = dict(widget.choices) if isinstance(widget, forms.Select) else {}
+    return options.get(value) or _unix_lines(str(value or ""))
 
 
 def _form_field(

@@ -14,13 +14,13 @@ from django.utils.http import url_has_allowed_host_and_scheme
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
-from core.activities import activity_of
 from core.display import names_of, row, title_of
 from core.forms import RecordForm
 from core.listing import PAGE_RECORDS, Selection, sort_options, status_options
 from core.summary import Panel, read_panel, summary
 from core.words import WORDS, Text
 from docstore import Conflict, Corrupt, StoreError
+from utils.activities import activity_of
 from utils.json_storage import record_version
 from utils.middleware import StorageRequest, storage_refusal
 from utils.records import COLLECTIONS, CollectionSpec, InvalidRecord
@@ -102,7 +102,7 @@ def record_edit(request: StorageRequest, spec: CollectionSpec, record_id: int) -
             record_id,
             form.changes(),
             expect=request.POST.get("version", ""),
-            activity=activity_of(request, spec, _done(stored, form.changes())),
+            activity=activity_of(request, spec, "updated"),
         )
 
     return _saved(request, form, write, WORDS[spec.name].saved)
@@ -148,7 +148,7 @@ def record_complete(request: StorageRequest, spec: CollectionSpec, record_id: in
         _owner(request),
         record_id,
         {"status": spec.by_name["status"].default if reopen else "completed"},
-        activity=activity_of(request, spec, "updated" if reopen else "completed"),
+        activity=activity_of(request, spec, "updated"),
     )
     done = _("The task is open again.") if reopen else _("The task is completed.")
     messages.success(request, done)
@@ -161,12 +161,6 @@ def record_complete(request: StorageRequest, spec: CollectionSpec, record_id: in
 def _owner(request: HttpRequest) -> int:
     """The person asking: pages show and change nobody else's records."""
     return cast(int, request.user.pk)
-
-
-def _done(before: Record, changes: Record) -> str:
-    """What an edit amounts to, in the word of its activity."""
-    completes = changes.get("status") == "completed" and "completed_at" in before
-    return "completed" if completes else "updated"
 
 
 def _projects(request: StorageRequest, spec: CollectionSpec) -> Panel:

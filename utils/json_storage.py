@@ -36,7 +36,6 @@ from docstore import (
     NotFound,
     Transaction,
     Unavailable,
-    checked_copy,
     folder_of,
     id_of,
     open_store,
@@ -87,6 +86,9 @@ class Activity:
 
 # What happened, or how to tell it from the record that came of it.
 ActivityOf = Activity | Callable[[Record], Activity] | None
+
+# What is to change in a record, or how to tell it from the record as it is at that moment.
+Changes = Mapping[str, Any] | Callable[[Record], Mapping[str, Any]]
 
 
 def record_version(record: Mapping[str, Any]) -> str:
@@ -187,7 +189,7 @@ class JSONStorageManager:
         collection: str,
         owner: int,
         record_id: int,
-        changes: Mapping[str, Any],
+        changes: Changes,
         *,
         replace: bool = False,
         expect: str | None = None,
@@ -203,8 +205,9 @@ class JSONStorageManager:
 
         def edit(transaction: Transaction) -> Record:
             before = _expected(transaction, key, record_id, expect)
+            wanted = changes(_own(before)) if callable(changes) else changes
             record = changed_record(
-                spec, dict(before), changes, now=transaction.now, replace=replace, unknown=unknown
+                spec, dict(before), wanted, now=transaction.now, replace=replace, unknown=unknown
             )
             _check_references(transaction, collection, owner, record, before)
             transaction.put(key, record)
@@ -325,12 +328,14 @@ class JSONStorageManager:
 
     def dashboard(self, user_id: int) -> dict[str, Any]:
         """The person, the figures, and the ten latest activities."""
+        now = datetime.now(UTC)
         user = self.get_user_data(user_id) or {"user_id": user_id}
         user.pop("activities", None)
+        user |= {"api_calls_used": quota_of(user, now).used, PERIOD: period_of(now)}
         tasks, projects, models = (self._records(name, user_id) for name in RECORD_COLLECTIONS)
         return {
             "user": user,
-            "statistics": statistics(tasks, projects, models, datetime.now(UTC)),
+            "statistics": statistics(tasks, projects, models, now),
             "recent_activities": self.activities(user_id),
         }
 
@@ -427,9 +432,16 @@ def _key(collection: str, owner: int) -> Key:
     return Key(collection, owner)
 
 
+_SCALARS = frozenset({str, int, float, bool, type(None)})
+
+
 def _own(value: Any) -> Any:
-    """A copy that the caller may change."""
-    return checked_copy(value)
+    """A copy that the caller may change, of what the store has checked."""
+    if isinstance(value, dict):
+        return {k: v if type(v) in _SCALARS else _own(v) for k, v in value.items()}
+    if isinstance(value, builtins.list):
+        return [v if type(v) in _SCALARS else _own(v) for v in value]
+    return value
 
 
 def _ensure(transaction: Transaction, key: Key) -> None:

@@ -7,7 +7,7 @@ import uuid
 from collections.abc import Callable, Mapping, Sequence
 
 from django.conf import settings
-from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from django.shortcuts import render
 from django.views.defaults import page_not_found
@@ -66,10 +66,10 @@ class JSONStorageMiddleware:
             trusted,
         )
         _believe_scheme(request, trusted)
-        if request.method in METHODS:
+        if request.method in METHODS or request.path.startswith(API_PREFIX):
             response = self.get_response(request)
         else:
-            response = _method_refused(request)
+            response = _method_refused()
         response["X-Request-ID"] = request.request_id
         return response
 
@@ -128,17 +128,12 @@ def _believe_scheme(request: HttpRequest, trusted: Sequence[Network]) -> None:
         request.META["wsgi.url_scheme"] = said
 
 
-def _method_refused(request: HttpRequest) -> HttpResponse:
-    detail = f"This server answers {', '.join(METHODS)}."
-    response: HttpResponse
-    if request.path.startswith(API_PREFIX):
-        problem = {"type": "about:blank", "title": "Method Not Allowed", "status": 405}
-        response = JsonResponse(
-            problem | {"detail": detail}, status=405, content_type="application/problem+json"
-        )
-    else:
-        response = HttpResponse(detail, status=405, content_type="text/plain; charset=utf-8")
-    response["Allow"] = ", ".join(METHODS)
+def _method_refused() -> HttpResponse:
+    allowed = ", ".join(METHODS)
+    response = HttpResponse(
+        f"This server answers {allowed}.", status=405, content_type="text/plain; charset=utf-8"
+    )
+    response["Allow"] = allowed
     return response
 
 

@@ -4,6 +4,7 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlencode
 
 import pytest
 from django.test import Client
@@ -87,7 +88,7 @@ def test_adding_is_logged_with_where_it_came_from(
     assert activity["type"] == f"{singular}_created"
     assert activity["description"] == f"Added {singular} “The first”"
     assert activity["metadata"] == {
-        f"{singular}_id": 1,
+        "id": 1,
         "ip_address": "127.0.0.1",
         "user_agent": "Tester/1",
     }
@@ -157,6 +158,17 @@ def test_json_that_is_not_an_object_or_not_strict_is_refused(
     page = browser.post("/tasks/new/", as_typed("tasks", title="Train", metadata=metadata))
     assert page.status_code == 422
     assert list(page.context["form"].errors) == ["metadata"]
+
+
+def test_a_form_of_more_than_a_megabyte_is_refused_with_the_reason(
+    browser: Client, alice: User
+) -> None:
+    typed = as_typed("tasks", title="Train", description="x" * 2**20)
+    encoded = urlencode(typed)
+    page = browser.post("/tasks/new/", encoded, "application/x-www-form-urlencoded")
+    assert page.status_code == 400
+    assert "larger than one megabyte" in text_of(page)
+    assert json_storage.list("tasks", alice.pk) == []
 
 
 @pytest.mark.parametrize("number", ["nan", "inf", "-1", "101", "many", "1" * 5000])
@@ -231,7 +243,7 @@ def test_an_edit_that_meets_a_newer_record_shows_both_and_loses_nothing(
     words = text_of(page)
     assert "changed while you were editing" in words
     assert "Title Theirs Mine" in words
-    assert "Priority high medium" in words
+    assert "Priority High Medium" in words
     assert "My thoughts" in page.content.decode()
     assert json_storage.get("tasks", alice.pk, 1)["title"] == "Theirs"
     again = typed | {"version": version_in(page)}

@@ -1,0 +1,39 @@
+# `make` alone lists what there is.
+
+SHELL := /bin/bash
+export HOST ?= 127.0.0.1
+export PORT ?= 8000
+
+QUICK := not browser and not slow
+
+.PHONY: help run test check lint environment test-tools clean
+
+help: ## list the targets
+	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1|\2/p' $(MAKEFILE_LIST) | column -t -s '|'
+
+run: ## set everything up and serve at http://HOST:PORT (default http://127.0.0.1:8000)
+	@scripts/environment run
+	@.venv/bin/python manage.py prepare
+	@exec .venv/bin/gunicorn --config python:neuralflow.gunicorn neuralflow.wsgi
+
+test: environment test-tools lint ## set everything up and test everything
+	.venv/bin/python -m pytest -n 2 --dist loadgroup $(ARGS)
+
+check: environment lint ## before each commit: format, lint, types, layers, quick tests
+	.venv/bin/python -m pytest -n 2 --dist loadgroup -q -m "$(QUICK)" $(ARGS)
+
+lint: environment ## format, lint, types and layers only
+	@.venv/bin/ruff format --check --quiet .
+	@.venv/bin/ruff check --quiet .
+	@.venv/bin/djlint --quiet --check templates core/templates accounts/templates
+	@.venv/bin/mypy
+	@.venv/bin/lint-imports --no-cache > .lint-imports.log || { cat .lint-imports.log; exit 1; }
+
+environment: ## make .venv what uv.lock says, with the tools of developers
+	@scripts/environment dev
+
+test-tools: ## install Chromium and strace where that is possible
+	@scripts/test-tools
+
+clean: ## remove the environment and what was built; your data stays
+	rm -rf .venv .uv staticfiles test-results .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -1,0 +1,214 @@
+"""What can go wrong with a call, told as problem details (RFC 9457).
+
+`PROBLEMS` is the one place where an exception becomes a status. A problem's type is stable: clients
+may decide by it. Its detail is a sentence for a person and may change.
+"""
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import msgspec
+from django.core.exceptions import (
+    BadRequest,
+    PermissionDenied,
+    RequestDataTooBig,
+    SuspiciousOperation,
+)
+from django.db import InterfaceError, OperationalError
+from django.http import Http404, HttpRequest, HttpResponse, UnreadablePostError
+
+from docstore import (
+    Conflict,
+    Corrupt,
+    InvalidValue,
+    NotFound,
+    OutOfSpace,
+    StoreError,
+    TooLarge,
+    Unavailable,
+)
+from utils.json_body import MalformedBody
+from utils.json_storage import QuotaExceeded
+from utils.records import InvalidRecord
+
+RETRY_AFTER = 30  # seconds, when what failed does not say
+
+
+class Refusal(Exception):
+    """A call refused before it reached a record. `headers` go with the answer."""
+
+    def __init__(self, detail: str, headers: Mapping[str, str] | None = None) -> None:
+        super().__init__(detail)
+        self.headers = headers or {}
+
+
+class NotAuthenticated(Refusal):
+    """Nobody we know is calling. Send a token, or sign in."""
+
+
+class CsrfFailed(Refusal):
+    """The session's call does not prove that it comes from our own pages. Send the token."""
+
+
+class NoSuchAddress(Refusal):
+    """There is nothing here, whoever asks."""
+
+
+class MethodNotAllowed(Refusal):
+    """The address does not take this method; `Allow` says which it takes."""
+
+
+class UnknownParameter(Refusal):
+    """The query holds what this address does not understand. Leave it out."""
+
+
+class LengthRequired(Refusal):
+    """The body came without a length. Send Content-Length, and no chunks."""
+
+
+class IncompleteBody(Refusal):
+    """The body is not as long as was said. Send it again."""
+
+
+class BodyTooLarge(Refusal):
+    """The body is longer than is read. Send less at a time."""
+
+
+class UnsupportedMediaType(Refusal):
+    """The body is not JSON, or it is encoded. Send plain JSON and say so."""
+
+
+class Problem(NamedTuple):
+    """A kind of problem. An empty `detail` stands for the exception's own words."""
+
+    status: int
+    slug: str
+    title: str
+    detail: str = ""
+
+
+_TOO_LARGE = "The body is longer than this server reads"
+_MALFORMED = Problem(400, "bad-request", "The request is not well formed", "Mend the request.")
+_NOT_FOUND = Problem(
+    404, "not-found", "There is no such record", "There is no such record among yours."
+)
+_UNAVAILABLE = Problem(
+    503,
+    "unavailable",
+    "The store cannot do this now",
+    "Nothing was changed. Try again in a moment; the server's log has the reason.",
+)
+_UNEXPECTED = Problem(
+    500,
+    "internal-error",
+    "Something went wrong here",
+    "It is our fault, and in the server's log under this instance.",
+)
+
+PROBLEMS: Mapping[type[Exception], Problem] = {
+    MalformedBody: Problem(400, "malformed-body", "The body is not JSON as it is taken here"),
+    IncompleteBody: Problem(400, "incomplete-body", "The body is shorter than was said"),
+    UnreadablePostError: Problem(
+        400, "incomplete-body", "The body is shorter than was said", "Send the body again."
+    ),
+    UnknownParameter: Problem(400, "unknown-parameter", "The address has no such parameter"),
+    SuspiciousOperation: _MALFORMED,
+    BadRequest: _MALFORMED,
+    NotAuthenticated: Problem(401, "not-authenticated", "Authentication is needed"),
+    CsrfFailed: Problem(403, "csrf-failed", "The session's call lacks its proof of origin"),
+    PermissionDenied: Problem(403, "forbidden", "This is not allowed", "You may not do this."),
+    NotFound: _NOT_FOUND,
+    Http404: _NOT_FOUND,
+    NoSuchAddress: Problem(404, "no-such-address", "There is nothing at this address"),
+    MethodNotAllowed: Problem(405, "method-not-allowed", "The address does not take this method"),
+    Conflict: Problem(
+        409,
+        "conflict",
+        "Someone else changed this first",
+        "Nothing of yours was written. Read again, and repeat the change.",
+    ),
+    LengthRequired: Problem(411, "length-required", "The body's length is missing"),
+    BodyTooLarge: Problem(413, "body-too-large", _TOO_LARGE),
+    RequestDataTooBig: Problem(413, "body-too-large", _TOO_LARGE, "Send less at a time."),
+    TooLarge: Problem(
+        413,
+        "collection-full",
+        "The collection is full",
+        "Its file has reached the size that one may have. Nothing was changed.",
+    ),
+    UnsupportedMediaType: Problem(415, "unsupported-media-type", "The body must be plain JSON"),
+    InvalidRecord: Problem(422, "invalid-record", "The record breaks the rules of its fields"),
+    InvalidValue: Problem(422, "invalid-record", "The record holds what cannot be stored"),
+    QuotaExceeded: Problem(429, "quota-exceeded", "This month's API calls are used up"),
+    Corrupt: Problem(503, "document-corrupt", "A document does not read as it should"),
+    Unavailable: _UNAVAILABLE,
+    StoreError: _UNAVAILABLE,
+    OperationalError: _UNAVAILABLE,
+    InterfaceError: _UNAVAILABLE,
+    OutOfSpace: Problem(
+        507,
+        "out-of-space",
+        "The server's disk is full",
+        "Nothing was changed or lost, and reading goes on. Try again once there is room.",
+    ),
+    Exception: _UNEXPECTED,
+}
+
+
+def problem_of(fault: Exception) -> Problem:
+    """What kind of problem an exception is: that of its nearest class in the table."""
+    return next(PROBLEMS[kind] for kind in type(fault).__mro__ if kind in PROBLEMS)
+
+
+def problem_response(request: HttpRequest, fault: Exception) -> HttpResponse:
+    """The answer that tells a client what went wrong."""
+    problem = problem_of(fault)
+    body = {
+        "type": f"/problems/{problem.slug}",
+        "title": problem.title,
+        "status": problem.status,
+        "detail": problem.detail or _detail(fault),
+        "instance": f"urn:uuid:{getattr(request, 'request_id', '')}",
+    }
+    return HttpResponse(
+        msgspec.json.encode(body | _members(fault)),
+        status=problem.status,
+        content_type="application/problem+json",
+        headers=_headers(fault, problem),
+    )
+
+
+def _detail(fault: Exception) -> str:
+    if isinstance(fault, InvalidRecord):
+        first, more = fault.errors[0], len(fault.errors) - 1
+        text = f"{first.pointer.rpartition('/')[2] or 'The record'} {first.detail}"
+        return f"{text}; `errors` tells of {more} more" if more else text
+    if isinstance(fault, MalformedBody):
+        return f"Line {fault.line}, column {fault.column}: {fault.reason}"
+    if isinstance(fault, Corrupt):
+        return f"The document {fault}. It stays as it is until someone mends it."
+    if isinstance(fault, QuotaExceeded):
+        days = -(-fault.quota.resets_in // 86_400)
+        return f"All {fault.quota.limit} are used. In {days} days the count starts again."
+    return str(fault)
+
+
+def _members(fault: Exception) -> dict[str, Any]:
+    """What a kind of problem tells beyond the members that all have."""
+    if isinstance(fault, InvalidRecord):
+        return {"errors": [{"pointer": e.pointer, "detail": e.detail} for e in fault.errors]}
+    if isinstance(fault, MalformedBody):
+        return {"line": fault.line, "column": fault.column}
+    if isinstance(fault, Corrupt):
+        return {"document": fault.document, "line": fault.line, "column": fault.column}
+    return {}
+
+
+def _headers(fault: Exception, problem: Problem) -> dict[str, str]:
+    if isinstance(fault, Refusal):
+        return dict(fault.headers)
+    if isinstance(fault, QuotaExceeded):
+        return {"Retry-After": str(fault.quota.resets_in)}
+    if problem.status in {503, 507} and not isinstance(fault, Corrupt):
+        return {"Retry-After": str(getattr(fault, "retry_after", RETRY_AFTER))}
+    return {}

@@ -1,0 +1,37 @@
+"""The addresses of the API: two for each collection of the table, and the dashboard."""
+
+from django.urls import URLPattern, path, re_path, register_converter
+
+from accounts.api_http import unknown_address
+from accounts.api_views import collection_view, dashboard_view, record_view
+from utils.records import COLLECTIONS, RECORD_COLLECTIONS, CollectionSpec
+
+
+class RecordId:
+    """A record's id, in the one way to write it: two addresses are never the same record."""
+
+    regex = "[1-9][0-9]{0,17}"
+
+    def to_python(self, value: str) -> int:
+        return int(value)
+
+    def to_url(self, value: int) -> str:
+        return str(value)
+
+
+register_converter(RecordId, "record_id")
+
+
+def _addresses(spec: CollectionSpec) -> list[URLPattern]:
+    of = {"collection": spec.name}
+    return [
+        path(f"{spec.name}/", collection_view, of, name=f"api_{spec.name}"),
+        path(f"{spec.name}/<record_id:record_id>/", record_view, of, name=f"api_{spec.singular}"),
+    ]
+
+
+urlpatterns = [
+    *(address for name in RECORD_COLLECTIONS for address in _addresses(COLLECTIONS[name])),
+    path("dashboard/", dashboard_view, name="api_dashboard"),
+    re_path("", unknown_address),  # all others; nameless, as `unknown_address` expects
+]

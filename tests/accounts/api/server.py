@@ -1,0 +1,120 @@
+"""A real NeuralFlow on a free port: gunicorn with its processes and threads."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from http.client import HTTPConnection
+from pathlib import Path
+from typing import Any
+
+PROJECT = Path(__file__).parents[3]
+
+_PEOPLE = """
+import json, sys
+import django
+django.setup()
+from accounts.models import User
+from accounts.tokens import create_token
+from utils.json_storage import Activity, json_storage
+user = User.objects.create_user(sys.argv[1], password=None, api_calls_limit=int(sys.argv[2]))
+json_storage.register_user(user, Activity("account_created", "Account created"))
+print(json.dumps([user.pk, create_token(user)[1]]))
+"""
+
+
+@dataclass
+class Person:
+    """Someone with an account on the server."""
+
+    server: "Server"
+    id: int
+    token: str
+
+    def call(self, method: str, path: str, data: Any = None) -> tuple[int, Any]:
+        """Status and value of one call, over a connection of its own."""
+        connection = HTTPConnection("127.0.0.1", self.server.port, timeout=30)
+        headers = {"Authorization": f"Bearer {self.token}", "Content-Type": "application/json"}
+        body = None if data is None else json.dumps(data)
+        connection.request(method, f"/accounts/api/{path}", body, headers)
+        response = connection.getresponse()
+        content = response.read()
+        connection.close()
+        return response.status, json.loads(content) if content else None
+
+    def document(self, collection: str, stem: str) -> Any:
+        """What the file holds."""
+        path = self.server.data / collection / f"{stem}_{self.id}.json"
+        return json.loads(path.read_bytes())
+
+
+@dataclass
+class Server:
+    """Where it is, and the environment that its commands run in."""
+
+    folder: Path
+    port: int = 0
+    environment: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def data(self) -> Path:
+        return self.folder / "data"
+
+    def run(self, *command: str) -> str:
+        """The output of a Python command in the server's environment."""
+        done = subprocess.run(
+            [sys.executable, *command],
+            cwd=PROJECT,
+            env=self.environment,
+            check=True,
+            capture_output=True,
+            text=True,
+        )
+        return done.stdout
+
+    def person(self, name: str, api_calls_limit: int = 1000) -> Person:
+        """A new account with a token."""
+        person_id, token = json.loads(self.run("-c", _PEOPLE, name, str(api_calls_limit)))
+        return Person(self, person_id, token)
+
+
+@contextmanager
+def running_server(folder: Path) -> Iterator[Server]:
+    """Serves until the end of the block, then stops as on SIGTERM."""
+    server = Server(folder)
+    server.environment = {
+        **os.environ,
+        "DJANGO_SETTINGS_MODULE": "neuralflow.settings",
+        "NEURALFLOW_STORE": server.data.as_uri(),
+        "NEURALFLOW_SECRET_KEY": "a key for this test",
+        "DATABASE_URL": f"sqlite:///{folder / 'db.sqlite3'}",
+        "HOST": "127.0.0.1",
+        "PORT": "0",
+    }
+    server.run("manage.py", "migrate", "--verbosity", "0")
+    command = ["-m", "gunicorn", "--config", "python:neuralflow.gunicorn", "neuralflow.wsgi"]
+    with (
+        (folder / "log").open("w") as log,
+        subprocess.Popen(
+            [sys.executable, *command],
+            cwd=PROJECT,
+            env=server.environment,
+            stdout=subprocess.PIPE,
+            stderr=log,
+            text=True,
+        ) as process,
+    ):
+        assert process.stdout is not None
+        said = process.stdout.readline()
+        found = re.search(r"http://127\.0\.0\.1:(\d+) ", said)
+        assert found, f"{said!r}; {(folder / 'log').read_text()}"
+        server.port = int(found[1])
+        try:
+            yield server
+        finally:
+            process.terminate()
+            process.wait(30)

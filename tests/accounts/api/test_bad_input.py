@@ -1,0 +1,334 @@
+"""The attack list: each is refused with its reason, soon, and without a byte changed."""
+
+import json
+import re
+import socket
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.conf import settings
+
+from tests.accounts.api.bytes_of import bytes_of
+from tests.accounts.api.conftest import Caller
+from tests.accounts.api.server import Person, Server
+
+DEEP = 100_000
+SECONDS_MAX = 0.25  # 50 ms on a machine that has nothing else to do
+
+MALFORMED = {
+    "empty": b"",
+    "blank": b" \n ",
+    "truncated": b'{"title": "A',
+    "trailing garbage": b'{"title": "A"} x',
+    "two values": b'{"title": "A"}{}',
+    "trailing comma": b'{"title": "A",}',
+    "single quotes": b"{'title': 'A'}",
+    "not UTF-8": b'{"title": "\xff"}',
+    "overlong UTF-8": b'{"title": "\xc0\xaf"}',
+    "surrogate in UTF-8": b'{"title": "\xed\xa0\x80"}',
+    "byte order mark": b'\xef\xbb\xbf{"title": "A"}',
+    "UTF-16": '{"title": "A"}'.encode("utf-16"),
+    "UTF-16 without mark": '{"title": "A"}'.encode("utf-16-le"),
+    "UTF-32": '{"title": "A"}'.encode("utf-32"),
+    "never closed nesting": b"[" * DEEP,
+    "balanced nesting": b"[" * DEEP + b"]" * DEEP,
+    "nesting inside a value": b'{"title": "A", "metadata": {"a": '
+    + b"[" * DEEP
+    + b"]" * DEEP
+    + b"}}",
+    "objects inside objects": b'{"a":' * DEEP + b"1" + b"}" * DEEP,
+    "33 levels": b'{"title": "A", "metadata": ' + b"[" * 33 + b"]" * 33 + b"}",
+    "integer of 5,000 digits": b'{"title": "A", "metadata": {"n": ' + b"7" * 5000 + b"}}",
+    "integer of a million digits": b'{"title": "A", "metadata": {"n": ' + b"7" * 10**6 + b"}}",
+    "integer past 2^53": b'{"title": "A", "metadata": {"n": 9007199254740992}}',
+    "1e999": b'{"title": "A", "metadata": {"n": 1e999}}',
+    "NaN": b'{"title": "A", "metadata": {"n": NaN}}',
+    "Infinity": b'{"title": "A", "metadata": {"n": -Infinity}}',
+    "lone surrogate": b'{"title": "\\ud800"}',
+    "lone surrogate in a key": b'{"title": "A", "metadata": {"\\udc00": 1}}',
+    "U+0000 in a text": b'{"title": "A\\u0000"}',
+    "control character in a text": b'{"title": "A\\u001b[31m"}',
+    "raw control character": b'{"title": "A\x01"}',
+    "control character in a key": b'{"title": "A", "metadata": {"a\\nb": 1}}',
+    "duplicate keys": b'{"title": "A", "title": "B"}',
+    "duplicate keys, one escaped": b'{"title": "A", "\\u0074itle": "B"}',
+    "duplicate keys inside": b'{"title": "A", "metadata": {"a": 1, "a": 1}}',
+    "quotes without end": b'{"title": "' + b'\\"' * 400_000,
+}
+
+INVALID: dict[str, Any] = {
+    "a list": [],
+    "a list of records": [{"title": "A"}],
+    "null": None,
+    "a number": 7,
+    "a text": "title",
+    "true": True,
+    "no field": {},
+    "missing field": {"priority": "high"},
+    "blank title": {"title": "  "},
+    "title of two lines": {"title": "A\nB"},
+    "title too long": {"title": "A" * 201},
+    "title is a number": {"title": 7},
+    "title is null": {"title": None},
+    "__proto__": {"title": "A", "__proto__": {"is_admin": True}},
+    "constructor": {"title": "A", "constructor": {"prototype": {}}},
+    "unknown field": {"title": "A", "is_admin": True},
+    "another owner": {"title": "A", "user_id": 99},
+    "an id": {"title": "A", "id": 7},
+    "password": {"title": "A", "password": "x"},
+    "revision": {"title": "A", "revision": 7},
+    "unknown status": {"title": "A", "status": "done"},
+    "true for an id": {"title": "A", "project_id": True},
+    "no such project": {"title": "A", "project_id": 99},
+    "a date that is none": {"title": "A", "due_date": "2026-02-30"},
+    "tags as a text": {"title": "A", "tags": "ml"},
+    "too many tags": {"title": "A", "tags": ["t"] * 51},
+    "tags within tags": {"title": "A", "tags": [["ml"]]},
+    "metadata as a list": {"title": "A", "metadata": []},
+    "nested too deep for a field": {
+        "title": "A",
+        "metadata": json.loads('{"a":' * 20 + "1" + "}" * 20),
+    },
+    "a million faults": {"title": "A", "tags": [0] * 100_000},
+}
+
+MEDIA_TYPES = [
+    "",
+    "text/plain",
+    "text/json",
+    "application/x-www-form-urlencoded",
+    "multipart/form-data; boundary=x",
+    "application/json; charset=latin-1",
+    "application/json; charset=utf-16",
+    "application/json; version=2",
+    "application/json, text/plain",
+    "application/jsonp",
+    "application/json;" + " " * 8000 + "x",
+]
+
+NOWHERE = [
+    "tasks/0/",
+    "tasks/01/",
+    "tasks/-1/",
+    "tasks/+1/",
+    "tasks/1.0/",
+    "tasks/1e0/",
+    "tasks/0x1/",
+    "tasks/1_0/",
+    "tasks/%D9%A3/",  # an Arabic three
+    "tasks/1%00/",
+    "tasks/%31%20/",
+    "tasks/1234567890123456789/",
+    "tasks/12345678901234567890123456/",
+    "tasks/%2e%2e/",
+    "tasks/..%2f..%2fusers/",
+    "tasks/../projects/x/",
+    "tasks/1/../../../../etc/passwd/",
+    "tasks/None/",
+    "tasks//",
+    "users/1/",
+    "tasks/1/delete/",
+    "%0a",
+    "%ff%fe",
+    "",
+]
+
+
+@pytest.fixture
+def unchanged(alice: Caller, data_folder: Path) -> Any:
+    """Alice has a task, and after the test every byte is what it was before."""
+    assert alice.post("tasks/", {"title": "A"}).status_code == 201
+    before = bytes_of(data_folder)
+    yield
+    assert bytes_of(data_folder) == before
+
+
+def check_problem(answer: Any, status: int) -> dict[str, Any]:
+    assert answer.status_code == status, answer.content[:500]
+    assert answer["Content-Type"] == "application/problem+json"
+    assert answer["Cache-Control"] == "no-store"
+    problem: dict[str, Any] = answer.json()
+    assert re.fullmatch("/problems/[a-z-]+", problem["type"])
+    assert problem["status"] == status
+    assert problem["title"]
+    assert problem["detail"]
+    return problem
+
+
+def test_it_works(alice: Caller, unchanged: None) -> None:
+    answer = alice.post("tasks/", b'{\n  "title": "A",\n  "title": "B"\n}')
+
+    problem = check_problem(answer, 400)
+    assert problem["type"] == "/problems/malformed-body"
+    assert problem["detail"].startswith("Line 3, column 3: ")
+    assert (problem["line"], problem["column"]) == (3, 3)
+
+
+@pytest.mark.parametrize("method", ["POST", "PUT", "PATCH"])
+@pytest.mark.parametrize("name", MALFORMED)
+def test_malformed_bodies(alice: Caller, unchanged: None, method: str, name: str) -> None:
+    body = MALFORMED[name]
+    address = "tasks/" if method == "POST" else "tasks/1/"
+    headers = {"CONTENT_TYPE": "application/json", "CONTENT_LENGTH": str(len(body))}
+    start = time.perf_counter()
+    answer = alice.client.generic(method, f"/accounts/api/{address}", body, **headers)
+    took = time.perf_counter() - start
+
+    problem = check_problem(answer, 400)
+    assert problem["line"] >= 1
+    assert problem["column"] >= 1
+    assert took < SECONDS_MAX
+
+
+@pytest.mark.parametrize("method", ["POST", "PUT"])
+@pytest.mark.parametrize("name", INVALID)
+def test_invalid_records(alice: Caller, unchanged: None, method: str, name: str) -> None:
+    start = time.perf_counter()
+    answer = alice.call(method, "tasks/" if method == "POST" else "tasks/1/", INVALID[name])
+    took = time.perf_counter() - start
+
+    problem = check_problem(answer, 422)
+    assert problem["errors"]
+    assert all(set(error) == {"pointer", "detail"} for error in problem["errors"])
+    assert len(answer.content) < 20_000
+    assert took < SECONDS_MAX
+
+
+@pytest.mark.parametrize("media_type", MEDIA_TYPES)
+def test_other_media_types(alice: Caller, unchanged: None, media_type: str) -> None:
+    answer = alice.client.generic("POST", "/accounts/api/tasks/", b'{"title": "A"}', media_type)
+
+    check_problem(answer, 415)
+
+
+@pytest.mark.parametrize("encoding", ["gzip", "deflate", "br", "identity, gzip", "aes"])
+def test_encoded_bodies(alice: Caller, unchanged: None, encoding: str) -> None:
+    answer = alice.client.generic(
+        "POST",
+        "/accounts/api/tasks/",
+        b'{"title": "A"}',
+        "application/json",
+        headers={"content-encoding": encoding},
+    )
+
+    check_problem(answer, 415)
+
+
+def test_the_limit_of_a_body(alice: Caller, unchanged: None) -> None:
+    limit = settings.DATA_UPLOAD_MAX_MEMORY_SIZE
+    largest = b'{"title":"' + b"A" * (limit - 12) + b'"}'
+    assert len(largest) == limit
+
+    check_problem(alice.post("tasks/", largest), 422)
+    check_problem(alice.post("tasks/", largest + b" "), 413)
+
+
+@pytest.mark.parametrize("length", ["1e3", "-1", "+5", "٣", "9" * 19, "9" * 5000])
+def test_lengths_that_are_none(alice: Caller, unchanged: None, length: str) -> None:
+    answer = alice.client.generic(
+        "POST", "/accounts/api/tasks/", b"{}", "application/json", CONTENT_LENGTH=length
+    )
+
+    check_problem(answer, 400)
+
+
+def test_a_body_without_a_length(alice: Caller, unchanged: None) -> None:
+    answer = alice.client.generic("POST", "/accounts/api/tasks/", CONTENT_TYPE="application/json")
+
+    assert check_problem(answer, 411)["type"] == "/problems/length-required"
+
+
+@pytest.mark.parametrize("address", NOWHERE)
+@pytest.mark.parametrize("method", ["GET", "PUT", "DELETE"])
+def test_addresses_that_lead_nowhere(
+    alice: Caller, unchanged: None, method: str, address: str
+) -> None:
+    check_problem(alice.call(method, address, {"title": "A"}), 404)
+
+
+@pytest.mark.parametrize("method", ["TRACE", "CONNECT", "PROPFIND", "BREW", "LOCK"])
+def test_other_methods(alice: Caller, unchanged: None, method: str) -> None:
+    answer = alice.client.generic(method, "/accounts/api/tasks/")
+
+    check_problem(answer, 405)
+    assert answer["Allow"] == "GET, HEAD, OPTIONS, POST"
+
+
+@pytest.mark.parametrize(
+    "query", ["a=b", "=", "a", "id=1&id=2", "%00=1", "&".join(f"a{n}=1" for n in range(1001))]
+)
+@pytest.mark.parametrize("method", ["GET", "PATCH", "DELETE"])
+def test_parameters(alice: Caller, unchanged: None, method: str, query: str) -> None:
+    check_problem(alice.call(method, f"tasks/1/?{query}", {"title": "B"}), 400)
+
+
+def test_a_strange_host(alice: Caller, unchanged: None) -> None:
+    answer = alice.get("tasks/", headers={"host": "evil.example"})
+
+    problem = check_problem(answer, 400)
+    assert "evil" not in problem["detail"]
+
+
+# What only a socket can send
+
+
+@pytest.fixture(scope="module")
+def victim(server: Server) -> Person:
+    return server.person("victim")
+
+
+def exchange(person: Person, *lines: str, body: bytes = b"") -> tuple[int, dict[str, Any]]:
+    """Status and problem for a POST with these header lines and this body, sent as they are."""
+    head = [
+        "POST /accounts/api/tasks/ HTTP/1.1",
+        "Host: 127.0.0.1",
+        f"Authorization: Bearer {person.token}",
+        "Content-Type: application/json",
+        "Connection: close",
+        *lines,
+    ]
+    with socket.create_connection(("127.0.0.1", person.server.port), timeout=5) as connection:
+        connection.sendall("\r\n".join(head).encode() + b"\r\n\r\n" + body)
+        connection.shutdown(socket.SHUT_WR)
+        received = b""
+        while part := connection.recv(65536):
+            received += part
+    answer, _, content = received.partition(b"\r\n\r\n")
+    return int(answer.split()[1]), json.loads(content) if content.startswith(b"{") else {}
+
+
+@pytest.mark.parametrize(
+    ("lines", "body", "status"),
+    [
+        (["Transfer-Encoding: chunked"], b'e\r\n{"title": "A"}\r\n0\r\n\r\n', 411),
+        (["Transfer-Encoding: chunked"], b"zz\r\nbroken", 411),
+        (["Content-Length: 14", "Transfer-Encoding: chunked"], b'{"title": "A"}', 400),
+        (["Content-Length: 14", "Content-Length: 15"], b'{"title": "A"}', 400),
+        (["Content-Length: 100"], b'{"title": "A"}', 400),
+        (["Content-Length: 99999999999"], b'{"title": "A"}', 413),
+        (["Content-Length: 14", "Content-Encoding: gzip"], b'{"title": "A"}', 415),
+        ([], b"", 411),
+    ],
+)
+def test_on_the_wire(victim: Person, lines: list[str], body: bytes, status: int) -> None:
+    before = bytes_of(victim.server.data)
+
+    answered, problem = exchange(victim, *lines, body=body)
+
+    assert answered == status
+    assert problem.get("status", status) == status
+    assert bytes_of(victim.server.data) == before
+
+
+def test_on_the_wire_a_good_call_passes(victim: Person) -> None:
+    assert exchange(victim, "Content-Length: 14", body=b'{"title": "A"}')[0] == 201
+
+
+@pytest.mark.parametrize("target", ["tasks/../tasks/", "tasks/%2e%2e/", "tasks/..%2f..%2f", "%00/"])
+def test_on_the_wire_dots_are_not_folded(victim: Person, target: str) -> None:
+    status, problem = victim.call("GET", target)
+
+    assert status == 404
+    assert problem["type"] == "/problems/no-such-address"

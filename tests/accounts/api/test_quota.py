@@ -1,0 +1,103 @@
+import json
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from tests.accounts.api.bytes_of import bytes_of
+from tests.accounts.api.conftest import Caller
+from tests.accounts.api.server import Server
+
+
+def test_it_works(alice: Caller, data_folder: Path) -> None:
+    alice.allow(2)
+    assert alice.get("tasks/").status_code == 200
+    assert alice.post("tasks/", {"title": "A"}).status_code == 201
+    before = bytes_of(data_folder)
+
+    answer = alice.get("tasks/")
+
+    assert answer.status_code == 429
+    assert 0 < int(answer["Retry-After"]) <= 31 * 24 * 3600 + 1
+    assert answer.json()["type"] == "/problems/quota-exceeded"
+    assert bytes_of(data_folder) == before
+
+
+@pytest.mark.parametrize(
+    ("method", "address"),
+    [
+        ("HEAD", "tasks/"),
+        ("GET", "tasks/1/"),
+        ("GET", "tasks/99/"),
+        ("GET", "dashboard/"),
+        ("POST", "tasks/"),
+        ("PUT", "tasks/1/"),
+        ("PATCH", "tasks/1/"),
+        ("DELETE", "tasks/1/"),
+    ],
+)
+def test_past_the_limit_nothing_is_done(
+    alice: Caller, data_folder: Path, method: str, address: str
+) -> None:
+    alice.post("tasks/", {"title": "A"})
+    alice.allow(1)
+    before = bytes_of(data_folder)
+
+    assert alice.call(method, address, {"title": "B"}).status_code == 429
+    assert bytes_of(data_folder) == before
+
+
+def test_options_is_answered_past_the_limit(alice: Caller) -> None:
+    alice.allow(0)
+
+    assert alice.client.options("/accounts/api/tasks/").status_code == 204
+
+
+def test_refused_calls_are_free(alice: Caller, data_folder: Path) -> None:
+    alice.allow(1)
+    before = bytes_of(data_folder)
+    refused = [
+        alice.get("tasks/7/"),
+        alice.delete("tasks/7/"),
+        alice.post("tasks/", {}),
+        alice.post("tasks/", b"{"),
+        alice.get("tasks/?a=b"),
+        alice.call("PUT", "tasks/", {}),
+    ]
+
+    assert [answer.status_code for answer in refused] == [404, 404, 422, 400, 400, 405]
+    assert bytes_of(data_folder) == before
+    assert alice.get("tasks/").status_code == 200
+
+
+def test_a_new_month_starts_at_nought(alice: Caller, data_folder: Path) -> None:
+    alice.allow(1)
+    alice.get("tasks/")
+    assert alice.get("tasks/").status_code == 429
+    path = data_folder / "users" / f"user_{alice.id}.json"
+    document = json.loads(path.read_bytes())
+    path.write_text(json.dumps(document | {"api_calls_period": "2020-01"}))
+
+    assert alice.get("tasks/").status_code == 200
+    assert alice.document["api_calls_used"] == 1
+    assert alice.get("tasks/").status_code == 429
+
+
+def test_calls_are_counted_exactly_over_threads_and_processes(server: Server) -> None:
+    person = server.person("counted", api_calls_limit=40)
+
+    def call(number: int) -> int:
+        method, data = ("POST", {"title": f"Task {number}"}) if number % 2 else ("GET", None)
+        return person.call(method, "tasks/", data)[0]
+
+    with ThreadPoolExecutor(8) as threads:
+        statuses = Counter(threads.map(call, range(60)))
+
+    assert statuses[200] + statuses[201] == 40
+    assert statuses[429] == 20
+    document = person.document("users", "user")
+    assert document["api_calls_used"] == 40
+    types = Counter(activity["type"] for activity in document["activities"])
+    assert types == {"account_created": 1, "api_call": statuses[200], "task_created": statuses[201]}
+    assert len(person.document("tasks", "tasks")["tasks"]) == statuses[201]

@@ -1,0 +1,179 @@
+"""A served NeuralFlow of its own, and pages of Debian's Chromium that are watched.
+
+Every test runs as each of four people: with a phone or a wide screen, in the light or the dark.
+"""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+
+ROOT = Path(__file__).resolve().parents[2]
+SHOTS = ROOT / "test-results"
+GUNICORN = "python:neuralflow.gunicorn"
+RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]
+# Without these Chromium asks its maker for updates and lists.
+QUIETLY = ["--disable-background-networking", "--disable-component-update", "--no-first-run"]
+LOOKS = {
+    f"{device}-{scheme}": (width, height, scheme)
+    for device, width, height in [("phone", 390, 844), ("wide", 1280, 800)]
+    for scheme in ("light", "dark")
+}
+
+
+def chromium_path() -> str | None:
+    return shutil.which("chromium") or shutil.which("chromium-browser")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    here = Path(__file__).parent
+    missing = pytest.mark.skip(
+        reason="Debian's Chromium is not installed: apt-get install chromium, and run again"
+    )
+    for item in items:
+        if item.path.is_relative_to(here):
+            item.add_marker(pytest.mark.browser)
+            if chromium_path() is None:
+                item.add_marker(missing)
+
+
+@dataclass(frozen=True)
+class Server:
+    """A running NeuralFlow."""
+
+    address: str
+    data: Path
+
+    def user_id(self, username: str) -> int:
+        for path in (self.data / "users").glob("user_*.json"):
+            if f'"username": "{username}"' in path.read_text():
+                return int(path.stem.removeprefix("user_"))
+        raise AssertionError(f"{username} has no document")
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    folder = tmp_path_factory.mktemp("served")
+    environment = os.environ | {
+        "NEURALFLOW_STORE": (folder / "data").as_uri(),
+        "DATABASE_URL": f"sqlite:///{folder / 'db.sqlite3'}",
+        "NEURALFLOW_SECRET_KEY": "only for these tests " * 3,
+        "HOST": "127.0.0.1",
+        "PORT": "0",
+    }
+    for command in ("migrate", "createcachetable"):
+        subprocess.run(
+            [sys.executable, "manage.py", command, "--verbosity=0"],
+            cwd=ROOT,
+            env=environment,
+            check=True,
+        )
+    with (folder / "log").open("w") as log:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "gunicorn", "-c", GUNICORN, "neuralflow.wsgi"],
+            cwd=ROOT,
+            env=environment,
+            stdout=subprocess.PIPE,
+            stderr=log,
+            text=True,
+        )
+        try:
+            assert process.stdout
+            yield Server(_announced(process.stdout, folder / "log"), folder / "data")
+        finally:
+            process.terminate()
+            process.wait(timeout=20)
+
+
+def _announced(lines: IO[str], log: Path) -> str:
+    """The address that the server says it is at."""
+    for line in lines:
+        if found := re.search(r"http://\S+", line):
+            return found.group()
+    raise AssertionError(f"the server did not start:\n{log.read_text()}")
+
+
+@pytest.fixture(scope="module")
+def chromium() -> Iterator[Browser]:
+    # Not for the session: while Playwright runs, Django refuses the database to this thread.
+    with sync_playwright() as playwright:
+        arguments = [*QUIETLY, "--disable-gpu"]
+        if os.geteuid() == 0:
+            arguments.append("--no-sandbox")  # root has no user namespace to put it in
+        browser = playwright.chromium.launch(executable_path=chromium_path(), args=arguments)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture(params=LOOKS)
+def context(
+    request: pytest.FixtureRequest, chromium: Browser, server: Server
+) -> Iterator[BrowserContext]:
+    width, height, scheme = LOOKS[request.param]
+    context = chromium.new_context(
+        base_url=server.address,
+        viewport={"width": width, "height": height},
+        color_scheme=scheme,
+        reduced_motion="reduce",
+    )
+    context.set_default_timeout(10_000)
+    yield context
+    context.close()
+
+
+class Visitor:
+    """One tab, and everything that must not happen in it."""
+
+    def __init__(self, page: Page, server: Server, look: str) -> None:
+        self.page, self.server, self.look = page, server, look
+        self.complaints: list[str] = []
+        page.on("console", lambda said: self._hear(said.type, said.text))
+        page.on("pageerror", lambda error: self.complaints.append(f"script: {error}"))
+        page.on("request", lambda request: self._see(request.url))
+
+    def _hear(self, kind: str, text: str) -> None:
+        if kind in ("error", "warning") and "status of 4" not in text:
+            self.complaints.append(f"console: {text}")
+
+    def _see(self, url: str) -> None:
+        if not url.startswith((self.server.address, "data:")):
+            self.complaints.append(f"asked another host: {url}")
+
+    def go(self, path: str, name: str = "") -> None:
+        self.page.goto(path)
+        if name:
+            self.look_at(name)
+
+    def press(self, name: str) -> None:
+        self.page.get_by_role("button", name=name, exact=True).click()
+
+    def look_at(self, name: str) -> None:
+        """Saves a picture of the page, and checks what every page must keep."""
+        SHOTS.mkdir(exist_ok=True)
+        self.page.screenshot(path=SHOTS / f"{name}-{self.look}.png", full_page=True)
+        rules = {"runOnly": {"type": "tag", "values": RULES}}
+        found = Axe().run(self.page, options=rules).response["violations"]
+        faults = [f"{v['id']}: {[node['html'][:200] for node in v['nodes']]}" for v in found]
+        assert not faults, f"{self.page.url}\n" + "\n".join(faults)
+        across = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
+        assert self.page.evaluate(across) <= 0, f"{self.page.url} scrolls sideways"
+        assert self.complaints == []
+
+
+@pytest.fixture
+def visitor(
+    context: BrowserContext, server: Server, request: pytest.FixtureRequest
+) -> Iterator[Visitor]:
+    look = request.node.callspec.params["context"]
+    visitor = Visitor(context.new_page(), server, look)
+    yield visitor
+    assert visitor.complaints == []

@@ -1,0 +1,210 @@
+"""From signing up to a first task, project and model, and back again."""
+
+import json
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import expect
+
+from tests.browser.conftest import Server, Visitor
+
+some_looks = pytest.mark.parametrize("context", ["phone-light", "wide-dark"], indirect=True)
+
+PASSWORD = "Owls-hunt-at-dusk"
+
+
+def sign_up(visitor: Visitor, purpose: str) -> str:
+    """A new account; every look has one of its own for each purpose."""
+    username = f"{purpose}-{visitor.look}"
+    page = visitor.page
+    page.goto("/accounts/signup/")
+    page.locator('[name="username"]').fill(username)
+    page.locator('[name="email"]').fill(f"{username}@example.com")
+    page.locator('[name="password1"]').fill(PASSWORD)
+    page.locator('[name="password2"]').fill(PASSWORD)
+    page.locator('main [type="submit"]').click()
+    expect(page).to_have_url(f"{visitor.server.address}/dashboard/")
+    return username
+
+
+def records(server: Server, collection: str, username: str) -> list[dict[str, Any]]:
+    """The records in the file, as a person would find them there."""
+    name = f"{collection}_{server.user_id(username)}.json"
+    found: list[dict[str, Any]] = json.loads(Path(server.data, collection, name).read_text())[
+        collection
+    ]
+    return found
+
+
+def test_a_stranger_finds_the_way_in(visitor: Visitor) -> None:
+    visitor.go("/", "home")
+    page = visitor.page
+    expect(page.get_by_text("data/tasks/tasks_7.json")).to_be_visible()
+    page.get_by_role("main").get_by_role("link", name="Sign up").click()
+    visitor.look_at("signup")
+    visitor.go("/accounts/login/", "login")
+    visitor.go("/accounts/password/reset/", "password-reset")
+    visitor.go("/no/such/page/", "404")
+
+
+def test_a_first_day(visitor: Visitor) -> None:
+    page, server = visitor.page, visitor.server
+    username = sign_up(visitor, "alice")
+    visitor.look_at("dashboard-empty")
+    visitor.go("/tasks/", "tasks-empty")
+
+    visitor.go("/projects/new/", "project-new")
+    page.get_by_label("Name", exact=True).fill("Reading X-rays")
+    page.get_by_label("Technologies").fill("PyTorch, DICOM")
+    visitor.press("Save")
+    expect(page.get_by_role("status")).to_have_text("The project was added.")
+    visitor.look_at("projects")
+
+    visitor.go("/tasks/new/", "task-new")
+    page.get_by_label("Title").fill("Train the baseline")
+    page.get_by_label("Priority").select_option("High")
+    yesterday = (datetime.now(UTC) - timedelta(days=1)).date().isoformat()
+    page.get_by_label("Due").fill(yesterday)
+    page.get_by_label("Tags").fill("vision, x-ray")
+    page.get_by_label("Project").select_option("Reading X-rays")
+    visitor.press("Save")
+    visitor.look_at("tasks")
+
+    visitor.go("/models/new/", "model-new")
+    page.get_by_label("Name", exact=True).fill("xray-resnet50")
+    page.get_by_label("Status").select_option("Active")
+    page.get_by_label("Accuracy").fill("93.4")
+    page.get_by_text("Details as JSON").click()
+    page.get_by_label("Hyperparameters").fill('{"lr": 0.0003}')
+    visitor.press("Save")
+    visitor.look_at("models")
+
+    visitor.go("/dashboard/", "dashboard")
+    for text in ("Train the baseline", "Reading X-rays", "xray-resnet50"):
+        expect(page.get_by_role("link", name=text)).to_be_visible()
+    expect(page.get_by_text("0 of 1 tasks done")).to_be_visible()
+    (task,) = records(server, "tasks", username)
+    (project,) = records(server, "projects", username)
+    (model,) = records(server, "models", username)
+    assert (task["tags"], task["due_date"]) == (["vision", "x-ray"], yesterday)
+    assert task["project_id"] == project["id"]
+    assert (model["accuracy"], model["hyperparameters"]) == (93.4, {"lr": 0.0003})
+
+    visitor.go("/tasks/")
+    visitor.press("Complete Train the baseline")
+    expect(page.get_by_role("status")).to_have_text("The task is completed.")
+    visitor.look_at("tasks-completed")
+    assert records(server, "tasks", username)[0]["status"] == "completed"
+    visitor.press("Take up Train the baseline again")
+    assert records(server, "tasks", username)[0]["completed_at"] is None
+
+    page.get_by_role("link", name="Train the baseline", exact=True).click()
+    visitor.look_at("task-edit")
+    page.get_by_label("Title").fill("Train it twice")
+    visitor.press("Save")
+    assert records(server, "tasks", username)[0]["title"] == "Train it twice"
+
+    page.get_by_role("link", name="Delete Train it twice").click()
+    visitor.look_at("task-delete")
+    visitor.press("Delete")
+    expect(page.get_by_role("status")).to_have_text("The task was deleted.")
+    assert records(server, "tasks", username) == []
+    visitor.go("/dashboard/")
+    expect(page.get_by_text("Deleted task “Train it twice”")).to_be_visible()
+
+    visitor.go("/accounts/profile/", "profile")
+    visitor.go("/accounts/password/change/", "password-change")
+    visitor.press("Log out")
+    expect(page).to_have_url(f"{server.address}/")
+    page.goto("/dashboard/")
+    expect(page).to_have_url(f"{server.address}/accounts/login/?next=/dashboard/")
+
+
+def test_faults_are_shown_at_their_fields(visitor: Visitor) -> None:
+    sign_up(visitor, "bob")
+    page = visitor.page
+    page.goto("/tasks/new/")
+    page.get_by_label("Due").fill("some day")
+    page.get_by_text("Details as JSON").click()
+    page.get_by_label("Metadata").fill('{\n  "seed": seven\n}')
+    visitor.press("Save")
+    visitor.look_at("task-faults")
+    expect(page.get_by_label("Title")).to_have_accessible_description(
+        "Must be a text of 1 to 200 characters."
+    )
+    expect(page.get_by_label("Metadata")).to_be_visible()
+    expect(page.get_by_label("Metadata")).to_have_value('{\n  "seed": seven\n}')
+    expect(page.get_by_text("Line 2, column 11")).to_be_visible()
+
+
+@some_looks
+def test_two_windows_that_edit_the_same_task_lose_nothing(visitor: Visitor) -> None:
+    sign_up(visitor, "dora")
+    page = visitor.page
+    page.goto("/tasks/new/")
+    page.get_by_label("Title").fill("Shared")
+    visitor.press("Save")
+    page.goto("/tasks/1/edit/")
+    other = page.context.new_page()
+    other.goto("/tasks/1/edit/")
+    other.get_by_label("Title").fill("Theirs")
+    other.get_by_role("button", name="Save").click()
+    page.get_by_label("Title").fill("Mine")
+    visitor.press("Save")
+    visitor.look_at("task-conflict")
+    expect(page.get_by_role("row", name="Title Theirs Mine")).to_be_visible()
+    visitor.press("Save mine over it")
+    expect(page.get_by_role("link", name="Mine", exact=True)).to_be_visible()
+
+
+@some_looks
+def test_a_file_that_cannot_be_read_is_told_where_it_matters(visitor: Visitor) -> None:
+    username = sign_up(visitor, "erin")
+    page, server = visitor.page, visitor.server
+    page.goto("/tasks/new/")
+    page.get_by_label("Title").fill("Will be spoilt")
+    visitor.press("Save")
+    path = server.data / "tasks" / f"tasks_{server.user_id(username)}.json"
+    path.write_text('{\n  "tasks": [,\n')
+    page.goto("/tasks/")
+    expect(page.get_by_text(f"tasks/{path.name} cannot be read.")).to_be_visible()
+    visitor.complaints = [said for said in visitor.complaints if "status of 503" not in said]
+    visitor.look_at("tasks-unreadable")
+    visitor.go("/dashboard/", "dashboard-unreadable")
+    expect(page.get_by_role("link", name="Add a model")).to_be_visible()
+    assert path.read_text() == '{\n  "tasks": [,\n'
+
+
+@some_looks
+def test_the_keyboard_reaches_everything_and_shows_where_it_is(visitor: Visitor) -> None:
+    sign_up(visitor, "frank")
+    page = visitor.page
+    page.goto("/tasks/")
+    page.keyboard.press("Tab")
+    skip = page.get_by_role("link", name="Skip to the content")
+    expect(skip).to_be_focused()
+    expect(skip).to_be_in_viewport()
+    page.keyboard.press("Enter")
+    page.keyboard.press("Tab")
+    expect(page.get_by_role("main").get_by_role("link", name="New task").first).to_be_focused()
+    outline = "getComputedStyle(document.activeElement).outlineStyle"
+    assert page.evaluate(outline) == "solid"
+    page.keyboard.press("Enter")
+    expect(page).to_have_url(f"{visitor.server.address}/tasks/new/")
+
+
+@pytest.mark.parametrize("context", ["phone-light"], indirect=True)
+def test_nothing_scrolls_sideways_on_the_narrowest_phone(visitor: Visitor) -> None:
+    sign_up(visitor, "grace")
+    page = visitor.page
+    page.goto("/tasks/new/")
+    page.get_by_label("Title").fill("Donaudampfschifffahrtsgesellschaftskapitänsmütze" * 3)
+    page.get_by_label("Tags").fill("x" * 50)
+    visitor.press("Save")
+    page.set_viewport_size({"width": 320, "height": 640})
+    for path in ("/", "/dashboard/", "/tasks/", "/tasks/1/edit/", "/tasks/1/delete/"):
+        visitor.go(path)
+        across = page.evaluate("document.documentElement.scrollWidth")
+        assert across <= 320, f"{path} is {across} px wide"

@@ -1,0 +1,35 @@
+"""What a person's document tells of a change to one of their records, through whichever door."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from utils.json_storage import Activity
+from utils.middleware import StorageRequest, request_metadata
+from utils.records import CollectionSpec
+
+_WORDS = {"created": "Added", "updated": "Changed", "completed": "Completed", "deleted": "Deleted"}
+
+
+def activity_of(
+    request: StorageRequest, spec: CollectionSpec, done: str, **told: Any
+) -> Callable[[Mapping[str, Any]], Activity]:
+    """The activity for a record, given by the manager; `done` is created, updated or deleted.
+
+    An update that completes the record is told as that. `told` is added to the metadata.
+    """
+
+    def of_record(record: Mapping[str, Any]) -> Activity:
+        deed = "completed" if done == "updated" and _just_completed(record) else done
+        return Activity(
+            type=f"{spec.singular}_{deed}",
+            description=f"{_WORDS[deed]} {spec.singular} “{record.get(spec.title_field, '')}”",
+            metadata={"id": record["id"], **told, **request_metadata(request)},
+        )
+
+    return of_record
+
+
+def _just_completed(record: Mapping[str, Any]) -> bool:
+    """Whether the change that the record comes from was the one that completed it."""
+    completed_at = record.get("completed_at")
+    return completed_at is not None and completed_at == record.get("updated_at")
