@@ -408,7 +408,7 @@ def test_an_old_record_is_upgraded_when_it_is_changed() -> None:
         "title": "New",
         "created_at": "2024-01-01T10:00:00.500000Z",
         "updated_at": utc_text(LATER),
-        "completed_at": "2024-01-02T08:00:00Z",
+        "completed_at": "2024-01-02T08:00:00.000000Z",
     }
     del expected["user_id"]  # nobody has told it
     assert after == expected
@@ -435,12 +435,12 @@ def test_a_project_does_not_end_before_it_starts() -> None:
     [
         ("2026-11-23", "2026-11-23"),
         (date(2026, 11, 23), "2026-11-23"),
-        ("2026-11-23T10:00", "2026-11-23T10:00:00Z"),
-        ("2026-11-23 10:00:00", "2026-11-23T10:00:00Z"),
+        ("2026-11-23T10:00", "2026-11-23T10:00:00.000000Z"),
+        ("2026-11-23 10:00:00", "2026-11-23T10:00:00.000000Z"),
         ("2026-11-23t10:00:00.25z", "2026-11-23T10:00:00.250000Z"),
-        ("2026-11-23T10:00:00+05:30", "2026-11-23T04:30:00Z"),
-        (datetime(2026, 11, 23, 10), "2026-11-23T10:00:00Z"),
-        (datetime(2026, 1, 1, tzinfo=timezone(timedelta(hours=1))), "2025-12-31T23:00:00Z"),
+        ("2026-11-23T10:00:00+05:30", "2026-11-23T04:30:00.000000Z"),
+        (datetime(2026, 11, 23, 10), "2026-11-23T10:00:00.000000Z"),
+        (datetime(2026, 1, 1, tzinfo=timezone(timedelta(hours=1))), "2025-12-31T23:00:00.000000Z"),
         (None, None),
     ],
 )

@@ -1,0 +1,408 @@
+"""The storage manager: records, people, activities and quota, over real files."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from accounts.models import User
+from docstore import Conflict, Corrupt, DocumentStore, NotFound
+from docstore.backends.files import FilesBackend
+from tests.accounts_in_db import add_account
+from tests.folders import contents, times
+from utils.json_storage import (
+    Activity,
+    JSONStorageManager,
+    QuotaExceeded,
+    json_storage,
+    record_version,
+)
+from utils.records import COLLECTIONS, RECORD_COLLECTIONS, InvalidRecord
+
+TITLE = {"tasks": "title", "projects": "name", "models": "name"}
+LAYOUTS = {name: spec.layout for name, spec in COLLECTIONS.items()}
+
+
+def file(data_folder: Path, name: str) -> Any:
+    return json.loads((data_folder / name).read_text("utf-8"))
+
+
+def person(user_id: int = 7, **fields: Any) -> User:
+    """An account that is in no database: mirroring asks for nothing but its fields."""
+    fields = {"username": "alice", "email": "alice@example.com", **fields}
+    return User(pk=user_id, **fields)
+
+
+# Records
+
+
+@pytest.mark.parametrize("collection", RECORD_COLLECTIONS)
+def test_a_record_from_beginning_to_end(data_folder: Path, collection: str) -> None:
+    title = TITLE[collection]
+    json_storage.save_user_data(person())
+    created = json_storage.create(collection, 7, {title: " one "})
+    assert created[title] == "one"
+    assert (created["id"], created["user_id"]) == (1, 7)
+    assert json_storage.get(collection, 7, 1) == created
+    assert json_storage.list(collection, 7) == [created]
+    name = f"{collection}/{collection}_7.json"
+    assert file(data_folder, name)[collection] == [created]
+    changed = json_storage.update(collection, 7, 1, {title: "two"})
+    assert changed[title] == "two" and changed["created_at"] == created["created_at"]
+    assert json_storage.delete(collection, 7, 1) == changed
+    assert json_storage.list(collection, 7) == []
+    with pytest.raises(NotFound):
+        json_storage.get(collection, 7, 1)
+    document = file(data_folder, name)
+    assert (document["revision"], document["last_id"]) == (3, 1)
+
+
+@pytest.mark.parametrize("collection", RECORD_COLLECTIONS)
+def test_an_id_is_never_given_twice(collection: str) -> None:
+    title, given = TITLE[collection], []
+    for _ in range(3):
+        for _ in range(2):
+            given.append(json_storage.create(collection, 7, {title: "x"})["id"])
+        json_storage.delete(collection, 7, given[-1])
+        json_storage.delete(collection, 7, given[-2])
+        json_storage.close()
+    assert given == [1, 2, 3, 4, 5, 6]
+
+
+def test_what_is_another_persons_is_not_found() -> None:
+    task = json_storage.create("tasks", 7, {"title": "mine"})
+    for forbidden in (
+        lambda: json_storage.get("tasks", 8, task["id"]),
+        lambda: json_storage.update("tasks", 8, task["id"], {"title": "yours"}),
+        lambda: json_storage.delete("tasks", 8, task["id"]),
+        lambda: json_storage.get("tasks", 0, 1),
+        lambda: json_storage.get("tasks", True, 1),
+        lambda: json_storage.create("tasks", "7", {"title": "x"}),  # type: ignore[arg-type]
+    ):
+        with pytest.raises(NotFound):
+            forbidden()
+    assert json_storage.list("tasks", 8) == []
+
+
+def test_the_thin_names_create_and_change() -> None:
+    for save, read, title in (
+        (json_storage.save_task_data, json_storage.get_user_tasks, "title"),
+        (json_storage.save_project_data, json_storage.get_user_projects, "name"),
+        (json_storage.save_model_data, json_storage.get_user_models, "name"),
+    ):
+        first = save(7, {title: "one", "metadata": {"a": 1}})
+        second = save(7, {"id": first["id"], title: "two"})
+        assert read(7) == [second]
+        assert (second["id"], second[title], second["metadata"]) == (1, "two", {"a": 1})
+        with pytest.raises(NotFound):
+            save(7, {"id": 9, title: "there is none"})
+
+
+def test_invalid_data_is_refused_with_all_faults_and_changes_nothing(data_folder: Path) -> None:
+    json_storage.create("tasks", 7, {"title": "x"})
+    before = contents(data_folder)
+    with pytest.raises(InvalidRecord) as caught:
+        json_storage.create("tasks", 7, {"title": "", "priority": "x", "tags": "y"})
+    assert [error.pointer for error in caught.value.errors] == ["/title", "/priority", "/tags"]
+    with pytest.raises(InvalidRecord):
+        json_storage.update("tasks", 7, 1, {"due_date": "tomorrow"})
+    assert contents(data_folder) == before
+
+
+def test_unknown_keys_are_kept_or_refused_as_asked() -> None:
+    task = json_storage.create("tasks", 7, {"title": "x", "colour": {"r": 1}})
+    assert json_storage.update("tasks", 7, 1, {"title": "y"})["colour"] == task["colour"]
+    assert json_storage.update("tasks", 7, 1, {"title": "z"}, replace=True)["colour"] == {"r": 1}
+    with pytest.raises(InvalidRecord):
+        json_storage.create("tasks", 7, {"title": "x", "colour": 1}, unknown="refuse")
+
+
+def test_what_is_returned_is_the_callers_own() -> None:
+    json_storage.save_user_data(person())
+    given = {"title": "x", "tags": ["a"], "metadata": {"deep": [1]}}
+    returned = [
+        json_storage.create("tasks", 7, given),
+        json_storage.get("tasks", 7, 1),
+        json_storage.list("tasks", 7)[0],
+        json_storage.update("tasks", 7, 1, {"category": "c"}),
+    ]
+    for record in returned:
+        record["tags"].append("b")
+        record["metadata"]["deep"].clear()
+    given["tags"].append("c")  # type: ignore[attr-defined]
+    stored = json_storage.get("tasks", 7, 1)
+    assert (stored["tags"], stored["metadata"]) == (["a"], {"deep": [1]})
+    user = json_storage.get_user_data(7)
+    assert user is not None
+    user["activities"].append("x")
+    json_storage.dashboard(7)["user"]["profile"]["skills"].append("x")
+    json_storage.update_user_activity(7, "t", "d", {"a": 1})["metadata"]["b"] = 2
+    assert json_storage.activities(7)[0]["metadata"] == {"a": 1}
+    assert json_storage.get_user_data(7)["profile"]["skills"] == []  # type: ignore[index]
+
+
+# References
+
+
+def test_a_reference_must_lead_somewhere(data_folder: Path) -> None:
+    project = json_storage.create("projects", 7, {"name": "Vision"})
+    other = json_storage.create("projects", 8, {"name": "another person's"})
+    json_storage.create("projects", 8, {"name": "another"})
+    task = json_storage.create("tasks", 7, {"title": "x", "project_id": project["id"]})
+    before = contents(data_folder)
+    for wrong in (2, 99):
+        with pytest.raises(InvalidRecord) as caught:
+            json_storage.update("tasks", 7, task["id"], {"project_id": wrong})
+        assert [error.pointer for error in caught.value.errors] == ["/project_id"]
+        with pytest.raises(InvalidRecord):
+            json_storage.create("tasks", 7, {"title": "y", "project_id": wrong})
+    assert other["id"] == 1 and contents(data_folder) == before
+    assert json_storage.update("tasks", 7, 1, {"project_id": None})["project_id"] is None
+
+
+def test_deleting_a_project_clears_it_from_its_tasks_in_the_same_commit(
+    data_folder: Path,
+) -> None:
+    json_storage.save_user_data(person())
+    for name in ("one", "two"):
+        json_storage.create("projects", 7, {"name": name})
+    for project in (1, 2, 1, None):
+        json_storage.create("tasks", 7, {"title": "x", "project_id": project})
+    before = file(data_folder, "tasks/tasks_7.json")
+    gone = json_storage.delete(
+        "projects", 7, 1, activity=lambda record: Activity("project_deleted", record["name"])
+    )
+    assert gone["name"] == "one"
+    after = file(data_folder, "tasks/tasks_7.json")
+    assert [task["project_id"] for task in after["tasks"]] == [None, 2, None, None]
+    assert after["tasks"][1] == before["tasks"][1]
+    assert after["revision"] == before["revision"] + 1
+    assert json_storage.activities(7)[0]["description"] == "one"
+
+
+# Someone else wrote first
+
+
+def test_a_stale_form_does_not_overwrite(data_folder: Path) -> None:
+    seen = record_version(json_storage.create("tasks", 7, {"title": "x"}))
+    json_storage.create("tasks", 7, {"title": "another task changes nothing for this one"})
+    changed = json_storage.update("tasks", 7, 1, {"title": "first"}, expect=seen)
+    before = contents(data_folder)
+    with pytest.raises(Conflict):
+        json_storage.update("tasks", 7, 1, {"title": "second"}, expect=seen)
+    with pytest.raises(Conflict):
+        json_storage.delete("tasks", 7, 1, expect=seen)
+    assert contents(data_folder) == before
+    json_storage.delete("tasks", 7, 1, expect=record_version(changed))
+
+
+def test_the_version_of_a_record_does_not_depend_on_the_order_of_its_keys() -> None:
+    assert record_version({"a": 1, "b": {"c": 2, "d": 3}}) == record_version(
+        {"b": {"d": 3, "c": 2}, "a": 1}
+    )
+    assert record_version({"a": 1}) != record_version({"a": 2})
+
+
+# People
+
+
+def test_saving_a_person_never_drops_what_the_store_knows(data_folder: Path) -> None:
+    user = person(date_joined=datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC))
+    json_storage.register_user(user, Activity("account_created", "Account created"))
+    json_storage.update_user_activity(7, "login", "Signed in")
+    json_storage.record_call(7, Activity("api_call", "GET"))
+    path = data_folder / "users/user_7.json"
+    document = file(data_folder, "users/user_7.json")
+    path.write_text(json.dumps(document | {"theme": "dark"}))
+    user.first_name, user.last_login = "Alice", datetime(2026, 11, 23, tzinfo=UTC)
+    saved = json_storage.save_user_data(user)
+    assert saved == file(data_folder, "users/user_7.json")
+    types = [activity["type"] for activity in saved["activities"]]
+    assert types == ["account_created", "login", "api_call"]
+    assert (saved["theme"], saved["api_calls_used"], saved["first_name"]) == ("dark", 1, "Alice")
+    assert saved["date_joined"] == "2026-01-02T03:04:05.000000Z"
+    assert saved["last_login"] == "2026-11-23T00:00:00.000000Z"
+    assert saved["revision"] == 4
+
+
+def test_saving_a_person_unchanged_writes_nothing(data_folder: Path) -> None:
+    user = person()
+    json_storage.save_user_data(user)
+    before = times(data_folder)
+    again = json_storage.save_user_data(user)
+    assert times(data_folder) == before
+    assert again == file(data_folder, "users/user_7.json")
+
+
+def test_nothing_secret_is_in_any_file(data_folder: Path) -> None:
+    user = person()
+    user.set_password("Owls-hunt-at-dusk")
+    json_storage.register_user(user, Activity("account_created", "Account created"))
+    json_storage.save_task_data(7, {"title": "x"})
+    everything = b"".join(contents(data_folder, but=()).values())
+    assert user.password.encode() not in everything
+    assert not re.search(rb"password|argon2|pbkdf2|md5\$|token|Owls", everything)
+
+
+def test_registering_is_one_commit_and_keeps_what_exists(data_folder: Path) -> None:
+    json_storage.save_task_data(7, {"title": "was there before"})
+    document = {"user_id": 7, "username": "old", "activities": [{"type": "x"}], "theme": "dark"}
+    (data_folder / "users/user_7.json").write_text(json.dumps(document))
+    stored = json_storage.register_user(person(), Activity("account_created", "Account created"))
+    assert [activity["type"] for activity in stored["activities"]] == ["x", "account_created"]
+    assert (stored["theme"], stored["username"]) == ("dark", "alice")
+    assert len(json_storage.list("tasks", 7)) == 1
+    assert sorted(contents(data_folder)) == [
+        "models/models_7.json",
+        "projects/projects_7.json",
+        "tasks/tasks_7.json",
+        "users/user_7.json",
+    ]
+    assert file(data_folder, "models/models_7.json")["models"] == []
+
+
+def test_a_person_unknown_to_the_store_has_nothing() -> None:
+    assert json_storage.get_user_data(7) is None
+    assert json_storage.activities(7) == []
+    assert json_storage.dashboard(7)["statistics"]["total_tasks"] == 0
+
+
+# Activities and quota
+
+
+def test_the_newest_activities_come_first() -> None:
+    json_storage.save_user_data(person())
+    for number in range(12):
+        json_storage.update_user_activity(7, "x", str(number))
+    told = [activity["description"] for activity in json_storage.activities(7)]
+    assert told == [str(number) for number in range(11, 1, -1)]
+    assert len(json_storage.activities(7, latest=100)) == 12
+    assert json_storage.activities(7, latest=0) == []
+    assert json_storage.dashboard(7)["recent_activities"] == json_storage.activities(7)
+
+
+def test_activities_are_never_cut(data_folder: Path) -> None:
+    json_storage.save_user_data(person())
+    for number in range(150):
+        json_storage.update_user_activity(7, "x", str(number))
+    assert len(file(data_folder, "users/user_7.json")["activities"]) == 150
+
+
+def test_a_change_its_activity_and_its_count_are_one_commit(data_folder: Path) -> None:
+    json_storage.save_user_data(person())
+    task = json_storage.create(
+        "tasks",
+        7,
+        {"title": "x"},
+        activity=lambda record: Activity("task_created", "made", {"task_id": record["id"]}),
+        metered=True,
+    )
+    user = file(data_folder, "users/user_7.json")
+    assert user["activities"][0]["metadata"] == {"task_id": task["id"]}
+    assert (user["api_calls_used"], user["revision"]) == (1, 2)
+    before = contents(data_folder)
+    with pytest.raises(InvalidRecord):
+        json_storage.create("tasks", 7, {}, activity=Activity("x", "never"), metered=True)
+    assert contents(data_folder) == before
+
+
+@pytest.mark.django_db
+def test_an_activity_of_someone_without_a_document_begins_it() -> None:
+    add_account(7, "alice")
+    json_storage.update_user_activity(7, "login", "Signed in")
+    json_storage.update_user_activity(8, "login", "Signed in")
+    assert json_storage.get_user_data(7)["username"] == "alice"  # type: ignore[index]
+    assert json_storage.get_user_data(8)["username"] == ""  # type: ignore[index]
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = datetime(2026, 11, 30, 23, 59, 59, tzinfo=UTC)
+
+    def __call__(self) -> datetime:
+        return self.now
+
+
+def test_the_count_of_calls_starts_again_each_month(data_folder: Path) -> None:
+    clock = Clock()
+    backend = FilesBackend(data_folder, LAYOUTS)
+    storage = JSONStorageManager(DocumentStore(backend, LAYOUTS, clock))
+    storage.save_user_data(person(api_calls_limit=2))
+    call = Activity("api_call", "GET")
+    assert storage.record_call(7, call).remaining == 1
+    storage.create("tasks", 7, {"title": "x"}, metered=True)
+    before = contents(data_folder)
+    refused: list[Callable[[], Any]] = [
+        lambda: storage.record_call(7, call),
+        lambda: storage.create("tasks", 7, {"title": "y"}, metered=True),
+        lambda: storage.delete("tasks", 7, 1, metered=True),
+    ]
+    for over in refused:
+        with pytest.raises(QuotaExceeded) as caught:
+            over()
+        assert (caught.value.quota.limit, caught.value.quota.used) == (2, 2)
+        assert caught.value.quota.resets_in == 2
+    assert contents(data_folder) == before
+    storage.create("tasks", 7, {"title": "not metered"})
+    clock.now = datetime(2026, 12, 1, tzinfo=UTC)
+    assert storage.record_call(7, call).used == 1
+    user = file(data_folder, "users/user_7.json")
+    assert (user["api_calls_used"], user["api_calls_period"]) == (1, "2026-12")
+
+
+# Documents that do not read
+
+
+def test_a_corrupt_document_is_never_overwritten_and_stops_nobody_else(
+    data_folder: Path,
+) -> None:
+    for user_id in (7, 8):
+        json_storage.save_user_data(person(user_id))
+        json_storage.create("tasks", user_id, {"title": "x"})
+        json_storage.create("projects", user_id, {"name": "x"})
+    broken = data_folder / "tasks/tasks_7.json"
+    broken.write_text('{"tasks": [{"id": 1, "title": "x"}')
+    before = contents(data_folder)
+    attempts: list[Callable[[], Any]] = [
+        lambda: json_storage.list("tasks", 7),
+        lambda: json_storage.get("tasks", 7, 1),
+        lambda: json_storage.create("tasks", 7, {"title": "y"}),
+        lambda: json_storage.update("tasks", 7, 1, {"title": "y"}),
+        lambda: json_storage.delete("tasks", 7, 1),
+        lambda: json_storage.delete("projects", 7, 1),  # would change its tasks
+        lambda: json_storage.register_user(person(7, first_name="new")),
+        lambda: json_storage.dashboard(7),
+    ]
+    for attempt in attempts:
+        with pytest.raises(Corrupt) as caught:
+            attempt()
+        assert caught.value.document == "tasks/tasks_7.json"
+        assert (caught.value.line, caught.value.column) == (1, 35)
+    assert contents(data_folder) == before
+    json_storage.create("tasks", 8, {"title": "y"})
+    json_storage.create("projects", 7, {"name": "y"})
+    json_storage.save_user_data(person(7, first_name="new"))
+    assert broken.read_bytes() == before["tasks/tasks_7.json"]
+
+
+def test_a_broken_person_is_never_taken_for_a_new_one(data_folder: Path) -> None:
+    json_storage.save_user_data(person())
+    broken = data_folder / "users/user_7.json"
+    broken.write_text("")
+    for attempt in (
+        lambda: json_storage.save_user_data(person()),
+        lambda: json_storage.register_user(person(), Activity("account_created", "x")),
+        lambda: json_storage.update_user_activity(7, "login", "Signed in"),
+        lambda: json_storage.record_call(7, Activity("api_call", "GET")),
+        lambda: json_storage.create("tasks", 7, {"title": "x"}, metered=True),
+    ):
+        with pytest.raises(Corrupt):
+            attempt()
+    assert broken.read_bytes() == b""
+    assert json_storage.list("tasks", 7) == []
