@@ -1,8 +1,6 @@
 # `make` alone lists what there is.
 
 SHELL := /bin/bash
-export HOST ?= 127.0.0.1
-export PORT ?= 8000
 
 QUICK := not browser and not slow
 

@@ -43,9 +43,9 @@ def on_starting(server: "Arbiter") -> None:
         try:
             probe.bind((HOST, PORT))
             probe.listen(1)
-        except (OSError, OverflowError) as fault:
-            taken = getattr(fault, "errno", None) == errno.EADDRINUSE
-            reason = "the port is taken; set PORT to another one" if taken else str(fault)
+        except OSError as fault:
+            taken = fault.errno == errno.EADDRINUSE
+            reason = "the port is taken; set PORT to another one" if taken else fault.strerror
             print(f"NeuralFlow cannot listen at {bind}: {reason}.", file=sys.stderr)
             sys.exit(1)
 

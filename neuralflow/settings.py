@@ -23,8 +23,16 @@ if (BASE_DIR / ".env").is_file():
 
 # Where it is served
 
+
+def _port(text: str) -> int:
+    """0 lets the system choose one."""
+    if not text.isdecimal() or int(text) > 65_535:
+        raise ImproperlyConfigured(f"PORT must be a number from 0 to 65535, not {text!r}.")
+    return int(text)
+
+
 HOST: str = env.str("HOST", default="127.0.0.1")
-PORT: int = env.int("PORT", default=8000)
+PORT: int = _port(env.str("PORT", default="8000"))
 DEBUG: bool = env.bool("NEURALFLOW_DEBUG", default=False)
 
 

@@ -1,0 +1,108 @@
+"""The settings as a fresh process reads them."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.conf import settings
+from django.test import Client
+from pytest_django.fixtures import Settings
+
+PROJECT = Path(__file__).parents[2]
+
+
+def read(name: str, **environment: str) -> Any:
+    """The setting as a new process has it, or the last line of what that process complained of."""
+    code = f"import json; from neuralflow import settings; print(json.dumps(settings.{name}))"
+    clean = {key: value for key, value in os.environ.items() if not key.startswith("NEURALFLOW_")}
+    for key in ("HOST", "PORT", "DATABASE_URL", "EMAIL_URL"):
+        clean.pop(key, None)
+    ran = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=PROJECT,
+        env=clean | {"NEURALFLOW_SECRET_KEY": "x" * 50} | environment,
+        capture_output=True,
+        text=True,
+    )
+    return json.loads(ran.stdout) if ran.returncode == 0 else ran.stderr.splitlines()[-1]
+
+
+def test_a_fresh_installation_is_safe_and_local() -> None:
+    assert read("DEBUG") is False
+    assert read("ALLOWED_HOSTS") == ["localhost", "127.0.0.1", "[::1]"]
+    assert read("NEURALFLOW_STORE") == (PROJECT / "data").as_uri()
+    assert read("DATABASES['default']['NAME']") == str(PROJECT / "db.sqlite3")
+
+
+@pytest.mark.parametrize(
+    ("host", "added"),
+    [
+        ("192.0.2.5", ["192.0.2.5"]),
+        ("flow.example", ["flow.example"]),
+        ("2001:db8::1", ["[2001:db8::1]"]),
+        ("0.0.0.0", []),
+        ("::", []),
+        ("127.0.0.1", []),
+    ],
+)
+def test_the_host_that_is_served_is_allowed(host: str, added: list[str]) -> None:
+    assert read("ALLOWED_HOSTS", HOST=host) == ["localhost", "127.0.0.1", "[::1]", *added]
+
+
+def test_named_hosts_are_the_only_ones_allowed() -> None:
+    assert read("ALLOWED_HOSTS", NEURALFLOW_ALLOWED_HOSTS="a.example,b.example") == [
+        "a.example",
+        "b.example",
+    ]
+
+
+def test_sqlite_waits_for_its_lock_and_keeps_what_it_acknowledged() -> None:
+    options = read("DATABASES['default']['OPTIONS']", DATABASE_URL="sqlite:////tmp/other.sqlite3")
+    assert options["transaction_mode"] == "IMMEDIATE"
+    assert options["timeout"] == 20
+    assert "journal_mode=WAL" in options["init_command"]
+    assert "synchronous=FULL" in options["init_command"]
+
+
+@pytest.mark.parametrize("port", ["abc", "-1", "65536", ""])
+def test_a_port_that_is_none_is_told_in_a_sentence(port: str) -> None:
+    assert f"PORT must be a number from 0 to 65535, not '{port}'." in read("PORT", PORT=port)
+
+
+def test_proxies_that_are_no_networks_are_told_in_a_sentence() -> None:
+    told = read("DEBUG", NEURALFLOW_TRUSTED_PROXIES="10.0.0.0/8,nonsense")
+    assert "NEURALFLOW_TRUSTED_PROXIES: 'nonsense'" in told
+
+
+@pytest.mark.parametrize("https", ["true", "false"])
+def test_cookies_are_bound_to_tls_where_there_is_only_tls(https: str) -> None:
+    for name in ("SESSION_COOKIE_SECURE", "CSRF_COOKIE_SECURE"):
+        assert read(name, NEURALFLOW_HTTPS=https) is (https == "true")
+
+
+def test_gunicorn_believes_no_header_by_itself() -> None:
+    from neuralflow import gunicorn
+
+    assert gunicorn.forwarded_allow_ips == ""
+    assert gunicorn.secure_scheme_headers == {}
+    assert gunicorn.preload_app is False
+
+
+@pytest.mark.django_db
+def test_pages_have_their_style_before_static_files_were_collected(
+    client: Client, settings: Settings, tmp_path: Path
+) -> None:
+    settings.STATIC_ROOT = tmp_path / "none"
+    settings.STORAGES = dict(settings.STORAGES)  # makes the storage anew, with that folder
+    page = client.get("/accounts/login/")
+    assert page.status_code == 200
+    assert 'href="/static/css/neuralflow.css"' in page.content.decode()
+
+
+def test_the_body_limit_is_a_mebibyte() -> None:
+    assert settings.DATA_UPLOAD_MAX_MEMORY_SIZE == 1024 * 1024
+    assert settings.DATA_UPLOAD_MAX_NUMBER_FIELDS == 1000
