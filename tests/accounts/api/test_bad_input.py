@@ -12,8 +12,8 @@ from django.conf import settings
 from django.test import Client
 
 from tests.accounts.api.conftest import Caller
-from tests.accounts.api.server import Person, Server
 from tests.folders import contents
+from tests.server import Person, Server
 
 DEEP = 100_000
 # Of the processor, not of the clock. What grows with the square of a body takes minutes; the
