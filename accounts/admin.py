@@ -3,7 +3,7 @@ from typing import TYPE_CHECKING, Any
 from allauth.account.decorators import secure_admin_login
 from django.contrib import admin
 from django.contrib.auth.admin import UserAdmin as DjangoUserAdmin
-from django.contrib.auth.forms import UserCreationForm
+from django.contrib.auth.forms import AdminUserCreationForm
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.utils.translation import gettext_lazy as _
 
@@ -11,19 +11,19 @@ from accounts.models import ApiToken, User
 from accounts.signals import activity, tell_store
 
 if TYPE_CHECKING:  # these classes take no parameter when the program runs
-    UserCreationFormOfUser = UserCreationForm[User]
+    CreationFormOfUser = AdminUserCreationForm[User]
     AdminOfUser = DjangoUserAdmin[User]
     AdminOfToken = admin.ModelAdmin[ApiToken]
 else:
-    UserCreationFormOfUser, AdminOfUser = UserCreationForm, DjangoUserAdmin
+    CreationFormOfUser, AdminOfUser = AdminUserCreationForm, DjangoUserAdmin
     AdminOfToken = admin.ModelAdmin
 
 # The administration signs people in by the same page, with the same limits on attempts.
 admin.site.login = secure_admin_login(admin.site.login)  # type: ignore[method-assign]
 
 
-class NewUserForm(UserCreationFormOfUser):
-    class Meta(UserCreationForm.Meta):
+class NewUserForm(CreationFormOfUser):
+    class Meta(AdminUserCreationForm.Meta):
         model = User
         fields = ("username", "email")
 

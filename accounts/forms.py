@@ -47,6 +47,28 @@ _SEPARATED = _("Separate them by commas.")
 
 
 class ProfileForm(FormOfUser):
+    field_order = [
+        "first_name",
+        "last_name",
+        "email",
+        "user_type",
+        "skill_level",
+        "company_name",
+        "job_title",
+        "location",
+        "experience_years",
+        "bio",
+        "skills",
+        "interests",
+        "certifications",
+        "education",
+        "website",
+        "linkedin_url",
+        "github_url",
+        "is_profile_public",
+        "receive_notifications",
+    ]
+
     skills = CommaList(label=_("Skills"), required=False, help_text=_SEPARATED)
     interests = CommaList(label=_("Interests"), required=False, help_text=_SEPARATED)
     certifications = CommaList(label=_("Certifications"), required=False, help_text=_SEPARATED)
@@ -85,6 +107,8 @@ class ProfileForm(FormOfUser):
         kept = instance.profile if isinstance(instance.profile, dict) else {}
         initial = {name: kept.get(name, value) for name, value in empty_profile().items()}
         super().__init__(data, instance=instance, initial=initial)
+        for name in ("email", "bio", "skills", "interests", "certifications", "education"):
+            self.fields[name].wide = True  # type: ignore[attr-defined]  # for forms/field.html
         # Only an account made without an address may stay without one.
         self.fields["email"].required = bool(instance.email)
 

@@ -23,10 +23,9 @@ from accounts.adapter import AccountAdapter
 from accounts.models import User
 from docstore import StoreError
 from utils.json_storage import Activity, json_storage
+from utils.middleware import request_metadata
 
 log = logging.getLogger(__name__)
-
-USER_AGENT_CHARACTERS_MAX = 300
 
 # Sent with `request` and `user` by whatever lets a person's profile be edited.
 profile_updated = Signal()
@@ -34,14 +33,7 @@ profile_updated = Signal()
 
 def activity(type: str, description: str, request: HttpRequest | None) -> Activity:
     """An activity of now, with the address and the browser that *request* came from."""
-    if request is None:
-        return Activity(type, description, {})
-    agent = request.META.get("HTTP_USER_AGENT", "")[:USER_AGENT_CHARACTERS_MAX]
-    metadata = {
-        "ip_address": getattr(request, "client_address", ""),
-        "user_agent": "".join(char if char.isprintable() else " " for char in agent),
-    }
-    return Activity(type, description, metadata)
+    return Activity(type, description, request_metadata(request) if request else {})
 
 
 def tell_store(user_id: int, happened: Activity | None = None, *, created: bool = False) -> None:

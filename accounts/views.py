@@ -28,7 +28,13 @@ RETRY_AFTER_FAILED_SIGN_INS = 300  # seconds
 
 
 class LoginView(allauth_views.LoginView):
-    """Says by its status, too, that there were too many failed attempts."""
+    """Says what may be entered and, by its status too, that there were too many attempts."""
+
+    def get_form(self, form_class: type[BaseForm] | None = None) -> BaseForm:
+        form: BaseForm = super().get_form(form_class)
+        form.fields["login"].label = _("User name or e-mail address")
+        form.fields["login"].widget.attrs["autocomplete"] = "username"
+        return form
 
     def form_invalid(self, form: BaseForm) -> HttpResponse:
         response: HttpResponse = super().form_invalid(form)

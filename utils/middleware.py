@@ -166,10 +166,11 @@ def storage_refusal(
     return response
 
 
-def request_metadata(request: StorageRequest) -> dict[str, str]:
+def request_metadata(request: HttpRequest) -> dict[str, str]:
     """What an activity notes of the request that it was done by."""
     agent = request.headers.get("User-Agent", "")[:USER_AGENT_CHARACTERS_MAX]
     return {
-        "ip_address": request.client_address,
+        # Missing where a request was made by hand, as tests and shells do.
+        "ip_address": getattr(request, "client_address", ""),
         "user_agent": "".join(char if char.isprintable() else " " for char in agent),
     }

@@ -49,9 +49,13 @@ def test_a_data_folder_below_a_file(settings: Settings, tmp_path: Path) -> None:
     ("name", "found"), [("data/db.sqlite3", ["neuralflow.E003"]), ("db.sqlite3", [])]
 )
 def test_a_database_inside_the_data_folder(
-    settings: Settings, tmp_path: Path, name: str, found: list[str]
+    settings: Settings,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    name: str,
+    found: list[str],
 ) -> None:
     settings.NEURALFLOW_STORE = (tmp_path / "data").as_uri()
     database = {"ENGINE": "django.db.backends.sqlite3", "NAME": str(tmp_path / name)}
-    settings.DATABASES = {"default": database}
+    monkeypatch.setitem(settings.DATABASES, "default", database)
     assert ids() == found
