@@ -16,9 +16,12 @@ import re
 from itertools import accumulate
 from typing import Any, NoReturn
 
+import msgspec
+
 from utils.json_values import INTEGER_MAX, text_fault
 
 BODY_NESTING_MAX = 32
+_BEGINNING = 4096  # characters
 _INTEGER_CHARACTERS_MAX = len(str(-INTEGER_MAX))
 
 # Possessive, and with the closing quote optional: a text that is never closed must not make the
@@ -36,9 +39,10 @@ _BESIDE_BRACKETS = re.compile(r'(?:"(?:[^"\\]++|\\.)*+"?+|[^"\[\]{}]++)++', re.D
 _STEPS = {"[": 1, "{": 1, "]": -1, "}": -1}
 
 # Control characters and surrogates get past `json` as escapes only. (It takes \n, \r and \t in
-# keys as well, but keys are seen by a hook.) An escaped backslash before "ud8" matches too: no
+# keys as well, but keys are seen by a hook.) An escaped backslash before "u00" matches too: no
 # harm, `_scan` knows better.
-_SUSPECT_ESCAPE = re.compile(r"\\(?:[bf]|u00[01]|u[dD][89a-fA-F])")
+_SUSPECT_ESCAPE = re.compile(r"\\(?:[bf]|u00[01])")
+_SURROGATE_ESCAPE = re.compile(r"\\u[dD][89a-fA-F]")
 
 _REASONS = {  # how json's messages begin, and what we say
     "Expecting value": "a value is missing here: a text in double quotes, a number, true, false,"
@@ -73,17 +77,22 @@ class _Unfit(Exception):
 def load_body(data: bytes) -> Any:
     """The value in `data`; its size must have been limited before. Raises MalformedBody."""
     text = _decoded(data)
-    # Depth before parsing, because the parser recurses.
-    if _depth(text) > BODY_NESTING_MAX or _SUSPECT_ESCAPE.search(text):
+    # Depth before parsing, because the parser recurses. A look at the beginning is cheap, and
+    # that is where bodies that are nothing but depth show it.
+    too_deep = _depth(text[:_BEGINNING]) > BODY_NESTING_MAX or _depth(text) > BODY_NESTING_MAX
+    if too_deep or _SUSPECT_ESCAPE.search(text):
         _scan(text)
     try:
-        return json.loads(
+        value = json.loads(
             text,
             object_pairs_hook=_object,
             parse_int=_integer,
             parse_float=_float,
             parse_constant=_constant,
         )
+        if _SURROGATE_ESCAPE.search(text):
+            _refuse_half_pairs(value)
+        return value
     except json.JSONDecodeError as error:
         reasons = (ours for theirs, ours in _REASONS.items() if error.msg.startswith(theirs))
         reason = next(reasons, error.msg)
@@ -131,6 +140,14 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         if not key.isprintable() and (fault := text_fault(key, one_line=True)):
             raise _Unfit(f"a key {fault}")
     return members
+
+
+def _refuse_half_pairs(value: Any) -> None:
+    """Whole pairs are common, as an emoji is written; only what has no UTF-8 form is refused."""
+    try:
+        msgspec.json.encode(value)
+    except UnicodeEncodeError:
+        raise _Unfit("half of a surrogate pair is not a character") from None
 
 
 def _integer(digits: str) -> int:
