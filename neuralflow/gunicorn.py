@@ -16,6 +16,7 @@ bind = f"{_SHOWN_HOST}:{PORT}"
 worker_class = "gthread"
 workers = 2
 threads = 8
+umask = 0o077
 # Each worker opens the store itself: its locks must not be shared through a fork.
 preload_app = False
 graceful_timeout = 10  # seconds
@@ -30,7 +31,11 @@ secure_scheme_headers: dict[str, str] = {}
 loglevel = "warning"
 logconfig_dict = {
     **LOGGING,
-    "loggers": {"gunicorn.error": {"level": "WARNING", "handlers": [], "propagate": True}},
+    "loggers": {
+        "gunicorn.error": {"level": "WARNING", "handlers": [], "propagate": True},
+        # It would tell of every HEAD that Django builds a body for, as Django always does.
+        "gunicorn.http.wsgi": {"level": "ERROR"},
+    },
 }
 
 

@@ -170,12 +170,8 @@ class DataInitializer:
         key = Key("users", user.pk)
         document = self._manager.store.read(key)
         account = Account(user.pk, user.get_username(), user.email)
-        if document and account.is_other_than(document.content):
-            raise Corrupt(
-                self._manager.store.backend.name(key),
-                f"is the document of {document.content['username']!r}, but account {user.pk} is "
-                f"{user.get_username()!r}: one of the two needs another id",
-            )
+        if document and (dispute := account.dispute(document.content)):
+            raise Corrupt(self._manager.store.backend.name(key), dispute)
 
     def _revisions(self, owner: int) -> list[int | None]:
         documents = [self._manager.store.read(Key(name, owner)) for name in COLLECTIONS]

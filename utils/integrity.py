@@ -27,11 +27,16 @@ class Account:
     username: str
     email: str
 
-    def is_other_than(self, document: Mapping[str, Any]) -> bool:
-        """Whether neither name nor address agree: then the document is someone else's."""
+    def dispute(self, document: Mapping[str, Any]) -> str:
+        """The problem, where neither name nor address agree: the document is someone else's."""
         pairs = [(document.get("username"), self.username), (document.get("email"), self.email)]
-        return all(
+        if not all(
             isinstance(told, str) and told and told.lower() != true.lower() for told, true in pairs
+        ):
+            return ""
+        return (
+            f"is the document of {document['username']!r}, but account {self.id} is "
+            f"{self.username!r}: one of the two needs another id"
         )
 
 
@@ -86,7 +91,15 @@ def _check_user_document(person: Person, account: Account | None) -> None:
             examined.add(path, f'"{error.pointer[1:]}" {error.detail}')
     if isinstance(content.get("user_id"), int) and content["user_id"] != person.owner:
         examined.add(("user_id",), _wrong_owner(content["user_id"], person.owner))
-    for name in ("username", "email") if account else ():
+    if account:
+        _compare(examined, content, account)
+
+
+def _compare(examined: Examined, content: Mapping[str, Any], account: Account) -> None:
+    if dispute := account.dispute(content):
+        examined.add(("username",), dispute)
+        return
+    for name in ("username", "email"):
         true, told = getattr(account, name), content.get(name) or ""
         if told != true and (name != "email" or str(told).lower() != true):
             problem = f'"{name}" differs from the account\'s, {true!r}: run setup_data --sync-users'

@@ -21,6 +21,7 @@ import msgspec
 from utils.json_values import INTEGER_MAX, text_fault
 
 BODY_NESTING_MAX = 32
+_BEGINNING = 4096  # characters
 _INTEGER_CHARACTERS_MAX = len(str(-INTEGER_MAX))
 
 # Possessive, and with the closing quote optional: a text that is never closed must not make the
@@ -76,8 +77,10 @@ class _Unfit(Exception):
 def load_body(data: bytes) -> Any:
     """The value in `data`; its size must have been limited before. Raises MalformedBody."""
     text = _decoded(data)
-    # Depth before parsing, because the parser recurses.
-    if _depth(text) > BODY_NESTING_MAX or _SUSPECT_ESCAPE.search(text):
+    # Depth before parsing, because the parser recurses. A look at the beginning is cheap, and
+    # that is where bodies that are nothing but depth show it.
+    too_deep = _depth(text[:_BEGINNING]) > BODY_NESTING_MAX or _depth(text) > BODY_NESTING_MAX
+    if too_deep or _SUSPECT_ESCAPE.search(text):
         _scan(text)
     try:
         value = json.loads(

@@ -4,22 +4,17 @@ Every test runs as each of four people: with a phone or a wide screen, in the li
 """
 
 import os
-import re
 import shutil
-import subprocess
-import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 
-ROOT = Path(__file__).resolve().parents[2]
-SHOTS = ROOT / "test-results"
-GUNICORN = "python:neuralflow.gunicorn"
+from tests.server import PROJECT, Server, running_server
+
+SHOTS = PROJECT / "test-results"
 RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]
 # Without these Chromium asks its maker for updates and lists.
 QUIETLY = ["--disable-background-networking", "--disable-component-update", "--no-first-run"]
@@ -46,60 +41,10 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
                 item.add_marker(missing)
 
 
-@dataclass(frozen=True)
-class Server:
-    """A running NeuralFlow."""
-
-    address: str
-    data: Path
-
-    def user_id(self, username: str) -> int:
-        for path in (self.data / "users").glob("user_*.json"):
-            if f'"username": "{username}"' in path.read_text():
-                return int(path.stem.removeprefix("user_"))
-        raise AssertionError(f"{username} has no document")
-
-
 @pytest.fixture(scope="session")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    folder = tmp_path_factory.mktemp("served")
-    environment = os.environ | {
-        "NEURALFLOW_STORE": (folder / "data").as_uri(),
-        "DATABASE_URL": f"sqlite:///{folder / 'db.sqlite3'}",
-        "NEURALFLOW_SECRET_KEY": "only for these tests " * 3,
-        "HOST": "127.0.0.1",
-        "PORT": "0",
-    }
-    for command in ("migrate", "createcachetable"):
-        subprocess.run(
-            [sys.executable, "manage.py", command, "--verbosity=0"],
-            cwd=ROOT,
-            env=environment,
-            check=True,
-        )
-    with (folder / "log").open("w") as log:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "gunicorn", "-c", GUNICORN, "neuralflow.wsgi"],
-            cwd=ROOT,
-            env=environment,
-            stdout=subprocess.PIPE,
-            stderr=log,
-            text=True,
-        )
-        try:
-            assert process.stdout
-            yield Server(_announced(process.stdout, folder / "log"), folder / "data")
-        finally:
-            process.terminate()
-            process.wait(timeout=20)
-
-
-def _announced(lines: IO[str], log: Path) -> str:
-    """The address that the server says it is at."""
-    for line in lines:
-        if found := re.search(r"http://\S+", line):
-            return found.group()
-    raise AssertionError(f"the server did not start:\n{log.read_text()}")
+    with running_server(tmp_path_factory.mktemp("served")) as server:
+        yield server
 
 
 @pytest.fixture(scope="module")

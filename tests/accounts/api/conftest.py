@@ -10,7 +10,7 @@ from django.test import Client
 
 from accounts.models import User
 from accounts.tokens import create_token
-from tests.accounts.api.server import Server, running_server
+from tests.server import Server, running_server
 from utils.json_storage import json_storage
 
 

@@ -12,11 +12,13 @@ from django.conf import settings
 from django.test import Client
 
 from tests.accounts.api.conftest import Caller
-from tests.accounts.api.server import Person, Server
 from tests.folders import contents
+from tests.server import Person, Server
 
 DEEP = 100_000
-SECONDS_MAX = 0.25  # 50 ms on a machine that has nothing else to do
+# Of the processor, not of the clock. What grows with the square of a body takes minutes; the
+# figure itself (50 ms on an idle machine) is measured elsewhere.
+SECONDS_MAX = 2.0
 
 MALFORMED = {
     "empty": b"",
@@ -173,9 +175,9 @@ def test_malformed_bodies(alice: Caller, unchanged: None, method: str, name: str
     body = MALFORMED[name]
     address = "tasks/" if method == "POST" else "tasks/1/"
     headers = {"CONTENT_TYPE": "application/json", "CONTENT_LENGTH": str(len(body))}
-    start = time.perf_counter()
+    start = time.process_time()
     answer = alice.client.generic(method, f"/accounts/api/{address}", body, **headers)
-    took = time.perf_counter() - start
+    took = time.process_time() - start
 
     problem = check_problem(answer, 400)
     assert problem["line"] >= 1
@@ -186,9 +188,9 @@ def test_malformed_bodies(alice: Caller, unchanged: None, method: str, name: str
 @pytest.mark.parametrize("method", ["POST", "PUT"])
 @pytest.mark.parametrize("name", INVALID)
 def test_invalid_records(alice: Caller, unchanged: None, method: str, name: str) -> None:
-    start = time.perf_counter()
+    start = time.process_time()
     answer = alice.call(method, "tasks/" if method == "POST" else "tasks/1/", INVALID[name])
-    took = time.perf_counter() - start
+    took = time.process_time() - start
 
     problem = check_problem(answer, 422)
     assert problem["errors"]

@@ -2,7 +2,7 @@
 
 from concurrent.futures import ThreadPoolExecutor
 
-from tests.accounts.api.server import Server
+from tests.server import Server
 
 CLIENTS, TASKS_EACH = 8, 10
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from accounts.api_problems import PROBLEMS
-from tests.accounts.api.server import PROJECT, Server
+from tests.server import PROJECT, Server
 from utils.records import COLLECTIONS, RECORD_COLLECTIONS
 
 DOCUMENT = (PROJECT / "docs" / "api.md").read_text()

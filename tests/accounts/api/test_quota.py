@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from tests.accounts.api.conftest import Caller
-from tests.accounts.api.server import Server
 from tests.folders import contents
+from tests.server import Server
 
 
 def test_it_works(alice: Caller, data_folder: Path) -> None:

@@ -12,7 +12,7 @@ from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any
 
-PROJECT = Path(__file__).parents[3]
+PROJECT = Path(__file__).parents[1]
 
 _PEOPLE = """
 import json, sys
@@ -59,8 +59,19 @@ class Server:
     environment: dict[str, str] = field(default_factory=dict)
 
     @property
+    def address(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    @property
     def data(self) -> Path:
         return self.folder / "data"
+
+    def user_id(self, username: str) -> int:
+        """The id under which the data folder knows a person."""
+        for path in (self.data / "users").glob("user_*.json"):
+            if f'"username": "{username}"' in path.read_text():
+                return int(path.stem.removeprefix("user_"))
+        raise AssertionError(f"{username} has no document")
 
     def run(self, *command: str) -> str:
         """The output of a Python command in the server's environment."""
@@ -94,6 +105,7 @@ def running_server(folder: Path) -> Iterator[Server]:
         "PORT": "0",
     }
     server.run("manage.py", "migrate", "--verbosity", "0")
+    server.run("manage.py", "createcachetable", "--verbosity", "0")
     command = ["-m", "gunicorn", "--config", "python:neuralflow.gunicorn", "neuralflow.wsgi"]
     with (
         (folder / "log").open("w") as log,

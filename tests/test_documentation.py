@@ -1,0 +1,96 @@
+"""What the documents say is so: settings, flags, fields, links."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+from django.core.management import load_command_class
+
+from utils.fields import Field
+from utils.records import COLLECTIONS
+from utils.table import ACTIVITY_FIELDS
+
+PROJECT = Path(__file__).resolve().parents[1]
+OPERATIONS = (PROJECT / "docs/operations.md").read_text("utf-8")
+FORMAT = (PROJECT / "docs/format.md").read_text("utf-8")
+DOCUMENTS = [*PROJECT.glob("*.md"), *PROJECT.glob("docs/**/*.md")]
+
+
+def test_every_setting_that_is_read_is_documented_and_none_else() -> None:
+    settings = (PROJECT / "neuralflow/settings.py").read_text("utf-8")
+    read = set(re.findall(r'\benv(?:\.\w+)?\(\s*"([A-Z_]+)"', settings))
+    table = OPERATIONS.partition("## Settings")[2].partition("\n## ")[0]
+    cells = [row.split("|")[1] for row in table.splitlines() if row.startswith("|")]
+    assert read == {name for cell in cells for name in re.findall(r"`([A-Z_]+)`", cell)}
+    assert len(read) > 10
+
+
+def test_every_flag_of_setup_data_has_its_chapter() -> None:
+    parser = load_command_class("core", "setup_data").create_parser("manage.py", "setup_data")
+    general = load_command_class("core", "prepare").create_parser("manage.py", "prepare")
+    flags = set(parser._option_string_actions) - set(general._option_string_actions)
+    chapters = set(re.findall(r"^### `(--[a-z-]+)", OPERATIONS, re.MULTILINE))
+    assert chapters == flags
+    assert len(flags) == 7
+
+
+@pytest.mark.parametrize(
+    ("title", "fields"),
+    [
+        ("### A record of `tasks`", COLLECTIONS["tasks"].fields),
+        ("### A record of `projects`", COLLECTIONS["projects"].fields),
+        ("### A record of `models`", COLLECTIONS["models"].fields),
+        ("### `users/user_7.json`", (*COLLECTIONS["users"].fields, *ACTIVITY_FIELDS)),
+    ],
+)
+def test_every_field_is_documented_as_the_table_has_it(
+    title: str, fields: tuple[Field, ...]
+) -> None:
+    chapter = FORMAT.partition(title)[2].partition("\n### ")[0].partition("\n## ")[0]
+    rows = [line for line in chapter.splitlines() if line.startswith("| `")]
+    assert rows == [_row(field) for field in fields]
+
+
+def _row(field: Field) -> str:
+    default = "required" if field.required else f"`{json.dumps(field.default)}`"
+    return f"| `{field.name}` | {field.must_be.removeprefix('must be ')} | {default} |"
+
+
+def test_every_finding_that_asks_for_setup_data_names_a_flag_of_it() -> None:
+    code = "".join(path.read_text("utf-8") for path in (PROJECT / "utils").glob("*.py"))
+    for flag in set(re.findall(r"setup_data (--[a-z-]+)", code)):
+        assert f"### `{flag}" in OPERATIONS
+
+
+def test_links_between_documents_lead_somewhere() -> None:
+    links = 0
+    for document in DOCUMENTS:
+        for target in re.findall(r"\]\(([^)\s]+)\)", document.read_text("utf-8")):
+            path, _, anchor = target.partition("#")
+            if re.match(r"[a-z]+:", target):
+                continue
+            found = document.parent / path if path else document
+            assert found.exists(), f"{document.name} links to {target}"
+            if anchor and found.suffix == ".md":
+                assert anchor in _anchors(found), f"{document.name} links to {target}"
+            links += 1
+    assert links > 10
+
+
+def _anchors(document: Path) -> set[str]:
+    titles = re.findall(r"^#+ (.+)$", document.read_text("utf-8"), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-") for title in titles}
+
+
+def test_what_the_manual_tells_to_run_is_there() -> None:
+    for name in re.findall(r"manage\.py ([a-z_]+)", OPERATIONS):
+        assert (
+            name in {"check", "migrate", "createsuperuser", "changepassword"}
+            or (PROJECT / f"core/management/commands/{name}.py").exists()
+        )
+    makefile = (PROJECT / "Makefile").read_text("utf-8")
+    for target in re.findall(r"\bmake ([a-z]+)`", OPERATIONS):
+        assert f"\n{target}:" in makefile
