@@ -42,7 +42,7 @@ from docstore import (
     utc_text,
 )
 from docstore.backends.files import FilesBackend
-from utils.quota import PERIOD, Quota, QuotaExceeded, period_of, quota_of
+from utils.quota import PERIOD, Quota, QuotaExceeded, period_of, period_to_keep, quota_of
 from utils.records import (
     COLLECTIONS,
     RECORD_COLLECTIONS,
@@ -392,7 +392,10 @@ class JSONStorageManager:
         key = _key("users", user.pk)
         _ensure(transaction, key)
         stored = transaction.document(key) or {}
-        transaction.set(key, _mirrored(user, stored))
+        fields = _mirrored(user, stored)
+        if not fields.items() <= stored.items():
+            fields |= period_to_keep(stored)
+        transaction.set(key, fields)
         # The draft itself and no copy: its revision and time are set when it is committed.
         return cast(Record, transaction.document(key))
 
@@ -414,7 +417,9 @@ class JSONStorageManager:
             "timestamp": utc_text(transaction.now),
             "metadata": dict(activity.metadata),
         }
-        transaction.append(self._person(transaction, owner), record)
+        key = self._person(transaction, owner)
+        transaction.set(key, period_to_keep(transaction.document(key) or {}))
+        transaction.append(key, record)
         return record
 
     def _meter(self, transaction: Transaction, owner: int) -> None:
