@@ -95,6 +95,28 @@ def test_what_an_editor_saved_meanwhile_is_not_overwritten(
     assert contents(root)["notes/notes_1.json"] == b'{"notes": [], "by": "hand"}'
 
 
+class Interloper(FileSystem):
+    """An editor that saves each document in the very moment after we did."""
+
+    def rename(self, step: str, source: Path, target: Path) -> None:
+        super().rename(step, source, target)
+        edited = target.with_suffix(".edited")
+        edited.write_text('{"notes": [], "by": "hand"}')
+        edited.replace(target)
+
+
+@pytest.mark.parametrize("relaxed", [False, True])
+def test_what_an_editor_saved_right_after_us_is_read_and_not_overwritten(
+    root: Path, relaxed: bool
+) -> None:
+    backend = FilesBackend(root, LAYOUTS, files=Interloper())
+    DocumentStore(backend, LAYOUTS).change(
+        lambda transaction: transaction.create(ALICE_NOTES, {"notes": []}), relaxed=relaxed
+    )
+    stored = backend.read(ALICE_NOTES)
+    assert stored.document is not None and stored.document.content["by"] == "hand"
+
+
 @pytest.mark.parametrize(
     ("data", "line", "column"),
     [
