@@ -57,7 +57,7 @@ def record_list(request: StorageRequest, spec: CollectionSpec) -> HttpResponse:
         "sorts": sort_options(spec),
     }
     try:
-        records = request.json_storage.list(spec.name, _owner(request))
+        records = request.json_storage.view(spec.name, _owner(request))
     except Corrupt as fault:
         return storage_refusal(request, fault, "core/record_list.html", context)
     chosen = selection.of_records(spec, records)

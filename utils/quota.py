@@ -44,9 +44,9 @@ def quota_of(user_document: Mapping[str, Any], now: datetime) -> Quota:
     fields = COLLECTIONS["users"].by_name
     limit = user_document.get("api_calls_limit")
     used = user_document.get("api_calls_used")
-    counts = type(used) is int and _period_counted(user_document) == period_of(now)
+    counts = _period_counted(user_document) == period_of(now)
     return Quota(
-        used=used if counts else 0,
+        used=used if counts and type(used) is int else 0,
         limit=limit if type(limit) is int else fields["api_calls_limit"].default,
         resets_in=int((_next_month(now) - now).total_seconds()) + 1,
     )

@@ -148,6 +148,15 @@ def test_what_is_returned_is_the_callers_own() -> None:
     assert json_storage.get_user_data(7)["profile"]["skills"] == []  # type: ignore[index]
 
 
+def test_a_view_is_what_a_list_copies() -> None:
+    assert json_storage.view("tasks", 7) == []
+    json_storage.create("tasks", 7, {"title": "x"})
+    seen = json_storage.view("tasks", 7)
+    assert seen == json_storage.list("tasks", 7)
+    json_storage.update("tasks", 7, 1, {"title": "y"})
+    assert (seen[0]["title"], json_storage.view("tasks", 7)[0]["title"]) == ("x", "y")
+
+
 # References
 
 
