@@ -4,7 +4,7 @@ SHELL := /bin/bash
 
 QUICK := not browser and not slow
 
-.PHONY: help run test check lint environment test-tools clean
+.PHONY: help run test check lint environment test-tools benchmark clean
 
 help: ## list the targets
 	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1|\2/p' $(MAKEFILE_LIST) | column -t -s '|'
@@ -32,6 +32,9 @@ environment: ## make .venv what uv.lock says, with the tools of developers
 
 test-tools: ## install Chromium and strace where that is possible
 	@scripts/test-tools
+
+benchmark: environment ## how fast the store is beside others; ARGS=--quick for a first look
+	.uv/bin/uv run --frozen --group bench python -m benchmarks $(ARGS)
 
 clean: ## remove the environment and what was built; your data stays
 	rm -rf .venv .uv staticfiles test-results .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -128,7 +128,7 @@ _MODELS = CollectionSpec(
         Field("description", Kind.TEXT, ""),
         Field("model_type", Kind.OPEN_CHOICE, "classification", choices=_MODEL_TYPES),
         Field("status", Kind.CHOICE, "draft", choices=_MODEL_STATUSES),
-        Field("accuracy", Kind.NUMBER, minimum=0, maximum=100, help="In per cent."),
+        Field("accuracy", Kind.NUMBER, minimum=0, maximum=100, help="Such as 0.93, or 93."),
         Field("training_data_size", Kind.INTEGER, minimum=0, help="Number of examples."),
         Field("parameters", Kind.OBJECT, {}),
         Field("hyperparameters", Kind.OBJECT, {}),

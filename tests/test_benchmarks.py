@@ -1,0 +1,43 @@
+"""The benchmark compares like with like: every peer that is installed keeps the same records."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from benchmarks.__main__ import figures, report
+from benchmarks.peers import PEERS, NeuralFlow, Peer, SQLite, task
+
+
+@pytest.mark.parametrize("kind", [NeuralFlow, SQLite])
+def test_a_peer_keeps_what_it_is_given(tmp_path: Path, kind: type[Peer]) -> None:
+    peer = kind(tmp_path)
+    peer.fill(1, map(task, range(3)))
+    peer.fill(2, [])
+    assert peer.append(1, task(3)) == 4
+    peer.update(1, 2, {"status": "review"})
+    peer.delete(1, 3)
+    again = kind(tmp_path)
+    titles = [record["title"] for record in again.records(1)]
+    assert titles == [task(number)["title"] for number in (0, 1, 3)]
+    assert again.record(1, 2)["status"] == "review"
+    assert len(json.loads(again.as_json(1))) == 3
+    assert again.append(2, task(0)) == 1
+
+
+def test_a_worker_prints_one_figure() -> None:
+    command = [sys.executable, "-m", "benchmarks.worker", "NeuralFlow", "append", "10"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert 0 < float(done.stdout) < 60
+
+
+def test_the_report_shows_every_peer() -> None:
+    times = {figure: [0.001] for figure in figures(quick=True)}
+    text = report(times, rounds=1)
+    for peer in PEERS:
+        assert f"| {peer}" in text
+    assert "1,000 (1 x)" in text
