@@ -345,7 +345,8 @@ class FilesBackend:
             self._files.sync_folder("settle-forgotten", self._drafts)
             self._sweep()
         except OSError as error:
-            raise self._failed(error) from error
+            what = f"cannot finish the commit in {self._intent.relative_to(self.root)}"
+            raise self._failed(error, what) from error
 
     def _read_intent(self) -> _Moves:
         """The moves of the intent; none where a crash cut its writing short."""
@@ -377,12 +378,12 @@ class FilesBackend:
         for draft in self._drafts.iterdir():
             self._files.remove("sweep", draft)
 
-    def _failed(self, error: OSError) -> Unavailable:
+    def _failed(self, error: OSError, what: str = "cannot write") -> Unavailable:
         if error.errno == errno.EIO:
             # The system drops the pages it could not write and then says that all is well. Only
             # a new process, reading what the disk really has, may go on.
             self._failure = f"the disk failed a write ({error.strerror})"
-        return from_os_error(error, "cannot write")
+        return from_os_error(error, what)
 
     def close(self) -> None:
         """Nothing is open between calls."""

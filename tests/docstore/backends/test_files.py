@@ -318,6 +318,26 @@ def test_a_process_killed_at_any_step_loses_nothing_acknowledged(root: Path) -> 
     print(f"kills: 80, commits kept: {acknowledged}, lost: 0")
 
 
+def test_a_folder_copied_amid_a_commit_is_read_and_says_what_it_lacks(
+    root: Path, backend: FilesBackend
+) -> None:
+    commit(backend, change(backend, ALICE_NOTES, {"notes": []}))
+    intent = root / ".neuralflow/drafts/intent.json"
+    intent.write_text('{"notes/notes_1.json": "0123456789abcdef.draft"}')
+    copy = FilesBackend(root, LAYOUTS)
+    before = contents(root)
+    late = change(copy, BOB_NOTES, {"notes": []})
+    with pytest.raises(
+        Unavailable, match=r"the commit in \.neuralflow/drafts/intent\.json: No such"
+    ):
+        commit(copy, late)
+    assert copy.read(ALICE_NOTES).document is not None
+    assert contents(root) == before
+    intent.unlink()
+    commit(copy, late)
+    assert copy.read(BOB_NOTES).document is not None
+
+
 def test_a_key_is_never_a_path(backend: FilesBackend) -> None:
     for name in ("../x.json", "notes/../x", "notes/.hidden", "notes/a/b", "elsewhere/x", "notes/"):
         assert not backend.is_own_name(name)
