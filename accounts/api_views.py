@@ -33,7 +33,7 @@ log = logging.getLogger(__name__)
 
 def _list(request: ApiRequest, collection: str) -> HttpResponse:
     def look() -> dict[str, Any]:
-        records = request.json_storage.list(collection, request.user.pk)
+        records = request.json_storage.view(collection, request.user.pk)
         return {collection: records, "total": len(records)}
 
     return _read(request, look)

@@ -15,6 +15,7 @@ from django.utils.translation import gettext_lazy as _
 from accounts.sequences import raise_sequence
 from docstore import StoreError
 from utils.json_storage import json_storage
+from utils.records import COLLECTIONS
 
 log = logging.getLogger(__name__)
 
@@ -23,13 +24,8 @@ _web_address = URLValidator(schemes=["http", "https"])
 
 def empty_profile() -> dict[str, Any]:
     """The part of a profile that is kept as JSON, before anything was entered."""
-    return {
-        "skills": [],
-        "interests": [],
-        "experience_years": None,
-        "education": "",
-        "certifications": [],
-    }
+    empty: dict[str, Any] = COLLECTIONS["users"].by_name["profile"].fresh_default()
+    return empty
 
 
 class UserType(models.TextChoices):

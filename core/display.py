@@ -11,7 +11,7 @@ from utils.records import CollectionSpec, Field, Kind
 from utils.statistics import count_by, is_overdue
 from utils.times import parse_time
 
-Record = dict[str, Any]
+Record = Mapping[str, Any]
 
 _LISTS = (Kind.TEXTS, Kind.MEMBERS)
 _TEXTS = (Kind.TITLE, Kind.LINE, Kind.TEXT, Kind.CHOICE, Kind.OPEN_CHOICE, Kind.TIME)
@@ -23,7 +23,7 @@ class Row:
 
     id: int | None  # old files may hold records without one; they can be seen, not changed
     title: Text
-    record: Record  # with a value that can be shown for every field
+    record: dict[str, Any]  # with a value that can be shown for every field
     overdue: bool = False
     project: Text = ""
 

@@ -3,7 +3,8 @@
 A form turns what was typed into the values that records hold, and back; nothing more. Whether a
 value is good is for the table alone to say (`utils.records`), and what it says is shown at the
 field that it concerns. A field of which nothing was changed is not sent, so that an edit neither
-judges nor rewrites what an old record holds.
+judges nor rewrites what an old record holds. A form for an edit carries along what it showed, in
+hidden fields, so that what the person changed is known also when the record has become another.
 """
 
 import csv
@@ -21,6 +22,7 @@ from django.utils.translation import gettext_lazy as _
 
 from core.words import CHOICE_WORDS, FIELD_WORDS, Text, in_words
 from utils.json_body import MalformedBody, load_body
+from utils.json_storage import record_version
 from utils.json_values import same_value
 from utils.records import (
     CollectionSpec,
@@ -215,6 +217,9 @@ class RecordField(forms.Field):
             return self.stored  # untouched, whatever an old record holds there
         return self.entry.read(typed, self.field, self.stored)
 
+    def has_changed(self, initial: Any, data: Any) -> bool:
+        return _unix_lines(initial or "") != _unix_lines(data or "")
+
 
 class FlagField(forms.BooleanField):
     """A field that is true or false."""
@@ -240,12 +245,20 @@ class RecordForm(forms.Form):
     ) -> None:
         """`references`: id and name of the records that a reference may point to."""
         super().__init__(typed)
-        self.spec, self.stored = spec, stored
+        self.spec, self.stored, self.references = spec, stored, tuple(references)
         self.more_names = [field.name for field in spec.writable if field.kind is Kind.OBJECT]
         self.values: dict[str, Any] = {}  # as they are without anything typed
         for field in spec.writable:
-            made = _form_field(field, stored, references)
+            made = _form_field(field, stored, self.references)
+            made.show_hidden_initial = stored is not None
             self.fields[field.name], self.values[field.name] = made, made.stored
+
+    @property
+    def version(self) -> str:
+        """The version of the record that the person saw when they began to type."""
+        if self.stored is None:
+            return ""
+        return self.data.get("version", "") if self.is_bound else record_version(self.stored)
 
     @property
     def main_fields(self) -> list[BoundField]:
@@ -289,6 +302,19 @@ class RecordForm(forms.Form):
                 self.add_error(name, sentence(detail))
             else:
                 self.add_error(None, sentence(f"{name} {detail}" if name else detail))
+
+    def on_top_of(self, stored: Record) -> "RecordForm":
+        """This form again, for what the record has become meanwhile.
+
+        What the person changed stays as typed; what they left alone follows the record, so that
+        saving sets nothing back that somebody else changed.
+        """
+        typed = dict(self.data.items()) | {"version": record_version(stored)}
+        for bound in RecordForm(self.spec, stored=stored, references=self.references):
+            typed[bound.html_initial_name] = str(bound.initial)
+            if bound.name not in self.changed_data:
+                typed[bound.name] = str(bound.initial)
+        return RecordForm(self.spec, typed, stored=stored, references=self.references)
 
     def differences(self) -> list[dict[str, Text]]:
         """Where what was typed differs from the record as it is: label, stored, typed."""

@@ -1,6 +1,6 @@
 """Which records of a list are shown, and in which order, as the address says (GET parameters)."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from operator import itemgetter
 from typing import Any
@@ -39,7 +39,7 @@ class Selection:
     def narrows(self) -> bool:
         return bool(self.text or self.status)
 
-    def of_records(self, spec: CollectionSpec, records: list[dict[str, Any]]) -> list[Any]:
+    def of_records(self, spec: CollectionSpec, records: Sequence[Record]) -> list[Any]:
         """The records asked for, in the order asked for."""
         default = spec.by_name["status"].default
         chosen = [

@@ -1,8 +1,8 @@
 """What the dashboard shows, read panel by panel: where one document cannot be read, the panels
 that need it say so and the others go on."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from operator import itemgetter
 from typing import Any
@@ -17,7 +17,7 @@ SOON = timedelta(days=7)
 PANEL_RECORDS = 6
 ACTIVITIES = 10
 
-Record = dict[str, Any]
+Record = Mapping[str, Any]
 _LAST = datetime.max.replace(tzinfo=UTC)
 
 
@@ -25,7 +25,7 @@ _LAST = datetime.max.replace(tzinfo=UTC)
 class Panel:
     """The records of one collection, or why they cannot be shown."""
 
-    records: list[Record] = field(default_factory=list)
+    records: Sequence[Record] = ()
     fault: StoreError | None = None
 
 
@@ -59,15 +59,11 @@ class Summary:
     activities: Panel
     quota: Quota | None
 
-    @property
-    def quota_share(self) -> int:
-        return share(self.quota.used, self.quota.limit) if self.quota else 0
-
 
 def read_panel(manager: JSONStorageManager, collection: str, owner: int) -> Panel:
     """The owner's records of a collection, or the fault that keeps them."""
     try:
-        return Panel(manager.list(collection, owner))
+        return Panel(manager.view(collection, owner))
     except StoreError as fault:
         return Panel(fault=fault)
 

@@ -57,7 +57,7 @@ def record_list(request: StorageRequest, spec: CollectionSpec) -> HttpResponse:
         "sorts": sort_options(spec),
     }
     try:
-        records = request.json_storage.list(spec.name, _owner(request))
+        records = request.json_storage.view(spec.name, _owner(request))
     except Corrupt as fault:
         return storage_refusal(request, fault, "core/record_list.html", context)
     chosen = selection.of_records(spec, records)
@@ -101,7 +101,7 @@ def record_edit(request: StorageRequest, spec: CollectionSpec, record_id: int) -
             _owner(request),
             record_id,
             form.changes(),
-            expect=request.POST.get("version", ""),
+            expect=form.version,
             activity=activity_of(request, spec, "updated"),
         )
 
@@ -185,7 +185,7 @@ def _form_context(form: RecordForm) -> dict[str, Any]:
         context |= {
             "record": stored,
             "record_title": title_of(spec, stored),
-            "version": record_version(stored),
+            "version": form.version,
         }
     return context
 
@@ -218,6 +218,6 @@ def _conflict(request: StorageRequest, form: RecordForm, fault: Conflict) -> Htt
     assert form.stored is not None, "a new record has nothing to conflict with"
     spec = form.spec
     stored = request.json_storage.get(spec.name, _owner(request), form.stored["id"])
-    newer = _form(request, spec, stored)
+    newer = form.on_top_of(stored)
     context = _form_context(newer) | {"differences": newer.differences()}
     return storage_refusal(request, fault, "core/record_form.html", context)

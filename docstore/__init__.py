@@ -11,8 +11,7 @@ and its contract), then `store.py`; how files are made durable is told in `backe
 
 from docstore.backend import ABSENT, Backend, Change, Commit, Edit, Finding
 from docstore.backup import check_snapshot, dead_drafts, restore_snapshot, snapshots, take_snapshot
-from docstore.codec import checked_copy
-from docstore.document import CollectionLayout, Document, Json, Key, Record
+from docstore.document import CollectionLayout, Document, Key
 from docstore.errors import (
     Conflict,
     Corrupt,
@@ -24,7 +23,6 @@ from docstore.errors import (
     Unavailable,
 )
 from docstore.opening import folder_of, open_store
-from docstore.positions import Places
 from docstore.store import DocumentStore, Transaction, id_of, utc_text
 from docstore.verify import Examined, examine, verify
 
@@ -42,18 +40,14 @@ __all__ = [
     "Examined",
     "Finding",
     "InvalidValue",
-    "Json",
     "Key",
     "NotFound",
     "OutOfSpace",
-    "Places",
-    "Record",
     "StoreError",
     "TooLarge",
     "Transaction",
     "Unavailable",
     "check_snapshot",
-    "checked_copy",
     "dead_drafts",
     "examine",
     "folder_of",

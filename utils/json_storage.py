@@ -8,9 +8,9 @@ said in `utils.records`; how a document is kept is the business of `docstore`.
     task = json_storage.save_task_data(7, {"title": "Train the baseline", "priority": "high"})
     json_storage.update("tasks", 7, task["id"], {"status": "completed"})
 
-All methods return plain dicts that are the caller's own. They raise `InvalidRecord` for data that
-breaks the rules, `NotFound`, `Conflict`, `Corrupt`, and `Unavailable` or `OutOfSpace` when the
-store cannot be written; then nothing has changed.
+All methods but `view` return plain dicts that are the caller's own. They raise `InvalidRecord` for
+data that breaks the rules, `NotFound`, `Conflict`, `Corrupt`, and `Unavailable` or `OutOfSpace`
+when the store cannot be written; then nothing has changed.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from __future__ import annotations
 import builtins
 import hashlib
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
@@ -42,7 +42,7 @@ from docstore import (
     utc_text,
 )
 from docstore.backends.files import FilesBackend
-from utils.quota import PERIOD, Quota, QuotaExceeded, period_of, quota_of
+from utils.quota import PERIOD, Quota, QuotaExceeded, period_of, period_to_keep, quota_of
 from utils.records import (
     COLLECTIONS,
     RECORD_COLLECTIONS,
@@ -175,14 +175,23 @@ class JSONStorageManager:
 
     def get(self, collection: str, owner: int, record_id: int) -> Record:
         """The owner's record with this id. Raises `NotFound`."""
-        for record in self._records(collection, owner):
+        for record in self.view(collection, owner):
             if id_of(record) == record_id:
-                return dict(_own(record))
+                return cast(Record, _own(record))
         raise NotFound(f"there is no {COLLECTIONS[collection].singular} {record_id}")
 
     def list(self, collection: str, owner: int) -> builtins.list[Record]:
         """All records of the owner, in the order of the file; empty where there is no document."""
-        return [_own(record) for record in self._records(collection, owner)]
+        return [_own(record) for record in self.view(collection, owner)]
+
+    def view(self, collection: str, owner: int) -> Sequence[Mapping[str, Any]]:
+        """What `list` copies, for those who only read: shared with all readers, never to change.
+
+        Of thousands of records, the copy would cost more than most of what is done with them.
+        """
+        document = self.store.read(_key(collection, owner))
+        items = document.content.get(COLLECTIONS[collection].layout.records) if document else None
+        return [item for item in items or [] if isinstance(item, dict)]
 
     def update(
         self,
@@ -323,18 +332,19 @@ class JSONStorageManager:
 
     def activities(self, user_id: int, latest: int = 10) -> builtins.list[Record]:
         """The newest activities, newest first."""
-        newest = self._records("users", user_id)[-latest:] if latest > 0 else []
+        newest = self.view("users", user_id)[-latest:] if latest > 0 else []
         return [_own(activity) for activity in reversed(newest)]
 
     def dashboard(self, user_id: int) -> dict[str, Any]:
         """The person, the figures, and the ten latest activities."""
         now = datetime.now(UTC)
-        user = self.get_user_data(user_id) or {"user_id": user_id}
-        user.pop("activities", None)
+        document = self.store.read(_key("users", user_id))
+        told = document.content if document else {"user_id": user_id}
+        user = {name: value for name, value in told.items() if name != "activities"}
         user |= {"api_calls_used": quota_of(user, now).used, PERIOD: period_of(now)}
-        tasks, projects, models = (self._records(name, user_id) for name in RECORD_COLLECTIONS)
+        tasks, projects, models = (self.view(name, user_id) for name in RECORD_COLLECTIONS)
         return {
-            "user": user,
+            "user": _own(user),
             "statistics": statistics(tasks, projects, models, now),
             "recent_activities": self.activities(user_id),
         }
@@ -376,12 +386,6 @@ class JSONStorageManager:
         )
         return _own(result) if isinstance(result, dict) else result
 
-    def _records(self, collection: str, owner: int) -> builtins.list[Record]:
-        """The document's records themselves, to be read and not changed."""
-        document = self.store.read(_key(collection, owner))
-        items = document.content.get(COLLECTIONS[collection].layout.records) if document else None
-        return [item for item in items or [] if isinstance(item, dict)]
-
     def _save(self, collection: str, owner: int, data: Mapping[str, Any]) -> Record:
         record_id = id_of(data)
         if record_id is None:
@@ -392,7 +396,10 @@ class JSONStorageManager:
         key = _key("users", user.pk)
         _ensure(transaction, key)
         stored = transaction.document(key) or {}
-        transaction.set(key, _mirrored(user, stored))
+        fields = _mirrored(user, stored)
+        if not fields.items() <= stored.items():
+            fields |= period_to_keep(stored)
+        transaction.set(key, fields)
         # The draft itself and no copy: its revision and time are set when it is committed.
         return cast(Record, transaction.document(key))
 
@@ -414,7 +421,9 @@ class JSONStorageManager:
             "timestamp": utc_text(transaction.now),
             "metadata": dict(activity.metadata),
         }
-        transaction.append(self._person(transaction, owner), record)
+        key = self._person(transaction, owner)
+        transaction.set(key, period_to_keep(transaction.document(key) or {}))
+        transaction.append(key, record)
         return record
 
     def _meter(self, transaction: Transaction, owner: int) -> None:

@@ -30,7 +30,6 @@ log = logging.getLogger(__name__)
 API_PREFIX = "/accounts/api/"
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 USER_AGENT_CHARACTERS_MAX = 300
-RETRY_AFTER = 30  # seconds, when the store does not say
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
@@ -138,7 +137,7 @@ def _method_refused() -> HttpResponse:
 
 
 # Any other error of the store: 503.
-_STATUSES = {OutOfSpace: 507, Conflict: 409, TooLarge: 413, InvalidValue: 400}
+_STATUSES = {OutOfSpace: 507, Conflict: 409, TooLarge: 413, InvalidValue: 422}
 
 
 def storage_refusal(
@@ -156,13 +155,11 @@ def storage_refusal(
     told: dict[str, object] = {**(context or {}), "status": status}
     if isinstance(fault, Corrupt):
         told |= {name: getattr(fault, name) for name in ("document", "reason", "line", "column")}
-    wait = fault.retry_after if isinstance(fault, Unavailable) else RETRY_AFTER
     if status in {503, 507}:
         log.error("The store refused %s: %s", request.path, fault)
-        told["retry_after"] = wait
     response = render(request, template, told, status=status)
-    if status in {503, 507}:
-        response["Retry-After"] = str(wait)
+    if isinstance(fault, Unavailable):  # what is corrupt, waits for a person
+        response["Retry-After"] = str(fault.retry_after)
     return response
 
 

@@ -2,7 +2,8 @@
 
 Calls are counted per calendar month in UTC. `api_calls_used` belongs to the month that
 `api_calls_period` names ("2026-11"); in another month it counts as 0. Documents of old folders
-have no period: their count belongs to the month of their last change.
+have no period: their count belongs to the month of their last change, which has to be written down
+before another change moves that month on (`period_to_keep`).
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from utils.records import COLLECTIONS
+from utils.records import COLLECTIONS, parse_time
 
 PERIOD = "api_calls_period"
 
@@ -43,9 +44,9 @@ def quota_of(user_document: Mapping[str, Any], now: datetime) -> Quota:
     fields = COLLECTIONS["users"].by_name
     limit = user_document.get("api_calls_limit")
     used = user_document.get("api_calls_used")
-    period = user_document.get(PERIOD) or str(user_document.get("updated_at"))[:7]
+    counts = _period_counted(user_document) == period_of(now)
     return Quota(
-        used=used if type(used) is int and period == period_of(now) else 0,
+        used=used if counts and type(used) is int else 0,
         limit=limit if type(limit) is int else fields["api_calls_limit"].default,
         resets_in=int((_next_month(now) - now).total_seconds()) + 1,
     )
@@ -54,6 +55,23 @@ def quota_of(user_document: Mapping[str, Any], now: datetime) -> Quota:
 def period_of(moment: datetime) -> str:
     """The month that a call at this moment counts in."""
     return f"{moment:%Y-%m}"
+
+
+def period_to_keep(user_document: Mapping[str, Any]) -> dict[str, str]:
+    """What a change of the document has to set, so that its count stays in the month it is of."""
+    if PERIOD in user_document or not user_document.get("api_calls_used"):
+        return {}
+    return {PERIOD: _period_counted(user_document)}
+
+
+def _period_counted(user_document: Mapping[str, Any]) -> str:
+    """The month of the count; "" where nobody can tell."""
+    if PERIOD in user_document:
+        return str(user_document[PERIOD])
+    try:
+        return period_of(parse_time(str(user_document.get("updated_at"))))
+    except ValueError:
+        return ""
 
 
 def _next_month(now: datetime) -> datetime:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
 from utils.records import COLLECTIONS
 from utils.times import is_date, parse_time
 
-Record = dict[str, Any]
+Record = Mapping[str, Any]
 
 
 def statistics(

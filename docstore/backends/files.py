@@ -255,9 +255,9 @@ class FilesBackend:
     def commit(self, commit: Commit) -> None:
         with self.exclusive():
             contents = {self.name(change.key): self._content(change) for change in commit.changes}
-            self.replace(contents, relaxed=commit.relaxed)
+            written = self.replace(contents, relaxed=commit.relaxed)
             for change in commit.changes:
-                self._remember(change)
+                self._remember(change, written.get(self.name(change.key)))
 
     def _content(self, change: Change) -> bytes | None:
         name = self.name(change.key)
@@ -268,17 +268,22 @@ class FilesBackend:
             raise TooLarge(f"{name} would have {len(content)} bytes; {DOCUMENT_BYTES_MAX} is most")
         return content
 
-    def _remember(self, change: Change) -> None:
-        self._cache.forget(change.key)
-        if change.after is not None:
-            with suppress(OSError):  # what was committed is committed, remembered or not
-                status = self.path(change.key).stat()
-                self._cache.put(change.key, _token(status), change.after, status.st_size)
+    def _remember(self, change: Change, status: os.stat_result | None) -> None:
+        """Remembers what we wrote, under the version of the very file that we wrote.
 
-    def replace(self, contents: Mapping[str, bytes | None], *, relaxed: bool = False) -> None:
+        To ask for the version by the file's name could find what an editor put there since.
+        """
+        self._cache.forget(change.key)
+        if change.after is not None and status is not None:
+            self._cache.put(change.key, _token(status), change.after, status.st_size)
+
+    def replace(
+        self, contents: Mapping[str, bytes | None], *, relaxed: bool = False
+    ) -> dict[str, os.stat_result]:
         """Gives files under the root new contents (None removes one), all of them or none.
 
-        A relaxed replacement of one file may be taken back by a power cut, whole.
+        Returns what each new file is. A relaxed replacement of one file may be taken back by a
+        power cut, whole.
         """
         with self.exclusive():
             if self._failure:
@@ -287,15 +292,20 @@ class FilesBackend:
             try:
                 for name, content in contents.items():
                     moves[name] = self._draft(name, content) if content is not None else ""
+                # A draft becomes the document, and its inode, size and time stay.
+                written = {
+                    name: (self._drafts / moves[name]).stat() for name in moves if moves[name]
+                }
                 if relaxed and len(moves) == 1:
                     self._publish(moves)
                     self._sweep()
-                    return
+                    return written
                 self._decide(moves)
             except OSError as error:
                 self._take_back(moves)
                 raise self._failed(error) from error
             self._finish()
+            return written
 
     def _draft(self, name: str, content: bytes) -> str:
         target, draft = self.root / name, secrets.token_hex(8) + ".draft"
@@ -335,7 +345,8 @@ class FilesBackend:
             self._files.sync_folder("settle-forgotten", self._drafts)
             self._sweep()
         except OSError as error:
-            raise self._failed(error) from error
+            what = f"cannot finish the commit in {self._intent.relative_to(self.root)}"
+            raise self._failed(error, what) from error
 
     def _read_intent(self) -> _Moves:
         """The moves of the intent; none where a crash cut its writing short."""
@@ -367,12 +378,12 @@ class FilesBackend:
         for draft in self._drafts.iterdir():
             self._files.remove("sweep", draft)
 
-    def _failed(self, error: OSError) -> Unavailable:
+    def _failed(self, error: OSError, what: str = "cannot write") -> Unavailable:
         if error.errno == errno.EIO:
             # The system drops the pages it could not write and then says that all is well. Only
             # a new process, reading what the disk really has, may go on.
             self._failure = f"the disk failed a write ({error.strerror})"
-        return from_os_error(error, "cannot write")
+        return from_os_error(error, what)
 
     def close(self) -> None:
         """Nothing is open between calls."""

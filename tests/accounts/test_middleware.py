@@ -10,8 +10,18 @@ from django.test import Client, RequestFactory
 from django.urls import include, path
 from pytest_django.fixtures import Settings
 
+from accounts.api_problems import problem_of
 from accounts.models import User
-from docstore import Conflict, Corrupt, NotFound, OutOfSpace, StoreError, TooLarge, Unavailable
+from docstore import (
+    Conflict,
+    Corrupt,
+    InvalidValue,
+    NotFound,
+    OutOfSpace,
+    StoreError,
+    TooLarge,
+    Unavailable,
+)
 from utils.json_storage import json_storage
 from utils.middleware import JSONStorageMiddleware, StorageRequest, client_address
 
@@ -132,6 +142,8 @@ FAULTS: dict[str, StoreError] = {
     "conflict": Conflict("changed meanwhile"),
     "large": TooLarge("too much"),
     "missing": NotFound("no task 9"),
+    "unfit": InvalidValue("NaN is not a number that JSON can carry"),
+    "other": StoreError("something else"),
 }
 
 
@@ -147,12 +159,14 @@ urlpatterns = [path("fail/<name>/", fail), path("", include("neuralflow.urls"))]
 @pytest.mark.parametrize(
     ("name", "status", "retry_after"),
     [
-        ("corrupt", 503, True),
+        ("corrupt", 503, False),
         ("unavailable", 503, True),
         ("full", 507, True),
         ("conflict", 409, False),
         ("large", 413, False),
         ("missing", 404, False),
+        ("unfit", 422, False),
+        ("other", 503, False),
     ],
 )
 def test_a_page_that_the_store_failed_says_so(
@@ -160,7 +174,7 @@ def test_a_page_that_the_store_failed_says_so(
 ) -> None:
     with caplog.at_level(logging.CRITICAL, logger="utils.middleware"):
         response = client.get(f"/fail/{name}/")
-    assert response.status_code == status
+    assert response.status_code == status == problem_of(FAULTS[name]).status
     assert response["Content-Type"].startswith("text/html")
     assert ("Retry-After" in response) is retry_after
     assert "Traceback" not in response.content.decode()

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from django.core.exceptions import FieldDoesNotExist
 from django.db import transaction
 from django.test import Client
 
@@ -12,6 +13,7 @@ from accounts.models import User
 from docstore import OutOfSpace, Unavailable
 from tests.conftest import PASSWORD
 from utils.json_storage import json_storage
+from utils.records import COLLECTIONS
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -33,6 +35,21 @@ def test_a_save_keeps_activities_quota_and_unknown_keys(alice: User, data_folder
     assert after["first_name"] == "Alice"
     assert after["activities"] == before["activities"]
     assert after["api_calls_used"] == 3
+
+
+def test_the_account_and_the_table_agree_on_choices_and_defaults() -> None:
+    shared = 0
+    for field in COLLECTIONS["users"].fields:
+        try:
+            of_account: Any = User._meta.get_field(field.name)
+        except FieldDoesNotExist:
+            continue
+        choices = tuple(value for value, _ in of_account.choices or ())
+        assert choices == field.choices, field.name
+        if not field.read_only or field.name == "api_calls_limit":
+            assert of_account.get_default() == field.default, field.name
+        shared += 1
+    assert shared > 20
 
 
 def test_nothing_is_told_before_commit_nor_after_a_rollback(alice: User) -> None:

@@ -1,6 +1,8 @@
 """Lists and forms of tasks, projects and models. Charlie must see nothing of Alice's."""
 
+import html
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -48,10 +50,21 @@ def as_typed(collection: str, **values: Any) -> dict[str, Any]:
 
 def edit_of(client: Client, address: str) -> dict[str, Any]:
     """What a browser sends for a form in which nothing was typed."""
-    page = client.get(address)
+    return sent_by(client.get(address))
+
+
+def sent_by(page: Any) -> dict[str, Any]:
+    """What a browser sends for the form of a page as it is, its hidden fields included."""
     form = page.context["form"]
     typed = {bound.name: bound.value() for bound in form if bound.value() is not False}
-    return typed | {"version": version_in(page)}
+    hidden = re.findall(
+        r'<input type="hidden" name="(initial-[^"]+)" value="([^"]*)"', page.content.decode()
+    )
+    return (
+        typed
+        | {name: html.unescape(value) for name, value in hidden}
+        | {"version": version_in(page)}
+    )
 
 
 def last_activity(user: User) -> dict[str, Any]:
@@ -243,12 +256,51 @@ def test_an_edit_that_meets_a_newer_record_shows_both_and_loses_nothing(
     words = text_of(page)
     assert "changed while you were editing" in words
     assert "Title Theirs Mine" in words
-    assert "Priority High Medium" in words
     assert "My thoughts" in page.content.decode()
     assert json_storage.get("tasks", alice.pk, 1)["title"] == "Theirs"
-    again = typed | {"version": version_in(page)}
-    assert browser.post("/tasks/1/edit/", again).status_code == 302
+    assert browser.post("/tasks/1/edit/", sent_by(page)).status_code == 302
     assert json_storage.get("tasks", alice.pk, 1)["title"] == "Mine"
+
+
+def test_saving_over_a_newer_record_sets_nothing_back_that_one_did_not_change(
+    browser: Client, alice: User
+) -> None:
+    model = {"name": "Net", "description": "one\r\ntwo", "is_public": True, "metadata": {"a": [1]}}
+    json_storage.create("models", alice.pk, model)
+    typed = edit_of(browser, "/models/1/edit/") | {"name": "Mine"}
+    theirs = {
+        "name": "Theirs",
+        "description": "three\r\nfour",
+        "is_public": False,
+        "accuracy": 97.5,
+        "metadata": {"a": [1, 2]},
+    }
+    newer = json_storage.update("models", alice.pk, 1, theirs)
+    page = browser.post("/models/1/edit/", typed)
+    assert page.status_code == 409
+    assert [each["label"] for each in page.context["differences"]] == ["Name"]
+    # Once more: neither page makes what the first one showed into something that was typed.
+    json_storage.update("models", alice.pk, 1, {"status": "training"})
+    page = browser.post("/models/1/edit/", sent_by(page))
+    assert page.status_code == 409
+    assert browser.post("/models/1/edit/", sent_by(page)).status_code == 302
+    kept = newer | {"name": "Mine", "status": "training"}
+    saved = json_storage.get("models", alice.pk, 1)
+    assert saved == kept | {"updated_at": saved["updated_at"]}
+
+
+def test_a_fault_in_the_form_does_not_hide_that_the_record_was_changed(
+    browser: Client, alice: User, task: dict[str, Any]
+) -> None:
+    typed = edit_of(browser, "/tasks/1/edit/") | {"title": ""}
+    json_storage.update("tasks", alice.pk, 1, {"title": "Theirs", "priority": "high"})
+    page = browser.post("/tasks/1/edit/", typed)
+    assert page.status_code == 422
+    page = browser.post("/tasks/1/edit/", sent_by(page) | {"title": "Mine"})
+    assert page.status_code == 409
+    assert browser.post("/tasks/1/edit/", sent_by(page)).status_code == 302
+    record = json_storage.get("tasks", alice.pk, 1)
+    assert (record["title"], record["priority"]) == ("Mine", "high")
 
 
 def test_an_edit_without_a_version_is_a_conflict(

@@ -10,8 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from docstore import Document, InvalidValue, Places, checked_copy
-from docstore.codec import decode, encode
+from docstore import Document, InvalidValue
+from docstore.codec import checked_copy, decode, encode
+from docstore.positions import Places
 from tests.docstore.layouts import NOTES
 
 texts = st.text(st.characters(codec="utf-8"))

@@ -23,6 +23,7 @@ from utils.json_storage import (
     json_storage,
     record_version,
 )
+from utils.quota import quota_of
 from utils.records import COLLECTIONS, RECORD_COLLECTIONS, InvalidRecord
 
 TITLE = {"tasks": "title", "projects": "name", "models": "name"}
@@ -145,6 +146,15 @@ def test_what_is_returned_is_the_callers_own() -> None:
     json_storage.update_user_activity(7, "t", "d", {"a": 1})["metadata"]["b"] = 2
     assert json_storage.activities(7)[0]["metadata"] == {"a": 1}
     assert json_storage.get_user_data(7)["profile"]["skills"] == []  # type: ignore[index]
+
+
+def test_a_view_is_what_a_list_copies() -> None:
+    assert json_storage.view("tasks", 7) == []
+    json_storage.create("tasks", 7, {"title": "x"})
+    seen = json_storage.view("tasks", 7)
+    assert seen == json_storage.list("tasks", 7)
+    json_storage.update("tasks", 7, 1, {"title": "y"})
+    assert (seen[0]["title"], json_storage.view("tasks", 7)[0]["title"]) == ("x", "y")
 
 
 # References
@@ -354,6 +364,45 @@ def test_the_count_of_calls_starts_again_each_month(data_folder: Path) -> None:
     assert storage.record_call(7, call).used == 1
     user = file(data_folder, "users/user_7.json")
     assert (user["api_calls_used"], user["api_calls_period"]) == (1, "2026-12")
+
+
+OLD_COUNT = {
+    "user_id": 7,
+    "username": "alice",
+    "email": "alice@example.com",
+    "api_calls_limit": 2,
+    "api_calls_used": 2,
+    "activities": [],
+}
+
+
+@pytest.mark.parametrize(
+    ("updated_at", "period"),
+    [
+        ("2026-10-31T23:59:59.123456", "2026-10"),
+        ("2026-10-31T23:30:00-05:00", "2026-11"),
+        (None, ""),
+        ("long ago", ""),
+    ],
+)
+def test_an_old_count_stays_in_its_month_whatever_changes_the_document(
+    data_folder: Path, updated_at: str | None, period: str
+) -> None:
+    clock = Clock()
+    storage = JSONStorageManager(DocumentStore(FilesBackend(data_folder, LAYOUTS), LAYOUTS, clock))
+    path = data_folder / "users/user_7.json"
+    used = 2 if period == "2026-11" else 0
+    changes: list[Callable[[], Any]] = [
+        lambda: storage.update_user_activity(7, "login", "Signed in"),
+        lambda: storage.save_user_data(person(api_calls_limit=2, first_name="Alice")),
+    ]
+    for change in changes:
+        path.write_text(json.dumps(OLD_COUNT | {"updated_at": updated_at}))
+        change()
+        document = file(data_folder, "users/user_7.json")
+        assert (document["api_calls_used"], document["api_calls_period"]) == (2, period)
+        change()
+        assert quota_of(document, clock.now).used == used
 
 
 # Documents that do not read

@@ -159,7 +159,7 @@ def test_an_unexpected_fault_tells_nothing_but_its_number(
     def fail(*_: Any) -> None:
         raise RuntimeError("secret of the house")
 
-    monkeypatch.setattr(JSONStorageManager, "list", fail)
+    monkeypatch.setattr(JSONStorageManager, "view", fail)
 
     answer = alice.get("tasks/")
 

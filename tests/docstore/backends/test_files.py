@@ -95,6 +95,28 @@ def test_what_an_editor_saved_meanwhile_is_not_overwritten(
     assert contents(root)["notes/notes_1.json"] == b'{"notes": [], "by": "hand"}'
 
 
+class Interloper(FileSystem):
+    """An editor that saves each document in the very moment after we did."""
+
+    def rename(self, step: str, source: Path, target: Path) -> None:
+        super().rename(step, source, target)
+        edited = target.with_suffix(".edited")
+        edited.write_text('{"notes": [], "by": "hand"}')
+        edited.replace(target)
+
+
+@pytest.mark.parametrize("relaxed", [False, True])
+def test_what_an_editor_saved_right_after_us_is_read_and_not_overwritten(
+    root: Path, relaxed: bool
+) -> None:
+    backend = FilesBackend(root, LAYOUTS, files=Interloper())
+    DocumentStore(backend, LAYOUTS).change(
+        lambda transaction: transaction.create(ALICE_NOTES, {"notes": []}), relaxed=relaxed
+    )
+    stored = backend.read(ALICE_NOTES)
+    assert stored.document is not None and stored.document.content["by"] == "hand"
+
+
 @pytest.mark.parametrize(
     ("data", "line", "column"),
     [
@@ -294,6 +316,26 @@ def test_a_process_killed_at_any_step_loses_nothing_acknowledged(root: Path) -> 
         assert acknowledged <= shown <= acknowledged + 1
         acknowledged = shown
     print(f"kills: 80, commits kept: {acknowledged}, lost: 0")
+
+
+def test_a_folder_copied_amid_a_commit_is_read_and_says_what_it_lacks(
+    root: Path, backend: FilesBackend
+) -> None:
+    commit(backend, change(backend, ALICE_NOTES, {"notes": []}))
+    intent = root / ".neuralflow/drafts/intent.json"
+    intent.write_text('{"notes/notes_1.json": "0123456789abcdef.draft"}')
+    copy = FilesBackend(root, LAYOUTS)
+    before = contents(root)
+    late = change(copy, BOB_NOTES, {"notes": []})
+    with pytest.raises(
+        Unavailable, match=r"the commit in \.neuralflow/drafts/intent\.json: No such"
+    ):
+        commit(copy, late)
+    assert copy.read(ALICE_NOTES).document is not None
+    assert contents(root) == before
+    intent.unlink()
+    commit(copy, late)
+    assert copy.read(BOB_NOTES).document is not None
 
 
 def test_a_key_is_never_a_path(backend: FilesBackend) -> None:
