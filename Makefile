@@ -7,7 +7,8 @@ QUICK := not browser and not slow
 .PHONY: help run test check lint environment test-tools benchmark clean
 
 help: ## list the targets
-	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1|\2/p' $(MAKEFILE_LIST) | column -t -s '|'
+	@sed -nE 's/^([a-z-]+):.*## (.*)/\1|\2/p' $(MAKEFILE_LIST) | while IFS='|' read -r name does; \
+	    do printf '  make %-12s %s\n' "$$name" "$$does"; done
 
 run: ## set everything up and serve at http://HOST:PORT (default http://127.0.0.1:8000)
 	@scripts/environment run
@@ -21,9 +22,9 @@ check: environment lint ## before each commit: format, lint, types, layers, quic
 	.venv/bin/python -m pytest -n 2 --dist loadgroup -q -m "$(QUICK)" $(ARGS)
 
 lint: environment ## format, lint, types and layers only
-	@.venv/bin/ruff format --check --quiet .
+	@.venv/bin/ruff format --check --quiet . || { .venv/bin/ruff format --diff --quiet .; exit 1; }
 	@.venv/bin/ruff check --quiet .
-	@.venv/bin/djlint --quiet --check templates core/templates accounts/templates
+	@.venv/bin/djlint --quiet --lint templates core/templates accounts/templates
 	@.venv/bin/mypy
 	@.venv/bin/lint-imports --no-cache > .lint-imports.log || { cat .lint-imports.log; exit 1; }
 

@@ -6,6 +6,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from neuralflow.settings import HOST, LOGGING, PORT
+from neuralflow.worker import Worker, hold_signals_while_forking, stop_with_the_terminal
 
 if TYPE_CHECKING:
     from gunicorn.arbiter import Arbiter
@@ -13,7 +14,7 @@ if TYPE_CHECKING:
 _SHOWN_HOST = f"[{HOST}]" if ":" in HOST else HOST
 
 bind = f"{_SHOWN_HOST}:{PORT}"
-worker_class = "gthread"
+worker_class = Worker
 workers = 2
 threads = 8
 umask = 0o077
@@ -53,10 +54,12 @@ def on_starting(server: "Arbiter") -> None:
             reason = "the port is taken; set PORT to another one" if taken else fault.strerror
             print(f"NeuralFlow cannot listen at {bind}: {reason}.", file=sys.stderr)
             sys.exit(1)
+    hold_signals_while_forking()
 
 
 def when_ready(server: "Arbiter") -> None:
     """Says where NeuralFlow is, now that the sockets listen."""
+    stop_with_the_terminal(server)
     port = server.LISTENERS[0].getsockname()[1]  # the one given by the system for PORT=0
     print(
         f"NeuralFlow is running at http://{_SHOWN_HOST}:{port} (Ctrl-C stops it)",
