@@ -16,6 +16,7 @@ run: ## set everything up and serve at http://HOST:PORT (default http://127.0.0.
 	@exec .venv/bin/gunicorn --config python:neuralflow.gunicorn neuralflow.wsgi
 
 test: environment test-tools lint ## set everything up and test everything
+	@.venv/bin/python manage.py collectstatic --no-input --verbosity 0
 	.venv/bin/python -m pytest -n 2 --dist loadgroup $(ARGS)
 
 check: environment lint ## before each commit: format, lint, types, layers, quick tests

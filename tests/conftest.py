@@ -39,6 +39,7 @@ def quick_and_apart(tmp_path: Path, settings: Settings) -> None:
             "LOCATION": str(tmp_path),
         }
     }
+    settings.STATIC_ROOT = tmp_path / "static"  # not what an earlier `make run` collected
     settings.WHITENOISE_AUTOREFRESH = True
 
 
