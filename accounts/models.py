@@ -3,7 +3,6 @@
 What the data folder keeps of an account is a mirror of it; see accounts/signals.py.
 """
 
-import logging
 from typing import Any, ClassVar
 
 from django.contrib.auth.models import AbstractUser, UserManager
@@ -13,11 +12,8 @@ from django.db.models.functions import Lower
 from django.utils.translation import gettext_lazy as _
 
 from accounts.sequences import raise_sequence
-from docstore import StoreError
 from utils.json_storage import json_storage
 from utils.records import COLLECTIONS
-
-log = logging.getLogger(__name__)
 
 _web_address = URLValidator(schemes=["http", "https"])
 
@@ -123,14 +119,10 @@ def _step_over_old_owners(using: str) -> None:
     """Makes the next account's id greater than every owner's in the store.
 
     A data folder may hold documents of people that this database has never known: a folder
-    copied from elsewhere, or a database begun anew. Whoever signs up must not be given them.
+    copied from elsewhere, or a database begun anew. Whoever signs up must not be given them, and
+    so has to wait while nobody can tell what the store holds.
     """
-    try:
-        highest = json_storage.highest_owner()
-    except (StoreError, OSError):
-        log.exception("A new account's id was not checked against the store")
-        return
-    raise_sequence(User, highest, using=using)
+    raise_sequence(User, json_storage.highest_owner(), using=using)
 
 
 class ApiToken(models.Model):

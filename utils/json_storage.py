@@ -246,27 +246,39 @@ class JSONStorageManager:
 
     # People
 
-    def register_user(self, user: Any, activity: ActivityOf = None) -> Record:
-        """Lays out the documents of an account, in one commit; what exists is kept."""
-
-        def edit(transaction: Transaction) -> Record:
-            for collection in RECORD_COLLECTIONS:
-                _ensure(transaction, _key(collection, user.pk))
-            return self._mirror(transaction, user)
-
-        return self._change(user.pk, edit, activity=activity)
-
-    def save_user_data(self, user: Any, *, activity: ActivityOf = None) -> Record:
+    def save_user_data(
+        self, user: Any, *, lay_out: bool = False, activity: ActivityOf = None
+    ) -> Record:
         """Mirrors a Django user into their document and returns it.
 
         Activities, the count of API calls and unknown keys stay. Nothing is written when
-        nothing differs.
+        nothing differs. With `lay_out`, their other documents are begun in the same commit.
         """
 
         def edit(transaction: Transaction) -> Record:
-            return self._mirror(transaction, user)
+            return self._mirror(transaction, user, lay_out=lay_out)
 
         return self._change(user.pk, edit, activity=activity)
+
+    def mirror_account(
+        self, user_id: int, *, lay_out: bool = False, activity: Activity | None = None
+    ) -> Record | None:
+        """Mirrors the account with this id as the database has it; None when it is gone.
+
+        The account is read while writers wait: of two who mirror it at once, neither writes a
+        state that is older than the other's. The rest is as with `save_user_data`.
+        """
+
+        def edit(transaction: Transaction) -> Record | None:
+            user = get_user_model().objects.filter(pk=user_id).first()
+            if user is None:
+                return None
+            record = self._mirror(transaction, user, lay_out=lay_out)
+            if activity is not None:
+                self._log(transaction, user_id, activity)
+            return record
+
+        return self._change(user_id, edit)
 
     def get_user_data(self, user_id: int) -> Record | None:
         """The user's whole document, activities included; None where there is none."""
@@ -392,7 +404,9 @@ class JSONStorageManager:
             return self.create(collection, owner, data)
         return self.update(collection, owner, record_id, data)
 
-    def _mirror(self, transaction: Transaction, user: Any) -> Record:
+    def _mirror(self, transaction: Transaction, user: Any, *, lay_out: bool = False) -> Record:
+        for collection in RECORD_COLLECTIONS if lay_out else ():
+            _ensure(transaction, _key(collection, user.pk))
         key = _key("users", user.pk)
         _ensure(transaction, key)
         stored = transaction.document(key) or {}

@@ -86,15 +86,17 @@ def test_an_id_that_was_given_explicitly_is_kept() -> None:
     assert User.objects.create(pk=12, username="old").pk == 12
 
 
-def test_an_account_is_made_though_the_store_cannot_be_read(
-    client: Client, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+def test_nobody_is_given_an_id_while_the_store_cannot_tell_whose_it_is(
+    client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refuse() -> int:
         raise Unavailable("the disk is away")
 
     monkeypatch.setattr(json_storage, "highest_owner", refuse)
-    assert sign_up(client).status_code == 302
-    assert "was not checked" in caplog.text
+    response = sign_up(client)
+    assert response.status_code == 503
+    assert int(response["Retry-After"]) > 0
+    assert not User.objects.exists()
 
 
 @pytest.mark.parametrize(
