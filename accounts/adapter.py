@@ -1,6 +1,6 @@
 """What NeuralFlow decides differently from django-allauth."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from allauth.account.adapter import DefaultAccountAdapter
 from allauth.core.exceptions import ImmediateHttpResponse
@@ -34,6 +34,12 @@ class AccountAdapter(DefaultAccountAdapter):
         except IntegrityError as taken:
             messages.error(request, _("That name or address was taken just now. Try another."))
             raise ImmediateHttpResponse(redirect("signup")) from taken
+
+    def _get_login_attempts_cache_key(self, request: HttpRequest, **credentials: Any) -> str:
+        """Failed sign-ins are counted by the name alone. allauth adds the host that was asked
+        for; whoever guesses could write another port into it each time, and begin anew."""
+        name: str = credentials.get("email", credentials.get("username", ""))
+        return name.lower()
 
     def forget_failed_sign_ins(self, user: "User") -> None:
         """Lets *user* sign in again at once, after a password reset, under name or address."""

@@ -43,15 +43,9 @@ def tell_store(user_id: int, happened: Activity | None = None, *, created: bool 
 
 
 def _mirror(user_id: int, happened: Activity | None, *, created: bool) -> None:
-    # Read again: the copy that the request holds may be older than another request's change.
-    user = User.objects.filter(pk=user_id).first()
-    if user is None:
-        return
     try:
-        if created and happened:
-            json_storage.register_user(user, happened)
-        else:
-            json_storage.save_user_data(user, activity=happened)
+        # Not the copy that the request holds: it may be older than another request's change.
+        json_storage.mirror_account(user_id, lay_out=created, activity=happened)
     except (StoreError, OSError):
         log.exception("The store was not told of a change of account %s", user_id)
         # Not save(): that would tell the store of it.

@@ -29,6 +29,7 @@ from docstore.errors import Conflict, Corrupt, InvalidValue, NotFound
 Result = TypeVar("Result")
 
 ATTEMPTS_MAX: Final = 20
+ID_MAX: Final = 2**53 - 1
 
 
 def utc_text(moment: datetime) -> str:
@@ -76,7 +77,10 @@ class Transaction:
         """An id that no record of this document has or ever had."""
         last = (self.document(key) or {}).get(LAST_ID)
         ids = [record_id for record_id in map(id_of, self.records(key)) if record_id]
-        return max([last if type(last) is int else 0, *ids]) + 1
+        new = max([last if type(last) is int else 0, *ids]) + 1
+        if new > ID_MAX:  # of a file changed by hand: no other reader could tell it from its like
+            raise Corrupt(self._backend.name(key), f"an id in it, or {LAST_ID!r}, is too large")
+        return new
 
     def create(self, key: Key, content: Mapping[str, Json]) -> None:
         """Begins a document with these fields. Raises `Conflict` where there is one."""

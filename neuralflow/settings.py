@@ -92,6 +92,9 @@ CACHES = {
     "default": {
         "BACKEND": "django.core.cache.backends.db.DatabaseCache",
         "LOCATION": "neuralflow_cache",
+        # Past 300, Django's default, a third of all counts are dropped, whoever they are against:
+        # a stranger could have a limit forgotten by failing under enough other names.
+        "OPTIONS": {"MAX_ENTRIES": 100_000},
     }
 }
 

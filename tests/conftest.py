@@ -37,10 +37,12 @@ def quick_and_apart(tmp_path: Path, settings: Settings) -> None:
         "default": {
             "BACKEND": "django.core.cache.backends.locmem.LocMemCache",
             "LOCATION": str(tmp_path),
+            "OPTIONS": settings.CACHES["default"]["OPTIONS"],
         }
     }
     settings.STATIC_ROOT = tmp_path / "static"  # not what an earlier `make run` collected
     settings.WHITENOISE_AUTOREFRESH = True
+    settings.STATIC_ROOT = tmp_path / "static"  # the clone may have been served from, too
 
 
 def _person(name: str, capture: Capture) -> User:

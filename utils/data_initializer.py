@@ -155,7 +155,7 @@ class DataInitializer:
         try:
             self._refuse_other_person(user)
             before = self._revisions(user.pk)
-            self._manager.register_user(user)
+            self._manager.mirror_account(user.pk, lay_out=True)
             result.changed += before != self._revisions(user.pk)
         except Corrupt as fault:
             result.findings.append(Finding(fault.document, fault.reason, fault.line, fault.column))
@@ -314,8 +314,9 @@ class DataInitializer:
         Documents that do not read are listed in `unreadable_documents`. Their records are in
         no total, since nobody can count them.
         """
-        backend = self._looking_backend()
-        keys = [key for name in COLLECTIONS for key in backend.keys(name)]
+        folder, backend = self._manager.folder, self._looking_backend()
+        laid_out = COLLECTIONS if folder is None or folder.is_dir() else ()
+        keys = [key for name in laid_out for key in backend.keys(name)]
         totals = dict.fromkeys([*COLLECTIONS, "activities"], 0)
         sizes = dict.fromkeys([*COLLECTIONS, "total"], 0)
         unreadable = []

@@ -38,7 +38,7 @@ from docstore import (
 )
 from docstore.backends.files import FilesBackend
 from utils.documents import ensure, key_of, own_copy
-from utils.people import Activity, log, meter, mirror
+from utils.people import Activity, account_of, log, meter, mirror
 from utils.quota import PERIOD, Quota, QuotaExceeded, period_of, quota_of
 from utils.records import (
     COLLECTIONS,
@@ -222,27 +222,39 @@ class JSONStorageManager:
 
     # People
 
-    def register_user(self, user: Any, activity: ActivityOf = None) -> Record:
-        """Lays out the documents of an account, in one commit; what exists is kept."""
-
-        def edit(transaction: Transaction) -> Record:
-            for collection in RECORD_COLLECTIONS:
-                ensure(transaction, key_of(collection, user.pk))
-            return mirror(transaction, user)
-
-        return self._change(user.pk, edit, activity=activity)
-
-    def save_user_data(self, user: Any, *, activity: ActivityOf = None) -> Record:
+    def save_user_data(
+        self, user: Any, *, lay_out: bool = False, activity: ActivityOf = None
+    ) -> Record:
         """Mirrors a Django user into their document and returns it.
 
         Activities, the count of API calls and unknown keys stay. Nothing is written when
-        nothing differs.
+        nothing differs. With `lay_out`, their other documents are begun in the same commit.
         """
 
         def edit(transaction: Transaction) -> Record:
-            return mirror(transaction, user)
+            return mirror(transaction, user, lay_out=lay_out)
 
         return self._change(user.pk, edit, activity=activity)
+
+    def mirror_account(
+        self, user_id: int, *, lay_out: bool = False, activity: Activity | None = None
+    ) -> Record | None:
+        """Mirrors the account with this id as the database has it; None when it is gone.
+
+        The account is read while writers wait: of two who mirror it at once, neither writes a
+        state that is older than the other's. The rest is as with `save_user_data`.
+        """
+
+        def edit(transaction: Transaction) -> Record | None:
+            user = account_of(user_id)
+            if user is None:
+                return None
+            record = mirror(transaction, user, lay_out=lay_out)
+            if activity is not None:
+                log(transaction, user_id, activity)
+            return record
+
+        return self._change(user_id, edit)
 
     def get_user_data(self, user_id: int) -> Record | None:
         """The user's whole document, activities included; None where there is none."""

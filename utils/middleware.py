@@ -65,10 +65,7 @@ class JSONStorageMiddleware:
             trusted,
         )
         _believe_scheme(request, trusted)
-        if request.method in METHODS or request.path.startswith(API_PREFIX):
-            response = self.get_response(request)
-        else:
-            response = _method_refused()
+        response = _refusal(request) or self.get_response(request)
         response["X-Request-ID"] = request.request_id
         return response
 
@@ -127,13 +124,23 @@ def _believe_scheme(request: HttpRequest, trusted: Sequence[Network]) -> None:
         request.META["wsgi.url_scheme"] = said
 
 
-def _method_refused() -> HttpResponse:
-    allowed = ", ".join(METHODS)
-    response = HttpResponse(
-        f"This server answers {allowed}.", status=405, content_type="text/plain; charset=utf-8"
-    )
-    response["Allow"] = allowed
-    return response
+def _refusal(request: HttpRequest) -> HttpResponse | None:
+    """The answer to what no page takes. The API answers for itself."""
+    if request.path.startswith(API_PREFIX):
+        return None
+    if request.method not in METHODS:
+        allowed = ", ".join(METHODS)
+        return HttpResponse(
+            f"This server answers {allowed}.",
+            status=405,
+            content_type="text/plain; charset=utf-8",
+            headers={"Allow": allowed},
+        )
+    length, most = request.META.get("CONTENT_LENGTH") or "0", settings.DATA_UPLOAD_MAX_MEMORY_SIZE
+    # Django's own limit does not count files, which no form of ours takes.
+    if most is not None and length.isdecimal() and int(length[:20]) > most:
+        return render(request, "400.html", {"status": 413}, status=413)
+    return None
 
 
 # Any other error of the store: 503.

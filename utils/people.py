@@ -15,7 +15,7 @@ from django.contrib.auth import get_user_model
 from docstore import Key, Transaction, utc_text
 from utils.documents import ensure, key_of
 from utils.quota import PERIOD, QuotaExceeded, period_of, period_to_keep, quota_of
-from utils.table import COLLECTIONS, Record
+from utils.table import COLLECTIONS, RECORD_COLLECTIONS, Record
 
 # Of a user's document: what the store keeps itself and no mirror of the account may touch.
 _KEPT_BY_STORE = {"user_id", "api_calls_used", "updated_at", "activities"}
@@ -30,8 +30,13 @@ class Activity:
     metadata: Mapping[str, Any] = field(default_factory=dict)
 
 
-def mirror(transaction: Transaction, user: Any) -> Record:
-    """Makes the document say what the account says, and returns it; the rest of it stays."""
+def mirror(transaction: Transaction, user: Any, *, lay_out: bool = False) -> Record:
+    """Makes the document say what the account says, and returns it; the rest of it stays.
+
+    With `lay_out`, the person's other documents are begun where they are missing.
+    """
+    for collection in RECORD_COLLECTIONS if lay_out else ():
+        ensure(transaction, key_of(collection, user.pk))
     key = key_of("users", user.pk)
     ensure(transaction, key)
     stored = transaction.document(key) or {}
@@ -43,11 +48,16 @@ def mirror(transaction: Transaction, user: Any) -> Record:
     return cast(Record, transaction.document(key))
 
 
+def account_of(user_id: int) -> Any | None:
+    """The Django user with this id, as the database has it now."""
+    return get_user_model().objects.filter(pk=user_id).first()
+
+
 def _person(transaction: Transaction, owner: int) -> Key:
     """The key of the owner's user document, mirrored first where it was missing."""
     key = key_of("users", owner)
     if transaction.document(key) is None:
-        user = get_user_model().objects.filter(pk=owner).first()
+        user = account_of(owner)
         if user is None:
             ensure(transaction, key)
         else:

@@ -6,8 +6,9 @@
 
 A commit, by cases. The writer holds the lock. It writes every new content as a *draft* and makes
 the drafts durable, names and all. Then it writes the *intent*, the list of what goes where; when
-that is durable, so is the commit: this is the commit point. Then each draft gets its document's
-name too, in place of what had it, and the folders are made durable. Then the intent is forgotten,
+that is durable, so is the commit: this is the commit point. Then each draft gets a second
+name beside its document, and when all have one, its document's name in place of what had it; and
+the folders are made durable. Then the intent is forgotten,
 durably, and last of all the drafts go.
 
 If the power fails before the commit point, the documents are untouched, and what lies in the
@@ -25,10 +26,12 @@ from __future__ import annotations
 
 import errno
 import json
+import logging
 import os
 import re
 import secrets
 import shutil
+import stat
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
@@ -39,9 +42,11 @@ from docstore.backend import ABSENT, Change, Commit, Finding, Stored, Version
 from docstore.cache import DocumentCache
 from docstore.codec import decode, encode
 from docstore.document import CollectionLayout, Key
-from docstore.errors import Conflict, TooLarge, Unavailable, from_os_error
+from docstore.errors import Conflict, Corrupt, TooLarge, Unavailable, from_os_error
 from docstore.filesystem import PRIVATE_FOLDER, FileSystem
 from docstore.locking import FolderLock, in_use, is_in_use
+
+log = logging.getLogger(__name__)
 
 DOCUMENT_BYTES_MAX: Final = 256 * 1024 * 1024
 READS_MAX: Final = 100
@@ -49,6 +54,8 @@ WORK_FOLDER: Final = ".neuralflow"
 # A file changed in place within one tick of the clock looks the same before and after. A file
 # younger than this is not remembered unless we wrote it.
 _SETTLED_NS: Final = 50_000_000
+# Why a file cannot be read until a person changes something about it.
+_FOR_A_PERSON: Final = {errno.EACCES, errno.EPERM, errno.ELOOP, errno.EISDIR, errno.ENOTDIR}
 
 
 # A name under the root, and the draft that becomes it; "" where the file is to go.
@@ -114,11 +121,33 @@ class FilesBackend:
 
     def _version(self, key: Key) -> Version:
         try:
-            return _token(self.path(key).stat())
-        except FileNotFoundError:
-            return ABSENT
+            status = self.path(key).stat()
         except OSError as error:
-            raise from_os_error(error, f"cannot read {self.name(key)}") from error
+            self._refuse_unread(key, error)
+            return ABSENT
+        if not stat.S_ISREG(status.st_mode):  # to open a pipe would be to wait for ever
+            raise Corrupt(self.name(key), "is not a file")
+        return _token(status)
+
+    def _refuse_unread(self, key: Key, error: OSError) -> None:
+        """Raises what is wrong when a file could not be read; where there is none, that is not.
+
+        What only a person can make readable is as good as broken: never absent, and so never
+        written over.
+        """
+        name = self.name(key)
+        if error.errno in _FOR_A_PERSON:
+            raise Corrupt(name, f"cannot be read: {error.strerror}") from error
+        if not isinstance(error, FileNotFoundError):
+            raise from_os_error(error, f"cannot read {name}") from error
+        if self.path(key).is_symlink():
+            raise Corrupt(name, "is a link to a file that is not there") from error
+        self._refuse_missing_root()
+
+    def _refuse_missing_root(self) -> None:
+        """A disk that is not mounted, perhaps: that nobody has any records would be a lie."""
+        if not self.root.is_dir():
+            raise Unavailable(f"the data folder {self.root} is not there")
 
     def read(self, key: Key) -> Stored:
         version = self._version(key)
@@ -143,10 +172,9 @@ class FilesBackend:
                     before = os.fstat(file.fileno())
                     data = file.read()
                     after = os.fstat(file.fileno())
-            except FileNotFoundError:
-                return b"", None
             except OSError as error:
-                raise from_os_error(error, f"cannot read {self.name(key)}") from error
+                self._refuse_unread(key, error)
+                return b"", None
             if _token(before) == _token(after):
                 return data, after
         raise Unavailable(f"{self.name(key)} is being written in place all the time")
@@ -161,6 +189,7 @@ class FilesBackend:
         try:
             names = [entry.name for entry in (self.root / layout.name).iterdir()]
         except FileNotFoundError:
+            self._refuse_missing_root()
             names = []
         except OSError as error:
             raise from_os_error(error, f"cannot list {layout.name}") from error
@@ -290,8 +319,7 @@ class FilesBackend:
                 raise Unavailable(f"writing stopped until a restart: {self._failure}")
             moves: _Moves = {}
             try:
-                for name, content in contents.items():
-                    moves[name] = self._draft(name, content) if content is not None else ""
+                self._draft_all(contents, moves)
                 # A draft becomes the document, and its inode, size and time stay.
                 written = {
                     name: (self._drafts / moves[name]).stat() for name in moves if moves[name]
@@ -301,29 +329,42 @@ class FilesBackend:
                     self._sweep()
                     return written
                 self._decide(moves)
+                self._link(moves)
             except OSError as error:
                 self._take_back(moves)
                 raise self._failed(error) from error
-            self._finish()
+            try:
+                self._finish()
+            except Unavailable as fault:  # decided all the same: whoever writes next finishes it
+                log.error("%s", fault)
             return written
 
-    def _draft(self, name: str, content: bytes) -> str:
-        target, draft = self.root / name, secrets.token_hex(8) + ".draft"
+    def _draft_all(self, contents: Mapping[str, bytes | None], moves: _Moves) -> None:
+        for name, content in contents.items():
+            # Noted before it is begun: what a full disk took of it has to go again.
+            moves[name] = f"{secrets.token_hex(8)}.draft" if content is not None else ""
+            if content is not None:
+                self._draft(name, moves[name], content)
+
+    def _draft(self, name: str, draft: str, content: bytes) -> None:
+        target = self.root / name
         # Whoever took the folder away: behind the commit point it would stop every writer.
         self._files.make_folder("lay-out", target.parent)
         now = time.time_ns()
         before = target.stat().st_mtime_ns if target.exists() else now
         self._files.create("draft", self._drafts / draft, content, max(now, before + 1))
-        return draft
 
     def _decide(self, moves: _Moves) -> None:
-        """The commit point. The drafts' names are durable before the intent speaks of them."""
+        """The commit point. The drafts' names are durable before the intent speaks of them.
+
+        Until the first draft is shown, whoever still holds the lock can take it back.
+        """
         self._files.sync_folder("settle-drafts", self._drafts)
         self._files.create("intent", self._intent, json.dumps(moves).encode())
         self._files.sync_folder("commit", self._drafts)
 
     def _take_back(self, moves: _Moves) -> None:
-        """Undoes what came before the commit point.
+        """Undoes what came before the first draft was shown.
 
         The intent goes first, for good: without its drafts it would read as half done.
         """
@@ -331,8 +372,10 @@ class FilesBackend:
             if self._intent.exists():
                 self._files.remove("take-back", self._intent)
                 self._files.sync_folder("take-back", self._drafts)
-            for draft in filter(None, moves.values()):
-                self._files.remove("take-back", self._drafts / draft)
+            for name, draft in moves.items():
+                if draft:
+                    self._files.remove("take-back", self._second_name(name, draft))
+                    self._files.remove("take-back", self._drafts / draft)
 
     def _finish(self) -> None:
         """Does what the intent says: after a commit point, or after a crash behind one."""
@@ -356,22 +399,30 @@ class FilesBackend:
             return {}  # it was never durable, so it was never acknowledged
         return moves
 
+    def _link(self, moves: _Moves) -> None:
+        """Gives each draft its second name: all that may still need space on the disk."""
+        for name, draft in moves.items():
+            if draft and not self._is_shown(name, draft):
+                second_name = self._second_name(name, draft)
+                if not second_name.exists():
+                    self._files.link("link", self._drafts / draft, second_name)
+
     def _publish(self, moves: _Moves) -> None:
+        """Puts the drafts in the places of the documents. Those that are there already, stay."""
+        self._link(moves)
         for name, draft in moves.items():
             target = self.root / name
-            if draft:
-                self._show(self._drafts / draft, target)
-            else:
+            if not draft:
                 self._files.remove("unpublish", target)
+            elif not self._is_shown(name, draft):
+                self._files.rename("publish", self._second_name(name, draft), target)
 
-    def _show(self, draft: Path, target: Path) -> None:
-        """Puts the draft in the place of the document. Does nothing where it is there already."""
-        if target.exists() and target.samefile(draft):
-            return
-        second_name = target.parent / f".{draft.name}"
-        self._files.remove("clear", second_name)
-        self._files.link("link", draft, second_name)
-        self._files.rename("publish", second_name, target)
+    def _is_shown(self, name: str, draft: str) -> bool:
+        target = self.root / name
+        return target.exists() and target.samefile(self._drafts / draft)
+
+    def _second_name(self, name: str, draft: str) -> Path:
+        return (self.root / name).parent / f".{draft}"
 
     def _sweep(self) -> None:
         """Throws away what lies in the folder of drafts. The lock is held: nobody needs it."""

@@ -1,6 +1,7 @@
 from typing import Any
 
 import pytest
+from django.core.cache import cache
 from django.test import Client
 
 from accounts.models import User
@@ -81,6 +82,20 @@ def test_the_sixth_wrong_password_is_refused_unseen(client: Client, alice: User)
     assert response.status_code == 429
     assert int(response["Retry-After"]) > 0
     assert "_auth_user_id" not in client.session
+
+
+def test_another_name_of_the_server_is_no_new_count(client: Client, alice: User) -> None:
+    for port in range(5):
+        sign_in(client, "alice", "wrong", HTTP_HOST=f"localhost:{port}")
+    assert sign_in(client, "alice", PASSWORD, HTTP_HOST="127.0.0.1").status_code == 429
+
+
+def test_a_count_is_not_forgotten_over_many_others(client: Client, alice: User) -> None:
+    for _ in range(5):
+        sign_in(client, "alice", "wrong")
+    for number in range(400):
+        cache.set(f"another-count-{number}", [])
+    assert sign_in(client, "alice", PASSWORD).status_code == 429
 
 
 def test_the_limit_of_an_address_cannot_be_passed_with_a_forwarded_header(

@@ -1,10 +1,12 @@
 """What every request is given, and what comes back when the store fails."""
 
 import logging
+from io import BytesIO
 from ipaddress import ip_network
 from uuid import UUID
 
 import pytest
+from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 from django.test import Client, RequestFactory
 from django.urls import include, path
@@ -133,6 +135,14 @@ def test_methods_that_nothing_uses_are_refused(client: Client, method: str) -> N
         assert response.status_code == 405
         assert "GET" in response["Allow"]
         assert "X-Request-ID" in response
+
+
+@pytest.mark.django_db
+def test_a_form_with_a_large_file_is_refused_before_it_is_read(client: Client) -> None:
+    file = BytesIO(b"x" * (settings.DATA_UPLOAD_MAX_MEMORY_SIZE or 0))
+    response = client.post("/accounts/login/", {"login": "alice", "photo": file})
+    assert response.status_code == 413
+    assert "X-Request-ID" in response
 
 
 FAULTS: dict[str, StoreError] = {

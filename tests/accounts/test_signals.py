@@ -2,11 +2,12 @@
 
 import logging
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import pytest
 from django.core.exceptions import FieldDoesNotExist
-from django.db import transaction
+from django.db import connection, transaction
 from django.test import Client
 
 from accounts.models import User
@@ -76,6 +77,20 @@ def test_the_mirror_shows_the_newest_state_not_the_copy_in_hand(alice: User) -> 
     assert stored(alice)["location"] == "Oxford"
 
 
+def test_a_mirror_that_waited_for_its_turn_shows_what_was_saved_meanwhile(alice: User) -> None:
+    def mirror() -> None:
+        json_storage.mirror_account(alice.pk)
+        connection.close()
+
+    with json_storage.store.backend.exclusive():
+        late = Thread(target=mirror)
+        late.start()
+        late.join(0.3)  # long enough to have read the account, had it not waited
+        User.objects.filter(pk=alice.pk).update(location="Oxford")
+    late.join()
+    assert stored(alice)["location"] == "Oxford"
+
+
 @pytest.mark.parametrize(
     "fault", [Unavailable("the disk is away"), OutOfSpace("full"), OSError(5, "input/output")]
 )
@@ -89,7 +104,7 @@ def test_a_failing_store_keeps_nobody_out(
     def refuse(*args: Any, **kwargs: Any) -> None:
         raise fault
 
-    monkeypatch.setattr(json_storage, "save_user_data", refuse)
+    monkeypatch.setattr(json_storage, "mirror_account", refuse)
     form = {"login": "alice", "password": PASSWORD}
     with caplog.at_level(logging.ERROR):
         assert client.post("/accounts/login/", form).status_code == 302
@@ -107,8 +122,7 @@ def test_an_account_made_while_the_store_fails_is_whole_once_it_is_back(
         raise Unavailable("the disk is away")
 
     with monkeypatch.context() as patch:
-        patch.setattr(json_storage, "register_user", refuse)
-        patch.setattr(json_storage, "save_user_data", refuse)
+        patch.setattr(json_storage, "mirror_account", refuse)
         user = User.objects.create_user("late", "late@example.com", PASSWORD)
     assert json_storage.get_user_data(user.pk) is None
     client.post("/accounts/login/", {"login": "late", "password": PASSWORD})

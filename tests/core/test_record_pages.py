@@ -179,7 +179,7 @@ def test_a_form_of_more_than_a_megabyte_is_refused_with_the_reason(
     typed = as_typed("tasks", title="Train", description="x" * 2**20)
     encoded = urlencode(typed)
     page = browser.post("/tasks/new/", encoded, "application/x-www-form-urlencoded")
-    assert page.status_code == 400
+    assert page.status_code == 413
     assert "larger than one megabyte" in text_of(page)
     assert json_storage.list("tasks", alice.pk) == []
 

@@ -146,9 +146,9 @@ class ForgetsBeforePublishing(FilesBackend):
 class NeverDecides(FilesBackend):
     def replace(self, contents, *, relaxed=False):  # type: ignore[no-untyped-def]
         with self.exclusive():
-            self._publish(
-                {n: self._draft(n, c) if c is not None else "" for n, c in contents.items()}
-            )
+            moves: _Moves = {}
+            self._draft_all(contents, moves)
+            self._publish(moves)
 
 
 PLANTED = {

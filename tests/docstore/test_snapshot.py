@@ -273,7 +273,8 @@ def test_looking_makes_no_folder_and_reports_what_the_dead_left(tmp_path: Path) 
     root = tmp_path / "data"
     looking = FilesBackend(root, LAYOUTS, lay_out=False)
     assert [finding.document for finding in looking.check()] == ["notes/", "people/"]
-    assert looking.read(Key("notes", 1)).document is None
+    with pytest.raises(Unavailable):
+        looking.read(Key("notes", 1))
     assert not root.exists()
     FilesBackend(root, LAYOUTS)
     for left in (".neuralflow/drafts/abc.draft", ".neuralflow/pins-1", "notes/.abc.draft"):

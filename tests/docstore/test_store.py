@@ -204,3 +204,11 @@ def test_threads_that_meet_lose_nothing() -> None:
 def test_a_url_that_names_no_store_is_refused(url: str) -> None:
     with pytest.raises(ValueError, match="does not name a folder"):
         open_store(url, [NOTES])
+
+
+@pytest.mark.parametrize("content", [{"last_id": 2**53 - 1}, {"notes": [{"id": 2**60}]}])
+def test_no_id_is_given_that_other_readers_would_change(content: dict[str, object]) -> None:
+    store = DocumentStore(KeepingBackend(), LAYOUTS)
+    store.change(lambda transaction: transaction.create(ALICE_NOTES, {"notes": []} | content))
+    with pytest.raises(Corrupt, match="too large"):
+        store.change(lambda transaction: transaction.new_id(ALICE_NOTES))

@@ -48,7 +48,7 @@ def test_a_commit_syncs_each_file_and_folder_in_its_place(tmp_path: Path) -> Non
     steps = [step for line in between[1].splitlines() if (step := what_it_does(line, data))]
     draft, drafts = "sync .neuralflow/drafts/DRAFT", "sync .neuralflow/drafts"
     assert steps[:5] == [draft, draft, drafts, "sync .neuralflow/drafts/intent.json", drafts]
-    assert steps[5:9] == ["link", "rename", "link", "rename"]
+    assert steps[5:9] == ["link", "link", "rename", "rename"]
     assert sorted(steps[9:11]) == ["sync notes", "sync people"]
     assert steps[11:13] == ["unlink", drafts], "the intent is forgotten, durably"
     assert steps[13:] == ["unlink", "unlink"]

@@ -76,7 +76,7 @@ def go(process: subprocess.Popen[str]) -> None:
 def test_no_task_is_lost_and_no_reader_sees_half_a_file(data_folder: Path) -> None:
     from accounts.models import User
 
-    json_storage.register_user(User(pk=7, username="alice"))
+    json_storage.save_user_data(User(pk=7, username="alice"), lay_out=True)
     json_storage.create("tasks", 7, {"title": "first"})
     files = [data_folder / "tasks/tasks_7.json", data_folder / "users/user_7.json"]
     before = [json.loads(file.read_bytes())["revision"] for file in files]

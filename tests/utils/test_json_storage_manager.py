@@ -223,7 +223,9 @@ def test_the_version_of_a_record_does_not_depend_on_the_order_of_its_keys() -> N
 
 def test_saving_a_person_never_drops_what_the_store_knows(data_folder: Path) -> None:
     user = person(date_joined=datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC))
-    json_storage.register_user(user, Activity("account_created", "Account created"))
+    json_storage.save_user_data(
+        user, lay_out=True, activity=Activity("account_created", "Account created")
+    )
     json_storage.update_user_activity(7, "login", "Signed in")
     json_storage.record_call(7, Activity("api_call", "GET"))
     path = data_folder / "users/user_7.json"
@@ -252,7 +254,9 @@ def test_saving_a_person_unchanged_writes_nothing(data_folder: Path) -> None:
 def test_nothing_secret_is_in_any_file(data_folder: Path) -> None:
     user = person()
     user.set_password("Owls-hunt-at-dusk")
-    json_storage.register_user(user, Activity("account_created", "Account created"))
+    json_storage.save_user_data(
+        user, lay_out=True, activity=Activity("account_created", "Account created")
+    )
     json_storage.save_task_data(7, {"title": "x"})
     everything = b"".join(contents(data_folder, but=()).values())
     assert user.password.encode() not in everything
@@ -263,7 +267,9 @@ def test_registering_is_one_commit_and_keeps_what_exists(data_folder: Path) -> N
     json_storage.save_task_data(7, {"title": "was there before"})
     document = {"user_id": 7, "username": "old", "activities": [{"type": "x"}], "theme": "dark"}
     (data_folder / "users/user_7.json").write_text(json.dumps(document))
-    stored = json_storage.register_user(person(), Activity("account_created", "Account created"))
+    stored = json_storage.save_user_data(
+        person(), lay_out=True, activity=Activity("account_created", "Account created")
+    )
     assert [activity["type"] for activity in stored["activities"]] == ["x", "account_created"]
     assert (stored["theme"], stored["username"]) == ("dark", "alice")
     assert len(json_storage.list("tasks", 7)) == 1
@@ -424,7 +430,7 @@ def test_a_corrupt_document_is_never_overwritten_and_stops_nobody_else(
         lambda: json_storage.update("tasks", 7, 1, {"title": "y"}),
         lambda: json_storage.delete("tasks", 7, 1),
         lambda: json_storage.delete("projects", 7, 1),  # would change its tasks
-        lambda: json_storage.register_user(person(7, first_name="new")),
+        lambda: json_storage.save_user_data(person(7, first_name="new"), lay_out=True),
         lambda: json_storage.dashboard(7),
     ]
     for attempt in attempts:
@@ -445,7 +451,9 @@ def test_a_broken_person_is_never_taken_for_a_new_one(data_folder: Path) -> None
     broken.write_text("")
     for attempt in (
         lambda: json_storage.save_user_data(person()),
-        lambda: json_storage.register_user(person(), Activity("account_created", "x")),
+        lambda: json_storage.save_user_data(
+            person(), lay_out=True, activity=Activity("account_created", "x")
+        ),
         lambda: json_storage.update_user_activity(7, "login", "Signed in"),
         lambda: json_storage.record_call(7, Activity("api_call", "GET")),
         lambda: json_storage.create("tasks", 7, {"title": "x"}, metered=True),
