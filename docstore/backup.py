@@ -96,7 +96,11 @@ def dead_drafts(folder: Path) -> list[Path]:
 
 def _contents(pins: Mapping[str, Path], progress: Progress) -> Iterator[tuple[str, bytes]]:
     for done, (name, pin) in enumerate(pins.items(), 1):
-        yield name, pin.read_bytes()
+        try:
+            content = pin.read_bytes()
+        except OSError as error:  # without it the backup would not be whole
+            raise Corrupt(name, f"cannot be read: {error.strerror}") from error
+        yield name, content
         progress(done, len(pins))
 
 

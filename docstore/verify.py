@@ -11,7 +11,7 @@ from docstore.codec import decode
 from docstore.document import LAST_ID, REVISION, CollectionLayout, Document, Key
 from docstore.errors import Corrupt, Unavailable
 from docstore.positions import Path, Places
-from docstore.store import id_of
+from docstore.store import ID_MAX, id_of
 
 
 def verify(backend: Backend, layouts: Mapping[str, CollectionLayout]) -> Iterator[Finding]:
@@ -70,6 +70,8 @@ def _problems(document: Document, layout: CollectionLayout) -> Iterator[tuple[Pa
         value = document.content.get(name, 1)
         if type(value) is not int or value < 0:
             yield (name,), f'"{name}" must be a whole number, 0 or more'
+        elif value > ID_MAX:
+            yield (name,), f'"{name}" must be at most {ID_MAX}'
     seen: dict[int, int] = {}
     for index, item in enumerate(document.content.get(layout.records) or []):
         record_id = id_of(item)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 
@@ -18,6 +19,7 @@ from docstore import (
     NotFound,
     Transaction,
     open_store,
+    verify,
 )
 from docstore.backends.memory import MemoryBackend
 from tests.docstore.layouts import ALICE, ALICE_NOTES, LAYOUTS, NOTES
@@ -212,3 +214,12 @@ def test_no_id_is_given_that_other_readers_would_change(content: dict[str, objec
     store.change(lambda transaction: transaction.create(ALICE_NOTES, {"notes": []} | content))
     with pytest.raises(Corrupt, match="too large"):
         store.change(lambda transaction: transaction.new_id(ALICE_NOTES))
+
+
+def test_an_id_too_large_is_found_by_the_check(tmp_path: Path) -> None:
+    (tmp_path / "notes").mkdir()
+    (tmp_path / "notes/notes_1.json").write_text(f'{{"notes": [], "last_id": {2**53}}}')
+    store = open_store(tmp_path.as_uri(), LAYOUTS.values())
+    assert [finding.problem for finding in verify(store.backend, LAYOUTS)] == [
+        f'"last_id" must be at most {2**53 - 1}'
+    ]
