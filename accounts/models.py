@@ -3,6 +3,7 @@
 What the data folder keeps of an account is a mirror of it; see accounts/signals.py.
 """
 
+import logging
 from typing import Any, ClassVar
 
 from django.contrib.auth.models import AbstractUser, UserManager
@@ -12,8 +13,11 @@ from django.db.models.functions import Lower
 from django.utils.translation import gettext_lazy as _
 
 from accounts.sequences import raise_sequence
+from docstore import StoreError
 from utils.json_storage import json_storage
 from utils.records import COLLECTIONS
+
+log = logging.getLogger(__name__)
 
 _web_address = URLValidator(schemes=["http", "https"])
 
@@ -111,16 +115,20 @@ class User(AbstractUser):
             return
         using = kwargs.get("using") or DEFAULT_DB_ALIAS
         with transaction.atomic(using=using):
-            _step_over_old_owners(using)
+            try:
+                step_over_old_owners(using)
+            except StoreError:
+                # People get in while the store is away. `make run` looks at each start, too.
+                log.exception("A new account's id was not checked against the store")
             super().save(*args, **kwargs)
 
 
-def _step_over_old_owners(using: str) -> None:
+def step_over_old_owners(using: str = DEFAULT_DB_ALIAS) -> None:
     """Makes the next account's id greater than every owner's in the store.
 
     A data folder may hold documents of people that this database has never known: a folder
-    copied from elsewhere, or a database begun anew. Whoever signs up must not be given them, and
-    so has to wait while nobody can tell what the store holds.
+    copied from elsewhere, or a database begun anew. Whoever signs up must not be given them.
+    To be called inside a transaction. Raises `StoreError` when the store cannot tell.
     """
     raise_sequence(User, json_storage.highest_owner(), using=using)
 

@@ -22,7 +22,6 @@ from django.utils.translation import gettext_lazy as _
 
 from core.words import CHOICE_WORDS, FIELD_WORDS, Text, in_words
 from utils.json_body import MalformedBody, load_body
-from utils.json_storage import record_version
 from utils.json_values import same_value
 from utils.records import (
     CollectionSpec,
@@ -31,6 +30,7 @@ from utils.records import (
     Kind,
     changed_record,
     new_record,
+    record_version,
 )
 from utils.times import is_date, parse_time
 

@@ -21,9 +21,8 @@ from core.summary import Panel, read_panel, summary
 from core.words import WORDS, Text
 from docstore import Conflict, Corrupt, StoreError
 from utils.activities import activity_of
-from utils.json_storage import record_version
 from utils.middleware import StorageRequest, storage_refusal
-from utils.records import COLLECTIONS, CollectionSpec, InvalidRecord
+from utils.records import COLLECTIONS, CollectionSpec, InvalidRecord, record_version
 
 UNPROCESSABLE = 422
 

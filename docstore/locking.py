@@ -3,6 +3,11 @@
 `flock` and not `lockf`: a POSIX lock vanishes when any descriptor of the file is closed and does
 not exclude threads. A flock belongs to the *open file*, so every holder opens the file anew. The
 lock file is never removed: whoever removed it would let two holders in.
+
+Under load nobody may wait for ever while others write again and again. The threads of a process
+stand in line; whoever is at its head waits among the other processes for the *turn*, a second lock,
+and only who has the turn waits for the lock itself. So a writer that has just let go cannot come
+before one that was waiting.
 """
 
 from __future__ import annotations
@@ -12,6 +17,8 @@ import os
 import random
 import threading
 import time
+import weakref
+from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -58,11 +65,66 @@ def _close_inherited() -> None:
 os.register_at_fork(after_in_child=_close_inherited)
 
 
+class _Line:
+    """Threads that pass one at a time, in the order in which they came."""
+
+    def __init__(self) -> None:
+        self._reset()
+        _lines.add(self)
+
+    def _reset(self) -> None:
+        self._mutex = threading.Lock()
+        self._waiting: deque[threading.Lock] = deque()
+        self._taken = False
+
+    def enter(self, timeout: float) -> bool:
+        """Whether it was one's turn within the timeout (seconds); then `leave` must follow."""
+        with self._mutex:
+            if not self._taken:
+                self._taken = True
+                return True
+            called = threading.Lock()
+            called.acquire()
+            self._waiting.append(called)
+        if called.acquire(timeout=max(timeout, 0)):
+            return True
+        with self._mutex:
+            if called in self._waiting:
+                self._waiting.remove(called)
+                return False
+        return True  # called in this very moment
+
+    def leave(self) -> None:
+        """Lets the next one pass."""
+        with self._mutex:
+            if self._waiting:
+                self._waiting.popleft().release()
+            else:
+                self._taken = False
+
+
+_lines: weakref.WeakSet[_Line] = weakref.WeakSet()
+
+
+def _renew_lines() -> None:
+    # Those who stood in line in the parent do not exist in a forked child.
+    for line in _lines:
+        line._reset()
+
+
+os.register_at_fork(after_in_child=_renew_lines)
+
+
 class FolderLock:
-    """An exclusive lock on a file; the same thread may take it again while it holds it."""
+    """An exclusive lock on a file; the same thread may take it again while it holds it.
+
+    The turn is a file beside it, with `.turn` behind its name.
+    """
 
     def __init__(self, path: Path, timeout: float = 10.0) -> None:
         self._path, self._timeout = path, timeout
+        self._turn = path.with_name(f"{path.name}.turn")
+        self._line = _Line()
         self._local = threading.local()
 
     @contextmanager
@@ -82,42 +144,74 @@ class FolderLock:
         finally:
             if os.getpid() == process:  # a child forked meanwhile has closed its copy already
                 self._local.holder = None
-                _held.discard(descriptor)
-                fcntl.flock(descriptor, fcntl.LOCK_UN)  # a copy of it in a child must not count
-                os.close(descriptor)
+                _unlock(descriptor)
+                self._line.leave()
 
     def _acquire(self) -> int:
         deadline = time.monotonic() + self._timeout
-        descriptor = self._open()
-        while True:
+        if not self._line.enter(self._timeout):
+            raise Unavailable(_TOO_LONG)
+        try:
+            turn = _lock(self._turn, deadline, _MANY_WAIT)
             try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                if time.monotonic() > deadline:
-                    self._drop(descriptor)
-                    raise Unavailable("other writers hold the store for too long") from None
-                time.sleep(random.uniform(0.000_2, 0.002))
-                continue
-            if self._is_current(descriptor):
+                return _lock(self._path, deadline, _ONE_WAITS)
+            finally:
+                _unlock(turn)
+        except BaseException:
+            self._line.leave()
+            raise
+
+
+# How long a look at the lock may be put off, in seconds.
+_MANY_WAIT = 0.002
+_ONE_WAITS = 0.000_3
+_TOO_LONG = "other writers hold the store for too long"
+
+
+def _lock(path: Path, deadline: float, pause: float) -> int:
+    """An open file that is locked, and is still the one of that name."""
+    while True:
+        descriptor = _open(path)
+        try:
+            _wait(descriptor, deadline, pause)
+            if _is_current(descriptor, path):
                 return descriptor
-            self._drop(descriptor)
-            descriptor = self._open()
+        except BaseException:
+            _unlock(descriptor)
+            raise
+        _unlock(descriptor)
 
-    def _open(self) -> int:
+
+def _open(path: Path) -> int:
+    try:
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise from_os_error(error, "cannot lock the store") from error
+    _held.add(descriptor)
+    return descriptor
+
+
+def _wait(descriptor: int, deadline: float, pause: float) -> None:
+    while True:
         try:
-            descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        except OSError as error:
-            raise from_os_error(error, "cannot lock the store") from error
-        _held.add(descriptor)
-        return descriptor
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() > deadline:
+                raise Unavailable(_TOO_LONG) from None
+            time.sleep(random.uniform(pause / 10, pause))
+        else:
+            return
 
-    def _drop(self, descriptor: int) -> None:
-        _held.discard(descriptor)
-        os.close(descriptor)
 
-    def _is_current(self, descriptor: int) -> bool:
-        """Whether the locked file still has its name: a restored folder may have replaced it."""
-        try:
-            return os.path.samestat(os.fstat(descriptor), self._path.stat())
-        except FileNotFoundError:
-            return False
+def _unlock(descriptor: int) -> None:
+    _held.discard(descriptor)
+    fcntl.flock(descriptor, fcntl.LOCK_UN)  # a copy of it in a forked child must not count
+    os.close(descriptor)
+
+
+def _is_current(descriptor: int, path: Path) -> bool:
+    """Whether the locked file still has its name: a restored folder may have replaced it."""
+    try:
+        return os.path.samestat(os.fstat(descriptor), path.stat())
+    except FileNotFoundError:
+        return False

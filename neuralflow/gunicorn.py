@@ -61,7 +61,5 @@ def when_ready(server: "Arbiter") -> None:
     """Says where NeuralFlow is, now that the sockets listen."""
     stop_with_the_terminal(server)
     port = server.LISTENERS[0].getsockname()[1]  # the one given by the system for PORT=0
-    print(
-        f"NeuralFlow is running at http://{_SHOWN_HOST}:{port} (Ctrl-C stops it)",
-        flush=True,
-    )
+    host = {"0.0.0.0": "127.0.0.1", "[::]": "[::1]"}.get(_SHOWN_HOST, _SHOWN_HOST)
+    print(f"NeuralFlow is running at http://{host}:{port} (Ctrl-C stops it)", flush=True)

@@ -66,6 +66,10 @@ class Server:
     def data(self) -> Path:
         return self.folder / "data"
 
+    @property
+    def log(self) -> Path:
+        return self.folder / "log"
+
     def user_id(self, username: str) -> int:
         """The id under which the data folder knows a person."""
         for path in (self.data / "users").glob("user_*.json"):
@@ -91,9 +95,8 @@ class Server:
         return Person(self, person_id, token)
 
 
-@contextmanager
-def running_server(folder: Path) -> Iterator[Server]:
-    """Serves until the end of the block, then stops as on SIGTERM."""
+def prepared_server(folder: Path) -> Server:
+    """What a server needs, before it runs."""
     server = Server(folder)
     server.environment = {
         **os.environ,
@@ -106,23 +109,36 @@ def running_server(folder: Path) -> Iterator[Server]:
     }
     server.run("manage.py", "migrate", "--verbosity", "0")
     server.run("manage.py", "createcachetable", "--verbosity", "0")
+    return server
+
+
+def started(server: Server, stdin: int = subprocess.DEVNULL) -> subprocess.Popen[str]:
+    """Its processes, in a session of their own, as soon as they have said where they listen."""
     command = ["-m", "gunicorn", "--config", "python:neuralflow.gunicorn", "neuralflow.wsgi"]
-    with (
-        (folder / "log").open("w") as log,
-        subprocess.Popen(
+    with server.log.open("w") as log:
+        process = subprocess.Popen(
             [sys.executable, *command],
             cwd=PROJECT,
             env=server.environment,
+            stdin=stdin,
             stdout=subprocess.PIPE,
             stderr=log,
             text=True,
-        ) as process,
-    ):
-        assert process.stdout is not None
-        said = process.stdout.readline()
-        found = re.search(r"http://127\.0\.0\.1:(\d+) ", said)
-        assert found, f"{said!r}; {(folder / 'log').read_text()}"
-        server.port = int(found[1])
+            start_new_session=True,
+        )
+    assert process.stdout is not None
+    said = process.stdout.readline()
+    found = re.search(r"http://127\.0\.0\.1:(\d+) ", said)
+    assert found, f"{said!r}; {server.log.read_text()}"
+    server.port = int(found[1])
+    return process
+
+
+@contextmanager
+def running_server(folder: Path) -> Iterator[Server]:
+    """Serves until the end of the block, then stops as on SIGTERM."""
+    server = prepared_server(folder)
+    with started(server) as process:
         try:
             yield server
         finally:

@@ -8,7 +8,9 @@ from pathlib import Path
 
 import pytest
 from django.core.management import load_command_class
+from django.test import Client
 
+from accounts.models import User
 from utils.fields import Field
 from utils.records import COLLECTIONS
 from utils.table import ACTIVITY_FIELDS
@@ -94,3 +96,36 @@ def test_what_the_manual_tells_to_run_is_there() -> None:
     makefile = (PROJECT / "Makefile").read_text("utf-8")
     for target in re.findall(r"\bmake ([a-z]+)`", OPERATIONS):
         assert f"\n{target}:" in makefile
+
+
+def test_the_file_in_the_readme_is_what_one_gets(
+    client: Client, alice: User, data_folder: Path
+) -> None:
+    readme = (PROJECT / "README.md").read_text("utf-8")
+    shown = readme.partition("cat data/tasks/tasks_1.json")[2].partition("```json\n")[2]
+    shown = shown.partition("```")[0]
+    task = json.loads(shown)["tasks"][0]
+    form = {name: task[name] for name in ("title", "priority", "status", "due_date")}
+
+    client.force_login(alice)
+    answer = client.post("/tasks/new/", {**form, "tags": ", ".join(task["tags"])})
+
+    assert answer.status_code == 302, answer.content.decode()
+    path = data_folder / f"tasks/tasks_{alice.pk}.json"
+    text = path.read_text("utf-8").replace(f'"user_id": {alice.pk}\n', '"user_id": 1\n')
+    a_time = re.compile(r'"\d{4}-\d\d-\d\dT[\d:.]+Z"')
+    assert a_time.sub("A TIME", text) == a_time.sub("A TIME", shown)
+
+
+def test_the_map_names_every_module() -> None:
+    """What is there and is not named would be found by nobody who reads the map first."""
+    text = (PROJECT / "ARCHITECTURE.md").read_text("utf-8").partition("\n## Map")[2]
+    map_of = dict(re.findall(r"^\*\*(\w+)\*\*(.*?)\n\n", text, re.S | re.M))
+    for room in ("docstore", "utils", "accounts", "core", "neuralflow", "benchmarks"):
+        modules = {
+            path.relative_to(PROJECT / room).with_suffix("").as_posix()
+            for path in (PROJECT / room).rglob("*.py")
+            if "migrations" not in path.parts and path.stem not in {"__init__", "__main__", "apps"}
+        }
+        named = set(re.findall(r"`([\w/]+)`", map_of[room]))
+        assert modules <= named, f"{room}: {sorted(modules - named)}"

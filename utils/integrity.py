@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from docstore import Backend, Examined, Finding, Key, examine, id_of
-from utils.fields import Kind
 from utils.json_values import FieldError
 from utils.records import COLLECTIONS, RECORD_COLLECTIONS, check_record, check_user_document
+from utils.references import references_of
 from utils.table import CollectionSpec
 
 Path = tuple[str | int, ...]
@@ -138,16 +138,15 @@ def _called(spec: CollectionSpec, record: Mapping[str, Any]) -> str:
 
 
 def _check_references(person: Person, spec: CollectionSpec) -> None:
-    fields = [one for one in spec.writable if one.kind is Kind.REFERENCE]
-    for reference in fields:
-        ids = person.ids(reference.refers_to)
+    for name, target in references_of(spec.name):
+        ids = person.ids(target)
         for index, record in person.records(spec.name):
-            wanted = record.get(reference.name)
+            wanted = record.get(name)
             if ids is not None and type(wanted) is int and wanted not in ids:
-                singular = COLLECTIONS[reference.refers_to].singular
+                singular = COLLECTIONS[target].singular
                 person.documents[spec.name].add(
-                    (spec.layout.records, index, reference.name),
-                    f'{_called(spec, record)}: "{reference.name}" is {wanted}, '
+                    (spec.layout.records, index, name),
+                    f'{_called(spec, record)}: "{name}" is {wanted}, '
                     f"but there is no {singular} {wanted}",
                 )
 

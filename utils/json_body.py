@@ -2,7 +2,9 @@
 
 Refused beyond what `json` refuses: anything but UTF-8 without a byte order mark, NaN and
 Infinity, numbers that a JSON reader elsewhere would change, a key given twice, nesting deeper
-than BODY_NESTING_MAX, and characters that no text may hold (see `json_values`).
+than BODY_NESTING_MAX, and characters that no text may hold (see `json_values`). Files are read by
+wider rules (`docstore.codec`): what a person keeps is to be read if it can be, what a stranger
+sends only if every other reader of the files will read it the same.
 
 `json` does the parsing, in C; its hooks notice unfit numbers and keys but not where they are. So
 there is a second reader, `_scan`, which goes through the tokens one by one. It runs only when the

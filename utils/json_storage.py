@@ -16,18 +16,14 @@ when the store cannot be written; then nothing has changed.
 from __future__ import annotations
 
 import builtins
-import hashlib
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextvars import ContextVar
-from dataclasses import dataclass, field
-from datetime import UTC, date, datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
-import msgspec
 from django.conf import settings
-from django.contrib.auth import get_user_model
 
 from docstore import (
     Conflict,
@@ -39,20 +35,21 @@ from docstore import (
     folder_of,
     id_of,
     open_store,
-    utc_text,
 )
 from docstore.backends.files import FilesBackend
-from utils.quota import PERIOD, Quota, QuotaExceeded, period_of, period_to_keep, quota_of
+from utils.documents import ensure, key_of, own_copy
+from utils.people import Activity, account_of, log, meter, mirror
+from utils.quota import PERIOD, Quota, QuotaExceeded, period_of, quota_of
 from utils.records import (
     COLLECTIONS,
     RECORD_COLLECTIONS,
-    FieldError,
-    InvalidRecord,
-    Kind,
+    Record,
     Unknown,
     changed_record,
     new_record,
+    record_version,
 )
+from utils.references import check_references, clear_references
 from utils.statistics import statistics
 
 __all__ = [
@@ -61,40 +58,19 @@ __all__ = [
     "Quota",
     "QuotaExceeded",
     "json_storage",
-    "record_version",
     "request_id",
 ]
 
-Record = dict[str, Any]
 Result = TypeVar("Result")
 
 # The id of the web request that a change belongs to; the middleware sets it.
 request_id: ContextVar[str] = ContextVar("request_id", default="")
-
-# Of a user's document: what the store keeps itself and no mirror of the account may touch.
-_KEPT_BY_STORE = {"user_id", "api_calls_used", "updated_at", "activities"}
-
-
-@dataclass(frozen=True)
-class Activity:
-    """Something that a person did, as their document tells it."""
-
-    type: str
-    description: str
-    metadata: Mapping[str, Any] = field(default_factory=dict)
-
 
 # What happened, or how to tell it from the record that came of it.
 ActivityOf = Activity | Callable[[Record], Activity] | None
 
 # What is to change in a record, or how to tell it from the record as it is at that moment.
 Changes = Mapping[str, Any] | Callable[[Record], Mapping[str, Any]]
-
-
-def record_version(record: Mapping[str, Any]) -> str:
-    """A token that differs between any two states of a record, for `expect`."""
-    text = msgspec.json.encode(record, order="sorted")
-    return hashlib.blake2b(text, digest_size=12).hexdigest()
 
 
 class JSONStorageManager:
@@ -155,10 +131,10 @@ class JSONStorageManager:
         `activity` is logged and `metered` counts one API call, in the same commit. With
         `unknown="refuse"`, fields that the collection does not have are refused.
         """
-        spec, key = COLLECTIONS[collection], _key(collection, owner)
+        spec, key = COLLECTIONS[collection], key_of(collection, owner)
 
         def edit(transaction: Transaction) -> Record:
-            _ensure(transaction, key)
+            ensure(transaction, key)
             record = new_record(
                 spec,
                 data,
@@ -167,7 +143,7 @@ class JSONStorageManager:
                 now=transaction.now,
                 unknown=unknown,
             )
-            _check_references(transaction, collection, owner, record, {})
+            check_references(transaction, key, record, {})
             transaction.put(key, record)
             return record
 
@@ -177,19 +153,19 @@ class JSONStorageManager:
         """The owner's record with this id. Raises `NotFound`."""
         for record in self.view(collection, owner):
             if id_of(record) == record_id:
-                return cast(Record, _own(record))
+                return cast(Record, own_copy(record))
         raise NotFound(f"there is no {COLLECTIONS[collection].singular} {record_id}")
 
     def list(self, collection: str, owner: int) -> builtins.list[Record]:
         """All records of the owner, in the order of the file; empty where there is no document."""
-        return [_own(record) for record in self.view(collection, owner)]
+        return [own_copy(record) for record in self.view(collection, owner)]
 
     def view(self, collection: str, owner: int) -> Sequence[Mapping[str, Any]]:
         """What `list` copies, for those who only read: shared with all readers, never to change.
 
         Of thousands of records, the copy would cost more than most of what is done with them.
         """
-        document = self.store.read(_key(collection, owner))
+        document = self.store.read(key_of(collection, owner))
         items = document.content.get(COLLECTIONS[collection].layout.records) if document else None
         return [item for item in items or [] if isinstance(item, dict)]
 
@@ -210,15 +186,15 @@ class JSONStorageManager:
 
         With `expect`, a `record_version`, raises `Conflict` when the record is no longer so.
         """
-        spec, key = COLLECTIONS[collection], _key(collection, owner)
+        spec, key = COLLECTIONS[collection], key_of(collection, owner)
 
         def edit(transaction: Transaction) -> Record:
             before = _expected(transaction, key, record_id, expect)
-            wanted = changes(_own(before)) if callable(changes) else changes
+            wanted = changes(own_copy(before)) if callable(changes) else changes
             record = changed_record(
                 spec, dict(before), wanted, now=transaction.now, replace=replace, unknown=unknown
             )
-            _check_references(transaction, collection, owner, record, before)
+            check_references(transaction, key, record, before)
             transaction.put(key, record)
             return record
 
@@ -235,11 +211,11 @@ class JSONStorageManager:
         metered: bool = False,
     ) -> Record:
         """Removes a record and returns it. What referred to it, refers to nothing afterwards."""
-        key = _key(collection, owner)
+        key = key_of(collection, owner)
 
         def edit(transaction: Transaction) -> Record:
             _expected(transaction, key, record_id, expect)
-            _clear_references(transaction, collection, owner, record_id)
+            clear_references(transaction, key, record_id)
             return transaction.remove(key, record_id)
 
         return self._change(owner, edit, activity=activity, metered=metered)
@@ -256,7 +232,7 @@ class JSONStorageManager:
         """
 
         def edit(transaction: Transaction) -> Record:
-            return self._mirror(transaction, user, lay_out=lay_out)
+            return mirror(transaction, user, lay_out=lay_out)
 
         return self._change(user.pk, edit, activity=activity)
 
@@ -270,20 +246,20 @@ class JSONStorageManager:
         """
 
         def edit(transaction: Transaction) -> Record | None:
-            user = get_user_model().objects.filter(pk=user_id).first()
+            user = account_of(user_id)
             if user is None:
                 return None
-            record = self._mirror(transaction, user, lay_out=lay_out)
+            record = mirror(transaction, user, lay_out=lay_out)
             if activity is not None:
-                self._log(transaction, user_id, activity)
+                log(transaction, user_id, activity)
             return record
 
         return self._change(user_id, edit)
 
     def get_user_data(self, user_id: int) -> Record | None:
         """The user's whole document, activities included; None where there is none."""
-        document = self.store.read(_key("users", user_id))
-        return _own(document.content) if document else None
+        document = self.store.read(key_of("users", user_id))
+        return own_copy(document.content) if document else None
 
     def save_task_data(self, user_id: int, data: Mapping[str, Any]) -> Record:
         """Stores a task: a new one, or changes to the one whose `id` is given."""
@@ -320,7 +296,7 @@ class JSONStorageManager:
         activity = Activity(type, description, metadata or {})
 
         def edit(transaction: Transaction) -> Record:
-            return self._log(transaction, user_id, activity)
+            return log(transaction, user_id, activity)
 
         return self._change(user_id, edit)
 
@@ -331,32 +307,32 @@ class JSONStorageManager:
         """
 
         def edit(transaction: Transaction) -> Quota:
-            self._meter(transaction, user_id)
-            self._log(transaction, user_id, activity)
-            return quota_of(transaction.document(_key("users", user_id)) or {}, transaction.now)
+            meter(transaction, user_id)
+            log(transaction, user_id, activity)
+            return quota_of(transaction.document(key_of("users", user_id)) or {}, transaction.now)
 
         return self._change(user_id, edit, relaxed=True)
 
     def quota(self, user_id: int) -> Quota:
         """How many API calls the user has used and may make."""
-        document = self.store.read(_key("users", user_id))
+        document = self.store.read(key_of("users", user_id))
         return quota_of(document.content if document else {}, datetime.now(UTC))
 
     def activities(self, user_id: int, latest: int = 10) -> builtins.list[Record]:
         """The newest activities, newest first."""
         newest = self.view("users", user_id)[-latest:] if latest > 0 else []
-        return [_own(activity) for activity in reversed(newest)]
+        return [own_copy(activity) for activity in reversed(newest)]
 
     def dashboard(self, user_id: int) -> dict[str, Any]:
         """The person, the figures, and the ten latest activities."""
         now = datetime.now(UTC)
-        document = self.store.read(_key("users", user_id))
+        document = self.store.read(key_of("users", user_id))
         told = document.content if document else {"user_id": user_id}
         user = {name: value for name, value in told.items() if name != "activities"}
         user |= {"api_calls_used": quota_of(user, now).used, PERIOD: period_of(now)}
         tasks, projects, models = (self.view(name, user_id) for name in RECORD_COLLECTIONS)
         return {
-            "user": _own(user),
+            "user": own_copy(user),
             "statistics": statistics(tasks, projects, models, now),
             "recent_activities": self.activities(user_id),
         }
@@ -386,95 +362,23 @@ class JSONStorageManager:
 
         def whole_edit(transaction: Transaction) -> Result:
             if metered:
-                self._meter(transaction, owner)
+                meter(transaction, owner)
             result = edit(transaction)
             if activity is not None:
-                told = activity(_own(result)) if callable(activity) else activity
-                self._log(transaction, owner, told)
+                told = activity(own_copy(result)) if callable(activity) else activity
+                log(transaction, owner, told)
             return result
 
         result = self.store.change(
             whole_edit, actor=str(owner), request_id=request_id.get(), relaxed=relaxed
         )
-        return _own(result) if isinstance(result, dict) else result
+        return own_copy(result) if isinstance(result, dict) else result
 
     def _save(self, collection: str, owner: int, data: Mapping[str, Any]) -> Record:
         record_id = id_of(data)
         if record_id is None:
             return self.create(collection, owner, data)
         return self.update(collection, owner, record_id, data)
-
-    def _mirror(self, transaction: Transaction, user: Any, *, lay_out: bool = False) -> Record:
-        for collection in RECORD_COLLECTIONS if lay_out else ():
-            _ensure(transaction, _key(collection, user.pk))
-        key = _key("users", user.pk)
-        _ensure(transaction, key)
-        stored = transaction.document(key) or {}
-        fields = _mirrored(user, stored)
-        if not fields.items() <= stored.items():
-            fields |= period_to_keep(stored)
-        transaction.set(key, fields)
-        # The draft itself and no copy: its revision and time are set when it is committed.
-        return cast(Record, transaction.document(key))
-
-    def _person(self, transaction: Transaction, owner: int) -> Key:
-        """The key of the owner's user document, mirrored first where it was missing."""
-        key = _key("users", owner)
-        if transaction.document(key) is None:
-            user = get_user_model().objects.filter(pk=owner).first()
-            if user is None:
-                _ensure(transaction, key)
-            else:
-                self._mirror(transaction, user)
-        return key
-
-    def _log(self, transaction: Transaction, owner: int, activity: Activity) -> Record:
-        record = {
-            "type": activity.type,
-            "description": activity.description,
-            "timestamp": utc_text(transaction.now),
-            "metadata": dict(activity.metadata),
-        }
-        key = self._person(transaction, owner)
-        transaction.set(key, period_to_keep(transaction.document(key) or {}))
-        transaction.append(key, record)
-        return record
-
-    def _meter(self, transaction: Transaction, owner: int) -> None:
-        key = self._person(transaction, owner)
-        quota = quota_of(transaction.document(key) or {}, transaction.now)
-        if quota.used >= quota.limit:
-            raise QuotaExceeded(quota)
-        count = {"api_calls_used": quota.used + 1, PERIOD: period_of(transaction.now)}
-        transaction.set(key, count)
-
-
-def _key(collection: str, owner: int) -> Key:
-    if type(owner) is not int or owner < 1:
-        raise NotFound(f"{owner!r} is no user's id")
-    return Key(collection, owner)
-
-
-_SCALARS = frozenset({str, int, float, bool, type(None)})
-
-
-def _own(value: Any) -> Any:
-    """A copy that the caller may change, of what the store has checked."""
-    if isinstance(value, dict):
-        return {k: v if type(v) in _SCALARS else _own(v) for k, v in value.items()}
-    if isinstance(value, builtins.list):
-        return [v if type(v) in _SCALARS else _own(v) for v in value]
-    return value
-
-
-def _ensure(transaction: Transaction, key: Key) -> None:
-    """Begins the document where there is none."""
-    if transaction.document(key) is None:
-        spec = COLLECTIONS[key.collection]
-        if key.collection == "users":
-            transaction.create(key, spec.defaults() | {"user_id": key.owner})
-        else:
-            transaction.create(key, {spec.layout.records: [], "updated_at": None})
 
 
 def _expected(
@@ -484,67 +388,6 @@ def _expected(
     if expect is not None and expect != record_version(record):
         raise Conflict(f"{COLLECTIONS[key.collection].singular} {record_id} was changed meanwhile")
     return record
-
-
-def _check_references(
-    transaction: Transaction,
-    collection: str,
-    owner: int,
-    record: Mapping[str, Any],
-    before: Mapping[str, Any],
-) -> None:
-    """Refuses a new reference that leads nowhere; one that an old file has may stay."""
-    faults = []
-    for name, target in _references(collection):
-        wanted = record.get(name)
-        if wanted is None or wanted == before.get(name):
-            continue
-        ids = map(id_of, transaction.records(_key(target, owner)))
-        if wanted not in ids:
-            singular = COLLECTIONS[target].singular
-            faults.append(FieldError(f"/{name}", f"must be the id of a {singular} of yours"))
-    if faults:
-        raise InvalidRecord(faults)
-
-
-def _clear_references(
-    transaction: Transaction, collection: str, owner: int, record_id: int
-) -> None:
-    for other in RECORD_COLLECTIONS:
-        for name, target in _references(other):
-            if target != collection:
-                continue
-            key, spec = _key(other, owner), COLLECTIONS[other]
-            for record in list(transaction.records(key)):
-                if id_of(record) and record.get(name) == record_id:
-                    changed = changed_record(spec, record, {name: None}, now=transaction.now)
-                    transaction.put(key, changed)
-
-
-def _references(collection: str) -> Iterator[tuple[str, str]]:
-    """The fields of a collection that people set to the id of another record, and whose."""
-    for spec_field in COLLECTIONS[collection].writable:
-        if spec_field.kind is Kind.REFERENCE and spec_field.refers_to:
-            yield spec_field.name, spec_field.refers_to
-
-
-def _mirrored(user: Any, stored: Mapping[str, Any]) -> dict[str, Any]:
-    """The fields of the account that its document shows. Never a password: only what is listed."""
-    fields: dict[str, Any] = {"user_id": user.pk}
-    for spec_field in COLLECTIONS["users"].fields:
-        if spec_field.name in _KEPT_BY_STORE or not hasattr(user, spec_field.name):
-            continue
-        fields[spec_field.name] = _as_json(getattr(user, spec_field.name))
-    profile, before = fields.get("profile"), stored.get("profile")
-    if isinstance(profile, dict) and isinstance(before, dict):
-        fields["profile"] = before | profile
-    return fields
-
-
-def _as_json(value: Any) -> Any:
-    if isinstance(value, datetime):
-        return utc_text(value)
-    return value.isoformat() if isinstance(value, date) else value
 
 
 json_storage = JSONStorageManager()

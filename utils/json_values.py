@@ -76,7 +76,8 @@ def checked_copy(
 ) -> Any:
     """`value` in plain JSON types, sharing nothing with the caller's; breaches go to `faults`.
 
-    Subclasses (an enumeration's member, a template's safe text) become what they stand for.
+    Subclasses (an enumeration's member, a template's safe text) become what they stand for. The
+    engine, which must stand by itself, refuses once more what no file could hold, and says less.
     After a fault the copy is incomplete and must not be used.
     """
     if value is None or isinstance(value, bool):

@@ -6,9 +6,12 @@ function of its arguments: no store, no clock. Whether a reference leads anywher
 caller to see.
 """
 
-from collections.abc import Iterable
+import hashlib
+from collections.abc import Iterable, Mapping
 from datetime import datetime
-from typing import Literal
+from typing import Any, Literal
+
+import msgspec
 
 from utils.fields import Field, Kind
 from utils.json_values import Faults, FieldError, checked_copy, key_fault, pointer_to, same_value
@@ -29,6 +32,7 @@ __all__ = [
     "check_user_document",
     "new_record",
     "parse_time",
+    "record_version",
     "utc_text",
 ]
 
@@ -84,6 +88,12 @@ def changed_record(
     shared with `before`.
     """
     return _stamped(spec, before, _merged(spec, before, changes, replace, unknown), now)
+
+
+def record_version(record: Mapping[str, Any]) -> str:
+    """A token that differs between any two states of a record, for `expect`."""
+    text = msgspec.json.encode(record, order="sorted")
+    return hashlib.blake2b(text, digest_size=12).hexdigest()
 
 
 def check_record(spec: CollectionSpec, record: object) -> list[FieldError]:

@@ -4,11 +4,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from django.core.management import call_command
 from django.db import IntegrityError
 from django.test import Client
 
 from accounts.models import User
-from docstore import Unavailable
+from docstore import Key, Unavailable
 from utils.json_storage import json_storage
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -86,17 +87,34 @@ def test_an_id_that_was_given_explicitly_is_kept() -> None:
     assert User.objects.create(pk=12, username="old").pk == 12
 
 
-def test_nobody_is_given_an_id_while_the_store_cannot_tell_whose_it_is(
-    client: Client, monkeypatch: pytest.MonkeyPatch
+def test_people_sign_up_while_the_store_is_away_and_still_inherit_nothing(
+    client: Client, data_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def refuse() -> int:
+    def refuse(*_: object) -> int:
         raise Unavailable("the disk is away")
 
+    json_storage.save_task_data(42, {"title": "A stranger's"})
+    call_command("reserve_ids")  # as each start of the server does
     monkeypatch.setattr(json_storage, "highest_owner", refuse)
-    response = sign_up(client)
-    assert response.status_code == 503
-    assert int(response["Retry-After"]) > 0
-    assert not User.objects.exists()
+    monkeypatch.setattr(json_storage.store.backend, "commit", refuse)
+    assert sign_up(client).status_code == 302
+    user = User.objects.get()
+    assert user.pk > 42
+    assert user.mirror_faults > 0
+
+
+def test_a_folder_that_is_gone_keeps_nobody_out(client: Client, data_folder: Path) -> None:
+    json_storage.store.read(Key("users", 1))
+    data_folder.rename(data_folder.with_name("away"))
+    assert sign_up(client).status_code == 302
+    user = User.objects.get()
+    assert user.mirror_faults > 0
+    data_folder.with_name("away").rename(data_folder)
+    call_command("setup_data", "--sync-users")
+    user.refresh_from_db()
+    assert user.mirror_faults == 0
+    document = json_storage.get_user_data(user.pk)
+    assert document is not None and document["username"] == user.username
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 Every test runs as each of four people: with a phone or a wide screen, in the light or the dark.
 """
 
+import ctypes
 import os
 import shutil
 from collections.abc import Iterator
@@ -29,16 +30,24 @@ def chromium_path() -> str | None:
     return shutil.which("chromium") or shutil.which("chromium-browser")
 
 
+def missing_packages() -> list[str]:
+    missing = [] if chromium_path() else ["chromium"]
+    try:
+        ctypes.CDLL("libatomic.so.1")  # the driver of Playwright needs it
+    except OSError:
+        missing.append("libatomic1")
+    return missing
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     here = Path(__file__).parent
-    missing = pytest.mark.skip(
-        reason="Debian's Chromium is not installed: apt-get install chromium, and run again"
-    )
+    packages = " ".join(missing_packages())
     for item in items:
         if item.path.is_relative_to(here):
             item.add_marker(pytest.mark.browser)
-            if chromium_path() is None:
-                item.add_marker(missing)
+            if packages:
+                reason = f"no browser to test with: apt-get install {packages}, and run again"
+                item.add_marker(pytest.mark.skip(reason=reason))
 
 
 @pytest.fixture(scope="session")

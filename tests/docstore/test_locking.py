@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
 import multiprocessing
 import os
 import signal
 import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -14,7 +16,7 @@ from docstore import DocumentStore, Transaction, Unavailable
 from docstore.backend import Version
 from docstore.backends.files import FilesBackend
 from docstore.document import Document, Key
-from docstore.locking import FolderLock
+from docstore.locking import FolderLock, _Line
 from tests.docstore.layouts import ALICE_NOTES, LAYOUTS
 
 fork = multiprocessing.get_context("fork")
@@ -86,6 +88,74 @@ def test_a_lock_file_that_was_replaced_is_taken_anew(tmp_path: Path) -> None:
     (tmp_path / "lock").unlink()
     with lock.hold(), pytest.raises(Unavailable), FolderLock(tmp_path / "lock", 0.05).hold():
         pass
+
+
+WAITING = 3, 6  # processes, and threads of each
+TURNS = 25
+
+
+def take_turns(path: Path, sending: int, process: int) -> None:
+    lock = FolderLock(path, timeout=60)
+
+    def work(thread: int) -> None:
+        for _ in range(TURNS):
+            with lock.hold():
+                time.sleep(0.002)  # about what a commit takes
+                os.write(sending, bytes([process * WAITING[1] + thread]))
+
+    threads = [threading.Thread(target=work, args=(number,)) for number in range(WAITING[1])]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+
+def test_nobody_starves_while_others_write_again_and_again(tmp_path: Path) -> None:
+    receiving, sending = os.pipe()
+    processes = [
+        fork.Process(target=take_turns, args=(tmp_path / "lock", sending, number))
+        for number in range(WAITING[0])
+    ]
+    for process in processes:
+        process.start()
+    os.close(sending)
+    with os.fdopen(receiving, "rb") as pipe:
+        order = pipe.read()
+    for process in processes:
+        process.join()
+    everyone = WAITING[0] * WAITING[1]
+    assert len(order) == everyone * TURNS
+    waits = []
+    for one in range(everyone):
+        places = [place for place, who in enumerate(order) if who == one]
+        waits += [after - before for before, after in itertools.pairwise(places)]
+    print(f"turns of others before one's own: fair {everyone}, at most {max(waits)}")
+    assert max(waits) <= 5 * everyone
+
+
+def test_threads_pass_in_the_order_in_which_they_came(tmp_path: Path) -> None:
+    lock, passed = FolderLock(tmp_path / "lock"), list[int]()
+
+    def work(number: int) -> None:
+        with lock.hold():
+            passed.append(number)
+
+    threads = [threading.Thread(target=work, args=(number,)) for number in range(20)]
+    with lock.hold():
+        for waiting, thread in enumerate(threads):
+            thread.start()
+            while len(lock._line._waiting) <= waiting:
+                pass
+    for thread in threads:
+        thread.join()
+    assert passed == list(range(20))
+
+
+def test_who_gave_up_waiting_is_not_called(tmp_path: Path) -> None:
+    line = _Line()
+    assert line.enter(1) and not line.enter(0.01)
+    line.leave()
+    assert line.enter(0)
 
 
 # Writers from several processes and threads, and the bugs that they find.

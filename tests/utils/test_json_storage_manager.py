@@ -21,10 +21,9 @@ from utils.json_storage import (
     JSONStorageManager,
     QuotaExceeded,
     json_storage,
-    record_version,
 )
 from utils.quota import quota_of
-from utils.records import COLLECTIONS, RECORD_COLLECTIONS, InvalidRecord
+from utils.records import COLLECTIONS, RECORD_COLLECTIONS, InvalidRecord, record_version
 
 TITLE = {"tasks": "title", "projects": "name", "models": "name"}
 LAYOUTS = {name: spec.layout for name, spec in COLLECTIONS.items()}

@@ -14,3 +14,4 @@ class Command(BaseCommand):
         call_command("createcachetable", verbosity=0)
         call_command("collectstatic", interactive=False, verbosity=0)
         call_command("setup_data", stdout=self.stdout)
+        call_command("reserve_ids")

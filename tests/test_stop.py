@@ -1,0 +1,109 @@
+"""The server stops when it is told to: soon, without a word, and after what is under way."""
+
+import os
+import pty
+import signal
+import socket
+import subprocess
+import time
+from http.client import HTTPConnection
+
+import pytest
+
+from tests.server import Server, prepared_server, started
+
+pytestmark = pytest.mark.slow
+SOON = 8  # seconds, on a busy machine; gunicorn gives up waiting after ten
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Server:
+    return prepared_server(tmp_path_factory.mktemp("stopped"))
+
+
+def get(server: Server) -> HTTPConnection:
+    """A connection that has been answered and stays open, as browsers keep theirs."""
+    connection = HTTPConnection("127.0.0.1", server.port, timeout=30)
+    connection.request("GET", "/")
+    assert connection.getresponse().read()
+    return connection
+
+
+def assert_gone(server: Server, process: subprocess.Popen[str], within: float = SOON) -> None:
+    begin = time.monotonic()
+    process.wait(60)
+    took = time.monotonic() - begin
+    log = server.log.read_text()
+    assert "gunicorn.error" not in log and "Traceback" not in log, log
+    assert took < within
+    with pytest.raises(ProcessLookupError):
+        os.killpg(process.pid, 0)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("wait", [0, 0.4])
+def test_it_stops_while_it_is_starting(server: Server, number: signal.Signals, wait: float) -> None:
+    with started(server) as process:
+        time.sleep(wait)
+        os.killpg(process.pid, number)  # as Ctrl-C does, which reaches every process
+        assert_gone(server, process)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_it_stops_with_a_browser_connected(server: Server, number: signal.Signals) -> None:
+    with started(server) as process:
+        connection = get(server)
+        os.killpg(process.pid, number)
+        assert_gone(server, process)
+        connection.close()
+
+
+def test_it_stops_when_only_its_master_is_told(server: Server) -> None:
+    with started(server) as process:
+        get(server).close()
+        process.terminate()
+        assert_gone(server, process)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_what_is_under_way_is_answered_first(server: Server, number: signal.Signals) -> None:
+    body = b'{"title": "Train the baseline"}'
+    head = "POST /accounts/api/tasks/ HTTP/1.1\r\nHost: localhost\r\nExpect: 100-continue\r\n"
+    with started(server) as process:
+        person = server.person(f"person{number}")
+        head += f"Authorization: Bearer {person.token}\r\nContent-Type: application/json\r\n"
+        head += f"Content-Length: {len(body)}\r\n\r\n"
+        with socket.create_connection(("127.0.0.1", server.port), timeout=30) as connection:
+            connection.sendall(head.encode())
+            assert connection.recv(4096).startswith(b"HTTP/1.1 100 ")  # it waits for the body
+
+            os.killpg(process.pid, number)
+            time.sleep(0.5)
+            connection.sendall(body)
+
+            assert connection.recv(4096).startswith(b"HTTP/1.1 201 ")
+        assert_gone(server, process)
+    assert [task["title"] for task in person.document("tasks", "tasks")["tasks"]] == [
+        "Train the baseline"
+    ]
+
+
+def test_it_stops_when_its_terminal_is_closed(server: Server) -> None:
+    mine, its = pty.openpty()
+    try:
+        with started(server, stdin=its) as process:
+            get(server).close()
+            os.killpg(process.pid, signal.SIGHUP)
+            assert_gone(server, process)
+    finally:
+        os.close(mine)
+        os.close(its)
+
+
+def test_a_service_outlives_the_terminal_of_whoever_started_it(server: Server) -> None:
+    with started(server) as process:
+        get(server).close()
+        os.killpg(process.pid, signal.SIGHUP)
+        get(server).close()
+        process.terminate()
+        assert_gone(server, process)
