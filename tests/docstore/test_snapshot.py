@@ -214,6 +214,18 @@ def test_a_backup_killed_midway_leaves_no_archive_and_the_next_one_sweeps_up(
     assert not list((root / ".neuralflow").glob("pins-*"))
 
 
+def test_a_backup_names_the_file_that_it_cannot_read(
+    root: Path, store: DocumentStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(path: Path) -> bytes:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "read_bytes", refuse)
+    with pytest.raises(Corrupt, match=r"\.json: cannot be read: Permission denied"):
+        take_snapshot(store, root / "backups")
+    assert list((root / "backups").iterdir()) == []
+
+
 def test_a_backup_that_fails_midway_leaves_nothing(root: Path, store: DocumentStore) -> None:
     def full(done: int, total: int) -> None:
         raise OSError(28, "No space left on device")
