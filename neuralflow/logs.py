@@ -29,13 +29,19 @@ def _moment(record: logging.LogRecord) -> str:
     return moment.replace("+00:00", "Z")
 
 
+def _tells_traceback(record: logging.LogRecord) -> bool:
+    """What Django refuses from strangers (a foreign host, too many fields) is no fault of the code;
+    with a traceback for each, anybody could fill the log."""
+    return bool(record.exc_info) and not record.name.startswith("django.security.")
+
+
 class LineFormatter(logging.Formatter):
     """For people: time, level, logger, message. A traceback follows, indented."""
 
     def format(self, record: logging.LogRecord) -> str:
         head = f"{_moment(record)} {record.levelname} {record.name}: "
         line = head + one_line(record.getMessage())
-        if record.exc_info:
+        if record.exc_info and _tells_traceback(record):
             trace = self.formatException(record.exc_info).splitlines()
             line += "".join(f"\n    {one_line(part)}" for part in trace)
         return line
@@ -54,7 +60,7 @@ class JsonFormatter(logging.Formatter):
         request_id = getattr(getattr(record, "request", None), "request_id", None)
         if request_id:
             event["request_id"] = request_id
-        if record.exc_info:
+        if record.exc_info and _tells_traceback(record):
             event["traceback"] = self.formatException(record.exc_info)
         return json.dumps(event)
 

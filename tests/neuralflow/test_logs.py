@@ -43,3 +43,14 @@ def test_lines_of_a_traceback_are_indented() -> None:
     assert rest
     assert all(line.startswith("    ") for line in rest)
     assert "ValueError" in rest[-1] or any("ValueError" in line for line in rest)
+
+
+@pytest.mark.parametrize("formatter", [LineFormatter(), JsonFormatter()])
+def test_what_is_refused_from_strangers_is_told_in_one_short_line(
+    formatter: logging.Formatter,
+) -> None:
+    refused = record("Invalid HTTP_HOST header: %s", "evil", fault="why")
+    refused.name = "django.security.DisallowedHost"
+    line = formatter.format(refused)
+    assert "evil" in line
+    assert "ValueError" not in line
