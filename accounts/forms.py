@@ -46,28 +46,33 @@ class CommaList(forms.CharField):
 _SEPARATED = _("Separate them by commas.")
 
 
+_ORDER = [
+    "first_name",
+    "last_name",
+    "email",
+    "user_type",
+    "skill_level",
+    "company_name",
+    "job_title",
+    "location",
+    "experience_years",
+    "bio",
+    "skills",
+    "interests",
+    "certifications",
+    "education",
+    "website",
+    "linkedin_url",
+    "github_url",
+    "is_profile_public",
+    "receive_notifications",
+]
+# Those that are not kept in the account's JSON part.
+_COLUMNS = [name for name in _ORDER if name not in empty_profile()]
+
+
 class ProfileForm(FormOfUser):
-    field_order = [
-        "first_name",
-        "last_name",
-        "email",
-        "user_type",
-        "skill_level",
-        "company_name",
-        "job_title",
-        "location",
-        "experience_years",
-        "bio",
-        "skills",
-        "interests",
-        "certifications",
-        "education",
-        "website",
-        "linkedin_url",
-        "github_url",
-        "is_profile_public",
-        "receive_notifications",
-    ]
+    field_order = _ORDER
 
     skills = CommaList(label=_("Skills"), required=False, help_text=_SEPARATED)
     interests = CommaList(label=_("Interests"), required=False, help_text=_SEPARATED)
@@ -79,22 +84,7 @@ class ProfileForm(FormOfUser):
 
     class Meta:
         model = User
-        fields: ClassVar[list[str]] = [
-            "first_name",
-            "last_name",
-            "email",
-            "user_type",
-            "skill_level",
-            "company_name",
-            "job_title",
-            "location",
-            "bio",
-            "website",
-            "linkedin_url",
-            "github_url",
-            "is_profile_public",
-            "receive_notifications",
-        ]
+        fields: ClassVar[list[str]] = _COLUMNS
         widgets: ClassVar[dict[str, forms.Widget]] = {
             "bio": forms.Textarea(attrs={"rows": 4}),
             **{

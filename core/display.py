@@ -8,8 +8,7 @@ from typing import Any
 from core.words import CHOICE_WORDS, WORDS, Text, in_words
 from docstore import id_of
 from utils.records import CollectionSpec, Field, Kind
-from utils.statistics import count_by, is_overdue
-from utils.times import parse_time
+from utils.statistics import is_overdue
 
 Record = Mapping[str, Any]
 
@@ -60,14 +59,6 @@ def names_of(spec: CollectionSpec, records: Iterable[Record]) -> dict[int, Text]
     return {number: title_of(spec, record) for number, record in ids if number is not None}
 
 
-def moment(value: object) -> datetime | None:
-    """The moment that a stored text names, or None if it names none."""
-    try:
-        return parse_time(value) if isinstance(value, str) else None
-    except ValueError:
-        return None
-
-
 @dataclass(frozen=True)
 class Bar:
     """One length in a chart, and the figure that it stands for."""
@@ -77,9 +68,8 @@ class Bar:
     share: int  # per cent of the whole
 
 
-def bars(collection: str, name: str, records: Iterable[Record]) -> list[Bar]:
-    """How many records there are of each choice of the field `name`."""
-    counts = count_by(collection, name, records)
+def bars(counts: Mapping[str, int]) -> list[Bar]:
+    """A bar for each choice of a field, of how many records there are with it."""
     whole = sum(counts.values())
     return [
         Bar(in_words(choice, CHOICE_WORDS), count, share(count, whole))

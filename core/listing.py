@@ -7,9 +7,9 @@ from typing import Any
 
 from django.utils.translation import gettext_lazy as _
 
-from core.display import moment
 from core.words import CHOICE_WORDS, Text, in_words
 from utils.records import CollectionSpec
+from utils.times import moment_of
 
 PAGE_RECORDS = 50
 
@@ -82,7 +82,7 @@ def _order(spec: CollectionSpec, sort: str) -> tuple[SortKey, bool]:
         default = spec.by_name["priority"].default
         return lambda record: ranks.get(_text(record.get("priority") or default)), True
     name = {"due": "due_date", "changed": "updated_at"}.get(sort, "created_at")
-    return lambda record: moment(record.get(name)), sort != "due"
+    return lambda record: moment_of(record.get(name)), sort != "due"
 
 
 def _mentions(record: Record, sought: str) -> bool:

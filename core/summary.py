@@ -74,14 +74,15 @@ def summary(manager: JSONStorageManager, owner: int, now: datetime) -> Summary:
         read_panel(manager, name, owner) for name in ("tasks", "projects", "models")
     )
     activities, quota = _person(manager, owner)
+    figures = statistics(tasks.records, projects.records, models.records, now)
     late, soon = _due(tasks.records, projects.records, now)
     return Summary(
         tasks=tasks,
         projects=projects,
         models=models,
-        figures=statistics(tasks.records, projects.records, models.records, now),
-        by_status=bars("tasks", "status", tasks.records),
-        by_priority=bars("tasks", "priority", tasks.records),
+        figures=figures,
+        by_status=bars(figures["tasks_by_status"]),
+        by_priority=bars(figures["tasks_by_priority"]),
         overdue=late,
         due_soon=soon,
         progress=_progress(tasks.records, projects.records, now),

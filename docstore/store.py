@@ -111,7 +111,7 @@ class Transaction:
         except NotFound:
             draft.edits.append(Edit((name, record_id), ABSENT, record))
             records.append(record)
-            self.set(key, {LAST_ID: max(self.new_id(key) - 1, record_id)})
+            self.set(key, {LAST_ID: self.new_id(key) - 1})
         else:
             draft.edits.append(Edit((name, record_id), records[index], record))
             records[index] = record

@@ -15,16 +15,11 @@ from docstore.store import ID_MAX, id_of
 
 
 def verify(backend: Backend, layouts: Mapping[str, CollectionLayout]) -> Iterator[Finding]:
-    """What is wrong with the folders, and with each document as such. See `verify_document`."""
+    """What is wrong with the folders, and with each document as such. See `examine`."""
     yield from backend.check()
     for collection in layouts:
         for key in backend.keys(collection):
-            yield from verify_document(backend, key, layouts[collection])
-
-
-def verify_document(backend: Backend, key: Key, layout: CollectionLayout) -> Iterator[Finding]:
-    """Whether a document reads, counts its changes, and gives each record an id of its own."""
-    yield from examine(backend, key, layout).findings
+            yield from examine(backend, key, layouts[collection]).findings
 
 
 @dataclass
@@ -49,7 +44,8 @@ class Examined:
 
 
 def examine(backend: Backend, key: Key, layout: CollectionLayout) -> Examined:
-    """Reads a document once and reports what `verify_document` says of it."""
+    """Reads a document once; reports whether it reads, counts its changes, and gives each record
+    an id of its own."""
     name = backend.name(key)
     data = None
     try:

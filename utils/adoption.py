@@ -19,7 +19,7 @@ from utils.records import COLLECTIONS, parse_time
 _IDENTITY = ("username", "email")
 
 
-def account_of(
+def account_from(
     examined: Examined, owner: int, taken_names: set[str], taken_emails: set[str]
 ) -> Any | None:
     """An unsaved account with what the document says, and without a usable password.

@@ -39,7 +39,7 @@ from docstore import (
 )
 from docstore.backends.files import FilesBackend
 from docstore.errors import from_os_error
-from utils.adoption import account_of
+from utils.adoption import account_from
 from utils.integrity import Account, Person, findings_of
 from utils.json_storage import JSONStorageManager, json_storage
 from utils.records import COLLECTIONS
@@ -199,7 +199,7 @@ class DataInitializer:
         orphans = [owner for owner in self._manager.owners("users") if owner not in known]
         for done, owner in enumerate(orphans, 1):
             examined = examine(self._manager.store.backend, *_located("users", owner))
-            account = account_of(examined, owner, names, emails)
+            account = account_from(examined, owner, names, emails)
             if account is None:
                 findings += examined.findings
             else:
@@ -242,7 +242,7 @@ class DataInitializer:
         layouts = {name: spec.layout for name, spec in COLLECTIONS.items()}
         backend = FilesBackend(folder, layouts, lay_out=False)
         with suppress(Unavailable), backend.exclusive():
-            return backend
+            pass  # to hold the lock once is to have finished what was begun
         return backend
 
     def _confirmed(self, backend: Backend, owner: int) -> list[Finding]:

@@ -14,7 +14,7 @@ from enum import StrEnum
 from typing import Any, NamedTuple
 
 from utils.json_values import INTEGER_MAX, Faults, checked_copy, pointer_to
-from utils.times import parse_time, stored_time
+from utils.times import moment_of, stored_time
 
 ENTRIES_MAX = 50  # of a list of texts
 ENTRY_CHARACTERS_MAX = 50
@@ -153,10 +153,7 @@ def _is_member(value: object) -> bool:
 
 
 def _is_time(value: object) -> bool:
-    try:
-        return isinstance(value, str) and bool(parse_time(value))
-    except ValueError:
-        return False
+    return moment_of(value) is not None
 
 
 def _stored_or_none(value: object) -> str | None:

@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from utils.records import COLLECTIONS, parse_time
+from utils.records import COLLECTIONS
+from utils.times import moment_of
 
 PERIOD = "api_calls_period"
 
@@ -68,10 +69,8 @@ def _period_counted(user_document: Mapping[str, Any]) -> str:
     """The month of the count; "" where nobody can tell."""
     if PERIOD in user_document:
         return str(user_document[PERIOD])
-    try:
-        return period_of(parse_time(str(user_document.get("updated_at"))))
-    except ValueError:
-        return ""
+    changed = moment_of(user_document.get("updated_at"))
+    return period_of(changed) if changed else ""
 
 
 def _next_month(now: datetime) -> datetime:

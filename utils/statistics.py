@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from utils.records import COLLECTIONS
-from utils.times import is_date, parse_time
+from utils.times import is_date, moment_of
 
 Record = Mapping[str, Any]
 
@@ -44,11 +44,13 @@ def count_by(collection: str, field_name: str, records: Iterable[Record]) -> dic
 def due_moment(task: Record) -> datetime | None:
     """When the task becomes overdue: a date when its day has ended; None if it never does."""
     due = task.get("due_date")
+    moment = moment_of(due)
+    if moment is None or not is_date(str(due)):
+        return moment
     try:
-        moment = parse_time(due) if isinstance(due, str) else None
-        return moment + timedelta(days=1) if moment and is_date(due or "") else moment
-    except (ValueError, OverflowError):
-        return None  # an old file's text that names no day; `setup_data --validate` reports it
+        return moment + timedelta(days=1)
+    except OverflowError:  # the last day there is
+        return None
 
 
 def is_overdue(task: Record, now: datetime) -> bool:

@@ -9,7 +9,7 @@ from datetime import UTC, date, datetime
 
 from docstore import utc_text
 
-__all__ = ["ends_before", "is_date", "parse_time", "stored_time", "utc_text"]
+__all__ = ["ends_before", "is_date", "moment_of", "parse_time", "stored_time", "utc_text"]
 
 # Narrower than datetime.fromisoformat, which also takes week dates, 20261123 and any separator.
 _TIME = re.compile(
@@ -27,6 +27,14 @@ def parse_time(text: str) -> datetime:
         return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
     except OverflowError:
         raise ValueError(f"{text!r} is outside the years 1 to 9999 in UTC") from None
+
+
+def moment_of(value: object) -> datetime | None:
+    """The moment that a stored value names; None where it names none, as old files may have it."""
+    try:
+        return parse_time(value) if isinstance(value, str) else None
+    except ValueError:
+        return None
 
 
 def is_date(text: str) -> bool:

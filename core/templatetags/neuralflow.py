@@ -5,9 +5,8 @@ from django.utils import dateformat
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
-from core.display import moment as moment_of
 from core.words import ACTIVITY_WORDS, CHOICE_WORDS, TONES, Text, in_words
-from utils.times import is_date
+from utils.times import is_date, moment_of
 
 register = template.Library()
 
