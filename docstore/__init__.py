@@ -23,9 +23,10 @@ from docstore.errors import (
     TooLarge,
     Unavailable,
 )
+from docstore.moments import utc_text
 from docstore.opening import folder_of, open_store
 from docstore.record_list import RecordList, id_of
-from docstore.store import DocumentStore, Transaction, utc_text
+from docstore.store import DocumentStore, Transaction
 from docstore.verify import Examined, examine, verify
 
 __all__ = [

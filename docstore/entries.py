@@ -14,11 +14,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 
 from docstore.backend import ABSENT, Change, Commit, Edit
+from docstore.codec import compact
 from docstore.document import CollectionLayout, Document, Json, Key
 from docstore.moments import utc_text
 from docstore.record_list import RecordList
@@ -44,15 +45,6 @@ class _Entry(msgspec.Struct):
 _decode: Final = msgspec.json.Decoder(_Entry).decode
 
 
-def _plain(value: Any) -> Any:
-    if isinstance(value, RecordList):
-        return list(value)
-    raise TypeError(f"{type(value).__name__} is not a JSON type")
-
-
-_encode: Final = msgspec.json.Encoder(enc_hook=_plain).encode
-
-
 @dataclass(frozen=True, slots=True)
 class Applied:
     """What an entry does to one document. `edits` is JSON that is read when it is needed."""
@@ -65,8 +57,20 @@ class Applied:
     edits: bytes | msgspec.Raw
 
     def apply(self, document: Document | None, layout: CollectionLayout) -> Document | None:
-        """The document after the change, from the document before it."""
-        return replay(document, edits_of(self.edits), self.at, self.revision, layout)
+        """The document after the change, from the document before it.
+
+        Raises `ValueError` when the change was made of another state.
+        """
+        edits = edits_of(self.edits)
+        if not self.reset:
+            return replay(document, edits, self.at, self.revision, layout)
+        after = edits[0].after
+        return None if after is ABSENT else Document(_held(after, layout))
+
+    def before(self) -> Mapping[str, Json] | None:
+        """Of a reset: the content of the document before it; None where there was none."""
+        content = edits_of(self.edits)[0].before
+        return None if content is ABSENT else content
 
 
 def encode_entry(commit: Commit, on_files: frozenset[Key] = frozenset()) -> bytes:
@@ -77,7 +81,7 @@ def encode_entry(commit: Commit, on_files: frozenset[Key] = frozenset()) -> byte
     if commit.request_id:
         entry["request"] = commit.request_id
     entry["changes"] = [_change(change, change.key in on_files) for change in commit.changes]
-    return _encode(entry)
+    return compact(entry)
 
 
 def _change(change: Change, base: bool) -> dict[str, Json]:
@@ -136,3 +140,11 @@ def told(payload: bytes) -> Mapping[str, Json]:
     """A payload as a person or a program may want it: all of it, as it stands."""
     content: Mapping[str, Json] = msgspec.json.decode(payload)
     return content
+
+
+def _held(content: Mapping[str, Json], layout: CollectionLayout) -> dict[str, Json]:
+    """The content with its records as the store holds them."""
+    held = dict(content)
+    if isinstance(held.get(layout.records), list):
+        held[layout.records] = RecordList(held[layout.records])
+    return held

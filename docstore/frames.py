@@ -99,7 +99,9 @@ def whole_frames(data: bytes, offset: int = 0) -> Iterator[Frame]:
         offset = data.find(MAGIC, frame.end if frame else offset + 1)
 
 
-def run_of_frames(data: bytes, epoch: int | None, sequence: int, offset: int = 0) -> Iterator[Frame]:
+def run_of_frames(
+    data: bytes, epoch: int | None, sequence: int, offset: int = 0
+) -> Iterator[Frame]:
     """The unbroken run of frames from the offset on, the first having this sequence number.
 
     Without an epoch, the first frame's is that of all.

@@ -1,9 +1,9 @@
 """The journal: one sequence of frames that every process of a data folder appends to and follows.
 
-    journal/0000000000000001.journal    a segment; its name is the sequence number of its first frame
+    journal/0000000000000001.journal    a segment; its name is the number of its first frame
     journal/spare                       a segment's worth of zeros, made ahead
     journal/torn-...                    what a power cut left half written, set aside for a person
-    journal/state                       numbers that the processes share; worth nothing after a crash
+    journal/state                       numbers that processes share; worth nothing after a crash
 
 A writer holds the lock of the folder, follows the journal to its end and appends a frame. The frame
 is then in the file, in order, but not durable. It becomes durable when any process has synced the
@@ -15,9 +15,9 @@ By cases, what a crash leaves. A process killed amid an append leaves the mark W
 state: the next writer looks for itself where the journal ends. A power cut leaves the shared state
 worthless and the last segment torn: whoever opens the journal alone *recovers* it. That writes the
 whole frames of the last segment into a new file, durably, in the place of the old one, and ends it
-with a seal; the next frame begins a new segment, of a new epoch. So nothing is ever appended to what
-an earlier incarnation had not made durable, and recovering twice, or dying in it, changes nothing.
-A journal that was closed in order is simply continued.
+with a seal; the next frame begins a new segment, of a new epoch. So nothing is ever appended to
+what an earlier incarnation had not made durable, and recovering twice, or dying in it, changes
+nothing. A journal that was closed in order is simply continued.
 
 After a failed sync the system may say that later ones succeed although the data is gone. So the
 journal *fails*, for all processes at once, and only a process that opens it anew recovers it, from
@@ -27,13 +27,14 @@ what it can still read, into new files.
 from __future__ import annotations
 
 import errno
+import itertools
 import logging
 import os
 import re
 import secrets
 import threading
 import time
-from collections.abc import Iterator, MutableSequence
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Final
@@ -83,6 +84,7 @@ _STATE_MAGIC: Final = 0x4A464E_01
     _CHECKPOINT,  # all up to here is durable in the files
     _WORDS,
 ) = range(13)
+STATE_WORDS: Final = _WORDS
 
 
 class _Segment:
@@ -104,10 +106,11 @@ class Journal:
     def __init__(self, files: FileSystem, folder: Path, segment_bytes: int = SEGMENT_BYTES) -> None:
         self._files, self._folder = files, folder
         self._segment_bytes = max(segment_bytes, 4 * _HEAD_ROOM)
-        self._state: MutableSequence[int] = [0] * _WORDS
+        self._state: memoryview | list[int] = [0] * _WORDS
         self._looking = True
         self.failure = ""
         self.torn: list[str] = []
+        self._closed_at = -1
         self._sync_lock = files.lock(folder / "syncing", SYNC_SECONDS_MAX)
         self._gate = threading.Lock()
         self._syncing = False
@@ -185,7 +188,7 @@ class Journal:
         self._state, self._looking = [0] * _WORDS, True
         self._take_stock(repair=False)
 
-    def open(self, sharing: MutableSequence[int], alone: bool, *, renew: bool = False) -> None:
+    def open(self, sharing: memoryview | list[int], alone: bool, *, renew: bool = False) -> None:
         """Opens the journal with the numbers that the processes share.
 
         `alone` says that no other process has it open: then they are worth nothing. With `renew`,
@@ -226,6 +229,7 @@ class Journal:
             end = _End(self, numbers[-1])
             state[_EPOCH], state[_APPENDED] = end.epoch, end.sequence
             state[_CHECKPOINT] = end.checkpoint
+            self._closed_at = end.sequence if end.is_closed else -1
             if end.is_closed:
                 state[_SEGMENT], state[_END] = end.number, end.offset
             elif repair:
@@ -325,12 +329,13 @@ class Journal:
             frame, buffer, start = self._next_frame(buffer, start)
             if frame is None:
                 return
-            self.followed = frame.sequence
+            if frame.sequence > self._began_at:
+                yield frame
+            # Only now: who reads without a lock takes what was followed for taken in.
             self._offset = start + frame.end
             if frame.kind == Kind.SEAL:
                 self._current, self._segment, self._offset = None, frame.sequence + 1, 0
-            if frame.sequence > self._began_at:
-                yield frame
+            self.followed = frame.sequence
 
     def _enter_segment(self) -> bool:
         try:
@@ -382,8 +387,8 @@ class Journal:
     def append(self, kind: Kind, payload: bytes) -> int:
         """Appends a frame and returns its sequence number. Under the lock, with all followed.
 
-        It is not durable yet: see `settle`. Raises `Unavailable`, `OutOfSpace`; then nothing of
-        it counts, now or later, unless the process died.
+        Call `took` when it is taken in. It is not durable yet: see `settle`. Raises `Unavailable`,
+        `OutOfSpace`; then nothing of it counts, now or later.
         """
         self.refuse_failed()
         state = self._state
@@ -392,10 +397,17 @@ class Journal:
             sequence = self._write(segment, kind, payload)
         except OSError as error:
             raise self._failed_append(error) from error
-        if kind != Kind.COMMIT and self.visible >= sequence - 1:
-            state[_RELAXED] = sequence
-        self.followed, self._segment, self._offset = sequence, segment.number, state[_END]
+        self._offset = state[_END]
         return sequence
+
+    def took(self, sequence: int, *, relaxed: bool) -> None:
+        """Notes that what was appended last is taken in: it may now be shown to this process.
+
+        A relaxed frame is visible at once where all before it is.
+        """
+        self.followed = sequence
+        if relaxed and self.visible >= sequence - 1:
+            self._state[_RELAXED] = sequence
 
     def _write(self, segment: _Segment, kind: Kind, payload: bytes) -> int:
         state = self._state
@@ -468,13 +480,18 @@ class Journal:
                 self._files.remove("segment-zeros", draft)
             raise
 
+    @property
+    def needs_spare(self) -> bool:
+        """Whether the segment is half full, and no next one is prepared."""
+        half = self._state[_END] > self._segment_bytes // 2
+        return half and not self._files.exists(self._folder / "spare")
+
     def prepare_spare(self) -> None:
         """Makes the next segment's zeros ahead, so that no writer has to wait for them."""
-        spare = self._folder / "spare"
-        if self._state[_SEGMENT] and not self._files.exists(spare):
+        if self.needs_spare:
             draft = self._folder / f"{secrets.token_hex(8)}.draft"
             self._make_zeros(draft, self._segment_bytes)
-            self._files.rename("segment-spare", draft, spare)
+            self._files.rename("segment-spare", draft, self._folder / "spare")
 
     # Making durable
 
@@ -578,7 +595,8 @@ class Journal:
 
     def checkpoint(self, sequence: int) -> None:
         """Notes that the files hold all up to this frame, durably. Under the lock."""
-        self.append(Kind.CHECKPOINT, msgspec.json.encode({"sequence": sequence}))
+        note = self.append(Kind.CHECKPOINT, msgspec.json.encode({"sequence": sequence}))
+        self.took(note, relaxed=True)
         self._state[_CHECKPOINT] = sequence
 
     def retire(self, keep_from: float, bytes_max: int) -> list[int]:
@@ -591,7 +609,7 @@ class Journal:
         status = {number: self._files.status(self.path(number)) for number in numbers}
         total = sum(status[number].st_size for number in numbers)
         retired = []
-        for number, successor in zip(numbers, numbers[1:], strict=False):
+        for number, successor in itertools.pairwise(numbers):
             is_old = status[number].st_mtime_ns < keep_from * 1e9
             if successor > self._state[_CHECKPOINT] + 1 or not (is_old or total > bytes_max):
                 break
@@ -600,10 +618,22 @@ class Journal:
             retired.append(number)
         return retired
 
+    @property
+    def is_finished(self) -> bool:
+        """Whether there is nothing behind an end in order."""
+        return not self._state[_SEGMENT] or self._state[_APPENDED] == self._closed_at
+
     def finish(self) -> None:
         """Ends the journal in order, so that the next one to open it can go on. Under the lock."""
-        self.append(Kind.CLOSED, b"{}")
+        self.took(self.append(Kind.CLOSED, b"{}"), relaxed=True)
         self.sync()
+
+    def forked(self) -> None:
+        """In a forked child: lets go of what belongs to the parent's threads."""
+        self._gate = threading.Lock()
+        self._syncing = False
+        self._waiting = []
+        self._current = None
 
     def close(self) -> None:
         """Lets go of what is open."""

@@ -182,6 +182,11 @@ class FolderLock:
         """Whether this thread holds it."""
         return self._owner == threading.get_ident()
 
+    @property
+    def is_nested(self) -> bool:
+        """Whether whoever holds it has entered it more than once."""
+        return self._depth > 0
+
     def __enter__(self) -> bool:
         me = threading.get_ident()
         if self._owner == me:
@@ -278,7 +283,7 @@ class Membership:
         return alone
 
     def alone(self) -> bool:
-        """Whether there is no other. To be asked before leaving only: asking may end one's share."""
+        """Whether there is no other. For whoever is about to leave: asking may end the share."""
         return self._file is not None and self._file.try_lock(fcntl.LOCK_EX)
 
     def leave(self) -> None:

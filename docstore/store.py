@@ -24,20 +24,13 @@ from docstore.document import (
     Record,
 )
 from docstore.errors import Conflict, Corrupt, InvalidValue, NotFound
+from docstore.moments import utc_text
 from docstore.record_list import RecordList, id_of
 
 Result = TypeVar("Result")
 
 ATTEMPTS_MAX: Final = 20
 ID_MAX: Final = 2**53 - 1
-_TIME_CHARACTERS: Final = len("2026-11-23T12:04:05.123456")
-
-
-def utc_text(moment: datetime) -> str:
-    """A moment as RFC 3339, to the microsecond: `2026-11-23T12:04:05.123456Z`; naive is UTC."""
-    if moment.tzinfo is not UTC:
-        moment = (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone(UTC)
-    return f"{moment.isoformat(timespec='microseconds')[:_TIME_CHARACTERS]}Z"
 
 
 class _Draft:
