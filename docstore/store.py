@@ -253,6 +253,10 @@ class DocumentStore:
                 return result
         raise Conflict("other writers kept changing the same document")
 
+    def publish(self) -> None:
+        """Makes the files exact that are otherwise a moment behind. Raises `Unavailable`."""
+        self.backend.publish()
+
     def close(self) -> None:
-        """Lets go of what is held."""
+        """Makes the files exact and lets go of what is held."""
         self.backend.close()

@@ -356,6 +356,13 @@ class JSONStorageManager:
         """The highest id that has a document; 0 in an empty store."""
         return max((max(self.owners(name), default=0) for name in COLLECTIONS), default=0)
 
+    def publish(self) -> None:
+        """Makes every file exact: by themselves they are up to a tenth of a second behind.
+
+        Raises `Unavailable`, `OutOfSpace`.
+        """
+        self.store.publish()
+
     # How it is done
 
     def _change(
