@@ -90,8 +90,8 @@ class FilesBackend:
         self._membership = self._files.membership(self._work / "in-use")
         self._journal = Journal(self._files, self._work / "journal", segment_bytes)
         self._follower = Follower(self.root, layouts, self._files, self._journal, cache_bytes)
-        self._writing = Writing(self._lock, self._follower)
-        self._exclusive = Exclusive(self._lock, self._follower)
+        self._writing = Writing(self._lock, self._follower, self._lose)
+        self._exclusive = Exclusive(self._lock, self._follower, self._lose)
         self._publisher = Publisher(self._follower, publishing, self._writing, history or History())
         self._swap = Swap(self._files, self.root, self._work / "drafts")
         self._background: Background | None = None
@@ -139,9 +139,12 @@ class FilesBackend:
             alone = self._membership.join()
             words = self._files.shared_words(journal / "state", STATE_WORDS)
             with self._lock.hold():
+                self._sweep()
                 if alone:
-                    self._sweep()
+                    self._sweep_drafts()
                 self._journal.open(words, alone, renew=True)
+                for writing in (self._writing, self._exclusive):
+                    writing.times_opened = self._lock.times_opened
                 self._publisher.keep_reserve()
         self._only_looks = False
         self._is_open = True
@@ -150,12 +153,15 @@ class FilesBackend:
             self._wake()
 
     def _sweep(self) -> None:
-        """Finishes or throws away what dead processes left. Nobody else has the folder open."""
+        """Finishes or throws away what dead processes left of restores and backups."""
         if self._swap.is_unfinished:
             self._swap.finish()
         self._swap.sweep()
         for pins in self._dead_pins():
             shutil.rmtree(pins, ignore_errors=True)
+
+    def _sweep_drafts(self) -> None:
+        """Throws away what dead processes did not publish. Nobody else has the folder open."""
         for name in self._layouts:
             for entry in self._files.names(self.root / name):
                 if _DRAFT.fullmatch(entry):
@@ -208,6 +214,11 @@ class FilesBackend:
         with self._files.lock(self._work / "opening", self._lock_timeout).hold():
             if self._membership.alone():
                 self._publisher.close()
+
+    def _lose(self) -> None:
+        """The folder is not the one that was opened: the next use opens what is there now."""
+        self._is_open = False
+        self._membership.leave()
 
     def _abandon(self) -> None:
         """Lets go of everything, as if the process had died."""
