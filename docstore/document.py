@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from docstore.record_list import RecordList
 
@@ -32,8 +32,7 @@ class CollectionLayout:
     records: str
 
 
-@dataclass(frozen=True, order=True)
-class Key:
+class Key(NamedTuple):
     """Names a document: a collection and the id of the owner."""
 
     collection: str

@@ -110,8 +110,9 @@ class _Index:
 
     def add(self, record_id: int, ordinal: int, chunk: _Chunk) -> None:
         """Notes a record that comes into the chunk; the chunk is as it was before."""
+        fresh = record_id not in self.places
         known = self.places.setdefault(record_id, ordinal)
-        if known != ordinal or record_id in chunk.ids:
+        if known != ordinal or (not fresh and record_id in chunk.ids):
             others = self.others.setdefault(record_id, [])
             if ordinal not in others:
                 others.append(ordinal)
@@ -284,7 +285,8 @@ class RecordList(Sequence[Any]):
         longer = (*branch[: ordinal % BRANCH], tail.with_one_more(item, record_id))
         if record_id is not None and index is not None:
             index.add(record_id, ordinal, tail)
-            highest = max(highest, record_id)
+            if record_id > highest:
+                highest = record_id
         new = self._version((*branches[:number], longer), index, highest)
         new._length += 1
         new._strangers += not isinstance(item, dict)
