@@ -159,6 +159,14 @@ def test_what_removals_leave_takes_no_more_chunks_than_it_needs() -> None:
     assert len(one) == BRANCH and len(list(one._chunks())) <= BRANCH // 4 + 1
 
 
+def test_of_a_list_that_was_emptied_the_highest_id_is_still_known() -> None:
+    one = RecordList(records(CHUNK * BRANCH))
+    for number in range(CHUNK * BRANCH, 0, -1):
+        one = one.remove(number)
+    assert (list(one), one.highest_id) == ([], CHUNK * BRANCH)
+    assert one.append({"id": 1}).find(1) == ({"id": 1},)
+
+
 def test_an_id_is_not_known_as_the_highest_for_what_another_version_added() -> None:
     one = RecordList(records(3))
     assert one.append({"id": 9}).highest_id == 9
