@@ -60,3 +60,16 @@ class Document:
     def list_of(self, name: str) -> RecordList:
         """The records, of which the layout tells the name; empty where there is no such list."""
         return RecordList.of(self.content.get(name))
+
+    @property
+    def bytes_kept(self) -> int:
+        """About how many bytes of JSON its records keep beside themselves."""
+        return sum(one.bytes_kept for one in self._lists())
+
+    def forget_bytes(self) -> None:
+        """Lets go of these; they are made again when somebody asks for them."""
+        for one in self._lists():
+            one.forget_bytes()
+
+    def _lists(self) -> list[RecordList]:
+        return [value for value in self.content.values() if isinstance(value, RecordList)]

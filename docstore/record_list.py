@@ -229,7 +229,9 @@ class RecordList(Sequence[Any]):
 
     def find(self, record_id: int) -> tuple[Any, ...]:
         """The records with this id, in their order: none, one, or, in a spoilt file, several."""
-        return tuple(chunk.items[position] for _, chunk, position in self._places(record_id))
+        if record_id not in self._indexed().places:
+            return ()
+        return tuple([chunk.items[position] for _, chunk, position in self._places(record_id)])
 
     def _places(self, record_id: int) -> list[tuple[int, _Chunk, int]]:
         index = self._indexed()

@@ -30,6 +30,7 @@ Result = TypeVar("Result")
 
 ATTEMPTS_MAX: Final = 20
 ID_MAX: Final = 2**53 - 1
+_NO_RECORDS: Final = RecordList()
 _TIME_CHARACTERS: Final = len("2026-11-23T12:04:05.123456")
 
 
@@ -37,7 +38,7 @@ def utc_text(moment: datetime) -> str:
     """A moment as RFC 3339, to the microsecond: `2026-11-23T12:04:05.123456Z`; naive is UTC."""
     if moment.tzinfo is not UTC:
         moment = (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone(UTC)
-    return f"{moment.isoformat(timespec='microseconds')[:_TIME_CHARACTERS]}Z"
+    return f"{moment.isoformat('T', 'microseconds')[:_TIME_CHARACTERS]}Z"
 
 
 class _Draft:
@@ -74,7 +75,7 @@ class Transaction:
         """
         content = self._draft(key).content
         if content is None:
-            return RecordList()
+            return _NO_RECORDS
         return RecordList.of(content.get(self._layouts[key.collection].records))
 
     def record(self, key: Key, record_id: int) -> Record:
@@ -228,6 +229,14 @@ class DocumentStore:
     def read(self, key: Key) -> Document | None:
         """The document as the last commit left it. Raises `Corrupt`, `Unavailable`."""
         return self.backend.read(key).document
+
+    def records(self, key: Key) -> RecordList:
+        """The document's records as `read` finds them; empty where there is no document.
+
+        Costs the same however many they are: `find` is a look-up, and `json` joins what is there.
+        """
+        document = self.backend.read(key).document
+        return document.list_of(self._layouts[key.collection].records) if document else _NO_RECORDS
 
     def keys(self, collection: str) -> Iterator[Key]:
         """The keys of a collection's documents, by owner."""
