@@ -26,6 +26,8 @@ CHUNK: Final = 64
 BRANCH: Final = 64
 # A shorter list is encoded for its file within half a millisecond: nothing of that is kept.
 KEEP_INDENTED_FROM: Final = 256
+# So many ids that are in the list no longer, and as many as are, the index may remember.
+_PAST_IDS_MAX: Final = 4096
 # Once removals have left chunks this empty on average, all records move into new ones.
 _RECORDS_PER_CHUNK_MIN: Final = CHUNK // 4
 
@@ -312,6 +314,8 @@ class RecordList(Sequence[Any]):
         ordinal, chunk, position = self._place(record_id)
         new = self._with_chunk(ordinal, chunk.without(position))
         new._length -= 1
+        if self._index and len(self._index.places) > 2 * new._length + _PAST_IDS_MAX:
+            new._index = None  # most of it tells of the past; the next to ask makes a new one
         chunks = (len(new._branches) - 1) * BRANCH + len(new._branches[-1])
         if chunks <= BRANCH // 4 or new._length >= chunks * _RECORDS_PER_CHUNK_MIN:
             return new

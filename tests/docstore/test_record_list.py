@@ -153,10 +153,17 @@ def test_what_removals_leave_takes_no_more_chunks_than_it_needs() -> None:
     assert [record["id"] for record in one] == list(range(CHUNK, CHUNK * BRANCH + 1, CHUNK))
     assert len(list(one._chunks())) <= BRANCH // 4
     assert one.highest_id == CHUNK * BRANCH
-    for _ in range(500):  # a list that is used as a queue
-        first = one[0]["id"]
-        one = one.append({"id": one.highest_id + 1}).remove(first)
-    assert len(one) == BRANCH and len(list(one._chunks())) <= BRANCH // 4 + 1
+
+
+def test_a_list_that_is_used_as_a_queue_keeps_nothing_of_the_past() -> None:
+    one, most_chunks, most_ids = RecordList(records(BRANCH)), 0, 0
+    for number in range(1, 10_000):
+        one = one.append({"id": one.highest_id + 1}).remove(number)
+        most_chunks = max(most_chunks, len(list(one._chunks())))
+        most_ids = max(most_ids, len(one._index.places) if one._index else 0)
+    assert one == [{"id": 9_999 + number} for number in range(1, BRANCH + 1)]
+    assert most_chunks <= BRANCH // 4 + 1
+    assert most_ids <= 5_000
 
 
 def test_of_a_list_that_was_emptied_the_highest_id_is_still_known() -> None:
