@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from docstore import ABSENT, Commit, Corrupt, Document, DocumentStore, Edit, Key, Transaction
 from docstore.backends.memory import MemoryBackend
 from docstore.codec import compact, decode, encode
+from docstore.record_list import RecordList
 from docstore.replay import replay
 from docstore.store import utc_text
 from tests.docstore.layouts import ALICE, ALICE_NOTES, LAYOUTS
@@ -121,3 +122,12 @@ def test_the_document_before_stays_as_it_was() -> None:
     assert after is not None
     assert after.content == {"notes": [{"id": 1, "x": 2}], "updated_at": "now", "revision": 2}
     assert document.content == {"notes": [{"id": 1}], "a": 1}
+
+
+def test_a_document_begun_again_has_its_records_by_id() -> None:
+    begun = [Edit((), ABSENT, {"notes": [{"id": 1}], "a": [1]})]
+    after = replay(None, begun, "now", 1, LAYOUTS["notes"])
+    assert after is not None
+    assert isinstance(after.content["notes"], RecordList)
+    assert after.content["a"] == [1]
+    assert begun[0].after == {"notes": [{"id": 1}], "a": [1]}, "the edit stays as it was"
