@@ -1,0 +1,62 @@
+"""Harnesses fork, kill and mount. They do it in a process of their own, apart from the tests."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict
+from importlib import import_module
+from pathlib import Path
+
+from tests.harness.report import Report
+
+_PROJECT = Path(__file__).resolve().parents[2]
+_IN_MEMORY = Path("/dev/shm")
+_ROOM = 1 << 30
+
+
+def in_own_process(
+    module: str,
+    count: int,
+    seed: int,
+    *,
+    environment: Mapping[str, str] | None = None,
+    through: Sequence[str] = (),
+) -> Report:
+    """What `attack(count, seed)` of a module reports, run by an interpreter of its own.
+
+    `through` is a command that runs it, such as `unshare`. Raises `AssertionError` where it died.
+    """
+    command = [*through, sys.executable, "-m", "tests.harness.apart", module, str(count), str(seed)]
+    run = subprocess.run(
+        command,
+        stdout=subprocess.PIPE,
+        text=True,
+        check=False,
+        cwd=_PROJECT,
+        env={**os.environ, **(environment or {})},
+    )
+    if run.returncode:
+        raise AssertionError(f"{module} ended with {run.returncode}:\n{run.stdout}")
+    return Report(**json.loads(run.stdout.splitlines()[-1]))
+
+
+@contextmanager
+def scratch(name: str) -> Iterator[Path]:
+    """A folder for the time being, in memory where there is room."""
+    roomy = _IN_MEMORY.is_dir() and shutil.disk_usage(_IN_MEMORY).free > _ROOM
+    with tempfile.TemporaryDirectory(
+        prefix=f"{name}-", dir=_IN_MEMORY if roomy else None, ignore_cleanup_errors=True
+    ) as folder:
+        yield Path(folder)
+
+
+if __name__ == "__main__":
+    report = import_module(sys.argv[1]).attack(int(sys.argv[2]), int(sys.argv[3]))
+    print(json.dumps(asdict(report)))

@@ -1,0 +1,129 @@
+"""Kills a server of 16 writers at any time, again and again, over the same folder.
+
+Four processes with four threads each change documents of their own and shared ones. At a random
+moment all are killed, or one of them while the others go on until they are killed too. Then a new
+process opens the store: every acknowledged commit is there, relaxed ones too (the power stayed on),
+in order, whole; and the files say what reads say. A case is a kill.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import sys
+import threading
+import time
+from pathlib import Path
+from typing import Final
+
+from docstore import Key, StoreError, open_store
+from tests.harness.apart import in_own_process, scratch
+from tests.harness.report import Report
+from tests.harness.stamps import LAYOUTS, Judge, Writer, verdict
+
+PROCESSES: Final = 4
+THREADS: Final = 4
+SHARED: Final = [Key("notes", 1), Key("notes", 2)]
+
+
+def run(count: int, seed: int) -> Report:
+    """`count` kills. Fails when fewer happened, or when nothing was written."""
+    return in_own_process(__name__, count, seed).finish(count)
+
+
+def attack(count: int, seed: int) -> Report:
+    dice = random.Random(seed)
+    report = Report("kills")
+    judge = Judge(forgetful=False)
+    with scratch("kills") as folder:
+        while report.cases < count:
+            before = report.cases
+            report.cases += _round(folder, dice, min(2, count - before))
+            faults = _judge(folder, judge)
+            report.lost += len(faults)
+            report.notes += [f"after kill {report.cases}: {fault}" for fault in faults]
+            if faults:
+                break  # what follows would only repeat it
+    report.notes.append(f"{judge.acknowledgements} acknowledged writes")
+    if not judge.acknowledgements:
+        raise AssertionError("kills: no write was acknowledged, so none could be lost")
+    return report
+
+
+def _round(folder: Path, dice: random.Random, kills: int) -> int:
+    """Starts the writers and kills them; returns how many kills that were."""
+    writers = [_fork(folder, number, dice.getrandbits(32)) for number in range(PROCESSES)]
+    alone = kills > 1 and dice.random() < 0.5
+    time.sleep(dice.uniform(0.05, 0.4))
+    if alone:  # the others meet what it left behind
+        _kill([writers.pop(dice.randrange(PROCESSES))])
+        time.sleep(dice.uniform(0.05, 0.4))
+    _kill(writers)
+    return 1 + alone
+
+
+def _kill(writers: list[int]) -> None:
+    for writer in writers:
+        os.kill(writer, signal.SIGKILL)
+    for writer in writers:
+        _, status = os.waitpid(writer, 0)
+        if not os.WIFSIGNALED(status):
+            raise AssertionError("kills: a writer ended by itself; see what it printed")
+
+
+def _fork(folder: Path, number: int, seed: int) -> int:
+    writer = os.fork()
+    if writer == 0:
+        try:
+            _write(folder, number, seed)
+        finally:
+            os._exit(1)
+    return writer
+
+
+def _write(folder: Path, number: int, seed: int) -> None:
+    """Writes until it is killed."""
+    store = open_store((folder / "data").as_uri(), LAYOUTS.values())
+
+    def work(thread: int) -> None:
+        marks = os.open(folder / f"marks-{number}-{thread}", os.O_WRONLY | os.O_CREAT, 0o600)
+        dice = random.Random(seed + thread)
+        writer = Writer(store, f"w{seed}-{thread}", lambda mark: _say(marks, mark), dice)
+        own = Key("notes", 100 + THREADS * number + thread)
+        try:
+            while True:
+                # Who hosts a guest: one for each process, so that its threads meet there.
+                writer.step(own, dice.choice(SHARED), Key("people", 1 + number))
+        except BaseException as fault:
+            print(f"{writer.name}: {fault!r}", file=sys.stderr, flush=True)
+            os._exit(1)
+
+    threads = [threading.Thread(target=work, args=[thread]) for thread in range(THREADS)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+
+def _say(marks: int, mark: bytes) -> None:
+    if os.write(marks, mark) != len(mark):
+        raise OSError("the folder for marks is full")
+
+
+def _judge(folder: Path, judge: Judge) -> list[str]:
+    """Judges what the last round left; what it shows is the base of the next one."""
+    for marks in sorted(folder.glob("marks-*")):
+        judge.take(marks.read_bytes())
+        marks.unlink()
+    data = folder / "data"
+
+    def opened() -> object:
+        return open_store(data.as_uri(), LAYOUTS.values())
+
+    faults = verdict(data, judge, opened)
+    try:
+        judge.start_from(opened())
+    except StoreError as fault:
+        faults.append(f"the store cannot be read: {fault}")
+    return faults
