@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import shutil
 import subprocess
@@ -26,14 +27,17 @@ def in_own_process(
     count: int,
     seed: int,
     *,
+    planted: str = "",
     environment: Mapping[str, str] | None = None,
     through: Sequence[str] = (),
 ) -> Report:
     """What `attack(count, seed)` of a module reports, run by an interpreter of its own.
 
+    `planted` names a function, `module:name`, that is called there first and breaks something.
     `through` is a command that runs it, such as `unshare`. Raises `AssertionError` where it died.
     """
-    command = [*through, sys.executable, "-m", "tests.harness.apart", module, str(count), str(seed)]
+    command = [*through, sys.executable, "-m", "tests.harness.apart", module]
+    command += [str(count), str(seed), planted]
     run = subprocess.run(
         command,
         stdout=subprocess.PIPE,
@@ -57,6 +61,14 @@ def scratch(name: str) -> Iterator[Path]:
         yield Path(folder)
 
 
-if __name__ == "__main__":
-    report = import_module(sys.argv[1]).attack(int(sys.argv[2]), int(sys.argv[3]))
+def _main(module: str, count: str, seed: str, planted: str) -> None:
+    logging.disable(logging.CRITICAL)  # the faults are ours
+    if planted:
+        place, _, name = planted.partition(":")
+        getattr(import_module(place), name)()
+    report = import_module(module).attack(int(count), int(seed))
     print(json.dumps(asdict(report)))
+
+
+if __name__ == "__main__":
+    _main(*sys.argv[1:])

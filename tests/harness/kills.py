@@ -11,7 +11,6 @@ from __future__ import annotations
 import os
 import random
 import signal
-import sys
 import threading
 import time
 from pathlib import Path
@@ -27,9 +26,12 @@ THREADS: Final = 4
 SHARED: Final = [Key("notes", 1), Key("notes", 2)]
 
 
-def run(count: int, seed: int) -> Report:
-    """`count` kills. Fails when fewer happened, or when nothing was written."""
-    return in_own_process(__name__, count, seed).finish(count)
+def run(count: int, seed: int, planted: str = "") -> Report:
+    """`count` kills. Fails when fewer happened, or when nothing was written.
+
+    With a bug planted (see `in_own_process`) it ends at the first loss.
+    """
+    return in_own_process(__name__, count, seed, planted=planted).finish(0 if planted else count)
 
 
 def attack(count: int, seed: int) -> Report:
@@ -67,9 +69,7 @@ def _kill(writers: list[int]) -> None:
     for writer in writers:
         os.kill(writer, signal.SIGKILL)
     for writer in writers:
-        _, status = os.waitpid(writer, 0)
-        if not os.WIFSIGNALED(status):
-            raise AssertionError("kills: a writer ended by itself; see what it printed")
+        os.waitpid(writer, 0)
 
 
 def _fork(folder: Path, number: int, seed: int) -> int:
@@ -96,7 +96,7 @@ def _write(folder: Path, number: int, seed: int) -> None:
                 # Who hosts a guest: one for each process, so that its threads meet there.
                 writer.step(own, dice.choice(SHARED), Key("people", 1 + number))
         except BaseException as fault:
-            print(f"{writer.name}: {fault!r}", file=sys.stderr, flush=True)
+            (folder / f"fault-{writer.name}").write_text(f"{writer.name} raised {fault!r}")
             os._exit(1)
 
     threads = [threading.Thread(target=work, args=[thread]) for thread in range(THREADS)]
@@ -121,7 +121,8 @@ def _judge(folder: Path, judge: Judge) -> list[str]:
     def opened() -> object:
         return open_store(data.as_uri(), LAYOUTS.values())
 
-    faults = verdict(data, judge, opened)
+    faults = [fault.read_text() for fault in sorted(folder.glob("fault-*"))]
+    faults += verdict(data, judge, opened)
     try:
         judge.start_from(opened())
     except StoreError as fault:

@@ -22,3 +22,7 @@ class Report:
         if self.cases < asked:
             raise AssertionError(f"{self.name}: only {self.cases} of {asked} cases ran")
         return self
+
+
+class CannotRun(Exception):
+    """What a harness needs is not on this machine: the reason, for a person."""

@@ -149,8 +149,12 @@ class Writer:
         elif self.dice.random() < 0.5:
             transaction.set(guest, {"n": self.dice.random()})
         else:
-            transaction.drop(guest)
+            return self.drop_guest(transaction, host)
         transaction.set(host, {"guest": digest(transaction.document(guest))})
+
+    def drop_guest(self, transaction: Transaction, host: Key) -> None:
+        transaction.drop(guest_of(host))
+        transaction.set(host, {"guest": GONE})
 
 
 STEPS: Final = (
