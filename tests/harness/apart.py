@@ -9,7 +9,8 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+import traceback
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from importlib import import_module
@@ -49,6 +50,25 @@ def in_own_process(
     if run.returncode:
         raise AssertionError(f"{module} ended with {run.returncode}:\n{run.stdout}")
     return Report(**json.loads(run.stdout.splitlines()[-1]))
+
+
+def start(work: Callable[[], None]) -> int:
+    """Runs it in a forked process; returns its id. `wait` for it."""
+    child = os.fork()
+    if child == 0:
+        try:
+            work()
+            os._exit(0)
+        except BaseException:
+            traceback.print_exc()
+        finally:
+            os._exit(1)
+    return child
+
+
+def wait(child: int) -> int:
+    """How the process ended, as `subprocess` counts: below 0, it was killed."""
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
 
 
 @contextmanager

@@ -13,11 +13,12 @@ import random
 import signal
 import threading
 import time
+from functools import partial
 from pathlib import Path
 from typing import Final
 
 from docstore import Key, StoreError, open_store
-from tests.harness.apart import in_own_process, scratch
+from tests.harness.apart import in_own_process, scratch, start, wait
 from tests.harness.report import Report
 from tests.harness.stamps import LAYOUTS, Judge, Writer, verdict
 
@@ -43,7 +44,7 @@ def attack(count: int, seed: int) -> Report:
             before = report.cases
             report.cases += _round(folder, dice, min(2, count - before))
             faults = _judge(folder, judge)
-            report.lost += len(faults)
+            report.lost += bool(faults)
             report.notes += [f"after kill {report.cases}: {fault}" for fault in faults]
             if faults:
                 break  # what follows would only repeat it
@@ -55,7 +56,8 @@ def attack(count: int, seed: int) -> Report:
 
 def _round(folder: Path, dice: random.Random, kills: int) -> int:
     """Starts the writers and kills them; returns how many kills that were."""
-    writers = [_fork(folder, number, dice.getrandbits(32)) for number in range(PROCESSES)]
+    seeds = [dice.getrandbits(32) for _ in range(PROCESSES)]
+    writers = [start(partial(_write, folder, *pair)) for pair in enumerate(seeds)]
     alone = kills > 1 and dice.random() < 0.5
     time.sleep(dice.uniform(0.05, 0.4))
     if alone:  # the others meet what it left behind
@@ -69,17 +71,7 @@ def _kill(writers: list[int]) -> None:
     for writer in writers:
         os.kill(writer, signal.SIGKILL)
     for writer in writers:
-        os.waitpid(writer, 0)
-
-
-def _fork(folder: Path, number: int, seed: int) -> int:
-    writer = os.fork()
-    if writer == 0:
-        try:
-            _write(folder, number, seed)
-        finally:
-            os._exit(1)
-    return writer
+        wait(writer)
 
 
 def _write(folder: Path, number: int, seed: int) -> None:

@@ -13,13 +13,11 @@ from __future__ import annotations
 
 import ctypes
 import errno
-import json
 import os
 import random
 import shutil
 import signal
 import subprocess
-import sys
 import threading
 import time
 from collections import Counter
@@ -40,7 +38,7 @@ from docstore import (
     snapshots,
     take_snapshot,
 )
-from tests.harness.apart import in_own_process, scratch
+from tests.harness.apart import in_own_process, scratch, start, wait
 from tests.harness.report import CannotRun, Report
 from tests.harness.stamps import LAYOUTS, Judge, Writer, verdict
 
@@ -382,15 +380,9 @@ class _Trial:
 
 def _in_child(work: Callable[[], None]) -> int:
     """Runs it in a forked process; returns how that ended, as `subprocess` counts."""
-    child = os.fork()
-    if child == 0:
+
+    def limited() -> None:
         signal.alarm(HUNG_SECONDS)
-        code = 1
-        try:
-            work()
-            code = 0
-        except BaseException as fault:
-            print(json.dumps(f"{fault!r}"), file=sys.stderr, flush=True)
-        finally:
-            os._exit(code)
-    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+        work()
+
+    return wait(start(limited))
