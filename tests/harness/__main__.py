@@ -12,7 +12,7 @@ import time
 from importlib import import_module
 from typing import Final
 
-from tests.harness.report import Report
+from tests.harness.report import CannotRun, Report
 
 # name and module: how many cases a full run has.
 FULL: Final = {
@@ -29,7 +29,7 @@ def run(name: str, scale: float, seed: int) -> bool:
     began = time.monotonic()
     try:
         report: Report = import_module(f"tests.harness.{name}").run(count, seed)
-    except AssertionError as fault:
+    except (AssertionError, CannotRun) as fault:
         print(f"{name} FAILED: {fault}")
         return False
     print(f"{name}: {time.monotonic() - began:.0f} s", flush=True)

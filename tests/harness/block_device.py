@@ -11,13 +11,12 @@ from __future__ import annotations
 
 import errno
 import json
-import mmap
 import os
 import random
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from functools import partial
@@ -33,6 +32,7 @@ from tests.harness.stamps import LAYOUTS, Judge, Writer, verdict
 
 IMAGE_BYTES: Final = 32 << 20
 PIECE_BYTES: Final = 4096
+CHUNK_BYTES: Final = 64 << 10
 CASES_MAX: Final = 1_000  # of one recording
 OPTIONS: Final = ("", "noauto_da_alloc,commit=1")
 STEPS: Final = 12  # of each writer, between two openings of the store
@@ -63,8 +63,8 @@ def attack(count: int, seed: int) -> Report:
             for part in _replay(place, log, share, seed + recording):
                 report.cases += part.judged
                 refused += part.refused
-                report.lost += len(part.faults)
-                report.notes += [f"recording {recording}, {fault}" for fault in part.faults]
+                for fault in part.faults:
+                    report.lose(f"recording {recording} (seed {seed}), {fault}")
             acknowledged += sum(what == MARK and b'"acknowledged"' in said for what, _, said in log)
             recording += 1
             if report.cases == 0:
@@ -123,7 +123,8 @@ def _load(tree: Path, mark: Path, processes: int, seed: str) -> None:
         start(partial(_write, tree, mark, 4 // processes, f"{seed}.{process}", process))
         for process in range(processes)
     ]
-    if any([wait(writer) for writer in writers]):
+    ends = [wait(writer) for writer in writers]
+    if any(ends):
         raise AssertionError("block device: a writer failed; see what it printed")
 
 
@@ -207,9 +208,34 @@ def _replay(folder: Path, log: list[Entry], count: int, seed: int) -> list[_Part
         (folder / f"part-{worker}").write_text(json.dumps(asdict(part)))
 
     workers = [start(partial(work, worker)) for worker in range(WORKERS)]
-    if any([wait(worker) for worker in workers]):
+    ends = [wait(worker) for worker in workers]
+    if any(ends):
         raise AssertionError("block device: replaying failed; see what it printed")
     return [_Part(**json.loads((folder / f"part-{w}").read_text())) for w in range(WORKERS)]
+
+
+class _Disk:
+    """What was flushed to a disk. Most of one is zeros, which cost nothing in a file with holes."""
+
+    def __init__(self, base: Path) -> None:
+        self._bytes = bytearray(IMAGE_BYTES)
+        self._used: set[int] = set()
+        self.write(0, base.read_bytes())
+
+    def write(self, offset: int, data: bytes) -> None:
+        for chunk in range(offset - offset % CHUNK_BYTES, offset + len(data), CHUNK_BYTES):
+            part = data[max(chunk - offset, 0) : chunk - offset + CHUNK_BYTES]
+            if part.count(0) < len(part):
+                self._used.add(chunk)
+        self._bytes[offset : offset + len(data)] = data
+
+    def copy_to(self, image: int) -> None:
+        """Makes the file of this descriptor hold the same."""
+        os.truncate(image, 0)
+        os.truncate(image, IMAGE_BYTES)
+        with memoryview(self._bytes) as view:
+            for chunk in self._used:
+                os.pwrite(image, view[chunk : chunk + CHUNK_BYTES], chunk)
 
 
 class _Replay:
@@ -219,14 +245,10 @@ class _Replay:
         self._image, self._tree = folder / "image", folder / "tree"
         self._tree.mkdir()
         self._dice = random.Random(seed)
-        self._flushed = bytearray(base.read_bytes())
+        self._flushed = _Disk(base)
         self._pending: list[tuple[int, bytes]] = []
         self._judge = Judge(forgetful=True)
         self._part = _Part(0, 0, [])
-        with self._image.open("wb") as file:
-            file.truncate(IMAGE_BYTES)
-        with self._image.open("r+b") as file:
-            self._disk = mmap.mmap(file.fileno(), IMAGE_BYTES)
 
     def run(self, log: list[Entry], cuts: list[_Cut]) -> _Part:
         reached = 0
@@ -234,7 +256,8 @@ class _Replay:
             for entry in log[reached : cut.place]:
                 self._take(*entry)
             reached = cut.place
-            self._cut(cut)
+            self._make(cut.kept)
+            self._look(cut)
         return self._part
 
     def _take(self, what: bytes, offset: int, data: bytes) -> None:
@@ -243,26 +266,27 @@ class _Replay:
         elif what == WRITE:
             self._pending.append((offset, data))
         elif what == FLUSH:
-            self._apply(self._flushed, lambda: True, IMAGE_BYTES)
+            for write in self._pending:
+                self._flushed.write(*write)
             self._pending.clear()
 
-    def _apply(
-        self, disk: bytearray | mmap.mmap, keep: Callable[[], bool], piece_bytes: int
-    ) -> None:
-        for offset, data in self._pending:
-            for start in range(0, len(data), piece_bytes):
-                piece = data[start : start + piece_bytes]
-                if keep():
-                    disk[offset + start : offset + start + len(piece)] = piece
-
-    def _cut(self, cut: _Cut) -> None:
-        self._disk[:] = bytes(self._flushed)
-        if cut.kept != "none":
-            some = cut.kept != "all"
-            piece = PIECE_BYTES if cut.kept == "pieces" else IMAGE_BYTES
-            self._apply(self._disk, lambda: not some or self._dice.random() < 0.5, piece)
+    def _make(self, kept: str) -> None:
+        """Makes the disk: what was flushed, and what was kept of the rest."""
+        image = os.open(self._image, os.O_RDWR | os.O_CREAT, 0o600)
         try:
-            faults = self._look(cut)
+            self._flushed.copy_to(image)
+            piece_bytes = PIECE_BYTES if kept == "pieces" else IMAGE_BYTES
+            for offset, data in self._pending:
+                for piece in range(0, len(data), piece_bytes):
+                    if kept == "all" or (kept != "none" and self._dice.random() < 0.5):
+                        os.pwrite(image, data[piece : piece + piece_bytes], offset + piece)
+        finally:
+            os.close(image)
+
+    def _look(self, cut: _Cut) -> None:
+        try:
+            with mounted(self._image, self._tree, cut.options):
+                faults = verdict(self._tree / "data", self._judge, lambda: _opened(self._tree))
         except OSError as error:
             if error.errno not in _REFUSALS:
                 raise
@@ -271,9 +295,3 @@ class _Replay:
         self._part.judged += 1
         if faults:
             self._part.faults.append(f"{cut}: {'; '.join(faults)}")
-
-    def _look(self, cut: _Cut) -> list[str]:
-        faults: list[str] = []
-        with mounted(self._image, self._tree, cut.options):
-            faults += verdict(self._tree / "data", self._judge, lambda: _opened(self._tree))
-        return faults

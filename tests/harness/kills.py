@@ -44,9 +44,8 @@ def attack(count: int, seed: int) -> Report:
             before = report.cases
             report.cases += _round(folder, dice, min(2, count - before))
             faults = _judge(folder, judge)
-            report.lost += bool(faults)
-            report.notes += [f"after kill {report.cases}: {fault}" for fault in faults]
             if faults:
+                report.lose(f"after kill {report.cases}: {'; '.join(faults)}")
                 break  # what follows would only repeat it
     report.notes.append(f"{judge.acknowledgements} acknowledged writes")
     if not judge.acknowledgements:

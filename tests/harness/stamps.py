@@ -80,9 +80,7 @@ class Writer:
         self.mark(acknowledged=name)
 
     @staticmethod
-    def _stamp(
-        transaction: Transaction, key: Key, edit: Edit, name: str
-    ) -> tuple[int, str, str]:
+    def _stamp(transaction: Transaction, key: Key, edit: Edit, name: str) -> tuple[int, str, str]:
         """The revision that the edit makes of the document, the digests before and after."""
         before = transaction.document(key)
         found, revision = digest(before), before["revision"] if before else 0

@@ -155,7 +155,7 @@ def compiled(folder: Path) -> Path:
     """The library. Raises `CannotRun` where there is no compiler."""
     library = folder / "faulty_calls.so"
     source = Path(__file__).with_name("faulty_calls.c")
-    compiler = shutil.which("gcc") or shutil.which("cc")
+    compiler = shutil.which("cc") or shutil.which("gcc")
     if not compiler:
         raise CannotRun("there is no C compiler to make the failing system calls with")
     options = ["-O1", "-Wall", "-Wextra", "-Werror", "-shared", "-fPIC"]
@@ -200,8 +200,8 @@ def _round(
         faults = trial.run(point)
         met[point.mode.name] += trial.met
         report.cases += 1
-        report.lost += bool(faults)
-        report.notes += [f"{point} (seed {seed}): {fault}" for fault in faults]
+        if faults:
+            report.lose(f"{point} (seed {seed}): {'; '.join(faults)}")
     shutil.rmtree(folder)
 
 
@@ -327,14 +327,14 @@ class _Trial:
                 self._tell(f"on a full disk a write gave {fault!r}")
             self._look(writer)
         self._library.faulty_disarm()
-        if thread and point.mode.error == errno.EIO:
+        if point.mode.error != errno.EIO:
+            if not self._within(1.0, lambda: self._try(writer) is None):
+                self._tell(f"cannot write a second after the fault: {self._try(writer)!r}")
+        elif thread:
             # Another thread that met it may still be about to say so.
             wait = 0.0 if thread == threading.get_native_id() else 1.0
             if not self._within(wait, lambda: isinstance(self._try(writer), Unavailable)):
                 self._tell("writes go on after a sync that failed")
-        elif point.mode.error != errno.EIO:
-            if not self._within(1.0, lambda: self._try(writer) is None):
-                self._tell(f"cannot write a second after the fault: {self._try(writer)!r}")
         self._look(writer)
 
     @staticmethod
