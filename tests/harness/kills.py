@@ -1,9 +1,9 @@
 """Kills a server of 16 writers at any time, again and again, over the same folder.
 
 Four processes with four threads each change documents of their own and shared ones. At a random
-moment all are killed, or one of them while the others go on until they are killed too. Then a new
-process opens the store: every acknowledged commit is there, relaxed ones too (the power stayed on),
-in order, whole; and the files say what reads say. A case is a kill.
+moment all are killed; or one of them first, while the others go on and a new one takes its place.
+Then a new process opens the store: every acknowledged commit is there, relaxed ones too (the power
+stayed on), in order, whole; and the files say what reads say. A case is a kill.
 """
 
 from __future__ import annotations
@@ -13,11 +13,12 @@ import random
 import signal
 import threading
 import time
+from contextlib import closing
 from functools import partial
 from pathlib import Path
 from typing import Final
 
-from docstore import Key, StoreError, open_store
+from docstore import DocumentStore, Key, StoreError, open_store
 from tests.harness.apart import in_own_process, scratch, start, wait
 from tests.harness.report import Report
 from tests.harness.stamps import LAYOUTS, Judge, Writer, verdict
@@ -55,12 +56,16 @@ def attack(count: int, seed: int) -> Report:
 
 def _round(folder: Path, dice: random.Random, kills: int) -> int:
     """Starts the writers and kills them; returns how many kills that were."""
-    seeds = [dice.getrandbits(32) for _ in range(PROCESSES)]
-    writers = [start(partial(_write, folder, *pair)) for pair in enumerate(seeds)]
+
+    def begin(number: int) -> int:
+        return start(partial(_write, folder, number, dice.getrandbits(32)))
+
+    writers = [begin(number) for number in range(PROCESSES)]
     alone = kills > 1 and dice.random() < 0.5
     time.sleep(dice.uniform(0.05, 0.4))
     if alone:  # the others meet what it left behind
         _kill([writers.pop(dice.randrange(PROCESSES))])
+        writers.append(begin(PROCESSES))
         time.sleep(dice.uniform(0.05, 0.4))
     _kill(writers)
     return 1 + alone
@@ -75,7 +80,11 @@ def _kill(writers: list[int]) -> None:
 
 def _write(folder: Path, number: int, seed: int) -> None:
     """Writes until it is killed."""
-    store = open_store((folder / "data").as_uri(), LAYOUTS.values())
+    try:
+        store = open_store((folder / "data").as_uri(), LAYOUTS.values())
+    except StoreError as fault:
+        (folder / f"fault-{seed}").write_text(f"opening raised {fault!r}")
+        return
 
     def work(thread: int) -> None:
         marks = os.open(folder / f"marks-{number}-{thread}", os.O_WRONLY | os.O_CREAT, 0o600)
@@ -109,13 +118,14 @@ def _judge(folder: Path, judge: Judge) -> list[str]:
         marks.unlink()
     data = folder / "data"
 
-    def opened() -> object:
+    def opened() -> DocumentStore:
         return open_store(data.as_uri(), LAYOUTS.values())
 
     faults = [fault.read_text() for fault in sorted(folder.glob("fault-*"))]
     faults += verdict(data, judge, opened)
     try:
-        judge.start_from(opened())
+        with closing(opened()) as store:
+            judge.start_from(store)
     except StoreError as fault:
         faults.append(f"the store cannot be read: {fault}")
     return faults

@@ -38,7 +38,8 @@ def digest(content: Mapping[str, Any] | None) -> str:
     if content is None:
         return GONE
     own = {name: content[name] for name in content if name not in ("revision", "updated_at")}
-    return hashlib.sha256(json.dumps(own, sort_keys=True).encode()).hexdigest()[:16]
+    text = json.dumps(own, sort_keys=True, default=list)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def text_of(key: Key) -> str:
@@ -291,7 +292,8 @@ def file_faults(store: DocumentStore, root: Path) -> list[str]:
             except (OSError, ValueError) as error:
                 faults.append(f"the file of {text_of(key)} cannot be read: {error}")
                 continue
-            if document is None or held != document.content:
+            content = document.content if document else None
+            if held != json.loads(json.dumps(content, default=list)):
                 faults.append(f"the file of {text_of(key)} differs from what is read")
         entries = (root / collection).iterdir() if (root / collection).is_dir() else ()
         strays = {f"{collection}/{entry.name}" for entry in entries} - names

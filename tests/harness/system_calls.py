@@ -22,6 +22,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -191,8 +192,8 @@ def attack(count: int, seed: int) -> Report:
 def _round(
     folder: Path, library: Any, count: int, seed: int, report: Report, met: Counter[str]
 ) -> None:
-    """All points over two fresh stores, or `count` of them."""
-    trials = [_Trial(folder / str(template), library, seed, template) for template in range(2)]
+    """All points over three fresh stores, or `count` of them."""
+    trials = [_Trial(folder / str(template), library, seed, template) for template in range(3)]
     points = [point for trial in trials for point in trial.points()]
     for index in range(min(count, len(points))):
         point = points[index * len(points) // min(count, len(points))]
@@ -206,7 +207,11 @@ def _round(
 
 
 class _Trial:
-    """The points over one store. Store 0 was closed well, store 1 was left by a killed process."""
+    """The points over one store.
+
+    Store 0 was closed well, store 1 was left by a killed process; store 2 was closed well, and
+    another process, the *peer*, has it open all the time.
+    """
 
     def __init__(self, folder: Path, library: Any, seed: int, template: int) -> None:
         self._library, self._seed, self._number = library, seed, template
@@ -232,7 +237,7 @@ class _Trial:
         for _ in range(writer.dice.randrange(6)):
             writer.change([B], writer.add)
         writer.change([LONELY], writer.append)
-        if self._number == 0:
+        if self._number != 1:
             store.close()
 
     def points(self) -> Iterator[Point]:
@@ -264,7 +269,8 @@ class _Trial:
     def run(self, point: Point) -> list[str]:
         """Plays the point and has the store judged; tells what is wrong."""
         self._restore()
-        status = _in_child(lambda: self._play(point))
+        with self._peer(point) if self._number == 2 else nullcontext():
+            status = _in_child(lambda: self._play(point))
         faults = self._told.read_text().splitlines()
         self.met = status == KILLED or "met" in faults
         faults = [fault for fault in faults if fault != "met"]
@@ -274,6 +280,38 @@ class _Trial:
         if _in_child(self._judge) != 0:
             faults.append("the judge did not finish")
         return faults + self._told.read_text().splitlines()
+
+    @contextmanager
+    def _peer(self, point: Point) -> Iterator[None]:
+        """Another process, which has the store open, and goes on with it afterwards."""
+        ready, told_ready = os.pipe()
+        go, told_go = os.pipe()
+
+        def live() -> None:
+            signal.alarm(HUNG_SECONDS)
+            writer = self._writer(_opened(self._copy))
+            writer.name = "peer"
+            self._look(writer)
+            os.write(told_ready, b".")
+            os.read(go, 1)
+            self._look(writer)
+            fault = self._try(writer)
+            if fault and not (point.mode.error == errno.EIO and isinstance(fault, Unavailable)):
+                self._tell(f"another process cannot go on: {fault!r}")
+            self._look(writer)
+            writer.store.close()
+
+        peer = start(live)
+        os.close(told_ready)
+        os.read(ready, 1)
+        try:
+            yield
+        finally:
+            os.write(told_go, b".")
+            if wait(peer) != 0:
+                self._tell("the other process failed; see what it printed")
+            for end in (ready, go, told_go):
+                os.close(end)
 
     def _tell(self, fault: str) -> None:
         with self._told.open("a") as file:
@@ -297,12 +335,13 @@ class _Trial:
                 self._tell(f"raised for nothing: {fault!r}")
         except BaseException as fault:
             self._tell(f"not the store's word: {fault!r}")
-        if self._library.faulty_count() < point.number or point.mode.how in (0, 6):
+        reopened = self._library.faulty_count() < point.number or point.mode.how in (0, 6)
+        if reopened:
             self._close(writer)
         if self._library.faulty_count() >= point.number > 0:
             self._tell("met")
         if point.mode.error:
-            self._ask(point, writer)
+            self._ask(point, writer, reopened)
             self._close(writer)
 
     def _close(self, writer: Writer) -> None:
@@ -316,7 +355,7 @@ class _Trial:
         except BaseException as fault:
             self._tell(f"closing: not the store's word: {fault!r}")
 
-    def _ask(self, point: Point, writer: Writer) -> None:
+    def _ask(self, point: Point, writer: Writer, reopened: bool) -> None:
         """What must still be so in the process that met an error."""
         thread = self._library.faulty_thread_of_sync()
         met = self._library.faulty_count() >= point.number
@@ -330,7 +369,7 @@ class _Trial:
         if point.mode.error != errno.EIO:
             if not self._within(1.0, lambda: self._try(writer) is None):
                 self._tell(f"cannot write a second after the fault: {self._try(writer)!r}")
-        elif thread:
+        elif thread and not reopened:
             # Another thread that met it may still be about to say so.
             wait = 0.0 if thread == threading.get_native_id() else 1.0
             if not self._within(wait, lambda: isinstance(self._try(writer), Unavailable)):
