@@ -10,6 +10,7 @@ it opened, and judged. A case is such a disk.
 from __future__ import annotations
 
 import errno
+import gc
 import json
 import os
 import random
@@ -24,12 +25,12 @@ from functools import partial
 from pathlib import Path
 from typing import Final
 
-from docstore import DocumentStore, Key, open_store
+from docstore import Key
 from tests.harness.apart import in_own_process, scratch, start, wait
 from tests.harness.devices import missing, mounted, unmount
 from tests.harness.recorder import FLUSH, MARK, WRITE, Entry, entries
 from tests.harness.report import CannotRun, Report
-from tests.harness.stamps import LAYOUTS, Judge, Writer, verdict
+from tests.harness.stamps import Judge, Writer, opened, verdict
 
 IMAGE_BYTES: Final = 32 << 20
 PIECE_BYTES: Final = 4096
@@ -131,7 +132,7 @@ def _load(tree: Path, mark: Path, processes: int, seed: str, killed: bool) -> No
 
 
 def _write(tree: Path, mark: Path, threads: int, seed: str, process: int, killed: bool) -> None:
-    store = _opened(tree)
+    store = opened(tree / "data")
     marks = os.open(mark, os.O_WRONLY)
 
     def say(said: bytes) -> None:
@@ -150,10 +151,6 @@ def _write(tree: Path, mark: Path, threads: int, seed: str, process: int, killed
         list(pool.map(work, range(threads)))
     store.close()
     os.close(marks)
-
-
-def _opened(tree: Path) -> DocumentStore:
-    return open_store((tree / "data").as_uri(), LAYOUTS.values())
 
 
 # Replaying
@@ -281,7 +278,8 @@ class _Replay:
     def _look(self, cut: _Cut) -> None:
         try:
             with mounted(self._image, self._tree, cut.options):
-                faults = verdict(self._tree / "data", self._judge, lambda: _opened(self._tree))
+                faults = verdict(self._tree / "data", self._judge)
+                gc.collect()
         except OSError as error:
             if error.errno not in _REFUSALS:
                 raise

@@ -18,7 +18,7 @@
 
 enum mode { OFF, KILL_BEFORE, KILL_AFTER, FAIL_ONCE, FAIL_FROM, HALF_THEN_KILL, SHORT };
 
-static volatile long count, at;
+static volatile long changes, openings, at;
 static volatile int mode, error, opens_only, thread_of_sync;
 static char prefix[512];
 static size_t prefix_length;
@@ -27,13 +27,13 @@ void faulty_arm(const char *folder, long number, int how, int with, int opens)
 {
     strncpy(prefix, folder, sizeof prefix - 1);
     prefix_length = strlen(prefix);
-    at = number, error = with, opens_only = opens, count = 0, thread_of_sync = 0;
+    at = number, error = with, opens_only = opens, changes = openings = thread_of_sync = 0;
     __sync_synchronize();
     mode = how;
 }
 
 void faulty_disarm(void) { mode = OFF; }
-long faulty_count(void) { return count; }
+long faulty_count(int opens) { return opens ? openings : changes; }
 /* The thread that met the failing sync; 0 where none did. */
 int faulty_thread_of_sync(void) { return thread_of_sync; }
 
@@ -62,9 +62,12 @@ enum opening { NONE, READING, CHANGING };
 /* Counts a call; tells whether it is the one to act at. */
 static int hit(int opening, int sync)
 {
-    if (opens_only ? !opening : opening == READING) return 0;
-    long number = __sync_add_and_fetch(&count, 1);
+    long change = opening == READING ? 0 : __sync_add_and_fetch(&changes, 1);
+    long open = opening == NONE ? 0 : __sync_add_and_fetch(&openings, 1);
+    long number = opens_only ? open : change;
+    if (!number) return 0;
     if (mode == OFF || !(mode == FAIL_FROM ? number >= at : number == at)) return 0;
+    if (sync && error == ENOSPC) return 0; /* space is taken, or refused, before */
     if (sync) thread_of_sync = gettid();
     if (mode == KILL_BEFORE) kill(getpid(), SIGKILL);
     return 1;

@@ -18,10 +18,10 @@ from functools import partial
 from pathlib import Path
 from typing import Final
 
-from docstore import DocumentStore, Key, StoreError, open_store
+from docstore import Key, StoreError
 from tests.harness.apart import in_own_process, scratch, start, wait
 from tests.harness.report import Report
-from tests.harness.stamps import LAYOUTS, Judge, Writer, verdict
+from tests.harness.stamps import Judge, Writer, opened, verdict
 
 PROCESSES: Final = 4
 THREADS: Final = 4
@@ -31,9 +31,10 @@ SHARED: Final = [Key("notes", 1), Key("notes", 2)]
 def run(count: int, seed: int, planted: str = "") -> Report:
     """`count` kills. Fails when fewer happened, or when nothing was written.
 
-    With a bug planted (see `in_own_process`) it ends at the first loss.
+    It ends at the first loss: what follows would only repeat it.
     """
-    return in_own_process(__name__, count, seed, planted=planted).finish(0 if planted else count)
+    report = in_own_process(__name__, count, seed, planted=planted)
+    return report.finish(0 if report.lost else count)
 
 
 def attack(count: int, seed: int) -> Report:
@@ -47,7 +48,7 @@ def attack(count: int, seed: int) -> Report:
             faults = _judge(folder, judge)
             if faults:
                 report.lose(f"after kill {report.cases}: {'; '.join(faults)}")
-                break  # what follows would only repeat it
+                break
     report.notes.append(f"{judge.acknowledgements} acknowledged writes")
     if not judge.acknowledgements:
         raise AssertionError("kills: no write was acknowledged, so none could be lost")
@@ -81,7 +82,7 @@ def _kill(writers: list[int]) -> None:
 def _write(folder: Path, number: int, seed: int) -> None:
     """Writes until it is killed."""
     try:
-        store = open_store((folder / "data").as_uri(), LAYOUTS.values())
+        store = opened(folder / "data")
     except StoreError as fault:
         (folder / f"fault-{seed}").write_text(f"opening raised {fault!r}")
         return
@@ -118,13 +119,10 @@ def _judge(folder: Path, judge: Judge) -> list[str]:
         marks.unlink()
     data = folder / "data"
 
-    def opened() -> DocumentStore:
-        return open_store(data.as_uri(), LAYOUTS.values())
-
     faults = [fault.read_text() for fault in sorted(folder.glob("fault-*"))]
-    faults += verdict(data, judge, opened)
+    faults += verdict(data, judge)
     try:
-        with closing(opened()) as store:
+        with closing(opened(data)) as store:
             judge.start_from(store)
     except StoreError as fault:
         faults.append(f"the store cannot be read: {fault}")

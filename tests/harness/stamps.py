@@ -15,11 +15,12 @@ import hashlib
 import json
 import random
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
-from docstore import CollectionLayout, DocumentStore, Key, Transaction
+from docstore import CollectionLayout, DocumentStore, Key, Transaction, open_store
 
 NOTES: Final = CollectionLayout(name="notes", stem="notes", records="notes")
 PEOPLE: Final = CollectionLayout(name="people", stem="person", records="log")
@@ -31,6 +32,11 @@ Mark = Callable[[bytes], None]
 Edit = Callable[[Transaction, Key], None]
 # What a store shows of a document: its revision and the digest of its content.
 Shown = dict[Key, tuple[int, str]]
+
+
+def opened(root: Path) -> DocumentStore:
+    """The store in a folder."""
+    return open_store(root.as_uri(), LAYOUTS.values())
 
 
 def digest(content: Mapping[str, Any] | None) -> str:
@@ -301,18 +307,19 @@ def file_faults(store: DocumentStore, root: Path) -> list[str]:
     return faults
 
 
-def verdict(root: Path, judge: Judge, opened: Callable[[], DocumentStore]) -> list[str]:
+def verdict(root: Path, judge: Judge) -> list[str]:
     """Opens the store twice, as after a crash; tells what is wrong with it.
 
     The second opening must find nothing to do: it shows the same, and the files stay as they are.
     """
     try:
-        store = opened()
+        store = opened(root)
         faults = judge.faults(store)
         first = shown(store, judge.keys())
         store.close()
+        faults += [f"{path} stays open after close" for path in _held(root)]
         files = _files(root)
-        again = opened()
+        again = opened(root)
         faults += file_faults(again, root)
         if shown(again, judge.keys()) != first:
             faults.append("a second opening shows something else")
@@ -322,6 +329,15 @@ def verdict(root: Path, judge: Judge, opened: Callable[[], DocumentStore]) -> li
     except Exception as error:
         return [f"the store cannot be used: {error!r}"]
     return faults
+
+
+def _held(root: Path) -> set[str]:
+    """The files under a folder that this process has open."""
+    held = set()
+    for descriptor in Path("/proc/self/fd").iterdir():
+        with suppress(OSError):
+            held.add(str(descriptor.readlink()))
+    return {path for path in held if path.startswith(f"{root}/")}
 
 
 def _files(root: Path) -> dict[str, bytes]:

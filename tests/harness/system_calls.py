@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import ctypes
 import errno
+import json
 import os
 import random
 import shutil
@@ -24,7 +25,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -35,16 +36,16 @@ from docstore import (
     StoreError,
     Unavailable,
     check_snapshot,
-    open_store,
     snapshots,
     take_snapshot,
 )
 from tests.harness.apart import in_own_process, scratch, start, wait
 from tests.harness.report import CannotRun, Report
-from tests.harness.stamps import LAYOUTS, Judge, Writer, verdict
+from tests.harness.stamps import Judge, Writer, opened, verdict
 
 LIBRARY: Final = "FAULTY_CALLS"
 HUNG_SECONDS: Final = 60
+WORKERS: Final = 2
 A, B, NEW = Key("notes", 1), Key("notes", 2), Key("notes", 3)
 HOST, LONELY = Key("people", 1), Key("people", 2)  # the one has a guest
 DOCUMENTS: Final = [A, B, NEW, HOST, LONELY]
@@ -118,7 +119,7 @@ def _crowd(writer: Writer, folder: Path) -> None:
 
 def _reopen(writer: Writer, folder: Path) -> None:
     writer.store.close()
-    writer.store = _opened(folder)
+    writer.store = opened(folder / "data")
     writer.change([A], writer.add)
 
 
@@ -142,10 +143,6 @@ OPERATIONS: Final[dict[str, Callable[[Writer, Path], None]]] = {
     "reopen": _reopen,
     "snapshot": lambda writer, folder: take_snapshot(writer.store, folder / "backups") and None,
 }
-
-
-def _opened(folder: Path) -> DocumentStore:
-    return open_store((folder / "data").as_uri(), LAYOUTS.values())
 
 
 # The side of the tests
@@ -178,32 +175,43 @@ def run(count: int, seed: int, planted: str = "") -> Report:
 
 def attack(count: int, seed: int) -> Report:
     report = Report("system calls")
-    library = ctypes.CDLL(os.environ[LIBRARY])
+    met: Counter[str] = Counter()
     with scratch("calls") as folder:
-        met: Counter[str] = Counter()
         while report.cases < count:
-            left = count - report.cases
-            _round(folder / str(seed), library, left, seed, report, met)
+            share = partial(_share, folder, count - report.cases, seed)
+            workers = [start(partial(share, worker)) for worker in range(WORKERS)]
+            ends = [wait(worker) for worker in workers]
+            if any(ends):
+                raise AssertionError("system calls: a part failed; see what it printed")
+            for worker in range(WORKERS):
+                cases, met_there, faults = json.loads((folder / f"{worker}.json").read_text())
+                report.cases += cases
+                met.update(met_there)
+                for fault in faults:
+                    report.lose(fault)
             seed += 1
     report.notes.append(f"faults met: {', '.join(f'{met[mode.name]} {mode}' for mode in MODES)}")
     return report
 
 
-def _round(
-    folder: Path, library: Any, count: int, seed: int, report: Report, met: Counter[str]
-) -> None:
-    """All points over three fresh stores, or `count` of them."""
-    trials = [_Trial(folder / str(template), library, seed, template) for template in range(3)]
+def _share(folder: Path, count: int, seed: int, worker: int) -> None:
+    """One worker's share of all points over three fresh stores, or of `count` of them."""
+    library = ctypes.CDLL(os.environ[LIBRARY])
+    place = folder / f"{worker}"
+    trials = [_Trial(place / str(template), library, seed, template) for template in range(3)]
     points = [point for trial in trials for point in trial.points()]
-    for index in range(min(count, len(points))):
-        point = points[index * len(points) // min(count, len(points))]
-        trial = trials[point.template]
-        faults = trial.run(point)
-        met[point.mode.name] += trial.met
-        report.cases += 1
-        if faults:
-            report.lose(f"{point} (seed {seed}): {'; '.join(faults)}")
-    shutil.rmtree(folder)
+    count = min(count, len(points))
+    met: Counter[str] = Counter()
+    faults = []
+    for index in range(worker, count, WORKERS):
+        point = points[index * len(points) // count]
+        found = trials[point.template].run(point)
+        met[point.mode.name] += trials[point.template].met
+        if found:
+            faults.append(f"{point} (seed {seed}): {'; '.join(found)}")
+    cases = len(range(worker, count, WORKERS))
+    (folder / f"{worker}.json").write_text(json.dumps([cases, met, faults]))
+    shutil.rmtree(place)
 
 
 class _Trial:
@@ -228,7 +236,7 @@ class _Trial:
         return Writer(store, f"w{marks}", lambda mark: os.write(marks, mark) and None, dice)
 
     def _make(self) -> None:
-        store = _opened(self._template)
+        store = opened(self._template / "data")
         writer = self._writer(store)
         writer.name = "template"
         for _ in range(3):
@@ -242,23 +250,23 @@ class _Trial:
 
     def points(self) -> Iterator[Point]:
         for operation in OPERATIONS:
-            calls = {opens: self._count(operation, opens) for opens in (False, True)}
+            calls = self._count(operation)
             for mode in MODES:
                 for number in range(1, calls[mode.opens] + 1):
                     yield Point(operation, mode, number, self._number)
 
-    def _count(self, operation: str, opens: bool) -> int:
-        """How many calls an undisturbed run makes."""
+    def _count(self, operation: str) -> list[int]:
+        """How many calls an undisturbed run makes: those that change something, and openings."""
         self._restore()
-        dry = Point(operation, Mode("no fault", 0, opens=opens), 0, self._number)
 
         def count() -> None:
-            self._play(dry)
-            self._told.write_text(str(self._library.faulty_count()))
+            self._play(Point(operation, OFF, 0, self._number))
+            counts = [self._library.faulty_count(opens) for opens in (False, True)]
+            self._told.write_text(json.dumps(counts))
 
         if _in_child(count) != 0:
             raise AssertionError(f"system calls: {operation} fails without a fault")
-        return int(self._told.read_text())
+        return list(json.loads(self._told.read_text()))
 
     def _restore(self) -> None:
         shutil.rmtree(self._copy, ignore_errors=True)
@@ -289,7 +297,7 @@ class _Trial:
 
         def live() -> None:
             signal.alarm(HUNG_SECONDS)
-            writer = self._writer(_opened(self._copy))
+            writer = self._writer(opened(self._copy / "data"))
             writer.name = "peer"
             self._look(writer)
             os.write(told_ready, b".")
@@ -323,9 +331,12 @@ class _Trial:
             prefix, ctypes.c_long(point.number), mode.how, mode.error, mode.opens
         )
 
+    def _met(self, point: Point) -> bool:
+        return 0 < point.number <= self._library.faulty_count(point.mode.opens)
+
     def _play(self, point: Point) -> None:
         """Runs the operation with the fault in it, and then asks whether the store still works."""
-        writer = self._writer(_opened(self._copy))
+        writer = self._writer(opened(self._copy / "data"))
         writer.name = "point"
         self._arm(point)
         try:
@@ -335,10 +346,10 @@ class _Trial:
                 self._tell(f"raised for nothing: {fault!r}")
         except BaseException as fault:
             self._tell(f"not the store's word: {fault!r}")
-        reopened = self._library.faulty_count() < point.number or point.mode.how in (0, 6)
+        reopened = not self._met(point) or point.mode.how in (0, 6)
         if reopened:
             self._close(writer)
-        if self._library.faulty_count() >= point.number > 0:
+        if self._met(point):
             self._tell("met")
         if point.mode.error:
             self._ask(point, writer, reopened)
@@ -348,19 +359,21 @@ class _Trial:
         """Closes the store, which may meet the fault, and opens it again, which may, too."""
         try:
             writer.store.close()
-            writer.store = _opened(self._copy)
+            writer.store = opened(self._copy / "data")
         except StoreError:
             self._library.faulty_disarm()
-            writer.store = _opened(self._copy)
+            writer.store = opened(self._copy / "data")
         except BaseException as fault:
             self._tell(f"closing: not the store's word: {fault!r}")
 
     def _ask(self, point: Point, writer: Writer, reopened: bool) -> None:
         """What must still be so in the process that met an error."""
         thread = self._library.faulty_thread_of_sync()
-        met = self._library.faulty_count() >= point.number
+        met = self._met(point)
+        if point.mode.opens:  # which a read does, too
+            self._library.faulty_disarm()
         self._look(writer)
-        if met and point.mode.how == 4:
+        if met and point.mode.how == 4 and not reopened:
             fault = self._try(writer)
             if not isinstance(fault, OutOfSpace):
                 self._tell(f"on a full disk a write gave {fault!r}")
@@ -403,10 +416,10 @@ class _Trial:
     def _judge(self) -> None:
         judge = Judge(forgetful=False)
         judge.take(self._marks.read_bytes())
-        for fault in verdict(self._copy / "data", judge, lambda: _opened(self._copy)):
+        for fault in verdict(self._copy / "data", judge):
             self._tell(fault)
         try:
-            store = _opened(self._copy)
+            store = opened(self._copy / "data")
             writer = self._writer(store)
             writer.name = "after"
             writer.change([A], writer.add)
