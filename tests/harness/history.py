@@ -36,6 +36,7 @@ REGISTER: Final = Key("people", 9)  # counts the lives of the mortal ones
 BALANCE: Final = 1000
 RECORDS_MAX: Final = 40
 TIMEOUT: Final = 3600  # seconds, for all of a full run
+ORDINARY: Final = 20_000  # operations of a history, where no other number is asked for
 
 Opening = Callable[[Path], DocumentStore]
 Edit = Callable[[Transaction], list[Sight]]
