@@ -125,6 +125,10 @@ class NeuralFlow(Peer):
     def record(self, owner: int, record_id: int) -> Record:
         return next(record for record in self.records(owner) if record["id"] == record_id)
 
+    def close(self) -> None:
+        """Leaves files that are exact."""
+        self._store.close()
+
 
 class SQLite(Peer):
     """The standard library's sqlite3: write-ahead log, synchronous=FULL, a row for each record."""

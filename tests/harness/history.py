@@ -134,6 +134,7 @@ def _name(key: Key) -> str:
 def _digest(content: Any) -> int:
     """A number that stands for the content but for what a commit itself adds; never `GONE`."""
     said = {name: content[name] for name in content.keys() - {"revision", "updated_at"}}
+    said |= {name: list(said[name]) for name in ("notes", "log") if name in said}
     data = msgspec.json.encode(said, order="sorted")
     return int.from_bytes(blake2b(data, digest_size=7).digest()) + 1
 
