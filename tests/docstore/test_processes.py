@@ -269,6 +269,28 @@ def test_a_child_that_outlives_its_parents_change_does_not_keep_the_lock(
     expect_ids(root, 3)
 
 
+@pytest.mark.parametrize("used", [False, True], ids=["forked unused", "used by the child"])
+def test_a_child_may_go_on_when_its_parent_has_closed_the_store(root: Path, used: bool) -> None:
+    store = opened(root)
+    store.change(begin)
+    here, there = multiprocessing.Pipe()
+
+    def work() -> None:
+        done = [store.change(add)] if used else []
+        there.send("forked")
+        assert there.recv() == "closed"
+        for number in range(len(done) + 1, 11):
+            assert store.change(add) == number
+        assert look(store) == (list(range(1, 11)), 10)
+        store.close()
+
+    with forked(work):
+        assert here.poll(PATIENCE) and here.recv() == "forked"
+        store.close()
+        here.send("closed")
+    expect_ids(root, 10)
+
+
 def test_forks_while_threads_are_writing(root: Path, store: DocumentStore) -> None:
     threads, each, forks = 4, 30, 12
     acknowledged: list[int] = []
@@ -357,6 +379,81 @@ def test_what_one_acknowledges_the_other_reads_at_once(root: Path, store: Docume
     other.join(PATIENCE)
     assert other.exitcode == 0
     expect_ids(root, EXCHANGES)
+
+
+def add_and_sleep(root: Path, pipe: Connection) -> None:
+    """Reads at the beginning and then not for a long time; then reads, and writes."""
+    store = opened(root)
+    assert look(store) == ([], 0)
+    pipe.send("slept in")
+    count, text = pipe.recv()
+    assert look(store) == (list(range(1, count + 1)), count)
+    for key in (ALICE, ALICE_NOTES):
+        document = store.read(key)
+        assert document is not None and document.content["text"] == text
+    pipe.send(store.change(add))
+    store.close()
+
+
+def test_who_has_slept_for_long_agrees(root: Path, store: DocumentStore) -> None:
+    """So much was written meanwhile that nobody keeps what it saw last."""
+    context = multiprocessing.get_context("spawn")
+    here, there = context.Pipe()
+    sleeper = context.Process(target=add_and_sleep, args=(root, there))
+    sleeper.start()
+    assert here.poll(PATIENCE) and here.recv() == "slept in"
+    count = 120
+    for number in range(count):
+        other = opened(root) if number % 40 == 39 else store
+        text = f"{number}".zfill(30_000)
+
+        def edit(transaction: Transaction, text: str = text) -> None:
+            transaction.set(ALICE, {"text": text})
+            transaction.set(ALICE_NOTES, {"text": text})
+
+        other.change(edit)
+        assert other.change(add) == number + 1
+        if other is not store:
+            other.close()
+    here.send((count, text))
+    assert here.poll(PATIENCE) and here.recv() == count + 1
+    sleeper.join(PATIENCE)
+    assert sleeper.exitcode == 0
+    expect_ids(root, count + 1)
+
+
+def come_and_go(root: Path, number: int, sending: int) -> None:
+    """Opens, writes and closes, again and again; or goes without closing."""
+    for turn in range(TURNS):
+        store = opened(root)
+        os.write(sending, b"%d\n" % store.change(add, relaxed=turn % 3 == 2))
+        if (turn + number) % 4:
+            store.close()
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+TURNS, VISITORS = 12, 5
+
+
+def test_stores_come_and_go_all_the_time(root: Path) -> None:
+    first = opened(root)
+    first.change(begin)
+    first.close()
+    receiving, sending = os.pipe()
+    fork = multiprocessing.get_context("fork")
+    visitors = [
+        fork.Process(target=come_and_go, args=(root, number, sending)) for number in range(VISITORS)
+    ]
+    for visitor in visitors:
+        visitor.start()
+    os.close(sending)
+    with os.fdopen(receiving) as lines:
+        acknowledged = sorted(map(int, lines))
+    for visitor in visitors:
+        visitor.join(PATIENCE)
+        assert visitor.exitcode == -signal.SIGKILL
+    assert acknowledged == list(range(1, TURNS * VISITORS + 1))
+    expect_ids(root, TURNS * VISITORS)
 
 
 # Ends
