@@ -60,8 +60,11 @@ def look(store: DocumentStore) -> tuple[list[int], int]:
 
 
 def in_file(root: Path) -> list[int]:
-    """The ids of the notes that the published file holds."""
-    content = json.loads((root / "notes/notes_1.json").read_bytes())
+    """The ids of the notes that the published file holds; none where it is not there yet."""
+    try:
+        content = json.loads((root / "notes/notes_1.json").read_bytes())
+    except FileNotFoundError:
+        return []
     return [note["id"] for note in content["notes"]]
 
 
@@ -183,10 +186,6 @@ def _nothing(store: DocumentStore) -> None:
     """It only ends."""
 
 
-def _read(store: DocumentStore) -> None:
-    assert look(store) == ([], 0)
-
-
 def _close(store: DocumentStore) -> None:
     store.close()
 
@@ -195,7 +194,7 @@ def _kill(store: DocumentStore) -> None:
     os.kill(os.getpid(), signal.SIGKILL)
 
 
-@pytest.mark.parametrize("what", [_nothing, _read, _close, _kill])
+@pytest.mark.parametrize("what", [_nothing, _close, _kill])
 def test_a_child_does_not_let_go_of_what_its_parent_holds(
     root: Path, store: DocumentStore, what: Callable[[DocumentStore], None]
 ) -> None:
