@@ -48,6 +48,8 @@ def root(tmp_path: Path) -> Path:
 def store(root: Path) -> Iterator[DocumentStore]:
     store = opened(root)
     store.change(begin)
+    store.close()  # so that there are files
+    store = opened(root)
     yield store
     store.close()
 
