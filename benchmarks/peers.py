@@ -122,6 +122,10 @@ class NeuralFlow(Peer):
         found: tuple[Record, ...] = self._store.records(self._key(owner)).find(record_id)
         return found[0]
 
+    def close(self) -> None:
+        """Leaves files that are exact."""
+        self._store.close()
+
 
 class SQLite(Peer):
     """The standard library's sqlite3: write-ahead log, synchronous=FULL, a row for each record."""
