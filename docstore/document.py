@@ -12,6 +12,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
+from docstore.record_list import RecordList
+
 # What json.loads makes of a JSON value. Recursive aliases cost more than they explain here.
 Json = Any
 Record = dict[str, Json]
@@ -43,7 +45,10 @@ class Key:
 
 @dataclass(frozen=True)
 class Document:
-    """One state of a document. `content` is shared by its readers: never change it in place."""
+    """One state of a document. `content` is shared by its readers: never change it in place.
+
+    What `decode` and the store make has its list of records as a `RecordList`.
+    """
 
     content: Mapping[str, Json]
 
@@ -52,3 +57,7 @@ class Document:
         """How many changes made it; 0 for a document of an old folder, which has none yet."""
         revision = self.content.get(REVISION)
         return revision if type(revision) is int and revision > 0 else 0
+
+    def list_of(self, name: str) -> RecordList:
+        """The records, of which the layout tells the name; empty where there is no such list."""
+        return RecordList.of(self.content.get(name))

@@ -53,7 +53,7 @@ class FileSystem:
 
     def status(self, path: Where) -> Status:
         """What the file is that the name leads to."""
-        return os.stat(path)
+        return os.stat(path)  # noqa: PTH116
 
     def exists(self, path: Where) -> bool:
         """Whether the name leads to anything."""

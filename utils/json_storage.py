@@ -30,6 +30,7 @@ from docstore import (
     DocumentStore,
     Key,
     NotFound,
+    RecordList,
     Transaction,
     Unavailable,
     folder_of,
@@ -71,6 +72,8 @@ ActivityOf = Activity | Callable[[Record], Activity] | None
 
 # What is to change in a record, or how to tell it from the record as it is at that moment.
 Changes = Mapping[str, Any] | Callable[[Record], Mapping[str, Any]]
+
+_NONE = RecordList()
 
 
 class JSONStorageManager:
@@ -151,10 +154,10 @@ class JSONStorageManager:
 
     def get(self, collection: str, owner: int, record_id: int) -> Record:
         """The owner's record with this id. Raises `NotFound`."""
-        for record in self.view(collection, owner):
-            if id_of(record) == record_id:
-                return cast(Record, own_copy(record))
-        raise NotFound(f"there is no {COLLECTIONS[collection].singular} {record_id}")
+        found = self._records(collection, owner).find(record_id)
+        if not found:
+            raise NotFound(f"there is no {COLLECTIONS[collection].singular} {record_id}")
+        return cast(Record, own_copy(found[0]))
 
     def list(self, collection: str, owner: int) -> builtins.list[Record]:
         """All records of the owner, in the order of the file; empty where there is no document."""
@@ -165,9 +168,15 @@ class JSONStorageManager:
 
         Of thousands of records, the copy would cost more than most of what is done with them.
         """
+        records = self._records(collection, owner)
+        if records.only_objects:
+            return records
+        return [item for item in records if isinstance(item, dict)]
+
+    def _records(self, collection: str, owner: int) -> RecordList:
+        """What the document lists; of an old folder also what is no object."""
         document = self.store.read(key_of(collection, owner))
-        items = document.content.get(COLLECTIONS[collection].layout.records) if document else None
-        return [item for item in items or [] if isinstance(item, dict)]
+        return document.list_of(COLLECTIONS[collection].layout.records) if document else _NONE
 
     def update(
         self,
