@@ -156,6 +156,9 @@ class FilesBackend:
         self._swap.sweep()
         for pins in self._dead_pins():
             shutil.rmtree(pins, ignore_errors=True)
+        for entry in self._files.names(self._work):
+            if entry.endswith(".draft"):
+                self._files.remove("sweep", self._work / entry)
         for name in self._layouts:
             for entry in self._files.names(self.root / name):
                 if _DRAFT.fullmatch(entry):
