@@ -402,6 +402,8 @@ _NO_FILE: Final = File(b"", b"", (), 0)
 
 
 def _written(before: bytes, data: bytes, offset: int) -> bytes:
+    if not offset and len(before) <= len(data):
+        return data  # and no copy
     if offset > len(before):
         before = before.ljust(offset, b"\0")
     return before[:offset] + data + before[offset + len(data) :]
@@ -440,18 +442,20 @@ def _bytes_after(file: File, dice: random.Random, way: str) -> bytes:
     return data
 
 
-def _torn(data: bytes, written: bytes, offset: int, dice: random.Random) -> bytes:
+def _torn(before: bytes, written: bytes, offset: int, dice: random.Random) -> bytes:
     """With each piece of the write there or not, up to the borders of sectors."""
-    end = offset + len(written)
+    data, end = bytearray(before), offset + len(written)
     if end > len(data) and dice.random() < 0.3:
-        data = data.ljust(end, b"\0")  # the size is there before the content
+        data.extend(bytes(end - len(data)))  # the size is there before the content
     start = offset
     while start < end:
         stop = min(end, start - start % SECTOR + SECTOR)
         if dice.random() < 0.5:
-            data = _written(data, written[start - offset : stop - offset], start)
+            if start > len(data):
+                data.extend(bytes(start - len(data)))
+            data[start:stop] = written[start - offset : stop - offset]
         start = stop
-    return data
+    return bytes(data)
 
 
 def _garbage(words: list[int], dice: random.Random) -> list[int]:
@@ -538,6 +542,13 @@ class _Lock:
         self._holders[self._path] = self
         self._depth = 1
         return True
+
+    @property
+    def is_nested(self) -> bool:
+        return self._depth > 1
+
+    def release(self) -> None:
+        self.__exit__()
 
     def close(self) -> None:
         """Nothing is open."""
