@@ -62,6 +62,7 @@ class Trial:
         self.known: set[object] = set()
         self.doing = "opening"
         self.stores: list[DocumentStore] = []
+        self.acting: DocumentStore | None = None
 
     # The workload
 
@@ -80,7 +81,9 @@ class Trial:
         return name, getattr(self, f"do_{name}")
 
     def open(self) -> None:
-        self.stores = [self._store(self.disk) for _ in range(self.dice.choice((1, 1, 2)))]
+        self.stores = []
+        for _ in range(self.dice.choice((1, 1, 2))):
+            self.stores.append(self._store(self.disk))
 
     def _store(self, disk: Disk) -> DocumentStore:
         backend = FilesBackend(
@@ -98,7 +101,9 @@ class Trial:
 
     @property
     def store(self) -> DocumentStore:
-        return self.dice.choice(self.stores)
+        """The one that is to act now."""
+        self.acting = self.dice.choice(self.stores)
+        return self.acting
 
     @property
     def backend(self) -> Any:
@@ -169,9 +174,9 @@ class Trial:
 
     def _close(self) -> None:
         self.dice.shuffle(self.stores)
-        for store in self.stores:
-            store.close()
-        self.stores = []
+        while self.stores:
+            self.acting = self.stores.pop()
+            self.acting.close()
 
     # Changes
 
@@ -235,8 +240,9 @@ class Trial:
         """Tries what a cut would leave now, after this operation of the disk."""
         watch, self.disk.watch = self.disk.watch, None
         try:
-            if self.stores and self.dice.random() < 0.2:
-                self._note_seen(self.dice.choice(self.stores))
+            readers = [store for store in self.stores if store is not self.acting]
+            if readers and self.dice.random() < 0.2:
+                self._note_seen(self.dice.choice(readers))
             ways = CUTS if not self.disk.is_settled() else ("none",)
             for way in ways:
                 self._try(self.disk.crash(self.dice, way), operation, way)
