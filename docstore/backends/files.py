@@ -8,9 +8,9 @@
 
 The journal makes a write durable; the file is the journal made visible; the checkpoint makes the
 journal forgettable. A commit appends one frame under the lock, lets go of the lock, and returns
-when the frame is durable: it shares the sync with whoever else commits at that time. A read looks whether
-the journal has grown, takes in what is new, and answers from memory. In the background, and when
-the backend is closed, the files are made from it.
+when the frame is durable: it shares the sync with whoever else commits at that time. A read looks
+whether the journal has grown, takes in what is new, and answers from memory. In the background, and
+when the backend is closed, the files are made from it.
 
 The order of the locks: opening, publishing, lock, then the mutex of what the process knows.
 
