@@ -162,6 +162,9 @@ class FilesBackend:
 
     def _sweep_drafts(self) -> None:
         """Throws away what dead processes did not publish. Nobody else has the folder open."""
+        for entry in self._files.names(self._work):
+            if entry.endswith(".draft"):
+                self._files.remove("sweep", self._work / entry)
         for name in self._layouts:
             for entry in self._files.names(self.root / name):
                 if _DRAFT.fullmatch(entry):
