@@ -11,7 +11,7 @@ and its contract), then `store.py`; how files are made durable is told in `backe
 
 from docstore.backend import ABSENT, Backend, Change, Commit, Edit, Finding
 from docstore.backup import check_snapshot, dead_drafts, restore_snapshot, snapshots, take_snapshot
-from docstore.codec import compact
+from docstore.codec import to_json
 from docstore.document import CollectionLayout, Document, Key
 from docstore.errors import (
     Conflict,
@@ -52,7 +52,6 @@ __all__ = [
     "Transaction",
     "Unavailable",
     "check_snapshot",
-    "compact",
     "dead_drafts",
     "examine",
     "folder_of",
@@ -61,6 +60,7 @@ __all__ = [
     "restore_snapshot",
     "snapshots",
     "take_snapshot",
+    "to_json",
     "utc_text",
     "verify",
 ]
