@@ -25,7 +25,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from docstore import Conflict, Corrupt, DocumentStore, Key, NotFound, Transaction, open_store
-from docstore.cache import DocumentCache
+from docstore.following import CACHE_BYTES_MAX
 from tests.docstore.layouts import LAYOUTS
 
 OWNERS = st.sampled_from([1, 2, 30])
@@ -397,17 +397,15 @@ class StoreMachine(RuleBasedStateMachine):
 class FolderMachine(StoreMachine):
     """On a folder: three doors, and what befalls folders and processes."""
 
-    cache_bytes: int | None = None
+    cache_bytes = CACHE_BYTES_MAX
 
     def open_doors(self) -> None:
         self.root = Path(tempfile.mkdtemp())
         self.doors = [Door(self.opened), Door(self.opened), FarDoor(self.opened)]
 
     def opened(self) -> DocumentStore:
-        store = open_store(self.root.as_uri(), LAYOUTS.values())
-        if self.cache_bytes is not None:
-            store.backend._cache = DocumentCache(self.cache_bytes)  # type: ignore[attr-defined]
-        return store
+        uri = self.root.as_uri()
+        return open_store(uri, LAYOUTS.values(), cache_bytes=self.cache_bytes)
 
     def teardown(self) -> None:
         with suppress(AttributeError):  # where even opening failed
