@@ -29,8 +29,8 @@ TITLE = {"tasks": "title", "projects": "name", "models": "name"}
 LAYOUTS = {name: spec.layout for name, spec in COLLECTIONS.items()}
 
 
-def file(data_folder: Path, name: str) -> Any:
-    return json.loads(exact(data_folder / name).read_text("utf-8"))
+def file(data_folder: Path, name: str, storage: JSONStorageManager = json_storage) -> Any:
+    return json.loads(exact(data_folder / name, storage).read_text("utf-8"))
 
 
 def person(user_id: int = 7, **fields: Any) -> User:
@@ -353,7 +353,7 @@ def test_the_count_of_calls_starts_again_each_month(data_folder: Path) -> None:
     call = Activity("api_call", "GET")
     assert storage.record_call(7, call).remaining == 1
     storage.create("tasks", 7, {"title": "x"}, metered=True)
-    before = contents(data_folder)
+    before = contents(exact(data_folder, storage))
     refused: list[Callable[[], Any]] = [
         lambda: storage.record_call(7, call),
         lambda: storage.create("tasks", 7, {"title": "y"}, metered=True),
@@ -364,11 +364,11 @@ def test_the_count_of_calls_starts_again_each_month(data_folder: Path) -> None:
             over()
         assert (caught.value.quota.limit, caught.value.quota.used) == (2, 2)
         assert caught.value.quota.resets_in == 2
-    assert contents(data_folder) == before
+    assert contents(exact(data_folder, storage)) == before
     storage.create("tasks", 7, {"title": "not metered"})
     clock.now = datetime(2026, 12, 1, tzinfo=UTC)
     assert storage.record_call(7, call).used == 1
-    user = file(data_folder, "users/user_7.json")
+    user = file(data_folder, "users/user_7.json", storage)
     assert (user["api_calls_used"], user["api_calls_period"]) == (1, "2026-12")
 
 
@@ -403,9 +403,9 @@ def test_an_old_count_stays_in_its_month_whatever_changes_the_document(
         lambda: storage.save_user_data(person(api_calls_limit=2, first_name="Alice")),
     ]
     for change in changes:
-        path.write_text(json.dumps(OLD_COUNT | {"updated_at": updated_at}))
+        exact(path, storage).write_text(json.dumps(OLD_COUNT | {"updated_at": updated_at}))
         change()
-        document = file(data_folder, "users/user_7.json")
+        document = file(data_folder, "users/user_7.json", storage)
         assert (document["api_calls_used"], document["api_calls_period"]) == (2, period)
         change()
         assert quota_of(document, clock.now).used == used
