@@ -10,7 +10,9 @@ from __future__ import annotations
 import errno
 import mmap
 import os
+from contextlib import suppress
 from pathlib import Path
+from types import ModuleType
 from typing import Final, Protocol
 
 from docstore.locking import FolderLock, Membership
@@ -39,7 +41,13 @@ class Status(Protocol):
 
 
 class FileSystem:
-    """The real one. Each method raises `OSError` as the system does."""
+    """The real one. Each method raises `OSError` as the system does.
+
+    What changes the disk is asked of `_os`, so that a simulated disk has to know system calls only
+    and can fail between the calls of which one operation consists.
+    """
+
+    _os: ModuleType = os
 
     # Looking
 
@@ -50,6 +58,10 @@ class FileSystem:
     def exists(self, path: Where) -> bool:
         """Whether the name leads to anything."""
         return os.path.exists(path)  # noqa: PTH110 (a `Path` costs more than the question)
+
+    def is_folder(self, path: Where) -> bool:
+        """Whether the name leads to a folder."""
+        return os.path.isdir(path)  # noqa: PTH112
 
     def is_link(self, path: Where) -> bool:
         """Whether the name itself is a symbolic link."""
@@ -77,10 +89,11 @@ class FileSystem:
 
     def make_folder(self, step: str, path: Path) -> None:
         """Creates a folder and every missing one above it, each made durable in its parent."""
-        if path.is_dir():
+        if self.is_folder(path):
             return
         self.make_folder(step, path.parent)
-        path.mkdir(PRIVATE_FOLDER, exist_ok=True)
+        with suppress(FileExistsError):
+            self._os.mkdir(path, PRIVATE_FOLDER)
         self.sync_folder(step, path.parent)
 
     def create(self, step: str, path: Where, data: bytes, mtime_ns: int | None = None) -> Status:
@@ -88,15 +101,15 @@ class FileSystem:
 
         Its name is not durable yet. Raises `FileExistsError` where there is one.
         """
-        descriptor = os.open(path, _NEW, PRIVATE_FILE)
+        descriptor = self._os.open(path, _NEW, PRIVATE_FILE)
         try:
-            _write(descriptor, data, 0)
+            self._write(descriptor, data, 0)
             if mtime_ns is not None:
-                os.utime(descriptor, ns=(mtime_ns, mtime_ns))
-            os.fsync(descriptor)
-            return os.fstat(descriptor)
+                self._os.utime(descriptor, ns=(mtime_ns, mtime_ns))
+            self._os.fsync(descriptor)
+            return self._os.fstat(descriptor)
         finally:
-            os.close(descriptor)
+            self._os.close(descriptor)
 
     def create_zeroed(self, step: str, path: Where, size: int) -> None:
         """Writes a new file of so many zero bytes and makes its content durable.
@@ -104,42 +117,42 @@ class FileSystem:
         Written, not reserved: the first write into a reserved block would have to change what the
         file system knows of it, and so cost a second flush.
         """
-        descriptor = os.open(path, _NEW, PRIVATE_FILE)
+        descriptor = self._os.open(path, _NEW, PRIVATE_FILE)
         try:
             for offset in range(0, size, len(_ZEROS)):
-                _write(descriptor, _ZEROS[: size - offset], offset)
-            os.fsync(descriptor)
+                self._write(descriptor, _ZEROS[: size - offset], offset)
+            self._os.fsync(descriptor)
         finally:
-            os.close(descriptor)
+            self._os.close(descriptor)
 
     def sync_folder(self, step: str, path: Where) -> None:
         """Makes the names in a folder durable."""
-        descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        descriptor = self._os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
-            os.fsync(descriptor)
+            self._os.fsync(descriptor)
         finally:
-            os.close(descriptor)
+            self._os.close(descriptor)
 
     def sync_file(self, step: str, path: Where) -> None:
         """Makes the content of a file durable that somebody else wrote."""
-        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        descriptor = self._os.open(path, os.O_RDONLY | os.O_CLOEXEC)
         try:
-            os.fsync(descriptor)
+            self._os.fsync(descriptor)
         finally:
-            os.close(descriptor)
+            self._os.close(descriptor)
 
     def link(self, step: str, source: Where, target: Where) -> None:
         """Gives a file a second name, which must be free."""
-        os.link(source, target)
+        self._os.link(source, target)
 
     def rename(self, step: str, source: Where, target: Where) -> None:
         """Gives a file its name, replacing what had it, in one indivisible step."""
-        os.replace(source, target)  # noqa: PTH105
+        self._os.replace(source, target)
 
     def remove(self, step: str, path: Where) -> None:
         """Takes a name away; a name that is not there is no fault."""
         try:
-            os.unlink(path)  # noqa: PTH108
+            self._os.unlink(path)
         except FileNotFoundError:
             return
 
@@ -147,23 +160,28 @@ class FileSystem:
 
     def open(self, path: Where) -> int:
         """Opens an existing file for reading and writing in place."""
-        return os.open(path, os.O_RDWR | os.O_CLOEXEC)
+        return self._os.open(path, os.O_RDWR | os.O_CLOEXEC)
 
     def read_at(self, handle: int, size: int, offset: int) -> bytes:
         """At most `size` bytes; fewer only at the end of the file."""
-        return os.pread(handle, size, offset)
+        return self._os.pread(handle, size, offset)
 
     def write_at(self, step: str, handle: int, data: bytes, offset: int) -> None:
         """Writes all of the bytes. They are not durable yet."""
-        _write(handle, data, offset)
+        self._write(handle, data, offset)
 
     def sync_data(self, step: str, handle: int) -> None:
         """Makes durable what was written into an open file, by whomever."""
-        os.fdatasync(handle)
+        self._os.fdatasync(handle)
 
     def close(self, handle: int) -> None:
         """Lets go of an open file."""
-        os.close(handle)
+        self._os.close(handle)
+
+    def _write(self, descriptor: int, data: bytes, offset: int) -> None:
+        done = self._os.pwrite(descriptor, data, offset)
+        while done < len(data):  # a short write is the first sign of a full disk
+            done += self._os.pwrite(descriptor, memoryview(data)[done:], offset + done)
 
     # What processes share
 
@@ -176,7 +194,7 @@ class FileSystem:
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, PRIVATE_FILE)
         try:
             if os.fstat(descriptor).st_size < size:
-                _write(descriptor, bytes(size), 0)
+                self._write(descriptor, bytes(size), 0)
             return memoryview(mmap.mmap(descriptor, size)).cast("Q")
         finally:
             os.close(descriptor)
@@ -191,12 +209,6 @@ class FileSystem:
 
 
 _NEW: Final = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
-
-
-def _write(descriptor: int, data: bytes, offset: int) -> None:
-    done = os.pwrite(descriptor, data, offset)
-    while done < len(data):  # a short write is the first sign of a full disk
-        done += os.pwrite(descriptor, memoryview(data)[done:], offset + done)
 
 
 def _same_state(one: Status, other: Status) -> bool:

@@ -17,6 +17,7 @@ Documents of which nothing is pending are forgotten when they take too much room
 from __future__ import annotations
 
 import errno
+import itertools
 import stat
 import threading
 import time
@@ -30,8 +31,8 @@ from typing import Final
 import msgspec
 
 from docstore.backend import ABSENT, Stored, Version
-from docstore.codec import decode
-from docstore.document import CollectionLayout, Document, Json, Key
+from docstore.codec import decode, encode
+from docstore.document import CollectionLayout, Document, Key
 from docstore.entries import Applied, decode_entry
 from docstore.errors import Corrupt, Unavailable, from_os_error
 from docstore.filesystem import FileSystem, Status
@@ -311,16 +312,27 @@ class Follower:
                 self._load_pending(live)
             return live.at(limit)[1]
 
-    def content_before(self, live: Live) -> Mapping[str, Json] | None:
-        """The content of the document before it was deleted or begun anew, as the journal tells."""
+    def leads_to_pending(self, live: Live, data: bytes) -> bool:
+        """Whether a file with these bytes is what the pending changes began from.
+
+        Asked where the document was deleted or begun anew since: its content before that is told.
+        """
+        changes: list[Applied] = []
         with self.mutex:
-            resets = [
-                applied
-                for _, payload in live.pending
-                for applied in decode_entry(payload)
-                if applied.key == live.key and applied.reset
-            ]
-        return resets[0].before() if resets else None
+            for _, payload in live.pending:
+                changes += [each for each in decode_entry(payload) if each.key == live.key]
+        before = next((each.before() for each in changes if each.reset), None)
+        if before is None:
+            return False
+        layout = self.layouts[live.key.collection]
+        try:
+            document: Document | None = decode(data, live.name, layout)
+            for change in itertools.takewhile(lambda each: not each.reset, changes):
+                if document and change.revision > document.revision:
+                    document = change.apply(document, layout)
+        except (Corrupt, ValueError):
+            return False
+        return document is not None and encode(document) == encode(Document(before))
 
     def token(self, live: Live) -> Token | None:
         """The token of the file that is there; None where there is none that can be read."""

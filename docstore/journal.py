@@ -643,6 +643,8 @@ class Journal:
         """Lets go of what is open."""
         self._current = None
         self._sync_lock.close()
+        if isinstance(self._state, memoryview):
+            self._state = self._state.tolist()
 
 
 class _End:

@@ -32,7 +32,6 @@ from typing import Final
 import msgspec
 
 from docstore.codec import encode
-from docstore.document import Document
 from docstore.errors import Corrupt, StoreError, Unavailable, from_os_error
 from docstore.filesystem import Status
 from docstore.following import FileShown, Follower, Live, Token, token_of
@@ -246,10 +245,7 @@ class Publisher:
             data, _ = self._files.read(live.path)
         except OSError:
             return False
-        if data == content:
-            return True
-        before = self._follower.content_before(live)
-        return before is not None and data == encode(Document(before))
+        return data == content or self._follower.leads_to_pending(live, data)
 
     def _set_aside(self, live: Live) -> None:
         folder, _, name = live.path.rpartition("/")

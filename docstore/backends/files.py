@@ -84,9 +84,9 @@ class FilesBackend:
         self._layouts = layouts
         self._files = files or FileSystem()
         self._work = self.root / WORK_FOLDER
-        self._lock_timeout = lock_timeout
         self._may_write, self._in_background = lay_out, background
         self._lock = self._files.lock(self._work / "lock", lock_timeout)
+        self._opening_lock = self._files.lock(self._work / "opening", lock_timeout)
         publishing = self._files.lock(self._work / "publishing", 6 * lock_timeout)
         self._membership = self._files.membership(self._work / "in-use")
         self._journal = Journal(self._files, self._work / "journal", segment_bytes)
@@ -142,7 +142,7 @@ class FilesBackend:
             self._files.make_folder("lay-out", self.root / name)
         journal = self._work / "journal"
         self._files.make_folder("lay-out", journal)
-        with self._files.lock(self._work / "opening", self._lock_timeout).hold():
+        with self._opening_lock.hold():
             alone = self._membership.join()
             words = self._files.shared_words(journal / "state", STATE_WORDS)
             with self._lock.hold():
@@ -156,7 +156,7 @@ class FilesBackend:
         self._only_looks = False
         self._is_open = True
         self._follower.follow()
-        if self._in_background and self._follower.pending:
+        if self._in_background:  # also for what a process leaves that dies while this one lives
             self._wake()
 
     def _sweep(self) -> None:
@@ -169,6 +169,9 @@ class FilesBackend:
 
     def _sweep_drafts(self) -> None:
         """Throws away what dead processes did not publish. Nobody else has the folder open."""
+        for entry in self._files.names(self._work):
+            if entry.endswith(".draft"):
+                self._files.remove("sweep", self._work / entry)
         for name in self._layouts:
             for entry in self._files.names(self.root / name):
                 if _DRAFT.fullmatch(entry):
@@ -218,7 +221,7 @@ class FilesBackend:
 
     def _close_in_order(self) -> None:
         self.publish()
-        with self._files.lock(self._work / "opening", self._lock_timeout).hold():
+        with self._opening_lock.hold():
             if self._membership.alone():
                 self._publisher.close()
 
@@ -232,8 +235,8 @@ class FilesBackend:
         self._is_open = False
         self._journal.close()
         self._membership.leave()
-        self._lock.close()
-        self._publisher.lock.close()
+        for lock in (self._lock, self._publisher.lock, self._opening_lock):
+            lock.close()
         self._follower.forget()
 
     def _forked(self) -> None:
