@@ -27,6 +27,7 @@ import os
 import re
 import secrets
 import shutil
+import stat
 import sys
 import threading
 import time
@@ -119,10 +120,16 @@ class FilesBackend:
                 self._open_to_write()
             except (OSError, OutOfSpace) as error:
                 self._membership.leave()
-                if not self._files.exists(self.root):
+                if not self._is_folder():
                     raise _as_unavailable(error, f"cannot open {self.root}") from error
                 log.warning("%s can only be read: %s", self.root, error)
                 self._look()
+
+    def _is_folder(self) -> bool:
+        try:
+            return stat.S_ISDIR(self._files.status(self.root).st_mode)
+        except OSError:
+            return False
 
     def _look(self) -> None:
         """Opens for reading, where nothing may or can be written."""
