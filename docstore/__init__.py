@@ -11,6 +11,7 @@ and its contract), then `store.py`; how files are made durable is told in `backe
 
 from docstore.backend import ABSENT, Backend, Change, Commit, Edit, Finding
 from docstore.backup import check_snapshot, dead_drafts, restore_snapshot, snapshots, take_snapshot
+from docstore.codec import compact
 from docstore.document import CollectionLayout, Document, Key
 from docstore.errors import (
     Conflict,
@@ -22,8 +23,10 @@ from docstore.errors import (
     TooLarge,
     Unavailable,
 )
+from docstore.moments import utc_text
 from docstore.opening import folder_of, open_store
-from docstore.store import DocumentStore, Transaction, id_of, utc_text
+from docstore.record_list import RecordList, id_of
+from docstore.store import DocumentStore, Transaction
 from docstore.verify import Examined, examine, verify
 
 __all__ = [
@@ -43,11 +46,13 @@ __all__ = [
     "Key",
     "NotFound",
     "OutOfSpace",
+    "RecordList",
     "StoreError",
     "TooLarge",
     "Transaction",
     "Unavailable",
     "check_snapshot",
+    "compact",
     "dead_drafts",
     "examine",
     "folder_of",

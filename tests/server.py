@@ -5,7 +5,7 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.client import HTTPConnection
@@ -112,9 +112,12 @@ def prepared_server(folder: Path) -> Server:
     return server
 
 
-def started(server: Server, stdin: int = subprocess.DEVNULL) -> subprocess.Popen[str]:
+def started(
+    server: Server, stdin: int = subprocess.DEVNULL, options: Iterable[str] = ()
+) -> subprocess.Popen[str]:
     """Its processes, in a session of their own, as soon as they have said where they listen."""
-    command = ["-m", "gunicorn", "--config", "python:neuralflow.gunicorn", "neuralflow.wsgi"]
+    command = ["-m", "gunicorn", "--config", "python:neuralflow.gunicorn", *options]
+    command.append("neuralflow.wsgi")
     with server.log.open("w") as log:
         process = subprocess.Popen(
             [sys.executable, *command],

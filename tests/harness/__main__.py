@@ -19,6 +19,7 @@ FULL: Final = {
     "block_device": 20_000,
     "system_calls": 20_000,
     "kills": 500,
+    "history": 1_000_000,
 }
 
 
