@@ -549,5 +549,5 @@ def _run(machine: Any, examples: int) -> None:
 
 
 _run(TestMemory, 60)
-_run(TestFolder, 40)
-_run(TestFolderWithoutCache, 15)
+_run(TestFolder, 25)
+_run(TestFolderWithoutCache, 10)
