@@ -9,7 +9,6 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
-import msgspec
 from django.conf import settings
 from django.http import (
     HttpRequest,
@@ -37,6 +36,7 @@ from accounts.api_problems import (
 )
 from accounts.models import User
 from accounts.tokens import user_for_token
+from docstore import to_json
 from utils.json_body import load_body
 from utils.middleware import API_PREFIX, METHODS, StorageRequest
 
@@ -236,8 +236,9 @@ def json_response(
     value: Any, status: int = 200, headers: Mapping[str, str] | None = None
 ) -> HttpResponse:
     """An answer that carries `value` as JSON."""
-    content = msgspec.json.encode(value)
-    return HttpResponse(content, status=status, content_type=JSON, headers=dict(headers or {}))
+    return HttpResponse(
+        to_json(value), status=status, content_type=JSON, headers=dict(headers or {})
+    )
 
 
 def no_content(headers: Mapping[str, str] | None = None) -> HttpResponse:

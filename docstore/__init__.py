@@ -11,6 +11,7 @@ and its contract), then `store.py`; how files are made durable is told in `backe
 
 from docstore.backend import ABSENT, Backend, Change, Commit, Edit, Finding
 from docstore.backup import check_snapshot, dead_drafts, restore_snapshot, snapshots, take_snapshot
+from docstore.codec import to_json
 from docstore.document import CollectionLayout, Document, Key
 from docstore.errors import (
     Conflict,
@@ -22,8 +23,10 @@ from docstore.errors import (
     TooLarge,
     Unavailable,
 )
+from docstore.moments import utc_text
 from docstore.opening import folder_of, open_store
-from docstore.store import DocumentStore, Transaction, id_of, utc_text
+from docstore.record_list import RecordList, id_of
+from docstore.store import DocumentStore, Transaction
 from docstore.verify import Examined, examine, verify
 
 __all__ = [
@@ -43,6 +46,7 @@ __all__ = [
     "Key",
     "NotFound",
     "OutOfSpace",
+    "RecordList",
     "StoreError",
     "TooLarge",
     "Transaction",
@@ -56,6 +60,7 @@ __all__ = [
     "restore_snapshot",
     "snapshots",
     "take_snapshot",
+    "to_json",
     "utc_text",
     "verify",
 ]

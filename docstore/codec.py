@@ -18,9 +18,12 @@ import msgspec
 from docstore.document import CollectionLayout, Document, Json
 from docstore.errors import Corrupt, InvalidValue
 from docstore.positions import Places, duplicate_key, line_and_column
+from docstore.record_list import RecordList
 
 DEPTH_MAX: Final = 64
 INTEGER_BITS_MAX: Final = 12_000  # Python reads integers of up to 4,300 digits
+_COMMON: Final = frozenset({str, int, float, bool, type(None), list, dict})
+_SMALL: Final = 2**53
 _LONE_SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
 
 
@@ -34,7 +37,48 @@ class _NumberOutOfRange(ValueError):
 
 def encode(document: Document) -> bytes:
     """The bytes of a document's file. Its values were checked when they came in."""
-    return msgspec.json.format(msgspec.json.encode(document.content), indent=2) + b"\n"
+    return b"".join(pieces(document))
+
+
+def pieces(document: Document) -> list[bytes]:
+    """The bytes of a document's file, to join or to write one after the other.
+
+    Of a long list of records, what did not change since it was last asked for is not made again.
+    """
+    found, fields = [b"{"], {}
+    for name, value in document.content.items():
+        if not isinstance(value, RecordList):
+            fields[name] = value
+            continue
+        if fields:
+            found += (_indented_fields(fields), b",")
+            fields = {}
+        found += (b"\n  ", msgspec.json.encode(name), b": ", *value.indented(), b",")
+    if fields:
+        found.append(_indented_fields(fields))
+    elif len(found) > 1:
+        found.pop()  # the comma
+    found.append(b"\n}\n" if len(found) > 1 else b"}\n")
+    return found
+
+
+def _indented_fields(fields: Mapping[str, Json]) -> bytes:
+    """Fields as they stand in a file, without the braces around them."""
+    return msgspec.json.format(msgspec.json.encode(fields), indent=2)[len(b"{") : -len(b"\n}")]
+
+
+def _list_as_json(value: object) -> msgspec.Raw:
+    if isinstance(value, RecordList):
+        return msgspec.Raw(value.json())
+    raise TypeError(f"{type(value).__name__} is not a JSON type")
+
+
+def to_json(value: Json) -> bytes:
+    """A value as JSON without any space. Lists of records in it come from what they keep."""
+    return _COMPACT.encode(value)
+
+
+_COMPACT: Final = msgspec.json.Encoder(enc_hook=_list_as_json)
 
 
 def decode(data: bytes, name: str, layout: CollectionLayout) -> Document:
@@ -51,9 +95,12 @@ def decode(data: bytes, name: str, layout: CollectionLayout) -> Document:
     content = _parse(text, name)
     if not isinstance(content, dict):
         raise Corrupt(name, "must be an object: { ... }", 1, 1)
-    if not isinstance(content.get(layout.records, []), list):
-        line, column = Places(data).of((layout.records,))
-        raise Corrupt(name, f'"{layout.records}" must be a list: [ ... ]', line, column)
+    if layout.records in content:
+        records = content[layout.records]
+        if not isinstance(records, list):
+            line, column = Places(data).of((layout.records,))
+            raise Corrupt(name, f'"{layout.records}" must be a list: [ ... ]', line, column)
+        content[layout.records] = RecordList(records)
     return Document(content)
 
 
@@ -121,24 +168,53 @@ def _reason_of_fault(error: ValueError) -> str:
 
 def checked_copy(value: Json, depth: int = DEPTH_MAX) -> Json:
     """A deep copy of a JSON value; raises `InvalidValue` for what a file could not hold."""
+    # Every write comes through here. What JSON values mostly are, is asked for first.
+    kind = type(value)
+    if kind is str:
+        return value if value.isascii() else _checked_text(value)
+    if kind is dict or (kind not in _COMMON and isinstance(value, Mapping)):
+        return _checked_object(value, _deeper(depth))
+    if kind is list or (kind not in _COMMON and isinstance(value, list | tuple | RecordList)):
+        below = _deeper(depth)
+        return [checked_copy(item, below) for item in value]
+    return _checked_scalar(value)
+
+
+def _deeper(depth: int) -> int:
+    if depth == 0:
+        raise InvalidValue(f"is nested deeper than {DEPTH_MAX} levels")
+    return depth - 1
+
+
+def _checked_object(value: Mapping[Json, Json], depth: int) -> dict[str, Json]:
+    copy: dict[str, Json] = {}
+    for key, item in value.items():
+        if type(key) is not str or not key.isascii():
+            key = _checked_key(key)
+        kind = type(item)
+        if kind is str:
+            plain = item.isascii()
+        elif kind is int:
+            plain = -_SMALL < item < _SMALL
+        else:
+            plain = item is None or kind is bool
+        copy[key] = item if plain else checked_copy(item, depth)
+    return copy
+
+
+def _checked_scalar(value: Json) -> Json:
     if value is None or isinstance(value, bool):
         return value
+    if isinstance(value, str):
+        return _checked_text(value)
     if isinstance(value, int):
         if value.bit_length() > INTEGER_BITS_MAX:
             raise InvalidValue("an integer of thousands of digits could not be read back")
         return value
-    if isinstance(value, str):
-        return _checked_text(value)
     if isinstance(value, float):
         if not math.isfinite(value):
             raise InvalidValue(f"{value} is not a number that JSON can carry")
         return value
-    if depth == 0:
-        raise InvalidValue(f"is nested deeper than {DEPTH_MAX} levels")
-    if isinstance(value, Mapping):
-        return {_checked_key(key): checked_copy(item, depth - 1) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [checked_copy(item, depth - 1) for item in value]
     raise InvalidValue(f"{type(value).__name__} is not a JSON type")
 
 

@@ -1,60 +1,219 @@
-"""The file operations whose order matters, each named by its step.
+"""Every file operation of the engine, each that changes something named by its step.
 
-The files backend does all its changes through this object, so that a test can stop, fail or
-record exactly one of them. Reading needs no steps: it changes nothing.
+The files backend does all its work through this object, so that a test can stop, fail, record or
+forget exactly one operation, and so that a test can put a disk in its place that keeps no more than
+POSIX promises: content is durable once it was synced, a name once its folder was.
 """
 
 from __future__ import annotations
 
+import errno
+import mmap
 import os
+from contextlib import suppress
 from pathlib import Path
-from typing import Final
+from types import ModuleType
+from typing import Final, Protocol
+
+from docstore.locking import FolderLock, Membership
 
 PRIVATE_FILE: Final = 0o600
 PRIVATE_FOLDER: Final = 0o700
+_READS_MAX: Final = 100
+_ZEROS: Final = bytes(1 << 20)
+
+Where = str | os.PathLike[str]
+
+
+class Status(Protocol):
+    """What is asked of a file without reading it: the part of `os.stat_result` that we use."""
+
+    @property
+    def st_mode(self) -> int: ...
+    @property
+    def st_dev(self) -> int: ...
+    @property
+    def st_ino(self) -> int: ...
+    @property
+    def st_size(self) -> int: ...
+    @property
+    def st_mtime_ns(self) -> int: ...
 
 
 class FileSystem:
-    """The real one. Each method raises `OSError` as the system does."""
+    """The real one. Each method raises `OSError` as the system does.
+
+    What changes the disk is asked of `_os`, so that a simulated disk has to know system calls only
+    and can fail between the calls of which one operation consists.
+    """
+
+    _os: ModuleType = os
+
+    # Looking
+
+    def status(self, path: Where) -> Status:
+        """What the file is that the name leads to."""
+        return os.stat(path)  # noqa: PTH116
+
+    def exists(self, path: Where) -> bool:
+        """Whether the name leads to anything."""
+        return os.path.exists(path)  # noqa: PTH110 (a `Path` costs more than the question)
+
+    def is_folder(self, path: Where) -> bool:
+        """Whether the name leads to a folder."""
+        return os.path.isdir(path)  # noqa: PTH112
+
+    def is_link(self, path: Where) -> bool:
+        """Whether the name itself is a symbolic link."""
+        return os.path.islink(path)  # noqa: PTH114
+
+    def names(self, folder: Where) -> list[str]:
+        """The names in a folder, in no order."""
+        return os.listdir(folder)  # noqa: PTH208
+
+    def read(self, path: Where) -> tuple[bytes, Status]:
+        """Content and status of one and the same file, read again while someone writes in it.
+
+        Raises `OSError` with EBUSY when it is being written all the time.
+        """
+        for _ in range(_READS_MAX):
+            with open(path, "rb") as file:  # noqa: PTH123
+                before = os.fstat(file.fileno())
+                data = file.read()
+                after = os.fstat(file.fileno())
+            if _same_state(before, after):
+                return data, after
+        raise OSError(errno.EBUSY, "is being written in place all the time", os.fspath(path))
+
+    # Names and whole files
 
     def make_folder(self, step: str, path: Path) -> None:
         """Creates a folder and every missing one above it, each made durable in its parent."""
-        if path.is_dir():
+        if self.is_folder(path):
             return
         self.make_folder(step, path.parent)
-        path.mkdir(PRIVATE_FOLDER, exist_ok=True)
+        with suppress(FileExistsError):
+            self._os.mkdir(path, PRIVATE_FOLDER)
         self.sync_folder(step, path.parent)
 
-    def create(self, step: str, path: Path, data: bytes, mtime_ns: int | None = None) -> None:
-        """Writes a new file and makes its content durable. Its name is not durable yet."""
-        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
-        descriptor = os.open(path, flags, PRIVATE_FILE)
+    def create(self, step: str, path: Where, data: bytes, mtime_ns: int | None = None) -> Status:
+        """Writes a new file and makes its content durable; returns what the file is.
+
+        Its name is not durable yet. Raises `FileExistsError` where there is one.
+        """
+        descriptor = self._os.open(path, _NEW, PRIVATE_FILE)
         try:
-            rest = memoryview(data)
-            while rest:  # a short write is the first sign of a full disk
-                rest = rest[os.write(descriptor, rest) :]
+            self._write(descriptor, data, 0)
             if mtime_ns is not None:
-                os.utime(descriptor, ns=(mtime_ns, mtime_ns))
-            os.fsync(descriptor)
+                self._os.utime(descriptor, ns=(mtime_ns, mtime_ns))
+            self._os.fsync(descriptor)
+            return self._os.fstat(descriptor)
         finally:
-            os.close(descriptor)
+            self._os.close(descriptor)
 
-    def sync_folder(self, step: str, path: Path) -> None:
-        """Makes the names in a folder durable."""
-        descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    def create_zeroed(self, step: str, path: Where, size: int) -> None:
+        """Writes a new file of so many zero bytes and makes its content durable.
+
+        Written, not reserved: the first write into a reserved block would have to change what the
+        file system knows of it, and so cost a second flush.
+        """
+        descriptor = self._os.open(path, _NEW, PRIVATE_FILE)
         try:
-            os.fsync(descriptor)
+            for offset in range(0, size, len(_ZEROS)):
+                self._write(descriptor, _ZEROS[: size - offset], offset)
+            self._os.fsync(descriptor)
+        finally:
+            self._os.close(descriptor)
+
+    def sync_folder(self, step: str, path: Where) -> None:
+        """Makes the names in a folder durable."""
+        descriptor = self._os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            self._os.fsync(descriptor)
+        finally:
+            self._os.close(descriptor)
+
+    def sync_file(self, step: str, path: Where) -> None:
+        """Makes the content of a file durable that somebody else wrote."""
+        descriptor = self._os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            self._os.fsync(descriptor)
+        finally:
+            self._os.close(descriptor)
+
+    def link(self, step: str, source: Where, target: Where) -> None:
+        """Gives a file a second name, which must be free."""
+        self._os.link(source, target)
+
+    def rename(self, step: str, source: Where, target: Where) -> None:
+        """Gives a file its name, replacing what had it, in one indivisible step."""
+        self._os.replace(source, target)
+
+    def remove(self, step: str, path: Where) -> None:
+        """Takes a name away; a name that is not there is no fault."""
+        try:
+            self._os.unlink(path)
+        except FileNotFoundError:
+            return
+
+    # A file that stays open and is written in place
+
+    def open(self, path: Where) -> int:
+        """Opens an existing file for reading and writing in place."""
+        return self._os.open(path, os.O_RDWR | os.O_CLOEXEC)
+
+    def read_at(self, handle: int, size: int, offset: int) -> bytes:
+        """At most `size` bytes; fewer only at the end of the file."""
+        return self._os.pread(handle, size, offset)
+
+    def write_at(self, step: str, handle: int, data: bytes, offset: int) -> None:
+        """Writes all of the bytes. They are not durable yet."""
+        self._write(handle, data, offset)
+
+    def sync_data(self, step: str, handle: int) -> None:
+        """Makes durable what was written into an open file, by whomever."""
+        self._os.fdatasync(handle)
+
+    def close(self, handle: int) -> None:
+        """Lets go of an open file."""
+        self._os.close(handle)
+
+    def _write(self, descriptor: int, data: bytes, offset: int) -> None:
+        done = self._os.pwrite(descriptor, data, offset)
+        while done < len(data):  # a short write is the first sign of a full disk
+            done += self._os.pwrite(descriptor, memoryview(data)[done:], offset + done)
+
+    # What processes share
+
+    def shared_words(self, path: Where, count: int) -> memoryview:
+        """A file's first `count` 64-bit numbers as memory that all processes share.
+
+        Each number is read and written whole. Nothing of it is durable.
+        """
+        size = count * 8
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, PRIVATE_FILE)
+        try:
+            if os.fstat(descriptor).st_size < size:
+                self._write(descriptor, bytes(size), 0)
+            return memoryview(mmap.mmap(descriptor, size)).cast("Q")
         finally:
             os.close(descriptor)
 
-    def link(self, step: str, source: Path, target: Path) -> None:
-        """Gives a file a second name, which must be free."""
-        target.hardlink_to(source)
+    def lock(self, path: Path, timeout: float) -> FolderLock:
+        """A lock over threads and processes; see `docstore.locking`."""
+        return FolderLock(path, timeout)
 
-    def rename(self, step: str, source: Path, target: Path) -> None:
-        """Gives a file its name, replacing what had it, in one indivisible step."""
-        source.replace(target)
+    def membership(self, path: Path) -> Membership:
+        """How the processes that have the folder open know of one another."""
+        return Membership(path)
 
-    def remove(self, step: str, path: Path) -> None:
-        """Takes a name away; a name that is not there is no fault."""
-        path.unlink(missing_ok=True)
+
+_NEW: Final = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+
+
+def _same_state(one: Status, other: Status) -> bool:
+    return (one.st_ino, one.st_size, one.st_mtime_ns) == (
+        other.st_ino,
+        other.st_size,
+        other.st_mtime_ns,
+    )

@@ -1,8 +1,10 @@
-"""One lock for all writers of a data folder, over threads and processes.
+"""Locks for all who use a data folder, over threads and processes.
 
 `flock` and not `lockf`: a POSIX lock vanishes when any descriptor of the file is closed and does
-not exclude threads. A flock belongs to the *open file*, so every holder opens the file anew. The
-lock file is never removed: whoever removed it would let two holders in.
+not exclude threads. A flock belongs to the *open file*: a lock object opens its file once for each
+process, lets one thread at a time pass, and opens it anew after a fork, for a child that shared the
+parent's open file would share, and could release, the parent's lock. The lock file is never
+removed: whoever removed it would let two holders in.
 
 Under load nobody may wait for ever while others write again and again. The threads of a process
 stand in line; whoever is at its head waits among the other processes for the *turn*, a second lock,
@@ -14,7 +16,6 @@ from __future__ import annotations
 
 import fcntl
 import os
-import random
 import threading
 import time
 import weakref
@@ -22,10 +23,10 @@ from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from types import TracebackType
+from typing import Final
 
 from docstore.errors import Unavailable, from_os_error
-
-_held: set[int] = set()
 
 
 @contextmanager
@@ -54,25 +55,13 @@ def is_in_use(path: Path) -> bool:
     return False
 
 
-def _close_inherited() -> None:
-    # A forked child shares the parent's open files, and so would keep the parent's lock alive.
-    # It must close them, and never unlock: unlocking would release the parent's lock.
-    for descriptor in tuple(_held):
-        os.close(descriptor)
-    _held.clear()
-
-
-os.register_at_fork(after_in_child=_close_inherited)
-
-
 class _Line:
     """Threads that pass one at a time, in the order in which they came."""
 
     def __init__(self) -> None:
-        self._reset()
-        _lines.add(self)
+        self.reset()
 
-    def _reset(self) -> None:
+    def reset(self) -> None:
         self._mutex = threading.Lock()
         self._waiting: deque[threading.Lock] = deque()
         self._taken = False
@@ -103,16 +92,61 @@ class _Line:
                 self._taken = False
 
 
-_lines: weakref.WeakSet[_Line] = weakref.WeakSet()
+_TOO_LONG: Final = "other writers hold the store for too long"
+# How often a lock is looked at while the processor is merely offered to others, and how long the
+# looks after that are apart, in seconds.
+_YIELDS: Final = 20
+_ONE_WAITS: Final = 0.000_05
+_MANY_WAIT: Final = 0.000_5
 
 
-def _renew_lines() -> None:
-    # Those who stood in line in the parent do not exist in a forked child.
-    for line in _lines:
-        line._reset()
+class _File:
+    """A lock file, open in this process. `number` tells whether the name still leads to it."""
 
+    def __init__(self, path: Path) -> None:
+        try:
+            self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        except OSError as error:
+            raise from_os_error(error, "cannot lock the store") from error
+        self._path = str(path)
+        status = os.fstat(self._descriptor)
+        self._number = status.st_dev, status.st_ino
 
-os.register_at_fork(after_in_child=_renew_lines)
+    def is_current(self) -> bool:
+        """Whether this is still the file of that name: a restored folder may have replaced it."""
+        try:
+            status = os.stat(self._path)  # noqa: PTH116
+        except OSError:
+            return False
+        return (status.st_dev, status.st_ino) == self._number
+
+    def lock(self, deadline: float, pause: float) -> None:
+        """Waits for the lock. Raises `Unavailable` at the deadline, in monotonic seconds."""
+        tries = 0
+        while not self.try_lock():
+            tries += 1
+            if tries <= _YIELDS:
+                os.sched_yield()
+            elif time.monotonic() > deadline:
+                raise Unavailable(_TOO_LONG)
+            else:
+                time.sleep(pause)
+
+    def try_lock(self, mode: int = fcntl.LOCK_EX) -> bool:
+        """Takes the lock if it is free, and says whether it was."""
+        try:
+            fcntl.flock(self._descriptor, mode | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        except OSError as error:
+            raise from_os_error(error, "cannot lock the store") from error
+        return True
+
+    def unlock(self) -> None:
+        fcntl.flock(self._descriptor, fcntl.LOCK_UN)
+
+    def close(self) -> None:
+        os.close(self._descriptor)
 
 
 class FolderLock:
@@ -123,95 +157,157 @@ class FolderLock:
 
     def __init__(self, path: Path, timeout: float = 10.0) -> None:
         self._path, self._timeout = path, timeout
-        self._turn = path.with_name(f"{path.name}.turn")
         self._line = _Line()
-        self._local = threading.local()
+        self.times_opened = 0  # it grows when the file of that name is another one
+        self._reset()
+        _locks.add(self)
 
-    @contextmanager
-    def hold(self) -> Iterator[bool]:
-        """Holds the lock; yields whether it was taken now, and not held by this thread before.
+    def __repr__(self) -> str:
+        return f"<FolderLock {self._path}>"
 
-        Raises `Unavailable` when other writers keep it for longer than the timeout (seconds).
+    def _reset(self) -> None:
+        self._line.reset()
+        self._files: tuple[_File, _File] | None = None  # the lock and the turn
+        self._owner = 0  # the thread that has it
+        self._depth = 0
+
+    def hold(self) -> FolderLock:
+        """For `with`, which yields whether the lock was taken now, and not held before.
+
+        Entering raises `Unavailable` when others keep it for longer than the timeout (seconds).
         """
-        process = os.getpid()
-        if getattr(self._local, "holder", None) == process:
-            yield False
-            return
-        descriptor = self._acquire()
-        self._local.holder = process
-        try:
-            yield True
-        finally:
-            if os.getpid() == process:  # a child forked meanwhile has closed its copy already
-                self._local.holder = None
-                _unlock(descriptor)
-                self._line.leave()
+        return self
 
-    def _acquire(self) -> int:
+    @property
+    def held(self) -> bool:
+        """Whether this thread holds it."""
+        return self._owner == threading.get_ident()
+
+    @property
+    def is_nested(self) -> bool:
+        """Whether whoever holds it has entered it more than once."""
+        return self._depth > 0
+
+    def __enter__(self) -> bool:
+        me = threading.get_ident()
+        if self._owner == me:
+            self._depth += 1
+            return False
         deadline = time.monotonic() + self._timeout
         if not self._line.enter(self._timeout):
             raise Unavailable(_TOO_LONG)
         try:
-            turn = _lock(self._turn, deadline, _MANY_WAIT)
-            try:
-                return _lock(self._path, deadline, _ONE_WAITS)
-            finally:
-                _unlock(turn)
+            self._lock(deadline)
         except BaseException:
             self._line.leave()
             raise
+        self._owner = me
+        return True
 
-
-# How long a look at the lock may be put off, in seconds.
-_MANY_WAIT = 0.002
-_ONE_WAITS = 0.000_3
-_TOO_LONG = "other writers hold the store for too long"
-
-
-def _lock(path: Path, deadline: float, pause: float) -> int:
-    """An open file that is locked, and is still the one of that name."""
-    while True:
-        descriptor = _open(path)
-        try:
-            _wait(descriptor, deadline, pause)
-            if _is_current(descriptor, path):
-                return descriptor
-        except BaseException:
-            _unlock(descriptor)
-            raise
-        _unlock(descriptor)
-
-
-def _open(path: Path) -> int:
-    try:
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    except OSError as error:
-        raise from_os_error(error, "cannot lock the store") from error
-    _held.add(descriptor)
-    return descriptor
-
-
-def _wait(descriptor: int, deadline: float, pause: float) -> None:
-    while True:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            if time.monotonic() > deadline:
-                raise Unavailable(_TOO_LONG) from None
-            time.sleep(random.uniform(pause / 10, pause))
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self._owner != threading.get_ident():
+            return  # a child forked meanwhile: it never had the lock
+        if self._depth:
+            self._depth -= 1
         else:
-            return
+            self.release()
+
+    def release(self) -> None:
+        """Lets go of a lock that was taken once."""
+        self._owner = 0
+        if self._files:
+            self._files[0].unlock()
+        self._line.leave()
+
+    def _lock(self, deadline: float) -> None:
+        while True:
+            if self._files is None:
+                turn = _File(self._path.with_name(f"{self._path.name}.turn"))
+                self._files = _File(self._path), turn
+                self.times_opened += 1
+            lock, turn = self._files
+            turn.lock(deadline, _MANY_WAIT)
+            try:
+                lock.lock(deadline, _ONE_WAITS)
+            finally:
+                turn.unlock()
+            if lock.is_current():
+                return
+            lock.unlock()
+            self.close()
+
+    def try_lock(self) -> bool:
+        """Takes the lock if nobody has or awaits it, and says whether it did; then `release`."""
+        if not self._line.enter(0):
+            return False
+        try:
+            if self._files is None:
+                self._lock(time.monotonic() + self._timeout)
+            elif not self._files[0].try_lock():
+                self._line.leave()
+                return False
+        except BaseException:
+            self._line.leave()
+            raise
+        self._owner = threading.get_ident()
+        return True
+
+    def close(self) -> None:
+        """Lets go of the files; the next holder opens them anew."""
+        if self._files:
+            for file in self._files:
+                file.close()
+        self._files = None
 
 
-def _unlock(descriptor: int) -> None:
-    _held.discard(descriptor)
-    fcntl.flock(descriptor, fcntl.LOCK_UN)  # a copy of it in a forked child must not count
-    os.close(descriptor)
+class Membership:
+    """The processes that have something open, each holding a share of one lock."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._file: _File | None = None
+        _locks.add(self)
+
+    def _reset(self) -> None:
+        self._file = None
+
+    def join(self) -> bool:
+        """Becomes a member; says whether there is no other. Under a lock that joining needs."""
+        self._file = self._file or _File(self._path)
+        alone = self._file.try_lock(fcntl.LOCK_EX)
+        if not self._file.try_lock(fcntl.LOCK_SH):
+            raise Unavailable("another process is opening the store")
+        return alone
+
+    def alone(self) -> bool:
+        """Whether there is no other. For whoever is about to leave: asking may end the share."""
+        return self._file is not None and self._file.try_lock(fcntl.LOCK_EX)
+
+    def leave(self) -> None:
+        """Is a member no more."""
+        if self._file:
+            self._file.close()
+        self._file = None
 
 
-def _is_current(descriptor: int, path: Path) -> bool:
-    """Whether the locked file still has its name: a restored folder may have replaced it."""
-    try:
-        return os.path.samestat(os.fstat(descriptor), path.stat())
-    except FileNotFoundError:
-        return False
+_locks: weakref.WeakSet[FolderLock | Membership] = weakref.WeakSet()
+
+
+def _renew_after_fork() -> None:
+    # The child must close the open files that it shares with its parent, or it would keep the
+    # parent's locks alive; and never unlock: unlocking would release them. Those who stood in line
+    # in the parent do not exist here.
+    for lock in tuple(_locks):
+        files = lock._files if isinstance(lock, FolderLock) else (lock._file,)
+        for file in files or ():
+            if file:
+                file.close()
+        lock._reset()
+
+
+os.register_at_fork(after_in_child=_renew_after_fork)

@@ -8,11 +8,10 @@ that it read. Where someone else wrote first, the edit runs again on what is the
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Final, TypeVar
 
-from docstore.backend import ABSENT, Backend, Change, Commit, Edit, Version
+from docstore.backend import ABSENT, Backend, Change, Commit, Edit, Stored
 from docstore.codec import checked_copy
 from docstore.document import (
     LAST_ID,
@@ -25,28 +24,27 @@ from docstore.document import (
     Record,
 )
 from docstore.errors import Conflict, Corrupt, InvalidValue, NotFound
+from docstore.moments import utc_text
+from docstore.record_list import RecordList, id_of
 
 Result = TypeVar("Result")
 
 ATTEMPTS_MAX: Final = 20
 ID_MAX: Final = 2**53 - 1
+_NO_RECORDS: Final = RecordList()
 
 
-def utc_text(moment: datetime) -> str:
-    """A moment as RFC 3339, to the microsecond: `2026-11-23T12:04:05.123456Z`; naive is UTC."""
-    aware = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-    return aware.astimezone(UTC).replace(tzinfo=None).isoformat(timespec="microseconds") + "Z"
-
-
-@dataclass
 class _Draft:
     """A document as the transaction has it so far, and how it came to differ."""
 
-    expect: Version
-    content: dict[str, Json] | None
-    revision: int
-    edits: list[Edit] = field(default_factory=list)
-    own_list: bool = False
+    __slots__ = ("content", "edits", "expect", "revision")
+
+    def __init__(self, stored: Stored) -> None:
+        self.expect = stored.version
+        document = stored.document
+        self.content = dict(document.content) if document else None
+        self.revision = document.revision if document else 0
+        self.edits: list[Edit] = []
 
 
 class Transaction:
@@ -63,73 +61,90 @@ class Transaction:
         """The document as this transaction has it so far; None where there is none."""
         return self._draft(key).content
 
-    def records(self, key: Key) -> list[Json]:
-        """The document's list of records; empty where there is no document."""
-        content = self.document(key) or {}
-        return content.get(self._layouts[key.collection].records) or []
+    def records(self, key: Key) -> RecordList:
+        """The document's records as they are now; empty where there is no document.
+
+        What the transaction does later does not show in it.
+        """
+        content = self._draft(key).content
+        if content is None:
+            return _NO_RECORDS
+        return RecordList.of(content.get(self._layouts[key.collection].records))
 
     def record(self, key: Key, record_id: int) -> Record:
         """The record with this id. Raises `NotFound`, and `Corrupt` where two records have it."""
-        record: Record = self.records(key)[self._index(key, record_id)]
+        record = self._find(key, self.records(key), record_id)
+        if record is None:
+            raise NotFound(f"there is no {record_id} in {self._backend.name(key)}")
         return record
 
     def new_id(self, key: Key) -> int:
         """An id that no record of this document has or ever had."""
-        last = (self.document(key) or {}).get(LAST_ID)
-        ids = [record_id for record_id in map(id_of, self.records(key)) if record_id]
-        new = max([last if type(last) is int else 0, *ids]) + 1
-        if new > ID_MAX:  # of a file changed by hand: no other reader could tell it from its like
+        return self._last_id(key, self._draft(key).content or {}, self.records(key)) + 1
+
+    def _last_id(self, key: Key, content: Mapping[str, Json], records: RecordList) -> int:
+        counted, last = content.get(LAST_ID), records.highest_id
+        if type(counted) is int and counted > last:
+            last = counted
+        if last >= ID_MAX:  # of a file changed by hand: no other reader could tell it from its like
             raise Corrupt(self._backend.name(key), f"an id in it, or {LAST_ID!r}, is too large")
-        return new
+        return last
 
     def create(self, key: Key, content: Mapping[str, Json]) -> None:
         """Begins a document with these fields. Raises `Conflict` where there is one."""
         draft = self._draft(key)
         if draft.content is not None:
             raise Conflict(f"{self._backend.name(key)} exists already")
-        draft.content = checked_copy(content)
-        draft.own_list = True
-        draft.edits.append(Edit((), ABSENT, draft.content))
+        whole = {name: self._accepted(key, name, value) for name, value in content.items()}
+        draft.edits.append(Edit((), ABSENT, whole))
+        draft.content = dict(whole)  # the edit tells how the document began, not what became of it
 
     def set(self, key: Key, fields: Mapping[str, Json]) -> None:
         """Sets head fields; those that have their value already are left alone."""
         draft, content = self._writable(key)
         for name, value in fields.items():
             before = content.get(name, ABSENT)
-            if before != value or type(before) is not type(value):
-                content[name] = checked_copy(value)
-                draft.edits.append(Edit((name,), before, content[name]))
+            if before != value or (
+                type(before) is not type(value) and not isinstance(before, RecordList)
+            ):
+                after = self._accepted(key, name, value)
+                draft.edits.append(Edit((name,), before, after))
+                content[name] = after
 
     def put(self, key: Key, record: Record) -> None:
         """Adds a record, or replaces the one with its id. The document must exist."""
-        draft, name, records = self._writable_records(key)
+        draft, content = self._writable(key)
         record, record_id = checked_copy(record), id_of(record)
         if record_id is None:
             raise InvalidValue("a record needs an id: a whole number above 0")
-        try:
-            index = self._index(key, record_id)
-        except NotFound:
-            draft.edits.append(Edit((name, record_id), ABSENT, record))
-            records.append(record)
-            self.set(key, {LAST_ID: self.new_id(key) - 1})
-        else:
-            draft.edits.append(Edit((name, record_id), records[index], record))
-            records[index] = record
+        name = self._layouts[key.collection].records
+        records = RecordList.of(content.get(name))
+        before = self._find(key, records, record_id)
+        if before is not None:
+            content[name] = records.replace(record)
+            draft.edits.append(Edit((name, record_id), before, record))
+            return
+        content[name] = records = records.append(record)
+        draft.edits.append(Edit((name, record_id), ABSENT, record))
+        self._count_ids(draft, content, self._last_id(key, content, records))
 
     def remove(self, key: Key, record_id: int) -> Record:
         """Takes a record out and returns it. Its id is not given again."""
-        index, last = self._index(key, record_id), self.new_id(key) - 1
-        draft, name, records = self._writable_records(key)
-        record: Record = records.pop(index)
+        record, records = self.record(key, record_id), self.records(key)
+        draft, content = self._writable(key)
+        last, name = self._last_id(key, content, records), self._layouts[key.collection].records
+        content[name] = records.remove(record_id)
         draft.edits.append(Edit((name, record_id), record, ABSENT))
-        self.set(key, {LAST_ID: last})
+        self._count_ids(draft, content, last)
         return record
 
     def append(self, key: Key, item: Json) -> None:
         """Adds an item without an id to the end of the document's list."""
-        draft, name, records = self._writable_records(key)
-        records.append(checked_copy(item))
-        draft.edits.append(Edit((name, len(records) - 1), ABSENT, records[-1]))
+        draft, content = self._writable(key)
+        name = self._layouts[key.collection].records
+        records, item = RecordList.of(content.get(name)), checked_copy(item)
+        content[name] = records.append(item)
+        draft.edits.append(Edit((name, len(records)), ABSENT, item))
 
     def drop(self, key: Key) -> None:
         """Deletes the document."""
@@ -156,11 +171,7 @@ class Transaction:
     def _draft(self, key: Key) -> _Draft:
         draft = self._drafts.get(key)
         if draft is None:
-            stored = self._backend.read(key)
-            document = stored.document
-            content = dict(document.content) if document else None
-            revision = document.revision if document else 0
-            draft = self._drafts[key] = _Draft(stored.version, content, revision)
+            draft = self._drafts[key] = _Draft(self._backend.read(key))
         return draft
 
     def _writable(self, key: Key) -> tuple[_Draft, dict[str, Json]]:
@@ -169,32 +180,29 @@ class Transaction:
             raise NotFound(f"there is no {self._backend.name(key)}")
         return draft, draft.content
 
-    def _writable_records(self, key: Key) -> tuple[_Draft, str, list[Json]]:
-        """The draft, the name of its list, and a list that is the transaction's own."""
-        draft, content = self._writable(key)
-        name = self._layouts[key.collection].records
-        if not draft.own_list:
-            content[name] = list(content.get(name) or [])
-            draft.own_list = True
-        records: list[Json] = content.setdefault(name, [])
-        return draft, name, records
+    def _accepted(self, key: Key, name: str, value: Json) -> Json:
+        """A copy of a field's value, as the document is to hold it."""
+        copy = checked_copy({name: value})[name]
+        if copy is None or name != self._layouts[key.collection].records:
+            return copy
+        if not isinstance(copy, list):
+            raise InvalidValue(f'"{name}" must be a list')
+        return RecordList(copy)
 
-    def _index(self, key: Key, record_id: int) -> int:
-        found = [index for index, item in enumerate(self.records(key)) if id_of(item) == record_id]
-        if not found:
-            raise NotFound(f"there is no {record_id} in {self._backend.name(key)}")
+    def _count_ids(self, draft: _Draft, content: dict[str, Json], last: int) -> None:
+        before = content.get(LAST_ID, ABSENT)
+        if before != last or type(before) is not int:
+            draft.edits.append(Edit((LAST_ID,), before, last))
+            content[LAST_ID] = last
+
+    def _find(self, key: Key, records: RecordList, record_id: int) -> Record | None:
+        found = records.find(record_id)
         if len(found) > 1:
             raise Corrupt(
                 self._backend.name(key),
                 f"{len(found)} records have the id {record_id}: give each its own",
             )
-        return found[0]
-
-
-def id_of(item: Json) -> int | None:
-    """The id of a record; None where it has none that counts (old folders have such records)."""
-    record_id = item.get("id") if isinstance(item, dict) else None
-    return record_id if type(record_id) is int and record_id > 0 else None
+        return found[0] if found else None
 
 
 class DocumentStore:
@@ -214,6 +222,14 @@ class DocumentStore:
     def read(self, key: Key) -> Document | None:
         """The document as the last commit left it. Raises `Corrupt`, `Unavailable`."""
         return self.backend.read(key).document
+
+    def records(self, key: Key) -> RecordList:
+        """The document's records as `read` finds them; empty where there is no document.
+
+        Costs the same however many they are: `find` is a look-up, and `json` joins what is there.
+        """
+        document = self.backend.read(key).document
+        return document.list_of(self._layouts[key.collection].records) if document else _NO_RECORDS
 
     def keys(self, collection: str) -> Iterator[Key]:
         """The keys of a collection's documents, by owner."""
@@ -249,6 +265,10 @@ class DocumentStore:
                 return result
         raise Conflict("other writers kept changing the same document")
 
+    def publish(self) -> None:
+        """Makes the files exact that are otherwise a moment behind. Raises `Unavailable`."""
+        self.backend.publish()
+
     def close(self) -> None:
-        """Lets go of what is held."""
+        """Makes the files exact and lets go of what is held."""
         self.backend.close()

@@ -11,7 +11,8 @@ from docstore.codec import decode
 from docstore.document import LAST_ID, REVISION, CollectionLayout, Document, Key
 from docstore.errors import Corrupt, Unavailable
 from docstore.positions import Path, Places
-from docstore.store import ID_MAX, id_of
+from docstore.record_list import id_of
+from docstore.store import ID_MAX
 
 
 def verify(backend: Backend, layouts: Mapping[str, CollectionLayout]) -> Iterator[Finding]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from docstore import Key, NotFound, Transaction
+from docstore import Key, NotFound, RecordList, Transaction
 from utils.table import COLLECTIONS
 
 
@@ -29,9 +29,9 @@ _SCALARS = frozenset({str, int, float, bool, type(None)})
 
 
 def own_copy(value: Any) -> Any:
-    """A copy that the caller may change, of what the store has checked."""
+    """A copy that the caller may change, of what the store has checked; lists become lists."""
     if isinstance(value, dict):
         return {k: v if type(v) in _SCALARS else own_copy(v) for k, v in value.items()}
-    if isinstance(value, list):
+    if isinstance(value, list | RecordList):
         return [v if type(v) in _SCALARS else own_copy(v) for v in value]
     return value

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from docstore import Backend, Examined, Finding, Key, examine, id_of
+from utils.documents import own_copy
 from utils.json_values import FieldError
 from utils.records import COLLECTIONS, RECORD_COLLECTIONS, check_record, check_user_document
 from utils.references import references_of
@@ -53,8 +54,7 @@ class Person:
     def records(self, collection: str) -> list[tuple[int, dict[str, Any]]]:
         """The records that are objects, with their indexes."""
         document = self.documents[collection].document
-        name = COLLECTIONS[collection].layout.records
-        items = document.content.get(name) or [] if document else []
+        items = document.list_of(COLLECTIONS[collection].layout.records) if document else ()
         return [(index, item) for index, item in enumerate(items) if isinstance(item, dict)]
 
     def ids(self, collection: str) -> set[int | None] | None:
@@ -85,7 +85,7 @@ def _check_user_document(person: Person, account: Account | None) -> None:
         return
     content = examined.document.content
     indexes = {index for index, _ in person.records("users")}
-    for error in check_user_document(dict(content)):
+    for error in check_user_document(own_copy(content)):
         path = _path(error)
         if path[0] != "activities" or len(path) < 2 or path[1] in indexes:
             examined.add(path, f'"{error.pointer[1:]}" {error.detail}')

@@ -25,8 +25,7 @@ def check_references(
         wanted = record.get(name)
         if wanted is None or wanted == before.get(name):
             continue
-        ids = map(id_of, transaction.records(key_of(target, key.owner)))
-        if wanted not in ids:
+        if not transaction.records(key_of(target, key.owner)).find(wanted):
             singular = COLLECTIONS[target].singular
             faults.append(FieldError(f"/{name}", f"must be the id of a {singular} of yours"))
     if faults:
@@ -40,7 +39,7 @@ def clear_references(transaction: Transaction, key: Key, record_id: int) -> None
             if target != key.collection:
                 continue
             place, spec = key_of(other, key.owner), COLLECTIONS[other]
-            for record in list(transaction.records(place)):
+            for record in transaction.records(place):
                 if id_of(record) and record.get(name) == record_id:
                     changed = changed_record(spec, record, {name: None}, now=transaction.now)
                     transaction.put(place, changed)

@@ -1,71 +1,69 @@
-"""Documents as JSON files in a folder, durable without a journal.
+"""Documents as JSON files in a folder, made durable by a journal.
 
     users/user_7.json  tasks/tasks_7.json ...   the documents
-    .neuralflow/lock                            held by the one writer
-    .neuralflow/drafts/                         new contents on their way, and the intent
+    .neuralflow/journal/                        what happened to them: see docstore/journal.py
+    .neuralflow/lock, publishing, opening       held by whoever writes, publishes, opens
+    .neuralflow/in-use                          held by every process that has the folder open
+    .neuralflow/drafts/                         a snapshot on its way back: see docstore/swap.py
 
-A commit, by cases. The writer holds the lock. It writes every new content as a *draft* and makes
-the drafts durable, names and all. Then it writes the *intent*, the list of what goes where; when
-that is durable, so is the commit: this is the commit point. Then each draft gets a second
-name beside its document, and when all have one, its document's name in place of what had it; and
-the folders are made durable. Then the intent is forgotten,
-durably, and last of all the drafts go.
+The journal makes a write durable; the file is the journal made visible; the checkpoint makes the
+journal forgettable. A commit appends one frame under the lock, lets go of the lock, and returns
+when the frame is durable: it shares the sync with whoever else commits at that time. A read looks
+whether the journal has grown, takes in what is new, and answers from memory. In the background, and
+when the backend is closed, the files are made from it.
 
-If the power fails before the commit point, the documents are untouched, and what lies in the
-folder of drafts is thrown away. If it fails after, whoever takes the lock next finds the intent and
-finishes: the drafts are all there, for they outlive the intent. Doing that twice, or dying in it,
-changes nothing. Readers take no lock: a rename shows them the old content or the new one, and only
-after the commit point. (A draft is linked and not simply renamed: POSIX does not promise that a
-rename over two folders keeps the file under one of its names when the power fails.)
+The order of the locks: opening, publishing, lock, then the mutex of what the process knows.
 
-A version is inode, size and time of the file. A clock's tick is coarse and inodes are used again,
-so the writer itself gives each file a time later than that of the file it replaces.
+A version is the sequence number of the frame that made the document what it is or, as long as no
+frame did, inode, size and time of its file.
 """
 
 from __future__ import annotations
 
+import atexit
 import errno
-import json
 import logging
 import os
 import re
 import secrets
 import shutil
-import stat
+import sys
+import threading
 import time
+import weakref
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import Final
 
-from docstore.backend import ABSENT, Change, Commit, Finding, Stored, Version
-from docstore.cache import DocumentCache
-from docstore.codec import decode, encode
+from docstore.backend import ABSENT, Change, Commit, Finding, Stored
+from docstore.codec import encode
 from docstore.document import CollectionLayout, Key
-from docstore.errors import Conflict, Corrupt, TooLarge, Unavailable, from_os_error
+from docstore.entries import encode_entry
+from docstore.errors import Conflict, Corrupt, OutOfSpace, TooLarge, Unavailable, from_os_error
 from docstore.filesystem import PRIVATE_FOLDER, FileSystem
-from docstore.locking import FolderLock, in_use, is_in_use
+from docstore.following import CACHE_BYTES_MAX, Follower
+from docstore.frames import Kind
+from docstore.journal import SEGMENT_BYTES, STATE_WORDS, Journal
+from docstore.locking import in_use, is_in_use
+from docstore.publishing import RETRY_SECONDS, Background, History, Publisher
+from docstore.swap import Swap
+from docstore.writing import Exclusive, Writing
 
 log = logging.getLogger(__name__)
 
 DOCUMENT_BYTES_MAX: Final = 256 * 1024 * 1024
-READS_MAX: Final = 100
 WORK_FOLDER: Final = ".neuralflow"
-# A file changed in place within one tick of the clock looks the same before and after. A file
-# younger than this is not remembered unless we wrote it.
-_SETTLED_NS: Final = 50_000_000
-# Why a file cannot be read until a person changes something about it.
-_FOR_A_PERSON: Final = {errno.EACCES, errno.EPERM, errno.ELOOP, errno.EISDIR, errno.ENOTDIR}
-
-
-# A name under the root, and the draft that becomes it; "" where the file is to go.
-_Moves = dict[str, str]
+# So many documents may wait for their files before writers help to publish.
+BACKLOG_MAX: Final = 20_000
+_NEWEST: Final = sys.maxsize
 
 
 class FilesBackend:
-    """The backend on a local file system. Opening it finishes what a dead writer began.
+    """The backend on a local file system. Opening it finishes what a dead process began.
 
-    Opened with `lay_out=False` it only looks: it makes no folder, and sweeps nothing up.
+    Opened with `lay_out=False` it only looks: it makes no folder, and changes nothing. Without
+    `background`, whoever uses it calls `publish` and `checkpoint`.
     """
 
     def __init__(
@@ -76,125 +74,337 @@ class FilesBackend:
         files: FileSystem | None = None,
         lock_timeout: float = 10.0,
         lay_out: bool = True,
+        background: bool = True,
+        history: History | None = None,
+        segment_bytes: int = SEGMENT_BYTES,
+        cache_bytes: int = CACHE_BYTES_MAX,
     ) -> None:
         self.root = root.absolute()
         self._layouts = layouts
         self._files = files or FileSystem()
         self._work = self.root / WORK_FOLDER
-        self._drafts = self._work / "drafts"
-        self._intent = self._drafts / "intent.json"
-        self._lock = FolderLock(self._work / "lock", lock_timeout)
-        self._cache = DocumentCache()
-        self._failure = ""
-        if lay_out:
-            self._lay_out()
+        self._lock_timeout = lock_timeout
+        self._may_write, self._in_background = lay_out, background
+        self._lock = self._files.lock(self._work / "lock", lock_timeout)
+        publishing = self._files.lock(self._work / "publishing", 6 * lock_timeout)
+        self._membership = self._files.membership(self._work / "in-use")
+        self._journal = Journal(self._files, self._work / "journal", segment_bytes)
+        self._follower = Follower(self.root, layouts, self._files, self._journal, cache_bytes)
+        self._writing = Writing(self._lock, self._follower, self._lose)
+        self._exclusive = Exclusive(self._lock, self._follower, self._lose)
+        self._publisher = Publisher(self._follower, publishing, self._writing, history or History())
+        self._swap = Swap(self._files, self.root, self._work / "drafts")
+        self._background: Background | None = None
+        self._opening = threading.RLock()
+        self._is_open = self._only_looks = False
+        self._tried_to_publish = 0.0
+        _backends.add(self)
+        self._open()
 
     def __repr__(self) -> str:
-        state = f", stopped: {self._failure}" if self._failure else ""
-        return f"<FilesBackend {self.root}{state}>"
+        failure = self._journal.failure
+        return f"<FilesBackend {self.root}{f', stopped: {failure}' if failure else ''}>"
 
-    def _lay_out(self) -> None:
-        """Makes the folders and sweeps up after dead writers; a read-only folder can be read."""
-        try:
-            for name in self._layouts:
-                self._files.make_folder("lay-out", self.root / name)
-            self._files.make_folder("lay-out", self._drafts)
-            with self.exclusive():
+    # Opening and closing
+
+    def _open(self) -> None:
+        with self._opening:
+            if self._is_open and not self._journal.is_outlived:
+                return
+            self._follower.forget()
+            if not self._may_write:
+                self._look()
+                return
+            try:
+                self._open_to_write()
+            except (OSError, OutOfSpace) as error:
+                self._membership.leave()
+                if not self._files.exists(self.root):
+                    raise _as_unavailable(error, f"cannot open {self.root}") from error
+                log.warning("%s can only be read: %s", self.root, error)
+                self._look()
+
+    def _look(self) -> None:
+        """Opens for reading, where nothing may or can be written."""
+        self._only_looks = True
+        self._journal.look()
+        self._is_open = True
+
+    def _open_to_write(self) -> None:
+        for name in self._layouts:
+            self._files.make_folder("lay-out", self.root / name)
+        journal = self._work / "journal"
+        self._files.make_folder("lay-out", journal)
+        with self._files.lock(self._work / "opening", self._lock_timeout).hold():
+            alone = self._membership.join()
+            words = self._files.shared_words(journal / "state", STATE_WORDS)
+            with self._lock.hold():
                 self._sweep()
-                for pins in self._dead_pins():
-                    shutil.rmtree(pins, ignore_errors=True)
-        except OSError as error:
-            if not self.root.is_dir():
-                raise from_os_error(error, f"cannot open {self.root}") from error
-        except Unavailable:
-            return  # another process writes; it has swept
+                if alone:
+                    self._sweep_drafts()
+                self._journal.open(words, alone, renew=True)
+                for writing in (self._writing, self._exclusive):
+                    writing.times_opened = self._lock.times_opened
+                self._publisher.keep_reserve()
+        self._only_looks = False
+        self._is_open = True
+        self._follower.follow()
+        if self._in_background and self._follower.pending:
+            self._wake()
+
+    def _sweep(self) -> None:
+        """Finishes or throws away what dead processes left of restores and backups."""
+        if self._swap.is_unfinished:
+            self._swap.finish()
+        self._swap.sweep()
+        for pins in self._dead_pins():
+            shutil.rmtree(pins, ignore_errors=True)
+
+    def _sweep_drafts(self) -> None:
+        """Throws away what dead processes did not publish. Nobody else has the folder open."""
+        for entry in self._files.names(self._work):
+            if entry.endswith(".draft"):
+                self._files.remove("sweep", self._work / entry)
+        for name in self._layouts:
+            for entry in self._files.names(self.root / name):
+                if _DRAFT.fullmatch(entry):
+                    self._files.remove("sweep", self.root / name / entry)
+
+    def _ready(self) -> None:
+        """Opens, or opens anew after a fork, or after another process recovered the journal."""
+        if not self._is_open or (self._journal.is_outlived and not self._only_looks):
+            self._open()
+
+    def _wake(self) -> None:
+        if self._background is None:
+            with self._opening:
+                self._background = self._background or Background(self._work_off)
+        self._background.wake()
+
+    def _work_off(self) -> float:
+        self._ready()
+        return 1.0 if self._only_looks else self._publisher.work()
+
+    def publish(self) -> None:
+        """Makes every file exact. Raises `Unavailable`, `OutOfSpace`."""
+        self._ready()
+        if not self._only_looks:
+            self._follower.follow()
+            self._publisher.publish()
+
+    def checkpoint(self) -> None:
+        """Makes every file exact and durable by itself, and retires old history."""
+        self._ready()
+        self._refuse_looking()
+        self._publisher.checkpoint()
+
+    def close(self) -> None:
+        """Makes every file exact and lets go of what is held. The next use opens it again."""
+        with self._opening:
+            if self._background is not None:
+                self._background.stop()
+                self._background = None
+            if not self._is_open:
+                return
+            try:
+                if not self._only_looks and not self._journal.failure:
+                    self._close_in_order()
+            finally:
+                self._abandon()
+
+    def _close_in_order(self) -> None:
+        self.publish()
+        with self._files.lock(self._work / "opening", self._lock_timeout).hold():
+            if self._membership.alone():
+                self._publisher.close()
+
+    def _lose(self) -> None:
+        """The folder is not the one that was opened: the next use opens what is there now."""
+        self._is_open = False
+        self._membership.leave()
+
+    def _abandon(self) -> None:
+        """Lets go of everything, as if the process had died."""
+        self._is_open = False
+        self._journal.close()
+        self._membership.leave()
+        self._lock.close()
+        self._publisher.lock.close()
+        self._follower.forget()
+
+    def _forked(self) -> None:
+        """A forked child has none of its parent's threads, and opens everything for itself."""
+        self._opening = threading.RLock()
+        self._follower.mutex = threading.RLock()
+        self._background = None
+        self._is_open = False
+        self._journal.forked()
+        self._follower.forget()
 
     # Reading
 
     def name(self, key: Key) -> str:
-        layout = self._layouts[key.collection]
-        return f"{layout.name}/{layout.stem}_{key.owner}.json"
+        return self._follower.name(key)
 
     def path(self, key: Key) -> Path:
         """Where the document's file is. The parts are ours: a layout's names and a number."""
         return self.root / self.name(key)
 
-    def _version(self, key: Key) -> Version:
-        try:
-            status = self.path(key).stat()
-        except OSError as error:
-            self._refuse_unread(key, error)
-            return ABSENT
-        if not stat.S_ISREG(status.st_mode):  # to open a pipe would be to wait for ever
-            raise Corrupt(self.name(key), "is not a file")
-        return _token(status)
-
-    def _refuse_unread(self, key: Key, error: OSError) -> None:
-        """Raises what is wrong when a file could not be read; where there is none, that is not.
-
-        What only a person can make readable is as good as broken: never absent, and so never
-        written over.
-        """
-        name = self.name(key)
-        if error.errno in _FOR_A_PERSON:
-            raise Corrupt(name, f"cannot be read: {error.strerror}") from error
-        if not isinstance(error, FileNotFoundError):
-            raise from_os_error(error, f"cannot read {name}") from error
-        if self.path(key).is_symlink():
-            raise Corrupt(name, "is a link to a file that is not there") from error
-        self._refuse_missing_root()
-
-    def _refuse_missing_root(self) -> None:
-        """A disk that is not mounted, perhaps: that nobody has any records would be a lie."""
-        if not self.root.is_dir():
-            raise Unavailable(f"the data folder {self.root} is not there")
-
     def read(self, key: Key) -> Stored:
-        version = self._version(key)
-        if version is ABSENT:
-            return Stored(None, ABSENT)
-        document = self._cache.get(key, version)
-        if document is not None:
-            return Stored(document, version)
-        data, status = self._load(key)
-        if status is None:
-            return Stored(None, ABSENT)
-        document = decode(data, self.name(key), self._layouts[key.collection])
-        if time.time_ns() - status.st_mtime_ns > _SETTLED_NS:
-            self._cache.put(key, _token(status), document, status.st_size)
-        return Stored(document, _token(status))
-
-    def _load(self, key: Key) -> tuple[bytes, os.stat_result | None]:
-        """Content and status of one and the same file, read again while someone writes in it."""
-        for _ in range(READS_MAX):
-            try:
-                with self.path(key).open("rb") as file:
-                    before = os.fstat(file.fileno())
-                    data = file.read()
-                    after = os.fstat(file.fileno())
-            except OSError as error:
-                self._refuse_unread(key, error)
-                return b"", None
-            if _token(before) == _token(after):
-                return data, after
-        raise Unavailable(f"{self.name(key)} is being written in place all the time")
+        journal = self._journal
+        if not self._is_open or journal.is_outlived:
+            self._ready()
+        if self._lock.held:
+            return self._follower.stored(key, _NEWEST)
+        visible = journal.visible
+        if journal.followed < visible or self._only_looks:
+            self._follower.follow()
+            visible = max(visible, journal.visible) if self._only_looks else visible
+        return self._follower.stored(key, visible)
 
     def raw(self, key: Key) -> bytes | None:
-        data, status = self._load(key)
+        self.read_journal()
+        with self._follower.mutex:
+            live = self._follower.pending.get(key)
+            if live is not None:
+                document = self.read(key).document
+                return encode(document) if document else None
+            data, status = self._follower.content(self._follower.unknown(key))
         return data if status else None
 
+    def read_journal(self) -> None:
+        """Takes in what the journal has."""
+        self._ready()
+        self._follower.follow()
+
     def keys(self, collection: str) -> Iterator[Key]:
+        self.read_journal()
+        keys = set(self._keys_of_files(collection))
+        for live in self._follower.unpublished(collection):
+            if self.read(live.key).document is None:
+                keys.discard(live.key)
+            else:
+                keys.add(live.key)
+        return iter(sorted(keys))
+
+    def _keys_of_files(self, collection: str) -> Iterator[Key]:
         layout = self._layouts[collection]
         pattern = re.compile(rf"{re.escape(layout.stem)}_([1-9][0-9]{{0,17}})\.json", re.ASCII)
         try:
-            names = [entry.name for entry in (self.root / layout.name).iterdir()]
+            names = self._files.names(self.root / layout.name)
         except FileNotFoundError:
-            self._refuse_missing_root()
+            self._follower.refuse_missing_root()
             names = []
         except OSError as error:
             raise from_os_error(error, f"cannot list {layout.name}") from error
         matches = map(pattern.fullmatch, names)
-        return iter(sorted(Key(collection, int(match[1])) for match in matches if match))
+        return (Key(collection, int(match[1])) for match in matches if match)
+
+    # Writing
+
+    def exclusive(self) -> AbstractContextManager[object]:
+        """One writer at a time, over threads and processes, who knows everything that was written.
+
+        Leaving it waits until all that was read and written inside is durable.
+        """
+        if not self._lock.held:
+            self._prepare_to_write()
+        if self._only_looks:
+            return self._lock if self._files.exists(self._work / "lock") else nullcontext()
+        return self._exclusive
+
+    def _prepare_to_write(self) -> None:
+        self._ready()
+        if self._only_looks and self._may_write:
+            self._is_open = False  # the disk may have room again
+            self._open()
+        if self._journal.blocked or len(self._follower.pending) > BACKLOG_MAX:
+            self._help_publishing()
+
+    def _help_publishing(self) -> None:
+        """Publishes before more is written: perhaps what kept it from being published is over."""
+        if time.monotonic() < self._tried_to_publish + RETRY_SECONDS / 2:
+            return
+        with suppress(Unavailable):
+            self._follower.follow()
+            if self._journal.blocked:
+                self._publisher.unblock()
+            else:
+                self._publisher.publish()
+        self._tried_to_publish = time.monotonic()
+
+    def _refuse_looking(self) -> None:
+        if self._only_looks:
+            raise Unavailable(f"{self.root} can only be read")
+
+    def commit(self, commit: Commit) -> None:
+        with self.exclusive():
+            self._refuse_looking()
+            self._refuse_blocked()
+            with self._follower.mutex:
+                on_files = frozenset(
+                    change.key for change in commit.changes if self._rests_on_file(change)
+                )
+                payload = encode_entry(commit, on_files)
+                for change in commit.changes:
+                    self._refuse_too_large(change, len(payload))
+                kind = Kind.RELAXED if commit.relaxed else Kind.COMMIT
+                sequence = self._journal.append(kind, payload)
+                is_news = [self._take_in(change, sequence, payload) for change in commit.changes]
+                self._journal.took(sequence, relaxed=commit.relaxed)
+        if self._in_background and any(is_news):
+            self._wake()
+
+    def _refuse_blocked(self) -> None:
+        self._journal.refuse_failed()
+        if self._journal.blocked:
+            error = OSError(self._journal.blocked, os.strerror(self._journal.blocked))
+            raise from_os_error(error, "the files of documents cannot be written")
+
+    def _rests_on_file(self, change: Change) -> bool:
+        """Whether the file, as a person left it, is what the change goes on from.
+
+        Such a file is made durable first. Raises `Conflict` where the version is another one.
+        """
+        stored = self.read(change.key)
+        if stored.version != change.expect:
+            raise Conflict(f"{self.name(change.key)} was changed meanwhile")
+        live = self._follower.live(change.key)
+        if live.pending or live.is_ours or stored.document is None:
+            return False
+        try:
+            self._files.sync_file("settle-base", live.path)
+            self._files.sync_folder("settle-base", Path(live.path).parent)
+        except OSError as error:
+            raise self._failed(error, f"cannot make {live.name} durable") from error
+        return True
+
+    def _take_in(self, change: Change, sequence: int, payload: bytes) -> bool:
+        """Makes the change part of what this process knows; says whether its file was exact."""
+        live = self._follower.live(change.key)
+        was_exact = not live.pending
+        if not live.versions and change.after is not None and was_exact and change.expect is ABSENT:
+            live.versions = ((0, None),)
+        self._follower.add_pending(live, sequence, payload, is_own=True)
+        if live.versions:
+            live.add_version(sequence, change.after, self._journal.visible)
+        return was_exact
+
+    def _refuse_too_large(self, change: Change, added: int) -> None:
+        live = self._follower.live(change.key)
+        if change.after is None or live.size + added <= DOCUMENT_BYTES_MAX:
+            return
+        size = len(encode(change.after))
+        if size > DOCUMENT_BYTES_MAX:
+            raise TooLarge(f"{live.name} would have {size} bytes; {DOCUMENT_BYTES_MAX} is most")
+        live.size = size - added
+
+    def _failed(self, error: OSError, what: str) -> Unavailable:
+        if error.errno == errno.EIO:
+            return self._journal.fail(error)
+        return from_os_error(error, what)
+
+    # The files as a whole: integrity, snapshots
 
     def check(self) -> Iterator[Finding]:
         for name in self._layouts:
@@ -203,7 +413,7 @@ class FilesBackend:
                 yield Finding(f"{name}/", "the folder is missing: run setup_data")
         strays = self._strays()
         if strays:  # a writer at work leaves such names for a moment
-            with suppress(Unavailable), self.exclusive():
+            with suppress(Unavailable), self.still():
                 strays = self._strays()
         yield from strays
 
@@ -211,20 +421,26 @@ class FilesBackend:
         """What lies in the folders and is no document."""
         findings = []
         for name in filter(lambda name: (self.root / name).is_dir(), self._layouts):
-            known = {self.path(key).name for key in self.keys(name)} | {"_index.json"}
+            known = {self.path(key).name for key in self._keys_of_files(name)} | {"_index.json"}
             for entry in sorted((self.root / name).iterdir()):
                 if entry.name in known:
                     problem = "" if entry.is_file() else "is not a file"
-                elif re.fullmatch(r"\..*\.draft", entry.name):
+                elif _DRAFT.fullmatch(entry.name):
                     problem = "is a draft that a writer left when it died: remove it"
+                elif _SET_ASIDE.fullmatch(entry.name):
+                    problem = (
+                        "was changed by hand while a change was on its way: compare, remove it"
+                    )
                 else:
                     problem = "is not a document and is left alone"
                 if problem:
                     findings.append(Finding(f"{name}/{entry.name}", problem))
-        drafts = self._drafts.iterdir() if self._drafts.is_dir() else iter(())
-        for left in sorted([*drafts, *self._dead_pins()]):
+        for left in sorted([*self._swap.left(), *self._dead_pins()]):
             problem = "was left by a writer that died: the next start removes it"
             findings.append(Finding(str(left.relative_to(self.root)), problem))
+        for torn in sorted((self._work / "journal").glob("torn-*")):
+            problem = "is what a power cut left half written, and nobody was told of: remove it"
+            findings.append(Finding(str(torn.relative_to(self.root)), problem))
         return findings
 
     def _dead_pins(self) -> list[Path]:
@@ -243,11 +459,22 @@ class FilesBackend:
         return folder in self._layouts and re.fullmatch(r"[^./\\][^/\\]*", file) is not None
 
     @contextmanager
+    def still(self) -> Iterator[None]:
+        """While it lasts, nobody writes, and the files show all that was written."""
+        self._ready()
+        self._refuse_looking()
+        with self._publisher.lock.hold(), self.exclusive():
+            if self._follower.pending:
+                self._journal.settle(self._journal.followed)
+                self._publisher.publish()
+            yield
+
+    @contextmanager
     def pinned(self) -> Iterator[dict[str, Path]]:
         """Every file of the collections as it is at one moment: its name, and where to read it."""
         pins = self._work / f"pins-{secrets.token_hex(8)}"
         with ExitStack() as stack:
-            with self.exclusive():
+            with self.still():
                 pins.mkdir(PRIVATE_FOLDER)
                 stack.callback(shutil.rmtree, pins, ignore_errors=True)
                 stack.enter_context(in_use(pins))
@@ -264,6 +491,22 @@ class FilesBackend:
                     pinned[name].hardlink_to(entry)
         return pinned
 
+    def replace(self, contents: Mapping[str, bytes | None]) -> None:
+        """Gives files under the root new contents (None removes one), all of them or none.
+
+        The journal is behind them then: nothing of before is pending, or will be again.
+        """
+        with self.still():
+            self._publisher.checkpoint()
+            self._refuse_blocked()
+            try:
+                self._swap.replace(contents)
+            except OSError as error:
+                raise self._failed(error, "cannot write") from error
+            except Unavailable as fault:  # decided all the same: the next to open finishes it
+                self._journal.fail(OSError(errno.EIO, str(fault)))
+                log.error("%s", fault)
+
     def make_folder(self, path: Path) -> None:
         """A folder beside the documents, durable."""
         self._files.make_folder("lay-out", path)
@@ -272,173 +515,31 @@ class FilesBackend:
         """Makes the names in such a folder durable."""
         self._files.sync_folder("settle-names", path)
 
-    # Writing
 
-    @contextmanager
-    def exclusive(self) -> Iterator[None]:
-        with self._lock.hold() as taken:
-            if taken and self._intent.exists():
-                self._finish()
-            yield
+_DRAFT: Final = re.compile(r"\..*\.draft")
+_SET_ASIDE: Final = re.compile(r".*\.set-aside-[-0-9TZ.]+\.json", re.ASCII)
 
-    def commit(self, commit: Commit) -> None:
-        with self.exclusive():
-            contents = {self.name(change.key): self._content(change) for change in commit.changes}
-            written = self.replace(contents, relaxed=commit.relaxed)
-            for change in commit.changes:
-                self._remember(change, written.get(self.name(change.key)))
 
-    def _content(self, change: Change) -> bytes | None:
-        name = self.name(change.key)
-        if self._version(change.key) != change.expect:
-            raise Conflict(f"{name} was changed meanwhile")
-        content = encode(change.after) if change.after else None
-        if content and len(content) > DOCUMENT_BYTES_MAX:
-            raise TooLarge(f"{name} would have {len(content)} bytes; {DOCUMENT_BYTES_MAX} is most")
-        return content
+def _as_unavailable(error: Exception, what: str) -> Unavailable:
+    return from_os_error(error, what) if isinstance(error, OSError) else Unavailable(str(error))
 
-    def _remember(self, change: Change, status: os.stat_result | None) -> None:
-        """Remembers what we wrote, under the version of the very file that we wrote.
 
-        To ask for the version by the file's name could find what an editor put there since.
-        """
-        self._cache.forget(change.key)
-        if change.after is not None and status is not None:
-            self._cache.put(change.key, _token(status), change.after, status.st_size)
+_backends: weakref.WeakSet[FilesBackend] = weakref.WeakSet()
 
-    def replace(
-        self, contents: Mapping[str, bytes | None], *, relaxed: bool = False
-    ) -> dict[str, os.stat_result]:
-        """Gives files under the root new contents (None removes one), all of them or none.
 
-        Returns what each new file is. A relaxed replacement of one file may be taken back by a
-        power cut, whole.
-        """
-        with self.exclusive():
-            if self._failure:
-                raise Unavailable(f"writing stopped until a restart: {self._failure}")
-            moves: _Moves = {}
-            try:
-                self._draft_all(contents, moves)
-                # A draft becomes the document, and its inode, size and time stay.
-                written = {
-                    name: (self._drafts / moves[name]).stat() for name in moves if moves[name]
-                }
-                if relaxed and len(moves) == 1:
-                    self._publish(moves)
-                    self._sweep()
-                    return written
-                self._decide(moves)
-                self._link(moves)
-            except OSError as error:
-                self._take_back(moves)
-                raise self._failed(error) from error
-            try:
-                self._finish()
-            except Unavailable as fault:  # decided all the same: whoever writes next finishes it
-                log.error("%s", fault)
-            return written
+def _renew_after_fork() -> None:
+    for backend in tuple(_backends):
+        backend._forked()
 
-    def _draft_all(self, contents: Mapping[str, bytes | None], moves: _Moves) -> None:
-        for name, content in contents.items():
-            # Noted before it is begun: what a full disk took of it has to go again.
-            moves[name] = f"{secrets.token_hex(8)}.draft" if content is not None else ""
-            if content is not None:
-                self._draft(name, moves[name], content)
 
-    def _draft(self, name: str, draft: str, content: bytes) -> None:
-        target = self.root / name
-        # Whoever took the folder away: behind the commit point it would stop every writer.
-        self._files.make_folder("lay-out", target.parent)
-        now = time.time_ns()
-        before = target.stat().st_mtime_ns if target.exists() else now
-        self._files.create("draft", self._drafts / draft, content, max(now, before + 1))
-
-    def _decide(self, moves: _Moves) -> None:
-        """The commit point. The drafts' names are durable before the intent speaks of them.
-
-        Until the first draft is shown, whoever still holds the lock can take it back.
-        """
-        self._files.sync_folder("settle-drafts", self._drafts)
-        self._files.create("intent", self._intent, json.dumps(moves).encode())
-        self._files.sync_folder("commit", self._drafts)
-
-    def _take_back(self, moves: _Moves) -> None:
-        """Undoes what came before the first draft was shown.
-
-        The intent goes first, for good: without its drafts it would read as half done.
-        """
-        with suppress(OSError):
-            if self._intent.exists():
-                self._files.remove("take-back", self._intent)
-                self._files.sync_folder("take-back", self._drafts)
-            for name, draft in moves.items():
-                if draft:
-                    self._files.remove("take-back", self._second_name(name, draft))
-                    self._files.remove("take-back", self._drafts / draft)
-
-    def _finish(self) -> None:
-        """Does what the intent says: after a commit point, or after a crash behind one."""
+def _close_all() -> None:
+    for backend in tuple(_backends):
         try:
-            moves = self._read_intent()
-            self._publish(moves)
-            for folder in {(self.root / name).parent for name in moves}:
-                self._files.sync_folder("settle-names", folder)
-            self._files.remove("forget", self._intent)
-            self._files.sync_folder("settle-forgotten", self._drafts)
-            self._sweep()
-        except OSError as error:
-            what = f"cannot finish the commit in {self._intent.relative_to(self.root)}"
-            raise self._failed(error, what) from error
-
-    def _read_intent(self) -> _Moves:
-        """The moves of the intent; none where a crash cut its writing short."""
-        try:
-            moves: _Moves = json.loads(self._intent.read_bytes())
-        except ValueError:
-            return {}  # it was never durable, so it was never acknowledged
-        return moves
-
-    def _link(self, moves: _Moves) -> None:
-        """Gives each draft its second name: all that may still need space on the disk."""
-        for name, draft in moves.items():
-            if draft and not self._is_shown(name, draft):
-                second_name = self._second_name(name, draft)
-                if not second_name.exists():
-                    self._files.link("link", self._drafts / draft, second_name)
-
-    def _publish(self, moves: _Moves) -> None:
-        """Puts the drafts in the places of the documents. Those that are there already, stay."""
-        self._link(moves)
-        for name, draft in moves.items():
-            target = self.root / name
-            if not draft:
-                self._files.remove("unpublish", target)
-            elif not self._is_shown(name, draft):
-                self._files.rename("publish", self._second_name(name, draft), target)
-
-    def _is_shown(self, name: str, draft: str) -> bool:
-        target = self.root / name
-        return target.exists() and target.samefile(self._drafts / draft)
-
-    def _second_name(self, name: str, draft: str) -> Path:
-        return (self.root / name).parent / f".{draft}"
-
-    def _sweep(self) -> None:
-        """Throws away what lies in the folder of drafts. The lock is held: nobody needs it."""
-        for draft in self._drafts.iterdir():
-            self._files.remove("sweep", draft)
-
-    def _failed(self, error: OSError, what: str = "cannot write") -> Unavailable:
-        if error.errno == errno.EIO:
-            # The system drops the pages it could not write and then says that all is well. Only
-            # a new process, reading what the disk really has, may go on.
-            self._failure = f"the disk failed a write ({error.strerror})"
-        return from_os_error(error, what)
-
-    def close(self) -> None:
-        """Nothing is open between calls."""
+            if backend._background:  # a process that wrote nothing leaves nothing behind
+                backend.close()
+        except (Unavailable, Corrupt) as fault:
+            log.error("closing %s: %s", backend.root, fault)
 
 
-def _token(status: os.stat_result) -> Version:
-    return status.st_ino, status.st_size, status.st_mtime_ns
+os.register_at_fork(after_in_child=_renew_after_fork)
+atexit.register(_close_all)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -154,6 +155,19 @@ def test_a_view_is_what_a_list_copies() -> None:
     assert seen == json_storage.list("tasks", 7)
     json_storage.update("tasks", 7, 1, {"title": "y"})
     assert (seen[0]["title"], json_storage.view("tasks", 7)[0]["title"]) == ("x", "y")
+
+
+def test_a_view_costs_no_copy_and_leaves_out_what_is_no_record(data_folder: Path) -> None:
+    json_storage.create("tasks", 7, {"title": "x"})
+    path = data_folder / "tasks/tasks_7.json"
+    content = json.loads(path.read_text())
+    os.utime(path, (1, 1))  # so old that it is remembered
+    assert json_storage.view("tasks", 7) is json_storage.view("tasks", 7)
+    path.write_text(json.dumps(content | {"tasks": [None, *content["tasks"], 5]}))
+    assert json_storage.view("tasks", 7) == content["tasks"]
+    assert json_storage.get("tasks", 7, 1) == content["tasks"][0]
+    assert json_storage.create("tasks", 7, {"title": "y"})["id"] == 2
+    assert [task["id"] for task in json_storage.list("tasks", 7)] == [1, 2]
 
 
 # References

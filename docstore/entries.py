@@ -1,0 +1,150 @@
+"""Entries: commits as the JSON that frames of the journal carry, and back.
+
+    {"at": "2026-11-23T12:04:05.123456Z", "actor": "7", "request": "01J…",
+     "changes": [{"collection": "tasks", "owner": 7, "revision": 12,
+                  "edits": [{"path": ["tasks", 3], "before": {…}, "after": {…}}]}]}
+
+`revision` is the document's after the change. In an edit, `before` or `after` is missing where
+there was or is nothing; an empty path stands for the whole document, and is then its only edit.
+`"base": true` says that the file as it was then, and no earlier entry, is what the change begins
+from: a person had edited it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import msgspec
+
+from docstore.backend import ABSENT, Change, Commit, Edit
+from docstore.codec import compact
+from docstore.document import CollectionLayout, Document, Json, Key
+from docstore.moments import utc_text
+from docstore.record_list import RecordList
+from docstore.replay import replay
+
+
+class _Change(msgspec.Struct):
+    collection: str
+    owner: int
+    revision: int
+    edits: msgspec.Raw
+    base: bool = False
+    reset: bool = False
+
+
+class _Entry(msgspec.Struct):
+    at: str
+    changes: list[_Change]
+    actor: str = ""
+    request: str = ""
+
+
+_decode: Final = msgspec.json.Decoder(_Entry).decode
+
+
+@dataclass(frozen=True, slots=True)
+class Applied:
+    """What an entry does to one document. `edits` is JSON that is read when it is needed."""
+
+    key: Key
+    revision: int
+    base: bool
+    reset: bool
+    at: str
+    edits: bytes | msgspec.Raw
+
+    def apply(self, document: Document | None, layout: CollectionLayout) -> Document | None:
+        """The document after the change, from the document before it.
+
+        Raises `ValueError` when the change was made of another state.
+        """
+        edits = edits_of(self.edits)
+        if not self.reset:
+            return replay(document, edits, self.at, self.revision, layout)
+        after = edits[0].after
+        return None if after is ABSENT else Document(_held(after, layout))
+
+    def before(self) -> Mapping[str, Json] | None:
+        """Of a reset: the content of the document before it; None where there was none."""
+        content = edits_of(self.edits)[0].before
+        return None if content is ABSENT else content
+
+
+def encode_entry(commit: Commit, on_files: frozenset[Key] = frozenset()) -> bytes:
+    """The payload of a commit; `on_files` are the documents whose file is their only source."""
+    entry: dict[str, Json] = {"at": utc_text(commit.at)}
+    if commit.actor:
+        entry["actor"] = commit.actor
+    if commit.request_id:
+        entry["request"] = commit.request_id
+    entry["changes"] = [_change(change, change.key in on_files) for change in commit.changes]
+    return compact(entry)
+
+
+def _change(change: Change, base: bool) -> dict[str, Json]:
+    told: dict[str, Json] = {
+        "collection": change.key.collection,
+        "owner": change.key.owner,
+        "revision": change.after.revision if change.after else 0,
+    }
+    whole = next((edit for edit in change.edits if not edit.path), None)
+    if whole is not None or change.after is None:
+        # Of a document that begins or ends, or of which nobody says what changed, all is told.
+        before = whole.before if whole is not None else ABSENT
+        after = change.after.content if change.after else ABSENT
+        told |= {"reset": True, "edits": [_edit(Edit((), before, after))]}
+    else:
+        told["edits"] = [_edit(edit) for edit in change.edits]
+        if base:
+            told["base"] = True
+    return told
+
+
+def _edit(edit: Edit) -> dict[str, Json]:
+    told: dict[str, Json] = {"path": edit.path}
+    if edit.before is not ABSENT:
+        told["before"] = edit.before
+    if edit.after is not ABSENT:
+        told["after"] = edit.after
+    return told
+
+
+def decode_entry(payload: bytes) -> list[Applied]:
+    """What a commit's payload does, document by document."""
+    entry = _decode(payload)
+    return [
+        Applied(
+            Key(change.collection, change.owner),
+            change.revision,
+            change.base,
+            change.reset,
+            entry.at,
+            change.edits,
+        )
+        for change in entry.changes
+    ]
+
+
+def edits_of(edits: bytes | msgspec.Raw) -> Sequence[Edit]:
+    """The edits in this JSON."""
+    return [
+        Edit(tuple(edit["path"]), edit.get("before", ABSENT), edit.get("after", ABSENT))
+        for edit in msgspec.json.decode(edits)
+    ]
+
+
+def told(payload: bytes) -> Mapping[str, Json]:
+    """A payload as a person or a program may want it: all of it, as it stands."""
+    content: Mapping[str, Json] = msgspec.json.decode(payload)
+    return content
+
+
+def _held(content: Mapping[str, Json], layout: CollectionLayout) -> dict[str, Json]:
+    """The content with its records as the store holds them."""
+    held = dict(content)
+    if isinstance(held.get(layout.records), list):
+        held[layout.records] = RecordList(held[layout.records])
+    return held

@@ -1,0 +1,412 @@
+"""What a process knows of the documents: their files, and the journal followed on top of them.
+
+A `Live` document has its newest *versions*, each with the sequence number of the frame that made
+it, from the newest that everybody may see on; the *pending* changes, which its file does not show
+yet; and the *tokens* of the files that are known to show it, which are inode, size and time, each
+with the frame up to which it does. A file with another token was made by a person, or another
+program.
+
+    nothing pending     the file is the document: a known token means that the versions still hold,
+                        an unknown one that the file is to be read
+    something pending   the journal is the document, on top of the file that it was begun from;
+                        what a person does to the file meanwhile is set aside at publication
+
+Documents of which nothing is pending are forgotten when they take too much room.
+"""
+
+from __future__ import annotations
+
+import errno
+import itertools
+import stat
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from docstore.backend import ABSENT, Stored, Version
+from docstore.codec import decode, encode
+from docstore.document import CollectionLayout, Document, Key
+from docstore.entries import Applied, decode_entry
+from docstore.errors import Corrupt, Unavailable, from_os_error
+from docstore.filesystem import FileSystem, Status
+from docstore.frames import Frame, Kind
+from docstore.journal import Journal
+
+CACHE_BYTES_MAX: Final = 64 * 1024 * 1024
+# A file changed in place within one tick of the clock looks the same before and after. A file
+# younger than this is not remembered unless we wrote it.
+_SETTLED_NS: Final = 50_000_000
+# Why a file cannot be read until a person changes something about it.
+_FOR_A_PERSON: Final = {errno.EACCES, errno.EPERM, errno.ELOOP, errno.EISDIR, errno.ENOTDIR}
+
+Token = tuple[int, int, int]
+
+
+class FileShown(msgspec.Struct):
+    """What a note about publishing says of one document: which file shows it up to which frame.
+
+    `file` is inode, size and time of it in nanoseconds; None where the document is no more.
+    """
+
+    collection: str
+    owner: int
+    sequence: int
+    file: Token | None
+
+
+_decode_notes: Final = msgspec.json.Decoder(list[FileShown]).decode
+
+
+@dataclass(slots=True, eq=False)
+class Live:
+    """A document as this process knows it. `versions` is empty until somebody asks for it."""
+
+    key: Key
+    name: str
+    path: str
+    versions: tuple[tuple[int, Document | None], ...] = ()
+    pending: list[tuple[int, bytes]] = field(default_factory=list)  # frame and its payload
+    tokens: dict[Token, int] = field(default_factory=dict)  # the last frame that the file shows
+    base: Version = ABSENT  # the version of what was read from the file
+    is_ours: bool = False  # whether the file is durable because we made it
+    size: int = 0  # of its file, roughly
+    counted: int = 0  # what of it counts as taking room
+    since: float = 0.0  # when the first of the pending changes came, in monotonic seconds
+    is_own: bool = False  # whether this process made one of them
+
+    def at(self, limit: int) -> tuple[int, Document | None]:
+        """The newest version up to a frame, and its frame; 0 for what was read from the file."""
+        versions = self.versions
+        for version in reversed(versions):
+            if version[0] <= limit:
+                return version
+        return versions[0]
+
+    def stored(self, limit: int) -> Stored:
+        """The same as the port has it."""
+        sequence, document = self.at(limit)
+        if document is None:
+            return Stored(None, ABSENT)
+        return Stored(document, sequence or self.base)
+
+    def add_version(self, sequence: int, document: Document | None, visible: int) -> None:
+        """Notes a newer version; those that nobody can ask for any more go."""
+        versions = self.versions
+        while len(versions) > 1 and versions[1][0] <= visible:
+            versions = versions[1:]
+        self.versions = (*versions, (sequence, document))
+
+
+class Follower:
+    """The documents of a data folder as the journal and the files tell them.
+
+    `mutex` guards all but reading what is known. Whoever appends holds the folder's lock, too.
+    """
+
+    def __init__(
+        self,
+        root: Path,
+        layouts: Mapping[str, CollectionLayout],
+        files: FileSystem,
+        journal: Journal,
+        cache_bytes: int = CACHE_BYTES_MAX,
+    ) -> None:
+        self.root, self.layouts, self.files, self.journal = root, layouts, files, journal
+        self.mutex = threading.RLock()
+        self._base = f"{root}/"
+        self._cache_bytes = cache_bytes
+        self.forget()
+
+    def forget(self) -> None:
+        """Forgets everything; to be called before the journal is followed from its checkpoint."""
+        self._live: OrderedDict[Key, Live] = OrderedDict()
+        self.pending: dict[Key, Live] = {}
+        self._bytes = 0
+        self.is_checkpointed = True  # whether nothing was committed since the last checkpoint
+
+    # Following
+
+    def follow(self) -> None:
+        """Takes in what the journal has beyond what this process knows."""
+        with self.mutex:
+            for frame in self.journal.follow():
+                self._absorb(frame)
+
+    def find_end(self) -> None:
+        """The same after a writer has died amid an append. Under the folder's lock."""
+        with self.mutex:
+            for frame in self.journal.find_end():
+                self._absorb(frame)
+
+    def _absorb(self, frame: Frame) -> None:
+        if frame.kind in (Kind.COMMIT, Kind.RELAXED):
+            for applied in decode_entry(frame.payload):
+                self._absorb_change(frame, applied)
+        elif frame.kind in (Kind.PUBLISHING, Kind.PUBLISHED):
+            # Of an earlier incarnation it only tells which files are ours: the names of those that
+            # it published may have been lost in a power cut.
+            is_done = frame.kind == Kind.PUBLISHED and frame.epoch == self.journal.epoch
+            self.note_files(_decode_notes(frame.payload), is_done=is_done)
+        elif frame.kind == Kind.CHECKPOINT:
+            self.is_checkpointed = not self.pending
+
+    def _absorb_change(self, frame: Frame, applied: Applied) -> None:
+        live = self.live(applied.key)
+        if applied.base:
+            live.versions = ()
+            live.pending.clear()
+        self.add_pending(live, frame.sequence, frame.payload, is_own=False)
+        if live.versions:
+            document = live.versions[-1][1]
+            try:
+                after = applied.apply(document, self.layouts[applied.key.collection])
+            except ValueError:  # to be read anew, and said then
+                live.versions = ()
+            else:
+                live.add_version(frame.sequence, after, self.journal.visible)
+
+    def add_pending(self, live: Live, sequence: int, payload: bytes, *, is_own: bool) -> None:
+        """Notes a change that the document's file does not show yet."""
+        if not live.pending:
+            live.since, live.is_own = time.monotonic(), False
+            self.pending[live.key] = live
+        live.is_own = live.is_own or is_own
+        live.pending.append((sequence, payload))
+        live.size += len(payload)
+        self.is_checkpointed = False
+
+    def note_files(self, notes: list[FileShown], *, is_done: bool) -> None:
+        """Takes in which files are about to show which documents, or do so now."""
+        for note in notes:
+            live = self.live(Key(note.collection, note.owner))
+            if not is_done:
+                if note.file:
+                    live.tokens[note.file] = note.sequence
+                continue
+            live.tokens = {note.file: note.sequence} if note.file else {}
+            live.is_ours = True
+            live.pending = [change for change in live.pending if change[0] > note.sequence]
+            live.since, live.is_own = time.monotonic(), bool(live.pending) and live.is_own
+            if not live.pending:
+                self.pending.pop(live.key, None)
+                self._keep(live)
+
+    # Documents
+
+    def name(self, key: Key) -> str:
+        """The file's name under the root: `tasks/tasks_7.json`."""
+        layout = self.layouts.get(key.collection)
+        if layout is None:  # of a collection that was not named when the store was opened
+            return f"{key.collection}/{key.owner}"
+        return f"{layout.name}/{layout.stem}_{key.owner}.json"
+
+    def live(self, key: Key) -> Live:
+        """What is known of the document, be it nothing."""
+        live = self._live.get(key)
+        if live is None:
+            live = self._live[key] = self.unknown(key)
+        return live
+
+    def unknown(self, key: Key) -> Live:
+        """The document as one that nothing is known of."""
+        name = self.name(key)
+        return Live(key, name, self._base + name)
+
+    def stored(self, key: Key, limit: int) -> Stored:
+        """The document up to a frame. Raises `Corrupt`, `Unavailable`."""
+        live = self._live.get(key)
+        if live is None or not live.versions or not (live.pending or self.is_as_known(live)):
+            return self._load(key).stored(limit)
+        with suppress(KeyError):  # another thread may have had it forgotten in this moment
+            self._live.move_to_end(key)
+        return live.stored(limit)
+
+    def is_as_known(self, live: Live) -> bool:
+        """Whether the file is one that is known to show the document."""
+        try:
+            status = self.files.status(live.path)
+        except OSError:
+            return False
+        return token_of(status) in live.tokens
+
+    def _load(self, key: Key) -> Live:
+        with self.mutex:
+            self.follow()
+            live = self.live(key)
+            if live.versions and (live.pending or self.is_as_known(live)):
+                return live
+            try:
+                if live.pending:
+                    self._load_pending(live)
+                else:
+                    self._load_file(live)
+            except BaseException:
+                self._drop(live)
+                raise
+            return live
+
+    def _load_file(self, live: Live) -> None:
+        """Takes the file as the document; where there is none, there is no document."""
+        self._drop(live)
+        document, status = self._read(live)
+        live.versions, live.is_ours = ((0, document),), False
+        if status is None:
+            return
+        token = token_of(status)
+        live.is_ours = live.tokens.get(token, 0) > 0
+        live.tokens, live.base, live.size = (
+            {token: live.tokens.get(token, 0)},
+            token,
+            status.st_size,
+        )
+        if live.is_ours or time.time_ns() - status.st_mtime_ns > _SETTLED_NS:
+            self._live[live.key] = live
+            self._keep(live)
+
+    def _load_pending(self, live: Live) -> None:
+        """Applies what is pending to the file, or to nothing where the document begins in it."""
+        changes = [
+            (sequence, applied)
+            for sequence, payload in live.pending
+            for applied in decode_entry(payload)
+            if applied.key == live.key
+        ]
+        resets = [number for number, (_, applied) in enumerate(changes) if applied.reset]
+        shown = live.tokens.get(self.token(live) or (0, 0, 0), 0)
+        if resets and shown < changes[resets[-1]][0]:
+            document, changes = None, changes[resets[-1] :]
+        else:
+            document, status = self._read(live)
+            if document is None or status is None:
+                raise Corrupt(live.name, f"is gone, and {len(changes)} changes need it: restore it")
+            changes = [
+                (sequence, applied)
+                for sequence, applied in changes
+                if (sequence > shown if shown else applied.revision > document.revision)
+            ]
+            live.base = token_of(status)
+            live.tokens[token_of(status)] = shown
+            live.size += status.st_size
+        live.versions = ((shown, document),)
+        for sequence, applied in changes:
+            document = self._applied(live, applied, document)
+            live.add_version(sequence, document, self.journal.visible)
+
+    def _applied(self, live: Live, applied: Applied, document: Document | None) -> Document | None:
+        try:
+            return applied.apply(document, self.layouts[live.key.collection])
+        except ValueError as misfit:
+            raise Corrupt(live.name, f"is not what the journal goes on from: {misfit}") from misfit
+
+    def version(self, live: Live, limit: int) -> Document | None:
+        """The document up to a frame, something of it being pending. Raises `Corrupt`."""
+        with self.mutex:
+            if not live.versions:
+                self._load_pending(live)
+            return live.at(limit)[1]
+
+    def leads_to_pending(self, live: Live, data: bytes) -> bool:
+        """Whether a file with these bytes is what the pending changes began from.
+
+        Asked where the document was deleted or begun anew since: its content before that is told.
+        """
+        changes: list[Applied] = []
+        with self.mutex:
+            for _, payload in live.pending:
+                changes += [each for each in decode_entry(payload) if each.key == live.key]
+        before = next((each.before() for each in changes if each.reset), None)
+        if before is None:
+            return False
+        layout = self.layouts[live.key.collection]
+        try:
+            document: Document | None = decode(data, live.name, layout)
+            for change in itertools.takewhile(lambda each: not each.reset, changes):
+                if document and change.revision > document.revision:
+                    document = change.apply(document, layout)
+        except (Corrupt, ValueError):
+            return False
+        return document is not None and encode(document) == encode(Document(before))
+
+    def token(self, live: Live) -> Token | None:
+        """The token of the file that is there; None where there is none that can be read."""
+        try:
+            return token_of(self.files.status(live.path))
+        except OSError:
+            return None
+
+    def _read(self, live: Live) -> tuple[Document | None, Status | None]:
+        data, status = self.content(live)
+        if status is None:
+            return None, None
+        return decode(data, live.name, self.layouts[live.key.collection]), status
+
+    def content(self, live: Live) -> tuple[bytes, Status | None]:
+        """The bytes of the file and what it is; None where there is no file."""
+        try:
+            status = self.files.status(live.path)
+            if not stat.S_ISREG(status.st_mode):  # to open a pipe would be to wait for ever
+                raise Corrupt(live.name, "is not a file")
+            return self.files.read(live.path)
+        except OSError as error:
+            self._refuse_unread(live, error)
+            return b"", None
+
+    def _refuse_unread(self, live: Live, error: OSError) -> None:
+        """Raises what is wrong when a file could not be read; where there is none, that is not.
+
+        What only a person can make readable is as good as broken: never absent, and so never
+        written over.
+        """
+        if error.errno in _FOR_A_PERSON:
+            raise Corrupt(live.name, f"cannot be read: {error.strerror}") from error
+        if error.errno == errno.EBUSY:
+            raise Unavailable(f"{live.name} {error.strerror}") from error
+        if not isinstance(error, FileNotFoundError):
+            raise from_os_error(error, f"cannot read {live.name}") from error
+        if self.files.is_link(live.path):
+            raise Corrupt(live.name, "is a link to a file that is not there") from error
+        self.refuse_missing_root()
+
+    def refuse_missing_root(self) -> None:
+        """A disk that is not mounted, perhaps: that nobody has any records would be a lie."""
+        if not self.files.exists(self.root):
+            raise Unavailable(f"the data folder {self.root} is not there")
+
+    def unpublished(self, collection: str) -> Iterator[Live]:
+        """The collection's documents of which something is pending."""
+        with self.mutex:
+            return iter(
+                [live for live in self.pending.values() if live.key.collection == collection]
+            )
+
+    # Room
+
+    def _keep(self, live: Live) -> None:
+        """Counts a document of which nothing is pending, and lets the least recently used go."""
+        if not live.versions or live.versions[-1][1] is None:
+            self._drop(live)
+            return
+        self._bytes += live.size - live.counted
+        live.counted = live.size
+        for key in list(self._live) if self._bytes > self._cache_bytes else ():
+            if self._bytes <= self._cache_bytes:
+                break
+            self._drop(self._live[key])
+
+    def _drop(self, live: Live) -> None:
+        if not live.pending and self._live.get(live.key) is live:
+            del self._live[live.key]
+            self._bytes -= live.counted
+            live.counted = 0
+
+
+def token_of(status: Status) -> Token:
+    """What tells a file from every other that had its name: inode, size and time."""
+    return status.st_ino, status.st_size, status.st_mtime_ns

@@ -1,0 +1,679 @@
+"""The journal: one sequence of frames that every process of a data folder appends to and follows.
+
+    journal/0000000000000001.journal    a segment; its name is the number of its first frame
+    journal/spare                       a segment's worth of zeros, made ahead
+    journal/torn-...                    what a power cut left half written, set aside for a person
+    journal/state                       numbers that processes share; worth nothing after a crash
+
+A writer holds the lock of the folder, follows the journal to its end and appends a frame. The frame
+is then in the file, in order, but not durable. It becomes durable when any process has synced the
+segment, and one sync does that for all frames that were appended before it began: so writers leave
+the lock first and then `settle`, and one of them, the leader, syncs for all. *Visible* is what may
+be shown: whatever is durable, and relaxed frames behind it, which nobody waits for.
+
+By cases, what a crash leaves. A process killed amid an append leaves the mark WRITING in the shared
+state: the next writer looks for itself where the journal ends. A power cut leaves the shared state
+worthless and the last segment torn: whoever opens the journal alone *recovers* it. That writes the
+whole frames of the last segment into a new file, durably, in the place of the old one, and ends it
+with a seal; the next frame begins a new segment, of a new epoch. So nothing is ever appended to
+what an earlier incarnation had not made durable, and recovering twice, or dying in it, changes
+nothing. A journal that was closed in order is simply continued.
+
+After a failed sync the system may say that later ones succeed although the data is gone. So the
+journal *fails*, for all processes at once, and only a process that opens it anew recovers it, from
+what it can still read, into new files.
+"""
+
+from __future__ import annotations
+
+import errno
+import itertools
+import logging
+import os
+import re
+import secrets
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from docstore.errors import Corrupt, Unavailable, from_os_error
+from docstore.filesystem import FileSystem
+from docstore.frames import (
+    OVERHEAD_BYTES,
+    Frame,
+    Kind,
+    decode_frame,
+    encode_frame,
+    frame_bytes,
+    run_of_frames,
+    whole_frames,
+)
+
+log = logging.getLogger(__name__)
+
+SEGMENT_BYTES: Final = 4 * 1024 * 1024
+READ_BYTES: Final = 64 * 1024
+SYNC_SECONDS_MAX: Final = 60.0
+_SEAL_ROOM: Final = 128  # bytes that are kept free for the frame that ends a segment
+_HEAD_ROOM: Final = 512
+_FORMAT: Final = 1
+# While another process syncs: how often it is looked at while the processor is merely offered to
+# others, and how long the looks after that are apart, in seconds.
+_YIELDS: Final = 10
+_PAUSE: Final = 0.000_03
+_STATE_MAGIC: Final = 0x4A464E_01
+
+# The shared numbers.
+(
+    _MAGIC,
+    _GENERATION,  # counts recoveries, so that those who live through one notice
+    _EPOCH,
+    _SEGMENT,  # the one that is appended to; 0 when the next frame begins a new one
+    _END,  # where in it the next frame goes
+    _APPENDED,  # the last frame
+    _SYNCED,  # the last that is durable; written by leaders
+    _RELAXED,  # the last of those that nobody waits for; written under the lock
+    _WRITING,  # not 0 while a writer is between two states
+    _FAILED,  # the error of a failed sync
+    _BLOCKED,  # the error for which files cannot be published just now
+    _CHECKPOINT,  # all up to here is durable in the files
+    _WORDS,
+) = range(13)
+STATE_WORDS: Final = _WORDS
+
+
+class _Segment:
+    """An open segment. Closed when the last one who uses it, on whatever thread, is done."""
+
+    def __init__(self, files: FileSystem, path: Path, number: int) -> None:
+        self._files, self.number = files, number
+        self.handle = files.open(path)
+        self.size = files.status(path).st_size
+
+    def __del__(self) -> None:
+        with suppress(OSError, AttributeError):
+            self._files.close(self.handle)
+
+
+class Journal:
+    """One process's view of the journal. Its user serialises `follow`, `append` and the like."""
+
+    def __init__(self, files: FileSystem, folder: Path, segment_bytes: int = SEGMENT_BYTES) -> None:
+        self._files, self._folder = files, folder
+        self._segment_bytes = max(segment_bytes, 4 * _HEAD_ROOM)
+        self._state: memoryview | list[int] = [0] * _WORDS
+        self._looking = True
+        self.failure = ""
+        self.torn: list[str] = []
+        self._closed_at = -1
+        self._sync_lock = files.lock(folder / "syncing", SYNC_SECONDS_MAX)
+        self._gate = threading.Lock()
+        self._syncing = False
+        self._waiting: list[threading.Lock] = []
+        self._reset()
+
+    def __repr__(self) -> str:
+        return f"<Journal {self._folder}, {self.visible} of {self.appended} frames visible>"
+
+    def _reset(self) -> None:
+        self._generation = self._state[_GENERATION]
+        self._current: _Segment | None = None  # of the position
+        self._segment = 0  # the position: the segment, the offset of the next frame in it,
+        self._offset = 0
+        self.followed = 0  # and the last frame before it
+        self._began_at = 0  # the frames after this one are followed
+        self._segment_epoch = 0
+        self.is_cut_off = False  # the segment after the position was retired
+
+    # What is where
+
+    @property
+    def appended(self) -> int:
+        """The sequence number of the last frame."""
+        return self._state[_APPENDED]
+
+    @property
+    def visible(self) -> int:
+        """The sequence number up to which frames may be shown."""
+        synced, relaxed = self._state[_SYNCED], self._state[_RELAXED]
+        return synced if synced > relaxed else relaxed
+
+    @property
+    def synced(self) -> int:
+        """The sequence number up to which frames are durable."""
+        return self._state[_SYNCED]
+
+    @property
+    def epoch(self) -> int:
+        """The incarnation that frames are written by now."""
+        return self._state[_EPOCH]
+
+    @property
+    def checkpointed(self) -> int:
+        """The sequence number up to which the files are durable without the journal."""
+        return self._state[_CHECKPOINT]
+
+    @property
+    def blocked(self) -> int:
+        """The number of the error for which files cannot be published now; 0 when they can."""
+        return self._state[_BLOCKED]
+
+    @blocked.setter
+    def blocked(self, error: int) -> None:
+        self._state[_BLOCKED] = error
+
+    @property
+    def is_outlived(self) -> bool:
+        """Whether somebody recovered the journal since this process opened it."""
+        return self._state[_GENERATION] != self._generation
+
+    def path(self, number: int) -> Path:
+        """Where the segment is that begins with this frame."""
+        return self._folder / f"{number:016d}.journal"
+
+    def segments(self) -> list[int]:
+        """The numbers of all segments, oldest first."""
+        try:
+            names = self._files.names(self._folder)
+        except FileNotFoundError:  # nothing was ever written here
+            return []
+        matches = map(_NAME.fullmatch, names)
+        return sorted(int(match[1]) for match in matches if match)
+
+    # Opening
+
+    def look(self) -> None:
+        """Opens the journal for reading, and changes nothing."""
+        self._state, self._looking = [0] * _WORDS, True
+        self._take_stock(repair=False)
+
+    def open(self, sharing: memoryview | list[int], alone: bool, *, renew: bool = False) -> None:
+        """Opens the journal with the numbers that the processes share.
+
+        `alone` says that no other process has it open: then they are worth nothing. With `renew`,
+        a failed journal is recovered although others have it open. Raises `Corrupt`.
+        """
+        self._state, self._looking = sharing, False
+        if alone or self._state[_MAGIC] != _STATE_MAGIC or (renew and self._state[_FAILED]):
+            self._sweep()
+            self._take_stock(repair=True)
+        else:
+            self._join()
+
+    def _sweep(self) -> None:
+        for name in self._files.names(self._folder):
+            if name == "spare" or name.endswith(".draft"):
+                self._files.remove("sweep", self._folder / name)
+
+    def _join(self) -> None:
+        """Takes a place where all frames that are not yet in durable files are ahead."""
+        self._reset()
+        start = self._state[_CHECKPOINT] + 1
+        self._begin_at([number for number in self.segments() if number <= start][-1:], start - 1)
+
+    def _begin_at(self, segment: list[int], skip: int) -> None:
+        self._segment = segment[0] if segment else self._state[_APPENDED] + 1
+        self._offset, self.followed, self._began_at = 0, self._segment - 1, skip
+        self._current = None
+
+    def _take_stock(self, *, repair: bool) -> None:
+        """Finds out where the journal ends, mends its end, and sets the shared numbers."""
+        numbers = self.segments()
+        state = [0] * _WORDS
+        state[_GENERATION] = (self._state[_GENERATION] + 1) % 2**32
+        state[_MAGIC], state[_EPOCH] = _STATE_MAGIC, 1
+        needed = numbers[-1:]
+        if numbers:
+            end = _End(self, numbers[-1])
+            state[_EPOCH], state[_APPENDED] = end.epoch, end.sequence
+            state[_CHECKPOINT] = end.checkpoint
+            self._closed_at = end.sequence if end.is_closed else -1
+            if end.is_closed:
+                state[_SEGMENT], state[_END] = end.number, end.offset
+            elif repair:
+                state[_APPENDED] = self._repair(end)
+                state[_EPOCH] = end.epoch + 1
+            needed = self._check_chain(numbers, end.checkpoint + 1)
+        state[_SYNCED] = state[_RELAXED] = state[_APPENDED]
+        state[_MAGIC], magic = 0, state[_MAGIC]
+        for index, value in enumerate(state):
+            self._state[index] = value
+        self._state[_MAGIC] = magic
+        self._reset()
+        self._begin_at(needed[:1], state[_CHECKPOINT])
+
+    def _check_chain(self, numbers: list[int], start: int) -> list[int]:
+        """The segments from frame `start` on; raises `Corrupt` where one does not lead on."""
+        needed = numbers[-1:]
+        for number in reversed(numbers[:-1]):
+            if needed[0] <= start:
+                break
+            end = _End(self, number)
+            if not end.is_sealed or end.sequence + 1 != needed[0]:
+                raise Corrupt(
+                    self._name(number),
+                    f"is damaged at byte {end.offset}, and {self._name(needed[0])} goes on after"
+                    " it: acknowledged changes are in the damaged part."
+                    " docs/operations.md tells what to do",
+                )
+            needed.insert(0, number)
+        if needed[0] > start:
+            raise Corrupt(
+                self._name(needed[0]),
+                f"begins after frame {start}, which the documents still need:"
+                " a segment before it is missing",
+            )
+        return needed
+
+    def _name(self, number: int) -> str:
+        return f"{self._folder.parent.name}/{self._folder.name}/{self.path(number).name}"
+
+    def _repair(self, end: _End) -> int:
+        """Makes what is whole durable, under a seal; returns the seal's sequence number."""
+        if end.is_sealed:
+            return end.sequence
+        end.refuse_loss()
+        torn = end.data[end.offset :].rstrip(b"\0")
+        if torn:
+            self._set_aside(f"torn-{end.number:016d}-{end.offset}.bin", torn)
+        seal = encode_frame(end.epoch, end.sequence + 1, end.sequence, Kind.SEAL, b"{}")
+        draft = self._folder / f"{secrets.token_hex(8)}.draft"
+        self._files.create("recover-draft", draft, end.data[: end.offset] + seal)
+        self._files.rename("recover-segment", draft, self.path(end.number))
+        self._files.sync_folder("recover-names", self._folder)
+        return end.sequence + 1
+
+    def _set_aside(self, name: str, data: bytes) -> None:
+        self.torn.append(name)
+        log.warning("the journal ended in %d torn bytes; they are in %s", len(data), name)
+        with suppress(FileExistsError):  # a recovery before this one was cut short
+            self._files.create("recover-torn", self._folder / name, data)
+
+    # Reading
+
+    def follow(self) -> Iterator[Frame]:
+        """The frames behind the position, up to the last; the position moves with them."""
+        if not self._looking:
+            yield from self._frames_until(self._state[_APPENDED])
+            return
+        for frame in self._frames_until(None):
+            self._state[_APPENDED] = self._state[_SYNCED] = frame.sequence
+            yield frame
+
+    def find_end(self) -> Iterator[Frame]:
+        """Like `follow`, after a writer has died amid an append: looks for the end itself.
+
+        To be called under the lock, and read to its end.
+        """
+        yield from self._frames_until(None)
+        state = self._state
+        state[_APPENDED] = self.followed
+        if self._current is not None:  # or else the last one is sealed, perhaps not durably
+            state[_SEGMENT], state[_END] = self._segment, self._offset
+        state[_WRITING] = 0
+
+    @property
+    def is_broken_off(self) -> bool:
+        """Whether a writer has died amid an append. Under the lock."""
+        return self._state[_WRITING] != 0
+
+    def _frames_until(self, last: int | None) -> Iterator[Frame]:
+        buffer, start = b"", 0  # `start` is the offset of the buffer in the segment
+        while last is None or self.followed < last:
+            if self._current is None:
+                if not self._enter_segment():
+                    return
+                buffer = b""
+            frame, buffer, start = self._next_frame(buffer, start)
+            if frame is None:
+                return
+            if frame.sequence > self._began_at:
+                yield frame
+            # Only now: who reads without a lock takes what was followed for taken in.
+            self._offset = start + frame.end
+            if frame.kind == Kind.SEAL:
+                self._current, self._segment, self._offset = None, frame.sequence + 1, 0
+            self.followed = frame.sequence
+
+    def _enter_segment(self) -> bool:
+        try:
+            self._current = _Segment(self._files, self.path(self._segment), self._segment)
+        except FileNotFoundError:
+            self.is_cut_off = self._segment <= self._state[_CHECKPOINT]
+            return False
+        except OSError as error:
+            raise from_os_error(error, "cannot read the journal") from error
+        return True
+
+    def _next_frame(self, buffer: bytes, start: int) -> tuple[Frame | None, bytes, int]:
+        """The frame at the position, from the buffer or, where it is not whole in it, the file."""
+        segment = self._current
+        assert segment is not None
+        for size in (0, READ_BYTES, -1):
+            if size:
+                if size < 0:  # longer than what was read: as long as its header says
+                    size = min(frame_bytes(buffer), segment.size - self._offset)
+                    if size <= len(buffer):
+                        return None, buffer, start
+                buffer = self._files.read_at(segment.handle, size, self._offset)
+                start = self._offset
+            frame = decode_frame(buffer, self._offset - start) if buffer else None
+            if frame is not None:
+                break
+        if frame is None or frame.sequence != self.followed + 1:
+            return None, buffer, start
+        if self._offset == 0:
+            self._segment_epoch = frame.epoch
+        elif frame.epoch != self._segment_epoch:
+            return None, buffer, start
+        return frame, buffer, start
+
+    def history(self) -> Iterator[Frame]:
+        """All frames of all segments that are there, oldest first. Changes no position."""
+        for number in self.segments():
+            try:
+                data, _ = self._files.read(self.path(number))
+            except FileNotFoundError:
+                continue  # retired meanwhile
+            for frame in run_of_frames(data, None, number):
+                if not self._looking and frame.sequence > self.visible:
+                    return
+                yield frame
+
+    # Writing
+
+    def append(self, kind: Kind, payload: bytes) -> int:
+        """Appends a frame and returns its sequence number. Under the lock, with all followed.
+
+        Call `took` when it is taken in. It is not durable yet: see `settle`. Raises `Unavailable`,
+        `OutOfSpace`; then nothing of it counts, now or later.
+        """
+        self.refuse_failed()
+        state = self._state
+        try:
+            segment = self._room_for(len(payload) + OVERHEAD_BYTES)
+            sequence = self._write(segment, kind, payload)
+        except OSError as error:
+            raise self._failed_append(error) from error
+        self._offset = state[_END]
+        return sequence
+
+    def took(self, sequence: int, *, relaxed: bool) -> None:
+        """Notes that what was appended last is taken in: it may now be shown to this process.
+
+        A relaxed frame is visible at once where all before it is.
+        """
+        self.followed = sequence
+        if relaxed and self.visible >= sequence - 1:
+            self._state[_RELAXED] = sequence
+
+    def _write(self, segment: _Segment, kind: Kind, payload: bytes) -> int:
+        state = self._state
+        sequence = state[_APPENDED] + 1
+        frame = encode_frame(state[_EPOCH], sequence, state[_SYNCED], kind, payload)
+        state[_WRITING] = 1
+        self._files.write_at("append", segment.handle, frame, state[_END])
+        state[_END] += len(frame)
+        state[_APPENDED] = sequence
+        state[_WRITING] = 0
+        return sequence
+
+    def _room_for(self, size: int) -> _Segment:
+        """The segment that a frame of so many bytes goes to; a new one where it does not fit."""
+        state = self._state
+        segment = self._current
+        if segment is not None and state[_END] + size + _SEAL_ROOM <= segment.size:
+            return segment
+        return self._begin_segment(size)
+
+    def _begin_segment(self, size: int) -> _Segment:
+        state = self._state
+        draft = self._zeros(size + _HEAD_ROOM + _SEAL_ROOM)  # may find the disk full: so first
+        if state[_SEGMENT]:
+            self._end_segment(state[_SEGMENT])
+        state[_WRITING] = 1
+        number = state[_APPENDED] + 1
+        head = {"format": _FORMAT, "epoch": state[_EPOCH], "checkpoint": state[_CHECKPOINT]}
+        state[_SEGMENT] = state[_END] = 0
+        segment = _Segment(self._files, draft, number)
+        frame = encode_frame(
+            state[_EPOCH], number, number - 1, Kind.HEAD, msgspec.json.encode(head)
+        )
+        self._files.write_at("segment-head", segment.handle, frame, 0)
+        self._files.sync_data("segment-data", segment.handle)
+        self._files.rename("segment-name", draft, self.path(number))
+        self._files.sync_folder("segment-names", self._folder)
+        state[_SEGMENT], state[_END], state[_APPENDED] = number, len(frame), number
+        with self._sync_lock.hold():
+            state[_SYNCED] = number
+        state[_WRITING] = 0
+        self._current, self._segment, self._offset = segment, number, len(frame)
+        self._segment_epoch, self.followed = state[_EPOCH], number
+        return segment
+
+    def _end_segment(self, number: int) -> None:
+        """Seals the segment, unless a writer that died did, and makes it durable."""
+        if self._current is not None:
+            self._write(self._current, Kind.SEAL, b"{}")
+        segment = self._segment_to_sync(number)
+        assert segment is not None
+        self._files.sync_data("seal", segment.handle)
+        with self._sync_lock.hold():
+            self._state[_SYNCED] = self._state[_APPENDED]
+
+    def _zeros(self, size: int) -> Path:
+        """A file of zeros for a segment that has room for so many bytes."""
+        spare = self._folder / "spare"
+        if size <= self._segment_bytes and self._files.exists(spare):
+            return spare
+        draft = self._folder / f"{secrets.token_hex(8)}.draft"
+        self._make_zeros(draft, max(size, self._segment_bytes))
+        return draft
+
+    def _make_zeros(self, draft: Path, size: int) -> None:
+        try:
+            self._files.create_zeroed("segment-zeros", draft, size)
+        except OSError:
+            with suppress(OSError):
+                self._files.remove("segment-zeros", draft)
+            raise
+
+    @property
+    def needs_spare(self) -> bool:
+        """Whether the segment is half full, and no next one is prepared."""
+        half = self._state[_END] > self._segment_bytes // 2
+        return half and not self._files.exists(self._folder / "spare")
+
+    def prepare_spare(self) -> None:
+        """Makes the next segment's zeros ahead, so that no writer has to wait for them."""
+        if self.needs_spare:
+            draft = self._folder / f"{secrets.token_hex(8)}.draft"
+            self._make_zeros(draft, self._segment_bytes)
+            self._files.rename("segment-spare", draft, self._folder / "spare")
+
+    # Making durable
+
+    def settle(self, sequence: int) -> None:
+        """Returns once the frame is visible. One thread syncs for all that wait.
+
+        Raises `Unavailable` when the disk failed: then the frame may count later, or not.
+        """
+        while self.visible < sequence:
+            self.refuse_failed()
+            with self._gate:
+                leads = not self._syncing
+                if leads:
+                    self._syncing = True
+                else:
+                    turn = threading.Lock()
+                    turn.acquire()
+                    self._waiting.append(turn)
+            if leads:
+                self._lead(sequence)
+            elif not turn.acquire(timeout=SYNC_SECONDS_MAX):
+                raise Unavailable("the disk takes too long to make the change durable")
+
+    def _lead(self, sequence: int) -> None:
+        """Syncs for the threads of this process, unless another process does it first."""
+        tries = 0
+        try:
+            while self.visible < sequence:
+                if self._sync_lock.try_lock():
+                    try:
+                        if self.visible < sequence:
+                            self._sync()
+                    finally:
+                        self._sync_lock.release()
+                    return
+                tries += 1
+                if tries < _YIELDS:
+                    os.sched_yield()
+                else:
+                    time.sleep(_PAUSE)
+        finally:
+            with self._gate:
+                self._syncing = False
+                waiting, self._waiting = self._waiting, []
+            for turn in waiting:
+                turn.release()
+
+    def sync(self) -> None:
+        """Makes durable all that was appended before. Raises `Unavailable`; then all is failed."""
+        self.refuse_failed()
+        with self._sync_lock.hold():
+            self._sync()
+
+    def _sync(self) -> None:
+        state = self._state
+        while True:
+            number, target = state[_SEGMENT], state[_APPENDED]
+            segment = self._segment_to_sync(number)
+            if state[_SEGMENT] == number:
+                break
+        if segment is None:
+            return
+        try:
+            self._files.sync_data("commit", segment.handle)
+        except OSError as error:
+            raise self.fail(error) from error
+        if target > state[_SYNCED]:
+            state[_SYNCED] = target
+
+    def _segment_to_sync(self, number: int) -> _Segment | None:
+        segment = self._current
+        if segment is not None and segment.number == number:
+            return segment
+        if not number:
+            return None  # what is sealed was synced before
+        try:
+            return _Segment(self._files, self.path(number), number)
+        except OSError as error:
+            raise from_os_error(error, "cannot open the journal") from error
+
+    def fail(self, error: OSError) -> Unavailable:
+        """Stops all writing, in all processes, until a new process recovers the journal."""
+        self.failure = f"the disk failed a write ({error.strerror or error})"
+        self._state[_FAILED] = error.errno or errno.EIO
+        log.error("the store is read-only until a restart: %s", self.failure)
+        return Unavailable(f"writing stopped until a restart: {self.failure}", retry_after=60)
+
+    def _failed_append(self, error: OSError) -> Unavailable:
+        if error.errno in (errno.EIO, errno.EROFS):
+            return self.fail(error)
+        return from_os_error(error, "cannot write the journal")
+
+    def refuse_failed(self) -> None:
+        """Raises `Unavailable` after a failed sync, here or in another process."""
+        failed = self._state[_FAILED]
+        if failed or self.failure:
+            reason = self.failure or f"the disk failed a write ({os.strerror(failed)})"
+            raise Unavailable(f"writing stopped until a restart: {reason}", retry_after=60)
+
+    # Forgetting
+
+    def checkpoint(self, sequence: int) -> None:
+        """Notes that the files hold all up to this frame, durably. Under the lock."""
+        note = self.append(Kind.CHECKPOINT, msgspec.json.encode({"sequence": sequence}))
+        self.took(note, relaxed=True)
+        self._state[_CHECKPOINT] = sequence
+
+    def retire(self, keep_from: float, bytes_max: int) -> list[int]:
+        """Deletes segments that are no longer needed: of before `keep_from` (seconds, as a file's
+        time), and the oldest while all have more than `bytes_max` bytes. Returns which.
+
+        The checkpoint must be durable.
+        """
+        numbers = self.segments()
+        status = {number: self._files.status(self.path(number)) for number in numbers}
+        total = sum(status[number].st_size for number in numbers)
+        retired = []
+        for number, successor in itertools.pairwise(numbers):
+            is_old = status[number].st_mtime_ns < keep_from * 1e9
+            if successor > self._state[_CHECKPOINT] + 1 or not (is_old or total > bytes_max):
+                break
+            self._files.remove("retire", self.path(number))
+            total -= status[number].st_size
+            retired.append(number)
+        return retired
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether there is nothing behind an end in order."""
+        return not self._state[_SEGMENT] or self._state[_APPENDED] == self._closed_at
+
+    def finish(self) -> None:
+        """Ends the journal in order, so that the next one to open it can go on. Under the lock."""
+        self.took(self.append(Kind.CLOSED, b"{}"), relaxed=True)
+        self.sync()
+
+    def forked(self) -> None:
+        """In a forked child: lets go of what belongs to the parent's threads."""
+        self._gate = threading.Lock()
+        self._syncing = False
+        self._waiting = []
+        self._current = None
+        self.failure = ""
+
+    def close(self) -> None:
+        """Lets go of what is open."""
+        self._current = None
+        self._sync_lock.close()
+
+
+class _End:
+    """Where a segment's unbroken run of frames ends."""
+
+    def __init__(self, journal: Journal, number: int) -> None:
+        self.number, self._name = number, journal._name(number)
+        self.data, _ = journal._files.read(journal.path(number))
+        self.checkpoint = 0
+        frame = None
+        for frame in run_of_frames(self.data, None, number):
+            if frame.kind in (Kind.HEAD, Kind.CHECKPOINT):
+                told = msgspec.json.decode(frame.payload)
+                self.checkpoint = told.get("checkpoint", told.get("sequence", 0))
+        if frame is None:
+            raise Corrupt(self._name, "has no beginning; docs/operations.md tells what to do")
+        self.epoch, self.sequence, self.offset = frame.epoch, frame.sequence, frame.end
+        self.is_sealed = frame.kind == Kind.SEAL
+        rest = self.data[frame.end :]
+        self.is_closed = frame.kind == Kind.CLOSED and rest.count(0) == len(rest)
+
+    def refuse_loss(self) -> None:
+        """Raises `Corrupt` where a frame is broken that a later one knew to be durable."""
+        for frame in whole_frames(self.data, self.offset):
+            if frame.epoch == self.epoch and frame.durable > self.sequence:
+                raise Corrupt(
+                    self._name,
+                    f"is damaged at byte {self.offset}: frame {self.sequence + 1} is broken, and"
+                    f" frame {frame.sequence} behind it is whole and knew it to be durable."
+                    " docs/operations.md tells what to do",
+                )
+
+
+_NAME: Final = re.compile(r"([0-9]{16})\.journal", re.ASCII)

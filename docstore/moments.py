@@ -1,0 +1,15 @@
+"""Moments as text, in the one way in which the store writes them."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Final
+
+_TIME_CHARACTERS: Final = len("2026-11-23T12:04:05.123456")
+
+
+def utc_text(moment: datetime) -> str:
+    """A moment as RFC 3339, to the microsecond: `2026-11-23T12:04:05.123456Z`; naive is UTC."""
+    if moment.tzinfo is not UTC:
+        moment = (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone(UTC)
+    return f"{moment.isoformat('T', 'microseconds')[:_TIME_CHARACTERS]}Z"

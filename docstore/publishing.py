@@ -1,0 +1,398 @@
+"""Publishing: the files made from the journal, and the journal made forgettable by the files.
+
+One publication, by steps. Each document that is due is written as a draft beside its file, durably.
+A note in the journal tells which drafts are about to become which files, and is made durable, with
+all before it: so no file ever shows what the journal could lose, and whoever finds one of these
+files knows it for ours. Then the drafts get their names, and a second note says so.
+
+Nothing of that makes the new *names* durable: after a power cut a file may be an older one, whole
+and known, and the journal has what it lacks. A *checkpoint* publishes everything, makes the names
+durable, and notes how far that goes; then older segments are history, kept as long as is wished.
+
+A file that somebody else changed while changes were on their way to it is given another name, and
+stays.
+"""
+
+from __future__ import annotations
+
+import errno
+import logging
+import math
+import secrets
+import threading
+import time
+import weakref
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from docstore.codec import encode
+from docstore.errors import Corrupt, StoreError, Unavailable, from_os_error
+from docstore.filesystem import Status
+from docstore.following import FileShown, Follower, Live, Token, token_of
+from docstore.frames import Kind
+from docstore.locking import FolderLock
+from docstore.writing import Writing
+
+log = logging.getLogger(__name__)
+
+# How long changes of this process are gathered, and how long those of others are left to them, in
+# seconds; and the same for documents of more than a megabyte.
+GATHER: Final = 0.03
+LEAVE: Final = 0.25
+GATHER_LARGE: Final = 0.4
+LEAVE_LARGE: Final = 1.5
+LARGE_BYTES: Final = 1_000_000
+CHECKPOINT_SECONDS: Final = 5.0
+RETRY_SECONDS: Final = 0.25
+RESERVE_BYTES: Final = 1024 * 1024
+FULL: Final = {errno.ENOSPC, errno.EDQUOT}
+_BATCH_BYTES: Final = 16 * 1024 * 1024
+_BATCH_FILES: Final = 200
+
+
+@dataclass(frozen=True)
+class History:
+    """How long segments of the journal are kept once the files can do without them."""
+
+    days: float = 30.0
+    bytes_max: int = 1024 * 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class _Draft:
+    """A document's new file before it has its name.
+
+    No path where there is none: the document is no more, or its file shows it already.
+    """
+
+    live: Live
+    sequence: int
+    path: str
+    file: Token | None
+
+
+class Publisher:
+    """Publishes what a follower knows. Whoever holds `lock` may begin `writing`, not vice versa."""
+
+    def __init__(
+        self,
+        follower: Follower,
+        lock: FolderLock,
+        writing: Writing,
+        history: History,
+    ) -> None:
+        self._follower, self._writing, self._history = follower, writing, history
+        self._files, self._journal = follower.files, follower.journal
+        self.lock = lock
+        self._reserve = follower.root / ".neuralflow" / "reserve"
+        self.set_aside: list[str] = []
+        self._checkpointed_at = time.monotonic()
+
+    def publish(self, is_due: Callable[[Live], bool] = lambda live: True) -> None:
+        """Publishes all that is visible and due. Raises `Unavailable`, `OutOfSpace`."""
+        if not self._follower.pending:
+            return
+        with self.lock.hold():
+            self._journal.refuse_failed()
+            self._follower.follow()
+            try:
+                self._publish_all(is_due)
+            except OSError as error:
+                if error.errno not in FULL or not self._give_up_reserve():
+                    raise self._failed(error) from error
+                failure = self._failed(error)
+                try:
+                    self._publish_all(is_due)
+                except OSError:
+                    raise failure from error
+
+    def _publish_all(self, is_due: Callable[[Live], bool]) -> None:
+        visible = self._journal.visible
+        for batch in self._batches(filter(is_due, list(self._follower.pending.values()))):
+            self._publish(batch, visible)
+
+    # Space. What was acknowledged is to reach the files also when the disk is full: a reserve is
+    # kept for that, and nothing is written as long as it cannot be made again.
+
+    def keep_reserve(self) -> None:
+        """Makes sure that there is a reserve. Raises `OSError` when there is no room for it."""
+        if not self._files.exists(self._reserve):
+            draft = self._reserve.with_name(f"reserve-{secrets.token_hex(8)}.draft")
+            try:
+                self._files.create_zeroed("reserve", draft, RESERVE_BYTES)
+                self._files.rename("reserve-name", draft, self._reserve)
+            except OSError:
+                with suppress(OSError):
+                    self._files.remove("reserve", draft)
+                raise
+
+    def _give_up_reserve(self) -> bool:
+        had = self._files.exists(self._reserve)
+        if had:
+            self._files.remove("reserve-used", self._reserve)
+        return had
+
+    def unblock(self) -> None:
+        """Goes on writing if there is room again. Raises `Unavailable`, `OutOfSpace`."""
+        with self.lock.hold():
+            self._follower.follow()
+            self.publish()
+            try:
+                self.keep_reserve()
+            except OSError as error:
+                raise self._failed(error) from error
+            self._journal.blocked = 0
+
+    def _batches(self, due: Iterable[Live]) -> Iterable[list[Live]]:
+        batch: list[Live] = []
+        for live in due:
+            if live.key.collection not in self._follower.layouts:
+                continue  # whoever knows how its file is called will publish it
+            batch.append(live)
+            if len(batch) >= _BATCH_FILES or sum(each.size for each in batch) > _BATCH_BYTES:
+                yield batch
+                batch = []
+        if batch:
+            yield batch
+
+    def _publish(self, batch: list[Live], visible: int) -> None:
+        drafts: list[_Draft] = []
+        try:
+            for live in batch:
+                self._draft(live, visible, drafts)
+            if not drafts:
+                return
+            notes = [
+                FileShown(each.live.key.collection, each.live.key.owner, each.sequence, each.file)
+                for each in drafts
+            ]
+            noted = self._note(Kind.PUBLISHING, notes, is_done=False)
+            if self._journal.synced < noted:
+                self._journal.sync()
+            while drafts:
+                self._name(drafts[-1])
+                drafts.pop()
+            self._note(Kind.PUBLISHED, notes, is_done=True)
+        finally:
+            for draft in drafts:
+                if draft.path:
+                    with suppress(OSError):
+                        self._files.remove("take-back", draft.path)
+
+    def _note(self, kind: Kind, notes: list[FileShown], *, is_done: bool) -> int:
+        with self._writing, self._follower.mutex:
+            sequence = self._journal.append(kind, msgspec.json.encode(notes))
+            self._follower.note_files(notes, is_done=is_done)
+            self._journal.took(sequence, relaxed=True)
+        return sequence
+
+    def _draft(self, live: Live, visible: int, drafts: list[_Draft]) -> None:
+        """Writes the file that shows the document as everybody may see it."""
+        if not live.pending or live.pending[0][0] > visible:
+            return
+        try:
+            document = self._follower.version(live, visible)
+        except Corrupt as fault:  # a person has to mend the file; the others go on
+            log.error("cannot publish: %s", fault)
+            return
+        sequence = max(frame for frame, _ in live.pending if frame <= visible)
+        content = encode(document) if document else None
+        before = self._look_at(live, content)
+        if before and live.tokens.get(token_of(before), 0) >= sequence and content is not None:
+            drafts.append(_Draft(live, sequence, "", token_of(before)))
+            return
+        if document is None or content is None:
+            drafts.append(_Draft(live, sequence, "", None))
+            return
+        path = self._draft_path(live)
+        self._follower.refuse_missing_root()
+        self._files.make_folder("lay-out", Path(live.path).parent)
+        drafts.append(_Draft(live, sequence, path, None))  # noted first: a full disk may cut it
+        now = time.time_ns()
+        earliest = before.st_mtime_ns + 1 if before else 0
+        status = self._files.create("draft", path, content, max(now, earliest))
+        drafts[-1] = _Draft(live, sequence, path, token_of(status))
+        live.size = len(content)
+
+    @staticmethod
+    def _draft_path(live: Live) -> str:
+        folder, _, name = live.path.rpartition("/")
+        return f"{folder}/.{name}.{secrets.token_hex(8)}.draft"
+
+    def _look_at(self, live: Live, content: bytes | None) -> Status | None:
+        """What the file is that is to be replaced; one that is not ours is set aside."""
+        try:
+            status = self._files.status(live.path)
+        except FileNotFoundError:
+            return None
+        if token_of(status) not in live.tokens and not self._is_outdated(live, content):
+            self._set_aside(live)
+        return status
+
+    def _is_outdated(self, live: Live, content: bytes | None) -> bool:
+        """Whether a file that we do not know holds nothing but what the journal has, too.
+
+        So it is with the file of a document that was deleted or begun anew, when that could not
+        be published before a crash.
+        """
+        try:
+            data, _ = self._files.read(live.path)
+        except OSError:
+            return False
+        return data == content or self._follower.leads_to_pending(live, data)
+
+    def _set_aside(self, live: Live) -> None:
+        folder, _, name = live.path.rpartition("/")
+        stamp = f"{datetime.now(UTC):%Y-%m-%dT%H-%M-%S.%fZ}"
+        kept = f"{name.removesuffix('.json')}.set-aside-{stamp}.json"
+        self._files.rename("set-aside", live.path, f"{folder}/{kept}")
+        self.set_aside.append(kept)
+        log.warning(
+            "%s was changed by hand while a change was on its way to it: the file of that moment"
+            " is kept as %s, and the change is in %s",
+            live.name,
+            kept,
+            live.name,
+        )
+
+    def _name(self, draft: _Draft) -> None:
+        if draft.path:
+            self._files.rename("publish", draft.path, draft.live.path)
+        elif draft.file is None:
+            self._files.remove("unpublish", draft.live.path)
+
+    def _failed(self, error: OSError) -> Unavailable:
+        if error.errno == errno.EIO:
+            return self._journal.fail(error)
+        self._journal.blocked = error.errno or errno.EIO
+        return from_os_error(error, "cannot write the files of documents")
+
+    # Checkpoints
+
+    def checkpoint(self) -> None:
+        """Publishes everything, durably, and retires what of the journal is no longer needed."""
+        with self.lock.hold():
+            self._follower.follow()
+            visible = self._journal.visible
+            self.publish()
+            self._checkpointed_at = time.monotonic()
+            if self._follower.is_checkpointed:
+                return
+            try:
+                self._settle_names()
+                self._note_checkpoint(visible)
+                self._retire()
+            except OSError as error:
+                raise self._failed(error) from error
+
+    def close(self) -> None:
+        """The last checkpoint: nobody else has the journal open."""
+        self.checkpoint()
+        with self._writing, self._follower.mutex:
+            if not self._follower.pending and not self._journal.is_finished:
+                self._journal.finish()
+
+    def _settle_names(self) -> None:
+        for layout in self._follower.layouts.values():
+            with suppress(FileNotFoundError):  # a folder that a person took away
+                self._files.sync_folder("settle-names", self._follower.root / layout.name)
+
+    def _note_checkpoint(self, visible: int) -> None:
+        with self._writing, self._follower.mutex:
+            left = [live.pending[0][0] for live in self._follower.pending.values()]
+            self._journal.checkpoint(min([visible, *(frame - 1 for frame in left)]))
+            self._follower.is_checkpointed = not left
+        self._journal.sync()  # before a segment goes that an older checkpoint would need
+
+    def _retire(self) -> None:
+        history = self._history
+        oldest = -math.inf if history.days < 0 else time.time() - history.days * 86_400
+        retired = self._journal.retire(oldest, history.bytes_max)
+        if retired:
+            log.info("%d segments of the journal's history were retired", len(retired))
+
+    # In the background
+
+    def is_due(self, live: Live) -> bool:
+        """Whether the document's file has been behind for long enough to be published."""
+        return time.monotonic() >= self._due_at(live)
+
+    def _due_at(self, live: Live) -> float:
+        if live.size > LARGE_BYTES:
+            return live.since + (GATHER_LARGE if live.is_own else LEAVE_LARGE)
+        return live.since + (GATHER if live.is_own else LEAVE)
+
+    def work(self) -> float:
+        """Does what is due, and returns in how many seconds there is more to do."""
+        if self._journal.failure:
+            return 1.0
+        try:
+            self._follower.follow()
+            if self._journal.blocked:
+                self.unblock()
+            self.publish(self.is_due)
+            if time.monotonic() > self._checkpointed_at + CHECKPOINT_SECONDS:
+                self.checkpoint()
+            self._prepare_spare()
+        except StoreError as fault:
+            log.warning("publishing waits: %s", fault)
+            return RETRY_SECONDS
+        due = [self._due_at(live) for live in list(self._follower.pending.values())]
+        if not due:
+            return 1.0
+        return min(max(min(due) - time.monotonic(), 0.001), 1.0)
+
+    def _prepare_spare(self) -> None:
+        try:
+            if self._journal.needs_spare and self.lock.try_lock():
+                try:
+                    self._journal.prepare_spare()
+                finally:
+                    self.lock.release()
+        except OSError as error:
+            raise self._failed(error) from error
+
+
+class Background:
+    """The thread that publishes for a process. It does not keep its backend alive."""
+
+    def __init__(self, work: Callable[[], float]) -> None:
+        self._work = weakref.WeakMethod(work)
+        self._wake = threading.Event()
+        self._stopped = False
+        self._thread = threading.Thread(target=self._run, name="docstore-publisher", daemon=True)
+        self._thread.start()
+
+    def wake(self) -> None:
+        """Tells it that there is something to publish."""
+        if not self._wake.is_set():
+            self._wake.set()
+
+    def stop(self) -> None:
+        """Ends the thread, after what it is just doing."""
+        self._stopped = True
+        self._wake.set()
+        if self._thread is not threading.current_thread():
+            self._thread.join(timeout=10)
+
+    def _run(self) -> None:
+        pause = 0.0
+        while not self._stopped:
+            if self._wake.wait(pause) and not self._stopped:
+                time.sleep(GATHER)
+            self._wake.clear()
+            work = self._work()
+            if work is None or self._stopped:
+                return
+            try:
+                pause = work()
+            except Exception:
+                log.exception("publishing failed unexpectedly; it is tried again")
+                pause = 1.0
+            del work

@@ -1,0 +1,373 @@
+"""Power cuts after every single operation on a simulated disk, and in the middle of recovery.
+
+A workload of some processes, played in turns by one thread, changes a few documents. After each
+elementary operation of the disk it is asked what a cut would leave now: several images, and of
+every image that was not seen before, whether a store opened on it shows what it may show. That is
+the state after one of the commits, no earlier than the last one that anybody was told of or has
+read, and no later than the last one begun; the same after recovering twice, and in the files.
+Sometimes the workload goes on with what such a recovery has left.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+
+from docstore import CollectionLayout, Key, Transaction
+from docstore.backends.files import FilesBackend
+from docstore.store import DocumentStore
+from tests.harness.report import Report
+from tests.harness.simulated_disk import WAYS, Disk, SimulatedFileSystem
+
+ROOT: Final = Path("/sim")
+NOTES: Final = CollectionLayout(name="notes", stem="notes", records="notes")
+PEOPLE: Final = CollectionLayout(name="people", stem="person", records="log")
+LAYOUTS: Final = {layout.name: layout for layout in (NOTES, PEOPLE)}
+KEYS: Final = (Key("notes", 1), Key("notes", 2), Key("people", 1))
+SEGMENT_BYTES: Final = 4096
+#: What is asked of each moment: the ways of `Disk.crash`.
+CUTS: Final = ("none", "all", "random", "random", "torn", "torn")
+
+State = dict[Key, Any]  # the content of each document that is there
+
+
+class Lost(AssertionError):
+    """The store broke a promise."""
+
+
+@dataclass
+class Trial:
+    """One workload with its cuts. Raises `Lost` at the first broken promise."""
+
+    seed: int
+    states_max: int = 1 << 60
+    operations: int = 60
+    states: int = 0
+    in_recovery: int = 0
+    cuts_again: float = 0.1  # how often recovery is cut, too
+
+    def __post_init__(self) -> None:
+        self.dice = random.Random(self.seed)
+        self.now = datetime(2026, 1, 1, tzinfo=UTC)
+        self.disk = Disk(str(ROOT))
+        self.history: list[State] = [{}]  # after each commit
+        self.relaxed: list[bool] = [False]
+        self.sure = 0  # the last commit that no cut may take back
+        self.known: set[object] = set()
+        self.doing = "opening"
+        self.stores: list[DocumentStore] = []
+        self.acting: DocumentStore | None = None
+
+    # The workload
+
+    def run(self) -> None:
+        self.disk.watch = self.cut
+        self.open()
+        for _ in range(self.operations):
+            if self.states >= self.states_max:
+                return
+            self.doing, operation = self._choose()
+            operation()
+
+    def _choose(self) -> tuple[str, Callable[[], None]]:
+        names = list(_OPERATIONS)
+        name = self.dice.choices(names, [_OPERATIONS[name] for name in names])[0]
+        return name, getattr(self, f"do_{name}")
+
+    def open(self) -> None:
+        self.stores = []
+        for _ in range(self.dice.choice((1, 1, 2))):
+            self.stores.append(self._store(self.disk))
+
+    def _store(self, disk: Disk) -> DocumentStore:
+        backend = FilesBackend(
+            ROOT,
+            LAYOUTS,
+            files=SimulatedFileSystem(disk),
+            background=False,
+            segment_bytes=SEGMENT_BYTES,
+        )
+        return DocumentStore(backend, LAYOUTS, self._clock)
+
+    def _clock(self) -> datetime:
+        self.now += timedelta(seconds=1)
+        return self.now
+
+    @property
+    def store(self) -> DocumentStore:
+        """The one that is to act now."""
+        self.acting = self.dice.choice(self.stores)
+        return self.acting
+
+    @property
+    def backend(self) -> Any:
+        return self.store.backend
+
+    def do_commit(self) -> None:
+        self._change(self.store, relaxed=False)
+        self.sure = len(self.history) - 1
+
+    def do_relaxed(self) -> None:
+        self._change(self.store, relaxed=True)
+
+    def do_together(self) -> None:
+        """Some commits under one lock: all are waited for at its end."""
+        store = self.store
+        with store.backend.exclusive():
+            for _ in range(self.dice.randrange(2, 5)):
+                self._change(store, relaxed=False)
+        self.sure = len(self.history) - 1
+
+    def do_read(self) -> None:
+        """Whoever has read a commit relies on it: from now on no cut may take it back."""
+        self._note_seen(self.store)
+
+    def do_publish(self) -> None:
+        self.backend.publish()
+
+    def do_checkpoint(self) -> None:
+        self.backend.checkpoint()
+        self.sure = len(self.history) - 1
+
+    def do_reopen(self) -> None:
+        self._close()
+        self.sure = len(self.history) - 1
+        self._check_files(self.disk, self.history[-1])
+        self.open()
+
+    def do_hand_edit(self) -> None:
+        self.do_checkpoint()
+        present = sorted(self.history[-1])
+        if not present:
+            return
+        key = self.dice.choice(present)
+        content = self.history[-1][key] | {"by hand": self.dice.randrange(1000)}
+        if self.dice.random() < 0.5:
+            content.pop("revision")
+        self._begin(self.history[-1] | {key: content}, relaxed=False)
+        self.disk.put(_path(key), msgspec.json.encode(content))
+        self.sure = len(self.history) - 1
+
+    def do_cut(self) -> None:
+        """The power fails, and the workload goes on with what is left."""
+        self._go_on(self.disk.crash(self.dice, self.dice.choice(WAYS)))
+
+    def do_kill(self) -> None:
+        """All processes are killed. The system goes on."""
+        self._go_on(self.disk.kill())
+
+    def _go_on(self, disk: Disk) -> None:
+        self.disk.watch = None
+        self.disk = disk
+        self.known.clear()
+        disk.watch = self.cut
+        self.open()
+        last = self._shown(self.store, self.sure, len(self.history) - 1)
+        del self.history[last + 1 :], self.relaxed[last + 1 :]
+        self.sure = last
+
+    def _close(self) -> None:
+        self.dice.shuffle(self.stores)
+        while self.stores:
+            self.acting = self.stores.pop()
+            self.acting.close()
+
+    # Changes
+
+    def _begin(self, state: State, relaxed: bool) -> None:
+        self.history.append(state)
+        self.relaxed.append(relaxed)
+
+    def _change(self, store: DocumentStore, relaxed: bool) -> None:
+        keys = self.dice.sample(KEYS, self.dice.choice((1, 1, 1, 2, 3)))
+        before, number = self.history[-1], len(self.history)
+
+        def edit(transaction: Transaction) -> None:
+            del self.history[number:], self.relaxed[number:]
+            state = dict(before)
+            for key in keys:
+                self._alter(transaction, key)
+                state.pop(key, None)
+                content = transaction.document(key)
+                if content is not None:
+                    state[key] = self._expected(before.get(key), content, transaction)
+            self._begin(state, relaxed)
+
+        store.change(edit, relaxed=relaxed, actor="7", request_id=str(number))
+
+    def _expected(self, before: Any, content: Any, transaction: Transaction) -> Any:
+        revision = (before or {}).get("revision", 0) + 1
+        stamp = transaction.now.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+        copy = msgspec.json.decode(msgspec.json.encode(content, enc_hook=list))
+        return copy | {"updated_at": stamp, "revision": revision}
+
+    def _alter(self, transaction: Transaction, key: Key) -> None:
+        content, dice = transaction.document(key), self.dice
+        if content is None:
+            transaction.create(key, {LAYOUTS[key.collection].records: [], "n": dice.random()})
+            return
+        records = transaction.records(key)
+        if dice.random() < 0.1:
+            transaction.drop(key)
+            if dice.random() < 0.5:
+                transaction.create(key, {LAYOUTS[key.collection].records: [], "again": True})
+        elif key.collection == "people":
+            transaction.append(key, {"text": self._text()})
+            transaction.set(key, {"n": dice.random()})
+        elif len(records) > 6 or (records and dice.random() < 0.2):
+            transaction.remove(key, dice.choice(records)["id"])
+            transaction.set(key, {"n": dice.random()})
+        elif records and dice.random() < 0.4:
+            transaction.put(key, dice.choice(records) | {"text": self._text(), "n": dice.random()})
+        else:
+            transaction.put(key, {"id": transaction.new_id(key), "text": self._text()})
+
+    def _text(self) -> str:
+        size = self.dice.choice(
+            (3, 30, 30, 300, 900, 2 * SEGMENT_BYTES * (self.dice.random() < 0.1))
+        )
+        return f"{self.dice.random():.17f}" + "x" * size
+
+    # The cuts
+
+    def cut(self, operation: str) -> None:
+        """Tries what a cut would leave now, after this operation of the disk."""
+        watch, self.disk.watch = self.disk.watch, None
+        try:
+            readers = [store for store in self.stores if store is not self.acting]
+            if readers and self.dice.random() < 0.2:
+                self._note_seen(self.dice.choice(readers))
+            ways = CUTS if not self.disk.is_settled() else ("none",)
+            for way in ways:
+                self._try(self.disk.crash(self.dice, way), operation, way)
+            if self.dice.random() < 0.2:
+                self._try(self.disk.kill(), operation, "kill")
+        finally:
+            self.disk.watch = watch
+
+    def _try(self, disk: Disk, operation: str, way: str) -> None:
+        bounds = self.sure, len(self.history) - 1
+        identity = hash((way == "kill", disk.state(), bounds))
+        if identity in self.known:
+            return
+        self.known.add(identity)
+        try:
+            self.judge(disk, *bounds)
+        except Exception as fault:
+            raise Lost(
+                f"seed {self.seed}, {self.states} states: {way} after {operation!r}"
+                f" while {self.doing}: {fault!r}"
+            ) from fault
+
+    def judge(self, disk: Disk, least: int, most: int, depth: int = 0) -> None:
+        """Opens a store on a disk and looks at all that it promises."""
+        self.states += 1
+        self.in_recovery += depth > 0
+        again = [self.dice.randrange(40)] if self.dice.random() < self.cuts_again else []
+        images: list[Disk] = []
+
+        def cut_recovery(_: str) -> None:
+            if disk.operations in again:
+                images.append(disk.crash(self.dice, self.dice.choice(WAYS)))
+
+        disk.watch = cut_recovery if again else None
+        store = self._store(disk)
+        shown = self._shown(store, least, most)
+        if again:  # what was recovered and read is durable
+            images.append(disk.crash(self.dice, "none"))
+        store.close()
+        disk.watch = None
+        self._check_files(disk, self.history[shown])
+        for image in images:
+            self.judge(image, least, most, depth + 1)
+        if self.dice.random() < 0.1:
+            self._check_idempotent(disk, shown)
+
+    def _check_idempotent(self, disk: Disk, shown: int) -> None:
+        before = {path: disk.content(ROOT / path) for path in disk.paths() if path[0] != "."}
+        store = self._store(disk)
+        self._shown(store, shown, shown)
+        store.close()
+        after = {path: disk.content(ROOT / path) for path in disk.paths() if path[0] != "."}
+        if before != after:
+            raise Lost("a second recovery changed documents")
+
+    def _shown(self, store: DocumentStore, least: int, most: int) -> int:
+        """Which commit the store shows. Raises `Lost` where it is none, or not one it may show."""
+        found: State = {}
+        for key in KEYS:
+            document = store.read(key)
+            if document is not None:
+                found[key] = document.content
+        for number in range(most, least - 1, -1):
+            if self.history[number] == found:
+                return number
+        others = [number for number, state in enumerate(self.history) if state == found]
+        raise Lost(
+            f"shows {others or found}, and may show {least} to {most}: {self.history[least:]}"
+        )
+
+    def _note_seen(self, store: DocumentStore) -> None:
+        shown = self._shown(store, self.sure, len(self.history) - 1)
+        while self.relaxed[shown]:
+            shown -= 1
+        self.sure = max(self.sure, shown)
+
+    def _check_files(self, disk: Disk, state: State) -> None:
+        """Every file says what reads say, and nothing else lies about."""
+        files = set(disk.paths())
+        for key in KEYS:
+            path = _path(key)
+            name = str(path.relative_to(ROOT))
+            if key not in state:
+                if name in files:
+                    raise Lost(f"{name} is still there")
+            elif msgspec.json.decode(disk.content(path)) != state[key]:
+                raise Lost(f"{name} is not what reads show")
+            files.discard(name)
+        strays = [name for name in files if not _is_own(name)]
+        if strays:
+            raise Lost(f"left behind: {strays}")
+
+
+_OPERATIONS: Final = {
+    "commit": 40,
+    "relaxed": 12,
+    "together": 6,
+    "read": 8,
+    "publish": 12,
+    "checkpoint": 6,
+    "reopen": 4,
+    "hand_edit": 2,
+    "cut": 4,
+    "kill": 3,
+}
+
+
+def _path(key: Key) -> Path:
+    return ROOT / key.collection / f"{LAYOUTS[key.collection].stem}_{key.owner}.json"
+
+
+def _is_own(name: str) -> bool:
+    """Whether a file is one of the journal's, whole or set aside."""
+    return name.startswith(".neuralflow/") and not name.endswith(".draft")
+
+
+def run(count: int, seed: int) -> Report:
+    """Tries `count` different states or more. Raises `Lost` at the first that is not as it must."""
+    report = Report("power_cut")
+    in_recovery = 0
+    while report.cases < count:
+        trial = Trial(seed, states_max=count - report.cases)
+        trial.run()
+        report.cases += trial.states
+        in_recovery += trial.in_recovery
+        seed += 1
+    report.notes.append(f"power_cut: {in_recovery} of the cuts were in the middle of recovery")
+    return report.finish(count)
