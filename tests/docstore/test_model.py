@@ -25,7 +25,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from docstore import Conflict, Corrupt, DocumentStore, Key, NotFound, Transaction, open_store
-from docstore.cache import DocumentCache
+from docstore.backends.files import FilesBackend
 from tests.docstore.layouts import LAYOUTS
 
 OWNERS = st.sampled_from([1, 2, 30])
@@ -404,10 +404,10 @@ class FolderMachine(StoreMachine):
         self.doors = [Door(self.opened), Door(self.opened), FarDoor(self.opened)]
 
     def opened(self) -> DocumentStore:
-        store = open_store(self.root.as_uri(), LAYOUTS.values())
-        if self.cache_bytes is not None:
-            store.backend._cache = DocumentCache(self.cache_bytes)  # type: ignore[attr-defined]
-        return store
+        if self.cache_bytes is None:
+            return open_store(self.root.as_uri(), LAYOUTS.values())
+        backend = FilesBackend(self.root, LAYOUTS, cache_bytes=self.cache_bytes)
+        return DocumentStore(backend, LAYOUTS)
 
     def teardown(self) -> None:
         with suppress(AttributeError):  # where even opening failed
