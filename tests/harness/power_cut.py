@@ -149,7 +149,7 @@ class Trial:
         key = self.dice.choice(present)
         content = self.history[-1][key] | {"by hand": self.dice.randrange(1000)}
         if self.dice.random() < 0.5:
-            content.pop("revision")
+            content.pop("revision", None)
         self._begin(self.history[-1] | {key: content}, relaxed=False)
         self.disk.put(_path(key), msgspec.json.encode(content))
         self.sure = len(self.history) - 1
@@ -238,32 +238,31 @@ class Trial:
 
     def cut(self, operation: str) -> None:
         """Tries what a cut would leave now, after this operation of the disk."""
-        watch, self.disk.watch = self.disk.watch, None
+        self.disk.watch = None
         try:
-            readers = [store for store in self.stores if store is not self.acting]
-            if readers and self.dice.random() < 0.2:
-                self._note_seen(self.dice.choice(readers))
-            ways = CUTS if not self.disk.is_settled() else ("none",)
-            for way in ways:
-                self._try(self.disk.crash(self.dice, way), operation, way)
-            if self.dice.random() < 0.2:
-                self._try(self.disk.kill(), operation, "kill")
-        finally:
-            self.disk.watch = watch
+            for way in self._ways():
+                self._try(way)
+        except Exception as fault:  # what the engine does about it is of no interest
+            where = f"{way} after {operation!r} while {self.doing}"
+            raise Lost(f"seed {self.seed}, {self.states} states: {where}: {fault!r}") from fault
+        self.disk.watch = self.cut
 
-    def _try(self, disk: Disk, operation: str, way: str) -> None:
+    def _ways(self) -> list[str]:
+        ways = list(CUTS) if not self.disk.is_settled() else ["none"]
+        return ways + ["kill"] * (self.dice.random() < 0.2) + ["read"] * (self.dice.random() < 0.2)
+
+    def _try(self, way: str) -> None:
+        if way == "read":
+            readers = [store for store in self.stores if store is not self.acting]
+            if readers:
+                self._note_seen(self.dice.choice(readers))
+            return
+        disk = self.disk.kill() if way == "kill" else self.disk.crash(self.dice, way)
         bounds = self.sure, len(self.history) - 1
         identity = hash((way == "kill", disk.state(), bounds))
-        if identity in self.known:
-            return
-        self.known.add(identity)
-        try:
+        if identity not in self.known:
+            self.known.add(identity)
             self.judge(disk, *bounds)
-        except Exception as fault:
-            raise Lost(
-                f"seed {self.seed}, {self.states} states: {way} after {operation!r}"
-                f" while {self.doing}: {fault!r}"
-            ) from fault
 
     def judge(self, disk: Disk, least: int, most: int, depth: int = 0) -> None:
         """Opens a store on a disk and looks at all that it promises."""
