@@ -397,7 +397,7 @@ class StoreMachine(RuleBasedStateMachine):
 class FolderMachine(StoreMachine):
     """On a folder: three doors, and what befalls folders and processes."""
 
-    cache_bytes = CACHE_BYTES_MAX
+    cache_bytes: int | None = None
 
     def open_doors(self) -> None:
         self.root = Path(tempfile.mkdtemp())
