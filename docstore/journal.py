@@ -128,7 +128,7 @@ class Journal:
         self.followed = 0  # and the last frame before it
         self._began_at = 0  # the frames after this one are followed
         self._segment_epoch = 0
-        self.is_cut_off = False  # the segment after the position was retired
+        self._is_cut_off = False  # the segment after the position was retired
 
     # What is where
 
@@ -168,9 +168,10 @@ class Journal:
         self._state[_BLOCKED] = error
 
     @property
-    def is_outlived(self) -> bool:
-        """Whether somebody recovered the journal since this process opened it."""
-        return self._state[_GENERATION] != self._generation
+    def is_outdated(self) -> bool:
+        """Whether the journal is to be opened anew: somebody recovered it since this process opened
+        it, or this process slept until segments that it had not followed yet were retired."""
+        return self._is_cut_off or self._state[_GENERATION] != self._generation
 
     def path(self, number: int) -> Path:
         """Where the segment is that begins with this frame."""
@@ -348,7 +349,7 @@ class Journal:
         try:
             self._current = _Segment(self._files, self.path(self._segment), self._segment)
         except FileNotFoundError:
-            self.is_cut_off = self._segment <= self._state[_CHECKPOINT]
+            self._is_cut_off = self._segment <= self._state[_CHECKPOINT]
             return False
         except OSError as error:
             raise from_os_error(error, "cannot read the journal") from error

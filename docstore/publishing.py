@@ -104,7 +104,7 @@ class Publisher:
             try:
                 self._publish_all(is_due)
             except OSError as error:
-                if error.errno not in FULL or not self._give_up_reserve():
+                if not self.give_up_reserve(error):
                     raise self._failed(error) from error
                 failure = self._failed(error)
                 try:
@@ -132,11 +132,19 @@ class Publisher:
                     self._files.remove("reserve", draft)
                 raise
 
-    def _give_up_reserve(self) -> bool:
-        had = self._files.exists(self._reserve)
-        if had:
-            self._files.remove("reserve-used", self._reserve)
-        return had
+    def keep_reserve_if_possible(self) -> None:
+        """The same; where there is no room for it, nothing is written until there is."""
+        try:
+            self.keep_reserve()
+        except OSError as error:
+            self._failed(error)
+
+    def give_up_reserve(self, error: OSError) -> bool:
+        """After an error: whether the disk is full, and there was a reserve to make room."""
+        if error.errno not in FULL or not self._files.exists(self._reserve):
+            return False
+        self._files.remove("reserve-used", self._reserve)
+        return True
 
     def unblock(self) -> None:
         """Goes on writing if there is room again. Raises `Unavailable`, `OutOfSpace`."""
