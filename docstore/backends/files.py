@@ -140,6 +140,7 @@ class FilesBackend:
             words = self._files.shared_words(journal / "state", STATE_WORDS)
             with self._lock.hold():
                 if alone:
+                    self._settle_folders()
                     self._sweep()
                 self._journal.open(words, alone, renew=True)
                 self._publisher.keep_reserve()
@@ -148,6 +149,13 @@ class FilesBackend:
         self._follower.follow()
         if self._in_background and self._follower.pending:
             self._wake()
+
+    def _settle_folders(self) -> None:
+        """Makes the folders durable: who made them may have been killed before they were."""
+        with suppress(PermissionError):  # then it was not we who made the root in it
+            self._files.sync_folder("lay-out", self.root.parent)
+        self._files.sync_folder("lay-out", self.root)
+        self._files.sync_folder("lay-out", self._work)
 
     def _sweep(self) -> None:
         """Finishes or throws away what dead processes left. Nobody else has the folder open."""
