@@ -25,7 +25,7 @@ from docstore.store import DocumentStore
 from tests.harness.report import Report
 from tests.harness.simulated_disk import WAYS, Disk, SimulatedFileSystem
 
-ROOT: Final = Path("/sim")
+ROOT: Final = Path("/sim/data")
 NOTES: Final = CollectionLayout(name="notes", stem="notes", records="notes")
 PEOPLE: Final = CollectionLayout(name="people", stem="person", records="log")
 LAYOUTS: Final = {layout.name: layout for layout in (NOTES, PEOPLE)}
