@@ -4,7 +4,7 @@ SHELL := /bin/bash
 
 QUICK := not browser and not slow
 
-.PHONY: help run test check lint environment test-tools benchmark clean
+.PHONY: help run test check lint environment test-tools soak benchmark clean
 
 help: ## list the targets
 	@sed -nE 's/^([a-z-]+):.*## (.*)/\1|\2/p' $(MAKEFILE_LIST) | while IFS='|' read -r name does; \
@@ -32,8 +32,11 @@ lint: environment ## format, lint, types and layers only
 environment: ## make .venv what uv.lock says, with the tools of developers
 	@scripts/environment dev
 
-test-tools: ## install Chromium and strace where that is possible
+test-tools: ## install what the tests use beside Python packages, where that is possible
 	@scripts/test-tools
+
+soak: environment test-tools ## attack the store for hours; SOAK_SCALE=0.1 for a tenth, ARGS=kills for one
+	.venv/bin/python -m tests.harness $(ARGS)
 
 benchmark: environment ## how fast the store is beside others; ARGS=--quick for a first look
 	.uv/bin/uv run --frozen --group bench python -m benchmarks $(ARGS)

@@ -11,11 +11,9 @@ import os
 import sqlite3
 import struct
 import threading
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
-
-import msgspec
 
 from docstore import CollectionLayout, Key, Transaction, open_store
 
@@ -63,7 +61,7 @@ class Peer:
         """Removes one record, durably."""
         raise NotImplementedError
 
-    def records(self, owner: int) -> list[Record]:
+    def records(self, owner: int) -> Sequence[Record]:
         """All records, parsed."""
         raise NotImplementedError
 
@@ -114,16 +112,19 @@ class NeuralFlow(Peer):
     def delete(self, owner: int, record_id: int) -> None:
         self._store.change(lambda transaction: transaction.remove(self._key(owner), record_id))
 
-    def records(self, owner: int) -> list[Record]:
-        document = self._store.read(self._key(owner))
-        found: list[Record] = document.content["tasks"] if document else []
-        return found
+    def records(self, owner: int) -> Sequence[Record]:
+        return self._store.records(self._key(owner))
 
     def as_json(self, owner: int) -> bytes:
-        return msgspec.json.encode(self.records(owner))
+        return self._store.records(self._key(owner)).json()
 
     def record(self, owner: int, record_id: int) -> Record:
-        return next(record for record in self.records(owner) if record["id"] == record_id)
+        found: tuple[Record, ...] = self._store.records(self._key(owner)).find(record_id)
+        return found[0]
+
+    def close(self) -> None:
+        """Leaves files that are exact."""
+        self._store.close()
 
 
 class SQLite(Peer):

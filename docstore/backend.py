@@ -7,9 +7,11 @@ or nothing. A *backend* keeps documents and applies commits.
 
 What every backend keeps true (tests/docstore/backends/conformance.py checks it):
 
-1. When `commit` returns, the commit is durable and every later read, by any process, shows it.
+1. When `commit` returns, or `exclusive` around it ends, the commit is durable and every later
+   read, by any process, shows it.
 2. When `commit` raises `Conflict`, nothing of it happened: a version was not the expected one.
-3. When it raises anything else, all of it happened or nothing; the next read tells which.
+3. When it raises anything else, all of it happened or nothing; reads tell which, at the latest
+   those of the next process when the disk failed.
 4. Nobody reads a part of a commit's document, and nobody reads a commit that a crash can unmake.
    The exception is a *relaxed* commit: a power cut may take it back, whole, and only it.
 5. A document that cannot be read raises `Corrupt` and stays as it is.
@@ -115,10 +117,18 @@ class Backend(Protocol):
         """Lets one writer at a time pass, where the backend can; otherwise does nothing.
 
         Saves retries under contention. Correctness never rests on it: `commit` checks versions.
+        What is read inside may not be durable yet; what is committed inside need not be. Leaving
+        it waits until all of that is, and raises `Unavailable` where it cannot become so.
         """
 
     def commit(self, commit: Commit) -> None:
         """Makes the changes durable, then visible. Raises `Conflict`, `Unavailable`, `TooLarge`."""
+
+    def publish(self) -> None:
+        """Makes exact what people see of the documents, where that may be a moment behind.
+
+        Raises `Unavailable`, `OutOfSpace`.
+        """
 
     def check(self) -> Iterator[Finding]:
         """What is wrong with the place itself: missing folders, names that mean nothing."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from docstore.record_list import RecordList
 
@@ -32,8 +32,7 @@ class CollectionLayout:
     records: str
 
 
-@dataclass(frozen=True, order=True)
-class Key:
+class Key(NamedTuple):
     """Names a document: a collection and the id of the owner."""
 
     collection: str
@@ -61,3 +60,16 @@ class Document:
     def list_of(self, name: str) -> RecordList:
         """The records, of which the layout tells the name; empty where there is no such list."""
         return RecordList.of(self.content.get(name))
+
+    @property
+    def bytes_kept(self) -> int:
+        """About how many bytes of JSON its records keep beside themselves."""
+        return sum(one.bytes_kept for one in self._lists())
+
+    def forget_bytes(self) -> None:
+        """Lets go of these; they are made again when somebody asks for them."""
+        for one in self._lists():
+            one.forget_bytes()
+
+    def _lists(self) -> list[RecordList]:
+        return [value for value in self.content.values() if isinstance(value, RecordList)]

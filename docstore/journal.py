@@ -178,7 +178,11 @@ class Journal:
 
     def segments(self) -> list[int]:
         """The numbers of all segments, oldest first."""
-        matches = (_NAME.fullmatch(name) for name in self._files.names(self._folder))
+        try:
+            names = self._files.names(self._folder)
+        except FileNotFoundError:  # nothing was ever written here
+            return []
+        matches = map(_NAME.fullmatch, names)
         return sorted(int(match[1]) for match in matches if match)
 
     # Opening
@@ -195,7 +199,6 @@ class Journal:
         a failed journal is recovered although others have it open. Raises `Corrupt`.
         """
         self._state, self._looking = sharing, False
-        self.failure = ""
         if alone or self._state[_MAGIC] != _STATE_MAGIC or (renew and self._state[_FAILED]):
             self._sweep()
             self._take_stock(repair=True)
@@ -638,11 +641,14 @@ class Journal:
         self._syncing = False
         self._waiting = []
         self._current = None
+        self.failure = ""
 
     def close(self) -> None:
         """Lets go of what is open."""
         self._current = None
         self._sync_lock.close()
+        if isinstance(self._state, memoryview):
+            self._state = self._state.tolist()
 
 
 class _End:

@@ -158,6 +158,7 @@ class FolderLock:
     def __init__(self, path: Path, timeout: float = 10.0) -> None:
         self._path, self._timeout = path, timeout
         self._line = _Line()
+        self.times_opened = 0  # it grows when the file of that name is another one
         self._reset()
         _locks.add(self)
 
@@ -228,6 +229,7 @@ class FolderLock:
             if self._files is None:
                 turn = _File(self._path.with_name(f"{self._path.name}.turn"))
                 self._files = _File(self._path), turn
+                self.times_opened += 1
             lock, turn = self._files
             turn.lock(deadline, _MANY_WAIT)
             try:

@@ -12,4 +12,4 @@ def utc_text(moment: datetime) -> str:
     """A moment as RFC 3339, to the microsecond: `2026-11-23T12:04:05.123456Z`; naive is UTC."""
     if moment.tzinfo is not UTC:
         moment = (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone(UTC)
-    return f"{moment.isoformat(timespec='microseconds')[:_TIME_CHARACTERS]}Z"
+    return f"{moment.isoformat('T', 'microseconds')[:_TIME_CHARACTERS]}Z"

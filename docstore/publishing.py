@@ -106,8 +106,11 @@ class Publisher:
             except OSError as error:
                 if error.errno not in FULL or not self._give_up_reserve():
                     raise self._failed(error) from error
-                self._failed(error)
-                self._publish_all(is_due)
+                failure = self._failed(error)
+                try:
+                    self._publish_all(is_due)
+                except OSError:
+                    raise failure from error
 
     def _publish_all(self, is_due: Callable[[Live], bool]) -> None:
         visible = self._journal.visible
@@ -208,6 +211,7 @@ class Publisher:
             drafts.append(_Draft(live, sequence, "", None))
             return
         path = self._draft_path(live)
+        self._follower.refuse_missing_root()
         self._files.make_folder("lay-out", Path(live.path).parent)
         drafts.append(_Draft(live, sequence, path, None))  # noted first: a full disk may cut it
         now = time.time_ns()

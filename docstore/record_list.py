@@ -26,6 +26,8 @@ CHUNK: Final = 64
 BRANCH: Final = 64
 # A shorter list is encoded for its file within half a millisecond: nothing of that is kept.
 KEEP_INDENTED_FROM: Final = 256
+# So many ids that are in the list no longer, and as many as are, the index may remember.
+_PAST_IDS_MAX: Final = 4096
 # Once removals have left chunks this empty on average, all records move into new ones.
 _RECORDS_PER_CHUNK_MIN: Final = CHUNK // 4
 
@@ -110,8 +112,9 @@ class _Index:
 
     def add(self, record_id: int, ordinal: int, chunk: _Chunk) -> None:
         """Notes a record that comes into the chunk; the chunk is as it was before."""
+        fresh = record_id not in self.places
         known = self.places.setdefault(record_id, ordinal)
-        if known != ordinal or record_id in chunk.ids:
+        if known != ordinal or (not fresh and record_id in chunk.ids):
             others = self.others.setdefault(record_id, [])
             if ordinal not in others:
                 others.append(ordinal)
@@ -228,7 +231,9 @@ class RecordList(Sequence[Any]):
 
     def find(self, record_id: int) -> tuple[Any, ...]:
         """The records with this id, in their order: none, one, or, in a spoilt file, several."""
-        return tuple(chunk.items[position] for _, chunk, position in self._places(record_id))
+        if record_id not in self._indexed().places:
+            return ()
+        return tuple([chunk.items[position] for _, chunk, position in self._places(record_id)])
 
     def _places(self, record_id: int) -> list[tuple[int, _Chunk, int]]:
         index = self._indexed()
@@ -284,7 +289,8 @@ class RecordList(Sequence[Any]):
         longer = (*branch[: ordinal % BRANCH], tail.with_one_more(item, record_id))
         if record_id is not None and index is not None:
             index.add(record_id, ordinal, tail)
-            highest = max(highest, record_id)
+            if record_id > highest:
+                highest = record_id
         new = self._version((*branches[:number], longer), index, highest)
         new._length += 1
         new._strangers += not isinstance(item, dict)
@@ -308,6 +314,8 @@ class RecordList(Sequence[Any]):
         ordinal, chunk, position = self._place(record_id)
         new = self._with_chunk(ordinal, chunk.without(position))
         new._length -= 1
+        if self._index and len(self._index.places) > 2 * new._length + _PAST_IDS_MAX:
+            new._index = None  # most of it tells of the past; the next to ask makes a new one
         chunks = (len(new._branches) - 1) * BRANCH + len(new._branches[-1])
         if chunks <= BRANCH // 4 or new._length >= chunks * _RECORDS_PER_CHUNK_MIN:
             return new

@@ -31,6 +31,7 @@ Result = TypeVar("Result")
 
 ATTEMPTS_MAX: Final = 20
 ID_MAX: Final = 2**53 - 1
+_NO_RECORDS: Final = RecordList()
 
 
 class _Draft:
@@ -67,7 +68,7 @@ class Transaction:
         """
         content = self._draft(key).content
         if content is None:
-            return RecordList()
+            return _NO_RECORDS
         return RecordList.of(content.get(self._layouts[key.collection].records))
 
     def record(self, key: Key, record_id: int) -> Record:
@@ -79,11 +80,15 @@ class Transaction:
 
     def new_id(self, key: Key) -> int:
         """An id that no record of this document has or ever had."""
-        last = (self.document(key) or {}).get(LAST_ID)
-        new = max(last if type(last) is int else 0, self.records(key).highest_id) + 1
-        if new > ID_MAX:  # of a file changed by hand: no other reader could tell it from its like
+        return self._last_id(key, self._draft(key).content or {}, self.records(key)) + 1
+
+    def _last_id(self, key: Key, content: Mapping[str, Json], records: RecordList) -> int:
+        counted, last = content.get(LAST_ID), records.highest_id
+        if type(counted) is int and counted > last:
+            last = counted
+        if last >= ID_MAX:  # of a file changed by hand: no other reader could tell it from its like
             raise Corrupt(self._backend.name(key), f"an id in it, or {LAST_ID!r}, is too large")
-        return new
+        return last
 
     def create(self, key: Key, content: Mapping[str, Json]) -> None:
         """Begins a document with these fields. Raises `Conflict` where there is one."""
@@ -119,19 +124,18 @@ class Transaction:
             content[name] = records.replace(record)
             draft.edits.append(Edit((name, record_id), before, record))
             return
-        content[name] = records.append(record)
+        content[name] = records = records.append(record)
         draft.edits.append(Edit((name, record_id), ABSENT, record))
-        self._count_ids(key, draft, content)
+        self._count_ids(draft, content, self._last_id(key, content, records))
 
     def remove(self, key: Key, record_id: int) -> Record:
         """Takes a record out and returns it. Its id is not given again."""
-        record = self.record(key, record_id)
+        record, records = self.record(key, record_id), self.records(key)
         draft, content = self._writable(key)
-        self.new_id(key)  # refuses what cannot be counted before anything is changed
-        name = self._layouts[key.collection].records
-        content[name] = RecordList.of(content.get(name)).remove(record_id)
+        last, name = self._last_id(key, content, records), self._layouts[key.collection].records
+        content[name] = records.remove(record_id)
         draft.edits.append(Edit((name, record_id), record, ABSENT))
-        self._count_ids(key, draft, content)
+        self._count_ids(draft, content, last)
         return record
 
     def append(self, key: Key, item: Json) -> None:
@@ -185,8 +189,8 @@ class Transaction:
             raise InvalidValue(f'"{name}" must be a list')
         return RecordList(copy)
 
-    def _count_ids(self, key: Key, draft: _Draft, content: dict[str, Json]) -> None:
-        before, last = content.get(LAST_ID, ABSENT), self.new_id(key) - 1
+    def _count_ids(self, draft: _Draft, content: dict[str, Json], last: int) -> None:
+        before = content.get(LAST_ID, ABSENT)
         if before != last or type(before) is not int:
             draft.edits.append(Edit((LAST_ID,), before, last))
             content[LAST_ID] = last
@@ -218,6 +222,14 @@ class DocumentStore:
     def read(self, key: Key) -> Document | None:
         """The document as the last commit left it. Raises `Corrupt`, `Unavailable`."""
         return self.backend.read(key).document
+
+    def records(self, key: Key) -> RecordList:
+        """The document's records as `read` finds them; empty where there is no document.
+
+        Costs the same however many they are: `find` is a look-up, and `json` joins what is there.
+        """
+        document = self.backend.read(key).document
+        return document.list_of(self._layouts[key.collection].records) if document else _NO_RECORDS
 
     def keys(self, collection: str) -> Iterator[Key]:
         """The keys of a collection's documents, by owner."""
@@ -253,6 +265,10 @@ class DocumentStore:
                 return result
         raise Conflict("other writers kept changing the same document")
 
+    def publish(self) -> None:
+        """Makes the files exact that are otherwise a moment behind. Raises `Unavailable`."""
+        self.backend.publish()
+
     def close(self) -> None:
-        """Lets go of what is held."""
+        """Makes the files exact and lets go of what is held."""
         self.backend.close()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from types import TracebackType
 
 from docstore.errors import Unavailable
@@ -15,8 +16,10 @@ class Writing:
     Nothing is promised on leaving it: see `Exclusive`.
     """
 
-    def __init__(self, lock: FolderLock, follower: Follower) -> None:
+    def __init__(self, lock: FolderLock, follower: Follower, is_lost: Callable[[], None]) -> None:
         self.lock, self._follower, self._journal = lock, follower, follower.journal
+        self._is_lost = is_lost
+        self.times_opened = 0  # of the lock, when the journal was opened
 
     def __enter__(self) -> None:
         if self.lock.__enter__():
@@ -28,6 +31,9 @@ class Writing:
 
     def _catch_up(self) -> None:
         journal = self._journal
+        if self.lock.times_opened != self.times_opened:
+            self._is_lost()
+            raise Unavailable("the data folder was replaced by another one: try again", 1)
         if journal.is_outlived:
             raise Unavailable("the journal was recovered by a new process: try again", 1)
         if journal.is_broken_off:

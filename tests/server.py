@@ -5,12 +5,15 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any
+
+from docstore.backends.files import FilesBackend
+from utils.records import COLLECTIONS
 
 PROJECT = Path(__file__).parents[1]
 
@@ -46,7 +49,7 @@ class Person:
 
     def document(self, collection: str, stem: str) -> Any:
         """What the file holds."""
-        path = self.server.data / collection / f"{stem}_{self.id}.json"
+        path = self.server.documents / collection / f"{stem}_{self.id}.json"
         return json.loads(path.read_bytes())
 
 
@@ -67,12 +70,21 @@ class Server:
         return self.folder / "data"
 
     @property
+    def documents(self) -> Path:
+        """The data folder, now that its files show all that the server has acknowledged."""
+        layouts = {name: spec.layout for name, spec in COLLECTIONS.items()}
+        backend = FilesBackend(self.data, layouts, background=False)
+        backend.publish()
+        backend.close()
+        return self.data
+
+    @property
     def log(self) -> Path:
         return self.folder / "log"
 
     def user_id(self, username: str) -> int:
         """The id under which the data folder knows a person."""
-        for path in (self.data / "users").glob("user_*.json"):
+        for path in (self.documents / "users").glob("user_*.json"):
             if f'"username": "{username}"' in path.read_text():
                 return int(path.stem.removeprefix("user_"))
         raise AssertionError(f"{username} has no document")
@@ -112,9 +124,12 @@ def prepared_server(folder: Path) -> Server:
     return server
 
 
-def started(server: Server, stdin: int = subprocess.DEVNULL) -> subprocess.Popen[str]:
+def started(
+    server: Server, stdin: int = subprocess.DEVNULL, options: Iterable[str] = ()
+) -> subprocess.Popen[str]:
     """Its processes, in a session of their own, as soon as they have said where they listen."""
-    command = ["-m", "gunicorn", "--config", "python:neuralflow.gunicorn", "neuralflow.wsgi"]
+    command = ["-m", "gunicorn", "--config", "python:neuralflow.gunicorn", *options]
+    command.append("neuralflow.wsgi")
     with server.log.open("w") as log:
         process = subprocess.Popen(
             [sys.executable, *command],

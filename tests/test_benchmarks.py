@@ -41,3 +41,11 @@ def test_the_report_shows_every_peer() -> None:
     for peer in PEERS:
         assert f"| {peer}" in text
     assert "1,000 (1 x)" in text
+
+
+def test_the_lag_of_files_is_measured() -> None:
+    command = [sys.executable, "-m", "benchmarks.lag", "--changes", "2", "--largest", "100"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    figures = done.stdout.splitlines()[-1].split("|")
+    assert figures[1].strip() == "100 records"
+    assert all(float(figure) >= 0 for figure in figures[2:5])

@@ -73,8 +73,6 @@ ActivityOf = Activity | Callable[[Record], Activity] | None
 # What is to change in a record, or how to tell it from the record as it is at that moment.
 Changes = Mapping[str, Any] | Callable[[Record], Mapping[str, Any]]
 
-_NONE = RecordList()
-
 
 class JSONStorageManager:
     """The storage of one NeuralFlow; safe to share between threads and over a fork."""
@@ -175,8 +173,7 @@ class JSONStorageManager:
 
     def _records(self, collection: str, owner: int) -> RecordList:
         """What the document lists; of an old folder also what is no object."""
-        document = self.store.read(key_of(collection, owner))
-        return document.list_of(COLLECTIONS[collection].layout.records) if document else _NONE
+        return self.store.records(key_of(collection, owner))
 
     def update(
         self,
@@ -355,6 +352,13 @@ class JSONStorageManager:
     def highest_owner(self) -> int:
         """The highest id that has a document; 0 in an empty store."""
         return max((max(self.owners(name), default=0) for name in COLLECTIONS), default=0)
+
+    def publish(self) -> None:
+        """Makes every file exact: by themselves they are up to a tenth of a second behind.
+
+        Raises `Unavailable`, `OutOfSpace`.
+        """
+        self.store.publish()
 
     # How it is done
 

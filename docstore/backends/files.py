@@ -27,6 +27,7 @@ import os
 import re
 import secrets
 import shutil
+import stat
 import sys
 import threading
 import time
@@ -83,15 +84,15 @@ class FilesBackend:
         self._layouts = layouts
         self._files = files or FileSystem()
         self._work = self.root / WORK_FOLDER
-        self._lock_timeout = lock_timeout
         self._may_write, self._in_background = lay_out, background
         self._lock = self._files.lock(self._work / "lock", lock_timeout)
+        self._opening_lock = self._files.lock(self._work / "opening", lock_timeout)
         publishing = self._files.lock(self._work / "publishing", 6 * lock_timeout)
         self._membership = self._files.membership(self._work / "in-use")
         self._journal = Journal(self._files, self._work / "journal", segment_bytes)
         self._follower = Follower(self.root, layouts, self._files, self._journal, cache_bytes)
-        self._writing = Writing(self._lock, self._follower)
-        self._exclusive = Exclusive(self._lock, self._follower)
+        self._writing = Writing(self._lock, self._follower, self._lose)
+        self._exclusive = Exclusive(self._lock, self._follower, self._lose)
         self._publisher = Publisher(self._follower, publishing, self._writing, history or History())
         self._swap = Swap(self._files, self.root, self._work / "drafts")
         self._background: Background | None = None
@@ -119,10 +120,16 @@ class FilesBackend:
                 self._open_to_write()
             except (OSError, OutOfSpace) as error:
                 self._membership.leave()
-                if not self._files.exists(self.root):
+                if not self._is_folder():
                     raise _as_unavailable(error, f"cannot open {self.root}") from error
                 log.warning("%s can only be read: %s", self.root, error)
                 self._look()
+
+    def _is_folder(self) -> bool:
+        try:
+            return stat.S_ISDIR(self._files.status(self.root).st_mode)
+        except OSError:
+            return False
 
     def _look(self) -> None:
         """Opens for reading, where nothing may or can be written."""
@@ -135,19 +142,22 @@ class FilesBackend:
             self._files.make_folder("lay-out", self.root / name)
         journal = self._work / "journal"
         self._files.make_folder("lay-out", journal)
-        with self._files.lock(self._work / "opening", self._lock_timeout).hold():
+        with self._opening_lock.hold():
             alone = self._membership.join()
             words = self._files.shared_words(journal / "state", STATE_WORDS)
             with self._lock.hold():
+                self._sweep()
                 if alone:
                     self._settle_folders()
-                    self._sweep()
+                    self._sweep_drafts()
                 self._journal.open(words, alone, renew=True)
+                for writing in (self._writing, self._exclusive):
+                    writing.times_opened = self._lock.times_opened
                 self._publisher.keep_reserve()
         self._only_looks = False
         self._is_open = True
         self._follower.follow()
-        if self._in_background and self._follower.pending:
+        if self._in_background:  # also for what a process leaves that dies while this one lives
             self._wake()
 
     def _settle_folders(self) -> None:
@@ -158,12 +168,15 @@ class FilesBackend:
         self._files.sync_folder("lay-out", self._work)
 
     def _sweep(self) -> None:
-        """Finishes or throws away what dead processes left. Nobody else has the folder open."""
+        """Finishes or throws away what dead processes left of restores and backups."""
         if self._swap.is_unfinished:
             self._swap.finish()
         self._swap.sweep()
         for pins in self._dead_pins():
             shutil.rmtree(pins, ignore_errors=True)
+
+    def _sweep_drafts(self) -> None:
+        """Throws away what dead processes did not publish. Nobody else has the folder open."""
         for entry in self._files.names(self._work):
             if entry.endswith(".draft"):
                 self._files.remove("sweep", self._work / entry)
@@ -216,17 +229,22 @@ class FilesBackend:
 
     def _close_in_order(self) -> None:
         self.publish()
-        with self._files.lock(self._work / "opening", self._lock_timeout).hold():
+        with self._opening_lock.hold():
             if self._membership.alone():
                 self._publisher.close()
+
+    def _lose(self) -> None:
+        """The folder is not the one that was opened: the next use opens what is there now."""
+        self._is_open = False
+        self._membership.leave()
 
     def _abandon(self) -> None:
         """Lets go of everything, as if the process had died."""
         self._is_open = False
         self._journal.close()
         self._membership.leave()
-        self._lock.close()
-        self._publisher.lock.close()
+        for lock in (self._lock, self._publisher.lock, self._opening_lock):
+            lock.close()
         self._follower.forget()
 
     def _forked(self) -> None:

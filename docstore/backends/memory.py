@@ -63,6 +63,9 @@ class MemoryBackend:
                 else:
                     self._documents[change.key] = (change.after, self._count)
 
+    def publish(self) -> None:
+        """Nobody sees anything of the documents but through this object."""
+
     def check(self) -> Iterator[Finding]:
         return iter(())
 

@@ -5,14 +5,17 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterable
+from types import MappingProxyType
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from docstore import Document, InvalidValue
-from docstore.codec import checked_copy, decode, encode
+from docstore.codec import checked_copy, decode, encode, pieces, to_json
 from docstore.positions import Places
+from docstore.record_list import RecordList
 from tests.docstore.layouts import NOTES
 
 texts = st.text(st.characters(codec="utf-8"))
@@ -43,6 +46,39 @@ def test_whole_numbers_of_any_size_stay_whole() -> None:
     assert decode(encode(Document(content)), "n", NOTES).content == content
 
 
+@given(
+    st.lists(st.tuples(texts, values), max_size=3),
+    st.lists(values, max_size=5),
+    st.lists(st.tuples(texts, values), max_size=3),
+)
+def test_a_list_of_records_is_written_as_any_list(
+    before: list[tuple[str, object]], records: list[object], after: list[tuple[str, object]]
+) -> None:
+    plain = dict([*before, ("notes", records), *after])
+    listed = plain | {"notes": RecordList(records)} if plain["notes"] is records else plain
+    text = msgspec.json.format(msgspec.json.encode(plain), indent=2) + b"\n"
+    assert encode(Document(listed)) == text
+    assert b"".join(pieces(Document(listed))) == text
+    assert to_json(listed) == msgspec.json.encode(plain)
+
+
+def test_documents_without_fields_or_with_records_alone_are_written_as_ever() -> None:
+    assert encode(Document({})) == b"{}\n"
+    assert encode(Document({"notes": RecordList()})) == b'{\n  "notes": []\n}\n'
+    assert encode(Document({"notes": RecordList([{}])})) == b'{\n  "notes": [\n    {}\n  ]\n}\n'
+
+
+def test_of_a_long_list_only_what_changed_is_encoded_again() -> None:
+    document = Document({"notes": RecordList({"id": number} for number in range(1, 1001))})
+    encode(document)
+    newer = Document({"notes": document.content["notes"].append({"id": 1001})})
+    old, new = pieces(document), pieces(newer)
+    assert sum(one is other for one, other in zip(old, new, strict=True)) >= len(old) - 4
+    assert document.bytes_kept > 0
+    document.forget_bytes()
+    assert document.bytes_kept == 0
+
+
 @given(values)
 def test_a_checked_copy_is_equal_and_shares_nothing(value: object) -> None:
     copy = checked_copy(value)
@@ -58,6 +94,15 @@ def test_a_checked_copy_is_equal_and_shares_nothing(value: object) -> None:
 def test_what_a_file_cannot_hold_is_refused(value: object) -> None:
     with pytest.raises(InvalidValue):
         checked_copy({"list": [value]})
+
+
+def test_a_copy_takes_what_stands_for_json() -> None:
+    class Text(str):
+        pass
+
+    value = {Text("k\u00e9"): (1, Text("x")), "r": RecordList([{"a": True}]), "n": 2**70}
+    assert checked_copy(value) == {"k\u00e9": [1, "x"], "r": [{"a": True}], "n": 2**70}
+    assert checked_copy(MappingProxyType({"a": 1.5})) == {"a": 1.5}
 
 
 def test_an_integer_that_could_not_be_read_back_is_refused() -> None:

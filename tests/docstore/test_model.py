@@ -1,133 +1,553 @@
 """The store against a plain dictionary: whatever happens in whatever order, both agree.
 
-Rules add, change and remove records over several documents; commits that fail are among them,
-and so are restarts, other processes' eyes, and hands that edit a file.
+Rules add, change, move and remove records over several documents, begin and drop documents, and
+commit more than one at a time; commits that fail are among them. On a folder, three doors lead to
+the same documents, two store objects and another process, and all of them must agree after every
+step, while stores are closed or dropped, processes are killed, and hands edit the files.
 """
 
 from __future__ import annotations
 
 import json
+import multiprocessing
+import os
 import shutil
 import tempfile
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, event, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from docstore import DocumentStore, Key, Transaction
+from docstore import Conflict, Corrupt, DocumentStore, Key, NotFound, Transaction, open_store
 from docstore.backends.files import FilesBackend
 from tests.docstore.layouts import LAYOUTS
 
 OWNERS = st.sampled_from([1, 2, 30])
 TEXTS = st.text(st.characters(codec="utf-8"), max_size=10)
+VALUES = st.one_of(st.none(), st.booleans(), st.integers(), st.lists(TEXTS, max_size=2), TEXTS)
+PATIENCE = 20  # seconds until a file must be what was acknowledged
+
+Content = dict[str, Any]
 
 
 class Refused(Exception):
     """An edit that changes its mind."""
 
 
+def notes_of(owner: int) -> Key:
+    return Key("notes", owner)
+
+
+def log_of(owner: int) -> Key:
+    return Key("people", owner)
+
+
+# Edits, by name: another process has to be able to do them, too.
+
+
+def add(transaction: Transaction, owner: int, texts: list[str], logged: bool) -> list[int]:
+    """Notes for an owner; `logged` in another document, which begins with its first line."""
+    key = notes_of(owner)
+    if transaction.document(key) is None:
+        transaction.create(key, {"notes": []})
+    ids = []
+    for text in texts:
+        ids.append(transaction.new_id(key))
+        transaction.put(key, {"id": ids[-1], "text": text})
+    if logged:
+        if transaction.document(log_of(owner)) is None:
+            transaction.create(log_of(owner), {"log": []})
+        transaction.append(log_of(owner), {"added": ids})
+    return ids
+
+
+def alter(transaction: Transaction, owner: int, note: int, value: Any) -> None:
+    record = transaction.record(notes_of(owner), note)
+    transaction.put(notes_of(owner), {**record, "value": value})
+
+
+def remove(transaction: Transaction, owner: int, note: int) -> None:
+    transaction.remove(notes_of(owner), note)
+
+
+def move(transaction: Transaction, source: int, target: int, note: int) -> int:
+    record = transaction.remove(notes_of(source), note)
+    new = transaction.new_id(notes_of(target))
+    transaction.put(notes_of(target), {**record, "id": new})
+    return new
+
+
+def set_head(transaction: Transaction, owner: int, value: Any) -> None:
+    transaction.set(notes_of(owner), {"head": value})
+
+
+def drop(transaction: Transaction, owners: list[int]) -> None:
+    for owner in owners:
+        transaction.drop(notes_of(owner))
+
+
+def drop_and_begin(transaction: Transaction, owner: int) -> None:
+    transaction.drop(notes_of(owner))
+    transaction.create(notes_of(owner), {"notes": [{"id": 7, "text": "anew"}]})
+
+
+def change_ones_mind(transaction: Transaction, owner: int) -> None:
+    transaction.set(notes_of(owner), {"head": "never"})
+    transaction.put(notes_of(owner), {"id": transaction.new_id(notes_of(owner))})
+    raise Refused
+
+
+def begin_again(transaction: Transaction, owner: int) -> None:
+    transaction.set(notes_of(owner), {"head": "never"})
+    transaction.create(notes_of(owner), {"notes": []})
+
+
+def remove_nothing(transaction: Transaction, owner: int) -> None:
+    transaction.set(notes_of(owner), {"head": "never"})
+    transaction.remove(notes_of(owner), 10**9)
+
+
+def content_of_all(store: DocumentStore) -> dict[Key, Content]:
+    """All documents, without the time of their last change."""
+    found = {}
+    for collection in LAYOUTS:
+        for key in store.keys(collection):
+            document = store.read(key)
+            assert document is not None
+            found[key] = timeless(document.content)
+    return found
+
+
+def timeless(content: Any) -> Content:
+    found = {name: value for name, value in content.items() if name != "updated_at"}
+    return found | {name: list(found[name]) for name in ("notes", "log") if name in found}
+
+
+# Doors
+
+
+class Door:
+    """A store object in this process."""
+
+    def __init__(self, open_one: Callable[[], DocumentStore]) -> None:
+        self.open = open_one
+        self.store = open_one()
+
+    def change(self, edit: Callable[..., Any], *arguments: Any, relaxed: bool = False) -> Any:
+        return self.store.change(lambda transaction: edit(transaction, *arguments), relaxed=relaxed)
+
+    def look(self) -> dict[Key, Content]:
+        return content_of_all(self.store)
+
+    def is_refused(self, key: Key) -> bool:
+        """Whether reading it says that the file is broken."""
+        try:
+            self.store.read(key)
+        except Corrupt:
+            return True
+        return False
+
+    def close(self) -> None:
+        self.store.close()
+
+    def renew(self) -> None:
+        self.store = self.open()
+
+    def crash(self) -> None:
+        """Nobody closes the old one."""
+        self.renew()
+
+
+def serve(pipe: Connection, open_one: Callable[[], DocumentStore]) -> None:
+    """What the other process does, until it is killed."""
+    door = Door(open_one)
+    while True:
+        try:
+            name, arguments, options = pipe.recv()
+        except EOFError:
+            os._exit(0)
+        try:
+            pipe.send((getattr(door, name)(*arguments, **options), None))
+        except Exception as fault:
+            pipe.send((None, fault))
+
+
+class FarDoor:
+    """A store object in a process of its own."""
+
+    def __init__(self, open_one: Callable[[], DocumentStore]) -> None:
+        self.open = open_one
+        self.renew()
+
+    def renew(self) -> None:
+        self.pipe, there = multiprocessing.Pipe()
+        fork = multiprocessing.get_context("fork")
+        self.process = fork.Process(target=self._serve, args=(self.pipe, there), daemon=True)
+        self.process.start()
+        there.close()
+
+    def _serve(self, here: Connection, there: Connection) -> None:
+        here.close()
+        serve(there, self.open)
+
+    def _ask(self, name: str, *arguments: Any, **options: Any) -> Any:
+        self.pipe.send((name, arguments, options))
+        assert self.pipe.poll(PATIENCE), f"no answer to {name}"
+        result, fault = self.pipe.recv()
+        if fault:
+            raise fault
+        return result
+
+    def change(self, edit: Callable[..., Any], *arguments: Any, relaxed: bool = False) -> Any:
+        return self._ask("change", edit, *arguments, relaxed=relaxed)
+
+    def look(self) -> dict[Key, Content]:
+        found: dict[Key, Content] = self._ask("look")
+        return found
+
+    def is_refused(self, key: Key) -> bool:
+        return bool(self._ask("is_refused", key))
+
+    def close(self) -> None:
+        self._ask("close")
+        self.end()
+
+    def crash(self) -> None:
+        self.end()
+        self.renew()
+
+    def end(self) -> None:
+        self.process.kill()
+        self.process.join()
+        self.pipe.close()
+
+
+# The model and its rules
+
+
 class StoreMachine(RuleBasedStateMachine):
+    """On memory: one store, one door."""
+
     def __init__(self) -> None:
         super().__init__()
-        self.root = Path(tempfile.mkdtemp())
-        self.model: dict[Key, dict[int, str]] = {}
-        self.highest: dict[Key, int] = {}
-        self.revisions: dict[Key, int] = {}
-        self.store = DocumentStore(FilesBackend(self.root, LAYOUTS), LAYOUTS)
+        self.model: dict[Key, Content] = {}
+        self.doors: list[Any] = []
+        self.open_doors()
+
+    def open_doors(self) -> None:
+        self.doors = [Door(lambda: open_store("memory:", LAYOUTS.values()))]
 
     def teardown(self) -> None:
-        shutil.rmtree(self.root)
+        for door in self.doors:
+            door.close()
 
-    @rule()
-    def restart(self) -> None:
-        self.store = DocumentStore(FilesBackend(self.root, LAYOUTS), LAYOUTS)
+    def door(self, data: st.DataObject) -> Any:
+        return data.draw(st.sampled_from(self.doors), label="door")
 
-    @rule(owner=OWNERS, texts=st.lists(TEXTS, min_size=1, max_size=3), relaxed=st.booleans())
-    def add(self, owner: int, texts: list[str], relaxed: bool) -> None:
-        key = Key("notes", owner)
+    def owners(self, having_notes: bool = False) -> list[int]:
+        return [
+            key.owner
+            for key, content in self.model.items()
+            if key.collection == "notes" and (content["notes"] or not having_notes)
+        ]
 
-        def edit(transaction: Transaction) -> list[int]:
-            if transaction.document(key) is None:
-                transaction.create(key, {"notes": []})
-            ids = []
-            for text in texts:
-                ids.append(transaction.new_id(key))
-                transaction.put(key, {"id": ids[-1], "text": text})
-            return ids
+    def draw_owner(self, data: st.DataObject, having_notes: bool = False) -> int:
+        return data.draw(st.sampled_from(self.owners(having_notes)))
 
-        ids = self.store.change(edit, relaxed=relaxed)
-        first = self.highest.get(key, 0) + 1
+    def draw_note(self, data: st.DataObject, owner: int) -> int:
+        notes: list[int] = [note["id"] for note in self.model[notes_of(owner)]["notes"]]
+        return data.draw(st.sampled_from(notes))
+
+    def next_id(self, key: Key) -> int:
+        content = self.model[key]
+        ids: list[int] = [note["id"] for note in content["notes"]]
+        last: int = content.get("last_id", 0)
+        return max([last, *ids]) + 1
+
+    def counted(self, *keys: Key) -> None:
+        """A commit changed these documents."""
+        for key in keys:
+            self.model[key]["revision"] = self.model[key].get("revision", 0) + 1
+
+    @rule(
+        data=st.data(),
+        owner=OWNERS,
+        texts=st.lists(TEXTS, min_size=1, max_size=3),
+        relaxed=st.booleans(),
+        logged=st.booleans(),
+    )
+    def add(
+        self, data: st.DataObject, owner: int, texts: list[str], relaxed: bool, logged: bool
+    ) -> None:
+        ids = self.door(data).change(add, owner, texts, logged, relaxed=relaxed)
+        key = notes_of(owner)
+        content = self.model.setdefault(key, {"notes": []})
+        first = self.next_id(key)
         assert ids == list(range(first, first + len(texts)))
-        self.highest[key] = ids[-1]
-        self.model.setdefault(key, {}).update(zip(ids, texts, strict=True))
-        self.revisions[key] = self.revisions.get(key, 0) + 1
+        pairs = zip(ids, texts, strict=True)
+        content["notes"] += [{"id": note, "text": text} for note, text in pairs]
+        content["last_id"] = ids[-1]
+        self.counted(key)
+        if logged:
+            self.model.setdefault(log_of(owner), {"log": []})["log"].append({"added": ids})
+            self.counted(log_of(owner))
 
-    @precondition(lambda self: any(self.model.values()))
-    @rule(data=st.data(), text=TEXTS)
-    def move_between_owners(self, data: st.DataObject, text: str) -> None:
-        """One commit over two documents: the record leaves one and comes to the other."""
-        source = data.draw(st.sampled_from([key for key, notes in self.model.items() if notes]))
-        target = data.draw(st.sampled_from(list(self.model)))
-        note = data.draw(st.sampled_from(list(self.model[source])))
+    @precondition(lambda self: self.owners(having_notes=True))
+    @rule(data=st.data(), value=VALUES, relaxed=st.booleans())
+    def alter(self, data: st.DataObject, value: Any, relaxed: bool) -> None:
+        owner = self.draw_owner(data, having_notes=True)
+        note = self.draw_note(data, owner)
+        self.door(data).change(alter, owner, note, value, relaxed=relaxed)
+        for record in self.model[notes_of(owner)]["notes"]:
+            if record["id"] == note:
+                record["value"] = value
+        self.counted(notes_of(owner))
 
-        def edit(transaction: Transaction) -> int:
-            transaction.remove(source, note)
-            new = transaction.new_id(target)
-            transaction.put(target, {"id": new, "text": text})
-            return new
+    def taken_out(self, owner: int, note: int) -> Content:
+        content = self.model[notes_of(owner)]
+        content["last_id"] = self.next_id(notes_of(owner)) - 1
+        record: Content = next(record for record in content["notes"] if record["id"] == note)
+        content["notes"].remove(record)
+        return record
 
-        new = self.store.change(edit)
-        assert new == self.highest[target] + 1
-        del self.model[source][note]
-        self.model[target][new] = text
-        self.highest[target] = new
-        for key in {source, target}:
-            self.revisions[key] += 1
-
-    @precondition(lambda self: bool(self.model))
+    @precondition(lambda self: self.owners(having_notes=True))
     @rule(data=st.data())
-    def change_ones_mind(self, data: st.DataObject) -> None:
-        key = data.draw(st.sampled_from(list(self.model)))
+    def remove(self, data: st.DataObject) -> None:
+        owner = self.draw_owner(data, having_notes=True)
+        note = self.draw_note(data, owner)
+        self.door(data).change(remove, owner, note)
+        self.taken_out(owner, note)
+        self.counted(notes_of(owner))
 
-        def edit(transaction: Transaction) -> None:
-            transaction.put(key, {"id": transaction.new_id(key), "text": "never"})
-            raise Refused
+    @precondition(lambda self: self.owners(having_notes=True))
+    @rule(data=st.data(), relaxed=st.booleans())
+    def move_between_owners(self, data: st.DataObject, relaxed: bool) -> None:
+        """One commit over two documents: the record leaves one and comes to the other."""
+        source = self.draw_owner(data, having_notes=True)
+        target = self.draw_owner(data)
+        note = self.draw_note(data, source)
+        new = self.door(data).change(move, source, target, note, relaxed=relaxed)
+        record = self.taken_out(source, note)
+        assert new == self.next_id(notes_of(target))
+        self.model[notes_of(target)]["notes"].append({**record, "id": new})
+        self.model[notes_of(target)]["last_id"] = new
+        self.counted(*{notes_of(source), notes_of(target)})
 
+    @precondition(lambda self: self.owners())
+    @rule(data=st.data(), value=VALUES, relaxed=st.booleans())
+    def set_head(self, data: st.DataObject, value: Any, relaxed: bool) -> None:
+        owner = self.draw_owner(data)
+        self.door(data).change(set_head, owner, value, relaxed=relaxed)
+        content = self.model[notes_of(owner)]
+        before = content.get("head", Refused)
+        if before != value or type(before) is not type(value):
+            content["head"] = value
+            self.counted(notes_of(owner))
+
+    @precondition(lambda self: self.owners())
+    @rule(data=st.data(), relaxed=st.booleans())
+    def drop(self, data: st.DataObject, relaxed: bool) -> None:
+        """One document, or several in one commit."""
+        owners = data.draw(st.lists(st.sampled_from(self.owners()), min_size=1, unique=True))
+        self.door(data).change(drop, owners, relaxed=relaxed)
+        for owner in owners:
+            del self.model[notes_of(owner)]
+
+    @precondition(lambda self: self.owners())
+    @rule(data=st.data())
+    def drop_and_begin(self, data: st.DataObject) -> None:
+        owner = self.draw_owner(data)
+        self.door(data).change(drop_and_begin, owner)
+        revision = self.model[notes_of(owner)].get("revision", 0)
+        self.model[notes_of(owner)] = {
+            "notes": [{"id": 7, "text": "anew"}],
+            "revision": revision,
+        }
+        self.counted(notes_of(owner))
+
+    @precondition(lambda self: self.owners())
+    @rule(
+        data=st.data(),
+        failing=st.sampled_from(
+            [(change_ones_mind, Refused), (begin_again, Conflict), (remove_nothing, NotFound)]
+        ),
+    )
+    def fail(
+        self, data: st.DataObject, failing: tuple[Callable[..., None], type[Exception]]
+    ) -> None:
+        edit, error = failing
         try:
-            self.store.change(edit)
-        except Refused:
+            self.door(data).change(edit, self.draw_owner(data))
+        except error:
             return
-        raise AssertionError("the edit's own error was swallowed")
-
-    @precondition(lambda self: any(self.model.values()))
-    @rule(data=st.data(), text=TEXTS)
-    def edit_by_hand(self, data: st.DataObject, text: str) -> None:
-        key = data.draw(st.sampled_from([key for key, notes in self.model.items() if notes]))
-        path = self.root / f"notes/notes_{key.owner}.json"
-        content = json.loads(path.read_text())
-        content["notes"][0]["text"] = text
-        path.write_text(json.dumps(content, indent=4))
-        self.model[key][content["notes"][0]["id"]] = text
+        raise AssertionError("the error was swallowed")
 
     @invariant()
-    def both_agree(self) -> None:
-        stranger = DocumentStore(FilesBackend(self.root, LAYOUTS), LAYOUTS)
-        for store in (self.store, stranger):
-            assert list(store.keys("notes")) == sorted(self.model)
-            for key, notes in self.model.items():
-                document = store.read(key)
-                assert document is not None
-                found: list[dict[str, Any]] = document.content["notes"]
-                assert {note["id"]: note["text"] for note in found} == notes
-                assert document.revision == self.revisions[key]
+    def all_agree(self) -> None:
+        for door in self.doors:
+            assert door.look() == self.model
 
 
-TestStoreMachine = StoreMachine.TestCase
-TestStoreMachine.settings = settings(
-    max_examples=40,
-    stateful_step_count=25,
-    deadline=None,
-    suppress_health_check=[HealthCheck.too_slow],
-)
+class FolderMachine(StoreMachine):
+    """On a folder: three doors, and what befalls folders and processes."""
+
+    cache_bytes: int | None = None
+
+    def open_doors(self) -> None:
+        self.root = Path(tempfile.mkdtemp())
+        self.doors = [Door(self.opened), Door(self.opened), FarDoor(self.opened)]
+
+    def opened(self) -> DocumentStore:
+        if self.cache_bytes is None:
+            return open_store(self.root.as_uri(), LAYOUTS.values())
+        backend = FilesBackend(self.root, LAYOUTS, cache_bytes=self.cache_bytes)
+        return DocumentStore(backend, LAYOUTS)
+
+    def teardown(self) -> None:
+        with suppress(AttributeError):  # where even opening failed
+            super().teardown()
+        shutil.rmtree(self.root)
+
+    def path(self, key: Key) -> Path:
+        return self.root / key.collection / f"{LAYOUTS[key.collection].stem}_{key.owner}.json"
+
+    def in_file(self, key: Key) -> Content | None:
+        try:
+            return timeless(json.loads(self.path(key).read_bytes()))
+        except FileNotFoundError:
+            return None
+
+    def wait_for_file(self, key: Key) -> None:
+        """Until the file shows what was acknowledged: then a hand may edit it."""
+        deadline = time.monotonic() + PATIENCE
+        while self.in_file(key) != self.model.get(key):
+            assert time.monotonic() < deadline, f"{self.path(key)} does not come up"
+            time.sleep(0.002)
+
+    def by_hand(self, data: st.DataObject, key: Key, text: str | None) -> None:
+        """A person writes the file, or removes it, once it shows what was acknowledged.
+
+        Nobody outside can see whether the store, too, holds it for published already. If it does
+        not, it keeps what the person wrote under another name; and once a store was closed,
+        nothing is on its way any more, and what a person does counts.
+        """
+        in_place = data.draw(st.booleans(), label="in place")
+        self.wait_for_file(key)
+        self.write(key, text, in_place)
+        self.close(data)
+        if self.text_in_file(key) != text:
+            event("an edit by hand was set aside")
+            kept = [path.read_text("utf-8") for path in self.path(key).parent.glob("*set-aside*")]
+            assert text is None or text in kept
+            self.write(key, text, in_place)
+
+    def write(self, key: Key, text: str | None, in_place: bool) -> None:
+        path = self.path(key)
+        if text is None:
+            path.unlink()
+        elif in_place:
+            path.write_text(text, "utf-8")
+        else:
+            edited = path.with_name("edited")
+            edited.write_text(text, "utf-8")
+            edited.replace(path)
+
+    def text_in_file(self, key: Key) -> str | None:
+        try:
+            return self.path(key).read_text("utf-8")
+        except FileNotFoundError:
+            return None
+
+    def close(self, data: st.DataObject) -> None:
+        door = self.door(data)
+        door.close()
+        door.renew()
+
+    @rule(data=st.data())
+    def closing_makes_files_exact(self, data: st.DataObject) -> None:
+        """Whoever wrote last."""
+        self.close(data)
+        for collection in LAYOUTS:
+            for owner in (1, 2, 30):
+                key = Key(collection, owner)
+                assert self.in_file(key) == self.model.get(key)
+
+    @rule(data=st.data())
+    def crash(self, data: st.DataObject) -> None:
+        self.door(data).crash()
+
+    @rule()
+    def all_crash(self) -> None:
+        for door in self.doors:
+            door.crash()
+
+    @precondition(lambda self: self.owners(having_notes=True))
+    @rule(data=st.data(), text=TEXTS, indent=st.sampled_from([None, 4]))
+    def edit_by_hand(self, data: st.DataObject, text: str, indent: int | None) -> None:
+        key = notes_of(self.draw_owner(data, having_notes=True))
+        self.wait_for_file(key)
+        content = json.loads(self.path(key).read_bytes())
+        content["notes"][0]["text"] = text
+        content["by hand"] = [text]
+        self.by_hand(data, key, json.dumps(content, indent=indent))
+        self.model[key] = timeless(content)
+
+    @rule(data=st.data(), owner=OWNERS, text=TEXTS)
+    def put_a_file_by_hand(self, data: st.DataObject, owner: int, text: str) -> None:
+        """An old file, without a revision, in the place of what there was."""
+        key = notes_of(owner)
+        content = {"notes": [{"id": 3, "text": text}]}
+        self.by_hand(data, key, json.dumps(content))
+        self.model[key] = content
+
+    @precondition(lambda self: self.owners())
+    @rule(data=st.data())
+    def remove_a_file_by_hand(self, data: st.DataObject) -> None:
+        key = notes_of(self.draw_owner(data))
+        self.by_hand(data, key, None)
+        del self.model[key]
+
+    @precondition(lambda self: self.owners())
+    @rule(data=st.data(), in_place=st.booleans())
+    def break_a_file_and_mend_it(self, data: st.DataObject, in_place: bool) -> None:
+        key = notes_of(self.draw_owner(data))
+        self.wait_for_file(key)
+        good = self.path(key).read_text("utf-8")
+        broken = good[: len(good) // 2]
+        self.by_hand(data, key, broken)
+        for door in self.doors:
+            assert door.is_refused(key)
+        self.crash(data)
+        assert self.text_in_file(key) == broken
+        self.write(key, good, in_place)
+
+
+class CachelessMachine(FolderMachine):
+    """As if every document were too large to be remembered."""
+
+    cache_bytes = 0
+
+
+TestMemory = StoreMachine.TestCase
+TestFolder = FolderMachine.TestCase
+TestFolderWithoutCache = CachelessMachine.TestCase
+
+
+def _run(machine: Any, examples: int) -> None:
+    machine.settings = settings(
+        max_examples=examples,
+        stateful_step_count=25,
+        deadline=None,
+        suppress_health_check=[HealthCheck.too_slow],
+    )
+
+
+_run(TestMemory, 60)
+_run(TestFolder, 25)
+_run(TestFolderWithoutCache, 10)

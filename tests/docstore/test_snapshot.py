@@ -44,6 +44,7 @@ def store(root: Path) -> DocumentStore:
         transaction.create(ALICE, {"log": []})
 
     store.change(fill)
+    store.publish()
     (root / "notes/notes_7.json").write_text('{"notes": [')  # kept as it is, though unreadable
     (root / "notes/_index.json").write_text("{}")
     return store
@@ -58,6 +59,7 @@ def spoil(store: DocumentStore) -> None:
         transaction.create(BOB_NOTES, {"notes": []})
 
     store.change(edit)
+    store.publish()
 
 
 def test_a_snapshot_brings_back_every_byte(root: Path, store: DocumentStore) -> None:
@@ -167,12 +169,13 @@ def test_a_restore_stopped_at_any_step_is_whole_or_has_not_happened(
     spoiled = contents(root)
     outcomes = []
     for steps in range(100):
-        backend = FilesBackend(root, LAYOUTS)
-        backend._files = StoppingFileSystem(steps)
+        backend = FilesBackend(root, LAYOUTS, background=False)
+        backend._swap._files = StoppingFileSystem(steps)
         try:
             restore_snapshot(DocumentStore(backend, LAYOUTS), snapshot)
         except Killed:
-            FilesBackend(root, LAYOUTS)  # whoever comes next
+            backend._abandon()
+            FilesBackend(root, LAYOUTS, background=False)  # whoever comes next
             outcomes.append(contents(root) == taken)
             assert contents(root) in (taken, spoiled)
             if outcomes[-1]:
@@ -273,6 +276,7 @@ def test_a_folder_that_was_taken_away_comes_back(root: Path, store: DocumentStor
     (root / "people/person_1.json").unlink()
     (root / "people").rmdir()
     store.change(lambda transaction: transaction.create(ALICE, {"log": []}))
+    store.publish()
     assert (root / "people/person_1.json").exists()
 
 
@@ -289,6 +293,7 @@ def test_looking_makes_no_folder_and_reports_what_the_dead_left(tmp_path: Path) 
         looking.read(Key("notes", 1))
     assert not root.exists()
     FilesBackend(root, LAYOUTS)
+    (root / ".neuralflow/drafts").mkdir()
     for left in (".neuralflow/drafts/abc.draft", ".neuralflow/pins-1", "notes/.abc.draft"):
         (root / left).write_text("")
     assert [finding.document for finding in looking.check()] == [

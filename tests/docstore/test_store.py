@@ -124,6 +124,59 @@ def test_what_a_transaction_did_it_also_reads(store: DocumentStore) -> None:
     assert store.change(edit) == [{"id": 1, "text": "c"}]
 
 
+def test_records_may_be_changed_while_one_goes_through_them(store: DocumentStore) -> None:
+    def edit(transaction: Transaction) -> int:
+        for note in [add(transaction) for _ in range(3)]:
+            assert transaction.records(ALICE_NOTES).find(note)
+        seen = 0
+        for record in transaction.records(ALICE_NOTES):
+            transaction.put(ALICE_NOTES, record | {"text": "seen"})
+            transaction.remove(ALICE_NOTES, record["id"])
+            add(transaction)
+            seen += 1
+        return seen
+
+    assert store.change(edit) == 3
+    assert [note["id"] for note in store.records(ALICE_NOTES)] == [4, 5, 6]
+
+
+def test_the_store_hands_out_records_by_id_and_as_json(store: DocumentStore) -> None:
+    store.change(add)
+    records = store.records(ALICE_NOTES)
+    assert (records.find(1), records.find(2)) == (({"id": 1, "text": "x"},), ())
+    assert records.json() == b'[{"id":1,"text":"x"}]'
+    assert store.records(ALICE) == []
+
+
+def test_a_list_of_records_is_a_list(store: DocumentStore) -> None:
+    store.change(lambda transaction: transaction.set(ALICE_NOTES, {"notes": [{"id": 3}]}))
+    assert store.records(ALICE_NOTES).find(3)
+    assert store.change(add) == 4
+    for wrong in ("text", {"id": 1}, 7):
+        with pytest.raises(InvalidValue, match="must be a list"):
+            store.change(
+                lambda transaction, wrong=wrong: transaction.set(ALICE_NOTES, {"notes": wrong})
+            )
+        with pytest.raises(InvalidValue, match="must be a list"):
+            store.change(lambda transaction, wrong=wrong: transaction.create(ALICE, {"log": wrong}))
+
+
+def test_what_a_document_began_as_is_told_apart_from_what_was_added(
+    store: DocumentStore, backend: KeepingBackend
+) -> None:
+    def edit(transaction: Transaction) -> None:
+        transaction.create(ALICE, {"log": ["a"]})
+        transaction.append(ALICE, "b")
+        transaction.set(ALICE, {"x": 1})
+
+    store.change(edit)
+    assert backend.commits[-1].changes[0].edits == (
+        Edit((), ABSENT, {"log": ["a"]}),
+        Edit(("log", 1), ABSENT, "b"),
+        Edit(("x",), ABSENT, 1),
+    )
+
+
 def test_readers_keep_the_document_they_have(store: DocumentStore) -> None:
     store.change(add)
     before = store.read(ALICE_NOTES)

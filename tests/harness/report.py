@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Final
+
+FAULTS_TOLD: Final = 20
 
 
 @dataclass
@@ -13,6 +16,12 @@ class Report:
     cases: int = 0
     lost: int = 0
     notes: list[str] = field(default_factory=list)
+
+    def lose(self, how: str) -> None:
+        """Counts a case that lost something. The first ones are told."""
+        self.lost += 1
+        if self.lost <= FAULTS_TOLD:
+            self.notes.append(how)
 
     def finish(self, asked: int) -> Report:
         """Prints the last line. Raises where fewer cases ran than were asked for."""

@@ -1,0 +1,246 @@
+"""The list of records against a plain list: whatever is done to it, both agree, and versions that
+somebody still reads stay as they were."""
+
+from __future__ import annotations
+
+import copy
+import json
+import threading
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+
+from docstore.record_list import BRANCH, CHUNK, KEEP_INDENTED_FROM, RecordList, id_of
+
+IDS = st.integers(1, 12)
+STRANGE = st.sampled_from([None, 7, "x", [], {}, {"id": "1"}, {"id": True}, {"id": 0}, [{"id": 1}]])
+ITEMS = st.builds(lambda number, text: {"id": number, "text": text}, IDS, st.text(max_size=3))
+
+
+def records(count: int) -> list[dict[str, Any]]:
+    return [{"id": number, "text": f"note {number}"} for number in range(1, count + 1)]
+
+
+def same(one: RecordList, model: list[Any]) -> bool:
+    """Whether every way to look at the list finds the model."""
+    ids = [id_of(item) for item in model]
+    found = {number: one.find(number) for number in range(14)}
+    return (
+        list(one) == model
+        and one == model
+        and len(one) == len(model)
+        and bool(one) == bool(model)
+        and list(reversed(one)) == model[::-1]
+        and one.only_objects == all(isinstance(item, dict) for item in model)
+        and one.highest_id >= max((number or 0 for number in ids), default=0)
+        and found == {n: tuple(i for i in model if id_of(i) == n) for n in range(14)}
+        and one.json() == msgspec.json.encode(model)
+    )
+
+
+class ListMachine(RuleBasedStateMachine):
+    """Chunks of 64 hide what happens at their ends, so the list begins near one."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.model: list[Any] = []
+        self.list = RecordList()
+        self.kept: list[tuple[RecordList, list[Any]]] = []
+
+    @rule(items=st.lists(ITEMS | STRANGE, max_size=4), filling=st.sampled_from([0, 60, 126]))
+    def begin_again(self, items: list[Any], filling: int) -> None:
+        fill = [{"id": 1000 + number} for number in range(filling)]
+        self.model = [*items, *fill]
+        self.list = RecordList(self.model)
+
+    @rule(item=ITEMS | STRANGE)
+    def append(self, item: Any) -> None:
+        self.model.append(item)
+        self.list = self.list.append(item)
+
+    @rule(item=ITEMS)
+    def append_and_let_go(self, item: Any) -> None:
+        """As a transaction that is not committed."""
+        lost = self.list.append(item).append(item)
+        assert lost[-2:] == [item, item]
+
+    @rule(record=ITEMS)
+    def replace(self, record: Any) -> None:
+        places = [i for i, item in enumerate(self.model) if id_of(item) == record["id"]]
+        if len(places) == 1:
+            self.model[places[0]] = record
+            self.list = self.list.replace(record)
+        else:
+            with pytest.raises(KeyError):
+                self.list.replace(record)
+
+    @rule(record_id=IDS)
+    def remove(self, record_id: int) -> None:
+        if len([1 for item in self.model if id_of(item) == record_id]) == 1:
+            self.model = [item for item in self.model if id_of(item) != record_id]
+            self.list = self.list.remove(record_id)
+        else:
+            with pytest.raises(KeyError):
+                self.list.remove(record_id)
+
+    @rule()
+    def go_back(self) -> None:
+        """A writer that was not first begins again on what is there."""
+        if self.kept:
+            self.list, model = self.kept[0]
+            self.model = list(model)
+
+    @precondition(lambda self: len(self.kept) < 4)
+    @rule()
+    def keep(self) -> None:
+        self.kept.append((self.list, copy.deepcopy(self.model)))
+
+    @invariant()
+    def all_versions_agree(self) -> None:
+        assert same(self.list, self.model)
+        for version, model in self.kept:
+            assert same(version, model)
+
+
+TestListMachine = ListMachine.TestCase
+TestListMachine.settings = settings(max_examples=60, stateful_step_count=25, deadline=None)
+
+
+@given(st.integers(0, 300), st.data())
+def test_indexes_and_slices_are_those_of_a_list(count: int, data: st.DataObject) -> None:
+    model = records(count)
+    one = RecordList(model)
+    for number in data.draw(st.sets(st.integers(1, max(count, 1)), max_size=70)):
+        if number <= count:
+            one = one.remove(number)
+            model = [record for record in model if record["id"] != number]
+    cut = data.draw(st.slices(max(len(model), 1)))
+    assert one[cut] == model[cut]
+    for index in {0, len(model) // 2, len(model) - 1, -1, -len(model)} if model else ():
+        assert one[index] == model[index]
+    for index in (len(model), -len(model) - 1):
+        with pytest.raises(IndexError):
+            one[index]
+
+
+def test_a_list_over_many_branches_is_found_changed_and_left() -> None:
+    count = CHUNK * BRANCH * 2 + 5
+    one = RecordList(records(count))
+    grown = one.append({"id": count + 1})
+    changed = grown.replace({"id": CHUNK * BRANCH + 1, "text": "changed"}).remove(3)
+    assert (len(one), len(grown), len(changed)) == (count, count + 1, count)
+    assert changed.find(CHUNK * BRANCH + 1) == ({"id": CHUNK * BRANCH + 1, "text": "changed"},)
+    assert one.find(CHUNK * BRANCH + 1)[0]["text"] == f"note {CHUNK * BRANCH + 1}"
+    assert (changed.find(3), one.find(count + 1)) == ((), ())
+    assert list(one) == records(count)
+    for number in range(count, count - CHUNK * 3, -1):
+        one = one.remove(number)
+    assert list(one.append({"id": 9**9}))[-2:] == [
+        records(count)[count - CHUNK * 3 - 1],
+        {"id": 9**9},
+    ]
+
+
+def test_what_removals_leave_takes_no_more_chunks_than_it_needs() -> None:
+    one = RecordList(records(CHUNK * BRANCH))
+    for number in range(1, CHUNK * BRANCH + 1):
+        if number % CHUNK:
+            one = one.remove(number)
+    assert [record["id"] for record in one] == list(range(CHUNK, CHUNK * BRANCH + 1, CHUNK))
+    assert len(list(one._chunks())) <= BRANCH // 4
+    assert one.highest_id == CHUNK * BRANCH
+
+
+def test_a_list_that_is_used_as_a_queue_keeps_nothing_of_the_past() -> None:
+    one, most_chunks, most_ids = RecordList(records(BRANCH)), 0, 0
+    for number in range(1, 10_000):
+        one = one.append({"id": one.highest_id + 1}).remove(number)
+        most_chunks = max(most_chunks, len(list(one._chunks())))
+        most_ids = max(most_ids, len(one._index.places) if one._index else 0)
+    assert one == [{"id": 9_999 + number} for number in range(1, BRANCH + 1)]
+    assert most_chunks <= BRANCH // 4 + 1
+    assert most_ids <= 5_000
+
+
+def test_of_a_list_that_was_emptied_the_highest_id_is_still_known() -> None:
+    one = RecordList(records(CHUNK * BRANCH))
+    for number in range(CHUNK * BRANCH, 0, -1):
+        one = one.remove(number)
+    assert (list(one), one.highest_id) == ([], CHUNK * BRANCH)
+    assert one.append({"id": 1}).find(1) == ({"id": 1},)
+
+
+def test_an_id_is_not_known_as_the_highest_for_what_another_version_added() -> None:
+    one = RecordList(records(3))
+    assert one.append({"id": 9}).highest_id == 9
+    assert one.highest_id == 3
+    assert one.append({"id": 4}).remove(4).highest_id == 4, "it is not to be given again"
+
+
+@pytest.mark.parametrize("count", [0, 1, CHUNK, CHUNK + 1, KEEP_INDENTED_FROM, 1000])
+def test_its_bytes_are_those_of_a_list_before_and_after_changes(count: int) -> None:
+    one, model = RecordList(records(count)), records(count)
+    for _ in range(2):
+        for number in range(1, count + 1, 50):
+            new = {"id": number, "text": "ä\n\\u00e9 \u2028", "more": [[], {}, [{"a": [1]}]]}
+            one, model[number - 1] = one.replace(new), new
+        assert one.json() == msgspec.json.encode(model)
+        text = msgspec.json.format(msgspec.json.encode({"r": model}), indent=2)
+        assert b'{\n  "r": ' + b"".join(one.indented()) + b"\n}" == text
+
+
+def test_bytes_are_kept_counted_and_let_go() -> None:
+    small, large = RecordList(records(10)), RecordList(records(1000))
+    small.indented()
+    assert small.bytes_kept == 0
+    whole = len(b"".join(large.indented()))
+    assert large.bytes_kept == whole
+    kept = large.json()
+    assert large.bytes_kept == whole + len(kept)
+    newer = large.append({"id": 1001})
+    assert newer.bytes_kept == whole + len(kept), "an estimate until it is asked for its own"
+    large.forget_bytes()
+    assert (large.bytes_kept, large.json()) == (0, kept)
+
+
+def test_readers_of_old_versions_are_never_disturbed() -> None:
+    one, faults, done = RecordList(records(70)), [], threading.Event()
+
+    def read(version: RecordList) -> None:
+        while not done.is_set():
+            if version.find(70) != ({"id": 70, "text": "note 70"},) or version.find(71):
+                faults.append(version)
+
+    readers = [threading.Thread(target=read, args=(one,)) for _ in range(2)]
+    for reader in readers:
+        reader.start()
+    newest = one
+    for number in range(71, 1500):
+        newest = newest.append({"id": number}).replace({"id": 70, "text": str(number)})
+        if number % 3 == 0:
+            newest = newest.remove(number).append({"id": number})
+    done.set()
+    for reader in readers:
+        reader.join()
+    assert not faults
+    assert all(len(newest.find(number)) == 1 for number in range(1, 1500))
+
+
+def test_it_passes_for_a_list() -> None:
+    one = RecordList([{"id": 1}, "x"])
+    assert one == [{"id": 1}, "x"]
+    assert one != [{"id": 1}]
+    assert one != ({"id": 1}, "x")
+    assert one == RecordList([{"id": 1}, "x"]) != RecordList()
+    assert repr(one) == "RecordList([{'id': 1}, 'x'])"
+    assert ("x" in one, one.index("x"), one.count("x")) == (True, 1, 1)
+    assert copy.deepcopy(one) == one
+    assert RecordList.of(one) is one
+    assert RecordList.of(None) == []
+    assert json.loads(one.json()) == one
+    with pytest.raises(TypeError):
+        hash(one)

@@ -1,0 +1,24 @@
+"""Whichever system call fails, or is the last one, the store keeps its word."""
+
+from __future__ import annotations
+
+import shutil
+
+import pytest
+
+from tests.harness import system_calls
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(not shutil.which("cc"), reason="0 cases: there is no C compiler"),
+]
+
+
+def test_the_store_keeps_its_word_whichever_system_call_fails() -> None:
+    report = system_calls.run(600, seed=1)
+    assert report.lost == 0, "\n".join(report.notes)
+
+
+@pytest.mark.parametrize("bug", ["swallowed_sync_errors", "no_write_loop"])
+def test_the_harness_catches_a_planted_bug(bug: str) -> None:
+    assert system_calls.run(150, seed=1, planted=f"tests.harness.plants:{bug}").lost > 0
