@@ -278,22 +278,24 @@ class Follower:
             for applied in decode_entry(payload)
             if applied.key == live.key
         ]
-        resets = [number for number, (_, applied) in enumerate(changes) if applied.reset]
+        visible = self.journal.visible  # a reset behind it is not to be begun from yet
+        resets = [
+            number
+            for number, (sequence, applied) in enumerate(changes)
+            if applied.reset and sequence <= visible
+        ]
         shown = live.tokens.get(self.token(live) or (0, 0, 0), 0)
         if resets and shown < changes[resets[-1]][0]:
             document, changes = None, changes[resets[-1] :]
         else:
             document, status = self._read(live)
-            if document is None or status is None:
+            if document is not None and status is not None:
+                changes = _unseen(changes, shown, document)
+                live.base = token_of(status)
+                live.tokens[token_of(status)] = shown
+                live.size += status.st_size
+            elif not changes[0][1].reset:
                 raise Corrupt(live.name, f"is gone, and {len(changes)} changes need it: restore it")
-            changes = [
-                (sequence, applied)
-                for sequence, applied in changes
-                if (sequence > shown if shown else applied.revision > document.revision)
-            ]
-            live.base = token_of(status)
-            live.tokens[token_of(status)] = shown
-            live.size += status.st_size
         live.versions = ((shown, document),)
         for sequence, applied in changes:
             document = self._applied(live, applied, document)
@@ -405,6 +407,19 @@ class Follower:
             del self._live[live.key]
             self._bytes -= live.counted
             live.counted = 0
+
+
+def _unseen(
+    changes: list[tuple[int, Applied]], shown: int, document: Document
+) -> list[tuple[int, Applied]]:
+    """The changes that a file does not show; `shown` is the last frame it does, 0 for unknown."""
+    if shown:
+        return [change for change in changes if change[0] > shown]
+    # Revisions begin anew with a reset. A file that shows one is known.
+    old = itertools.takewhile(
+        lambda change: not change[1].reset and change[1].revision <= document.revision, changes
+    )
+    return changes[len(list(old)) :]
 
 
 def token_of(status: Status) -> Token:

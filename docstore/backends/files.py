@@ -163,10 +163,18 @@ class FilesBackend:
         with self._lock.hold():
             self._sweep()
             if alone:
+                self._settle_folders()
                 self._sweep_drafts()
             self._journal.open(words, alone, renew=True)
             for writing in (self._writing, self._exclusive):
                 writing.times_opened = self._lock.times_opened
+
+    def _settle_folders(self) -> None:
+        """Makes the folders durable: who made them may have been killed before they were."""
+        with suppress(PermissionError):  # then it was not we who made the root in it
+            self._files.sync_folder("lay-out", self.root.parent)
+        self._files.sync_folder("lay-out", self.root)
+        self._files.sync_folder("lay-out", self._work)
 
     def _sweep(self) -> None:
         """Finishes or throws away what dead processes left of restores and backups."""
