@@ -36,7 +36,7 @@ from accounts.api_problems import (
 )
 from accounts.models import User
 from accounts.tokens import user_for_token
-from docstore import compact
+from docstore import to_json
 from utils.json_body import load_body
 from utils.middleware import API_PREFIX, METHODS, StorageRequest
 
@@ -237,7 +237,7 @@ def json_response(
 ) -> HttpResponse:
     """An answer that carries `value` as JSON."""
     return HttpResponse(
-        compact(value), status=status, content_type=JSON, headers=dict(headers or {})
+        to_json(value), status=status, content_type=JSON, headers=dict(headers or {})
     )
 
 

@@ -11,7 +11,7 @@ and its contract), then `store.py`; how files are made durable is told in `backe
 
 from docstore.backend import ABSENT, Backend, Change, Commit, Edit, Finding
 from docstore.backup import check_snapshot, dead_drafts, restore_snapshot, snapshots, take_snapshot
-from docstore.codec import compact
+from docstore.codec import to_json
 from docstore.document import CollectionLayout, Document, Key
 from docstore.errors import (
     Conflict,
@@ -25,6 +25,7 @@ from docstore.errors import (
 )
 from docstore.moments import utc_text
 from docstore.opening import folder_of, open_store
+from docstore.publishing import History
 from docstore.record_list import RecordList, id_of
 from docstore.store import DocumentStore, Transaction
 from docstore.verify import Examined, examine, verify
@@ -42,6 +43,7 @@ __all__ = [
     "Edit",
     "Examined",
     "Finding",
+    "History",
     "InvalidValue",
     "Key",
     "NotFound",
@@ -52,7 +54,6 @@ __all__ = [
     "Transaction",
     "Unavailable",
     "check_snapshot",
-    "compact",
     "dead_drafts",
     "examine",
     "folder_of",
@@ -61,6 +62,7 @@ __all__ = [
     "restore_snapshot",
     "snapshots",
     "take_snapshot",
+    "to_json",
     "utc_text",
     "verify",
 ]

@@ -73,7 +73,7 @@ def _list_as_json(value: object) -> msgspec.Raw:
     raise TypeError(f"{type(value).__name__} is not a JSON type")
 
 
-def compact(value: Json) -> bytes:
+def to_json(value: Json) -> bytes:
     """A value as JSON without any space. Lists of records in it come from what they keep."""
     return _COMPACT.encode(value)
 

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from docstore import Document, InvalidValue
-from docstore.codec import checked_copy, compact, decode, encode, pieces
+from docstore.codec import checked_copy, decode, encode, pieces, to_json
 from docstore.positions import Places
 from docstore.record_list import RecordList
 from tests.docstore.layouts import NOTES
@@ -59,7 +59,7 @@ def test_a_list_of_records_is_written_as_any_list(
     text = msgspec.json.format(msgspec.json.encode(plain), indent=2) + b"\n"
     assert encode(Document(listed)) == text
     assert b"".join(pieces(Document(listed))) == text
-    assert compact(listed) == msgspec.json.encode(plain)
+    assert to_json(listed) == msgspec.json.encode(plain)
 
 
 def test_documents_without_fields_or_with_records_alone_are_written_as_ever() -> None:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from docstore import ABSENT, Commit, Corrupt, Document, DocumentStore, Edit, Key, Transaction
 from docstore.backends.memory import MemoryBackend
-from docstore.codec import compact, decode, encode
+from docstore.codec import decode, encode, to_json
 from docstore.record_list import RecordList
 from docstore.replay import replay
 from docstore.store import utc_text
@@ -92,7 +92,7 @@ def told(document: Document | None) -> bytes | None:
 
 def through_json(edit: Edit) -> Edit:
     before, after = (
-        value if value is ABSENT else msgspec.json.decode(compact(value))
+        value if value is ABSENT else msgspec.json.decode(to_json(value))
         for value in (edit.before, edit.after)
     )
     return Edit(edit.path, before, after)
