@@ -25,6 +25,7 @@ from docstore.errors import (
 )
 from docstore.moments import utc_text
 from docstore.opening import folder_of, open_store
+from docstore.publishing import History
 from docstore.record_list import RecordList, id_of
 from docstore.store import DocumentStore, Transaction
 from docstore.verify import Examined, examine, verify
@@ -42,6 +43,7 @@ __all__ = [
     "Edit",
     "Examined",
     "Finding",
+    "History",
     "InvalidValue",
     "Key",
     "NotFound",

@@ -19,7 +19,7 @@ from typing import Final
 import msgspec
 
 from docstore.backend import ABSENT, Change, Commit, Edit
-from docstore.codec import compact
+from docstore.codec import to_json
 from docstore.document import CollectionLayout, Document, Json, Key
 from docstore.moments import utc_text
 from docstore.record_list import RecordList
@@ -81,7 +81,7 @@ def encode_entry(commit: Commit, on_files: frozenset[Key] = frozenset()) -> byte
     if commit.request_id:
         entry["request"] = commit.request_id
     entry["changes"] = [_change(change, change.key in on_files) for change in commit.changes]
-    return compact(entry)
+    return to_json(entry)
 
 
 def _change(change: Change, base: bool) -> dict[str, Json]:

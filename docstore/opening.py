@@ -10,6 +10,8 @@ from urllib.parse import unquote, urlsplit
 from docstore.backends.files import FilesBackend
 from docstore.backends.memory import MemoryBackend
 from docstore.document import CollectionLayout
+from docstore.following import CACHE_BYTES_MAX
+from docstore.publishing import History
 from docstore.store import DocumentStore
 
 
@@ -26,12 +28,17 @@ def open_store(
     collections: Iterable[CollectionLayout],
     *,
     clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+    history: History | None = None,
+    cache_bytes: int = CACHE_BYTES_MAX,
 ) -> DocumentStore:
     """Opens `file:///path/to/data` or `memory:` and finishes what a dead writer began.
 
-    Raises `ValueError` for a URL it does not know, `Unavailable` where the place cannot be used.
+    `history` is how long the journal of a folder is kept, by default 30 days and at most 1 GiB;
+    `cache_bytes` of files at most are remembered as parsed documents. Raises `ValueError` for a URL
+    it does not know, `Unavailable` where the place cannot be used.
     """
     layouts = {layout.name: layout for layout in collections}
     if url == "memory:":
         return DocumentStore(MemoryBackend(layouts), layouts, clock)
-    return DocumentStore(FilesBackend(folder_of(url), layouts), layouts, clock)
+    backend = FilesBackend(folder_of(url), layouts, history=history, cache_bytes=cache_bytes)
+    return DocumentStore(backend, layouts, clock)

@@ -12,6 +12,9 @@ from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any
 
+from docstore.backends.files import FilesBackend
+from utils.records import COLLECTIONS
+
 PROJECT = Path(__file__).parents[1]
 
 _PEOPLE = """
@@ -46,7 +49,7 @@ class Person:
 
     def document(self, collection: str, stem: str) -> Any:
         """What the file holds."""
-        path = self.server.data / collection / f"{stem}_{self.id}.json"
+        path = self.server.documents / collection / f"{stem}_{self.id}.json"
         return json.loads(path.read_bytes())
 
 
@@ -67,12 +70,21 @@ class Server:
         return self.folder / "data"
 
     @property
+    def documents(self) -> Path:
+        """The data folder, now that its files show all that the server has acknowledged."""
+        layouts = {name: spec.layout for name, spec in COLLECTIONS.items()}
+        backend = FilesBackend(self.data, layouts, background=False)
+        backend.publish()
+        backend.close()
+        return self.data
+
+    @property
     def log(self) -> Path:
         return self.folder / "log"
 
     def user_id(self, username: str) -> int:
         """The id under which the data folder knows a person."""
-        for path in (self.data / "users").glob("user_*.json"):
+        for path in (self.documents / "users").glob("user_*.json"):
             if f'"username": "{username}"' in path.read_text():
                 return int(path.stem.removeprefix("user_"))
         raise AssertionError(f"{username} has no document")

@@ -27,6 +27,7 @@ import os
 import re
 import secrets
 import shutil
+import stat
 import sys
 import threading
 import time
@@ -83,9 +84,9 @@ class FilesBackend:
         self._layouts = layouts
         self._files = files or FileSystem()
         self._work = self.root / WORK_FOLDER
-        self._lock_timeout = lock_timeout
         self._may_write, self._in_background = lay_out, background
         self._lock = self._files.lock(self._work / "lock", lock_timeout)
+        self._opening_lock = self._files.lock(self._work / "opening", lock_timeout)
         publishing = self._files.lock(self._work / "publishing", 6 * lock_timeout)
         self._membership = self._files.membership(self._work / "in-use")
         self._journal = Journal(self._files, self._work / "journal", segment_bytes)
@@ -119,10 +120,16 @@ class FilesBackend:
                 self._open_to_write()
             except (OSError, OutOfSpace) as error:
                 self._membership.leave()
-                if not self._files.exists(self.root):
+                if not self._is_folder():
                     raise _as_unavailable(error, f"cannot open {self.root}") from error
                 log.warning("%s can only be read: %s", self.root, error)
                 self._look()
+
+    def _is_folder(self) -> bool:
+        try:
+            return stat.S_ISDIR(self._files.status(self.root).st_mode)
+        except OSError:
+            return False
 
     def _look(self) -> None:
         """Opens for reading, where nothing may or can be written."""
@@ -135,7 +142,7 @@ class FilesBackend:
             self._files.make_folder("lay-out", self.root / name)
         journal = self._work / "journal"
         self._files.make_folder("lay-out", journal)
-        with self._files.lock(self._work / "opening", self._lock_timeout).hold():
+        with self._opening_lock.hold():
             alone = self._membership.join()
             words = self._files.shared_words(journal / "state", STATE_WORDS)
             with self._lock.hold():
@@ -149,7 +156,7 @@ class FilesBackend:
         self._only_looks = False
         self._is_open = True
         self._follower.follow()
-        if self._in_background and self._follower.pending:
+        if self._in_background:  # also for what a process leaves that dies while this one lives
             self._wake()
 
     def _sweep(self) -> None:
@@ -214,7 +221,7 @@ class FilesBackend:
 
     def _close_in_order(self) -> None:
         self.publish()
-        with self._files.lock(self._work / "opening", self._lock_timeout).hold():
+        with self._opening_lock.hold():
             if self._membership.alone():
                 self._publisher.close()
 
@@ -228,8 +235,8 @@ class FilesBackend:
         self._is_open = False
         self._journal.close()
         self._membership.leave()
-        self._lock.close()
-        self._publisher.lock.close()
+        for lock in (self._lock, self._publisher.lock, self._opening_lock):
+            lock.close()
         self._follower.forget()
 
     def _forked(self) -> None:

@@ -7,6 +7,7 @@ from django.test import Client
 
 from accounts.models import User
 from tests.conftest import PASSWORD
+from tests.folders import exact
 from utils.json_storage import json_storage
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -166,12 +167,12 @@ def test_unknown_keys_of_the_profile_are_kept(signed_in: Client, alice: User) ->
 def test_an_unreadable_document_shows_a_notice(
     signed_in: Client, alice: User, data_folder: Path
 ) -> None:
-    path = data_folder / "users" / f"user_{alice.pk}.json"
+    path = exact(data_folder / "users" / f"user_{alice.pk}.json")
     path.write_text("{ broken")
     page = signed_in.get("/accounts/profile/")
     assert page.status_code == 200
     assert "cannot be read just now" in page.content.decode()
     assert save(signed_in).status_code == 302
-    assert path.read_text() == "{ broken"
+    assert exact(path).read_text() == "{ broken"
     alice.refresh_from_db()
     assert alice.first_name == "Alice"

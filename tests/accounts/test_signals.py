@@ -13,6 +13,7 @@ from django.test import Client
 from accounts.models import User
 from docstore import OutOfSpace, Unavailable
 from tests.conftest import PASSWORD
+from tests.folders import exact
 from utils.json_storage import json_storage
 from utils.records import COLLECTIONS
 
@@ -67,7 +68,7 @@ def test_an_account_that_was_not_committed_leaves_no_documents(data_folder: Path
         user = User.objects.create_user("ghost", "ghost@example.com", PASSWORD)
         transaction.set_rollback(True)
     assert json_storage.get_user_data(user.pk) is None
-    assert not (data_folder / "tasks" / f"tasks_{user.pk}.json").exists()
+    assert not exact(data_folder / "tasks" / f"tasks_{user.pk}.json").exists()
 
 
 def test_the_mirror_shows_the_newest_state_not_the_copy_in_hand(alice: User) -> None:
@@ -132,18 +133,18 @@ def test_an_account_made_while_the_store_fails_is_whole_once_it_is_back(
 def test_a_corrupt_document_is_left_and_the_person_gets_in(
     client: Client, alice: User, data_folder: Path
 ) -> None:
-    path = data_folder / "users" / f"user_{alice.pk}.json"
+    path = exact(data_folder / "users" / f"user_{alice.pk}.json")
     path.write_text("{ broken")
     form = {"login": "alice", "password": PASSWORD}
     assert client.post("/accounts/login/", form).status_code == 302
-    assert path.read_text() == "{ broken"
+    assert exact(path).read_text() == "{ broken"
 
 
 def test_deleting_an_account_leaves_its_documents_to_nobody(alice: User, data_folder: Path) -> None:
     owner = alice.pk
     json_storage.save_task_data(owner, {"title": "Left behind"})
     alice.delete()
-    assert (data_folder / "tasks" / f"tasks_{owner}.json").exists()
+    assert exact(data_folder / "tasks" / f"tasks_{owner}.json").exists()
     assert User.objects.create_user("heir", "heir@example.com", PASSWORD).pk > owner
 
 

@@ -10,6 +10,7 @@ from django.test import Client
 
 from accounts.models import User
 from docstore import Key, Unavailable
+from tests.folders import contents, exact
 from utils.json_storage import json_storage
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -27,7 +28,7 @@ def sign_up(client: Client, **changes: str) -> Any:
 
 
 def document(folder: Path, collection: str, name: str) -> Any:
-    return json.loads((folder / collection / name).read_text(encoding="utf-8"))
+    return json.loads(exact(folder / collection / name).read_text(encoding="utf-8"))
 
 
 def test_it_works(client: Client, data_folder: Path) -> None:
@@ -56,12 +57,12 @@ def test_the_three_empty_documents_are_laid_out(client: Client, data_folder: Pat
 def test_no_file_holds_a_password_or_a_hash(client: Client, data_folder: Path) -> None:
     sign_up(client)
     user = User.objects.get()
-    texts = [path.read_text(encoding="utf-8") for path in data_folder.rglob("*") if path.is_file()]
-    assert texts
-    for text in texts:
-        assert FORM["password1"] not in text
-        assert user.password not in text
-        assert '"password' not in text
+    json_storage.close()  # of the journal, too, nothing is on its way any more
+    files = contents(data_folder, but=())
+    assert f"users/user_{user.pk}.json" in files
+    for content in files.values():
+        for secret in (FORM["password1"], user.password, '"password'):
+            assert secret.encode() not in content
 
 
 def test_an_account_with_old_documents_waiting_for_its_id_steps_over_them(
@@ -71,7 +72,7 @@ def test_an_account_with_old_documents_waiting_for_its_id_steps_over_them(
     first = User.objects.get().pk
     strangers = first + 1
     for name, owner in (("tasks", strangers), ("projects", strangers + 4)):
-        (data_folder / name / f"{name}_{owner}.json").write_text(
+        exact(data_folder / name / f"{name}_{owner}.json").write_text(
             json.dumps({name: [{"id": 1, "title": "A stranger's", "name": "A stranger's"}]})
         )
     sign_up(Client(), username="eve", email="eve@example.com")

@@ -32,7 +32,7 @@ def sign_up(visitor: Visitor, purpose: str) -> str:
 def records(server: Server, collection: str, username: str) -> list[dict[str, Any]]:
     """The records in the file, as a person would find them there."""
     name = f"{collection}_{server.user_id(username)}.json"
-    found: list[dict[str, Any]] = json.loads(Path(server.data, collection, name).read_text())[
+    found: list[dict[str, Any]] = json.loads(Path(server.documents, collection, name).read_text())[
         collection
     ]
     return found
@@ -166,7 +166,7 @@ def test_a_file_that_cannot_be_read_is_told_where_it_matters(visitor: Visitor) -
     page.goto("/tasks/new/")
     page.get_by_label("Title").fill("Will be spoilt")
     visitor.press("Save")
-    path = server.data / "tasks" / f"tasks_{server.user_id(username)}.json"
+    path = server.documents / "tasks" / f"tasks_{server.user_id(username)}.json"
     path.write_text('{\n  "tasks": [,\n')
     page.goto("/tasks/")
     expect(page.get_by_text(f"tasks/{path.name} cannot be read.")).to_be_visible()

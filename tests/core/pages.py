@@ -8,6 +8,8 @@ from typing import Any
 
 from django.http import HttpResponse
 
+from tests.folders import exact
+
 
 def text_of(response: HttpResponse) -> str:
     """The words of a page, without markup."""
@@ -23,8 +25,8 @@ def version_in(response: HttpResponse) -> str:
 
 
 def write_document(folder: Path, name: str, content: Any) -> Path:
-    """Lays a document into the data folder as an older program left it."""
-    path = folder / name
+    """Lays a document into the data folder as an older program, or an editor, left it."""
+    path = exact(folder / name)
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(content if isinstance(content, str) else json.dumps(content, indent=2))
     return path

@@ -10,6 +10,7 @@ from django.test import Client
 from accounts.models import User
 from core import summary
 from tests.core.pages import OLD_MODELS, OLD_PROJECTS, OLD_TASKS, text_of, write_document
+from tests.folders import exact
 from utils.json_storage import json_storage
 
 
@@ -114,7 +115,7 @@ def test_a_document_that_cannot_be_read_costs_its_own_panels_only(
     assert f"{broken}/{broken}_{alice.pk}.json cannot be read" in words
     assert "Line 2, column" in words
     assert healthy in words
-    assert path.read_text() == '{\n  "oops\n'
+    assert exact(path).read_text() == '{\n  "oops\n'
 
 
 def test_a_user_document_that_cannot_be_read_costs_the_activities(

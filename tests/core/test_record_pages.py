@@ -21,6 +21,7 @@ from tests.core.pages import (
     version_in,
     write_document,
 )
+from tests.folders import exact
 from utils.json_storage import json_storage
 from utils.records import COLLECTIONS, RECORD_COLLECTIONS
 
@@ -83,7 +84,7 @@ def test_it_works(browser: Client, alice: User, collection: str, data_folder: Pa
     assert page["Location"] == f"/{collection}/"
     assert "The first" in text_of(browser.get(f"/{collection}/"))
     path = data_folder / collection / f"{collection}_{alice.pk}.json"
-    (record,) = json.loads(path.read_text())[collection]
+    (record,) = json.loads(exact(path).read_text())[collection]
     assert {field.name: record[field.name] for field in COLLECTIONS[collection].writable} == {
         field.name: "The first" if field.name == name else field.default
         for field in COLLECTIONS[collection].writable
@@ -525,7 +526,7 @@ def test_a_document_that_cannot_be_read_is_told_with_its_place(
     page = browser.post("/tasks/new/", as_typed("tasks", title="Typed in vain"))
     assert page.status_code == 503
     assert "Typed in vain" in page.content.decode()
-    assert path.read_text() == '{"tasks": [\n  {]\n'
+    assert exact(path).read_text() == '{"tasks": [\n  {]\n'
     assert browser.get("/projects/").status_code == 200
     client.force_login(charlie)
     assert client.post("/tasks/new/", as_typed("tasks", title="Mine")).status_code == 302

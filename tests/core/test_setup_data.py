@@ -17,7 +17,7 @@ from django.core.management.base import CommandError
 
 from accounts.models import User
 from tests.accounts_in_db import add_account
-from tests.folders import contents, times
+from tests.folders import contents, exact, times
 from utils.data_initializer import FOLDERS, data_initializer
 from utils.json_storage import json_storage
 
@@ -103,7 +103,7 @@ def test_validate_of_a_sound_store(people: None, data_folder: Path) -> None:
 def test_a_broken_document_has_line_and_column_and_stops_nobody_else(
     people: None, data_folder: Path
 ) -> None:
-    (data_folder / "tasks/tasks_1.json").write_text(BROKEN)
+    exact(data_folder / "tasks/tasks_1.json").write_text(BROKEN)
     place = "tasks/tasks_1.json:3:14: Expecting property name enclosed in double quotes"
     run = setup_data("--validate")
     assert (run.lines, run.code) == ([place, "Validated."], 1)
@@ -115,8 +115,8 @@ def test_a_broken_document_has_line_and_column_and_stops_nobody_else(
     assert place in run.lines and run.code == 1
     assert "Synced 3 accounts; 2 had something to change." in run.lines
     assert "unreadable_documents: tasks/tasks_1.json" in run.lines
-    assert (data_folder / "users/user_3.json").exists()
-    assert (data_folder / "tasks/tasks_1.json").read_text() == BROKEN
+    assert exact(data_folder / "users/user_3.json").exists()
+    assert exact(data_folder / "tasks/tasks_1.json").read_text() == BROKEN
 
 
 def test_backup_and_restore(people: None, data_folder: Path) -> None:
@@ -223,7 +223,7 @@ def test_all_flags_at_once_work_in_a_fixed_order(people: None, data_folder: Path
 
 
 def test_json_tells_findings_and_errors_too(people: None, data_folder: Path) -> None:
-    (data_folder / "tasks/tasks_1.json").write_text(BROKEN)
+    exact(data_folder / "tasks/tasks_1.json").write_text(BROKEN)
     run = setup_data("--validate", "--json")
     assert run.code == 1
     assert run.json["validate"]["findings"] == [

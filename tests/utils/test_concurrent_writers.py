@@ -8,6 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+from tests.folders import exact
 from utils.json_storage import json_storage
 
 PROCESSES, THREADS, TASKS_EACH = 4, 8, 6
@@ -24,15 +25,18 @@ url, name, threads, tasks = sys.argv[1], sys.argv[2], int(sys.argv[3]), int(sys.
 storage = JSONStorageManager(open_store(url, [spec.layout for spec in COLLECTIONS.values()]))
 
 def add(thread):
+    told = []
     for number in range(tasks):
         title = f"{name}.{thread}.{number}"
         task = storage.create("tasks", 7, {"title": title}, activity=Activity("x", title))
-        print(task["id"], title, flush=True)
+        told.append(f"{task['id']} {title}")
+    return told
 
 print("ready", flush=True)
 sys.stdin.readline()
 with ThreadPoolExecutor(threads) as pool:
-    list(pool.map(add, range(threads)))
+    told = list(pool.map(add, range(threads)))
+print(*sum(told, []), sep="\\n")
 """
 
 READER = """
@@ -78,7 +82,7 @@ def test_no_task_is_lost_and_no_reader_sees_half_a_file(data_folder: Path) -> No
 
     json_storage.save_user_data(User(pk=7, username="alice"), lay_out=True)
     json_storage.create("tasks", 7, {"title": "first"})
-    files = [data_folder / "tasks/tasks_7.json", data_folder / "users/user_7.json"]
+    files = [exact(data_folder / name) for name in ("tasks/tasks_7.json", "users/user_7.json")]
     before = [json.loads(file.read_bytes())["revision"] for file in files]
     stop = data_folder.parent / "stop"
     reader = started(READER, stop, *files)
@@ -103,7 +107,7 @@ def test_no_task_is_lost_and_no_reader_sees_half_a_file(data_folder: Path) -> No
     tasks = json_storage.list("tasks", 7)[1:]
     assert {str(task["id"]): task["title"] for task in tasks} == told
     assert len(tasks) == commits
-    documents = [json.loads(file.read_bytes()) for file in files]
+    documents = [json.loads(file.read_bytes()) for file in files]  # exact: the writers ended
     assert [document["revision"] for document in documents] == [
         revision + commits for revision in before
     ]

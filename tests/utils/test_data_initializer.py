@@ -13,7 +13,7 @@ from accounts.models import User
 from docstore import Corrupt, DocumentStore, Finding, Key, NotFound, Unavailable
 from docstore.backends.files import FilesBackend
 from tests.accounts_in_db import add_account
-from tests.folders import contents, times
+from tests.folders import contents, exact, times
 from tests.stopping import Killed, StoppingFileSystem
 from utils.data_initializer import FOLDERS, DataInitializer, data_initializer
 from utils.json_storage import JSONStorageManager, json_storage
@@ -25,7 +25,7 @@ LAYOUTS = {name: spec.layout for name, spec in COLLECTIONS.items()}
 
 
 def write(path: Path, content: Any) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
+    exact(path).parent.mkdir(parents=True, exist_ok=True)
     text = content if isinstance(content, str) else json.dumps(content, indent=2)
     path.write_text(text, encoding="utf-8")
 

@@ -16,7 +16,7 @@ from accounts.models import User
 from docstore import Conflict, Corrupt, DocumentStore, NotFound
 from docstore.backends.files import FilesBackend
 from tests.accounts_in_db import add_account
-from tests.folders import contents, times
+from tests.folders import contents, exact, times
 from utils.json_storage import (
     Activity,
     JSONStorageManager,
@@ -30,8 +30,8 @@ TITLE = {"tasks": "title", "projects": "name", "models": "name"}
 LAYOUTS = {name: spec.layout for name, spec in COLLECTIONS.items()}
 
 
-def file(data_folder: Path, name: str) -> Any:
-    return json.loads((data_folder / name).read_text("utf-8"))
+def file(data_folder: Path, name: str, storage: JSONStorageManager = json_storage) -> Any:
+    return json.loads(exact(data_folder / name, storage).read_text("utf-8"))
 
 
 def person(user_id: int = 7, **fields: Any) -> User:
@@ -244,7 +244,7 @@ def test_saving_a_person_never_drops_what_the_store_knows(data_folder: Path) -> 
     json_storage.record_call(7, Activity("api_call", "GET"))
     path = data_folder / "users/user_7.json"
     document = file(data_folder, "users/user_7.json")
-    path.write_text(json.dumps(document | {"theme": "dark"}))
+    exact(path).write_text(json.dumps(document | {"theme": "dark"}))
     user.first_name, user.last_login = "Alice", datetime(2026, 11, 23, tzinfo=UTC)
     saved = json_storage.save_user_data(user)
     assert saved == file(data_folder, "users/user_7.json")
@@ -272,6 +272,7 @@ def test_nothing_secret_is_in_any_file(data_folder: Path) -> None:
         user, lay_out=True, activity=Activity("account_created", "Account created")
     )
     json_storage.save_task_data(7, {"title": "x"})
+    json_storage.close()  # of the journal, too, nothing is on its way any more
     everything = b"".join(contents(data_folder, but=()).values())
     assert user.password.encode() not in everything
     assert not re.search(rb"password|argon2|pbkdf2|md5\$|token|Owls", everything)
@@ -280,7 +281,7 @@ def test_nothing_secret_is_in_any_file(data_folder: Path) -> None:
 def test_registering_is_one_commit_and_keeps_what_exists(data_folder: Path) -> None:
     json_storage.save_task_data(7, {"title": "was there before"})
     document = {"user_id": 7, "username": "old", "activities": [{"type": "x"}], "theme": "dark"}
-    (data_folder / "users/user_7.json").write_text(json.dumps(document))
+    exact(data_folder / "users/user_7.json").write_text(json.dumps(document))
     stored = json_storage.save_user_data(
         person(), lay_out=True, activity=Activity("account_created", "Account created")
     )
@@ -366,7 +367,7 @@ def test_the_count_of_calls_starts_again_each_month(data_folder: Path) -> None:
     call = Activity("api_call", "GET")
     assert storage.record_call(7, call).remaining == 1
     storage.create("tasks", 7, {"title": "x"}, metered=True)
-    before = contents(data_folder)
+    before = contents(exact(data_folder, storage))
     refused: list[Callable[[], Any]] = [
         lambda: storage.record_call(7, call),
         lambda: storage.create("tasks", 7, {"title": "y"}, metered=True),
@@ -377,11 +378,11 @@ def test_the_count_of_calls_starts_again_each_month(data_folder: Path) -> None:
             over()
         assert (caught.value.quota.limit, caught.value.quota.used) == (2, 2)
         assert caught.value.quota.resets_in == 2
-    assert contents(data_folder) == before
+    assert contents(exact(data_folder, storage)) == before
     storage.create("tasks", 7, {"title": "not metered"})
     clock.now = datetime(2026, 12, 1, tzinfo=UTC)
     assert storage.record_call(7, call).used == 1
-    user = file(data_folder, "users/user_7.json")
+    user = file(data_folder, "users/user_7.json", storage)
     assert (user["api_calls_used"], user["api_calls_period"]) == (1, "2026-12")
 
 
@@ -416,9 +417,9 @@ def test_an_old_count_stays_in_its_month_whatever_changes_the_document(
         lambda: storage.save_user_data(person(api_calls_limit=2, first_name="Alice")),
     ]
     for change in changes:
-        path.write_text(json.dumps(OLD_COUNT | {"updated_at": updated_at}))
+        exact(path, storage).write_text(json.dumps(OLD_COUNT | {"updated_at": updated_at}))
         change()
-        document = file(data_folder, "users/user_7.json")
+        document = file(data_folder, "users/user_7.json", storage)
         assert (document["api_calls_used"], document["api_calls_period"]) == (2, period)
         change()
         assert quota_of(document, clock.now).used == used
@@ -434,7 +435,7 @@ def test_a_corrupt_document_is_never_overwritten_and_stops_nobody_else(
         json_storage.save_user_data(person(user_id))
         json_storage.create("tasks", user_id, {"title": "x"})
         json_storage.create("projects", user_id, {"name": "x"})
-    broken = data_folder / "tasks/tasks_7.json"
+    broken = exact(data_folder / "tasks/tasks_7.json")
     broken.write_text('{"tasks": [{"id": 1, "title": "x"}')
     before = contents(data_folder)
     attempts: list[Callable[[], Any]] = [
@@ -456,12 +457,12 @@ def test_a_corrupt_document_is_never_overwritten_and_stops_nobody_else(
     json_storage.create("tasks", 8, {"title": "y"})
     json_storage.create("projects", 7, {"name": "y"})
     json_storage.save_user_data(person(7, first_name="new"))
-    assert broken.read_bytes() == before["tasks/tasks_7.json"]
+    assert exact(broken).read_bytes() == before["tasks/tasks_7.json"]
 
 
 def test_a_broken_person_is_never_taken_for_a_new_one(data_folder: Path) -> None:
     json_storage.save_user_data(person())
-    broken = data_folder / "users/user_7.json"
+    broken = exact(data_folder / "users/user_7.json")
     broken.write_text("")
     for attempt in (
         lambda: json_storage.save_user_data(person()),
@@ -474,5 +475,5 @@ def test_a_broken_person_is_never_taken_for_a_new_one(data_folder: Path) -> None
     ):
         with pytest.raises(Corrupt):
             attempt()
-    assert broken.read_bytes() == b""
+    assert exact(broken).read_bytes() == b""
     assert json_storage.list("tasks", 7) == []

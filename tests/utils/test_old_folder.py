@@ -19,7 +19,7 @@ import pytest
 from accounts.models import User
 from docstore import Corrupt
 from tests.accounts_in_db import add_account
-from tests.folders import contents, times
+from tests.folders import contents, exact, times
 from utils.data_initializer import data_initializer
 from utils.json_storage import json_storage
 
@@ -39,7 +39,7 @@ def old(data_folder: Path) -> Path:
 
 
 def file(old: Path, name: str) -> Any:
-    return json.loads((old / name).read_text("utf-8"))
+    return json.loads(exact(old / name).read_text("utf-8"))
 
 
 def look_at_everything() -> None:
@@ -149,7 +149,7 @@ def test_other_records_keep_their_very_text(old: Path) -> None:
     """Values that a lesser reader would bend: 30 digits, 0.1, an emoji, a naive time."""
     untouched = (old / "tasks/tasks_1.json").read_text("utf-8")
     json_storage.update("tasks", 1, 2, {"priority": "low"})
-    written = (old / "tasks/tasks_1.json").read_text("utf-8")
+    written = exact(old / "tasks/tasks_1.json").read_text("utf-8")
     for number in (0, 2, 3):
         record = json.dumps(json.loads(untouched)["tasks"][number], indent=2, ensure_ascii=False)
         assert textwrap_indent(record) in untouched

@@ -143,9 +143,9 @@ NOWHERE = [
 def unchanged(alice: Caller, data_folder: Path) -> Any:
     """Alice has a task, and after the test every byte is what it was before."""
     assert alice.post("tasks/", {"title": "A"}).status_code == 201
-    before = contents(data_folder, but=())
+    before = contents(data_folder)
     yield
-    assert contents(data_folder, but=()) == before
+    assert contents(data_folder) == before
 
 
 def check_problem(answer: Any, status: int) -> dict[str, Any]:
@@ -325,13 +325,13 @@ def exchange(person: Person, *lines: str, body: bytes = b"") -> tuple[int, dict[
     ],
 )
 def test_on_the_wire(victim: Person, lines: list[str], body: bytes, status: int) -> None:
-    before = contents(victim.server.data, but=())
+    before = contents(victim.server.documents)
 
     answered, problem = exchange(victim, *lines, body=body)
 
     assert answered == status
     assert problem.get("status", status) == status
-    assert contents(victim.server.data, but=()) == before
+    assert contents(victim.server.documents) == before
 
 
 def test_on_the_wire_a_good_call_passes(victim: Person) -> None:

@@ -1,4 +1,5 @@
 from tests.accounts.api.conftest import Caller
+from tests.folders import exact
 from utils.json_storage import json_storage
 
 
@@ -49,9 +50,9 @@ def test_it_shows_the_ten_latest_activities(alice: Caller) -> None:
 def test_the_count_of_an_earlier_month_is_over(alice: Caller) -> None:
     path = json_storage.store.backend.root / "users" / f"user_{alice.id}.json"  # type: ignore[attr-defined]
     alice.get("tasks/")
-    text = path.read_text()
+    text = exact(path).read_text()
     period = alice.document["api_calls_period"]
-    path.write_text(text.replace(f'"{period}"', '"2020-01"'))
+    exact(path).write_text(text.replace(f'"{period}"', '"2020-01"'))
 
     assert alice.get("dashboard/").json()["user"]["api_calls_used"] == 0
 

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from tests.accounts.api.conftest import Caller
+from tests.folders import exact
 
 
 def test_it_works(alice: Caller, data_folder: Path) -> None:
@@ -18,7 +19,8 @@ def test_it_works(alice: Caller, data_folder: Path) -> None:
     assert task["priority"] == "high"
     assert task["status"] == "pending"
     assert task["user_id"] == alice.id
-    stored = json.loads((data_folder / "tasks" / f"tasks_{alice.id}.json").read_bytes())
+    file = exact(data_folder / "tasks" / f"tasks_{alice.id}.json")
+    stored = json.loads(file.read_bytes())
     assert stored["tasks"] == [task]
 
 
