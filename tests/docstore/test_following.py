@@ -22,6 +22,13 @@ class Hook(FileSystem):
 
     before_publishing: Work | None = None
     before_reading: Work | None = None
+    before_drafting: Work | None = None
+
+    def create(self, step: str, path: Where, data: bytes, mtime_ns: int | None = None) -> Status:
+        if step == "draft" and self.before_drafting:
+            work, self.before_drafting = self.before_drafting, None
+            work()
+        return super().create(step, path, data, mtime_ns)
 
     def rename(self, step: str, source: Where, target: Where) -> None:
         if step == "publish" and self.before_publishing:
@@ -151,3 +158,22 @@ def test_what_a_reader_builds_on_it_is_right(two: Two) -> None:
     two.expect(2)
     two.reader.publish()
     two.expect(2)
+
+
+def test_written_again_and_again_while_another_document_is_drafted(two: Two) -> None:
+    """What a file shows is noted as what it shows, however far the document has come meanwhile."""
+    two.writer.publish()
+    other = Key("notes", 2)  # drafted first
+    two.write(lambda transaction: transaction.create(other, {"notes": []}))
+    two.write()
+
+    def meanwhile() -> None:
+        two.write()
+        two.write()
+
+    two.writing.before_drafting = meanwhile
+    two.writer.publish()
+    two.open_reader()
+    two.expect(3)
+    two.writer.publish()
+    two.expect(3)
