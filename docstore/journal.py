@@ -587,11 +587,17 @@ class Journal:
             return self.fail(error)
         return from_os_error(error, "cannot write the journal")
 
+    @property
+    def has_failed(self) -> bool:
+        """Whether a sync failed, here or in another process."""
+        return bool(self.failure or self._state[_FAILED])
+
     def refuse_failed(self) -> None:
         """Raises `Unavailable` after a failed sync, here or in another process."""
-        failed = self._state[_FAILED]
-        if failed or self.failure:
-            reason = self.failure or f"the disk failed a write ({os.strerror(failed)})"
+        if self.has_failed:
+            reason = (
+                self.failure or f"the disk failed a write ({os.strerror(self._state[_FAILED])})"
+            )
             raise Unavailable(f"writing stopped until a restart: {reason}", retry_after=60)
 
     # Forgetting

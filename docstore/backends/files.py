@@ -214,7 +214,7 @@ class FilesBackend:
             if not self._is_open:
                 return
             try:
-                if not self._only_looks and not self._journal.failure:
+                if not self._only_looks and not self._journal.has_failed:
                     self._close_in_order()
             finally:
                 self._abandon()

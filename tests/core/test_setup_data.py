@@ -247,6 +247,7 @@ def test_a_full_disk_is_answered_with_what_to_do(
         raise OSError(28, "No space left on device")
 
     before = contents(data_folder, but=(".neuralflow",))
+    json_storage.close()
     monkeypatch.setattr(os, "fsync", full)
     run = setup_data("--backup", "--stats")
     assert run.code == 1
