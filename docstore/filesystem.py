@@ -107,7 +107,8 @@ class FileSystem:
             if mtime_ns is not None:
                 self._os.utime(descriptor, ns=(mtime_ns, mtime_ns))
             self._os.fsync(descriptor)
-            return self._os.fstat(descriptor)
+            status: Status = self._os.fstat(descriptor)
+            return status
         finally:
             self._os.close(descriptor)
 
@@ -160,11 +161,13 @@ class FileSystem:
 
     def open(self, path: Where) -> int:
         """Opens an existing file for reading and writing in place."""
-        return self._os.open(path, os.O_RDWR | os.O_CLOEXEC)
+        handle: int = self._os.open(path, os.O_RDWR | os.O_CLOEXEC)
+        return handle
 
     def read_at(self, handle: int, size: int, offset: int) -> bytes:
         """At most `size` bytes; fewer only at the end of the file."""
-        return self._os.pread(handle, size, offset)
+        data: bytes = self._os.pread(handle, size, offset)
+        return data
 
     def write_at(self, step: str, handle: int, data: bytes, offset: int) -> None:
         """Writes all of the bytes. They are not durable yet."""

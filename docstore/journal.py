@@ -233,6 +233,10 @@ class Journal:
             state[_EPOCH], state[_APPENDED] = end.epoch, end.sequence
             state[_CHECKPOINT] = end.checkpoint
             self._closed_at = end.sequence if end.is_closed else -1
+            if repair and (end.is_closed or end.is_sealed):
+                # Whoever ended it may have been killed before it was durable, or its name.
+                self._files.sync_file("recover-end", self.path(end.number))
+                self._files.sync_folder("recover-names", self._folder)
             if end.is_closed:
                 state[_SEGMENT], state[_END] = end.number, end.offset
             elif repair:

@@ -69,6 +69,8 @@ def what_it_does(line: str, data: Path) -> str | None:
     if not call or call[3] == "-1":
         return None
     if call[1] in ("fsync", "fdatasync", "pwrite64"):
+        if not Path(call[2]).is_relative_to(data):  # the folder above it, for its name
+            return "sync .."
         name = str(Path(call[2]).relative_to(data))
         name = re.sub(r"\.\w+\.json\.\w+\.draft$", "DRAFT", name)
         name = re.sub(r"\d{16}\.journal$", "SEGMENT", name)

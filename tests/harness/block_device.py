@@ -27,7 +27,7 @@ from typing import Final
 
 from docstore import Key
 from tests.harness.apart import in_own_process, scratch, start, wait
-from tests.harness.devices import missing, mounted, unmount
+from tests.harness.devices import StillInUse, missing, mounted, unmount
 from tests.harness.recorder import FLUSH, MARK, WRITE, Entry, entries
 from tests.harness.report import CannotRun, Report
 from tests.harness.stamps import Judge, Writer, opened, verdict
@@ -276,10 +276,13 @@ class _Replay:
             os.close(image)
 
     def _look(self, cut: _Cut) -> None:
+        faults: list[str] = []
         try:
             with mounted(self._image, self._tree, cut.options):
-                faults = verdict(self._tree / "data", self._judge)
+                faults += verdict(self._tree / "data", self._judge)
                 gc.collect()
+        except StillInUse:
+            faults.append("something stays open after close")
         except OSError as error:
             if error.errno not in _REFUSALS:
                 raise

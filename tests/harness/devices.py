@@ -78,14 +78,17 @@ def mounted(image: Path, folder: Path, options: str) -> Iterator[None]:
         unmount(folder)
 
 
+class StillInUse(OSError):
+    """What was to be unmounted has a file open."""
+
+
 def unmount(folder: Path) -> None:
-    """Raises `OSError` where somebody still has a file open there; it is taken off all the same."""
+    """Raises `StillInUse` where somebody has a file open there; it is taken off all the same."""
     for _ in range(_ATTEMPTS):
         if not _libc.umount2(os.fsencode(folder), 0):
             return
-        code = ctypes.get_errno()
-        if code != errno.EBUSY:
-            break
+        if ctypes.get_errno() != errno.EBUSY:
+            raise OSError(ctypes.get_errno(), f"cannot unmount {folder}")
         time.sleep(0.01)  # the kernel itself may hold it for a moment
     _libc.umount2(os.fsencode(folder), _DETACH)
-    raise OSError(code, f"cannot unmount {folder}: {os.strerror(code)}")
+    raise StillInUse(errno.EBUSY, f"{folder} is still in use")

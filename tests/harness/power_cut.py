@@ -51,6 +51,7 @@ class Trial:
     states: int = 0
     in_recovery: int = 0
     cuts_again: float = 0.1  # how often recovery is cut, too
+    ends: float = 0.01  # after how many operations of the disk the workload ends, to go on
 
     def __post_init__(self) -> None:
         self.dice = random.Random(self.seed)
@@ -63,6 +64,7 @@ class Trial:
         self.doing = "opening"
         self.stores: list[DocumentStore] = []
         self.acting: DocumentStore | None = None
+        self.left: tuple[Disk, int, int] | None = None  # what the workload is to go on with
 
     # The workload
 
@@ -74,6 +76,8 @@ class Trial:
                 return
             self.doing, operation = self._choose()
             operation()
+            while self.left:
+                self._go_on(*self.left)
 
     def _choose(self) -> tuple[str, Callable[[], None]]:
         names = list(_OPERATIONS)
@@ -149,28 +153,35 @@ class Trial:
         key = self.dice.choice(present)
         content = self.history[-1][key] | {"by hand": self.dice.randrange(1000)}
         if self.dice.random() < 0.5:
-            content.pop("revision")
+            content.pop("revision", None)
         self._begin(self.history[-1] | {key: content}, relaxed=False)
         self.disk.put(_path(key), msgspec.json.encode(content))
         self.sure = len(self.history) - 1
 
     def do_cut(self) -> None:
         """The power fails, and the workload goes on with what is left."""
-        self._go_on(self.disk.crash(self.dice, self.dice.choice(WAYS)))
+        self._end_with(self.disk.crash(self.dice, self.dice.choice(WAYS)))
 
     def do_kill(self) -> None:
         """All processes are killed. The system goes on."""
-        self._go_on(self.disk.kill())
+        self._end_with(self.disk.kill())
 
-    def _go_on(self, disk: Disk) -> None:
-        self.disk.watch = None
+    def _end_with(self, disk: Disk) -> None:
+        if self.left is None:
+            self.left = disk, self.sure, len(self.history) - 1
+
+    def _go_on(self, disk: Disk, least: int, most: int) -> None:
+        self.disk.watch, self.left = None, None
         self.disk = disk
         self.known.clear()
+        del self.history[most + 1 :], self.relaxed[most + 1 :]
+        self.sure = least
         disk.watch = self.cut
         self.open()
-        last = self._shown(self.store, self.sure, len(self.history) - 1)
-        del self.history[last + 1 :], self.relaxed[last + 1 :]
-        self.sure = last
+        if self.left is None:
+            last = self._shown(self.store, least, most)
+            del self.history[last + 1 :], self.relaxed[last + 1 :]
+            self.sure = last
 
     def _close(self) -> None:
         self.dice.shuffle(self.stores)
@@ -238,32 +249,33 @@ class Trial:
 
     def cut(self, operation: str) -> None:
         """Tries what a cut would leave now, after this operation of the disk."""
-        watch, self.disk.watch = self.disk.watch, None
+        self.disk.watch = None
         try:
-            readers = [store for store in self.stores if store is not self.acting]
-            if readers and self.dice.random() < 0.2:
-                self._note_seen(self.dice.choice(readers))
-            ways = CUTS if not self.disk.is_settled() else ("none",)
-            for way in ways:
-                self._try(self.disk.crash(self.dice, way), operation, way)
-            if self.dice.random() < 0.2:
-                self._try(self.disk.kill(), operation, "kill")
-        finally:
-            self.disk.watch = watch
+            for way in self._ways():
+                self._try(way)
+        except Exception as fault:  # what the engine does about it is of no interest
+            where = f"{way} after {operation!r} while {self.doing}"
+            raise Lost(f"seed {self.seed}, {self.states} states: {where}: {fault!r}") from fault
+        if self.dice.random() < self.ends:
+            self.do_kill() if self.dice.random() < 0.5 else self.do_cut()
+        self.disk.watch = self.cut
 
-    def _try(self, disk: Disk, operation: str, way: str) -> None:
+    def _ways(self) -> list[str]:
+        ways = list(CUTS) if not self.disk.is_settled() else ["none"]
+        return ways + ["kill"] * (self.dice.random() < 0.2) + ["read"] * (self.dice.random() < 0.2)
+
+    def _try(self, way: str) -> None:
+        if way == "read":
+            readers = [store for store in self.stores if store is not self.acting]
+            if readers:
+                self._note_seen(self.dice.choice(readers))
+            return
+        disk = self.disk.kill() if way == "kill" else self.disk.crash(self.dice, way)
         bounds = self.sure, len(self.history) - 1
         identity = hash((way == "kill", disk.state(), bounds))
-        if identity in self.known:
-            return
-        self.known.add(identity)
-        try:
+        if identity not in self.known:
+            self.known.add(identity)
             self.judge(disk, *bounds)
-        except Exception as fault:
-            raise Lost(
-                f"seed {self.seed}, {self.states} states: {way} after {operation!r}"
-                f" while {self.doing}: {fault!r}"
-            ) from fault
 
     def judge(self, disk: Disk, least: int, most: int, depth: int = 0) -> None:
         """Opens a store on a disk and looks at all that it promises."""

@@ -218,10 +218,11 @@ class Disk:
         else:
             number = self._file(path)[0]
         self._last += 1
-        self.open_files[self._last] = number, path
+        descriptor = self._last
+        self.open_files[descriptor] = number, path
         if flags & os.O_CREAT:
             self._did("create", path)
-        return self._last
+        return descriptor
 
     def close(self, descriptor: int) -> None:
         self._descriptor(descriptor)

@@ -15,7 +15,7 @@ import hashlib
 import json
 import random
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import suppress
+from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -313,17 +313,15 @@ def verdict(root: Path, judge: Judge) -> list[str]:
     The second opening must find nothing to do: it shows the same, and the files stay as they are.
     """
     try:
-        store = opened(root)
-        faults = judge.faults(store)
-        first = shown(store, judge.keys())
-        store.close()
+        with closing(opened(root)) as store:
+            faults = judge.faults(store)
+            first = shown(store, judge.keys())
         faults += [f"{path} stays open after close" for path in _held(root)]
         files = _files(root)
-        again = opened(root)
-        faults += file_faults(again, root)
-        if shown(again, judge.keys()) != first:
-            faults.append("a second opening shows something else")
-        again.close()
+        with closing(opened(root)) as store:
+            faults += file_faults(store, root)
+            if shown(store, judge.keys()) != first:
+                faults.append("a second opening shows something else")
         if _files(root) != files:
             faults.append("a second opening changed files")
     except Exception as error:
