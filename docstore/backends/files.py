@@ -118,10 +118,12 @@ class FilesBackend:
                 return
             try:
                 self._open_to_write()
-            except (OSError, OutOfSpace) as error:
+            except (OSError, Unavailable) as error:
                 self._membership.leave()
                 if not self._is_folder():
                     raise _as_unavailable(error, f"cannot open {self.root}") from error
+                if not _keeps_from_writing(error):
+                    raise
                 log.warning("%s can only be read: %s", self.root, error)
                 self._look()
 
@@ -420,9 +422,13 @@ class FilesBackend:
                 yield Finding(f"{name}/", "the folder is missing: run setup_data")
         strays = self._strays()
         if strays:  # a writer at work leaves such names for a moment
-            with suppress(Unavailable), self.still():
+            with suppress(Unavailable), self._nobody_publishes(), self.exclusive():
                 strays = self._strays()
         yield from strays
+
+    def _nobody_publishes(self) -> AbstractContextManager[object]:
+        is_there = self._files.exists(self._work / "publishing")
+        return self._publisher.lock if is_there else nullcontext()
 
     def _strays(self) -> list[Finding]:
         """What lies in the folders and is no document."""
@@ -523,8 +529,16 @@ class FilesBackend:
         self._files.sync_folder("settle-names", path)
 
 
+_FORBIDDEN: Final = {errno.EROFS, errno.EACCES, errno.EPERM}
 _DRAFT: Final = re.compile(r"\..*\.draft")
 _SET_ASIDE: Final = re.compile(r".*\.set-aside-[-0-9TZ.]+\.json", re.ASCII)
+
+
+def _keeps_from_writing(error: Exception) -> bool:
+    """Whether a folder that could not be opened can be read all the same."""
+    if isinstance(error, OSError | OutOfSpace):
+        return True
+    return isinstance(error.__cause__, OSError) and error.__cause__.errno in _FORBIDDEN
 
 
 def _as_unavailable(error: Exception, what: str) -> Unavailable:
