@@ -159,9 +159,10 @@ class FileSystem:
 
     # A file that stays open and is written in place
 
-    def open(self, path: Where) -> int:
-        """Opens an existing file for reading and writing in place."""
-        handle: int = self._os.open(path, os.O_RDWR | os.O_CLOEXEC)
+    def open(self, path: Where, *, to_write: bool = True) -> int:
+        """Opens an existing file for reading and, if so wanted, writing in place."""
+        mode = os.O_RDWR if to_write else os.O_RDONLY
+        handle: int = self._os.open(path, mode | os.O_CLOEXEC)
         return handle
 
     def read_at(self, handle: int, size: int, offset: int) -> bytes:

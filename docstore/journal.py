@@ -90,9 +90,9 @@ STATE_WORDS: Final = _WORDS
 class _Segment:
     """An open segment. Closed when the last one who uses it, on whatever thread, is done."""
 
-    def __init__(self, files: FileSystem, path: Path, number: int) -> None:
+    def __init__(self, files: FileSystem, path: Path, number: int, *, to_write: bool) -> None:
         self._files, self.number = files, number
-        self.handle = files.open(path)
+        self.handle = files.open(path, to_write=to_write)
         self.size = files.status(path).st_size
 
     def __del__(self) -> None:
@@ -345,9 +345,12 @@ class Journal:
                 self._current, self._segment, self._offset = None, frame.sequence + 1, 0
             self.followed = frame.sequence
 
+    def _opened(self, number: int) -> _Segment:
+        return _Segment(self._files, self.path(number), number, to_write=not self._looking)
+
     def _enter_segment(self) -> bool:
         try:
-            self._current = _Segment(self._files, self.path(self._segment), self._segment)
+            self._current = self._opened(self._segment)
         except FileNotFoundError:
             self._is_cut_off = self._segment <= self._state[_CHECKPOINT]
             return False
@@ -445,7 +448,7 @@ class Journal:
         number = state[_APPENDED] + 1
         head = {"format": _FORMAT, "epoch": state[_EPOCH], "checkpoint": state[_CHECKPOINT]}
         state[_SEGMENT] = state[_END] = 0
-        segment = _Segment(self._files, draft, number)
+        segment = _Segment(self._files, draft, number, to_write=True)
         frame = encode_frame(
             state[_EPOCH], number, number - 1, Kind.HEAD, msgspec.json.encode(head)
         )
@@ -576,7 +579,7 @@ class Journal:
         if not number:
             return None  # what is sealed was synced before
         try:
-            return _Segment(self._files, self.path(number), number)
+            return self._opened(number)
         except OSError as error:
             raise from_os_error(error, "cannot open the journal") from error
 
@@ -592,11 +595,17 @@ class Journal:
             return self.fail(error)
         return from_os_error(error, "cannot write the journal")
 
+    @property
+    def has_failed(self) -> bool:
+        """Whether a sync failed, here or in another process."""
+        return bool(self.failure or self._state[_FAILED])
+
     def refuse_failed(self) -> None:
         """Raises `Unavailable` after a failed sync, here or in another process."""
-        failed = self._state[_FAILED]
-        if failed or self.failure:
-            reason = self.failure or f"the disk failed a write ({os.strerror(failed)})"
+        if self.has_failed:
+            reason = (
+                self.failure or f"the disk failed a write ({os.strerror(self._state[_FAILED])})"
+            )
             raise Unavailable(f"writing stopped until a restart: {reason}", retry_after=60)
 
     # Forgetting

@@ -230,8 +230,7 @@ class FolderLock:
     def _lock(self, deadline: float) -> None:
         while True:
             if self._files is None:
-                turn = _File(self._path.with_name(f"{self._path.name}.turn"))
-                self._files = _File(self._path), turn
+                self._files = self._open()
                 self.times_opened += 1
             lock, turn = self._files
             if self._streak < _STREAK_MAX and lock.try_lock():
@@ -241,7 +240,26 @@ class FolderLock:
             if lock.is_current():
                 return
             lock.unlock()
-            self.close()
+            self._renew()
+
+    def _open(self) -> tuple[_File, _File]:
+        turn = _File(self._path.with_name(f"{self._path.name}.turn"))
+        try:
+            return _File(self._path), turn
+        except BaseException:
+            turn.close()
+            raise
+
+    def _renew(self) -> None:
+        """Opens the files that have the names now.
+
+        As long as there are none it keeps those it has: their folder may come back. They are open
+        until others are, so that these cannot have the same numbers.
+        """
+        files, self._files = self._files, self._open()
+        self.times_opened += 1
+        for file in files or ():
+            file.close()
 
     def _wait_for_turn(self, lock: _File, turn: _File, deadline: float) -> None:
         self._streak = 0

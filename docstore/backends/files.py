@@ -41,7 +41,7 @@ from docstore.backend import ABSENT, Change, Commit, Finding, Stored
 from docstore.codec import encode
 from docstore.document import CollectionLayout, Key
 from docstore.entries import encode_entry
-from docstore.errors import Conflict, Corrupt, TooLarge, Unavailable, from_os_error
+from docstore.errors import Conflict, Corrupt, OutOfSpace, TooLarge, Unavailable, from_os_error
 from docstore.filesystem import PRIVATE_FOLDER, FileSystem
 from docstore.following import CACHE_BYTES_MAX, Follower
 from docstore.frames import Kind
@@ -119,12 +119,13 @@ class FilesBackend:
                 return
             try:
                 self._open_to_write()
-            except OSError as error:
+            except (OSError, Unavailable) as error:
                 self._membership.leave()
-                if not self._is_folder():
-                    raise from_os_error(error, f"cannot open {self.root}") from error
+                reason = _as_unavailable(error, f"cannot open {self.root}")
+                if not self._is_folder() or not _keeps_from_writing(error):
+                    raise reason from error
                 log.warning("%s can only be read: %s", self.root, error)
-                self._look(from_os_error(error, f"{self.root} can only be read"))
+                self._look(reason)
 
     def _is_folder(self) -> bool:
         try:
@@ -231,7 +232,7 @@ class FilesBackend:
             if not self._is_open:
                 return
             try:
-                if not self._only_looks and not self._journal.failure:
+                if not self._only_looks and not self._journal.has_failed:
                     self._close_in_order()
             finally:
                 self._abandon()
@@ -446,9 +447,13 @@ class FilesBackend:
                 yield Finding(f"{name}/", "the folder is missing: run setup_data")
         strays = self._strays()
         if strays:  # a writer at work leaves such names for a moment
-            with suppress(Unavailable), self.still():
+            with suppress(Unavailable), self._nobody_publishes(), self.exclusive():
                 strays = self._strays()
         yield from strays
+
+    def _nobody_publishes(self) -> AbstractContextManager[object]:
+        is_there = self._files.exists(self._work / "publishing")
+        return self._publisher.lock if is_there else nullcontext()
 
     def _strays(self) -> list[Finding]:
         """What lies in the folders and is no document."""
@@ -549,8 +554,20 @@ class FilesBackend:
         self._files.sync_folder("settle-names", path)
 
 
+_FORBIDDEN: Final = {errno.EROFS, errno.EACCES, errno.EPERM}
 _DRAFT: Final = re.compile(r"\..*\.draft")
 _SET_ASIDE: Final = re.compile(r".*\.set-aside-[-0-9TZ.]+\.json", re.ASCII)
+
+
+def _keeps_from_writing(error: Exception) -> bool:
+    """Whether a folder that could not be opened can be read all the same."""
+    if isinstance(error, OSError | OutOfSpace):
+        return True
+    return isinstance(error.__cause__, OSError) and error.__cause__.errno in _FORBIDDEN
+
+
+def _as_unavailable(error: OSError | Unavailable, what: str) -> Unavailable:
+    return from_os_error(error, what) if isinstance(error, OSError) else error
 
 
 _backends: weakref.WeakSet[FilesBackend] = weakref.WeakSet()

@@ -20,6 +20,7 @@ from tests.accounts_in_db import add_account
 from tests.folders import contents, exact, times
 from utils.data_initializer import FOLDERS, data_initializer
 from utils.json_storage import json_storage
+from utils.records import COLLECTIONS
 
 pytestmark = pytest.mark.django_db
 
@@ -247,6 +248,7 @@ def test_a_full_disk_is_answered_with_what_to_do(
         raise OSError(28, "No space left on device")
 
     before = contents(data_folder, but=(".neuralflow",))
+    json_storage.close()
     monkeypatch.setattr(os, "fsync", full)
     run = setup_data("--backup", "--stats")
     assert run.code == 1
@@ -319,6 +321,24 @@ def test_as_a_process(tmp_path: Path) -> None:
     assert run.stderr == (
         "CommandError: 1 finding; docs/operations.md says what to do about each.\n"
     )
+
+
+def test_what_a_command_changed_is_in_the_files_when_it_ends(tmp_path: Path) -> None:
+    data = tmp_path / "own"
+    documents = [data / name / f"{spec.layout.stem}_1.json" for name, spec in COLLECTIONS.items()]
+    assert manage("migrate", "-v0", data=data).returncode == 0
+    person = ["--username=alice", "--email=alice@example.com"]
+    run = manage(
+        "createsuperuser", "--noinput", *person, data=data, DJANGO_SUPERUSER_PASSWORD="Owls-hunt"
+    )
+    assert (run.returncode, run.stderr) == (0, "")
+    assert json.loads(documents[0].read_bytes())["username"] == "alice"
+    for document in documents:
+        document.unlink()
+    run = manage("setup_data", "--sync-users", data=data)
+    assert (run.returncode, run.stderr) == (0, "")
+    assert json.loads(documents[0].read_bytes())["username"] == "alice"
+    assert all(document.exists() for document in documents)
 
 
 def test_on_a_terminal_it_shows_how_far_it_is(tmp_path: Path) -> None:
