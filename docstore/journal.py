@@ -193,29 +193,29 @@ class Journal:
         self._state, self._looking = [0] * _WORDS, True
         self._take_stock(repair=False)
 
-    def open(self, sharing: memoryview | list[int], alone: bool, *, renew: bool = False) -> None:
-        """Opens the journal with the numbers that the processes share.
+    @staticmethod
+    def must_recover(sharing: memoryview | list[int]) -> bool:
+        """Whether the journal is to be recovered although other processes have it open."""
+        return sharing[_MAGIC] != _STATE_MAGIC or sharing[_FAILED] != 0
 
-        `alone` says that no other process has it open: then they are worth nothing. With `renew`,
-        a failed journal is recovered although others have it open. Raises `Corrupt`.
-        """
+    def recover(self, sharing: memoryview | list[int]) -> None:
+        """Opens the journal as the first of the processes that share the numbers, which are worth
+        nothing yet; or anew after it failed. Under the lock. Raises `Corrupt`."""
         self._state, self._looking = sharing, False
-        if alone or self._state[_MAGIC] != _STATE_MAGIC or (renew and self._state[_FAILED]):
-            self._sweep()
-            self._take_stock(repair=True)
-        else:
-            self._join()
+        self._sweep()
+        self._take_stock(repair=True)
+
+    def join(self, sharing: memoryview | list[int]) -> None:
+        """Opens the journal that other processes have open."""
+        self._state, self._looking = sharing, False
+        self._reset()
+        start = self._state[_CHECKPOINT] + 1
+        self._begin_at([number for number in self.segments() if number <= start][-1:], start - 1)
 
     def _sweep(self) -> None:
         for name in self._files.names(self._folder):
             if name == "spare" or name.endswith(".draft"):
                 self._files.remove("sweep", self._folder / name)
-
-    def _join(self) -> None:
-        """Takes a place where all frames that are not yet in durable files are ahead."""
-        self._reset()
-        start = self._state[_CHECKPOINT] + 1
-        self._begin_at([number for number in self.segments() if number <= start][-1:], start - 1)
 
     def _begin_at(self, segment: list[int], skip: int) -> None:
         self._segment = segment[0] if segment else self._state[_APPENDED] + 1
@@ -233,15 +233,17 @@ class Journal:
             end = _End(self, numbers[-1])
             state[_EPOCH], state[_APPENDED] = end.epoch, end.sequence
             state[_CHECKPOINT] = end.checkpoint
-            self._closed_at = end.sequence if end.is_closed else -1
-            if repair and (end.is_closed or end.is_sealed):
+            # What a failed sync left behind looks whole, and is not on the disk.
+            is_sound = not repair or not self._state[_FAILED]
+            self._closed_at = end.sequence if end.is_closed and is_sound else -1
+            if repair and is_sound and (end.is_closed or end.is_sealed):
                 # Whoever ended it may have been killed before it was durable, or its name.
                 self._files.sync_file("recover-end", self.path(end.number))
                 self._files.sync_folder("recover-names", self._folder)
-            if end.is_closed:
+            if end.is_closed and is_sound:
                 state[_SEGMENT], state[_END] = end.number, end.offset
             elif repair:
-                state[_APPENDED] = self._repair(end)
+                state[_APPENDED] = self._repair(end, is_sound=is_sound)
                 state[_EPOCH] = end.epoch + 1
             needed = self._check_chain(numbers, end.checkpoint + 1)
         state[_SYNCED] = state[_RELAXED] = state[_APPENDED]
@@ -278,9 +280,9 @@ class Journal:
     def _name(self, number: int) -> str:
         return f"{self._folder.parent.name}/{self._folder.name}/{self.path(number).name}"
 
-    def _repair(self, end: _End) -> int:
+    def _repair(self, end: _End, *, is_sound: bool) -> int:
         """Makes what is whole durable, under a seal; returns the seal's sequence number."""
-        if end.is_sealed:
+        if end.is_sealed and is_sound:
             return end.sequence
         end.refuse_loss()
         torn = end.data[end.offset :].rstrip(b"\0")
@@ -319,6 +321,8 @@ class Journal:
         state = self._state
         state[_APPENDED] = self.followed
         if self._current is not None:  # or else the last one is sealed, perhaps not durably
+            # Whoever began the segment may have died before its name was durable.
+            self._files.sync_folder("segment-names", self._folder)
             state[_SEGMENT], state[_END] = self._segment, self._offset
         state[_WRITING] = 0
 
@@ -368,8 +372,7 @@ class Journal:
                     size = min(frame_bytes(buffer), segment.size - self._offset)
                     if size <= len(buffer):
                         return None, buffer, start
-                buffer = self._files.read_at(segment.handle, size, self._offset)
-                start = self._offset
+                buffer, start = self._read_at(segment, size, self._offset), self._offset
             frame = decode_frame(buffer, self._offset - start) if buffer else None
             if frame is not None:
                 break
@@ -380,6 +383,12 @@ class Journal:
         elif frame.epoch != self._segment_epoch:
             return None, buffer, start
         return frame, buffer, start
+
+    def _read_at(self, segment: _Segment, size: int, offset: int) -> bytes:
+        try:
+            return self._files.read_at(segment.handle, size, offset)
+        except OSError as error:
+            raise from_os_error(error, "cannot read the journal") from error
 
     def history(self) -> Iterator[Frame]:
         """All frames of all segments that are there, oldest first. Changes no position."""
@@ -453,7 +462,7 @@ class Journal:
             state[_EPOCH], number, number - 1, Kind.HEAD, msgspec.json.encode(head)
         )
         self._files.write_at("segment-head", segment.handle, frame, 0)
-        self._files.sync_data("segment-data", segment.handle)
+        self._sync_segment("segment-data", segment)
         self._files.rename("segment-name", draft, self.path(number))
         self._files.sync_folder("segment-names", self._folder)
         state[_SEGMENT], state[_END], state[_APPENDED] = number, len(frame), number
@@ -470,7 +479,7 @@ class Journal:
             self._write(self._current, Kind.SEAL, b"{}")
         segment = self._segment_to_sync(number)
         assert segment is not None
-        self._files.sync_data("seal", segment.handle)
+        self._sync_segment("seal", segment)
         with self._sync_lock.hold():
             self._state[_SYNCED] = self._state[_APPENDED]
 
@@ -480,7 +489,8 @@ class Journal:
         if size <= self._segment_bytes and self._files.exists(spare):
             return spare
         draft = self._folder / f"{secrets.token_hex(8)}.draft"
-        self._make_zeros(draft, max(size, self._segment_bytes))
+        usual = self._segment_bytes if self._state[_APPENDED] else self._segment_bytes // 4
+        self._make_zeros(draft, max(size, usual))
         return draft
 
     def _make_zeros(self, draft: Path, size: int) -> None:
@@ -565,12 +575,16 @@ class Journal:
                 break
         if segment is None:
             return
-        try:
-            self._files.sync_data("commit", segment.handle)
-        except OSError as error:
-            raise self.fail(error) from error
+        self._sync_segment("commit", segment)
         if target > state[_SYNCED]:
             state[_SYNCED] = target
+
+    def _sync_segment(self, step: str, segment: _Segment) -> None:
+        """Makes a segment durable. After a failure nothing more is acknowledged: see `fail`."""
+        try:
+            self._files.sync_data(step, segment.handle)
+        except OSError as error:
+            raise self.fail(error) from error
 
     def _segment_to_sync(self, number: int) -> _Segment | None:
         segment = self._current
@@ -678,7 +692,7 @@ class _End:
         self.epoch, self.sequence, self.offset = frame.epoch, frame.sequence, frame.end
         self.is_sealed = frame.kind == Kind.SEAL
         rest = self.data[frame.end :]
-        self.is_closed = frame.kind == Kind.CLOSED and rest.count(0) == len(rest)
+        self.is_closed = frame.kind == Kind.CLOSED and not rest.strip(b"\0")
 
     def refuse_loss(self) -> None:
         """Raises `Corrupt` where a frame is broken that a later one knew to be durable."""

@@ -229,10 +229,7 @@ class FolderLock:
 
     def _lock(self, deadline: float) -> None:
         while True:
-            if self._files is None:
-                self._files = self._open()
-                self.times_opened += 1
-            lock, turn = self._files
+            lock, turn = self._opened()
             if self._streak < _STREAK_MAX and lock.try_lock():
                 self._streak += 1
             else:
@@ -241,6 +238,13 @@ class FolderLock:
                 return
             lock.unlock()
             self._renew()
+
+    def _opened(self) -> tuple[_File, _File]:
+        """The lock and the turn."""
+        if self._files is None:
+            self._files = self._open()
+            self.times_opened += 1
+        return self._files
 
     def _open(self) -> tuple[_File, _File]:
         turn = _File(self._path.with_name(f"{self._path.name}.turn"))
@@ -274,16 +278,15 @@ class FolderLock:
         if not self._line.enter(0):
             return False
         try:
-            if self._files is None:
-                self._lock(time.monotonic() + self._timeout)
-            elif not self._files[0].try_lock():
-                self._line.leave()
-                return False
+            is_taken = self._opened()[0].try_lock()
         except BaseException:
             self._line.leave()
             raise
-        self._owner = threading.get_ident()
-        return True
+        if is_taken:
+            self._owner = threading.get_ident()
+        else:
+            self._line.leave()
+        return is_taken
 
     def close(self) -> None:
         """Lets go of the files; the next holder opens them anew."""

@@ -93,6 +93,7 @@ class Publisher:
         self._reserve = follower.root / ".neuralflow" / "reserve"
         self.set_aside: list[str] = []
         self._checkpointed_at = time.monotonic()
+        self._complaint = ""
 
     def publish(self, is_due: Callable[[Live], bool] = lambda live: True) -> None:
         """Publishes all that is visible and due. Raises `Unavailable`, `OutOfSpace`."""
@@ -143,7 +144,10 @@ class Publisher:
         """After an error: whether the disk is full, and there was a reserve to make room."""
         if error.errno not in FULL or not self._files.exists(self._reserve):
             return False
-        self._files.remove("reserve-used", self._reserve)
+        try:
+            self._files.remove("reserve-used", self._reserve)
+        except OSError:
+            return False
         return True
 
     def unblock(self) -> None:
@@ -205,11 +209,11 @@ class Publisher:
         if not live.pending or live.pending[0][0] > visible:
             return
         try:
-            document = self._follower.version(live, visible)
+            shown, document = self._follower.version(live, visible)
         except Corrupt as fault:  # a person has to mend the file; the others go on
             log.error("cannot publish: %s", fault)
             return
-        sequence = max(frame for frame, _ in live.pending if frame <= visible)
+        sequence = max(shown, *(frame for frame, _ in live.pending if frame <= visible))
         content = encode(document) if document else None
         before = self._look_at(live, content)
         if before and live.tokens.get(token_of(before), 0) >= sequence and content is not None:
@@ -349,8 +353,11 @@ class Publisher:
                 self.checkpoint()
             self._prepare_spare()
         except StoreError as fault:
-            log.warning("publishing waits: %s", fault)
+            if str(fault) != self._complaint:  # and not four times a second
+                log.warning("publishing waits: %s", fault)
+            self._complaint = str(fault)
             return RETRY_SECONDS
+        self._complaint = ""
         due = [self._due_at(live) for live in list(self._follower.pending.values())]
         if not due:
             return 1.0

@@ -161,14 +161,22 @@ class FilesBackend:
     def _open_journal(self, journal: Path) -> None:
         alone = self._membership.join()
         words = self._files.shared_words(journal / "state", STATE_WORDS)
-        with self._lock.hold():
-            self._sweep()
-            if alone:
-                self._settle_folders()
-                self._sweep_drafts()
-            self._journal.open(words, alone, renew=True)
-            for writing in (self._writing, self._exclusive):
-                writing.times_opened = self._lock.times_opened
+        if alone or Journal.must_recover(words):
+            with self._lock.hold():
+                self._sweep()
+                if alone:
+                    self._settle_folders()
+                    self._sweep_drafts()
+                self._journal.recover(words)
+        else:
+            if self._lock.try_lock():  # whoever only wants to read has not to wait for a writer
+                try:
+                    self._sweep()
+                finally:
+                    self._lock.release()
+            self._journal.join(words)
+        for writing in (self._writing, self._exclusive):
+            writing.times_opened = self._lock.times_opened
 
     def _settle_folders(self) -> None:
         """Makes the folders durable: who made them may have been killed before they were."""
