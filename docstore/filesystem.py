@@ -10,7 +10,6 @@ from __future__ import annotations
 import errno
 import mmap
 import os
-from contextlib import suppress
 from pathlib import Path
 from types import ModuleType
 from typing import Final, Protocol
@@ -92,8 +91,11 @@ class FileSystem:
         if self.is_folder(path):
             return
         self.make_folder(step, path.parent)
-        with suppress(FileExistsError):
+        try:
             self._os.mkdir(path, PRIVATE_FOLDER)
+        except FileExistsError:
+            if not self.is_folder(path):  # but a file in its place
+                raise
         self.sync_folder(step, path.parent)
 
     def create(self, step: str, path: Where, data: bytes, mtime_ns: int | None = None) -> Status:

@@ -241,11 +241,18 @@ def test_json_tells_findings_and_errors_too(people: None, data_folder: Path) -> 
     assert run.error.startswith("there is no backup nope in ")
 
 
+@pytest.mark.parametrize(
+    ("below", "words"), [("/", "cannot open {}"), ("/backups/", "cannot write the backup")]
+)
 def test_a_full_disk_is_answered_with_what_to_do(
-    people: None, data_folder: Path, monkeypatch: pytest.MonkeyPatch
+    people: None, data_folder: Path, monkeypatch: pytest.MonkeyPatch, below: str, words: str
 ) -> None:
+    fsync = os.fsync
+
     def full(descriptor: int) -> None:
-        raise OSError(28, "No space left on device")
+        if below in str(Path(f"/proc/self/fd/{descriptor}").readlink()):
+            raise OSError(28, "No space left on device")
+        fsync(descriptor)
 
     before = contents(data_folder, but=(".neuralflow",))
     json_storage.close()
@@ -253,7 +260,7 @@ def test_a_full_disk_is_answered_with_what_to_do(
     run = setup_data("--backup", "--stats")
     assert run.code == 1
     assert run.error == (
-        "cannot write the backup: No space left on device. "
+        f"{words.format(data_folder)}: No space left on device. "
         "Nothing was lost. Free some space and run this again."
     )
     assert contents(data_folder, but=(".neuralflow",)) == before
