@@ -128,7 +128,7 @@ class Trial:
         with store.backend.exclusive():
             for _ in range(self.dice.randrange(2, 5)):
                 self._change(store, relaxed=self.dice.random() < 0.3)
-        self.sure = len(self.history) - 1
+        self._rely_on(len(self.history) - 1)
 
     def do_read(self) -> None:
         """Whoever has read a commit relies on it: from now on no cut may take it back."""
@@ -287,7 +287,7 @@ class Trial:
     def _try(self, way: str) -> None:
         if way == "read":
             readers = [store for store in self.stores if store is not self.acting]
-            if readers:
+            if readers and self.doing != "restore":  # which shows the files one after the other
                 self._note_seen(self.dice.choice(readers))
             return
         disk = self.disk.kill() if way == "kill" else self.disk.crash(self.dice, way)
@@ -347,7 +347,10 @@ class Trial:
         raise Lost(f"shows {others or found}, may show {least} to {most}: {self.history[least:]}")
 
     def _note_seen(self, store: DocumentStore) -> None:
-        shown = self._shown(store, self.sure, len(self.history) - 1)
+        self._rely_on(self._shown(store, self.sure, len(self.history) - 1))
+
+    def _rely_on(self, shown: int) -> None:
+        """Somebody was told of this commit. Only a relaxed one may be taken back all the same."""
         while self.relaxed[shown]:
             shown -= 1
         self.sure = max(self.sure, shown)
