@@ -138,8 +138,9 @@ class Trial:
         self.backend.publish()
 
     def do_checkpoint(self) -> None:
-        self.backend.checkpoint()
-        self.sure = len(self.history) - 1
+        store = self.store
+        store.backend.checkpoint()
+        self.sure = self._shown(store, self.sure, len(self.history) - 1)
 
     def do_reopen(self) -> None:
         self._close()
