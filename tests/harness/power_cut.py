@@ -158,7 +158,7 @@ class Trial:
         if self.dice.random() < 0.5:
             content.pop("revision", None)
         self._begin(self.history[-1] | {key: content}, relaxed=False)
-        self.disk.put(_path(key), msgspec.json.encode(content))
+        self.disk.put(path_of(key), msgspec.json.encode(content))
         self.sure = len(self.history) - 1
 
     def do_restore(self) -> None:
@@ -166,7 +166,9 @@ class Trial:
         self.do_checkpoint()
         old = self.history[self.dice.randrange(len(self.history))]
         contents = {
-            str(_path(key).relative_to(ROOT)): msgspec.json.encode(old[key]) if key in old else None
+            str(path_of(key).relative_to(ROOT)): msgspec.json.encode(old[key])
+            if key in old
+            else None
             for key in KEYS
         }
         self._begin(old, relaxed=False)
@@ -360,7 +362,7 @@ class Trial:
         """Every file says what reads say, and nothing else lies about."""
         files = set(disk.paths())
         for key in KEYS:
-            path = _path(key)
+            path = path_of(key)
             name = str(path.relative_to(ROOT))
             if key not in state:
                 if name in files:
@@ -392,7 +394,7 @@ def _plain(content: Any) -> Any:
     return msgspec.json.decode(msgspec.json.encode(content, enc_hook=list))
 
 
-def _path(key: Key) -> Path:
+def path_of(key: Key) -> Path:
     return ROOT / key.collection / f"{LAYOUTS[key.collection].stem}_{key.owner}.json"
 
 
