@@ -82,8 +82,9 @@ _STATE_MAGIC: Final = 0x4A464E_01
     _FAILED,  # the error of a failed sync
     _BLOCKED,  # the error for which files cannot be published just now
     _CHECKPOINT,  # all up to here is durable in the files
+    _CLOSED,  # the mark of an end in order, made when its sync had succeeded
     _WORDS,
-) = range(13)
+) = range(14)
 STATE_WORDS: Final = _WORDS
 
 
@@ -233,17 +234,12 @@ class Journal:
             end = _End(self, numbers[-1])
             state[_EPOCH], state[_APPENDED] = end.epoch, end.sequence
             state[_CHECKPOINT] = end.checkpoint
-            # What a failed sync left behind looks whole, and is not on the disk.
-            is_sound = not repair or not self._state[_FAILED]
-            self._closed_at = end.sequence if end.is_closed and is_sound else -1
-            if repair and is_sound and (end.is_closed or end.is_sealed):
-                # Whoever ended it may have been killed before it was durable, or its name.
-                self._files.sync_file("recover-end", self.path(end.number))
-                self._files.sync_folder("recover-names", self._folder)
-            if end.is_closed and is_sound:
+            self._closed_at = end.sequence if end.is_closed else -1
+            if end.is_closed and (not repair or self._state[_CLOSED] == _mark(end.sequence)):
+                state[_CLOSED] = self._state[_CLOSED]
                 state[_SEGMENT], state[_END] = end.number, end.offset
             elif repair:
-                state[_APPENDED] = self._repair(end, is_sound=is_sound)
+                state[_APPENDED] = self._repair(end)
                 state[_EPOCH] = end.epoch + 1
             needed = self._check_chain(numbers, end.checkpoint + 1)
         state[_SYNCED] = state[_RELAXED] = state[_APPENDED]
@@ -280,20 +276,25 @@ class Journal:
     def _name(self, number: int) -> str:
         return f"{self._folder.parent.name}/{self._folder.name}/{self.path(number).name}"
 
-    def _repair(self, end: _End, *, is_sound: bool) -> int:
-        """Makes what is whole durable, under a seal; returns the seal's sequence number."""
-        if end.is_sealed and is_sound:
-            return end.sequence
+    def _repair(self, end: _End) -> int:
+        """Makes what is whole durable, under a seal; returns the seal's sequence number.
+
+        An end that is there already is written anew, too: whoever made it may have been killed
+        before it was durable, or its sync may have failed, and then no other sync would help.
+        """
         end.refuse_loss()
         torn = end.data[end.offset :].rstrip(b"\0")
         if torn:
             self._set_aside(f"torn-{end.number:016d}-{end.offset}.bin", torn)
-        seal = encode_frame(end.epoch, end.sequence + 1, end.sequence, Kind.SEAL, b"{}")
+        last, seal = end.sequence, b""
+        if not end.is_sealed:
+            last = end.sequence + 1
+            seal = encode_frame(end.epoch, last, end.sequence, Kind.SEAL, b"{}")
         draft = self._folder / f"{secrets.token_hex(8)}.draft"
         self._files.create("recover-draft", draft, end.data[: end.offset] + seal)
         self._files.rename("recover-segment", draft, self.path(end.number))
         self._files.sync_folder("recover-names", self._folder)
-        return end.sequence + 1
+        return last
 
     def _set_aside(self, name: str, data: bytes) -> None:
         self.torn.append(name)
@@ -321,8 +322,10 @@ class Journal:
         state = self._state
         state[_APPENDED] = self.followed
         if self._current is not None:  # or else the last one is sealed, perhaps not durably
-            # Whoever began the segment may have died before its name was durable.
-            self._files.sync_folder("segment-names", self._folder)
+            try:  # the writer may have died before the segment's name was durable
+                self._files.sync_folder("segment-names", self._folder)
+            except OSError as error:
+                raise self._failed_append(error) from error
             state[_SEGMENT], state[_END] = self._segment, self._offset
         state[_WRITING] = 0
 
@@ -449,8 +452,16 @@ class Journal:
         return self._begin_segment(size)
 
     def _begin_segment(self, size: int) -> _Segment:
-        state = self._state
         draft = self._zeros(size + _HEAD_ROOM + _SEAL_ROOM)  # may find the disk full: so first
+        try:
+            return self._begin_segment_in(draft)
+        except OSError:
+            with suppress(OSError):  # each try would leave another one
+                self._files.remove("segment-zeros", draft)
+            raise
+
+    def _begin_segment_in(self, draft: Path) -> _Segment:
+        state = self._state
         if state[_SEGMENT]:
             self._end_segment(state[_SEGMENT])
         state[_WRITING] = 1
@@ -656,8 +667,10 @@ class Journal:
 
     def finish(self) -> None:
         """Ends the journal in order, so that the next one to open it can go on. Under the lock."""
-        self.took(self.append(Kind.CLOSED, b"{}"), relaxed=True)
+        sequence = self.append(Kind.CLOSED, b"{}")
+        self.took(sequence, relaxed=True)
         self.sync()
+        self._state[_CLOSED] = _mark(sequence)
 
     def forked(self) -> None:
         """In a forked child: lets go of what belongs to the parent's threads."""
@@ -673,6 +686,11 @@ class Journal:
         self._sync_lock.close()
         if isinstance(self._state, memoryview):
             self._state = self._state.tolist()
+
+
+def _mark(sequence: int) -> int:
+    """A number that no garbage is: of an end in order at this frame, known to be durable."""
+    return sequence * 0x9E3779B97F4A7C15 % 2**64 ^ _STATE_MAGIC
 
 
 class _End:

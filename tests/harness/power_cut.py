@@ -128,7 +128,7 @@ class Trial:
         with store.backend.exclusive():
             for _ in range(self.dice.randrange(2, 5)):
                 self._change(store, relaxed=self.dice.random() < 0.3)
-        self.sure = len(self.history) - 1
+        self._rely_on(len(self.history) - 1)
 
     def do_read(self) -> None:
         """Whoever has read a commit relies on it: from now on no cut may take it back."""
@@ -138,8 +138,9 @@ class Trial:
         self.backend.publish()
 
     def do_checkpoint(self) -> None:
-        self.backend.checkpoint()
-        self.sure = len(self.history) - 1
+        store = self.store
+        store.backend.checkpoint()
+        self.sure = self._shown(store, self.sure, len(self.history) - 1)
 
     def do_reopen(self) -> None:
         self._close()
@@ -157,7 +158,7 @@ class Trial:
         if self.dice.random() < 0.5:
             content.pop("revision", None)
         self._begin(self.history[-1] | {key: content}, relaxed=False)
-        self.disk.put(_path(key), msgspec.json.encode(content))
+        self.disk.put(path_of(key), msgspec.json.encode(content))
         self.sure = len(self.history) - 1
 
     def do_restore(self) -> None:
@@ -165,7 +166,9 @@ class Trial:
         self.do_checkpoint()
         old = self.history[self.dice.randrange(len(self.history))]
         contents = {
-            str(_path(key).relative_to(ROOT)): msgspec.json.encode(old[key]) if key in old else None
+            str(path_of(key).relative_to(ROOT)): msgspec.json.encode(old[key])
+            if key in old
+            else None
             for key in KEYS
         }
         self._begin(old, relaxed=False)
@@ -287,7 +290,7 @@ class Trial:
     def _try(self, way: str) -> None:
         if way == "read":
             readers = [store for store in self.stores if store is not self.acting]
-            if readers:
+            if readers and self.doing != "restore":  # which shows the files one after the other
                 self._note_seen(self.dice.choice(readers))
             return
         disk = self.disk.kill() if way == "kill" else self.disk.crash(self.dice, way)
@@ -347,7 +350,10 @@ class Trial:
         raise Lost(f"shows {others or found}, may show {least} to {most}: {self.history[least:]}")
 
     def _note_seen(self, store: DocumentStore) -> None:
-        shown = self._shown(store, self.sure, len(self.history) - 1)
+        self._rely_on(self._shown(store, self.sure, len(self.history) - 1))
+
+    def _rely_on(self, shown: int) -> None:
+        """Somebody was told of this commit. Only a relaxed one may be taken back all the same."""
         while self.relaxed[shown]:
             shown -= 1
         self.sure = max(self.sure, shown)
@@ -356,7 +362,7 @@ class Trial:
         """Every file says what reads say, and nothing else lies about."""
         files = set(disk.paths())
         for key in KEYS:
-            path = _path(key)
+            path = path_of(key)
             name = str(path.relative_to(ROOT))
             if key not in state:
                 if name in files:
@@ -388,7 +394,7 @@ def _plain(content: Any) -> Any:
     return msgspec.json.decode(msgspec.json.encode(content, enc_hook=list))
 
 
-def _path(key: Key) -> Path:
+def path_of(key: Key) -> Path:
     return ROOT / key.collection / f"{LAYOUTS[key.collection].stem}_{key.owner}.json"
 
 

@@ -517,6 +517,7 @@ class _Lock:
 
     def __init__(self, holders: dict[str, _Lock], path: str) -> None:
         self._holders, self._path, self._depth = holders, path, 0
+        self.times_opened = 1
 
     @property
     def held(self) -> bool:
