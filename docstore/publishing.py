@@ -299,9 +299,9 @@ class Publisher:
             try:
                 self._settle_names()
                 self._note_checkpoint(visible)
-                self._retire()
             except OSError as error:
                 raise self._failed(error) from error
+            self.retire()
 
     def close(self) -> None:
         """The last checkpoint: nobody else has the journal open."""
@@ -320,12 +320,17 @@ class Publisher:
             left = [live.pending[0][0] for live in self._follower.pending.values()]
             self._journal.checkpoint(min([visible, *(frame - 1 for frame in left)]))
             self._follower.is_checkpointed = not left
-        self._journal.sync()  # before a segment goes that an older checkpoint would need
 
-    def _retire(self) -> None:
+    def retire(self) -> None:
+        """Deletes the segments that are older, or more, than the history is to have."""
         history = self._history
         oldest = -math.inf if history.days < 0 else time.time() - history.days * 86_400
-        retired = self._journal.retire(oldest, history.bytes_max)
+        try:
+            with self.lock.hold():
+                self._journal.sync()  # before a segment goes that an older checkpoint would need
+                retired = self._journal.retire(oldest, history.bytes_max)
+        except OSError as error:
+            raise self._failed(error) from error
         if retired:
             log.info("%d segments of the journal's history were retired", len(retired))
 

@@ -47,6 +47,7 @@ from docstore.following import CACHE_BYTES_MAX, Follower
 from docstore.frames import Kind
 from docstore.journal import SEGMENT_BYTES, STATE_WORDS, Journal
 from docstore.locking import in_use, is_in_use
+from docstore.mounts import refuse_network, refuse_unshared
 from docstore.publishing import RETRY_SECONDS, Background, History, Publisher
 from docstore.swap import Swap
 from docstore.writing import Exclusive, Writing
@@ -140,11 +141,13 @@ class FilesBackend:
         self._is_open = True
 
     def _open_to_write(self) -> None:
+        refuse_network(self._files, self.root)
         for name in self._layouts:
             self._files.make_folder("lay-out", self.root / name)
         journal = self._work / "journal"
         self._files.make_folder("lay-out", journal)
         with self._opening_lock.hold():
+            refuse_unshared(self._files, self._work / "opening", journal / "state")
             try:
                 self._open_journal(journal)
             except OSError as error:
@@ -230,6 +233,7 @@ class FilesBackend:
         self._ready()
         self._refuse_looking()
         self._publisher.checkpoint()
+        self._publisher.retire()  # also where nothing was changed, but the settings were
 
     def close(self) -> None:
         """Makes every file exact and lets go of what is held. The next use opens it again."""
