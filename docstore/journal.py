@@ -59,6 +59,7 @@ log = logging.getLogger(__name__)
 SEGMENT_BYTES: Final = 4 * 1024 * 1024
 READ_BYTES: Final = 64 * 1024
 SYNC_SECONDS_MAX: Final = 60.0
+_TOO_SLOW: Final = "the disk takes too long to make the change durable"
 _SEAL_ROOM: Final = 128  # bytes that are kept free for the frame that ends a segment
 _HEAD_ROOM: Final = 512
 _FORMAT: Final = 1
@@ -515,7 +516,8 @@ class Journal:
     @property
     def needs_spare(self) -> bool:
         """Whether the segment is half full, and no next one is prepared."""
-        half = self._state[_END] > self._segment_bytes // 2
+        segment = self._current
+        half = segment is not None and self._state[_END] > segment.size // 2
         return half and not self._files.exists(self._folder / "spare")
 
     def prepare_spare(self) -> None:
@@ -545,11 +547,11 @@ class Journal:
             if leads:
                 self._lead(sequence)
             elif not turn.acquire(timeout=SYNC_SECONDS_MAX):
-                raise Unavailable("the disk takes too long to make the change durable")
+                raise Unavailable(_TOO_SLOW)
 
     def _lead(self, sequence: int) -> None:
         """Syncs for the threads of this process, unless another process does it first."""
-        tries = 0
+        tries, deadline = 0, time.monotonic() + SYNC_SECONDS_MAX
         try:
             while self.visible < sequence:
                 if self._sync_lock.try_lock():
@@ -562,8 +564,10 @@ class Journal:
                 tries += 1
                 if tries < _YIELDS:
                     os.sched_yield()
-                else:
+                elif time.monotonic() < deadline:
                     time.sleep(_PAUSE)
+                else:
+                    raise Unavailable(_TOO_SLOW)
         finally:
             with self._gate:
                 self._syncing = False
@@ -575,7 +579,8 @@ class Journal:
         """Makes durable all that was appended before. Raises `Unavailable`; then all is failed."""
         self.refuse_failed()
         with self._sync_lock.hold():
-            self._sync()
+            if self.synced < self.appended:
+                self._sync()
 
     def _sync(self) -> None:
         state = self._state
