@@ -9,6 +9,7 @@ writes again by itself; after a failed write or sync, once it was opened anew.
 from __future__ import annotations
 
 import errno
+from dataclasses import dataclass
 from typing import Final
 
 from docstore.errors import StoreError, Unavailable
@@ -28,11 +29,14 @@ FAULTS: Final = {
 }
 
 
+@dataclass
 class FaultyTrial(Trial):
-    """One workload on a disk with one fault."""
+    """One workload on a disk with one fault, one of those named."""
+
+    faults: tuple[str, ...] = tuple(FAULTS)
 
     def run(self) -> None:
-        name = self.dice.choice(list(FAULTS))
+        name = self.dice.choice(self.faults)
         error, kinds = FAULTS[name]
         lasting, partial = self.dice.random() < 0.5, self.dice.random() < 0.5
         self.fault = Fault(self.dice.randrange(1, 30), kinds, error, lasting, partial)
