@@ -69,6 +69,23 @@ def power_cuts(cases: int) -> int | None:
     return None
 
 
+def openings(cases: int) -> int | None:
+    """A kill after each operation of opening a new folder; and a power cut after the next commit."""
+    for number in range(1, 40):
+        trial, left = Trial(number), []
+        new = trial.disk
+        new.watch = lambda _, new=new, left=left: left.append(new.kill())  # type: ignore[misc]
+        trial.open()
+        trial.disk = left[min(number, len(left)) - 1]
+        try:
+            trial.open()
+            trial.do_commit()
+            trial.judge(trial.disk.crash(trial.dice, "none"), trial.sure, trial.sure)
+        except Exception:
+            return number
+    return None
+
+
 def errors(cases: int) -> int | None:
     """Errors and short writes of the simulated disk."""
     for number in range(1, cases // 10):
@@ -122,6 +139,19 @@ def hand_edits(cases: int) -> int | None:
     trial.disk.put(path_of(key), b"{}")
     trial.stores[0].backend.publish()  # type: ignore[attr-defined]
     return None if any("set-aside" in path for path in trial.disk.paths()) else 1
+
+
+def unsynced_deletions(cases: int) -> int | None:
+    """What was deleted and begun anew, but not durably, is read as it was before."""
+    trial = _trial()
+    writer, reader = trial.stores
+    writer.change(lambda transaction: transaction.create(KEYS[0], {"n": 1}))
+    writer.close()
+    with writer.backend.exclusive():
+        writer.change(lambda transaction: transaction.drop(KEYS[0]))
+        writer.change(lambda transaction: transaction.create(KEYS[0], {"n": 2}))
+        document = reader.read(KEYS[0])
+    return None if document and document.content["n"] == 1 else 1
 
 
 def damage(cases: int) -> int | None:
@@ -288,6 +318,7 @@ BUGS: Final = (
         "_open_to_write",
         "self._settle_folders()",
         "pass",
+        openings,
     ),
     Bug(
         "a document begins from a deletion that is not durable",
@@ -295,6 +326,7 @@ BUGS: Final = (
         "_load_pending",
         "applied.reset and sequence <= visible",
         "applied.reset",
+        unsynced_deletions,
     ),
     Bug(
         "files show what the journal may lose",

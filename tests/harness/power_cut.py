@@ -35,6 +35,8 @@ SEGMENT_BYTES: Final = 4096
 #: What is asked of each moment: the ways of `Disk.crash`.
 CUTS: Final = ("none", "all", "random", "random", "torn", "torn")
 
+_DEPTH_MAX: Final = 3  # cuts of recoveries of cuts
+
 State = dict[Key, Any]  # the content of each document that is there
 
 
@@ -304,7 +306,8 @@ class Trial:
         """Opens a store on a disk and looks at all that it promises."""
         self.states += 1
         self.in_recovery += depth > 0
-        again = [self.dice.randrange(40)] if self.dice.random() < self.cuts_again else []
+        is_cut = depth < _DEPTH_MAX and self.dice.random() < self.cuts_again
+        again = [self.dice.randrange(40)] if is_cut else []
         images: list[Disk] = []
 
         def cut_recovery(_: str) -> None:
