@@ -42,6 +42,7 @@ def test_a_document_begun_where_a_file_was_taken_away(
 ) -> None:
     writer, reader = stores
     create(writer, 1)
+    assert read(reader) == 1
     writer.backend.checkpoint()  # type: ignore[attr-defined]
     assert read(reader) == 1
     disk: Disk = writer.backend._files.disk  # type: ignore[attr-defined]
