@@ -9,7 +9,7 @@ from django.apps import AppConfig
 from django.conf import settings
 from django.core.checks import CheckMessage, Error, register
 
-from docstore import folder_of
+from docstore import folder_of, is_network, mount_type
 
 _MEMORY = "memory:"
 
@@ -30,7 +30,7 @@ def storage_check(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> lis
                 id="neuralflow.E001",
             )
         ]
-    return [*_folder_faults(folder), *_database_faults(folder)]
+    return [*_folder_faults(folder), *_mount_faults(folder), *_database_faults(folder)]
 
 
 def _folder_faults(folder: Path) -> list[CheckMessage]:
@@ -46,6 +46,20 @@ def _folder_faults(folder: Path) -> list[CheckMessage]:
             f"The data folder {folder} {what}.",
             hint="Give it to the user that runs NeuralFlow, or set NEURALFLOW_STORE.",
             id="neuralflow.E002",
+        )
+    ]
+
+
+def _mount_faults(folder: Path) -> list[CheckMessage]:
+    """On a network file system, neither locks nor syncs mean what the store rests on."""
+    kind = mount_type(folder)
+    if not is_network(kind):
+        return []
+    return [
+        Error(
+            f"The data folder {folder} is on a network file system ({kind}).",
+            hint="Keep it on a local disk (ext4, XFS, btrfs), and set NEURALFLOW_STORE.",
+            id="neuralflow.E004",
         )
     ]
 

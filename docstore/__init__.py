@@ -24,6 +24,7 @@ from docstore.errors import (
     Unavailable,
 )
 from docstore.moments import utc_text
+from docstore.mounts import is_network, mount_type
 from docstore.opening import folder_of, open_store
 from docstore.publishing import History
 from docstore.record_list import RecordList, id_of
@@ -58,6 +59,8 @@ __all__ = [
     "examine",
     "folder_of",
     "id_of",
+    "is_network",
+    "mount_type",
     "open_store",
     "restore_snapshot",
     "snapshots",

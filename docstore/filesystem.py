@@ -10,16 +10,18 @@ from __future__ import annotations
 import errno
 import mmap
 import os
-from contextlib import suppress
 from pathlib import Path
 from types import ModuleType
 from typing import Final, Protocol
 
-from docstore.locking import FolderLock, Membership
+from docstore.locking import FolderLock, Membership, is_in_use
+from docstore.mounts import mount_type
 
 PRIVATE_FILE: Final = 0o600
 PRIVATE_FOLDER: Final = 0o700
 _READS_MAX: Final = 100
+_PAGE: Final = 4096
+_NO_MAPPING: Final = {errno.ENODEV, errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP}
 _ZEROS: Final = bytes(1 << 20)
 
 Where = str | os.PathLike[str]
@@ -85,6 +87,11 @@ class FileSystem:
                 return data, after
         raise OSError(errno.EBUSY, "is being written in place all the time", os.fspath(path))
 
+    def glance(self, path: Where) -> bytes:
+        """The content of a file that others may be writing in: parts of it may be older."""
+        with open(path, "rb") as file:  # noqa: PTH123
+            return file.read()
+
     # Names and whole files
 
     def make_folder(self, step: str, path: Path) -> None:
@@ -92,8 +99,11 @@ class FileSystem:
         if self.is_folder(path):
             return
         self.make_folder(step, path.parent)
-        with suppress(FileExistsError):
+        try:
             self._os.mkdir(path, PRIVATE_FOLDER)
+        except FileExistsError:
+            if not self.is_folder(path):  # but a file in its place
+                raise
         self.sync_folder(step, path.parent)
 
     def create(self, step: str, path: Where, data: bytes, mtime_ns: int | None = None) -> Status:
@@ -159,9 +169,10 @@ class FileSystem:
 
     # A file that stays open and is written in place
 
-    def open(self, path: Where) -> int:
-        """Opens an existing file for reading and writing in place."""
-        handle: int = self._os.open(path, os.O_RDWR | os.O_CLOEXEC)
+    def open(self, path: Where, *, to_write: bool = True) -> int:
+        """Opens an existing file for reading and, if so wanted, writing in place."""
+        mode = os.O_RDWR if to_write else os.O_RDONLY
+        handle: int = self._os.open(path, mode | os.O_CLOEXEC)
         return handle
 
     def read_at(self, handle: int, size: int, offset: int) -> bytes:
@@ -196,11 +207,37 @@ class FileSystem:
         size = count * 8
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, PRIVATE_FILE)
         try:
-            if os.fstat(descriptor).st_size < size:
-                self._write(descriptor, bytes(size), 0)
+            there = os.fstat(descriptor).st_size
+            if there < size:  # written, or a full disk would be told of by a signal, later
+                self._write(descriptor, bytes(size - there), there)
             return memoryview(mmap.mmap(descriptor, size)).cast("Q")
         finally:
             os.close(descriptor)
+
+    # What it can be relied on for; see `docstore.mounts`
+
+    def mount_type(self, path: Path) -> str:
+        """The type of the file system that the path is on or is to be on; "" where none is told."""
+        return mount_type(path)
+
+    def excludes(self, path: Path) -> bool:
+        """Whether the lock that this process holds on the file is refused to another opener."""
+        return is_in_use(path)
+
+    def shares(self, path: Path) -> bool:
+        """Whether a number written through one mapping of the file is seen through another.
+
+        The number is the last of the file's first page, which nobody uses.
+        """
+        number = int.from_bytes(os.urandom(8), "little")
+        try:
+            one, other = (self.shared_words(path, _PAGE // 8) for _ in range(2))
+        except OSError as error:
+            if error.errno not in _NO_MAPPING:
+                raise
+            return False
+        one[-1] = number
+        return other[-1] == number
 
     def lock(self, path: Path, timeout: float) -> FolderLock:
         """A lock over threads and processes; see `docstore.locking`."""

@@ -59,6 +59,7 @@ log = logging.getLogger(__name__)
 SEGMENT_BYTES: Final = 4 * 1024 * 1024
 READ_BYTES: Final = 64 * 1024
 SYNC_SECONDS_MAX: Final = 60.0
+_TOO_SLOW: Final = "the disk takes too long to make the change durable"
 _SEAL_ROOM: Final = 128  # bytes that are kept free for the frame that ends a segment
 _HEAD_ROOM: Final = 512
 _FORMAT: Final = 1
@@ -91,9 +92,9 @@ STATE_WORDS: Final = _WORDS
 class _Segment:
     """An open segment. Closed when the last one who uses it, on whatever thread, is done."""
 
-    def __init__(self, files: FileSystem, path: Path, number: int) -> None:
+    def __init__(self, files: FileSystem, path: Path, number: int, *, to_write: bool) -> None:
         self._files, self.number = files, number
-        self.handle = files.open(path)
+        self.handle = files.open(path, to_write=to_write)
         self.size = files.status(path).st_size
 
     def __del__(self) -> None:
@@ -129,7 +130,7 @@ class Journal:
         self.followed = 0  # and the last frame before it
         self._began_at = 0  # the frames after this one are followed
         self._segment_epoch = 0
-        self.is_cut_off = False  # the segment after the position was retired
+        self._is_cut_off = False  # the segment after the position was retired
 
     # What is where
 
@@ -169,9 +170,10 @@ class Journal:
         self._state[_BLOCKED] = error
 
     @property
-    def is_outlived(self) -> bool:
-        """Whether somebody recovered the journal since this process opened it."""
-        return self._state[_GENERATION] != self._generation
+    def is_outdated(self) -> bool:
+        """Whether the journal is to be opened anew: somebody recovered it since this process opened
+        it, or this process slept until segments that it had not followed yet were retired."""
+        return self._is_cut_off or self._state[_GENERATION] != self._generation
 
     def path(self, number: int) -> Path:
         """Where the segment is that begins with this frame."""
@@ -193,29 +195,29 @@ class Journal:
         self._state, self._looking = [0] * _WORDS, True
         self._take_stock(repair=False)
 
-    def open(self, sharing: memoryview | list[int], alone: bool, *, renew: bool = False) -> None:
-        """Opens the journal with the numbers that the processes share.
+    @staticmethod
+    def must_recover(sharing: memoryview | list[int]) -> bool:
+        """Whether the journal is to be recovered although other processes have it open."""
+        return sharing[_MAGIC] != _STATE_MAGIC or sharing[_FAILED] != 0
 
-        `alone` says that no other process has it open: then they are worth nothing. With `renew`,
-        a failed journal is recovered although others have it open. Raises `Corrupt`.
-        """
+    def recover(self, sharing: memoryview | list[int]) -> None:
+        """Opens the journal as the first of the processes that share the numbers, which are worth
+        nothing yet; or anew after it failed. Under the lock. Raises `Corrupt`."""
         self._state, self._looking = sharing, False
-        if alone or self._state[_MAGIC] != _STATE_MAGIC or (renew and self._state[_FAILED]):
-            self._sweep()
-            self._take_stock(repair=True)
-        else:
-            self._join()
+        self._sweep()
+        self._take_stock(repair=True)
+
+    def join(self, sharing: memoryview | list[int]) -> None:
+        """Opens the journal that other processes have open."""
+        self._state, self._looking = sharing, False
+        self._reset()
+        start = self._state[_CHECKPOINT] + 1
+        self._begin_at([number for number in self.segments() if number <= start][-1:], start - 1)
 
     def _sweep(self) -> None:
         for name in self._files.names(self._folder):
             if name == "spare" or name.endswith(".draft"):
                 self._files.remove("sweep", self._folder / name)
-
-    def _join(self) -> None:
-        """Takes a place where all frames that are not yet in durable files are ahead."""
-        self._reset()
-        start = self._state[_CHECKPOINT] + 1
-        self._begin_at([number for number in self.segments() if number <= start][-1:], start - 1)
 
     def _begin_at(self, segment: list[int], skip: int) -> None:
         self._segment = segment[0] if segment else self._state[_APPENDED] + 1
@@ -351,11 +353,14 @@ class Journal:
                 self._current, self._segment, self._offset = None, frame.sequence + 1, 0
             self.followed = frame.sequence
 
+    def _opened(self, number: int) -> _Segment:
+        return _Segment(self._files, self.path(number), number, to_write=not self._looking)
+
     def _enter_segment(self) -> bool:
         try:
-            self._current = _Segment(self._files, self.path(self._segment), self._segment)
+            self._current = self._opened(self._segment)
         except FileNotFoundError:
-            self.is_cut_off = self._segment <= self._state[_CHECKPOINT]
+            self._is_cut_off = self._segment <= self._state[_CHECKPOINT]
             return False
         except OSError as error:
             raise from_os_error(error, "cannot read the journal") from error
@@ -371,8 +376,7 @@ class Journal:
                     size = min(frame_bytes(buffer), segment.size - self._offset)
                     if size <= len(buffer):
                         return None, buffer, start
-                buffer = self._files.read_at(segment.handle, size, self._offset)
-                start = self._offset
+                buffer, start = self._read_at(segment, size, self._offset), self._offset
             frame = decode_frame(buffer, self._offset - start) if buffer else None
             if frame is not None:
                 break
@@ -383,6 +387,12 @@ class Journal:
         elif frame.epoch != self._segment_epoch:
             return None, buffer, start
         return frame, buffer, start
+
+    def _read_at(self, segment: _Segment, size: int, offset: int) -> bytes:
+        try:
+            return self._files.read_at(segment.handle, size, offset)
+        except OSError as error:
+            raise from_os_error(error, "cannot read the journal") from error
 
     def history(self) -> Iterator[Frame]:
         """All frames of all segments that are there, oldest first. Changes no position."""
@@ -459,12 +469,12 @@ class Journal:
         number = state[_APPENDED] + 1
         head = {"format": _FORMAT, "epoch": state[_EPOCH], "checkpoint": state[_CHECKPOINT]}
         state[_SEGMENT] = state[_END] = 0
-        segment = _Segment(self._files, draft, number)
+        segment = _Segment(self._files, draft, number, to_write=True)
         frame = encode_frame(
             state[_EPOCH], number, number - 1, Kind.HEAD, msgspec.json.encode(head)
         )
         self._files.write_at("segment-head", segment.handle, frame, 0)
-        self._files.sync_data("segment-data", segment.handle)
+        self._sync_segment("segment-data", segment)
         self._files.rename("segment-name", draft, self.path(number))
         self._files.sync_folder("segment-names", self._folder)
         state[_SEGMENT], state[_END], state[_APPENDED] = number, len(frame), number
@@ -481,7 +491,7 @@ class Journal:
             self._write(self._current, Kind.SEAL, b"{}")
         segment = self._segment_to_sync(number)
         assert segment is not None
-        self._files.sync_data("seal", segment.handle)
+        self._sync_segment("seal", segment)
         with self._sync_lock.hold():
             self._state[_SYNCED] = self._state[_APPENDED]
 
@@ -491,7 +501,8 @@ class Journal:
         if size <= self._segment_bytes and self._files.exists(spare):
             return spare
         draft = self._folder / f"{secrets.token_hex(8)}.draft"
-        self._make_zeros(draft, max(size, self._segment_bytes))
+        usual = self._segment_bytes if self._state[_APPENDED] else self._segment_bytes // 4
+        self._make_zeros(draft, max(size, usual))
         return draft
 
     def _make_zeros(self, draft: Path, size: int) -> None:
@@ -505,7 +516,8 @@ class Journal:
     @property
     def needs_spare(self) -> bool:
         """Whether the segment is half full, and no next one is prepared."""
-        half = self._state[_END] > self._segment_bytes // 2
+        segment = self._current
+        half = segment is not None and self._state[_END] > segment.size // 2
         return half and not self._files.exists(self._folder / "spare")
 
     def prepare_spare(self) -> None:
@@ -535,11 +547,11 @@ class Journal:
             if leads:
                 self._lead(sequence)
             elif not turn.acquire(timeout=SYNC_SECONDS_MAX):
-                raise Unavailable("the disk takes too long to make the change durable")
+                raise Unavailable(_TOO_SLOW)
 
     def _lead(self, sequence: int) -> None:
         """Syncs for the threads of this process, unless another process does it first."""
-        tries = 0
+        tries, deadline = 0, time.monotonic() + SYNC_SECONDS_MAX
         try:
             while self.visible < sequence:
                 if self._sync_lock.try_lock():
@@ -552,8 +564,10 @@ class Journal:
                 tries += 1
                 if tries < _YIELDS:
                     os.sched_yield()
-                else:
+                elif time.monotonic() < deadline:
                     time.sleep(_PAUSE)
+                else:
+                    raise Unavailable(_TOO_SLOW)
         finally:
             with self._gate:
                 self._syncing = False
@@ -565,7 +579,8 @@ class Journal:
         """Makes durable all that was appended before. Raises `Unavailable`; then all is failed."""
         self.refuse_failed()
         with self._sync_lock.hold():
-            self._sync()
+            if self.synced < self.appended:
+                self._sync()
 
     def _sync(self) -> None:
         state = self._state
@@ -576,12 +591,16 @@ class Journal:
                 break
         if segment is None:
             return
-        try:
-            self._files.sync_data("commit", segment.handle)
-        except OSError as error:
-            raise self.fail(error) from error
+        self._sync_segment("commit", segment)
         if target > state[_SYNCED]:
             state[_SYNCED] = target
+
+    def _sync_segment(self, step: str, segment: _Segment) -> None:
+        """Makes a segment durable. After a failure nothing more is acknowledged: see `fail`."""
+        try:
+            self._files.sync_data(step, segment.handle)
+        except OSError as error:
+            raise self.fail(error) from error
 
     def _segment_to_sync(self, number: int) -> _Segment | None:
         segment = self._current
@@ -590,7 +609,7 @@ class Journal:
         if not number:
             return None  # what is sealed was synced before
         try:
-            return _Segment(self._files, self.path(number), number)
+            return self._opened(number)
         except OSError as error:
             raise from_os_error(error, "cannot open the journal") from error
 
@@ -606,11 +625,17 @@ class Journal:
             return self.fail(error)
         return from_os_error(error, "cannot write the journal")
 
+    @property
+    def has_failed(self) -> bool:
+        """Whether a sync failed, here or in another process."""
+        return bool(self.failure or self._state[_FAILED])
+
     def refuse_failed(self) -> None:
         """Raises `Unavailable` after a failed sync, here or in another process."""
-        failed = self._state[_FAILED]
-        if failed or self.failure:
-            reason = self.failure or f"the disk failed a write ({os.strerror(failed)})"
+        if self.has_failed:
+            reason = (
+                self.failure or f"the disk failed a write ({os.strerror(self._state[_FAILED])})"
+            )
             raise Unavailable(f"writing stopped until a restart: {reason}", retry_after=60)
 
     # Forgetting
@@ -690,7 +715,7 @@ class _End:
         self.epoch, self.sequence, self.offset = frame.epoch, frame.sequence, frame.end
         self.is_sealed = frame.kind == Kind.SEAL
         rest = self.data[frame.end :]
-        self.is_closed = frame.kind == Kind.CLOSED and rest.count(0) == len(rest)
+        self.is_closed = frame.kind == Kind.CLOSED and not rest.strip(b"\0")
 
     def refuse_loss(self) -> None:
         """Raises `Corrupt` where a frame is broken that a later one knew to be durable."""

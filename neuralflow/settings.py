@@ -4,6 +4,8 @@ Everything has a default with which a fresh installation is safe and works.
 """
 
 import ipaddress
+import math
+import re
 import sys
 from pathlib import Path
 from typing import Any
@@ -66,6 +68,38 @@ WSGI_APPLICATION = "neuralflow.wsgi.application"
 # What is kept, and where
 
 NEURALFLOW_STORE: str = env.str("NEURALFLOW_STORE", default=(BASE_DIR / "data").as_uri())
+
+
+def _bytes(name: str, text: str) -> int:
+    """A number of bytes, plain or in binary thousands: 1500000, 64M, 1G."""
+    found = re.fullmatch(r"([0-9]{1,15})([KMGT]?)", text.strip().upper(), re.ASCII)
+    if not found:
+        raise ImproperlyConfigured(f"{name} must be a number of bytes such as 64M, not {text!r}.")
+    return int(found[1]) << (10 * " KMGT".index(found[2] or " "))
+
+
+def _days(name: str, text: str) -> float:
+    """A number of days from 0; parts of a day are possible."""
+    try:
+        days = float(text)
+    except ValueError:
+        days = math.nan
+    if not 0 <= days <= 36_500:  # a century
+        raise ImproperlyConfigured(f"{name} must be a number of days from 0, not {text!r}.")
+    return days
+
+
+# How long the journal is kept once the files can do without it, and how much of it at most; and how
+# many bytes of files each process remembers as parsed documents.
+NEURALFLOW_HISTORY_DAYS = _days(
+    "NEURALFLOW_HISTORY_DAYS", env.str("NEURALFLOW_HISTORY_DAYS", default="30")
+)
+NEURALFLOW_HISTORY_BYTES = _bytes(
+    "NEURALFLOW_HISTORY_BYTES", env.str("NEURALFLOW_HISTORY_BYTES", default="1G")
+)
+NEURALFLOW_CACHE_BYTES = _bytes(
+    "NEURALFLOW_CACHE_BYTES", env.str("NEURALFLOW_CACHE_BYTES", default="64M")
+)
 
 DATABASES: dict[str, dict[str, Any]] = {
     "default": env.db_url("DATABASE_URL")

@@ -28,6 +28,7 @@ from django.conf import settings
 from docstore import (
     Conflict,
     DocumentStore,
+    History,
     Key,
     NotFound,
     RecordList,
@@ -90,9 +91,17 @@ class JSONStorageManager:
         if self._store is None:
             with self._opening:
                 if self._store is None:
-                    layouts = [spec.layout for spec in COLLECTIONS.values()]
-                    self._store = open_store(settings.NEURALFLOW_STORE, layouts)
+                    self._store = self._open()
         return self._store
+
+    @staticmethod
+    def _open() -> DocumentStore:
+        return open_store(
+            settings.NEURALFLOW_STORE,
+            [spec.layout for spec in COLLECTIONS.values()],
+            history=History(settings.NEURALFLOW_HISTORY_DAYS, settings.NEURALFLOW_HISTORY_BYTES),
+            cache_bytes=settings.NEURALFLOW_CACHE_BYTES,
+        )
 
     @property
     def folder(self) -> Path | None:
@@ -111,9 +120,9 @@ class JSONStorageManager:
 
     def close(self) -> None:
         """Forgets the opened store; the next use opens what the settings then say."""
-        if self._store is not None:
-            self._store.close()
-        self._store = None
+        store, self._store = self._store, None
+        if store is not None:
+            store.close()
 
     # Records
 

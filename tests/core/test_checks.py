@@ -59,3 +59,13 @@ def test_a_database_inside_the_data_folder(
     database = {"ENGINE": "django.db.backends.sqlite3", "NAME": str(tmp_path / name)}
     monkeypatch.setitem(settings.DATABASES, "default", database)
     assert ids() == found
+
+
+def test_a_data_folder_on_a_network_file_system(
+    settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings.NEURALFLOW_STORE = tmp_path.as_uri()
+    monkeypatch.setattr("core.checks.mount_type", lambda folder: "nfs4")
+    (fault,) = storage_check(None)
+    assert fault.id == "neuralflow.E004"
+    assert fault.msg == f"The data folder {tmp_path} is on a network file system (nfs4)."

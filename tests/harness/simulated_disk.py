@@ -500,10 +500,22 @@ class SimulatedFileSystem(FileSystem):
         self.disk._may_fail("pread")
         return self.disk.content(path), self.disk.stat(path)
 
+    def glance(self, path: Where) -> bytes:
+        return self.read(path)[0]
+
     def shared_words(self, path: Where, count: int) -> Any:
         words = self.disk.words.setdefault(os.fspath(path), [])
         words.extend([0] * (count - len(words)))
         return words
+
+    def mount_type(self, path: Path) -> str:
+        return "simulated"
+
+    def excludes(self, path: Path) -> bool:
+        return True
+
+    def shares(self, path: Path) -> bool:
+        return True
 
     def lock(self, path: Path, timeout: float) -> Any:
         return _Lock(self.disk.holders, os.fspath(path))

@@ -106,3 +106,31 @@ def test_pages_have_their_style_before_static_files_were_collected(
 def test_the_body_limit_is_a_mebibyte() -> None:
     assert settings.DATA_UPLOAD_MAX_MEMORY_SIZE == 1024 * 1024
     assert settings.DATA_UPLOAD_MAX_NUMBER_FIELDS == 1000
+
+
+@pytest.mark.parametrize(
+    ("text", "meant"),
+    [("1500000", 1_500_000), ("64k", 65_536), ("64M", 67_108_864), (" 2G ", 2**31), ("0", 0)],
+)
+def test_a_number_of_bytes(text: str, meant: int) -> None:
+    assert read("NEURALFLOW_HISTORY_BYTES", NEURALFLOW_HISTORY_BYTES=text) == meant
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("NEURALFLOW_HISTORY_BYTES", "64MB"),
+        ("NEURALFLOW_CACHE_BYTES", "-1"),
+        ("NEURALFLOW_HISTORY_DAYS", "-1"),
+        ("NEURALFLOW_HISTORY_DAYS", "nan"),
+        ("NEURALFLOW_HISTORY_DAYS", "a month"),
+    ],
+)
+def test_what_is_no_number_of_bytes_or_days(name: str, text: str) -> None:
+    assert f"{name} must be a number of" in read(name, **{name: text})
+
+
+def test_history_is_kept_for_thirty_days_up_to_a_gigabyte() -> None:
+    assert read("NEURALFLOW_HISTORY_DAYS") == 30
+    assert read("NEURALFLOW_HISTORY_BYTES") == 2**30
+    assert read("NEURALFLOW_HISTORY_DAYS", NEURALFLOW_HISTORY_DAYS="0.5") == 0.5

@@ -14,7 +14,8 @@ from django.db import DatabaseError
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from docstore import Corrupt, Finding, OutOfSpace, StoreError
+from core.telling import advice, count, printable
+from docstore import Finding, StoreError
 from utils.data_initializer import data_initializer
 
 Result = dict[str, Any]
@@ -52,29 +53,25 @@ def _stats(options: Result, watch: Watch) -> Result:
     return data_initializer.get_storage_stats(watch)
 
 
-def _count(number: int, what: str) -> str:
-    return f"{number} {what}" if number == 1 else f"{number} {what}s"
-
-
 def _tell_structure(result: Result) -> Iterator[str]:
     created = ", ".join(f"{name}/" for name in result["created"])
     yield f"Data folder {result['folder']}: " + (f"made {created}." if created else "complete.")
 
 
 def _tell_restore(result: Result) -> Iterator[str]:
-    yield f"Restored {_count(result['files'], 'file')} from {result['backup']}."
+    yield f"Restored {count(result['files'], 'file')} from {result['backup']}."
     yield f"What was there before is in {result['before']}."
 
 
 def _tell_adopt(result: Result) -> Iterator[str]:
     names = result["usernames"]
-    yield f"Made {_count(len(names), 'account')} for documents without one" + (
+    yield f"Made {count(len(names), 'account')} for documents without one" + (
         f": {', '.join(names)}. They have no password yet." if names else "."
     )
 
 
 def _tell_sync(result: Result) -> Iterator[str]:
-    accounts = _count(result["accounts"], "account")
+    accounts = count(result["accounts"], "account")
     yield f"Synced {accounts}; {result['changed']} had something to change."
 
 
@@ -156,21 +153,21 @@ class Command(BaseCommand):
             for name in _chosen(options):
                 results[name] = self._run(_STEPS[name], options)
         except (StoreError, DatabaseError, OSError) as fault:
-            trouble = results["error"] = _advice(fault)
+            trouble = results["error"] = advice(fault)
         if options["json"]:
             self.stdout.write(json.dumps(results, indent=2))
-        count = sum(len(result.get("findings", [])) for result in _by_step(results))
-        if trouble or count:
-            raise CommandError(trouble or _sum_up(count))
+        found = sum(len(result.get("findings", [])) for result in _by_step(results))
+        if trouble or found:
+            raise CommandError(trouble or _sum_up(found))
 
     def _run(self, step: _Step, options: Result) -> Result:
         with self._progress(step.title) as watch:
             result = step.run(options, watch)
         if not options["json"]:
             for finding in result.get("findings", []):
-                self.stdout.write(_printable(str(Finding(**finding))))
+                self.stdout.write(printable(str(Finding(**finding))))
             for line in step.tell(result):
-                self.stdout.write(_printable(line))
+                self.stdout.write(printable(line))
         return result
 
     @contextmanager
@@ -200,23 +197,5 @@ def _by_step(results: Result) -> list[Result]:
     return [result for result in results.values() if isinstance(result, dict)]
 
 
-def _sum_up(count: int) -> str:
-    return f"{_count(count, 'finding')}; docs/operations.md says what to do about each."
-
-
-def _advice(fault: Exception) -> str:
-    """What went wrong, and what to do about it."""
-    if isinstance(fault, DatabaseError):
-        todo = "Has `python manage.py migrate` been run?"
-    elif isinstance(fault, OutOfSpace):
-        todo = "Nothing was lost. Free some space and run this again."
-    elif isinstance(fault, Corrupt):
-        todo = "Nothing was changed."
-    else:
-        todo = "See docs/operations.md."
-    return f"{_printable(str(fault))}. {todo}"
-
-
-def _printable(text: str) -> str:
-    """The names of files and people are strangers' words: they must not command a terminal."""
-    return "".join(char if char.isprintable() else f"\\x{ord(char):02x}" for char in text)
+def _sum_up(found: int) -> str:
+    return f"{count(found, 'finding')}; docs/operations.md says what to do about each."
