@@ -70,7 +70,7 @@ def power_cuts(cases: int) -> int | None:
 
 
 def openings(cases: int) -> int | None:
-    """A kill after each operation of opening a new folder; and a power cut after the next commit."""
+    """A kill after each operation of opening a new folder, and a cut after the next commit."""
     for number in range(1, 40):
         trial, left = Trial(number), []
         new = trial.disk
@@ -254,7 +254,7 @@ BUGS: Final = (
     Bug(
         "the error of a sync is swallowed",
         _J,
-        "_sync",
+        "_sync_segment",
         "raise self.fail(error) from error",
         "pass",
         failed_syncs,
@@ -262,7 +262,7 @@ BUGS: Final = (
     Bug(
         "a failed sync is tried again",
         _J,
-        "_sync",
+        "_sync_segment",
         "raise self.fail(error) from error",
         "raise from_os_error(error, 'sync') from error",
         failed_syncs,
@@ -324,8 +324,8 @@ BUGS: Final = (
         "a document begins from a deletion that is not durable",
         following.Follower,
         "_load_pending",
-        "applied.reset and sequence <= visible",
-        "applied.reset",
+        "VISIBLE",
+        "VISIBLE",
         unsynced_deletions,
     ),
     Bug(
