@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from docstore.store import DocumentStore
+from docstore.store import DocumentStore, Transaction
 from tests.harness.power_cut import KEYS, Trial, path_of
 from tests.harness.simulated_disk import Disk
 
@@ -21,6 +21,11 @@ def create(store: DocumentStore, n: int) -> None:
     store.change(lambda transaction: transaction.create(KEY, {"n": n}))
 
 
+def begin_anew(transaction: Transaction) -> None:
+    transaction.drop(KEY)
+    transaction.create(KEY, {"n": 2})
+
+
 def read(store: DocumentStore) -> object:
     document = store.read(KEY)
     return document and document.content["n"]
@@ -31,8 +36,7 @@ def test_a_document_deleted_and_begun_anew(stores: tuple[DocumentStore, Document
     create(writer, 1)
     writer.close()
     with writer.backend.exclusive():
-        writer.change(lambda transaction: transaction.drop(KEY))
-        create(writer, 2)
+        writer.change(begin_anew)
         assert read(reader) == 1
     assert read(reader) == 2
 
