@@ -159,6 +159,18 @@ def unsynced_deletions(cases: int) -> int | None:
     return None if document and document.content["n"] == 1 else 1
 
 
+def relaxed_ones(cases: int) -> int | None:
+    """A relaxed commit is not shown before an earlier one that is waited for is durable."""
+    trial = _trial()
+    writer, reader = trial.stores
+    writer.change(lambda transaction: transaction.create(KEYS[0], {"n": 0}))
+    with writer.backend.exclusive():
+        writer.change(lambda transaction: transaction.set(KEYS[0], {"n": 1}))
+        writer.change(lambda transaction: transaction.set(KEYS[0], {"n": 2}), relaxed=True)
+        document = reader.read(KEYS[0])
+    return None if document and document.content["n"] == 0 else 1
+
+
 def damage(cases: int) -> int | None:
     """A damaged frame that a later one knew to be durable is no torn tail."""
     trial = _trial()
@@ -256,6 +268,7 @@ BUGS: Final = (
         "took",
         "relaxed and self.visible >= sequence - 1",
         "relaxed",
+        relaxed_ones,
     ),
     Bug(
         "the error of a sync is swallowed",
@@ -306,10 +319,10 @@ BUGS: Final = (
     ),
     Bug(
         "shared numbers are trusted after a crash",
-        _J,
-        "open",
-        "alone or ",
-        "",
+        files_backend.FilesBackend,
+        "_open_journal",
+        "alone or Journal.must_recover(words)",
+        "Journal.must_recover(words)",
     ),
     Bug(
         "what a dead process left of drafts stays",
@@ -321,7 +334,7 @@ BUGS: Final = (
     Bug(
         "folders of a dead process are taken for durable",
         files_backend.FilesBackend,
-        "_open_to_write",
+        "_open_journal",
         "self._settle_folders()",
         "pass",
         openings,
