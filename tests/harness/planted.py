@@ -364,7 +364,7 @@ BUGS: Final = (
     Bug(
         "segments go before the checkpoint is durable",
         _P,
-        "_note_checkpoint",
+        "retire",
         "self._journal.sync()",
         "pass",
     ),
