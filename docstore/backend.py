@@ -24,7 +24,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime
 from enum import Enum
-from typing import Final, Protocol
+from typing import Final, NamedTuple, Protocol
 
 from docstore.document import Document, Json, Key
 from docstore.positions import Path
@@ -42,16 +42,14 @@ class _Absent(Enum):
 ABSENT: Final = _Absent.ABSENT
 
 
-@dataclass(frozen=True)
-class Stored:
+class Stored(NamedTuple):
     """What a read found: the document, or None with the version `ABSENT`."""
 
     document: Document | None
     version: Version
 
 
-@dataclass(frozen=True)
-class Edit:
+class Edit(NamedTuple):
     """One value of a document before and after; `ABSENT` where there was or is none.
 
     `path` leads to it. In a list of records, a record is addressed by its id and not by its
@@ -63,8 +61,7 @@ class Edit:
     after: Json
 
 
-@dataclass(frozen=True)
-class Change:
+class Change(NamedTuple):
     """One document from the version `expect` to the state `after`; None deletes the document."""
 
     key: Key
@@ -73,8 +70,7 @@ class Change:
     edits: tuple[Edit, ...]
 
 
-@dataclass(frozen=True)
-class Commit:
+class Commit(NamedTuple):
     """Changes that happen together, when, for whom (`actor`) and in which request."""
 
     changes: tuple[Change, ...]

@@ -218,6 +218,6 @@ def restore_snapshot(store: DocumentStore, path: Path) -> int:
     """
     backend = _files_backend(store)
     count = check_snapshot(store, path)
-    with _opened(path) as snapshot, backend.exclusive():
+    with _opened(path) as snapshot, backend.still():
         backend.replace(_Replacement(snapshot, backend.document_names()))
     return count

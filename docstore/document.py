@@ -42,8 +42,7 @@ class Key(NamedTuple):
         return f"{self.collection} of owner {self.owner}"
 
 
-@dataclass(frozen=True)
-class Document:
+class Document(NamedTuple):
     """One state of a document. `content` is shared by its readers: never change it in place.
 
     What `decode` and the store make has its list of records as a `RecordList`.

@@ -12,7 +12,7 @@ from: a person had edited it.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -73,7 +73,7 @@ class Applied:
         return None if content is ABSENT else content
 
 
-def encode_entry(commit: Commit, on_files: frozenset[Key] = frozenset()) -> bytes:
+def encode_entry(commit: Commit, on_files: Collection[Key] = ()) -> bytes:
     """The payload of a commit; `on_files` are the documents whose file is their only source."""
     entry: dict[str, Json] = {"at": utc_text(commit.at)}
     if commit.actor:

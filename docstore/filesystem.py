@@ -10,7 +10,6 @@ from __future__ import annotations
 import errno
 import mmap
 import os
-from contextlib import suppress
 from pathlib import Path
 from types import ModuleType
 from typing import Final, Protocol
@@ -100,8 +99,11 @@ class FileSystem:
         if self.is_folder(path):
             return
         self.make_folder(step, path.parent)
-        with suppress(FileExistsError):
+        try:
             self._os.mkdir(path, PRIVATE_FOLDER)
+        except FileExistsError:
+            if not self.is_folder(path):  # but a file in its place
+                raise
         self.sync_folder(step, path.parent)
 
     def create(self, step: str, path: Where, data: bytes, mtime_ns: int | None = None) -> Status:
@@ -167,9 +169,10 @@ class FileSystem:
 
     # A file that stays open and is written in place
 
-    def open(self, path: Where) -> int:
-        """Opens an existing file for reading and writing in place."""
-        handle: int = self._os.open(path, os.O_RDWR | os.O_CLOEXEC)
+    def open(self, path: Where, *, to_write: bool = True) -> int:
+        """Opens an existing file for reading and, if so wanted, writing in place."""
+        mode = os.O_RDWR if to_write else os.O_RDONLY
+        handle: int = self._os.open(path, mode | os.O_CLOEXEC)
         return handle
 
     def read_at(self, handle: int, size: int, offset: int) -> bytes:

@@ -42,6 +42,7 @@ from docstore.journal import Journal
 CACHE_BYTES_MAX: Final = 64 * 1024 * 1024
 # A file changed in place within one tick of the clock looks the same before and after. A file
 # younger than this is not remembered unless we wrote it.
+_READS_MAX: Final = 100
 _SETTLED_NS: Final = 50_000_000
 # Why a file cannot be read until a person changes something about it.
 _FOR_A_PERSON: Final = {errno.EACCES, errno.EPERM, errno.ELOOP, errno.EISDIR, errno.ENOTDIR}
@@ -80,6 +81,7 @@ class Live:
     counted: int = 0  # what of it counts as taking room
     since: float = 0.0  # when the first of the pending changes came, in monotonic seconds
     is_own: bool = False  # whether this process made one of them
+    is_loading: bool = False  # not to be forgotten just now
 
     def at(self, limit: int) -> tuple[int, Document | None]:
         """The newest version up to a frame, and its frame; 0 for what was read from the file."""
@@ -254,50 +256,82 @@ class Follower:
 
     def _load_file(self, live: Live) -> None:
         """Takes the file as the document; where there is none, there is no document."""
+        live.versions = ()
+        document, status, shown = self._read_known(live)
+        if live.pending:  # something came while the file was read
+            self._load_pending(live)
+            return
         self._drop(live)
-        document, status = self._read(live)
-        live.versions, live.is_ours = ((0, document),), False
+        live.versions, live.is_ours = ((0, document),), shown > 0
         if status is None:
             return
         token = token_of(status)
-        live.is_ours = live.tokens.get(token, 0) > 0
-        live.tokens, live.base, live.size = (
-            {token: live.tokens.get(token, 0)},
-            token,
-            status.st_size,
-        )
+        live.tokens, live.base, live.size = {token: shown}, token, status.st_size
         if live.is_ours or time.time_ns() - status.st_mtime_ns > _SETTLED_NS:
             self._live[live.key] = live
             self._keep(live)
 
     def _load_pending(self, live: Live) -> None:
         """Applies what is pending to the file, or to nothing where the document begins in it."""
-        changes = [
+        token = self.token(live)
+        begins = self._last_reset(live)
+        document, shown = None, 0
+        if begins > (live.tokens.get(token, 0) if token else 0):
+            changes = [change for change in self._changes(live) if change[0] >= begins]
+        else:
+            document, status, shown = self._read_known(live)
+            changes = self._changes(live)
+            if document is not None and status is not None:
+                changes = _unseen(changes, shown, document)
+                live.base = token_of(status)
+                live.tokens[token_of(status)] = shown
+                live.size += status.st_size
+            elif changes and not changes[0][1].reset:
+                raise Corrupt(live.name, f"is gone, and {len(changes)} changes need it: restore it")
+        live.versions = ((shown, document),)
+        for sequence, applied in changes:
+            document = self._applied(live, applied, document)
+            live.add_version(sequence, document, self.journal.visible)
+
+    def _changes(self, live: Live) -> list[tuple[int, Applied]]:
+        """What is pending of the document, each with its frame."""
+        return [
             (sequence, applied)
             for sequence, payload in live.pending
             for applied in decode_entry(payload)
             if applied.key == live.key
         ]
-        resets = [number for number, (_, applied) in enumerate(changes) if applied.reset]
-        shown = live.tokens.get(self.token(live) or (0, 0, 0), 0)
-        if resets and shown < changes[resets[-1]][0]:
-            document, changes = None, changes[resets[-1] :]
-        else:
+
+    def _last_reset(self, live: Live) -> int:
+        """The last visible frame of those pending in which the document begins or ends, or 0.
+
+        One that is not visible yet is not to be begun from.
+        """
+        visible = self.journal.visible
+        frames = (frame for frame, applied in self._changes(live) if applied.reset)
+        return max((frame for frame in frames if frame <= visible), default=0)
+
+    def _read_known(self, live: Live) -> tuple[Document | None, Status | None, int]:
+        """The file, and up to which frame it shows the document; 0 where a person made it.
+
+        A file that is not known may have been published since the journal was followed. The note
+        is in the journal before the file has its name, so following tells; unless yet another file
+        was published meanwhile.
+        """
+        for _ in range(_READS_MAX):
             document, status = self._read(live)
-            if document is None or status is None:
-                raise Corrupt(live.name, f"is gone, and {len(changes)} changes need it: restore it")
-            changes = [
-                (sequence, applied)
-                for sequence, applied in changes
-                if (sequence > shown if shown else applied.revision > document.revision)
-            ]
-            live.base = token_of(status)
-            live.tokens[token_of(status)] = shown
-            live.size += status.st_size
-        live.versions = ((shown, document),)
-        for sequence, applied in changes:
-            document = self._applied(live, applied, document)
-            live.add_version(sequence, document, self.journal.visible)
+            token = token_of(status) if status else None
+            if token not in live.tokens:
+                live.is_loading = True
+                try:
+                    self.follow()
+                finally:
+                    live.is_loading = False
+            if token is not None and token in live.tokens:
+                return document, status, live.tokens[token]
+            if self.token(live) == token:
+                return document, status, 0
+        raise Unavailable(f"{live.name} is being replaced all the time")
 
     def _applied(self, live: Live, applied: Applied, document: Document | None) -> Document | None:
         try:
@@ -305,12 +339,15 @@ class Follower:
         except ValueError as misfit:
             raise Corrupt(live.name, f"is not what the journal goes on from: {misfit}") from misfit
 
-    def version(self, live: Live, limit: int) -> Document | None:
-        """The document up to a frame, something of it being pending. Raises `Corrupt`."""
+    def version(self, live: Live, limit: int) -> tuple[int, Document | None]:
+        """The document up to a frame, something of it being pending, and the last frame in it.
+
+        That may be a later one: what nobody can ask for any more was let go of. Raises `Corrupt`.
+        """
         with self.mutex:
             if not live.versions:
                 self._load_pending(live)
-            return live.at(limit)[1]
+            return live.at(limit)
 
     def leads_to_pending(self, live: Live, data: bytes) -> bool:
         """Whether a file with these bytes is what the pending changes began from.
@@ -401,10 +438,23 @@ class Follower:
             self._drop(self._live[key])
 
     def _drop(self, live: Live) -> None:
-        if not live.pending and self._live.get(live.key) is live:
+        if not live.pending and not live.is_loading and self._live.get(live.key) is live:
             del self._live[live.key]
             self._bytes -= live.counted
             live.counted = 0
+
+
+def _unseen(
+    changes: list[tuple[int, Applied]], shown: int, document: Document
+) -> list[tuple[int, Applied]]:
+    """The changes that a file does not show; `shown` is the last frame it does, 0 for unknown."""
+    if shown:
+        return [change for change in changes if change[0] > shown]
+    # Revisions begin anew with a reset. A file that shows one is known.
+    old = itertools.takewhile(
+        lambda change: not change[1].reset and change[1].revision <= document.revision, changes
+    )
+    return changes[len(list(old)) :]
 
 
 def token_of(status: Status) -> Token:

@@ -59,6 +59,7 @@ log = logging.getLogger(__name__)
 SEGMENT_BYTES: Final = 4 * 1024 * 1024
 READ_BYTES: Final = 64 * 1024
 SYNC_SECONDS_MAX: Final = 60.0
+_TOO_SLOW: Final = "the disk takes too long to make the change durable"
 _SEAL_ROOM: Final = 128  # bytes that are kept free for the frame that ends a segment
 _HEAD_ROOM: Final = 512
 _FORMAT: Final = 1
@@ -82,17 +83,18 @@ _STATE_MAGIC: Final = 0x4A464E_01
     _FAILED,  # the error of a failed sync
     _BLOCKED,  # the error for which files cannot be published just now
     _CHECKPOINT,  # all up to here is durable in the files
+    _CLOSED,  # the mark of an end in order, made when its sync had succeeded
     _WORDS,
-) = range(13)
+) = range(14)
 STATE_WORDS: Final = _WORDS
 
 
 class _Segment:
     """An open segment. Closed when the last one who uses it, on whatever thread, is done."""
 
-    def __init__(self, files: FileSystem, path: Path, number: int) -> None:
+    def __init__(self, files: FileSystem, path: Path, number: int, *, to_write: bool) -> None:
         self._files, self.number = files, number
-        self.handle = files.open(path)
+        self.handle = files.open(path, to_write=to_write)
         self.size = files.status(path).st_size
 
     def __del__(self) -> None:
@@ -128,7 +130,7 @@ class Journal:
         self.followed = 0  # and the last frame before it
         self._began_at = 0  # the frames after this one are followed
         self._segment_epoch = 0
-        self.is_cut_off = False  # the segment after the position was retired
+        self._is_cut_off = False  # the segment after the position was retired
 
     # What is where
 
@@ -168,9 +170,10 @@ class Journal:
         self._state[_BLOCKED] = error
 
     @property
-    def is_outlived(self) -> bool:
-        """Whether somebody recovered the journal since this process opened it."""
-        return self._state[_GENERATION] != self._generation
+    def is_outdated(self) -> bool:
+        """Whether the journal is to be opened anew: somebody recovered it since this process opened
+        it, or this process slept until segments that it had not followed yet were retired."""
+        return self._is_cut_off or self._state[_GENERATION] != self._generation
 
     def path(self, number: int) -> Path:
         """Where the segment is that begins with this frame."""
@@ -192,29 +195,29 @@ class Journal:
         self._state, self._looking = [0] * _WORDS, True
         self._take_stock(repair=False)
 
-    def open(self, sharing: memoryview | list[int], alone: bool, *, renew: bool = False) -> None:
-        """Opens the journal with the numbers that the processes share.
+    @staticmethod
+    def must_recover(sharing: memoryview | list[int]) -> bool:
+        """Whether the journal is to be recovered although other processes have it open."""
+        return sharing[_MAGIC] != _STATE_MAGIC or sharing[_FAILED] != 0
 
-        `alone` says that no other process has it open: then they are worth nothing. With `renew`,
-        a failed journal is recovered although others have it open. Raises `Corrupt`.
-        """
+    def recover(self, sharing: memoryview | list[int]) -> None:
+        """Opens the journal as the first of the processes that share the numbers, which are worth
+        nothing yet; or anew after it failed. Under the lock. Raises `Corrupt`."""
         self._state, self._looking = sharing, False
-        if alone or self._state[_MAGIC] != _STATE_MAGIC or (renew and self._state[_FAILED]):
-            self._sweep()
-            self._take_stock(repair=True)
-        else:
-            self._join()
+        self._sweep()
+        self._take_stock(repair=True)
+
+    def join(self, sharing: memoryview | list[int]) -> None:
+        """Opens the journal that other processes have open."""
+        self._state, self._looking = sharing, False
+        self._reset()
+        start = self._state[_CHECKPOINT] + 1
+        self._begin_at([number for number in self.segments() if number <= start][-1:], start - 1)
 
     def _sweep(self) -> None:
         for name in self._files.names(self._folder):
             if name == "spare" or name.endswith(".draft"):
                 self._files.remove("sweep", self._folder / name)
-
-    def _join(self) -> None:
-        """Takes a place where all frames that are not yet in durable files are ahead."""
-        self._reset()
-        start = self._state[_CHECKPOINT] + 1
-        self._begin_at([number for number in self.segments() if number <= start][-1:], start - 1)
 
     def _begin_at(self, segment: list[int], skip: int) -> None:
         self._segment = segment[0] if segment else self._state[_APPENDED] + 1
@@ -233,11 +236,8 @@ class Journal:
             state[_EPOCH], state[_APPENDED] = end.epoch, end.sequence
             state[_CHECKPOINT] = end.checkpoint
             self._closed_at = end.sequence if end.is_closed else -1
-            if repair and (end.is_closed or end.is_sealed):
-                # Whoever ended it may have been killed before it was durable, or its name.
-                self._files.sync_file("recover-end", self.path(end.number))
-                self._files.sync_folder("recover-names", self._folder)
-            if end.is_closed:
+            if end.is_closed and (not repair or self._state[_CLOSED] == _mark(end.sequence)):
+                state[_CLOSED] = self._state[_CLOSED]
                 state[_SEGMENT], state[_END] = end.number, end.offset
             elif repair:
                 state[_APPENDED] = self._repair(end)
@@ -278,19 +278,24 @@ class Journal:
         return f"{self._folder.parent.name}/{self._folder.name}/{self.path(number).name}"
 
     def _repair(self, end: _End) -> int:
-        """Makes what is whole durable, under a seal; returns the seal's sequence number."""
-        if end.is_sealed:
-            return end.sequence
+        """Makes what is whole durable, under a seal; returns the seal's sequence number.
+
+        An end that is there already is written anew, too: whoever made it may have been killed
+        before it was durable, or its sync may have failed, and then no other sync would help.
+        """
         end.refuse_loss()
         torn = end.data[end.offset :].rstrip(b"\0")
         if torn:
             self._set_aside(f"torn-{end.number:016d}-{end.offset}.bin", torn)
-        seal = encode_frame(end.epoch, end.sequence + 1, end.sequence, Kind.SEAL, b"{}")
+        last, seal = end.sequence, b""
+        if not end.is_sealed:
+            last = end.sequence + 1
+            seal = encode_frame(end.epoch, last, end.sequence, Kind.SEAL, b"{}")
         draft = self._folder / f"{secrets.token_hex(8)}.draft"
         self._files.create("recover-draft", draft, end.data[: end.offset] + seal)
         self._files.rename("recover-segment", draft, self.path(end.number))
         self._files.sync_folder("recover-names", self._folder)
-        return end.sequence + 1
+        return last
 
     def _set_aside(self, name: str, data: bytes) -> None:
         self.torn.append(name)
@@ -318,6 +323,10 @@ class Journal:
         state = self._state
         state[_APPENDED] = self.followed
         if self._current is not None:  # or else the last one is sealed, perhaps not durably
+            try:  # the writer may have died before the segment's name was durable
+                self._files.sync_folder("segment-names", self._folder)
+            except OSError as error:
+                raise self._failed_append(error) from error
             state[_SEGMENT], state[_END] = self._segment, self._offset
         state[_WRITING] = 0
 
@@ -344,11 +353,14 @@ class Journal:
                 self._current, self._segment, self._offset = None, frame.sequence + 1, 0
             self.followed = frame.sequence
 
+    def _opened(self, number: int) -> _Segment:
+        return _Segment(self._files, self.path(number), number, to_write=not self._looking)
+
     def _enter_segment(self) -> bool:
         try:
-            self._current = _Segment(self._files, self.path(self._segment), self._segment)
+            self._current = self._opened(self._segment)
         except FileNotFoundError:
-            self.is_cut_off = self._segment <= self._state[_CHECKPOINT]
+            self._is_cut_off = self._segment <= self._state[_CHECKPOINT]
             return False
         except OSError as error:
             raise from_os_error(error, "cannot read the journal") from error
@@ -364,8 +376,7 @@ class Journal:
                     size = min(frame_bytes(buffer), segment.size - self._offset)
                     if size <= len(buffer):
                         return None, buffer, start
-                buffer = self._files.read_at(segment.handle, size, self._offset)
-                start = self._offset
+                buffer, start = self._read_at(segment, size, self._offset), self._offset
             frame = decode_frame(buffer, self._offset - start) if buffer else None
             if frame is not None:
                 break
@@ -376,6 +387,12 @@ class Journal:
         elif frame.epoch != self._segment_epoch:
             return None, buffer, start
         return frame, buffer, start
+
+    def _read_at(self, segment: _Segment, size: int, offset: int) -> bytes:
+        try:
+            return self._files.read_at(segment.handle, size, offset)
+        except OSError as error:
+            raise from_os_error(error, "cannot read the journal") from error
 
     def history(self) -> Iterator[Frame]:
         """All frames of all segments that are there, oldest first. Changes no position."""
@@ -436,20 +453,28 @@ class Journal:
         return self._begin_segment(size)
 
     def _begin_segment(self, size: int) -> _Segment:
-        state = self._state
         draft = self._zeros(size + _HEAD_ROOM + _SEAL_ROOM)  # may find the disk full: so first
+        try:
+            return self._begin_segment_in(draft)
+        except OSError:
+            with suppress(OSError):  # each try would leave another one
+                self._files.remove("segment-zeros", draft)
+            raise
+
+    def _begin_segment_in(self, draft: Path) -> _Segment:
+        state = self._state
         if state[_SEGMENT]:
             self._end_segment(state[_SEGMENT])
         state[_WRITING] = 1
         number = state[_APPENDED] + 1
         head = {"format": _FORMAT, "epoch": state[_EPOCH], "checkpoint": state[_CHECKPOINT]}
         state[_SEGMENT] = state[_END] = 0
-        segment = _Segment(self._files, draft, number)
+        segment = _Segment(self._files, draft, number, to_write=True)
         frame = encode_frame(
             state[_EPOCH], number, number - 1, Kind.HEAD, msgspec.json.encode(head)
         )
         self._files.write_at("segment-head", segment.handle, frame, 0)
-        self._files.sync_data("segment-data", segment.handle)
+        self._sync_segment("segment-data", segment)
         self._files.rename("segment-name", draft, self.path(number))
         self._files.sync_folder("segment-names", self._folder)
         state[_SEGMENT], state[_END], state[_APPENDED] = number, len(frame), number
@@ -466,7 +491,7 @@ class Journal:
             self._write(self._current, Kind.SEAL, b"{}")
         segment = self._segment_to_sync(number)
         assert segment is not None
-        self._files.sync_data("seal", segment.handle)
+        self._sync_segment("seal", segment)
         with self._sync_lock.hold():
             self._state[_SYNCED] = self._state[_APPENDED]
 
@@ -476,7 +501,8 @@ class Journal:
         if size <= self._segment_bytes and self._files.exists(spare):
             return spare
         draft = self._folder / f"{secrets.token_hex(8)}.draft"
-        self._make_zeros(draft, max(size, self._segment_bytes))
+        usual = self._segment_bytes if self._state[_APPENDED] else self._segment_bytes // 4
+        self._make_zeros(draft, max(size, usual))
         return draft
 
     def _make_zeros(self, draft: Path, size: int) -> None:
@@ -490,7 +516,8 @@ class Journal:
     @property
     def needs_spare(self) -> bool:
         """Whether the segment is half full, and no next one is prepared."""
-        half = self._state[_END] > self._segment_bytes // 2
+        segment = self._current
+        half = segment is not None and self._state[_END] > segment.size // 2
         return half and not self._files.exists(self._folder / "spare")
 
     def prepare_spare(self) -> None:
@@ -520,11 +547,11 @@ class Journal:
             if leads:
                 self._lead(sequence)
             elif not turn.acquire(timeout=SYNC_SECONDS_MAX):
-                raise Unavailable("the disk takes too long to make the change durable")
+                raise Unavailable(_TOO_SLOW)
 
     def _lead(self, sequence: int) -> None:
         """Syncs for the threads of this process, unless another process does it first."""
-        tries = 0
+        tries, deadline = 0, time.monotonic() + SYNC_SECONDS_MAX
         try:
             while self.visible < sequence:
                 if self._sync_lock.try_lock():
@@ -537,8 +564,10 @@ class Journal:
                 tries += 1
                 if tries < _YIELDS:
                     os.sched_yield()
-                else:
+                elif time.monotonic() < deadline:
                     time.sleep(_PAUSE)
+                else:
+                    raise Unavailable(_TOO_SLOW)
         finally:
             with self._gate:
                 self._syncing = False
@@ -550,7 +579,8 @@ class Journal:
         """Makes durable all that was appended before. Raises `Unavailable`; then all is failed."""
         self.refuse_failed()
         with self._sync_lock.hold():
-            self._sync()
+            if self.synced < self.appended:
+                self._sync()
 
     def _sync(self) -> None:
         state = self._state
@@ -561,12 +591,16 @@ class Journal:
                 break
         if segment is None:
             return
-        try:
-            self._files.sync_data("commit", segment.handle)
-        except OSError as error:
-            raise self.fail(error) from error
+        self._sync_segment("commit", segment)
         if target > state[_SYNCED]:
             state[_SYNCED] = target
+
+    def _sync_segment(self, step: str, segment: _Segment) -> None:
+        """Makes a segment durable. After a failure nothing more is acknowledged: see `fail`."""
+        try:
+            self._files.sync_data(step, segment.handle)
+        except OSError as error:
+            raise self.fail(error) from error
 
     def _segment_to_sync(self, number: int) -> _Segment | None:
         segment = self._current
@@ -575,7 +609,7 @@ class Journal:
         if not number:
             return None  # what is sealed was synced before
         try:
-            return _Segment(self._files, self.path(number), number)
+            return self._opened(number)
         except OSError as error:
             raise from_os_error(error, "cannot open the journal") from error
 
@@ -591,11 +625,17 @@ class Journal:
             return self.fail(error)
         return from_os_error(error, "cannot write the journal")
 
+    @property
+    def has_failed(self) -> bool:
+        """Whether a sync failed, here or in another process."""
+        return bool(self.failure or self._state[_FAILED])
+
     def refuse_failed(self) -> None:
         """Raises `Unavailable` after a failed sync, here or in another process."""
-        failed = self._state[_FAILED]
-        if failed or self.failure:
-            reason = self.failure or f"the disk failed a write ({os.strerror(failed)})"
+        if self.has_failed:
+            reason = (
+                self.failure or f"the disk failed a write ({os.strerror(self._state[_FAILED])})"
+            )
             raise Unavailable(f"writing stopped until a restart: {reason}", retry_after=60)
 
     # Forgetting
@@ -632,8 +672,10 @@ class Journal:
 
     def finish(self) -> None:
         """Ends the journal in order, so that the next one to open it can go on. Under the lock."""
-        self.took(self.append(Kind.CLOSED, b"{}"), relaxed=True)
+        sequence = self.append(Kind.CLOSED, b"{}")
+        self.took(sequence, relaxed=True)
         self.sync()
+        self._state[_CLOSED] = _mark(sequence)
 
     def forked(self) -> None:
         """In a forked child: lets go of what belongs to the parent's threads."""
@@ -649,6 +691,11 @@ class Journal:
         self._sync_lock.close()
         if isinstance(self._state, memoryview):
             self._state = self._state.tolist()
+
+
+def _mark(sequence: int) -> int:
+    """A number that no garbage is: of an end in order at this frame, known to be durable."""
+    return sequence * 0x9E3779B97F4A7C15 % 2**64 ^ _STATE_MAGIC
 
 
 class _End:
@@ -668,7 +715,7 @@ class _End:
         self.epoch, self.sequence, self.offset = frame.epoch, frame.sequence, frame.end
         self.is_sealed = frame.kind == Kind.SEAL
         rest = self.data[frame.end :]
-        self.is_closed = frame.kind == Kind.CLOSED and rest.count(0) == len(rest)
+        self.is_closed = frame.kind == Kind.CLOSED and not rest.strip(b"\0")
 
     def refuse_loss(self) -> None:
         """Raises `Corrupt` where a frame is broken that a later one knew to be durable."""

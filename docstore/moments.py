@@ -7,9 +7,21 @@ from typing import Final
 
 _TIME_CHARACTERS: Final = len("2026-11-23T12:04:05.123456")
 
+_latest: tuple[datetime | None, str] = (None, "")
+
 
 def utc_text(moment: datetime) -> str:
     """A moment as RFC 3339, to the microsecond: `2026-11-23T12:04:05.123456Z`; naive is UTC."""
+    global _latest
+    known, text = _latest
+    if known is moment:  # the one moment of a commit is told several times
+        return text
+    text = _text(moment)
+    _latest = moment, text
+    return text
+
+
+def _text(moment: datetime) -> str:
     if moment.tzinfo is not UTC:
         moment = (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone(UTC)
     return f"{moment.isoformat('T', 'microseconds')[:_TIME_CHARACTERS]}Z"

@@ -93,6 +93,7 @@ class Publisher:
         self._reserve = follower.root / ".neuralflow" / "reserve"
         self.set_aside: list[str] = []
         self._checkpointed_at = time.monotonic()
+        self._complaint = ""
 
     def publish(self, is_due: Callable[[Live], bool] = lambda live: True) -> None:
         """Publishes all that is visible and due. Raises `Unavailable`, `OutOfSpace`."""
@@ -104,7 +105,7 @@ class Publisher:
             try:
                 self._publish_all(is_due)
             except OSError as error:
-                if error.errno not in FULL or not self._give_up_reserve():
+                if not self.give_up_reserve(error):
                     raise self._failed(error) from error
                 failure = self._failed(error)
                 try:
@@ -132,11 +133,22 @@ class Publisher:
                     self._files.remove("reserve", draft)
                 raise
 
-    def _give_up_reserve(self) -> bool:
-        had = self._files.exists(self._reserve)
-        if had:
+    def keep_reserve_if_possible(self) -> None:
+        """The same; where there is no room for it, nothing is written until there is."""
+        try:
+            self.keep_reserve()
+        except OSError as error:
+            self._failed(error)
+
+    def give_up_reserve(self, error: OSError) -> bool:
+        """After an error: whether the disk is full, and there was a reserve to make room."""
+        if error.errno not in FULL or not self._files.exists(self._reserve):
+            return False
+        try:
             self._files.remove("reserve-used", self._reserve)
-        return had
+        except OSError:
+            return False
+        return True
 
     def unblock(self) -> None:
         """Goes on writing if there is room again. Raises `Unavailable`, `OutOfSpace`."""
@@ -197,11 +209,11 @@ class Publisher:
         if not live.pending or live.pending[0][0] > visible:
             return
         try:
-            document = self._follower.version(live, visible)
+            shown, document = self._follower.version(live, visible)
         except Corrupt as fault:  # a person has to mend the file; the others go on
             log.error("cannot publish: %s", fault)
             return
-        sequence = max(frame for frame, _ in live.pending if frame <= visible)
+        sequence = max(shown, *(frame for frame, _ in live.pending if frame <= visible))
         content = encode(document) if document else None
         before = self._look_at(live, content)
         if before and live.tokens.get(token_of(before), 0) >= sequence and content is not None:
@@ -346,8 +358,11 @@ class Publisher:
                 self.checkpoint()
             self._prepare_spare()
         except StoreError as fault:
-            log.warning("publishing waits: %s", fault)
+            if str(fault) != self._complaint:  # and not four times a second
+                log.warning("publishing waits: %s", fault)
+            self._complaint = str(fault)
             return RETRY_SECONDS
+        self._complaint = ""
         due = [self._due_at(live) for live in list(self._follower.pending.values())]
         if not due:
             return 1.0

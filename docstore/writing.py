@@ -34,12 +34,14 @@ class Writing:
         if self.lock.times_opened != self.times_opened:
             self._is_lost()
             raise Unavailable("the data folder was replaced by another one: try again", 1)
-        if journal.is_outlived:
-            raise Unavailable("the journal was recovered by a new process: try again", 1)
+        if journal.is_outdated:
+            raise Unavailable("the journal was opened anew by another process: try again", 1)
         if journal.is_broken_off:
             self._follower.find_end()
         elif journal.followed != journal.appended:
             self._follower.follow()
+        if journal.is_outdated:
+            raise Unavailable("the journal went on without this process: try again", 1)
         if journal.followed != journal.appended:
             raise Unavailable("a part of the journal is missing: was the data folder changed?")
 

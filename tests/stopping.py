@@ -6,9 +6,19 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
-from docstore.filesystem import FileSystem
+from docstore.filesystem import FileSystem, Status, Where
 
-STEPS = ("make_folder", "create", "sync_folder", "link", "rename", "remove")
+STEPS = (
+    "make_folder",
+    "create_zeroed",
+    "sync_folder",
+    "sync_file",
+    "link",
+    "rename",
+    "remove",
+    "write_at",
+    "sync_data",
+)
 
 
 class Killed(BaseException):
@@ -19,6 +29,7 @@ class StoppingFileSystem(FileSystem):
     """Does `steps` operations, then raises: `Killed`, or the `OSError` with this number."""
 
     def __init__(self, steps: int, error: int = 0) -> None:
+        super().__init__()
         self.left, self.error = steps, error
 
     def count(self) -> None:
@@ -26,15 +37,15 @@ class StoppingFileSystem(FileSystem):
         if self.left < 0:
             raise OSError(self.error, os.strerror(self.error)) if self.error else Killed
 
-    def create(self, step: str, path: Path, data: bytes, mtime_ns: int | None = None) -> None:
+    def create(self, step: str, path: Where, data: bytes, mtime_ns: int | None = None) -> Status:
         if self.left == 0:
-            path.write_bytes(data[: len(data) // 2])  # as far as it got
+            Path(path).write_bytes(data[: len(data) // 2])  # as far as it got
         self.count()
-        super().create(step, path, data, mtime_ns)
+        return super().create(step, path, data, mtime_ns)
 
 
 def _counted(name: str) -> Callable[..., None]:
-    def operation(self: StoppingFileSystem, step: str, *arguments: Path) -> None:
+    def operation(self: StoppingFileSystem, step: str, *arguments: object) -> None:
         self.count()
         getattr(FileSystem, name)(self, step, *arguments)
 
@@ -42,5 +53,4 @@ def _counted(name: str) -> Callable[..., None]:
 
 
 for _name in STEPS:
-    if _name != "create":
-        setattr(StoppingFileSystem, _name, _counted(_name))
+    setattr(StoppingFileSystem, _name, _counted(_name))

@@ -14,7 +14,6 @@ However large the folder is, one person's documents at a time are in memory.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
@@ -216,9 +215,8 @@ class DataInitializer:
     def validate_data_integrity(self, progress: Progress = _silent) -> list[Finding]:
         """Checks folders, documents, records, references, and the accounts against them.
 
-        Changes nothing, apart from finishing what a writer had committed when it died. What
-        seems wrong is looked at again while writers wait, so that nothing is reported only
-        because it was being changed.
+        Changes nothing. What seems wrong is looked at again while writers wait, so that nothing
+        is reported only because it was being changed.
         """
         folder = self._manager.folder
         if folder is not None and not folder.is_dir():
@@ -235,15 +233,12 @@ class DataInitializer:
         return findings
 
     def _looking_backend(self) -> Backend:
-        """The backend, without laying anything out; a dead writer's commit is finished."""
+        """A backend that lays nothing out and changes nothing; it knows what no file shows yet."""
         folder = self._manager.folder
         if folder is None:
             return self._manager.store.backend
         layouts = {name: spec.layout for name, spec in COLLECTIONS.items()}
-        backend = FilesBackend(folder, layouts, lay_out=False)
-        with suppress(Unavailable), backend.exclusive():
-            pass  # to hold the lock once is to have finished what was begun
-        return backend
+        return FilesBackend(folder, layouts, lay_out=False)
 
     def _confirmed(self, backend: Backend, owner: int) -> list[Finding]:
         def look() -> list[Finding]:
@@ -253,7 +248,7 @@ class DataInitializer:
         try:
             with backend.exclusive():
                 return look()
-        except Unavailable:  # a folder that can only be read has no writers
+        except Unavailable:  # nobody can write into a folder that can only be read
             return look()
 
     @staticmethod

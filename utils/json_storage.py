@@ -120,9 +120,9 @@ class JSONStorageManager:
 
     def close(self) -> None:
         """Forgets the opened store; the next use opens what the settings then say."""
-        if self._store is not None:
-            self._store.close()
-        self._store = None
+        store, self._store = self._store, None
+        if store is not None:
+            store.close()
 
     # Records
 

@@ -99,6 +99,7 @@ class FilesBackend:
         self._background: Background | None = None
         self._opening = threading.RLock()
         self._is_open = self._only_looks = False
+        self._reason = Unavailable("")  # why it only looks
         self._tried_to_publish = 0.0
         _backends.add(self)
         self._open()
@@ -111,20 +112,21 @@ class FilesBackend:
 
     def _open(self) -> None:
         with self._opening:
-            if self._is_open and not self._journal.is_outlived:
+            if self._is_open and not self._journal.is_outdated:
                 return
             self._follower.forget()
             if not self._may_write:
-                self._look()
+                self._look(Unavailable(f"{self.root} was opened for reading"))
                 return
             try:
                 self._open_to_write()
-            except (OSError, OutOfSpace) as error:
+            except (OSError, Unavailable) as error:
                 self._membership.leave()
-                if not self._is_folder():
-                    raise _as_unavailable(error, f"cannot open {self.root}") from error
+                reason = _as_unavailable(error, f"cannot open {self.root}")
+                if not self._is_folder() or not _keeps_from_writing(error):
+                    raise reason from error
                 log.warning("%s can only be read: %s", self.root, error)
-                self._look()
+                self._look(reason)
 
     def _is_folder(self) -> bool:
         try:
@@ -132,9 +134,9 @@ class FilesBackend:
         except OSError:
             return False
 
-    def _look(self) -> None:
+    def _look(self, reason: Unavailable) -> None:
         """Opens for reading, where nothing may or can be written."""
-        self._only_looks = True
+        self._only_looks, self._reason = True, reason
         self._journal.look()
         self._is_open = True
 
@@ -146,21 +148,45 @@ class FilesBackend:
         self._files.make_folder("lay-out", journal)
         with self._opening_lock.hold():
             refuse_unshared(self._files, self._work / "opening", journal / "state")
-            alone = self._membership.join()
-            words = self._files.shared_words(journal / "state", STATE_WORDS)
-            with self._lock.hold():
-                self._sweep()
-                if alone:
-                    self._sweep_drafts()
-                self._journal.open(words, alone, renew=True)
-                for writing in (self._writing, self._exclusive):
-                    writing.times_opened = self._lock.times_opened
-                self._publisher.keep_reserve()
+            try:
+                self._open_journal(journal)
+            except OSError as error:
+                if not self._publisher.give_up_reserve(error):
+                    raise
+                self._open_journal(journal)
+            self._publisher.keep_reserve_if_possible()
         self._only_looks = False
         self._is_open = True
         self._follower.follow()
         if self._in_background:  # also for what a process leaves that dies while this one lives
             self._wake()
+
+    def _open_journal(self, journal: Path) -> None:
+        alone = self._membership.join()
+        words = self._files.shared_words(journal / "state", STATE_WORDS)
+        if alone or Journal.must_recover(words):
+            with self._lock.hold():
+                self._sweep()
+                if alone:
+                    self._settle_folders()
+                    self._sweep_drafts()
+                self._journal.recover(words)
+        else:
+            if self._lock.try_lock():  # whoever only wants to read has not to wait for a writer
+                try:
+                    self._sweep()
+                finally:
+                    self._lock.release()
+            self._journal.join(words)
+        for writing in (self._writing, self._exclusive):
+            writing.times_opened = self._lock.times_opened
+
+    def _settle_folders(self) -> None:
+        """Makes the folders durable: who made them may have been killed before they were."""
+        with suppress(PermissionError):  # then it was not we who made the root in it
+            self._files.sync_folder("lay-out", self.root.parent)
+        self._files.sync_folder("lay-out", self.root)
+        self._files.sync_folder("lay-out", self._work)
 
     def _sweep(self) -> None:
         """Finishes or throws away what dead processes left of restores and backups."""
@@ -182,7 +208,7 @@ class FilesBackend:
 
     def _ready(self) -> None:
         """Opens, or opens anew after a fork, or after another process recovered the journal."""
-        if not self._is_open or (self._journal.is_outlived and not self._only_looks):
+        if not self._is_open or self._journal.is_outdated:
             self._open()
 
     def _wake(self) -> None:
@@ -218,7 +244,7 @@ class FilesBackend:
             if not self._is_open:
                 return
             try:
-                if not self._only_looks and not self._journal.failure:
+                if not self._only_looks and not self._journal.has_failed:
                     self._close_in_order()
             finally:
                 self._abandon()
@@ -263,13 +289,15 @@ class FilesBackend:
 
     def read(self, key: Key) -> Stored:
         journal = self._journal
-        if not self._is_open or journal.is_outlived:
+        if not self._is_open or journal.is_outdated:
             self._ready()
         if self._lock.held:
             return self._follower.stored(key, _NEWEST)
         visible = journal.visible
         if journal.followed < visible or self._only_looks:
             self._follower.follow()
+            if journal.is_outdated:
+                return self.read(key)
             visible = max(visible, journal.visible) if self._only_looks else visible
         return self._follower.stored(key, visible)
 
@@ -318,8 +346,9 @@ class FilesBackend:
 
         Leaving it waits until all that was read and written inside is durable.
         """
-        if not self._lock.held:
-            self._prepare_to_write()
+        if self._lock.held:
+            return nullcontext()  # the outer one does all
+        self._prepare_to_write()
         if self._only_looks:
             return self._lock if self._files.exists(self._work / "lock") else nullcontext()
         return self._exclusive
@@ -346,24 +375,30 @@ class FilesBackend:
 
     def _refuse_looking(self) -> None:
         if self._only_looks:
-            raise Unavailable(f"{self.root} can only be read")
+            raise self._reason
 
     def commit(self, commit: Commit) -> None:
+        if self._lock.held:
+            self._commit(commit)
+            return
         with self.exclusive():
-            self._refuse_looking()
-            self._refuse_blocked()
-            with self._follower.mutex:
-                on_files = frozenset(
-                    change.key for change in commit.changes if self._rests_on_file(change)
-                )
-                payload = encode_entry(commit, on_files)
-                for change in commit.changes:
-                    self._refuse_too_large(change, len(payload))
-                kind = Kind.RELAXED if commit.relaxed else Kind.COMMIT
-                sequence = self._journal.append(kind, payload)
-                is_news = [self._take_in(change, sequence, payload) for change in commit.changes]
-                self._journal.took(sequence, relaxed=commit.relaxed)
-        if self._in_background and any(is_news):
+            self._commit(commit)
+
+    def _commit(self, commit: Commit) -> None:
+        self._refuse_looking()
+        self._refuse_blocked()
+        with self._follower.mutex:
+            on_files = {change.key for change in commit.changes if self._rests_on_file(change)}
+            payload = encode_entry(commit, on_files)
+            for change in commit.changes:
+                self._refuse_too_large(change, len(payload))
+            kind = Kind.RELAXED if commit.relaxed else Kind.COMMIT
+            sequence = self._journal.append(kind, payload)
+            is_news = False
+            for change in commit.changes:
+                is_news = self._take_in(change, sequence, payload) or is_news
+            self._journal.took(sequence, relaxed=commit.relaxed)
+        if is_news and self._in_background:
             self._wake()
 
     def _refuse_blocked(self) -> None:
@@ -377,7 +412,7 @@ class FilesBackend:
 
         Such a file is made durable first. Raises `Conflict` where the version is another one.
         """
-        stored = self.read(change.key)
+        stored = self._follower.stored(change.key, _NEWEST)
         if stored.version != change.expect:
             raise Conflict(f"{self.name(change.key)} was changed meanwhile")
         live = self._follower.live(change.key)
@@ -424,9 +459,13 @@ class FilesBackend:
                 yield Finding(f"{name}/", "the folder is missing: run setup_data")
         strays = self._strays()
         if strays:  # a writer at work leaves such names for a moment
-            with suppress(Unavailable), self.still():
+            with suppress(Unavailable), self._nobody_publishes(), self.exclusive():
                 strays = self._strays()
         yield from strays
+
+    def _nobody_publishes(self) -> AbstractContextManager[object]:
+        is_there = self._files.exists(self._work / "publishing")
+        return self._publisher.lock if is_there else nullcontext()
 
     def _strays(self) -> list[Finding]:
         """What lies in the folders and is no document."""
@@ -527,12 +566,20 @@ class FilesBackend:
         self._files.sync_folder("settle-names", path)
 
 
+_FORBIDDEN: Final = {errno.EROFS, errno.EACCES, errno.EPERM}
 _DRAFT: Final = re.compile(r"\..*\.draft")
 _SET_ASIDE: Final = re.compile(r".*\.set-aside-[-0-9TZ.]+\.json", re.ASCII)
 
 
-def _as_unavailable(error: Exception, what: str) -> Unavailable:
-    return from_os_error(error, what) if isinstance(error, OSError) else Unavailable(str(error))
+def _keeps_from_writing(error: Exception) -> bool:
+    """Whether a folder that could not be opened can be read all the same."""
+    if isinstance(error, OSError | OutOfSpace):
+        return True
+    return isinstance(error.__cause__, OSError) and error.__cause__.errno in _FORBIDDEN
+
+
+def _as_unavailable(error: OSError | Unavailable, what: str) -> Unavailable:
+    return from_os_error(error, what) if isinstance(error, OSError) else error
 
 
 _backends: weakref.WeakSet[FilesBackend] = weakref.WeakSet()

@@ -20,6 +20,7 @@ from tests.accounts_in_db import add_account
 from tests.folders import contents, exact, times
 from utils.data_initializer import FOLDERS, data_initializer
 from utils.json_storage import json_storage
+from utils.records import COLLECTIONS
 
 pytestmark = pytest.mark.django_db
 
@@ -240,18 +241,26 @@ def test_json_tells_findings_and_errors_too(people: None, data_folder: Path) -> 
     assert run.error.startswith("there is no backup nope in ")
 
 
+@pytest.mark.parametrize(
+    ("below", "words"), [("/", "cannot open {}"), ("/backups/", "cannot write the backup")]
+)
 def test_a_full_disk_is_answered_with_what_to_do(
-    people: None, data_folder: Path, monkeypatch: pytest.MonkeyPatch
+    people: None, data_folder: Path, monkeypatch: pytest.MonkeyPatch, below: str, words: str
 ) -> None:
+    fsync = os.fsync
+
     def full(descriptor: int) -> None:
-        raise OSError(28, "No space left on device")
+        if below in str(Path(f"/proc/self/fd/{descriptor}").readlink()):
+            raise OSError(28, "No space left on device")
+        fsync(descriptor)
 
     before = contents(data_folder, but=(".neuralflow",))
+    json_storage.close()
     monkeypatch.setattr(os, "fsync", full)
     run = setup_data("--backup", "--stats")
     assert run.code == 1
     assert run.error == (
-        "cannot write the backup: No space left on device. "
+        f"{words.format(data_folder)}: No space left on device. "
         "Nothing was lost. Free some space and run this again."
     )
     assert contents(data_folder, but=(".neuralflow",)) == before
@@ -319,6 +328,24 @@ def test_as_a_process(tmp_path: Path) -> None:
     assert run.stderr == (
         "CommandError: 1 finding; docs/operations.md says what to do about each.\n"
     )
+
+
+def test_what_a_command_changed_is_in_the_files_when_it_ends(tmp_path: Path) -> None:
+    data = tmp_path / "own"
+    documents = [data / name / f"{spec.layout.stem}_1.json" for name, spec in COLLECTIONS.items()]
+    assert manage("migrate", "-v0", data=data).returncode == 0
+    person = ["--username=alice", "--email=alice@example.com"]
+    run = manage(
+        "createsuperuser", "--noinput", *person, data=data, DJANGO_SUPERUSER_PASSWORD="Owls-hunt"
+    )
+    assert (run.returncode, run.stderr) == (0, "")
+    assert json.loads(documents[0].read_bytes())["username"] == "alice"
+    for document in documents:
+        document.unlink()
+    run = manage("setup_data", "--sync-users", data=data)
+    assert (run.returncode, run.stderr) == (0, "")
+    assert json.loads(documents[0].read_bytes())["username"] == "alice"
+    assert all(document.exists() for document in documents)
 
 
 def test_on_a_terminal_it_shows_how_far_it_is(tmp_path: Path) -> None:

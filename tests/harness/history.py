@@ -8,6 +8,7 @@ operation saw is written down and judged in `observations`.
 
 from __future__ import annotations
 
+import logging
 import multiprocessing
 import random
 import threading
@@ -47,6 +48,17 @@ def opened(folder: Path) -> DocumentStore:
     return open_store(folder.as_uri(), LAYOUTS)
 
 
+class _Complaints(logging.Handler):
+    """What the store says is wrong. Here nothing is: nobody edits, kills, or fills the disk."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.WARNING)
+        self.said: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.said.append(record.getMessage())
+
+
 def run(count: int, seed: int, opening: Opening = opened) -> Report:
     """Records a history of `count` operations and judges it. What it lost is in the notes."""
     with TemporaryDirectory() as folder:
@@ -57,6 +69,20 @@ def run(count: int, seed: int, opening: Opening = opened) -> Report:
 
 def record(folder: Path, count: int, seed: int, opening: Opening = opened) -> History:
     """What `count` operations saw, and what was there after all stores had been closed."""
+    complaints = _Complaints()
+    logging.getLogger("docstore").addHandler(complaints)
+    try:
+        history = _record(folder, count, seed, opening, complaints)
+    finally:
+        logging.getLogger("docstore").removeHandler(complaints)
+    if complaints.said:
+        raise AssertionError(f"the store complained: {complaints.said[:5]}")
+    return history
+
+
+def _record(
+    folder: Path, count: int, seed: int, opening: Opening, complaints: _Complaints
+) -> History:
     data, records = folder / "data", folder / "records"
     records.mkdir()
     store = opening(data)
@@ -66,7 +92,16 @@ def record(folder: Path, count: int, seed: int, opening: Opening = opened) -> Hi
     processes = [
         fork.Process(
             target=_work,
-            args=(records, number, _share(count, number, PROCESSES), seed, store, data, opening),
+            args=(
+                records,
+                number,
+                _share(count, number, PROCESSES),
+                seed,
+                store,
+                data,
+                opening,
+                complaints,
+            ),
         )
         for number in range(PROCESSES)
     ]
@@ -201,9 +236,10 @@ def _work(
     inherited: DocumentStore,
     data: Path,
     opening: Opening,
+    complaints: _Complaints,
 ) -> None:
     own = opening(data)
-    failures = []
+    failures: list[BaseException] = []
 
     def work(thread: int) -> None:
         store = own if (process + thread) % 2 else inherited
@@ -224,6 +260,8 @@ def _work(
         own.close()
     if failures:
         raise failures[0]
+    if complaints.said:
+        raise AssertionError(f"the store complained: {complaints.said[:5]}")
 
 
 def _operations(

@@ -21,11 +21,12 @@ import msgspec
 
 from docstore import CollectionLayout, Key, Transaction
 from docstore.backends.files import FilesBackend
+from docstore.publishing import History
 from docstore.store import DocumentStore
 from tests.harness.report import Report
 from tests.harness.simulated_disk import WAYS, Disk, SimulatedFileSystem
 
-ROOT: Final = Path("/sim")
+ROOT: Final = Path("/sim/data")
 NOTES: Final = CollectionLayout(name="notes", stem="notes", records="notes")
 PEOPLE: Final = CollectionLayout(name="people", stem="person", records="log")
 LAYOUTS: Final = {layout.name: layout for layout in (NOTES, PEOPLE)}
@@ -96,6 +97,7 @@ class Trial:
             files=SimulatedFileSystem(disk),
             background=False,
             segment_bytes=SEGMENT_BYTES,
+            history=History(bytes_max=3 * SEGMENT_BYTES),
         )
         return DocumentStore(backend, LAYOUTS, self._clock)
 
@@ -125,8 +127,8 @@ class Trial:
         store = self.store
         with store.backend.exclusive():
             for _ in range(self.dice.randrange(2, 5)):
-                self._change(store, relaxed=False)
-        self.sure = len(self.history) - 1
+                self._change(store, relaxed=self.dice.random() < 0.3)
+        self._rely_on(len(self.history) - 1)
 
     def do_read(self) -> None:
         """Whoever has read a commit relies on it: from now on no cut may take it back."""
@@ -136,8 +138,9 @@ class Trial:
         self.backend.publish()
 
     def do_checkpoint(self) -> None:
-        self.backend.checkpoint()
-        self.sure = len(self.history) - 1
+        store = self.store
+        store.backend.checkpoint()
+        self.sure = self._shown(store, self.sure, len(self.history) - 1)
 
     def do_reopen(self) -> None:
         self._close()
@@ -155,7 +158,21 @@ class Trial:
         if self.dice.random() < 0.5:
             content.pop("revision", None)
         self._begin(self.history[-1] | {key: content}, relaxed=False)
-        self.disk.put(_path(key), msgspec.json.encode(content))
+        self.disk.put(path_of(key), msgspec.json.encode(content))
+        self.sure = len(self.history) - 1
+
+    def do_restore(self) -> None:
+        """Files of a snapshot are put back, all or none."""
+        self.do_checkpoint()
+        old = self.history[self.dice.randrange(len(self.history))]
+        contents = {
+            str(path_of(key).relative_to(ROOT)): msgspec.json.encode(old[key])
+            if key in old
+            else None
+            for key in KEYS
+        }
+        self._begin(old, relaxed=False)
+        self.backend.replace(contents)
         self.sure = len(self.history) - 1
 
     def do_cut(self) -> None:
@@ -197,10 +214,10 @@ class Trial:
 
     def _change(self, store: DocumentStore, relaxed: bool) -> None:
         keys = self.dice.sample(KEYS, self.dice.choice((1, 1, 1, 2, 3)))
-        before, number = self.history[-1], len(self.history)
 
         def edit(transaction: Transaction) -> None:
-            del self.history[number:], self.relaxed[number:]
+            self._forget_what_is_not_there(transaction)
+            before = self.history[-1]
             state = dict(before)
             for key in keys:
                 self._alter(transaction, key)
@@ -210,13 +227,19 @@ class Trial:
                     state[key] = self._expected(before.get(key), content, transaction)
             self._begin(state, relaxed)
 
-        store.change(edit, relaxed=relaxed, actor="7", request_id=str(number))
+        store.change(edit, relaxed=relaxed, actor="7", request_id=str(len(self.history)))
+
+    def _forget_what_is_not_there(self, transaction: Transaction) -> None:
+        """Which commits happened, of those that ended in an error or are tried again."""
+        found = {key: transaction.document(key) for key in KEYS}
+        shown = {key: _plain(content) for key, content in found.items() if content is not None}
+        number = self._number_of(shown, self.sure, len(self.history) - 1)
+        del self.history[number + 1 :], self.relaxed[number + 1 :]
 
     def _expected(self, before: Any, content: Any, transaction: Transaction) -> Any:
         revision = (before or {}).get("revision", 0) + 1
         stamp = transaction.now.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
-        copy = msgspec.json.decode(msgspec.json.encode(content, enc_hook=list))
-        return copy | {"updated_at": stamp, "revision": revision}
+        return _plain(content) | {"updated_at": stamp, "revision": revision}
 
     def _alter(self, transaction: Transaction, key: Key) -> None:
         content, dice = transaction.document(key), self.dice
@@ -267,7 +290,7 @@ class Trial:
     def _try(self, way: str) -> None:
         if way == "read":
             readers = [store for store in self.stores if store is not self.acting]
-            if readers:
+            if readers and self.doing != "restore":  # which shows the files one after the other
                 self._note_seen(self.dice.choice(readers))
             return
         disk = self.disk.kill() if way == "kill" else self.disk.crash(self.dice, way)
@@ -317,16 +340,20 @@ class Trial:
             document = store.read(key)
             if document is not None:
                 found[key] = document.content
+        return self._number_of(found, least, most)
+
+    def _number_of(self, found: State, least: int, most: int) -> int:
         for number in range(most, least - 1, -1):
             if self.history[number] == found:
                 return number
         others = [number for number, state in enumerate(self.history) if state == found]
-        raise Lost(
-            f"shows {others or found}, and may show {least} to {most}: {self.history[least:]}"
-        )
+        raise Lost(f"shows {others or found}, may show {least} to {most}: {self.history[least:]}")
 
     def _note_seen(self, store: DocumentStore) -> None:
-        shown = self._shown(store, self.sure, len(self.history) - 1)
+        self._rely_on(self._shown(store, self.sure, len(self.history) - 1))
+
+    def _rely_on(self, shown: int) -> None:
+        """Somebody was told of this commit. Only a relaxed one may be taken back all the same."""
         while self.relaxed[shown]:
             shown -= 1
         self.sure = max(self.sure, shown)
@@ -335,7 +362,7 @@ class Trial:
         """Every file says what reads say, and nothing else lies about."""
         files = set(disk.paths())
         for key in KEYS:
-            path = _path(key)
+            path = path_of(key)
             name = str(path.relative_to(ROOT))
             if key not in state:
                 if name in files:
@@ -357,12 +384,17 @@ _OPERATIONS: Final = {
     "checkpoint": 6,
     "reopen": 4,
     "hand_edit": 2,
+    "restore": 2,
     "cut": 4,
     "kill": 3,
 }
 
 
-def _path(key: Key) -> Path:
+def _plain(content: Any) -> Any:
+    return msgspec.json.decode(msgspec.json.encode(content, enc_hook=list))
+
+
+def path_of(key: Key) -> Path:
     return ROOT / key.collection / f"{LAYOUTS[key.collection].stem}_{key.owner}.json"
 
 

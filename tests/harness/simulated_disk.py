@@ -83,7 +83,8 @@ class Disk:
     def __init__(self, root: str) -> None:
         self.root = root
         self.files: dict[int, File] = {}
-        self.folders = {root: Folder({}, {}, ())}
+        above, _, name = root.rpartition("/")
+        self.folders = {above: Folder({name: 1}, {name: 1}, ()), root: Folder({}, {}, ())}
         self.open_files: dict[int, tuple[int, str]] = {}  # number of the file, path of the folder
         self.words: dict[str, list[int]] = {}
         self.members: dict[str, int] = {}
@@ -528,6 +529,7 @@ class _Lock:
 
     def __init__(self, holders: dict[str, _Lock], path: str) -> None:
         self._holders, self._path, self._depth = holders, path, 0
+        self.times_opened = 1
 
     @property
     def held(self) -> bool:

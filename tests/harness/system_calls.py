@@ -382,8 +382,9 @@ class _Trial:
         if point.mode.error != errno.EIO:
             if not self._within(1.0, lambda: self._try(writer) is None):
                 self._tell(f"cannot write a second after the fault: {self._try(writer)!r}")
-        elif thread and not reopened:
-            # Another thread that met it may still be about to say so.
+        elif thread and not reopened and point.operation != "snapshot":
+            # Another thread that met it may still be about to say so. (A snapshot is no part of
+            # the store: it may fail alone.)
             wait = 0.0 if thread == threading.get_native_id() else 1.0
             if not self._within(wait, lambda: isinstance(self._try(writer), Unavailable)):
                 self._tell("writes go on after a sync that failed")

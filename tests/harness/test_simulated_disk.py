@@ -10,7 +10,7 @@ import pytest
 
 from tests.harness.simulated_disk import WAYS, Disk, Fault, SimulatedFileSystem
 
-ROOT = Path("/sim")
+ROOT = Path("/sim/data")
 ONE, TWO = ROOT / "one", ROOT / "two"
 
 

@@ -388,20 +388,27 @@ def test_strays_and_what_dead_writers_left_are_reported(data_folder: Path) -> No
     ]
 
 
-def test_a_commit_of_a_dead_writer_is_finished_before_looking(data_folder: Path) -> None:
+def test_what_a_dead_writer_committed_is_looked_at(data_folder: Path) -> None:
+    """Whether it got as far as the file or not; to look is not to finish it."""
     data_initializer.initialize_data_structure()
     add_account(1, "alice")
     data_initializer.sync_existing_users()
+    acknowledged = 0
     for steps in range(40):
-        backend = FilesBackend(data_folder, LAYOUTS)
-        backend._files = StoppingFileSystem(steps)
+        files = StoppingFileSystem(1000)
+        backend = FilesBackend(data_folder, LAYOUTS, files=files, background=False)
         storage = JSONStorageManager(DocumentStore(backend, LAYOUTS))
-        number = len(json_storage.list("projects", 1))
+        files.left = steps
         try:
-            storage.save_project_data(1, {"name": f"p{number}"})
+            acknowledged = storage.save_project_data(1, {"name": f"p{steps}"})["id"]
+            storage.publish()
         except Killed:
-            found = [text for text in validated() if ".neuralflow/drafts/" not in text]
-            assert found == []
+            backend._abandon()
+            assert [
+                text for text in validated() if "is a draft that a writer left" not in text
+            ] == []
+            stats = data_initializer.get_storage_stats()
+            assert acknowledged <= stats["total_projects"] <= steps + 1
         else:
             return
     pytest.fail("the writer was always killed")

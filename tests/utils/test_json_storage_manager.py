@@ -159,7 +159,7 @@ def test_a_view_is_what_a_list_copies() -> None:
 
 def test_a_view_costs_no_copy_and_leaves_out_what_is_no_record(data_folder: Path) -> None:
     json_storage.create("tasks", 7, {"title": "x"})
-    path = data_folder / "tasks/tasks_7.json"
+    path = exact(data_folder / "tasks/tasks_7.json")
     content = json.loads(path.read_text())
     os.utime(path, (1, 1))  # so old that it is remembered
     assert json_storage.view("tasks", 7) is json_storage.view("tasks", 7)

@@ -12,7 +12,7 @@ from django.test import Client
 
 from docstore import DocumentStore
 from docstore.backends.files import FilesBackend
-from docstore.filesystem import FileSystem
+from docstore.filesystem import FileSystem, Status, Where
 from tests.accounts.api.conftest import Caller
 from tests.folders import contents, exact
 from utils.json_storage import JSONStorageManager
@@ -22,12 +22,15 @@ TORN = '{\n  "tasks": [\n    {"id": 1, "title": "Torn",\n'
 
 
 class FailingFiles(FileSystem):
-    """A disk on which no new file can be written."""
+    """A disk on which nothing can be written."""
 
     def __init__(self, number: int) -> None:
         self.number = number
 
-    def create(self, step: str, path: Path, data: bytes, mtime_ns: int | None = None) -> None:
+    def create(self, step: str, path: Where, data: bytes, mtime_ns: int | None = None) -> Status:
+        raise OSError(self.number, os.strerror(self.number))
+
+    def write_at(self, step: str, handle: int, data: bytes, offset: int) -> None:
         raise OSError(self.number, os.strerror(self.number))
 
 

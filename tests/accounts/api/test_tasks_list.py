@@ -1,4 +1,7 @@
+from pathlib import Path
+
 from tests.accounts.api.conftest import Caller
+from tests.folders import exact
 from utils.json_storage import json_storage
 
 
@@ -20,10 +23,8 @@ def test_answers_are_private_and_are_what_they_say(alice: Caller) -> None:
     assert {"Authorization", "Cookie"} <= {name.strip() for name in answer["Vary"].split(",")}
 
 
-def test_who_has_no_document_has_no_tasks(alice: Caller) -> None:
-    json_storage.store.backend.path(  # type: ignore[attr-defined]
-        next(key for key in json_storage.store.keys("tasks"))
-    ).unlink()
+def test_who_has_no_document_has_no_tasks(alice: Caller, data_folder: Path) -> None:
+    exact(data_folder / "tasks" / f"tasks_{alice.id}.json").unlink()
 
     assert alice.get("tasks/").json() == {"tasks": [], "total": 0}
 
