@@ -147,7 +147,6 @@ def test_a_folder_can_be_copied_while_it_is_written(tmp_path: Path) -> None:
             assert len(found["people/person_1.json"]["log"]) >= acknowledged
             backend = FilesBackend(copy, LAYOUTS, background=False)
             said = {name: json.loads(text) for name, text in as_the_engine_says(backend).items()}
-            print("ENGINE", len(said["people/person_1.json"]["log"]), [b for a,b in zip(said["people/person_1.json"]["log"],said["people/person_1.json"]["log"][1:]) if b!=a+1], "READER", len(found["people/person_1.json"]["log"]), [b for a,b in zip(found["people/person_1.json"]["log"],found["people/person_1.json"]["log"][1:]) if b!=a+1])
             assert said == found
             backend.close()
     finally:
