@@ -14,8 +14,9 @@ import pytest
 from docstore import Conflict, DocumentStore, Key, NotFound, Transaction
 from docstore.backends.files import FilesBackend
 from docstore.codec import encode
-from tests.docstore.independent_reader import Damaged, documents_in
+from tests.docstore.independent_reader import NEURALFLOW, Damaged, documents_in
 from tests.docstore.layouts import LAYOUTS
+from utils.records import COLLECTIONS as TABLE
 
 COLLECTIONS = {layout.name: layout.stem for layout in LAYOUTS.values()}
 KEYS = [Key("notes", 1), Key("notes", 2), Key("people", 1), Key("people", 2)]
@@ -196,3 +197,24 @@ def test_damage_is_noticed(tmp_path: Path) -> None:
     segment.write_bytes(data)
     with pytest.raises(Damaged):
         as_the_format_says(tmp_path)
+
+
+GOLDEN = Path(__file__).resolve().parents[1] / "golden" / "journal"
+
+
+def test_a_folder_of_the_first_release_with_a_journal_is_readable_for_ever(tmp_path: Path) -> None:
+    """A server was killed and the power went: changes, a hand edit, a deletion and a torn tail."""
+    expected = json.loads((GOLDEN / "expected.json").read_text("utf-8"))
+    assert dict(documents_in(GOLDEN / "data", NEURALFLOW)) == expected
+    data = tmp_path / "data"
+    shutil.copytree(GOLDEN / "data", data)
+    layouts = {name: spec.layout for name, spec in TABLE.items()}
+    for _ in range(2):
+        backend = FilesBackend(data, layouts, background=False)
+        keys = [key for collection in layouts for key in backend.keys(collection)]
+        raw = {backend.name(key): backend.raw(key) or b"" for key in keys}
+        assert {name: json.loads(data) for name, data in raw.items()} == expected
+        backend.close()
+        assert {name: json.loads((data / name).read_text("utf-8")) for name in expected} == expected
+    (torn,) = (data / ".neuralflow/journal").glob("torn-*")
+    assert torn.read_bytes() == b"\xf7NFJtorn by a power cut"
