@@ -19,17 +19,18 @@ What every backend keeps true (tests/docstore/backends/conformance.py checks it)
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterator
+from collections.abc import Callable, Hashable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime
 from enum import Enum
-from typing import Final, NamedTuple, Protocol
+from typing import Final, NamedTuple, Protocol, TypeVar
 
 from docstore.document import Document, Json, Key
 from docstore.positions import Path
 
 Version = Hashable
+Result = TypeVar("Result")
 
 
 class _Absent(Enum):
@@ -115,6 +116,13 @@ class Backend(Protocol):
         Saves retries under contention. Correctness never rests on it: `commit` checks versions.
         What is read inside may not be durable yet; what is committed inside need not be. Leaving
         it waits until all of that is, and raises `Unavailable` where it cannot become so.
+        """
+
+    def together(self, work: Callable[[], Result], *, here: bool = False) -> Result:
+        """Runs the work as if under `exclusive` and returns what it returns, or raises.
+
+        It may run on another thread, with what other threads want done, in the caller's context
+        (`contextvars`); with `here`, it runs on the calling thread.
         """
 
     def commit(self, commit: Commit) -> None:

@@ -32,6 +32,7 @@ import logging
 import os
 import re
 import secrets
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -116,7 +117,7 @@ class Journal:
         self._sync_lock = files.lock(folder / "syncing", SYNC_SECONDS_MAX)
         self._gate = threading.Lock()
         self._syncing = False
-        self._waiting: list[threading.Lock] = []
+        self._waiting: list[tuple[int, threading.Lock]] = []
         self._reset()
 
     def __repr__(self) -> str:
@@ -537,17 +538,15 @@ class Journal:
         while self.visible < sequence:
             self.refuse_failed()
             with self._gate:
-                leads = not self._syncing
-                if leads:
-                    self._syncing = True
-                else:
+                leads, self._syncing = not self._syncing, True
+                if not leads:
                     turn = threading.Lock()
                     turn.acquire()
-                    self._waiting.append(turn)
+                    self._waiting.append((sequence, turn))
+            if not leads and not turn.acquire(timeout=SYNC_SECONDS_MAX):
+                raise Unavailable(_TOO_SLOW)
             if leads:
                 self._lead(sequence)
-            elif not turn.acquire(timeout=SYNC_SECONDS_MAX):
-                raise Unavailable(_TOO_SLOW)
 
     def _lead(self, sequence: int) -> None:
         """Syncs for the threads of this process, unless another process does it first."""
@@ -569,11 +568,19 @@ class Journal:
                 else:
                     raise Unavailable(_TOO_SLOW)
         finally:
-            with self._gate:
-                self._syncing = False
-                waiting, self._waiting = self._waiting, []
-            for turn in waiting:
-                turn.release()
+            self._wake()
+
+    def _wake(self) -> None:
+        """Wakes those for whom it is done, and one more: it will lead."""
+        with self._gate:
+            self._syncing = False
+            visible = self.visible if not self.has_failed else sys.maxsize
+            done = [turn for sequence, turn in self._waiting if sequence <= visible]
+            self._waiting = [each for each in self._waiting if each[0] > visible]
+            if self._waiting:
+                done.append(self._waiting.pop(0)[1])
+        for turn in done:
+            turn.release()
 
     def sync(self) -> None:
         """Makes durable all that was appended before. Raises `Unavailable`; then all is failed."""

@@ -43,7 +43,7 @@ log = logging.getLogger(__name__)
 
 # How long changes of this process are gathered, and how long those of others are left to them, in
 # seconds; and the same for documents of more than a megabyte.
-GATHER: Final = 0.03
+GATHER: Final = 0.06
 LEAVE: Final = 0.25
 GATHER_LARGE: Final = 0.4
 LEAVE_LARGE: Final = 1.5

@@ -242,28 +242,35 @@ class DocumentStore:
         actor: str = "",
         request_id: str = "",
         relaxed: bool = False,
+        here: bool = False,
     ) -> Result:
         """Runs the edit and commits what it changed, all or nothing; returns what it returns.
 
-        The edit may run several times and must do nothing but read and change the transaction.
-        What it raises ends the transaction with nothing written. `relaxed` is for changes that a
-        power cut may take back, such as the count of a read. Raises `Conflict` when other
-        writers win every time, and `Corrupt`, `Unavailable`, `OutOfSpace`, `TooLarge`.
+        The edit may run several times and must do nothing but read and change the transaction. It
+        may run on another thread, in the caller's context; with `here` it runs on this one, for
+        an edit that needs what belongs to the thread. What it raises ends the transaction with
+        nothing written. `relaxed` is for changes that a power cut may take back, such as the count
+        of a read. Raises `Conflict` when other writers win every time, and `Corrupt`,
+        `Unavailable`, `OutOfSpace`, `TooLarge`.
         """
-        for _ in range(ATTEMPTS_MAX):
-            with self.backend.exclusive():
+
+        def attempt() -> Result:
+            for _ in range(ATTEMPTS_MAX):
                 transaction = Transaction(self.backend, self._layouts, self._clock())
                 result = edit(transaction)
                 changes = transaction.changes()
                 if not changes:
                     return result
-                commit = Commit(changes, transaction.now, actor, request_id, relaxed)
                 try:
-                    self.backend.commit(commit)
+                    self.backend.commit(
+                        Commit(changes, transaction.now, actor, request_id, relaxed)
+                    )
                 except Conflict:
                     continue
                 return result
-        raise Conflict("other writers kept changing the same document")
+            raise Conflict("other writers kept changing the same document")
+
+        return self.backend.together(attempt, here=here)
 
     def publish(self) -> None:
         """Makes the files exact that are otherwise a moment behind. Raises `Unavailable`."""

@@ -1,9 +1,17 @@
-"""Writing to the journal: the lock that all writers share, and the promise made on leaving it."""
+"""Writing to the journal: the lock that all writers share, and the promise made on leaving it.
+
+What several threads want done under the lock at the same time, one of them does for all, one after
+the other: that saves the others from being woken twice, once to write and once when the sync is
+done, and it saves the lock. While it syncs, the next one does what came meanwhile.
+"""
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
+from contextvars import copy_context
 from types import TracebackType
+from typing import Any, Final, TypeVar
 
 from docstore.errors import Unavailable
 from docstore.following import Follower
@@ -71,3 +79,126 @@ class Exclusive(Writing):
         self.lock.__exit__(kind, error, trace)
         if sequence:
             self._journal.settle(sequence)
+
+
+Result = TypeVar("Result")
+
+_BATCH_MAX: Final = 32
+
+
+class _Job:
+    """What one thread wants done. It runs in that thread's context, whoever runs it."""
+
+    __slots__ = ("_context", "_work", "called", "error", "is_done", "result")
+
+    def __init__(self, work: Callable[[], Any]) -> None:
+        self._work, self._context = work, copy_context()
+        self.called = threading.Lock()  # released when it is done, or when its thread is to lead
+        self.called.acquire()
+        self.is_done = False
+        self.result: Any = None
+        self.error: BaseException | None = None
+
+    def run(self) -> None:
+        try:
+            self.result = self._context.run(self._work)
+        except Exception as error:
+            self.error = error
+        except BaseException:  # meant for the thread that runs it, and not for the one that waits
+            self.error = Unavailable("the change was interrupted: read whether it happened", 0)
+            raise
+
+
+class Together:
+    """Does under the lock what threads want done, and returns to each when it is durable."""
+
+    def __init__(self, writing: Writing, follower: Follower, timeout: float) -> None:
+        self._writing, self._journal, self._timeout = writing, follower.journal, timeout
+        self.forked()
+
+    def forked(self) -> None:
+        """In a forked child: whoever waits or leads in the parent does not exist here."""
+        self._mutex = threading.Lock()
+        self._queue: list[_Job] = []
+        self._is_led = False
+
+    def run(self, work: Callable[[], Result]) -> Result:
+        """Runs the work under the lock, on this thread or another; returns what it returns.
+
+        Raises what it raises, and `Unavailable` where it cannot be made durable.
+        """
+        job = _Job(work)
+        with self._mutex:
+            self._queue.append(job)
+            leads, self._is_led = not self._is_led, True
+        if not leads:
+            self._wait(job)
+        if not job.is_done:
+            self._lead(job)
+        if job.error is not None:
+            raise job.error
+        result: Result = job.result
+        return result
+
+    def _wait(self, job: _Job) -> None:
+        """Until the job is done or is to lead. Raises `Unavailable` if nobody began it in time."""
+        if job.called.acquire(timeout=self._timeout):
+            return
+        with self._mutex:
+            is_waiting = job in self._queue and not (self._queue[0] is job and self._is_led)
+            if is_waiting:
+                self._queue.remove(job)
+        if is_waiting:
+            raise Unavailable("other writers hold the store for too long")
+        job.called.acquire()
+
+    def _lead(self, own: _Job) -> None:
+        batch: list[_Job] = []
+        sequence = 0
+        try:
+            try:
+                with self._writing:
+                    batch = self._take()
+                    for number, job in enumerate(batch):
+                        try:
+                            job.run()
+                        except BaseException:
+                            self._put_back(batch[number + 1 :])
+                            del batch[number + 1 :]
+                            raise
+                    sequence = self._journal.followed
+            except Exception as error:
+                batch = batch or self._take(1)
+                own.error = error
+            finally:
+                self._pass_on()
+            self._settle(batch, sequence)
+        finally:
+            for job in batch:
+                job.is_done = True
+                if job is not own:
+                    job.called.release()
+
+    def _take(self, most: int = _BATCH_MAX) -> list[_Job]:
+        with self._mutex:
+            batch = self._queue[:most]
+            del self._queue[:most]
+        return batch
+
+    def _put_back(self, jobs: list[_Job]) -> None:
+        with self._mutex:
+            self._queue[:0] = jobs
+
+    def _pass_on(self) -> None:
+        """Lets the first who waits lead from now on."""
+        with self._mutex:
+            self._is_led = bool(self._queue)
+            if self._queue:
+                self._queue[0].called.release()
+
+    def _settle(self, batch: list[_Job], sequence: int) -> None:
+        try:
+            self._journal.settle(sequence)
+        except Unavailable as error:
+            for job in batch:
+                job.error = Unavailable(error.reason, error.retry_after)

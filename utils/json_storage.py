@@ -269,7 +269,7 @@ class JSONStorageManager:
                 log(transaction, user_id, activity)
             return record
 
-        return self._change(user_id, edit)
+        return self._change(user_id, edit, here=True)  # where the database's connection is
 
     def get_user_data(self, user_id: int) -> Record | None:
         """The user's whole document, activities included; None where there is none."""
@@ -379,6 +379,7 @@ class JSONStorageManager:
         activity: ActivityOf = None,
         metered: bool = False,
         relaxed: bool = False,
+        here: bool = False,
     ) -> Result:
         """The one way to change anything: the edit, its activity and its count, in one commit."""
 
@@ -392,7 +393,11 @@ class JSONStorageManager:
             return result
 
         result = self.store.change(
-            whole_edit, actor=str(owner), request_id=request_id.get(), relaxed=relaxed
+            whole_edit,
+            actor=str(owner),
+            request_id=request_id.get(),
+            relaxed=relaxed,
+            here=here,
         )
         return own_copy(result) if isinstance(result, dict) else result
 

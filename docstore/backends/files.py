@@ -32,10 +32,10 @@ import sys
 import threading
 import time
 import weakref
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext, suppress
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeVar
 
 from docstore.backend import ABSENT, Change, Commit, Finding, Stored
 from docstore.codec import encode
@@ -50,9 +50,11 @@ from docstore.locking import in_use, is_in_use
 from docstore.mounts import refuse_network, refuse_unshared
 from docstore.publishing import RETRY_SECONDS, Background, History, Publisher
 from docstore.swap import Swap
-from docstore.writing import Exclusive, Writing
+from docstore.writing import Exclusive, Together, Writing
 
 log = logging.getLogger(__name__)
+
+Result = TypeVar("Result")
 
 DOCUMENT_BYTES_MAX: Final = 256 * 1024 * 1024
 WORK_FOLDER: Final = ".neuralflow"
@@ -94,6 +96,7 @@ class FilesBackend:
         self._follower = Follower(self.root, layouts, self._files, self._journal, cache_bytes)
         self._writing = Writing(self._lock, self._follower, self._lose)
         self._exclusive = Exclusive(self._lock, self._follower, self._lose)
+        self._together = Together(self._writing, self._follower, lock_timeout)
         self._publisher = Publisher(self._follower, publishing, self._writing, history or History())
         self._swap = Swap(self._files, self.root, self._work / "drafts")
         self._background: Background | None = None
@@ -276,6 +279,7 @@ class FilesBackend:
         self._background = None
         self._is_open = False
         self._journal.forked()
+        self._together.forked()
         self._follower.forget()
 
     # Reading
@@ -376,6 +380,15 @@ class FilesBackend:
     def _refuse_looking(self) -> None:
         if self._only_looks:
             raise self._reason
+
+    def together(self, work: Callable[[], Result], *, here: bool = False) -> Result:
+        if self._lock.held:
+            return work()
+        if here:
+            with self.exclusive():
+                return work()
+        self._prepare_to_write()
+        return work() if self._only_looks else self._together.run(work)
 
     def commit(self, commit: Commit) -> None:
         if self._lock.held:

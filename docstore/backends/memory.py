@@ -6,13 +6,16 @@ Durable for as long as the process lives, and seen by its threads alone.
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager
+from typing import TypeVar
 
 from docstore.backend import ABSENT, Commit, Finding, Stored, Version
 from docstore.codec import encode
 from docstore.document import CollectionLayout, Document, Key
 from docstore.errors import Conflict
+
+Result = TypeVar("Result")
 
 
 class MemoryBackend:
@@ -50,6 +53,10 @@ class MemoryBackend:
 
     def exclusive(self) -> AbstractContextManager[object]:
         return self._lock
+
+    def together(self, work: Callable[[], Result], *, here: bool = False) -> Result:
+        with self._lock:
+            return work()
 
     def commit(self, commit: Commit) -> None:
         with self._lock:
