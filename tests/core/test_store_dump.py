@@ -79,8 +79,8 @@ def test_the_summary_of_a_stopped_store(stopped: Path, data_folder: Path) -> Non
     lines = dump().lines
     assert lines[0] == f"Journal of {data_folder}:"
     assert lines[1].startswith("0000000000000001.journal  frames 1 to ")
-    assert lines[1].endswith("of 4194304 bytes  closed")
-    assert lines[-1].startswith("1 segment, 4194304 bytes, up to frame ")
+    assert lines[1].endswith("of 1048576 bytes  closed")
+    assert lines[-1].startswith("1 segment, 1048576 bytes, up to frame ")
     assert lines[-1].endswith("; 0 documents pending.")
     told = dump("--json").json
     assert told["pending"] == {} and told["problems"] == [] and told["reserve"] is True
@@ -206,7 +206,7 @@ def test_where_there_is_no_folder(settings: Settings, data_folder: Path, command
 def test_a_checkpoint_makes_the_files_exact(work: None, data_folder: Path) -> None:
     told = run("store_checkpoint")
     assert told.lines[0].startswith("All files are exact and durable, up to frame ")
-    assert told.lines[0].endswith("0 segments retired; 1 segment kept, 4194304 bytes.")
+    assert told.lines[0].endswith("0 segments retired; 1 segment kept, 1048576 bytes.")
     assert json.loads((data_folder / TASKS).read_text())["revision"] == 3
     assert dump("--json").json["pending"] == {}
 

@@ -1,0 +1,194 @@
+"""Another program: it reads a data folder by what docs/format.md says, and by nothing else.
+
+    python -m tests.docstore.independent_reader /srv/neuralflow/data
+
+Imports nothing of the engine, so that a folder stays readable should the engine be lost.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import struct
+import sys
+import zlib
+from collections import defaultdict
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+HEADER = struct.Struct("<4sIQQQII")
+HEAD, COMMIT, RELAXED, PUBLISHING, PUBLISHED, CHECKPOINT, SEAL, CLOSED = range(1, 9)
+
+Key = tuple[str, int]
+
+
+class Damaged(Exception):
+    """Acknowledged changes are in a part of the journal that does not read."""
+
+
+class Frame(NamedTuple):
+    epoch: int
+    sequence: int
+    durable: int
+    kind: int
+    payload: Any
+    end: int
+
+
+def frame_at(data: bytes, offset: int) -> Frame | None:
+    if offset + HEADER.size > len(data):
+        return None
+    magic, crc, epoch, sequence, durable, length, kind = HEADER.unpack_from(data, offset)
+    end = offset + HEADER.size + length + 1
+    if magic != b"\xf7NFJ" or end > len(data) or zlib.crc32(data[offset + 8 : end]) != crc:
+        return None
+    payload = json.loads(data[offset + HEADER.size : end - 1])
+    return Frame(epoch, sequence, durable, kind, payload, end)
+
+
+def frames_of(data: bytes, first: int) -> list[Frame]:
+    """The unbroken run at the beginning of a segment. Raises `Damaged` if it was longer once."""
+    run: list[Frame] = []
+    offset = 0
+    while (frame := frame_at(data, offset)) is not None:
+        if frame.sequence != first + len(run) or (run and frame.epoch != run[0].epoch):
+            break
+        run.append(frame)
+        offset = frame.end
+    at = data.find(b"\xf7NFJ", offset)
+    while at >= 0:
+        later = frame_at(data, at)
+        if later and later.epoch == (run[0].epoch if run else later.epoch):
+            if later.durable >= first + len(run):
+                raise Damaged(f"byte {offset}")
+        at = data.find(b"\xf7NFJ", at + 1)
+    if not run:
+        raise Damaged("no beginning")
+    return run
+
+
+def journal_of(root: Path) -> tuple[list[Frame], bool]:
+    """The frames behind the checkpoint, and whether the journal was closed in order."""
+    folder = root / ".neuralflow" / "journal"
+    names = sorted(
+        path for path in folder.glob("*.journal") if re.fullmatch("[0-9]{16}", path.stem, re.A)
+    )
+    if not names:
+        return [], True
+    frames: list[Frame] = []
+    checkpoint = -1
+    for path in reversed(names):
+        data = path.read_bytes()
+        run = frames_of(data, int(path.stem))
+        if frames and (run[-1].kind != SEAL or run[-1].sequence + 1 != frames[0].sequence):
+            raise Damaged(path.name)
+        if checkpoint < 0:
+            for frame in run:
+                if frame.kind == HEAD:
+                    checkpoint = frame.payload["checkpoint"]
+                elif frame.kind == CHECKPOINT:
+                    checkpoint = frame.payload["sequence"]
+            closed = run[-1].kind == CLOSED and not any(data[run[-1].end :])
+        frames = run + frames
+        if frames[0].sequence <= checkpoint + 1:
+            break
+    else:
+        raise Damaged("a segment is missing")
+    return [frame for frame in frames if frame.sequence > checkpoint], closed
+
+
+class Waiting:
+    """What the journal tells of one document."""
+
+    def __init__(self) -> None:
+        self.changes: list[tuple[int, str, dict[str, Any]]] = []
+        self.files: dict[tuple[int, int], int] = {}  # size and time, and what such a file shows
+
+
+def waiting_in(frames: list[Frame], *, in_use: bool) -> dict[Key, Waiting]:
+    found: dict[Key, Waiting] = defaultdict(Waiting)
+    epoch = max((frame.epoch + (frame.kind == SEAL) for frame in frames[-1:]), default=0)
+    for frame in frames:
+        if frame.kind in (COMMIT, RELAXED):
+            for change in frame.payload["changes"]:
+                one = found[change["collection"], change["owner"]]
+                if change.get("base"):
+                    one.changes.clear()
+                one.changes.append((frame.sequence, frame.payload["at"], change))
+        elif frame.kind in (PUBLISHING, PUBLISHED):
+            for note in frame.payload:
+                one = found[note["collection"], note["owner"]]
+                if note["file"]:
+                    one.files[note["file"][1], note["file"][2]] = note["sequence"]
+                if frame.kind == PUBLISHED and in_use and frame.epoch == epoch:
+                    one.changes = [each for each in one.changes if each[0] > note["sequence"]]
+    return found
+
+
+def applied(document: Any, at: str, change: dict[str, Any]) -> Any:
+    if change.get("reset"):
+        return change["edits"][0].get("after")
+    for edit in change["edits"]:
+        name, *ids = edit["path"]
+        if not ids:
+            if "after" in edit:
+                document[name] = edit["after"]
+            else:
+                del document[name]
+            continue
+        records = document.setdefault(name, [])
+        if "before" not in edit:
+            records.append(edit["after"])
+            continue
+        (index,) = (n for n, record in enumerate(records) if record["id"] == ids[0])
+        records[index : index + 1] = [edit["after"]] if "after" in edit else []
+    document["updated_at"] = at
+    document["revision"] = change["revision"]
+    return document
+
+
+def document_of(path: Path, waiting: Waiting | None) -> Any:
+    """The document with this file; None where there is none."""
+    document, shown = None, 0
+    if path.exists():
+        document, status = json.loads(path.read_text("utf-8-sig")), path.stat()
+        if waiting:
+            shown = waiting.files.get((status.st_size, status.st_mtime_ns), 0)
+    changes = waiting.changes if waiting else []
+    resets = [number for number, each in enumerate(changes) if each[2].get("reset")]
+    if resets and changes[resets[-1]][0] > shown:
+        document, changes = None, changes[resets[-1] :]
+    elif shown:
+        changes = [each for each in changes if each[0] > shown]
+    elif changes:
+        revision = document.get("revision", 0)
+        changes = [each for each in changes if each[2]["revision"] > revision]
+    for _, at, change in changes:
+        document = applied(document, at, change)
+    return document
+
+
+def documents_in(
+    root: Path, collections: dict[str, str], *, in_use: bool = False
+) -> Iterator[tuple[str, Any]]:
+    """All documents of a folder by name. `collections` maps each to the stem of its files."""
+    frames, closed = journal_of(root)
+    waiting = {} if closed else waiting_in(frames, in_use=in_use)
+    for collection, stem in sorted(collections.items()):
+        pattern = re.compile(rf"{stem}_([1-9][0-9]{{0,17}})\.json", re.A)
+        matches = [pattern.fullmatch(path.name) for path in (root / collection).glob("*.json")]
+        owners = {int(match[1]) for match in matches if match}
+        owners |= {owner for name, owner in waiting if name == collection}
+        for owner in sorted(owners):
+            name = f"{collection}/{stem}_{owner}.json"
+            document = document_of(root / name, waiting.get((collection, owner)))
+            if document is not None:
+                yield name, document
+
+
+NEURALFLOW = {"users": "user", "tasks": "tasks", "projects": "projects", "models": "models"}
+
+if __name__ == "__main__":
+    for name, document in documents_in(Path(sys.argv[1]), NEURALFLOW):
+        print(name, json.dumps(document))
