@@ -6,6 +6,8 @@ import json
 import os
 import random
 import shutil
+from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -61,10 +63,8 @@ class Life:
             for key in self.random.sample(KEYS, self.random.choice((1, 1, 2))):
                 self.edit(transaction, key)
 
-        try:
+        with suppress(Conflict, NotFound):  # then nothing happened
             self.store.change(edit, actor="7", relaxed=self.random.random() < 0.2)
-        except (Conflict, NotFound):
-            pass  # nothing happened
 
     def edit(self, transaction: Transaction, key: Key) -> None:
         number = self.random.randrange(1, 6)
@@ -182,14 +182,15 @@ def _last_of(told: int) -> int:
     return int.from_bytes(data[-4:], "little")
 
 
+def _create(number: int, transaction: Transaction) -> None:
+    transaction.create(Key("notes", number + 1), {"notes": [], "n": number})
+
+
 def test_damage_is_noticed(tmp_path: Path) -> None:
     backend = FilesBackend(tmp_path, LAYOUTS, background=False)
     store = DocumentStore(backend, LAYOUTS)
     for number in range(5):
-        content = {"notes": [], "n": number}
-        store.change(
-            lambda transaction, c=content, k=Key("notes", number + 1): transaction.create(k, c)
-        )
+        store.change(partial(_create, number))
     backend._abandon()
     (segment,) = (tmp_path / ".neuralflow/journal").glob("*.journal")
     data = bytearray(segment.read_bytes())
