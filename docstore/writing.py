@@ -8,6 +8,7 @@ done, and it saves the lock. While it syncs, the next one does what came meanwhi
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable
 from contextvars import copy_context
 from types import TracebackType
@@ -84,6 +85,8 @@ class Exclusive(Writing):
 Result = TypeVar("Result")
 
 _BATCH_MAX: Final = 32
+_GATHER: Final = 0.000_01
+_GATHER_LOOKS: Final = 4
 
 
 class _Job:
@@ -121,6 +124,7 @@ class Together:
         self._mutex = threading.Lock()
         self._queue: list[_Job] = []
         self._is_led = False
+        self._usual = 1  # how many jobs came together
 
     def run(self, work: Callable[[], Result]) -> Result:
         """Runs the work under the lock, on this thread or another; returns what it returns.
@@ -155,6 +159,7 @@ class Together:
     def _lead(self, own: _Job) -> None:
         batch: list[_Job] = []
         sequence = 0
+        self._gather()
         try:
             try:
                 with self._writing:
@@ -170,14 +175,21 @@ class Together:
             except Exception as error:
                 batch = batch or self._take(1)
                 own.error = error
-            finally:
-                self._pass_on()
             self._settle(batch, sequence)
         finally:
+            self._usual = len(batch)
+            self._pass_on()
             for job in batch:
                 job.is_done = True
                 if job is not own:
                     job.called.release()
+
+    def _gather(self) -> None:
+        """Waits a moment for those who are about to come, as many as came together last time."""
+        for _ in range(_GATHER_LOOKS):
+            if len(self._queue) >= self._usual:
+                return
+            time.sleep(_GATHER)
 
     def _take(self, most: int = _BATCH_MAX) -> list[_Job]:
         with self._mutex:
