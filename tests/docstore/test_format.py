@@ -6,6 +6,7 @@ import json
 import os
 import random
 import shutil
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -61,10 +62,8 @@ class Life:
             for key in self.random.sample(KEYS, self.random.choice((1, 1, 2))):
                 self.edit(transaction, key)
 
-        try:
+        with suppress(Conflict, NotFound):  # then nothing happened
             self.store.change(edit, actor="7", relaxed=self.random.random() < 0.2)
-        except (Conflict, NotFound):
-            pass  # nothing happened
 
     def edit(self, transaction: Transaction, key: Key) -> None:
         number = self.random.randrange(1, 6)
@@ -185,10 +184,10 @@ def _last_of(told: int) -> int:
 def test_damage_is_noticed(tmp_path: Path) -> None:
     backend = FilesBackend(tmp_path, LAYOUTS, background=False)
     store = DocumentStore(backend, LAYOUTS)
-    for number in range(5):
-        content = {"notes": [], "n": number}
+    for number, key in enumerate(KEYS):
+        records = LAYOUTS[key.collection].records
         store.change(
-            lambda transaction, c=content, k=Key("notes", number + 1): transaction.create(k, c)
+            lambda transaction, k=key, c={records: [], "n": number}: transaction.create(k, c)
         )
     backend._abandon()
     (segment,) = (tmp_path / ".neuralflow/journal").glob("*.journal")
