@@ -10,9 +10,10 @@ from __future__ import annotations
 import errno
 import mmap
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from types import ModuleType
-from typing import Final, Protocol
+from typing import Final, NamedTuple, Protocol
 
 from docstore.locking import FolderLock, Membership, is_in_use
 from docstore.mounts import mount_type
@@ -40,6 +41,14 @@ class Status(Protocol):
     def st_size(self) -> int: ...
     @property
     def st_mtime_ns(self) -> int: ...
+
+
+class Draft(NamedTuple):
+    """A file that is to be made: its name, its content and its time in nanoseconds."""
+
+    path: str
+    data: bytes
+    mtime_ns: int
 
 
 class FileSystem:
@@ -121,6 +130,25 @@ class FileSystem:
             return status
         finally:
             self._os.close(descriptor)
+
+    def create_all(self, step: str, drafts: Sequence[Draft]) -> list[Status]:
+        """Like `create` for several files, at little more than the cost of one."""
+        descriptors: list[int] = []
+        try:
+            for draft in drafts:
+                descriptors.append(self._os.open(draft.path, _NEW, PRIVATE_FILE))
+                self._write(descriptors[-1], draft.data, 0)
+                self._os.utime(descriptors[-1], ns=(draft.mtime_ns, draft.mtime_ns))
+            for descriptor in descriptors:
+                # The system begins to write them all. So the first sync finds everything on its
+                # way and takes it along, and those after it have next to nothing left to do.
+                self._os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
+            for descriptor in descriptors:
+                self._os.fsync(descriptor)
+            return [self._os.fstat(descriptor) for descriptor in descriptors]
+        finally:
+            for descriptor in descriptors:
+                self._os.close(descriptor)
 
     def create_zeroed(self, step: str, path: Where, size: int) -> None:
         """Writes a new file of so many zero bytes and makes its content durable.

@@ -164,6 +164,8 @@ class Follower:
         if applied.base:
             live.versions = ()
             live.pending.clear()
+        elif applied.reset and not live.pending and not self.is_as_known(live):
+            live.versions = ()  # the file that they are of was taken away meanwhile
         self.add_pending(live, frame.sequence, frame.payload, is_own=False)
         if live.versions:
             document = live.versions[-1][1]

@@ -33,7 +33,7 @@ import msgspec
 
 from docstore.codec import encode
 from docstore.errors import Corrupt, StoreError, Unavailable, from_os_error
-from docstore.filesystem import Status
+from docstore.filesystem import Draft, Status
 from docstore.following import FileShown, Follower, Live, Token, token_of
 from docstore.frames import Kind
 from docstore.locking import FolderLock
@@ -53,7 +53,7 @@ RETRY_SECONDS: Final = 0.25
 RESERVE_BYTES: Final = 1024 * 1024
 FULL: Final = {errno.ENOSPC, errno.EDQUOT}
 _BATCH_BYTES: Final = 16 * 1024 * 1024
-_BATCH_FILES: Final = 200
+_BATCH_FILES: Final = 64
 
 
 @dataclass(frozen=True)
@@ -64,7 +64,7 @@ class History:
     bytes_max: int = 1024 * 1024 * 1024
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Draft:
     """A document's new file before it has its name.
 
@@ -73,8 +73,16 @@ class _Draft:
 
     live: Live
     sequence: int
-    path: str
-    file: Token | None
+    path: str = ""
+    content: bytes = b""
+    mtime_ns: int = 0
+    file: Token | None = None
+
+    @property
+    def note(self) -> FileShown:
+        """What the journal is told about it."""
+        key = self.live.key
+        return FileShown(key.collection, key.owner, self.sequence, self.file)
 
 
 class Publisher:
@@ -177,13 +185,11 @@ class Publisher:
         drafts: list[_Draft] = []
         try:
             for live in batch:
-                self._draft(live, visible, drafts)
+                drafts += self._draft(live, visible)
             if not drafts:
                 return
-            notes = [
-                FileShown(each.live.key.collection, each.live.key.owner, each.sequence, each.file)
-                for each in drafts
-            ]
+            self._write([draft for draft in drafts if draft.path])
+            notes = [draft.note for draft in drafts]
             noted = self._note(Kind.PUBLISHING, notes, is_done=False)
             if self._journal.synced < noted:
                 self._journal.sync()
@@ -204,33 +210,35 @@ class Publisher:
             self._journal.took(sequence, relaxed=True)
         return sequence
 
-    def _draft(self, live: Live, visible: int, drafts: list[_Draft]) -> None:
-        """Writes the file that shows the document as everybody may see it."""
+    def _write(self, drafts: list[_Draft]) -> None:
+        """Makes the new files, durable but for their names."""
+        self._follower.refuse_missing_root()
+        for folder in {Path(draft.path).parent for draft in drafts}:
+            self._files.make_folder("lay-out", folder)
+        files = [Draft(draft.path, draft.content, draft.mtime_ns) for draft in drafts]
+        for draft, status in zip(drafts, self._files.create_all("draft", files), strict=True):
+            draft.file = token_of(status)
+            draft.live.size = len(draft.content)
+
+    def _draft(self, live: Live, visible: int) -> list[_Draft]:
+        """What is to be done for the file to show the document as everybody may see it."""
         if not live.pending or live.pending[0][0] > visible:
-            return
+            return []
         try:
             shown, document = self._follower.version(live, visible)
         except Corrupt as fault:  # a person has to mend the file; the others go on
             log.error("cannot publish: %s", fault)
-            return
+            return []
         sequence = max(shown, *(frame for frame, _ in live.pending if frame <= visible))
         content = encode(document) if document else None
         before = self._look_at(live, content)
         if before and live.tokens.get(token_of(before), 0) >= sequence and content is not None:
-            drafts.append(_Draft(live, sequence, "", token_of(before)))
-            return
-        if document is None or content is None:
-            drafts.append(_Draft(live, sequence, "", None))
-            return
-        path = self._draft_path(live)
-        self._follower.refuse_missing_root()
-        self._files.make_folder("lay-out", Path(live.path).parent)
-        drafts.append(_Draft(live, sequence, path, None))  # noted first: a full disk may cut it
-        now = time.time_ns()
+            return [_Draft(live, sequence, file=token_of(before))]
+        if content is None:
+            return [_Draft(live, sequence)]
         earliest = before.st_mtime_ns + 1 if before else 0
-        status = self._files.create("draft", path, content, max(now, earliest))
-        drafts[-1] = _Draft(live, sequence, path, token_of(status))
-        live.size = len(content)
+        mtime_ns = max(time.time_ns(), earliest)
+        return [_Draft(live, sequence, self._draft_path(live), content, mtime_ns)]
 
     @staticmethod
     def _draft_path(live: Live) -> str:

@@ -10,6 +10,7 @@ from docstore.filesystem import FileSystem, Status, Where
 
 STEPS = (
     "make_folder",
+    "create_all",
     "create_zeroed",
     "sync_folder",
     "sync_file",

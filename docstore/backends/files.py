@@ -190,6 +190,9 @@ class FilesBackend:
             self._files.sync_folder("lay-out", self.root.parent)
         self._files.sync_folder("lay-out", self.root)
         self._files.sync_folder("lay-out", self._work)
+        if self._files.exists(self._work / "drafts"):
+            # An intent that was forgotten, but not durably, would undo what is written from now on.
+            self._files.sync_folder("settle-forgotten", self._work / "drafts")
 
     def _sweep(self) -> None:
         """Finishes or throws away what dead processes left of restores and backups."""

@@ -59,8 +59,8 @@ def frames_of(data: bytes, first: int) -> list[Frame]:
     at = data.find(b"\xf7NFJ", offset)
     while at >= 0:
         later = frame_at(data, at)
-        is_of_run = later and (not run or later.epoch == run[0].epoch)
-        if later and is_of_run and later.durable >= first + len(run):
+        is_same = later and later.epoch == (run[0].epoch if run else later.epoch)
+        if later and is_same and later.durable >= first + len(run):
             raise Damaged(f"byte {offset}")
         at = data.find(b"\xf7NFJ", at + 1)
     if not run:

@@ -7,6 +7,7 @@ import os
 import random
 import shutil
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -181,14 +182,15 @@ def _last_of(told: int) -> int:
     return int.from_bytes(data[-4:], "little")
 
 
+def _create(number: int, transaction: Transaction) -> None:
+    transaction.create(Key("notes", number + 1), {"notes": [], "n": number})
+
+
 def test_damage_is_noticed(tmp_path: Path) -> None:
     backend = FilesBackend(tmp_path, LAYOUTS, background=False)
     store = DocumentStore(backend, LAYOUTS)
-    for number, key in enumerate(KEYS):
-        records = LAYOUTS[key.collection].records
-        store.change(
-            lambda transaction, k=key, c={records: [], "n": number}: transaction.create(k, c)
-        )
+    for number in range(5):
+        store.change(partial(_create, number))
     backend._abandon()
     (segment,) = (tmp_path / ".neuralflow/journal").glob("*.journal")
     data = bytearray(segment.read_bytes())

@@ -20,6 +20,9 @@ FULL: Final = {
     "system_calls": 20_000,
     "kills": 500,
     "history": 1_000_000,
+    "power_cut": 1_000_000,
+    "disk_errors": 20_000,
+    "planted": 100,
 }
 
 

@@ -10,10 +10,13 @@ Sometimes the workload goes on with what such a recovery has left.
 
 from __future__ import annotations
 
+import logging
 import random
 from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any, Final
 
@@ -34,6 +37,9 @@ KEYS: Final = (Key("notes", 1), Key("notes", 2), Key("people", 1))
 SEGMENT_BYTES: Final = 4096
 #: What is asked of each moment: the ways of `Disk.crash`.
 CUTS: Final = ("none", "all", "random", "random", "torn", "torn")
+
+_ALONE_MAX: Final = 100_000  # states for one process
+_DEPTH_MAX: Final = 3  # cuts of recoveries of cuts
 
 State = dict[Key, Any]  # the content of each document that is there
 
@@ -304,7 +310,8 @@ class Trial:
         """Opens a store on a disk and looks at all that it promises."""
         self.states += 1
         self.in_recovery += depth > 0
-        again = [self.dice.randrange(40)] if self.dice.random() < self.cuts_again else []
+        is_cut = depth < _DEPTH_MAX and self.dice.random() < self.cuts_again
+        again = [self.dice.randrange(40)] if is_cut else []
         images: list[Disk] = []
 
         def cut_recovery(_: str) -> None:
@@ -405,13 +412,32 @@ def _is_own(name: str) -> bool:
 
 def run(count: int, seed: int) -> Report:
     """Tries `count` different states or more. Raises `Lost` at the first that is not as it must."""
-    report = Report("power_cut")
-    in_recovery = 0
-    while report.cases < count:
-        trial = Trial(seed, states_max=count - report.cases)
-        trial.run()
-        report.cases += trial.states
-        in_recovery += trial.in_recovery
-        seed += 1
+    shares = [(count, seed)]
+    if count > _ALONE_MAX:
+        shares = [(count - count // 2, seed), (count // 2, seed + _ALONE_MAX)]
+    if len(shares) == 1:
+        parts = [_run(*shares[0])]
+    else:
+        with ProcessPoolExecutor(len(shares), get_context("spawn")) as processes:
+            parts = list(processes.map(_run, *zip(*shares, strict=True)))
+    report = Report("power_cut", cases=sum(cases for cases, _ in parts))
+    in_recovery = sum(cut for _, cut in parts)
     report.notes.append(f"power_cut: {in_recovery} of the cuts were in the middle of recovery")
+    if in_recovery * 20 < count:
+        raise AssertionError(f"power_cut: only {in_recovery} of {count} cuts were in recovery")
     return report.finish(count)
+
+
+def _run(count: int, seed: int) -> tuple[int, int]:
+    """How many states were tried, and how many of them were of cuts in recovery."""
+    states = in_recovery = 0
+    logging.disable(logging.CRITICAL)  # what recovery has to say of each torn tail
+    try:
+        while states < count:
+            trial = Trial(seed, states_max=count - states)
+            trial.run()
+            states, in_recovery = states + trial.states, in_recovery + trial.in_recovery
+            seed += 1
+    finally:
+        logging.disable(logging.NOTSET)
+    return states, in_recovery

@@ -260,6 +260,9 @@ class Disk:
 
     fdatasync = fsync
 
+    def posix_fadvise(self, descriptor: int, offset: int, length: int, advice: int) -> None:
+        """Advice promises nothing."""
+
     def utime(self, descriptor: int, ns: tuple[int, int]) -> None:
         number, _ = self._descriptor(descriptor)
         self.files[number] = self.files[number]._replace(mtime_ns=ns[1])

@@ -247,7 +247,15 @@ def _failing(name: str) -> Callable[..., object]:
     return operation
 
 
-for _name in ("create", "create_zeroed", "write_at", "sync_data", "sync_folder", "rename"):
+for _name in (
+    "create",
+    "create_all",
+    "create_zeroed",
+    "write_at",
+    "sync_data",
+    "sync_folder",
+    "rename",
+):
     setattr(FailingFileSystem, _name, _failing(_name))
 
 

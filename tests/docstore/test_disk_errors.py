@@ -1,0 +1,17 @@
+"""Whatever the disk refuses, the store speaks true about it, loses nothing and goes on."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.harness import disk_errors
+
+
+@pytest.mark.parametrize("name", disk_errors.FAULTS)
+def test_what_the_store_says_of_a_disk_with_errors_is_true(name: str) -> None:
+    struck = 0
+    for seed in range(60):
+        trial = disk_errors.FaultyTrial(seed, cuts_again=0, faults=(name,))
+        trial.run()
+        struck += trial.fault.struck > 0
+    assert struck > 20

@@ -1,0 +1,33 @@
+"""Every planted bug is caught by the harness that is there for it."""
+
+from __future__ import annotations
+
+import pytest
+
+from docstore import journal
+from tests.harness.planted import BUGS, Changed, planted, run
+
+HALF = (len(BUGS) + 1) // 2
+
+
+def test_there_are_as_many_as_was_said() -> None:
+    assert len({bug.name for bug in BUGS}) == len(BUGS) >= 30
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("first", "count"),
+    [
+        pytest.param(0, HALF, marks=pytest.mark.xdist_group("planted-1")),
+        pytest.param(HALF, len(BUGS) - HALF, marks=pytest.mark.xdist_group("planted-2")),
+    ],
+)
+def test_planted_bugs_are_caught(first: int, count: int) -> None:
+    assert run(count, first).lost == 0
+
+
+def test_a_bug_that_cannot_be_planted_any_more_is_no_bug_caught() -> None:
+    with pytest.raises(Changed), planted(journal.Journal, "_sync", "what was once here", "pass"):
+        pass
+    with pytest.raises(AttributeError), planted(journal.Journal, "_renamed", "a", "b"):
+        pass
