@@ -33,8 +33,9 @@ class Segment:
     """One segment. `first` and `last` are the sequence numbers of its unbroken run of frames.
 
     `end` is "sealed", "closed", "open", "torn" or "damaged", and `used` how many of its `size`
-    bytes the run has. `checkpoint` is the last that it tells; `behind` counts whole frames that lie
-    behind the run; `gap` says that frames between the segment before and this one are not there.
+    bytes the run has. `behind` counts whole frames that lie behind the run; `checkpoint` is the
+    last that is told, also there; `gap` says that frames between the segment before and this one
+    are missing.
     """
 
     name: str
@@ -89,11 +90,8 @@ class History:
 
     def _looked_at(self, name: str, before: Segment | None, *, is_last: bool) -> Segment:
         data, number = self._files.glance(self._folder / name), _number(name)
-        last, checkpoint = None, 0
-        for last in run_of_frames(data, None, number):
-            if last.kind in (Kind.HEAD, Kind.CHECKPOINT):
-                note = told(last.payload)
-                checkpoint = note.get("checkpoint", note.get("sequence", 0))
+        run = list(run_of_frames(data, None, number))
+        last = run[-1] if run else None
         used = last.end if last else 0
         behind = list(whole_frames(data, used))
         gap = before is not None and before.is_whole and before.last + 1 != number
@@ -104,7 +102,7 @@ class History:
             last.epoch if last else 0,
             len(data),
             used,
-            checkpoint,
+            max(map(_checkpoint_of, [*run, *behind]), default=0),
             _end_of(last, behind, is_last=is_last, rest=data[used:]),
             len(behind),
             gap,
@@ -158,6 +156,13 @@ class History:
 
 def _number(name: str) -> int:
     return int(name.partition(".")[0])
+
+
+def _checkpoint_of(frame: Frame) -> int:
+    """Up to which frame the files are durable, if this one tells."""
+    if frame.kind == Kind.HEAD:
+        return int(told(frame.payload)["checkpoint"])
+    return int(told(frame.payload)["sequence"]) if frame.kind == Kind.CHECKPOINT else 0
 
 
 def _end_of(last: Frame | None, behind: list[Frame], *, is_last: bool, rest: bytes) -> str:

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import io
 import json
+import os
+import re
+import subprocess
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,10 +17,14 @@ from django.core.management import call_command
 from django.core.management.base import CommandError
 from pytest_django.fixtures import Settings
 
+from docstore import Corrupt, open_store
+from docstore.backends.files import FilesBackend
 from docstore.history import History
 from tests.folders import contents, times
 from utils.json_storage import json_storage
+from utils.records import COLLECTIONS
 
+PROJECT = Path(__file__).resolve().parents[2]
 TASKS = "tasks/tasks_1.json"
 
 
@@ -228,3 +236,60 @@ def test_what_strangers_wrote_cannot_command_the_terminal(data_folder: Path) -> 
     json_storage.save_task_data(1, {"title": "\x9b2J"})
     json_storage.close()
     assert "\x9b" not in dump(TASKS).out + dump("--entries", "--full").out
+
+
+def test_what_the_manual_says_of_a_damaged_journal(
+    data_folder: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """The commands of the chapter, as they stand there."""
+    json_storage.save_task_data(1, {"title": "Train"})
+    json_storage.publish()
+    writer = os.fork()
+    if not writer:  # a server that is killed before its files show what it acknowledged
+        try:
+            backend = json_storage.store.backend
+            assert isinstance(backend, FilesBackend)
+            backend._in_background = False
+            for title in ("Evaluate", "Deploy"):
+                json_storage.save_task_data(1, {"title": title})
+        finally:
+            os._exit(0)
+    os.waitpid(writer, 0)
+    path, shown = data_folder / TASKS, (data_folder / TASKS).read_bytes()
+    json_storage.store.backend._abandon()  # type: ignore[attr-defined]
+    assert path.read_bytes() == shown
+    (segment,) = (data_folder / ".neuralflow/journal").glob("*.journal")
+    damage(segment, b"Evaluate")
+    with pytest.raises(Corrupt, match=r"docs/operations\.md tells what to do"):
+        open_store(data_folder.as_uri(), [spec.layout for spec in COLLECTIONS.values()])
+
+    manual = (PROJECT / "docs/operations.md").read_text("utf-8")
+    chapter = manual.partition("### The journal is damaged")[2].partition("\n## ")[0]
+    blocks = re.findall(r"```sh\n(.*?)```", chapter, re.DOTALL)
+    assert len(blocks) == 2
+    subprocess.run(["python", "manage.py", "migrate", "-v0"], cwd=PROJECT, env=_own(data_folder))
+    for block in blocks:
+        commands = block.replace("/srv/neuralflow", str(tmp_path))
+        commands = commands.replace(".venv/bin/python", "python")
+        subprocess.run(["bash", "-c", commands], cwd=PROJECT, env=_own(data_folder), check=False)
+
+    told = capfd.readouterr()
+    assert told.err.count("is damaged at byte") == 2 and "total_tasks: 1" in told.out
+    entries = (tmp_path / "entries.txt").read_text("utf-8")
+    assert "Deploy" in entries and "Evaluate" not in entries
+    assert (tmp_path / "data.damaged" / TASKS).read_bytes() == path.read_bytes() == shown
+    assert (tmp_path / "journal.damaged" / segment.name).exists()
+    json_storage.close()
+    json_storage.save_task_data(1, {"title": "Deploy"})
+    assert [task["title"] for task in json_storage.get_user_tasks(1)] == ["Train", "Deploy"]
+
+
+def _own(data_folder: Path) -> dict[str, str]:
+    """The environment of commands that work on this folder, and on a database of their own."""
+    return {
+        **os.environ,
+        "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+        "NEURALFLOW_STORE": data_folder.as_uri(),
+        "DATABASE_URL": f"sqlite:///{data_folder.parent / 'db.sqlite3'}",
+        "NEURALFLOW_SECRET_KEY": "only for this test",
+    }

@@ -1,0 +1,58 @@
+"""Notes and their log, kept by the engine alone: no Django, no server.
+
+python -m examples.notes /tmp/notes "Buy milk"
+"""
+
+import sys
+from pathlib import Path
+
+from docstore import (
+    CollectionLayout,
+    DocumentStore,
+    History,
+    Key,
+    NotFound,
+    Transaction,
+    open_store,
+)
+
+NOTES = CollectionLayout(name="notes", stem="notes", records="notes")
+LOGS = CollectionLayout(name="logs", stem="log", records="lines")
+
+
+def add_note(store: DocumentStore, owner: int, text: str) -> int:
+    """Stores a note and a line of the log, both or neither; returns the note's id."""
+    notes, log = Key("notes", owner), Key("logs", owner)
+
+    def edit(transaction: Transaction) -> int:
+        if transaction.document(notes) is None:
+            transaction.create(notes, {"notes": []})
+            transaction.create(log, {"lines": []})
+        note_id = transaction.new_id(notes)
+        transaction.put(notes, {"id": note_id, "text": text})
+        transaction.append(log, {"at": transaction.now.isoformat(), "added": note_id})
+        return note_id
+
+    return store.change(edit, actor=str(owner))
+
+
+def main(folder: str, text: str) -> None:
+    """Adds a note and shows what is there."""
+    url = Path(folder).absolute().as_uri()
+    store = open_store(url, [NOTES, LOGS], history=History(days=7))
+    try:
+        added = add_note(store, 1, text)
+        print(f"note {added} is durable")
+        for note in store.records(Key("notes", 1)):
+            print(note["id"], note["text"])
+        try:
+            store.change(lambda transaction: transaction.remove(Key("notes", 1), 999))
+        except NotFound as fault:
+            print(f"nothing was changed: {fault}")
+    finally:
+        store.close()  # from here on the files are exact
+    print((Path(folder) / "notes/notes_1.json").read_text(), end="")
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
