@@ -83,10 +83,11 @@ _STATE_MAGIC: Final = 0x4A464E_01
     _WRITING,  # not 0 while a writer is between two states
     _FAILED,  # the error of a failed sync
     _BLOCKED,  # the error for which files cannot be published just now
+    _RESTORING,  # not 0 while files are replaced by those of a snapshot
     _CHECKPOINT,  # all up to here is durable in the files
     _CLOSED,  # the mark of an end in order, made when its sync had succeeded
     _WORDS,
-) = range(14)
+) = range(15)
 STATE_WORDS: Final = _WORDS
 
 
@@ -169,6 +170,15 @@ class Journal:
     @blocked.setter
     def blocked(self, error: int) -> None:
         self._state[_BLOCKED] = error
+
+    @property
+    def is_restoring(self) -> bool:
+        """Whether files are being replaced, or whoever did that died in it. Under the lock."""
+        return self._state[_RESTORING] != 0
+
+    @is_restoring.setter
+    def is_restoring(self, is_so: bool) -> None:
+        self._state[_RESTORING] = is_so
 
     @property
     def is_outdated(self) -> bool:

@@ -72,11 +72,20 @@ class Swap:
             for folder in sorted({(self._root / name).parent for name in moves}):
                 self._files.sync_folder("settle-names", folder)
             self._files.remove("forget", self._intent)
-            self._files.sync_folder("settle-forgotten", self._drafts)
-            self.sweep()
+            self.forget()
         except OSError as error:
             what = f"cannot finish the commit in {self._intent.relative_to(self._root)}"
             raise from_os_error(error, what) from error
+
+    def forget(self) -> None:
+        """Makes durable that there is no intent, and throws away the drafts: nobody needs them.
+
+        The intent must not come back: it would undo what was written since, or miss its drafts.
+        """
+        if self._files.exists(self._drafts):
+            self._files.sync_folder("settle-forgotten", self._drafts)
+            for path in self.left():
+                self._files.remove("sweep", path)
 
     def left(self) -> list[Path]:
         """What lies in the folder of drafts."""
@@ -84,11 +93,6 @@ class Swap:
             return [self._drafts / name for name in sorted(self._files.names(self._drafts))]
         except FileNotFoundError:
             return []
-
-    def sweep(self) -> None:
-        """Throws away what lies in the folder of drafts: nobody needs it."""
-        for path in self.left():
-            self._files.remove("sweep", path)
 
     def _draft(self, name: str, draft: str, content: bytes) -> None:
         target = self._root / name

@@ -25,9 +25,15 @@ class Writing:
     Nothing is promised on leaving it: see `Exclusive`.
     """
 
-    def __init__(self, lock: FolderLock, follower: Follower, is_lost: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        lock: FolderLock,
+        follower: Follower,
+        is_lost: Callable[[], None],
+        finish_restore: Callable[[], None],
+    ) -> None:
         self.lock, self._follower, self._journal = lock, follower, follower.journal
-        self._is_lost = is_lost
+        self._is_lost, self._finish_restore = is_lost, finish_restore
         self.times_opened = 0  # of the lock, when the journal was opened
 
     def __enter__(self) -> None:
@@ -45,6 +51,8 @@ class Writing:
             raise Unavailable("the data folder was replaced by another one: try again", 1)
         if journal.is_outdated:
             raise Unavailable("the journal was opened anew by another process: try again", 1)
+        if journal.is_restoring:  # whoever did has died
+            self._finish_restore()
         if journal.is_broken_off:
             self._follower.find_end()
         elif journal.followed != journal.appended:

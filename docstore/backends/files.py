@@ -94,8 +94,8 @@ class FilesBackend:
         self._membership = self._files.membership(self._work / "in-use")
         self._journal = Journal(self._files, self._work / "journal", segment_bytes)
         self._follower = Follower(self.root, layouts, self._files, self._journal, cache_bytes)
-        self._writing = Writing(self._lock, self._follower, self._lose)
-        self._exclusive = Exclusive(self._lock, self._follower, self._lose)
+        self._writing = Writing(self._lock, self._follower, self._lose, self._finish_restore)
+        self._exclusive = Exclusive(self._lock, self._follower, self._lose, self._finish_restore)
         self._together = Together(self._writing, self._follower, lock_timeout)
         self._publisher = Publisher(self._follower, publishing, self._writing, history or History())
         self._swap = Swap(self._files, self.root, self._work / "drafts")
@@ -190,15 +190,13 @@ class FilesBackend:
             self._files.sync_folder("lay-out", self.root.parent)
         self._files.sync_folder("lay-out", self.root)
         self._files.sync_folder("lay-out", self._work)
-        if self._files.exists(self._work / "drafts"):
-            # An intent that was forgotten, but not durably, would undo what is written from now on.
-            self._files.sync_folder("settle-forgotten", self._work / "drafts")
 
     def _sweep(self) -> None:
         """Finishes or throws away what dead processes left of restores and backups."""
         if self._swap.is_unfinished:
             self._swap.finish()
-        self._swap.sweep()
+        else:
+            self._swap.forget()
         for pins in self._dead_pins():
             shutil.rmtree(pins, ignore_errors=True)
 
@@ -225,7 +223,13 @@ class FilesBackend:
 
     def _work_off(self) -> float:
         self._ready()
-        return 1.0 if self._only_looks else self._publisher.work()
+        if self._only_looks:
+            return 1.0
+        if self._journal.is_restoring and self._lock.try_lock():
+            self._lock.release()  # nobody has it: whoever restored has died
+            with suppress(Unavailable), self._writing:
+                pass
+        return self._publisher.work()
 
     def publish(self) -> None:
         """Makes every file exact. Raises `Unavailable`, `OutOfSpace`."""
@@ -567,13 +571,24 @@ class FilesBackend:
         with self.still():
             self._publisher.checkpoint()
             self._refuse_blocked()
+            self._journal.is_restoring = True
             try:
                 self._swap.replace(contents)
+                self._journal.is_restoring = False
             except OSError as error:
+                self._journal.is_restoring = False
                 raise self._failed(error, "cannot write") from error
             except Unavailable as fault:  # decided all the same: the next to open finishes it
                 self._journal.fail(OSError(errno.EIO, str(fault)))
                 log.error("%s", fault)
+
+    def _finish_restore(self) -> None:
+        """Does what a process that died while it restored a snapshot has left to do."""
+        if self._swap.is_unfinished:
+            self._swap.finish()
+        else:
+            self._swap.forget()
+        self._journal.is_restoring = False
 
     def make_folder(self, path: Path) -> None:
         """A folder beside the documents, durable."""

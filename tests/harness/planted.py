@@ -26,7 +26,7 @@ from tests.harness.power_cut import KEYS, ROOT, Lost, Trial, path_of
 from tests.harness.report import Report
 from tests.harness.simulated_disk import Disk
 
-CASES_MAX: Final = 6_000
+CASES_MAX: Final = 15_000
 
 
 class Changed(AssertionError):

@@ -391,7 +391,7 @@ _OPERATIONS: Final = {
     "checkpoint": 6,
     "reopen": 4,
     "hand_edit": 2,
-    "restore": 2,
+    "restore": 4,
     "cut": 4,
     "kill": 3,
 }

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -187,7 +186,7 @@ class OverwritesOthers(DocumentStore):
             return super().change(edit, **options)
         with self.backend.exclusive():
             changes = [
-                replace(change, expect=self.backend.read(change.key).version)
+                change._replace(expect=self.backend.read(change.key).version)
                 for change in transaction.changes()
             ]
             self.backend.commit(Commit(tuple(changes), transaction.now))
