@@ -13,8 +13,7 @@ from: a person had edited it.
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 import msgspec
 
@@ -45,8 +44,7 @@ class _Entry(msgspec.Struct):
 _decode: Final = msgspec.json.Decoder(_Entry).decode
 
 
-@dataclass(frozen=True, slots=True)
-class Applied:
+class Applied(NamedTuple):
     """What an entry does to one document. `edits` is JSON that is read when it is needed."""
 
     key: Key

@@ -22,9 +22,8 @@ from __future__ import annotations
 import struct
 import zlib
 from collections.abc import Iterator
-from dataclasses import dataclass
 from enum import IntEnum
-from typing import Final
+from typing import Final, NamedTuple
 
 MAGIC: Final = b"\xf7NFJ"
 _HEADER: Final = struct.Struct("<4sIQQQII")
@@ -48,8 +47,7 @@ class Kind(IntEnum):
     CLOSED = 8  # the last process closed the journal
 
 
-@dataclass(frozen=True, slots=True)
-class Frame:
+class Frame(NamedTuple):
     """One frame as read. `end` is the offset behind it."""
 
     epoch: int

@@ -45,6 +45,7 @@ import msgspec
 from docstore.errors import Corrupt, Unavailable, from_os_error
 from docstore.filesystem import FileSystem
 from docstore.frames import (
+    HEADER_BYTES,
     OVERHEAD_BYTES,
     Frame,
     Kind,
@@ -66,8 +67,8 @@ _HEAD_ROOM: Final = 512
 _FORMAT: Final = 1
 # While another process syncs: how often it is looked at while the processor is merely offered to
 # others, and how long the looks after that are apart, in seconds.
-_YIELDS: Final = 10
-_PAUSE: Final = 0.000_03
+_YIELDS: Final = 60
+_PAUSE: Final = 0.000_1
 _STATE_MAGIC: Final = 0x4A464E_01
 
 # The shared numbers.
@@ -395,7 +396,7 @@ class Journal:
         """The frame at the position, from the buffer or, where it is not whole in it, the file."""
         segment = self._current
         assert segment is not None
-        for size in (0, READ_BYTES, -1):
+        for size in (0, self._bytes_ahead(segment), -1):
             if size:
                 if size < 0:  # longer than what was read: as long as its header says
                     size = min(frame_bytes(buffer), segment.size - self._offset)
@@ -412,6 +413,12 @@ class Journal:
         elif frame.epoch != self._segment_epoch:
             return None, buffer, start
         return frame, buffer, start
+
+    def _bytes_ahead(self, segment: _Segment) -> int:
+        """How much to read at once: what is known to be there, where that is known."""
+        if self._looking or segment.number != self._state[_SEGMENT]:
+            return READ_BYTES
+        return min(max(self._state[_END] - self._offset, HEADER_BYTES), READ_BYTES)
 
     def _read_at(self, segment: _Segment, size: int, offset: int) -> bytes:
         try:

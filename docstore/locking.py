@@ -96,9 +96,9 @@ class _Line:
 _TOO_LONG: Final = "other writers hold the store for too long"
 # How often a lock is looked at while the processor is merely offered to others, and how long the
 # looks after that are apart, in seconds.
-_YIELDS: Final = 20
+_YIELDS: Final = 60
 _STREAK_MAX: Final = 4
-_ONE_WAITS: Final = 0.000_05
+_ONE_WAITS: Final = 0.000_1
 _MANY_WAIT: Final = 0.000_5
 
 

@@ -402,8 +402,7 @@ class Background:
 
     def __init__(self, work: Callable[[], float]) -> None:
         self._work = weakref.WeakMethod(work)
-        self._wake = threading.Event()
-        self._stopped = False
+        self._wake, self._stop = threading.Event(), threading.Event()
         self._thread = threading.Thread(target=self._run, name="docstore-publisher", daemon=True)
         self._thread.start()
 
@@ -414,19 +413,19 @@ class Background:
 
     def stop(self) -> None:
         """Ends the thread, after what it is just doing."""
-        self._stopped = True
+        self._stop.set()
         self._wake.set()
         if self._thread is not threading.current_thread():
             self._thread.join(timeout=10)
 
     def _run(self) -> None:
         pause = 0.0
-        while not self._stopped:
-            if self._wake.wait(pause) and not self._stopped:
-                time.sleep(GATHER)
+        while not self._stop.is_set():
+            if self._wake.wait(pause):
+                self._stop.wait(GATHER)
             self._wake.clear()
             work = self._work()
-            if work is None or self._stopped:
+            if work is None or self._stop.is_set():
                 return
             try:
                 pause = work()
