@@ -244,7 +244,7 @@ class Journal:
         state[_MAGIC], state[_EPOCH] = _STATE_MAGIC, 1
         needed = numbers[-1:]
         if numbers:
-            end = _End(self, numbers[-1])
+            end = _End(self, numbers[-1]) if repair else self._looked_at_end(numbers[-1])
             state[_EPOCH], state[_APPENDED] = end.epoch, end.sequence
             state[_CHECKPOINT] = end.checkpoint
             self._closed_at = end.sequence if end.is_closed else -1
@@ -262,6 +262,18 @@ class Journal:
         self._state[_MAGIC] = magic
         self._reset()
         self._begin_at(needed[:1], state[_CHECKPOINT])
+
+    def _looked_at_end(self, number: int) -> _End:
+        """The end of a segment that others may be writing in. Raises `Corrupt`."""
+        while True:
+            end = _End(self, number)
+            try:
+                end.refuse_loss()
+            except Corrupt:
+                if _End(self, number).sequence == end.sequence:
+                    raise
+                continue  # a writer was faster than the reading
+            return end
 
     def _check_chain(self, numbers: list[int], start: int) -> list[int]:
         """The segments from frame `start` on; raises `Corrupt` where one does not lead on."""
@@ -372,7 +384,9 @@ class Journal:
         try:
             self._current = self._opened(self._segment)
         except FileNotFoundError:
-            self._is_cut_off = self._segment <= self._state[_CHECKPOINT]
+            self._is_cut_off = self._segment <= self._state[_CHECKPOINT] or (
+                self._looking and any(number > self._segment for number in self.segments())
+            )
             return False
         except OSError as error:
             raise from_os_error(error, "cannot read the journal") from error

@@ -231,7 +231,7 @@ class Publisher:
             return []
         sequence = max(shown, *(frame for frame, _ in live.pending if frame <= visible))
         content = encode(document) if document else None
-        before = self._look_at(live, content)
+        before = self._look_at(live)
         if before and live.tokens.get(token_of(before), 0) >= sequence and content is not None:
             return [_Draft(live, sequence, file=token_of(before))]
         if content is None:
@@ -245,15 +245,12 @@ class Publisher:
         folder, _, name = live.path.rpartition("/")
         return f"{folder}/.{name}.{secrets.token_hex(8)}.draft"
 
-    def _look_at(self, live: Live, content: bytes | None) -> Status | None:
-        """What the file is that is to be replaced; one that is not ours is set aside."""
+    def _look_at(self, live: Live) -> Status | None:
+        """What the file is that is to be replaced; None where there is none."""
         try:
-            status = self._files.status(live.path)
+            return self._files.status(live.path)
         except FileNotFoundError:
             return None
-        if token_of(status) not in live.tokens and not self._is_outdated(live, content):
-            self._set_aside(live)
-        return status
 
     def _is_outdated(self, live: Live, content: bytes | None) -> bool:
         """Whether a file that we do not know holds nothing but what the journal has, too.
@@ -268,10 +265,14 @@ class Publisher:
         return data == content or self._follower.leads_to_pending(live, data)
 
     def _set_aside(self, live: Live) -> None:
+        """Gives the file a second name, durably. It keeps its first until that is another file's:
+        whoever dies in between leaves a document that can be read."""
         folder, _, name = live.path.rpartition("/")
         stamp = f"{datetime.now(UTC):%Y-%m-%dT%H-%M-%S.%fZ}"
         kept = f"{name.removesuffix('.json')}.set-aside-{stamp}.json"
-        self._files.rename("set-aside", live.path, f"{folder}/{kept}")
+        self._files.link("set-aside", live.path, f"{folder}/{kept}")
+        self._files.sync_file("set-aside", live.path)
+        self._files.sync_folder("set-aside", folder)
         self.set_aside.append(kept)
         log.warning(
             "%s was changed by hand while a change was on its way to it: the file of that moment"
@@ -282,10 +283,19 @@ class Publisher:
         )
 
     def _name(self, draft: _Draft) -> None:
+        """Shows the draft, or removes the file. One that is not ours is set aside: looked for only
+        now, since a person may have saved it while the draft was on its way."""
+        live = draft.live
+        if not draft.path and draft.file is not None:
+            return  # it is shown already
+        there = self._look_at(live)
+        is_ours = there is None or token_of(there) in live.tokens
+        if not is_ours and not self._is_outdated(live, draft.content or None):
+            self._set_aside(live)
         if draft.path:
-            self._files.rename("publish", draft.path, draft.live.path)
-        elif draft.file is None:
-            self._files.remove("unpublish", draft.live.path)
+            self._files.rename("publish", draft.path, live.path)
+        else:
+            self._files.remove("unpublish", live.path)
 
     def _failed(self, error: OSError) -> Unavailable:
         if error.errno == errno.EIO:

@@ -45,10 +45,10 @@ class StoppingFileSystem(FileSystem):
         return super().create(step, path, data, mtime_ns)
 
 
-def _counted(name: str) -> Callable[..., None]:
-    def operation(self: StoppingFileSystem, step: str, *arguments: object) -> None:
+def _counted(name: str) -> Callable[..., object]:
+    def operation(self: StoppingFileSystem, step: str, *arguments: object) -> object:
         self.count()
-        getattr(FileSystem, name)(self, step, *arguments)
+        return getattr(FileSystem, name)(self, step, *arguments)
 
     return operation
 

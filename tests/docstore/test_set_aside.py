@@ -1,0 +1,133 @@
+"""A file that a person changed while a change was on its way to it is kept, whatever happens."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from docstore import Corrupt, DocumentStore, Transaction
+from docstore.backends.files import FilesBackend
+from docstore.filesystem import FileSystem, Where
+from docstore.publishing import History
+from tests.docstore.layouts import ALICE_NOTES, LAYOUTS
+
+
+class Killed(BaseException):
+    """What a kill is to a process: nothing after it happens."""
+
+
+class Hook(FileSystem):
+    """Does something just before the journal is synced, or dies before a file is published."""
+
+    before_sync: Callable[[], object] | None = None
+    is_dying = False
+
+    def sync_data(self, step: str, handle: int) -> None:
+        if self.before_sync:
+            work, self.before_sync = self.before_sync, None
+            work()
+        super().sync_data(step, handle)
+
+    def rename(self, step: str, source: Where, target: Where) -> None:
+        if self.is_dying and step == "publish":
+            raise Killed
+        super().rename(step, source, target)
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "notes/notes_1.json"
+
+
+@pytest.fixture
+def files() -> Hook:
+    return Hook()
+
+
+@pytest.fixture
+def backend(tmp_path: Path, files: Hook) -> FilesBackend:
+    """A document with a note in its file, and another note that is not in it yet."""
+    backend = FilesBackend(tmp_path, LAYOUTS, files=files, background=False)
+    store = DocumentStore(backend, LAYOUTS)
+    store.change(lambda transaction: transaction.create(ALICE_NOTES, {"notes": [{"id": 1}]}))
+    backend.checkpoint()
+    store.change(lambda transaction: transaction.put(ALICE_NOTES, {"id": 2}))
+    return backend
+
+
+def edit_by_hand(path: Path) -> None:
+    path.write_text(path.read_text().replace('"id": 1', '"id": 1, "by": "hand"'))
+
+
+def set_aside(path: Path) -> list[str]:
+    return [kept.read_text() for kept in path.parent.glob("*.set-aside-*.json")]
+
+
+def ids(backend: FilesBackend) -> list[int]:
+    document = backend.read(ALICE_NOTES).document
+    assert document is not None
+    return [note["id"] for note in document.content["notes"]]
+
+
+def test_also_when_it_is_changed_while_the_draft_is_made(
+    backend: FilesBackend, files: Hook, path: Path
+) -> None:
+    files.before_sync = lambda: edit_by_hand(path)
+    backend.publish()
+    (kept,) = set_aside(path)
+    assert '"by": "hand"' in kept and '"id": 2' not in kept
+    assert '"id": 2' in path.read_text() and "hand" not in path.read_text()
+
+
+def test_also_when_the_document_is_dropped(backend: FilesBackend, files: Hook, path: Path) -> None:
+    def drop(transaction: Transaction) -> None:
+        transaction.drop(ALICE_NOTES)
+
+    DocumentStore(backend, LAYOUTS).change(drop)
+    files.before_sync = lambda: edit_by_hand(path)
+    backend.publish()
+    assert len(set_aside(path)) == 1 and not path.exists()
+
+
+def test_a_publisher_that_dies_then_leaves_a_document_that_reads(
+    tmp_path: Path, backend: FilesBackend, files: Hook, path: Path
+) -> None:
+    edit_by_hand(path)
+    files.is_dying = True
+    with pytest.raises(Killed):
+        backend.publish()
+    backend._abandon()
+    assert len(set_aside(path)) == 1 and path.exists()
+    assert ids(FilesBackend(tmp_path, LAYOUTS, background=False)) == [1, 2]
+
+
+# Who only looks
+
+
+def test_who_only_looks_is_told_of_damage(tmp_path: Path, backend: FilesBackend) -> None:
+    backend._abandon()
+    (segment,) = (tmp_path / ".neuralflow/journal").glob("*.journal")
+    data = bytearray(segment.read_bytes())
+    data[data.index(b'"id":1')] ^= 1
+    segment.write_bytes(data)
+    with pytest.raises(Corrupt, match="is damaged at byte"):
+        FilesBackend(tmp_path, LAYOUTS, lay_out=False)
+
+
+def test_who_only_looks_goes_on_where_segments_were_retired(tmp_path: Path) -> None:
+    nothing_kept = History(bytes_max=1)
+    backend = FilesBackend(
+        tmp_path, LAYOUTS, background=False, segment_bytes=4096, history=nothing_kept
+    )
+    store = DocumentStore(backend, LAYOUTS)
+    store.change(lambda transaction: transaction.create(ALICE_NOTES, {"notes": []}))
+    looking = FilesBackend(tmp_path, LAYOUTS, lay_out=False)
+    assert ids(looking) == []
+    for number in range(1, 40):
+        note = {"id": number, "text": "x" * 500}
+        store.change(lambda transaction, note=note: transaction.put(ALICE_NOTES, note))
+    backend.checkpoint()
+    store.change(lambda transaction: transaction.put(ALICE_NOTES, {"id": 99}))
+    assert ids(looking) == ids(backend) == [*range(1, 40), 99]
