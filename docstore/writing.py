@@ -100,24 +100,21 @@ _GATHER_LOOKS: Final = 4
 class _Job:
     """What one thread wants done. It runs in that thread's context, whoever runs it."""
 
-    __slots__ = ("_context", "_work", "called", "error", "is_done", "result")
+    __slots__ = ("_context", "_work", "called", "error", "is_done", "leads", "result")
 
     def __init__(self, work: Callable[[], Any]) -> None:
         self._work, self._context = work, copy_context()
         self.called = threading.Lock()  # released when it is done, or when its thread is to lead
         self.called.acquire()
-        self.is_done = False
+        self.is_done = self.leads = False
         self.result: Any = None
-        self.error: BaseException | None = None
+        self.error: Exception | None = None
 
     def run(self) -> None:
         try:
             self.result = self._context.run(self._work)
         except Exception as error:
             self.error = error
-        except BaseException:  # meant for the thread that runs it, and not for the one that waits
-            self.error = Unavailable("the change was interrupted: read whether it happened", 0)
-            raise
 
 
 class Together:
@@ -142,8 +139,8 @@ class Together:
         job = _Job(work)
         with self._mutex:
             self._queue.append(job)
-            leads, self._is_led = not self._is_led, True
-        if not leads:
+            job.leads, self._is_led = not self._is_led, True
+        if not job.leads:
             self._wait(job)
         if not job.is_done:
             self._lead(job)
@@ -157,40 +154,31 @@ class Together:
         if job.called.acquire(timeout=self._timeout):
             return
         with self._mutex:
-            is_waiting = job in self._queue and not (self._queue[0] is job and self._is_led)
+            is_waiting = job in self._queue and not job.leads
             if is_waiting:
                 self._queue.remove(job)
         if is_waiting:
             raise Unavailable("other writers hold the store for too long")
-        job.called.acquire()
+        job.called.acquire()  # it was begun, or is to lead, in this very moment
 
     def _lead(self, own: _Job) -> None:
         batch: list[_Job] = []
-        sequence = 0
-        self._gather()
+        failure: Exception | None = Unavailable("interrupted: read whether the change happened", 0)
         try:
-            try:
-                with self._writing:
-                    batch = self._take()
-                    for number, job in enumerate(batch):
-                        try:
-                            job.run()
-                        except BaseException:
-                            self._put_back(batch[number + 1 :])
-                            del batch[number + 1 :]
-                            raise
-                    sequence = self._journal.followed
-            except Exception as error:
-                batch = batch or self._take(1)
-                own.error = error
-            self._settle(batch, sequence)
+            self._gather()
+            with self._writing:
+                self._take(batch)
+                for job in batch:
+                    job.run()
+                sequence = self._journal.followed
+            self._journal.settle(sequence)
+            failure = None
+        except Exception as error:  # the lock was not to be had, or the disk failed
+            failure = error
         finally:
-            self._usual = len(batch)
-            self._pass_on()
-            for job in batch:
-                job.is_done = True
-                if job is not own:
-                    job.called.release()
+            if failure is not None:
+                _refuse(batch or [own], own, failure)
+            self._pass_on(own, batch)
 
     def _gather(self) -> None:
         """Waits a moment for those who are about to come, as many as came together last time."""
@@ -199,26 +187,33 @@ class Together:
                 return
             time.sleep(_GATHER)
 
-    def _take(self, most: int = _BATCH_MAX) -> list[_Job]:
+    def _take(self, batch: list[_Job]) -> None:
         with self._mutex:
-            batch = self._queue[:most]
-            del self._queue[:most]
-        return batch
+            batch += self._queue[:_BATCH_MAX]
+            del self._queue[:_BATCH_MAX]
 
-    def _put_back(self, jobs: list[_Job]) -> None:
+    def _pass_on(self, own: _Job, batch: list[_Job]) -> None:
+        """Lets the first who waits lead from now on, and returns to all for whom it is done."""
         with self._mutex:
-            self._queue[:0] = jobs
-
-    def _pass_on(self) -> None:
-        """Lets the first who waits lead from now on."""
-        with self._mutex:
+            if own in self._queue:
+                self._queue.remove(own)
+            self._usual = len(batch)
             self._is_led = bool(self._queue)
             if self._queue:
+                self._queue[0].leads = True
                 self._queue[0].called.release()
+        for job in batch:
+            job.is_done = True
+            if job is not own:
+                job.called.release()
 
-    def _settle(self, batch: list[_Job], sequence: int) -> None:
-        try:
-            self._journal.settle(sequence)
-        except Unavailable as error:
-            for job in batch:
-                job.error = Unavailable(error.reason, error.retry_after)
+
+def _refuse(jobs: list[_Job], own: _Job, failure: Exception) -> None:
+    """Nobody is told that it is done; each gets an error of its own."""
+    for job in jobs:
+        if job is own:
+            job.error = failure
+        elif isinstance(failure, Unavailable):
+            job.error = type(failure)(failure.reason, failure.retry_after)
+        else:
+            job.error = Unavailable(str(failure))
