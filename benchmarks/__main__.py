@@ -12,10 +12,10 @@ from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
+from benchmarks.bars import bars
 from benchmarks.peers import PEERS
-from benchmarks.workloads import CONCURRENT, READS, WRITES
+from benchmarks.workloads import CONCURRENT, READS, WRITES, Figure
 
-Figure = tuple[str, str, int]  # peer, workload, size
 Times = dict[Figure, list[float]]
 
 YARDSTICK = "sqlite3"
@@ -90,6 +90,7 @@ def report(times: Times, rounds: int) -> str:
     columns = [(name, name, 100) for name in CONCURRENT]
     parts.append(table("Durable appends at once, microseconds for each", columns, medians))
     parts.append(chart("Durable append, n = 100, microseconds", "append", 100, medians))
+    parts.append(bars(medians))
     return "\n\n".join(parts) + "\n"
 
 

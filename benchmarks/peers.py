@@ -73,6 +73,9 @@ class Peer:
         """One record."""
         raise NotImplementedError
 
+    def close(self) -> None:
+        """Lets go of what is held, before the folder goes."""
+
 
 class NeuralFlow(Peer):
     """Our store, by itself: JSON files, a commit at a time."""

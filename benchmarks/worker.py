@@ -15,6 +15,7 @@ def main(peer_name: str, workload: str, size: str) -> None:
         peer = PEERS[peer_name](Path(folder))
         peer.fill(OWNER, map(task, range(int(size))))
         print(WORKLOADS[workload](peer, int(size)))
+        peer.close()
 
 
 if __name__ == "__main__":
