@@ -285,6 +285,8 @@ class Follower:
             changes = self._changes(live)
             if document is not None and status is not None:
                 changes = _unseen(changes, shown, document)
+                if changes and not shown:
+                    _refuse_older(live, document, changes[0][1])
                 live.base = token_of(status)
                 live.tokens[token_of(status)] = shown
                 live.size += status.st_size
@@ -457,6 +459,19 @@ def _unseen(
         lambda change: not change[1].reset and change[1].revision <= document.revision, changes
     )
     return changes[len(list(old)) :]
+
+
+def _refuse_older(live: Live, document: Document, first: Applied) -> None:
+    """Raises `Corrupt` for a file that a person put there and that lacks what the journal forgot.
+
+    To go on from it would be to do again what it may show already.
+    """
+    if not first.reset and first.revision > document.revision + 1:
+        raise Corrupt(
+            live.name,
+            f"has revision {document.revision}, and the journal goes on from"
+            f" {first.revision - 1}: restore that, or give this one its number",
+        )
 
 
 def token_of(status: Status) -> Token:

@@ -309,7 +309,7 @@ class FilesBackend:
             self._follower.follow()
             if journal.is_outdated:
                 return self.read(key)
-            if journal.followed < visible:
+            if visible > journal.followed:
                 raise Unavailable("a part of the journal is missing: was the data folder changed?")
             visible = max(visible, journal.visible) if self._only_looks else visible
         return self._follower.stored(key, visible)

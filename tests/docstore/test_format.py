@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import random
+import re
 import shutil
 from contextlib import suppress
 from functools import partial
@@ -16,6 +17,7 @@ import pytest
 from docstore import Conflict, DocumentStore, Key, NotFound, Transaction
 from docstore.backends.files import FilesBackend
 from docstore.codec import encode
+from docstore.frames import HEADER_BYTES, Kind
 from tests.docstore.independent_reader import NEURALFLOW, Damaged, documents_in
 from tests.docstore.layouts import LAYOUTS
 from utils.records import COLLECTIONS as TABLE
@@ -219,3 +221,17 @@ def test_a_folder_of_the_first_release_with_a_journal_is_readable_for_ever(tmp_p
         assert {name: json.loads((data / name).read_text("utf-8")) for name in expected} == expected
     (torn,) = (data / ".neuralflow/journal").glob("torn-*")
     assert torn.read_bytes() == b"\xf7NFJtorn by a power cut"
+
+
+def test_the_tables_of_the_format_are_what_the_engine_does() -> None:
+    text = (Path(__file__).resolve().parents[2] / "docs/format.md").read_text("utf-8")
+    chapter = text.partition("### Frames")[2].partition("### Entries")[0]
+    kinds = dict(re.findall(r"^\| (\d) \| ([A-Z]+) \|", chapter, re.MULTILINE))
+    assert kinds == {str(kind.value): kind.name for kind in Kind}
+    offsets = re.findall(r"^\| (\d+) \| (\d+|length) \| (\w+)", chapter, re.MULTILINE)
+    assert offsets[-1][:2] == (str(HEADER_BYTES), "length")
+    end = 0
+    for offset, size, _ in offsets[:-1]:
+        assert int(offset) == end
+        end += int(size)
+    assert end == HEADER_BYTES

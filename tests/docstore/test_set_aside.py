@@ -103,6 +103,20 @@ def test_a_publisher_that_dies_then_leaves_a_document_that_reads(
     assert ids(FilesBackend(tmp_path, LAYOUTS, background=False)) == [1, 2]
 
 
+def test_nothing_is_done_twice_to_a_file_without_its_revision(
+    tmp_path: Path, backend: FilesBackend, path: Path
+) -> None:
+    """After a kill it cannot be known how much such a file shows: a person has to say."""
+    backend.publish()
+    backend._abandon()
+    path.write_text(path.read_text().replace('"revision"', '"Revision"'))
+    again = FilesBackend(tmp_path, LAYOUTS, background=False)
+    with pytest.raises(Corrupt, match="has revision 0, and the journal goes on from 1"):
+        again.read(ALICE_NOTES)
+    path.write_text(path.read_text().replace('"Revision"', '"revision"'))
+    assert ids(again) == [1, 2]
+
+
 # Who only looks
 
 

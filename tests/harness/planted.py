@@ -305,9 +305,9 @@ BUGS: Final = (
     Bug(
         "a hand-edited file is overwritten",
         _P,
-        "_look_at",
-        "token_of(status) not in live.tokens",
-        "False",
+        "_name",
+        "token_of(there) in live.tokens",
+        "True",
         hand_edits,
     ),
     Bug(
