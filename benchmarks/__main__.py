@@ -8,7 +8,7 @@ import platform
 import statistics
 import subprocess
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -24,14 +24,19 @@ BAR_WIDTH = 30
 SECONDS_MAX = 180
 
 
-def figures(quick: bool) -> Iterator[Figure]:
-    """What is measured, the peers taking turns within each workload and size."""
+def figures(
+    quick: bool, ends: bool = False, peers: Collection[str] = tuple(PEERS)
+) -> Iterator[Figure]:
+    """What is measured, the peers taking turns within each workload and size.
+
+    `quick` leaves out the large sizes, `ends` all but the smallest and the largest.
+    """
     most = 1_000 if quick else 10**9
     for workloads, sizes in ((WRITES, SIZES_WRITTEN), (READS, SIZES_READ), (CONCURRENT, (100,))):
+        wanted = [size for size in sizes if size <= most]
         for workload in workloads:
-            for size in sizes:
-                if size <= most:
-                    yield from ((peer, workload, size) for peer in PEERS if fits(peer, workload))
+            for size in sorted({wanted[0], wanted[-1]}) if ends else wanted:
+                yield from ((peer, workload, size) for peer in peers if fits(peer, workload))
 
 
 def fits(peer: str, workload: str) -> bool:
@@ -55,9 +60,8 @@ def measure(figure: Figure) -> float | None:
     return float(done.stdout)
 
 
-def run(rounds: int, quick: bool) -> Times:
+def run(rounds: int, wanted: Sequence[Figure]) -> Times:
     times: Times = {}
-    wanted = list(figures(quick))
     for number in range(rounds):
         for done, figure in enumerate(wanted, 1):
             print(
@@ -130,9 +134,12 @@ def main(arguments: Iterable[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("--rounds", type=int, default=5, help="how often each is measured")
     parser.add_argument("--quick", action="store_true", help="collections of up to 1,000 only")
+    parser.add_argument("--ends", action="store_true", help="smallest and largest sizes only")
+    parser.add_argument("--peers", nargs="+", choices=PEERS, default=list(PEERS), help="only these")
     parser.add_argument("--into", type=Path, help="write the tables into this file, too")
     options = parser.parse_args(None if arguments is None else list(arguments))
-    text = report(run(options.rounds, options.quick), options.rounds)
+    wanted = list(figures(options.quick, options.ends, options.peers))
+    text = report(run(options.rounds, wanted), options.rounds)
     print(text)
     if options.into:
         options.into.write_text(text, "utf-8")
