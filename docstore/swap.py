@@ -64,8 +64,18 @@ class Swap:
         """Whether a swap was decided that is not done."""
         return self._files.exists(self._intent)
 
+    def finish_left(self) -> None:
+        """Finishes what a process left that died. It may have died before the intent was durable,
+        and to act on it then would leave the half of it after a power cut."""
+        try:
+            self._files.sync_file("commit-left", self._intent)
+            self._files.sync_folder("commit-left", self._drafts)
+        except OSError as error:
+            raise from_os_error(error, "cannot finish a restore") from error
+        self.finish()
+
     def finish(self) -> None:
-        """Does what the intent says: after a commit point, or after a crash behind one."""
+        """Does what the intent says, behind the commit point."""
         try:
             moves = self._read_intent()
             self._publish(moves)

@@ -194,7 +194,7 @@ class FilesBackend:
     def _sweep(self) -> None:
         """Finishes or throws away what dead processes left of restores and backups."""
         if self._swap.is_unfinished:
-            self._swap.finish()
+            self._swap.finish_left()
         else:
             self._swap.forget()
         for pins in self._dead_pins():
@@ -585,7 +585,7 @@ class FilesBackend:
     def _finish_restore(self) -> None:
         """Does what a process that died while it restored a snapshot has left to do."""
         if self._swap.is_unfinished:
-            self._swap.finish()
+            self._swap.finish_left()
         else:
             self._swap.forget()
         self._journal.is_restoring = False
