@@ -49,6 +49,7 @@ GATHER_LARGE: Final = 0.4
 LEAVE_LARGE: Final = 1.5
 LARGE_BYTES: Final = 1_000_000
 CHECKPOINT_SECONDS: Final = 5.0
+_REST: Final = 0.01
 RETRY_SECONDS: Final = 0.25
 RESERVE_BYTES: Final = 1024 * 1024
 FULL: Final = {errno.ENOSPC, errno.EDQUOT}
@@ -422,7 +423,7 @@ class Background:
         pause = 0.0
         while not self._stop.is_set():
             if self._wake.wait(pause):
-                self._stop.wait(GATHER)
+                self._stop.wait(_REST)  # many documents may wake it one after the other
             self._wake.clear()
             work = self._work()
             if work is None or self._stop.is_set():
