@@ -27,7 +27,7 @@ from typing import Final
 
 from docstore import Key
 from tests.harness.apart import in_own_process, scratch, start, wait
-from tests.harness.devices import StillInUse, missing, mounted, unmount
+from tests.harness.devices import StillInUse, missing, mounted, tool, unmount
 from tests.harness.recorder import FLUSH, MARK, WRITE, Entry, entries
 from tests.harness.report import CannotRun, Report
 from tests.harness.stamps import Judge, Writer, opened, verdict
@@ -88,7 +88,7 @@ def _record(folder: Path, number: int, seed: int) -> list[Entry]:
     with base.open("wb") as file:
         file.truncate(IMAGE_BYTES)
     lazy = "lazy_itable_init=0,lazy_journal_init=0"
-    ext4 = ["mkfs.ext4", "-q", "-F", "-b", "4096", "-J", "size=4", "-E", lazy, base]
+    ext4 = [tool("mkfs.ext4"), "-q", "-F", "-b", "4096", "-J", "size=4", "-E", lazy, base]
     subprocess.run(ext4, check=True)
     disk.write_bytes(base.read_bytes())
     device.mkdir()

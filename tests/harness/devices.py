@@ -22,6 +22,11 @@ _ATTEMPTS: Final = 100
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
+def tool(name: str) -> str:
+    """Where a program is; "" where there is none. Those of administrators are not in every PATH."""
+    return shutil.which(name) or shutil.which(name, path="/usr/sbin:/sbin") or ""
+
+
 def missing() -> str:
     """What this machine lacks for recording a block device; "" where nothing is missing."""
     if os.geteuid() != 0:
@@ -29,9 +34,9 @@ def missing() -> str:
     for device in ("/dev/fuse", "/dev/loop-control"):
         if not Path(device).exists():
             return f"there is no {device} here"
-    for tool in ("fusermount3", "mkfs.ext4", "unshare"):
-        if not shutil.which(tool):
-            return f"{tool} is not installed"
+    for name in ("fusermount3", "mkfs.ext4", "unshare"):
+        if not tool(name):
+            return f"{name} is not installed"
     try:
         import mfusepy  # noqa: F401
     except (ImportError, OSError) as error:
