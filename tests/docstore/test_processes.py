@@ -521,7 +521,9 @@ signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
 os.kill(os.getpid(), signal.SIGTERM)
 signal.pause()
 """,
-    "by Ctrl-C": "os.kill(os.getpid(), signal.SIGINT); signal.pause()",
+    # A process that was started in the background would not hear it by itself.
+    "by Ctrl-C": "signal.signal(signal.SIGINT, signal.default_int_handler);"
+    " os.kill(os.getpid(), signal.SIGINT); signal.pause()",
     "while a thread still writes": """
 def more():
     for _ in range(EACH):

@@ -21,4 +21,6 @@ def test_the_store_keeps_its_word_whichever_system_call_fails() -> None:
 
 @pytest.mark.parametrize("bug", ["swallowed_sync_errors", "no_write_loop"])
 def test_the_harness_catches_a_planted_bug(bug: str) -> None:
-    assert system_calls.run(150, seed=1, planted=f"tests.harness.plants:{bug}").lost > 0
+    plant = f"tests.harness.plants:{bug}"
+    # Few of the calls are those that it takes: about one in a hundred.
+    assert any(system_calls.run(300, seed=seed, planted=plant).lost for seed in range(1, 5))
