@@ -12,6 +12,7 @@ import re
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
+from itertools import zip_longest
 from pathlib import Path
 from typing import Final
 
@@ -114,7 +115,7 @@ class History:
         With `damaged`, everything that is whole is told, whatever is missing before it.
         """
         names, expected = self.names(), 0
-        for name, successor in zip(names, [*names[1:], ""], strict=True):
+        for name, successor in zip_longest(names, names[1:], fillvalue=""):
             if successor and _number(successor) <= since + 1:
                 continue
             number = _number(name)

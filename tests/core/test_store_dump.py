@@ -95,6 +95,14 @@ def test_the_summary_of_a_stopped_store(stopped: Path, data_folder: Path) -> Non
     assert told["checkpoint"] >= 5 and told["segments"][0]["end"] == "closed"
 
 
+def test_a_folder_into_which_nothing_was_written_yet(data_folder: Path) -> None:
+    json_storage.publish()  # opened, and no more
+    for arguments in ((), ("--entries",), ("--json",)):
+        looked = dump(*arguments)
+        assert not looked.error
+    assert not run("store_checkpoint").error
+
+
 def test_entries_are_one_line_each(stopped: Path) -> None:
     lines = dump("--entries").lines
     assert [line.split(" ", 4)[2::2] for line in lines[:-1]] == [
