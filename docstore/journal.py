@@ -114,7 +114,6 @@ class Journal:
         self._state: memoryview | list[int] = [0] * _WORDS
         self._looking = True
         self.failure = ""
-        self.torn: list[str] = []
         self._closed_at = -1
         self._sync_lock = files.lock(folder / "syncing", SYNC_SECONDS_MAX)
         self._gate = threading.Lock()
@@ -157,11 +156,6 @@ class Journal:
     def epoch(self) -> int:
         """The incarnation that frames are written by now."""
         return self._state[_EPOCH]
-
-    @property
-    def checkpointed(self) -> int:
-        """The sequence number up to which the files are durable without the journal."""
-        return self._state[_CHECKPOINT]
 
     @property
     def blocked(self) -> int:
@@ -322,7 +316,6 @@ class Journal:
         return last
 
     def _set_aside(self, name: str, data: bytes) -> None:
-        self.torn.append(name)
         log.warning("the journal ended in %d torn bytes; they are in %s", len(data), name)
         with suppress(FileExistsError):  # a recovery before this one was cut short
             self._files.create("recover-torn", self._folder / name, data)
@@ -425,18 +418,6 @@ class Journal:
             return self._files.read_at(segment.handle, size, offset)
         except OSError as error:
             raise from_os_error(error, "cannot read the journal") from error
-
-    def history(self) -> Iterator[Frame]:
-        """All frames of all segments that are there, oldest first. Changes no position."""
-        for number in self.segments():
-            try:
-                data, _ = self._files.read(self.path(number))
-            except FileNotFoundError:
-                continue  # retired meanwhile
-            for frame in run_of_frames(data, None, number):
-                if not self._looking and frame.sequence > self.visible:
-                    return
-                yield frame
 
     # Writing
 

@@ -186,11 +186,6 @@ class FolderLock:
         """Whether this thread holds it."""
         return self._owner == threading.get_ident()
 
-    @property
-    def is_nested(self) -> bool:
-        """Whether whoever holds it has entered it more than once."""
-        return self._depth > 0
-
     def __enter__(self) -> bool:
         me = threading.get_ident()
         if self._owner == me:

@@ -100,7 +100,6 @@ class Publisher:
         self._files, self._journal = follower.files, follower.journal
         self.lock = lock
         self._reserve = follower.root / ".neuralflow" / "reserve"
-        self.set_aside: list[str] = []
         self._checkpointed_at = time.monotonic()
         self._complaint = ""
 
@@ -274,7 +273,6 @@ class Publisher:
         self._files.link("set-aside", live.path, f"{folder}/{kept}")
         self._files.sync_file("set-aside", live.path)
         self._files.sync_folder("set-aside", folder)
-        self.set_aside.append(kept)
         log.warning(
             "%s was changed by hand while a change was on its way to it: the file of that moment"
             " is kept as %s, and the change is in %s",

@@ -84,10 +84,9 @@ class Exclusive(Writing):
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        sequence = 0 if self.lock.is_nested else self._journal.followed
+        sequence = self._journal.followed
         self.lock.__exit__(kind, error, trace)
-        if sequence:
-            self._journal.settle(sequence)
+        self._journal.settle(sequence)
 
 
 Result = TypeVar("Result")

@@ -561,10 +561,6 @@ class _Lock:
         self._depth = 1
         return True
 
-    @property
-    def is_nested(self) -> bool:
-        return self._depth > 1
-
     def release(self) -> None:
         self.__exit__()
 
