@@ -261,7 +261,13 @@ BUGS: Final = (
         "synced if synced > relaxed else relaxed",
         "max(synced, relaxed, self.appended)",
     ),
-    Bug("nobody waits for the sync", writing.Exclusive, "__exit__", "if sequence:", "if False:"),
+    Bug(
+        "nobody waits for the sync",
+        writing.Exclusive,
+        "__exit__",
+        "self._journal.settle(sequence)",
+        "pass",
+    ),
     Bug(
         "a relaxed frame shows those before it",
         _J,
