@@ -151,3 +151,8 @@ class ApiToken(models.Model):
 
     def __str__(self) -> str:
         return f"{self.prefix}… ({self.name})" if self.name else f"{self.prefix}…"
+
+    @property
+    def scopes(self) -> tuple[str, ...]:
+        """What the token may be used for: everything."""
+        return ("write",)

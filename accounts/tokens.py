@@ -25,8 +25,8 @@ def create_token(user: User, name: str = "") -> tuple[ApiToken, str]:
     return token, text
 
 
-def user_for_token(text: str) -> User | None:
-    """The active account that *text* is a token of, or None.
+def live_token(text: str) -> ApiToken | None:
+    """The token of an active account that *text* is, with its `user`; or None.
 
     The digest is looked up, not compared: how long it takes tells nothing about any token.
     """
@@ -40,7 +40,7 @@ def user_for_token(text: str) -> User | None:
         # A database that takes no writes must not keep people from what they may read.
         with suppress(DatabaseError):
             ApiToken.objects.filter(pk=token.pk).update(last_used_at=now)
-    return token.user
+    return token
 
 
 def _digest(text: str) -> str:

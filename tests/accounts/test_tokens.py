@@ -9,7 +9,7 @@ from django.test import Client
 from django.utils import timezone
 
 from accounts.models import ApiToken, User
-from accounts.tokens import create_token, user_for_token
+from accounts.tokens import create_token, live_token
 from tests.folders import contents
 from utils.json_storage import json_storage
 
@@ -22,19 +22,25 @@ def run(*arguments: str) -> tuple[str, str]:
     return out.getvalue(), err.getvalue()
 
 
+def owner_of(text: str) -> User:
+    token = live_token(text)
+    assert token is not None
+    return token.user
+
+
 def test_the_command_prints_a_token_that_works(alice: User) -> None:
     out, err = run("alice", "--name", "notebook")
     assert out.startswith("nf_")
     assert out.count("\n") == 1
     assert "cannot be shown again" in err
-    assert user_for_token(out.strip()) == alice
+    assert owner_of(out.strip()) == alice
     token = ApiToken.objects.get()
     assert (token.name, token.prefix) == ("notebook", out[:8])
 
 
 @pytest.mark.parametrize("name", ["Alice", "alice@example.com"])
 def test_the_command_knows_names_as_the_sign_in_does(alice: User, name: str) -> None:
-    assert user_for_token(run(name)[0].strip()) == alice
+    assert owner_of(run(name)[0].strip()) == alice
 
 
 def test_the_command_says_what_is_wrong(alice: User) -> None:
@@ -72,19 +78,19 @@ def test_no_file_of_the_data_folder_holds_a_token(alice: User, data_folder: Path
 )
 def test_anything_else_opens_nothing(alice: User, text: str) -> None:
     create_token(alice)
-    assert user_for_token(text) is None
+    assert live_token(text) is None
 
 
 def test_tokens_of_inactive_accounts_open_nothing(alice: User) -> None:
     _, text = create_token(alice)
     User.objects.filter(pk=alice.pk).update(is_active=False)
-    assert user_for_token(text) is None
+    assert live_token(text) is None
 
 
 def test_a_deleted_token_opens_nothing(alice: User) -> None:
     token, text = create_token(alice)
     token.delete()
-    assert user_for_token(text) is None
+    assert live_token(text) is None
 
 
 def test_the_last_use_is_written_at_most_once_a_minute(alice: User) -> None:
@@ -92,7 +98,7 @@ def test_the_last_use_is_written_at_most_once_a_minute(alice: User) -> None:
     for used, written in ((None, True), (timedelta(seconds=50), False), (timedelta(61), True)):
         before = used and timezone.now() - used
         ApiToken.objects.filter(pk=token.pk).update(last_used_at=before)
-        user_for_token(text)
+        live_token(text)
         token.refresh_from_db()
         assert (token.last_used_at != before) is written
 
