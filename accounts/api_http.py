@@ -25,6 +25,7 @@ from accounts.api_problems import (
     BodyTooLarge,
     CsrfFailed,
     IncompleteBody,
+    InsufficientScope,
     LengthRequired,
     MethodNotAllowed,
     NoSuchAddress,
@@ -35,7 +36,7 @@ from accounts.api_problems import (
     problem_response,
 )
 from accounts.models import User
-from accounts.tokens import user_for_token
+from accounts.tokens import READ, WRITE, Bearer, bearer_of, permits
 from docstore import to_json
 from utils.json_body import load_body
 from utils.middleware import API_PREFIX, METHODS, StorageRequest
@@ -53,9 +54,10 @@ _LENGTH = re.compile("[0-9]{1,18}", re.ASCII)
 
 
 class ApiRequest(StorageRequest):
-    """A request whose caller is known."""
+    """A request whose caller is known: `bearer` where a token speaks, None in a session."""
 
     user: User
+    bearer: Bearer | None
 
 
 Handler = Callable[..., HttpResponse]
@@ -73,6 +75,7 @@ def endpoint(**handlers: Handler) -> Callable[..., HttpResponse]:
         handler = handlers.get("GET" if request.method == "HEAD" else str(request.method))
         if handler is None:
             raise MethodNotAllowed(f"{request.path} takes {allow['Allow']}.", allow)
+        check_scope(request, route.get("collection", ""), writes=handler is not handlers.get("GET"))
         return handler(request, **route)
 
     return _view(answer)
@@ -139,8 +142,10 @@ def _authenticate(request: ApiRequest) -> None:
     not pass on the session of a browser that happened to send one.
     """
     authorization = request.META.get("HTTP_AUTHORIZATION")
+    request.bearer = None
     if authorization is not None:
-        request.user = _user_of(authorization)
+        request.bearer = _bearer_of(authorization)
+        request.user = request.bearer.user
         return
     if not (request.user.is_authenticated and request.user.is_active):
         raise NotAuthenticated(
@@ -150,15 +155,31 @@ def _authenticate(request: ApiRequest) -> None:
     _check_origin(request)
 
 
-def _user_of(authorization: str) -> User:
+def _bearer_of(authorization: str) -> Bearer:
     scheme, _, token = authorization.partition(" ")
-    user = user_for_token(token.strip()) if scheme.lower() == "bearer" else None
-    if user is None:
+    bearer = bearer_of(token.strip()) if scheme.lower() == "bearer" else None
+    if bearer is None:
         challenge = f'{_CHALLENGE}, error="invalid_token"'
         raise NotAuthenticated(
-            "This is no token of an active account.", {"WWW-Authenticate": challenge}
+            "This is no valid token of an active account.", {"WWW-Authenticate": challenge}
         )
-    return user
+    return bearer
+
+
+def check_scope(request: ApiRequest, area: str, *, writes: bool) -> None:
+    """Refuses a call that its token was not made for (RFC 6750, section 3.1). Sessions may all."""
+    if request.bearer is None or permits(request.bearer.scopes, area, writes=writes):
+        return
+    needed = f"{area}:{_right(writes)}" if area else _right(writes)
+    challenge = f'{_CHALLENGE}, error="insufficient_scope", scope="{needed}"'
+    raise InsufficientScope(
+        f"This token lacks the scope {needed}. Make one that has it.",
+        {"WWW-Authenticate": challenge},
+    )
+
+
+def _right(writes: bool) -> str:
+    return WRITE if writes else READ
 
 
 class _OriginCheck(CsrfViewMiddleware):

@@ -50,6 +50,10 @@ class CsrfFailed(Refusal):
     """The session's call does not prove that it comes from our own pages. Send the token."""
 
 
+class InsufficientScope(Refusal):
+    """The token was not made for this. Use one whose scopes include it."""
+
+
 class NoSuchAddress(Refusal):
     """There is nothing here, whoever asks."""
 
@@ -116,6 +120,7 @@ PROBLEMS: Mapping[type[Exception], Problem] = {
     BadRequest: _MALFORMED,
     NotAuthenticated: Problem(401, "not-authenticated", "Authentication is needed"),
     CsrfFailed: Problem(403, "csrf-failed", "The session's call lacks its proof of origin"),
+    InsufficientScope: Problem(403, "insufficient-scope", "The token was not made for this"),
     PermissionDenied: Problem(403, "forbidden", "This is not allowed", "You may not do this."),
     NotFound: _NOT_FOUND,
     Http404: _NOT_FOUND,
