@@ -73,7 +73,7 @@ def _rows(request: SignedInRequest) -> list[_Row]:
     rows = [
         _Row(
             token,
-            [str(SCOPE_WORDS[scope]) for scope in token.scopes.split() if scope in SCOPE_WORDS],
+            [str(SCOPE_WORDS[scope]) for scope in token.scopes if scope in SCOPE_WORDS],
             None if calls is None else calls.get(str(token.pk), 0),
             "" if is_valid(token, now) else str(_REVOKED if token.revoked_at else _EXPIRED),
         )

@@ -8,9 +8,8 @@ each time, so an expiry or a revocation counts at once and in all processes.
 import hashlib
 import re
 import secrets
-from collections.abc import Collection, Iterable
+from collections.abc import Iterable
 from contextlib import suppress
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from django.db import DatabaseError
@@ -18,7 +17,7 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils import timezone
 
-from accounts.models import ApiToken, User
+from accounts.models import ApiToken, User, all_scopes
 from accounts.signals import activity, tell_store
 from utils.records import RECORD_COLLECTIONS
 
@@ -35,7 +34,7 @@ SCOPES = (
     WRITE,
     *(f"{name}:{right}" for name in RECORD_COLLECTIONS for right in (READ, WRITE)),
 )
-EVERYTHING = (WRITE,)
+EVERYTHING = tuple(all_scopes())
 
 _LIFETIME = re.compile("([1-9][0-9]{0,5})([hdw])", re.ASCII)
 _UNITS = {"h": timedelta(hours=1), "d": timedelta(days=1), "w": timedelta(weeks=1)}
@@ -43,15 +42,6 @@ _UNITS = {"h": timedelta(hours=1), "d": timedelta(days=1), "w": timedelta(weeks=
 
 class TooManyTokens(Exception):
     """The person has `TOKENS_MAX` valid tokens; one has to be revoked first."""
-
-
-@dataclass(frozen=True)
-class Bearer:
-    """For whom a token speaks: its id as text, for whoever counts by it, and its scopes."""
-
-    user: User
-    token: str
-    scopes: frozenset[str]
 
 
 def create_token(
@@ -75,7 +65,7 @@ def create_token(
         name=name,
         prefix=text[:SHOWN_CHARACTERS],
         digest=_digest(text),
-        scopes=scopes_text(scopes),
+        scopes=scopes_in_order(scopes),
         expires_at=timezone.now() + lifetime if lifetime else None,
     )
     _tell(token, "token_created", "Made", request)
@@ -91,8 +81,8 @@ def revoke(token: ApiToken, request: HttpRequest | None = None) -> bool:
     return True
 
 
-def bearer_of(text: str) -> Bearer | None:
-    """For whom the token *text* speaks: an active account, and a token still valid; or None.
+def live_token(text: str) -> ApiToken | None:
+    """The token that *text* is, with its `user`: a valid one of an active account; or None.
 
     The digest is looked up, not compared: how long it takes tells nothing about any token.
     """
@@ -106,7 +96,7 @@ def bearer_of(text: str) -> Bearer | None:
         # A database that takes no writes must not keep people from what they may read.
         with suppress(DatabaseError):
             ApiToken.objects.filter(pk=token.pk).update(last_used_at=now)
-    return Bearer(token.user, str(token.pk), frozenset(token.scopes.split()))
+    return token
 
 
 def is_valid(token: ApiToken, now: datetime) -> bool:
@@ -121,23 +111,15 @@ def valid_tokens(user: User) -> QuerySet[ApiToken]:
     return tokens.exclude(expires_at__lte=timezone.now())
 
 
-def permits(scopes: Collection[str], area: str, *, writes: bool) -> bool:
-    """Whether `scopes` suffice to read, or to change, in `area`: a collection, or "" for what is
-    about all of them."""
-    rights = (WRITE,) if writes else (READ, WRITE)
-    wanted = {*rights, *(f"{area}:{right}" for right in rights)}
-    return not wanted.isdisjoint(scopes)
-
-
-def scopes_text(scopes: Iterable[str]) -> str:
-    """The scopes as a token keeps them: in the order of `SCOPES`, with a space between. Raises
-    ValueError where one is unknown or there is none."""
+def scopes_in_order(scopes: Iterable[str]) -> list[str]:
+    """The scopes, each once, as `SCOPES` has them. Raises ValueError where one is unknown or there
+    is none."""
     chosen = set(scopes)
     unknown = sorted(chosen - set(SCOPES))
     if unknown or not chosen:
         said = f"{unknown[0]!r} is no scope" if unknown else "a token needs a scope"
         raise ValueError(f"{said}; there are {', '.join(SCOPES)}.")
-    return " ".join(scope for scope in SCOPES if scope in chosen)
+    return [scope for scope in SCOPES if scope in chosen]
 
 
 def lifetime_of(text: str) -> timedelta:

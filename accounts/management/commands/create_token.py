@@ -49,8 +49,8 @@ class Command(BaseCommand):
             f"valid until {utc_text(token.expires_at)}" if token.expires_at else "without expiry"
         )
         self.stderr.write(
-            f"A token for {owner.get_username()}, {until}, with the scopes {token.scopes}. "
-            "Keep it now: it cannot be shown again."
+            f"A token for {owner.get_username()}, {until}; "
+            f"scopes: {' '.join(token.scopes)}. Keep it now: it cannot be shown again."
         )
         self.stdout.write(text)
 

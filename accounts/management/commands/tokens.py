@@ -46,4 +46,6 @@ def _line(token: ApiToken) -> str:
         for word, moment in (("used", token.last_used_at), ("expires", token.expires_at))
         if moment
     )
-    return "  ".join([str(token.pk), f"{token.prefix}…", state, token.scopes, *times, token.name])
+    return "  ".join(
+        [str(token.pk), f"{token.prefix}…", state, " ".join(token.scopes), *times, token.name]
+    )
