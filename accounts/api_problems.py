@@ -62,6 +62,14 @@ class UnknownParameter(Refusal):
     """The query holds what this address does not understand. Leave it out."""
 
 
+class BadParameter(Refusal):
+    """The query holds a parameter that is not written as it is meant. Mend it."""
+
+
+class InsufficientScope(Refusal):
+    """The token is good, but not for this. Use another, or make one with the scope named."""
+
+
 class LengthRequired(Refusal):
     """The body came without a length. Send Content-Length, and no chunks."""
 
@@ -112,10 +120,12 @@ PROBLEMS: Mapping[type[Exception], Problem] = {
         400, "incomplete-body", "The body is shorter than was said", "Send the body again."
     ),
     UnknownParameter: Problem(400, "unknown-parameter", "The address has no such parameter"),
+    BadParameter: Problem(400, "bad-parameter", "A parameter is not written as it is meant"),
     SuspiciousOperation: _MALFORMED,
     BadRequest: _MALFORMED,
     NotAuthenticated: Problem(401, "not-authenticated", "Authentication is needed"),
     CsrfFailed: Problem(403, "csrf-failed", "The session's call lacks its proof of origin"),
+    InsufficientScope: Problem(403, "insufficient-scope", "The token is not for this"),
     PermissionDenied: Problem(403, "forbidden", "This is not allowed", "You may not do this."),
     NotFound: _NOT_FOUND,
     Http404: _NOT_FOUND,
