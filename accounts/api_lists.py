@@ -12,11 +12,15 @@ from dataclasses import dataclass
 from operator import itemgetter
 from typing import Any
 
-from accounts.api_cursors import Place
-from accounts.api_query import ListQuery
+from django.http import HttpResponse, QueryDict
+
+from accounts.api_cursors import Place, cursor
+from accounts.api_http import ApiRequest
+from accounts.api_operations import JSON
+from accounts.api_query import ListQuery, read_query
 from docstore import RecordList, to_json
 from utils.lists import mentions
-from utils.table import CollectionSpec
+from utils.table import COLLECTIONS, CollectionSpec
 
 Record = Mapping[str, Any]
 
@@ -31,6 +35,43 @@ class Page:
     after: Place | None
     total: int | None
     digest: str = ""
+
+
+def list_query(request: ApiRequest, collection: str, owner: int) -> ListQuery:
+    """What the request asks of the owner's list. Raises `BadParameter`, `UnknownParameter`."""
+    return read_query(collection, request.GET, (request.user.pk, owner))
+
+
+def list_response(
+    request: ApiRequest, query: ListQuery, collection: str, owner: int
+) -> HttpResponse:
+    """The list, or the page of it, that is asked for, with its entity tag and its links."""
+    records = request.json_storage.view(collection, owner)
+    page = page_of(query, COLLECTIONS[collection], records)
+    after = _address(request, cursor(page.after, query.digest)) if page.after else None
+    is_paged = query.paged or after is not None
+    members = [b'"%s":%s' % (collection.encode(), page.records)]
+    if page.total is not None:
+        members.append(b'"total":%d' % page.total)
+    if is_paged:
+        members.append(b'"next":' + to_json(after))
+    body = b"{" + b",".join(members) + b"}"
+    response = HttpResponse(body, content_type=JSON)
+    response["ETag"] = f'"{page.digest}"' if page.digest else entity_tag(body)
+    if is_paged:
+        links = {"first": _address(request), "next": after}
+        response["Link"] = ", ".join(f'<{to}>; rel="{rel}"' for rel, to in links.items() if to)
+    return response
+
+
+def _address(request: ApiRequest, cursor: str | None = None) -> str:
+    """The address of another page of the same list; the first without a cursor."""
+    parameters: QueryDict = request.GET.copy()
+    parameters.pop("cursor", None)
+    if cursor is not None:
+        parameters["cursor"] = cursor
+    query = parameters.urlencode()
+    return f"{request.path}?{query}" if query else request.path
 
 
 def page_of(query: ListQuery, spec: CollectionSpec, records: Sequence[Record]) -> Page:

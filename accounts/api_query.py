@@ -58,24 +58,27 @@ class ListQuery:
         return not (self.narrows or self.sort or self.fields or self.shared)
 
 
-def read_query(collection: str, parameters: QueryDict, owner: int) -> ListQuery:
-    """What the parameters ask of the owner's list. Raises `BadParameter`, `UnknownParameter`."""
-    if not parameters:
-        return ListQuery()
-    return _Reading(COLLECTIONS[collection], parameters, owner).query()
+def read_query(collection: str, parameters: QueryDict, whose: tuple[int, ...]) -> ListQuery:
+    """What the parameters ask of a list. Whose it is, and who asks, the cursors are bound to.
+
+    Raises `BadParameter`, `UnknownParameter`.
+    """
+    return _Reading(COLLECTIONS[collection], parameters, whose).query()
 
 
 class _Reading:
     """One reading of a query; the faults come together in it."""
 
-    def __init__(self, spec: CollectionSpec, parameters: QueryDict, owner: int) -> None:
-        self._spec, self._parameters, self._owner = spec, parameters, owner
+    def __init__(self, spec: CollectionSpec, parameters: QueryDict, whose: tuple[int, ...]) -> None:
+        self._spec, self._parameters, self._whose = spec, parameters, whose
         self._filters = filters_of(spec.name)
         self._known = {one.name: one for one in parameters_of(spec.name)}
         self._faults: list[ParameterFault] = []
         self._has_unknown = False
 
     def query(self) -> ListQuery:
+        if not self._parameters:
+            return ListQuery(digest=self._digest(False))
         self._check_names()
         sort = tuple(self._sort())
         shared = self._one_of("include", ("shared",)) == "shared"
@@ -187,9 +190,10 @@ class _Reading:
 
     def _digest(self, shared: bool) -> str:
         """Tells lists apart that must not take each other's cursors."""
-        asked = {name: self._parameters.getlist(name) for name in self._filters}
+        given = self._parameters
+        asked = [(name, given.getlist(name)) for name in self._filters if name in given]
         text = msgspec.json.encode(
-            [self._spec.name, self._owner, shared, self._listed("sort"), self._one("q"), asked]
+            [self._spec.name, self._whose, shared, self._listed("sort"), self._one("q"), asked]
         )
         return hashlib.blake2b(text, digest_size=8).hexdigest()
 
