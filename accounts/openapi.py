@@ -62,6 +62,23 @@ HEADERS: Mapping[str, Json] = {
         "required": True,
         "schema": {"type": "string", "pattern": '^"[^"]+"$'},
     },
+    "Link": {
+        "description": "The first page of a list and the next one, by their relation (RFC 8288).",
+        "schema": {"type": "string"},
+    },
+    "Idempotency-Replayed": {
+        "description": "`true` where this is the answer that was kept under the Idempotency-Key.",
+        "schema": {"const": "true"},
+    },
+    "RateLimit-Policy": {
+        "description": "The limits of the caller: q calls in w seconds"
+        " (draft-ietf-httpapi-ratelimit-headers-10).",
+        "schema": {"type": "string"},
+    },
+    "RateLimit": {
+        "description": "What is left of each limit: r calls, for the next t seconds.",
+        "schema": {"type": "string"},
+    },
     "X-Request-ID": {
         "description": "Names the request: tell it to the operator when you ask for help.",
         "required": True,
