@@ -26,11 +26,13 @@ def shape(table: str) -> Shape:
 
 @dataclass(frozen=True)
 class Row:
-    """One route: an address to call, what is to be answered, and what an accepted call sends."""
+    """One route: an address to call, what is to be answered, and what an accepted call sends.
+    What is public is the same for everybody, and caches may keep it."""
 
     address: str
     shape: Shape
     sends: Mapping[str, Any] = field(default_factory=dict)
+    public: bool = False
 
 
 # The API. A call by nobody is refused before anything else is looked at.
@@ -159,6 +161,7 @@ ROWS: dict[str, Row] = {
     API: Row(f"/{API}nothing/here/", NOTHING_THERE),
     "": Row("/", FOR_EVERYBODY),
     "dashboard/": Row("/dashboard/", OWN_PAGE),
+    "schemas/v1/<slug:name>.json": Row("/schemas/v1/tasks.json", FOR_EVERYBODY, public=True),
     "<collection:spec>/": Row("/tasks/", OWN_PAGE),
     "<collection:spec>/new/": Row("/tasks/new/", OWN_FORM, {"POST": TASK}),
     "<collection:spec>/<int:record_id>/edit/": Row(
