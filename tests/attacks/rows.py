@@ -101,10 +101,16 @@ TOLD_TO_ALL = shape("""
            GET HEAD OPTIONS TRACE BREW PUT PATCH POST DELETE
 others     200 200  200     405   405  405 405   405  405
 """)
-PROFILE = shape("""
+OWN_SETTINGS = shape("""
            GET HEAD OPTIONS TRACE BREW PUT PATCH POST DELETE
 anonymous  302 302  302     405   405  302 302   302  302
 others     200 200  405     405   405  405 405   200  405
+""")
+SETTINGS_BUTTON = shape("""
+           GET HEAD OPTIONS TRACE BREW PUT PATCH POST DELETE
+anonymous  302 302  302     405   405  302 302   302  302
+owner      405 405  405     405   405  405 405   302  405
+others     405 405  405     405   405  405 405   404  405
 """)
 PASSWORD_CHANGE = shape("""
            GET HEAD OPTIONS TRACE BREW PUT PATCH POST DELETE
@@ -173,7 +179,11 @@ ROWS: dict[str, Row] = {
     "accounts/login/": Row("/accounts/login/", FOR_THOSE_OUTSIDE),
     "accounts/logout/": Row("/accounts/logout/", LOGOUT),
     "accounts/inactive/": Row("/accounts/inactive/", TOLD_TO_ALL),
-    "accounts/profile/": Row("/accounts/profile/", PROFILE),
+    "accounts/profile/": Row("/accounts/profile/", OWN_SETTINGS),
+    "accounts/tokens/": Row("/accounts/tokens/", OWN_SETTINGS),
+    "accounts/tokens/<int:token_id>/revoke/": Row(
+        "/accounts/tokens/{token}/revoke/", SETTINGS_BUTTON
+    ),
     "accounts/password/change/": Row("/accounts/password/change/", PASSWORD_CHANGE),
     "accounts/password/set/": Row("/accounts/password/set/", PASSWORD_SET),
     "accounts/password/reset/": Row("/accounts/password/reset/", PASSWORD_RESET),

@@ -100,6 +100,9 @@ class World:
     def model(self) -> int:
         return self._create("models", name=f"Owner's model {next(self._numbers)}")
 
+    def token(self) -> int:
+        return int(create_token(self.people[OWNER])[0].pk)
+
     def _create(self, collection: str, **data: Any) -> int:
         return int(json_storage.create(collection, self.owner, data)["id"])
 
