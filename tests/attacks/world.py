@@ -17,7 +17,7 @@ from django.contrib.sessions.models import Session
 from django.http import HttpResponse
 from django.test import Client
 
-from accounts.models import User
+from accounts.models import ApiToken, User
 from accounts.tokens import create_token
 from tests.folders import contents
 from utils.json_storage import json_storage
@@ -101,7 +101,8 @@ class World:
         return self._create("models", name=f"Owner's model {next(self._numbers)}")
 
     def token(self) -> int:
-        return int(create_token(self.people[OWNER])[0].pk)
+        ApiToken.objects.filter(user=self.owner, name="to be attacked").delete()
+        return int(create_token(self.people[OWNER], "to be attacked")[0].pk)
 
     def _create(self, collection: str, **data: Any) -> int:
         return int(json_storage.create(collection, self.owner, data)["id"])
