@@ -1,14 +1,18 @@
 """Makes a call of the matrix, and says what is wrong with its answer."""
 
+import json
 import re
 from typing import Any
+from urllib.parse import urlencode
 
 from django.core.cache import cache
 from django.http import HttpResponse
 
 from accounts.api_problems import PROBLEMS
+from tests.attacks.counting import Count
 from tests.attacks.rows import Row
-from tests.attacks.world import ANONYMOUS, METHODS, ROLES, UNSAFE, World, send, uncounted
+from tests.attacks.targets import Target
+from tests.attacks.world import ANONYMOUS, METHODS, OWNER, ROLES, UNSAFE, World, send, uncounted
 from utils.middleware import API_PREFIX
 
 TYPES = {f"/problems/{problem.slug}" for problem in PROBLEMS.values()}
@@ -98,3 +102,68 @@ def _is_problem(answer: Any) -> bool:
         and problem["status"] == answer.status_code
         and problem["instance"] == f"urn:uuid:{answer.headers['X-Request-ID']}"
     )
+
+
+class Attempt:
+    """Hostile calls of one target, by its owner, and what is wrong with the answers.
+
+    Unless it `may_pass`, a call must change no byte on disk.
+    """
+
+    def __init__(self, world: World, target: Target, *, may_pass: bool = False) -> None:
+        self.world, self.target, self.may_pass = world, target, may_pass
+        self.faults: list[str] = []
+        self.calls = 0
+
+    def send(
+        self,
+        name: str,
+        demanded: int | None,
+        slug: str = "",
+        *,
+        body: bytes | None = None,
+        media_type: str | None = None,
+        address: str = "",
+        query: str = "",
+        **headers: str,
+    ) -> HttpResponse:
+        """One call; `demanded` is the status that it must get, None any below 500."""
+        cache.clear()
+        address = address or self.world.address(self.target.row.address)
+        in_api = address.startswith(API_PREFIX)
+        taken = self.world.filled(self.target.row.sends.get(self.target.method))
+        if body is None:
+            body = json.dumps(taken).encode() if in_api else urlencode(taken or {}).encode()
+        if media_type is None:
+            media_type = "application/json" if in_api else "application/x-www-form-urlencoded"
+        client = self.world.client(OWNER, address)
+        before = self.world.bytes()
+        answer = client.generic(
+            self.target.method,
+            address,
+            body if self.target.method != "GET" else b"",
+            CONTENT_TYPE=media_type,
+            **({"QUERY_STRING": query} if query else {}),
+            **headers,
+        )
+        self.calls += 1
+        self._look_at(name, demanded, slug, answer, address)
+        if not self.may_pass and self.world.bytes() != before:
+            self.faults.append(f"{name}: it changed what is on disk")
+        return answer
+
+    def _look_at(
+        self, name: str, demanded: int | None, slug: str, answer: Any, address: str
+    ) -> None:
+        told = faults_of(answer, address, private=not self.target.row.public)
+        if demanded is not None and answer.status_code != demanded:
+            told.append(f"{answer.status_code} instead of {demanded}: {answer.content[:200]!r}")
+        elif slug and answer.json()["type"] != f"/problems/{slug}":
+            told.append(f"{answer.json()['type']} instead of {slug}")
+        self.faults += [f"{name}: {fault}" for fault in told]
+
+    def conclude(self, count: Count, kind: str) -> None:
+        """Fails with what was wrong; else counts the calls."""
+        assert not self.faults, f"{self.target}\n" + "\n".join(self.faults)
+        assert self.calls
+        count(kind, self.calls)

@@ -170,18 +170,20 @@ ROWS: dict[str, Row] = {
     "schemas/v1/<slug:name>.json": Row("/schemas/v1/tasks.json", FOR_EVERYBODY, public=True),
     "<collection:spec>/": Row("/tasks/", OWN_PAGE),
     "<collection:spec>/new/": Row("/tasks/new/", OWN_FORM, {"POST": TASK}),
-    "<collection:spec>/<int:record_id>/edit/": Row(
+    "<collection:spec>/<record_id:record_id>/edit/": Row(
         "/tasks/{task}/edit/", RECORD_FORM, {"POST": TASK}
     ),
-    "<collection:spec>/<int:record_id>/delete/": Row("/tasks/{task}/delete/", RECORD_FORM),
-    "<collection:spec>/<int:record_id>/complete/": Row("/tasks/{task}/complete/", RECORD_BUTTON),
+    "<collection:spec>/<record_id:record_id>/delete/": Row("/tasks/{task}/delete/", RECORD_FORM),
+    "<collection:spec>/<record_id:record_id>/complete/": Row(
+        "/tasks/{task}/complete/", RECORD_BUTTON
+    ),
     "accounts/signup/": Row("/accounts/signup/", FOR_THOSE_OUTSIDE),
     "accounts/login/": Row("/accounts/login/", FOR_THOSE_OUTSIDE),
     "accounts/logout/": Row("/accounts/logout/", LOGOUT),
     "accounts/inactive/": Row("/accounts/inactive/", TOLD_TO_ALL),
     "accounts/profile/": Row("/accounts/profile/", OWN_SETTINGS),
     "accounts/tokens/": Row("/accounts/tokens/", OWN_SETTINGS),
-    "accounts/tokens/<int:token_id>/revoke/": Row(
+    "accounts/tokens/<record_id:token_id>/revoke/": Row(
         "/accounts/tokens/{token}/revoke/", SETTINGS_BUTTON
     ),
     "accounts/password/change/": Row("/accounts/password/change/", PASSWORD_CHANGE),
