@@ -1,12 +1,12 @@
 """How the API speaks HTTP: who calls, what they send, and how they are answered.
 
-It knows no collection. `endpoint` makes a Django view of one handler for each method; whatever a
-handler raises becomes a problem by the table in `api_problems`.
+It knows no collection. `endpoint` makes a Django view of one operation for each method; whatever
+its handler raises becomes a problem by the table in `api_problems`.
 """
 
 import logging
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 from django.conf import settings
@@ -16,15 +16,19 @@ from django.http import (
     HttpResponsePermanentRedirect,
     QueryDict,
 )
+from django.http.response import HttpResponseBase
 from django.middleware.csrf import CsrfViewMiddleware
 from django.urls import Resolver404, resolve
 from django.utils.cache import patch_vary_headers
 from django.views.decorators.csrf import csrf_exempt
 
+from accounts.api_operations import JSON, Operation, Parameter
 from accounts.api_problems import (
+    BadParameter,
     BodyTooLarge,
     CsrfFailed,
     IncompleteBody,
+    InsufficientScope,
     LengthRequired,
     MethodNotAllowed,
     NoSuchAddress,
@@ -34,16 +38,14 @@ from accounts.api_problems import (
     problem_of,
     problem_response,
 )
-from accounts.models import User
-from accounts.tokens import user_for_token
+from accounts.models import ApiToken, User
+from accounts.tokens import live_token
 from docstore import to_json
+from utils.caller import Caller
 from utils.json_body import load_body
 from utils.middleware import API_PREFIX, METHODS, StorageRequest
 
 log = logging.getLogger(__name__)
-
-JSON = "application/json"
-MERGE_PATCH = "application/merge-patch+json"
 
 _CHALLENGE = 'Bearer realm="NeuralFlow"'
 _CONTENT_TYPE = re.compile(
@@ -56,44 +58,59 @@ class ApiRequest(StorageRequest):
     """A request whose caller is known."""
 
     user: User
+    caller: Caller
+    scopes: Collection[str]
 
 
-Handler = Callable[..., HttpResponse]
+class Endpoint:
+    """The view of one address: its operations, HEAD where there is GET, and OPTIONS."""
 
+    csrf_exempt = True  # a token needs no proof of origin; `_authenticate` asks sessions for it
 
-def endpoint(**handlers: Handler) -> Callable[..., HttpResponse]:
-    """A view that answers the methods named, HEAD where there is GET, and OPTIONS."""
-    methods = {*handlers, "OPTIONS"} | ({"HEAD"} if "GET" in handlers else set())
-    allow = {"Allow": ", ".join(sorted(methods))}
+    def __init__(self, operations: Mapping[str, Operation]) -> None:
+        self.operations = operations
+        methods = {*operations, "OPTIONS"} | ({"HEAD"} if "GET" in operations else set())
+        self.allow = {"Allow": ", ".join(sorted(methods))}
 
-    def answer(request: ApiRequest, **route: Any) -> HttpResponse:
-        _refuse_parameters(request)
+    def __call__(self, request: ApiRequest, **route: Any) -> HttpResponseBase:
+        operation = self.operations.get("GET" if request.method == "HEAD" else str(request.method))
+        known = operation is None or not operation.open
+        return _answered(request, lambda: self._answer(request, operation, route), known=known)
+
+    def _answer(
+        self, request: ApiRequest, operation: Operation | None, route: Mapping[str, Any]
+    ) -> HttpResponseBase:
         if request.method == "OPTIONS":
-            return no_content(allow)
-        handler = handlers.get("GET" if request.method == "HEAD" else str(request.method))
-        if handler is None:
-            raise MethodNotAllowed(f"{request.path} takes {allow['Allow']}.", allow)
-        return handler(request, **route)
+            _check_parameters(request, ())
+            return no_content(self.allow)
+        if operation is None:
+            raise MethodNotAllowed(f"{request.path} takes {self.allow['Allow']}.", self.allow)
+        if not operation.judges_query:
+            _check_parameters(request, operation.parameters)
+        if not operation.open:
+            _check_scope(request, operation)
+        return operation.handler(request, **route)
 
-    return _view(answer)
+
+def endpoint(**operations: Operation) -> Endpoint:
+    """The view that answers these operations, each under the name of its method."""
+    return Endpoint(operations)
 
 
-def _view(answer: Handler) -> Callable[..., HttpResponse]:
-    """What all addresses of the API have in common: a known caller, and problems told as such."""
-
-    # Exempt because a token needs no proof of origin; `_authenticate` asks sessions for it.
-    @csrf_exempt
-    def view(request: ApiRequest, **route: Any) -> HttpResponse:
-        try:
-            _refuse_strange_method(request)
+def _answered(
+    request: ApiRequest, answer: Callable[[], HttpResponseBase], *, known: bool = True
+) -> HttpResponseBase:
+    """What all addresses of the API have in common: a caller who is `known`, unless it is open to
+    anybody, and problems told as such."""
+    try:
+        _refuse_strange_method(request)
+        if known:
             _authenticate(request)
-            response = answer(request, **route)
-        except Exception as fault:
-            _note(request, fault)
-            response = problem_response(request, fault)
-        return _sealed(response)
-
-    return view
+        response = answer()
+    except Exception as fault:
+        _note(request, fault)
+        response = problem_response(request, fault)
+    return _sealed(response)
 
 
 def _refuse_strange_method(request: HttpRequest) -> None:
@@ -115,13 +132,17 @@ def _unknown_address(request: ApiRequest) -> HttpResponse:
     raise NoSuchAddress(f"Addresses end with a slash: {request.path}/ is meant, perhaps.")
 
 
-unknown_address = _view(_unknown_address)
+# Exempt for the reason that an `Endpoint` is.
+@csrf_exempt
+def unknown_address(request: ApiRequest) -> HttpResponseBase:
+    """The view of all addresses that lead nowhere. A stranger is not told which these are."""
+    return _answered(request, lambda: _unknown_address(request))
 
 
-def problem_or_page(page: Callable[..., HttpResponse]) -> Callable[..., HttpResponse]:
+def problem_or_page(page: Callable[..., HttpResponseBase]) -> Callable[..., HttpResponseBase]:
     """One of Django's error handlers, which answers with a problem under the API's addresses."""
 
-    def handler(request: HttpRequest, exception: Exception | None = None) -> HttpResponse:
+    def handler(request: HttpRequest, exception: Exception | None = None) -> HttpResponseBase:
         if request.path.startswith(API_PREFIX):
             return _sealed(problem_response(request, exception or Exception()))
         return page(request) if exception is None else page(request, exception)
@@ -133,14 +154,16 @@ def problem_or_page(page: Callable[..., HttpResponse]) -> Callable[..., HttpResp
 
 
 def _authenticate(request: ApiRequest) -> None:
-    """Sets `request.user` to an active account, or refuses.
+    """Sets `request.user`, an active account, `caller` and `scopes`; or refuses.
 
     A call that brings credentials of its own is judged by them alone: with a bad token it must
     not pass on the session of a browser that happened to send one.
     """
     authorization = request.META.get("HTTP_AUTHORIZATION")
     if authorization is not None:
-        request.user = _user_of(authorization)
+        token = _token_of(authorization)
+        request.user, request.scopes = token.user, token.scopes
+        request.caller = Caller(token.user.pk, str(token.pk))
         return
     if not (request.user.is_authenticated and request.user.is_active):
         raise NotAuthenticated(
@@ -148,17 +171,28 @@ def _authenticate(request: ApiRequest) -> None:
             {"WWW-Authenticate": _CHALLENGE},
         )
     _check_origin(request)
+    request.caller, request.scopes = Caller(request.user.pk), ("write",)
 
 
-def _user_of(authorization: str) -> User:
-    scheme, _, token = authorization.partition(" ")
-    user = user_for_token(token.strip()) if scheme.lower() == "bearer" else None
-    if user is None:
+def _token_of(authorization: str) -> ApiToken:
+    scheme, _, text = authorization.partition(" ")
+    token = live_token(text.strip()) if scheme.lower() == "bearer" else None
+    if token is None:
         challenge = f'{_CHALLENGE}, error="invalid_token"'
         raise NotAuthenticated(
-            "This is no token of an active account.", {"WWW-Authenticate": challenge}
+            "This is no valid token of an active account.", {"WWW-Authenticate": challenge}
         )
-    return user
+    return token
+
+
+def _check_scope(request: ApiRequest, operation: Operation) -> None:
+    """Refuses what the caller's token is not for (RFC 6750, section 3.1)."""
+    if not operation.allowed_by(request.scopes):
+        challenge = f'{_CHALLENGE}, error="insufficient_scope", scope="{operation.scopes[0]}"'
+        raise InsufficientScope(
+            f"This token is not for that. One with {' or '.join(operation.scopes)} is.",
+            {"WWW-Authenticate": challenge},
+        )
 
 
 class _OriginCheck(CsrfViewMiddleware):
@@ -183,11 +217,19 @@ def _accepted(request: HttpRequest) -> HttpResponse:
 # What they send
 
 
-def _refuse_parameters(request: HttpRequest) -> None:
-    """No address takes parameters; a misspelt one must not pass for an answered one."""
-    if request.GET:
-        names = ", ".join(sorted(request.GET)[:5])[:200]
-        raise UnknownParameter(f"{request.path} takes no parameters. Leave out {names}.")
+def _check_parameters(request: HttpRequest, parameters: tuple[Parameter, ...]) -> None:
+    """Refuses what the query may not hold: a misspelt filter must not pass for an answered one."""
+    if not request.META.get("QUERY_STRING"):
+        return
+    known = {parameter.name: parameter for parameter in parameters}
+    strange = sorted(name for name in request.GET if name not in known)
+    if strange:
+        takes = f"only {', '.join(known)}" if known else "no parameters"
+        names = ", ".join(strange[:5])[:200]
+        raise UnknownParameter(f"{request.path} takes {takes}. Leave out {names}.")
+    for name, values in request.GET.lists():
+        if len(values) > 1 and not known[name].many:
+            raise BadParameter(f"Give {name} once.")
 
 
 def read_json(request: HttpRequest, *media_types: str) -> Any:
@@ -248,7 +290,7 @@ def no_content(headers: Mapping[str, str] | None = None) -> HttpResponse:
     return response
 
 
-def _sealed(response: HttpResponse) -> HttpResponse:
+def _sealed(response: HttpResponseBase) -> HttpResponseBase:
     """The answer with what every answer says: it is for this caller only, and it is what it says.
     A redirect tells no caller's data but goes the same way."""
     response["Cache-Control"] = "no-store"

@@ -4,7 +4,7 @@
 may decide by it. Its detail is a sentence for a person and may change.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 import msgspec
@@ -59,8 +59,27 @@ class MethodNotAllowed(Refusal):
     """The address does not take this method; `Allow` says which it takes."""
 
 
-class UnknownParameter(Refusal):
+class ParameterFault(NamedTuple):
+    """What is wrong with a parameter, as the end of a sentence that begins with its name."""
+
+    parameter: str
+    detail: str
+
+
+class BadParameter(Refusal):
+    """The query holds a parameter that is not written as it is meant. Mend it."""
+
+    def __init__(self, detail: str, errors: Iterable[ParameterFault] = ()) -> None:
+        super().__init__(detail)
+        self.errors = tuple(errors)
+
+
+class UnknownParameter(BadParameter):
     """The query holds what this address does not understand. Leave it out."""
+
+
+class InsufficientScope(Refusal):
+    """The token is good, but not for this. Use another, or make one with the scope named."""
 
 
 class LengthRequired(Refusal):
@@ -113,10 +132,12 @@ PROBLEMS: Mapping[type[Exception], Problem] = {
         400, "incomplete-body", "The body is shorter than was said", "Send the body again."
     ),
     UnknownParameter: Problem(400, "unknown-parameter", "The address has no such parameter"),
+    BadParameter: Problem(400, "bad-parameter", "A parameter is not written as it is meant"),
     SuspiciousOperation: _MALFORMED,
     BadRequest: _MALFORMED,
     NotAuthenticated: Problem(401, "not-authenticated", "Authentication is needed"),
     CsrfFailed: Problem(403, "csrf-failed", "The session's call lacks its proof of origin"),
+    InsufficientScope: Problem(403, "insufficient-scope", "The token is not for this"),
     PermissionDenied: Problem(403, "forbidden", "This is not allowed", "You may not do this."),
     NotFound: _NOT_FOUND,
     Http404: _NOT_FOUND,
@@ -201,6 +222,8 @@ def _members(fault: Exception) -> dict[str, Any]:
     """What a kind of problem tells beyond the members that all have."""
     if isinstance(fault, InvalidRecord):
         return {"errors": [{"pointer": e.pointer, "detail": e.detail} for e in fault.errors]}
+    if isinstance(fault, BadParameter) and fault.errors:
+        return {"errors": [error._asdict() for error in fault.errors]}
     if isinstance(fault, MalformedBody):
         return {"line": fault.line, "column": fault.column}
     if isinstance(fault, Corrupt):

@@ -23,10 +23,10 @@ register_converter(RecordId, "record_id")
 
 
 def _addresses(spec: CollectionSpec) -> list[URLPattern]:
-    of = {"collection": spec.name}
+    name, one = spec.name, spec.singular
     return [
-        path(f"{spec.name}/", collection_view, of, name=f"api_{spec.name}"),
-        path(f"{spec.name}/<record_id:record_id>/", record_view, of, name=f"api_{spec.singular}"),
+        path(f"{name}/", collection_view(spec), name=f"api_{name}"),
+        path(f"{name}/<record_id:record_id>/", record_view(spec), name=f"api_{one}"),
     ]
 
 

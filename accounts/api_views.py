@@ -7,43 +7,52 @@ refused changes nothing, costs nothing and is not logged.
 import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 from django.http import HttpResponse
 from django.urls import reverse
 
 from accounts.api_http import (
-    JSON,
-    MERGE_PATCH,
     ApiRequest,
+    Endpoint,
     endpoint,
     json_response,
     no_content,
     read_json,
 )
+from accounts.api_lists import list_query, list_response
+from accounts.api_operations import (
+    JSON,
+    MERGE_PATCH,
+    WITH_BODY,
+    Answer,
+    Operation,
+    answers,
+    ref,
+)
 from accounts.api_patch import record_patch
+from accounts.api_query import parameters_of
 from docstore import StoreError
 from utils.activities import activity_of
 from utils.json_storage import Activity, ActivityOf
 from utils.middleware import request_metadata
-from utils.records import COLLECTIONS
+from utils.records import COLLECTIONS, CollectionSpec, Record
 
 log = logging.getLogger(__name__)
 
 
-def _list(request: ApiRequest, collection: str) -> HttpResponse:
-    def look() -> dict[str, Any]:
-        records = request.json_storage.view(collection, request.user.pk)
-        return {collection: records, "total": len(records)}
-
-    return _read(request, look)
+def _list(request: ApiRequest, collection: str, owner: int | None = None) -> HttpResponse:
+    whose = owner or request.user.pk
+    query = list_query(request, collection, whose)
+    return _read(request, lambda: list_response(request, query, collection, whose))
 
 
-def _create(request: ApiRequest, collection: str) -> HttpResponse:
+def _create(request: ApiRequest, collection: str, owner: int | None = None) -> HttpResponse:
     spec = COLLECTIONS[collection]
     record = request.json_storage.create(
         collection,
-        request.user.pk,
+        owner or request.user.pk,
         read_json(request),
         activity=_activity(request, collection, "created"),
         metered=True,
@@ -53,28 +62,46 @@ def _create(request: ApiRequest, collection: str) -> HttpResponse:
     return json_response(record, 201, {"Location": location})
 
 
-def _get(request: ApiRequest, collection: str, record_id: int) -> HttpResponse:
-    def look() -> dict[str, Any]:
-        return request.json_storage.get(collection, request.user.pk, record_id)
+def _get(
+    request: ApiRequest, collection: str, record_id: int, owner: int | None = None
+) -> HttpResponse:
+    def look() -> HttpResponse:
+        found = request.json_storage.get(collection, owner or request.user.pk, record_id)
+        return json_response(found)
 
     return _read(request, look, id=record_id)
 
 
-def _put(request: ApiRequest, collection: str, record_id: int) -> HttpResponse:
-    return _change(request, collection, record_id, read_json(request), replace=True)
+def _put(
+    request: ApiRequest, collection: str, record_id: int, owner: int | None = None
+) -> HttpResponse:
+    record = read_json(request)
+    return _change(request, collection, record_id, record, owner=owner, replace=True)
 
 
-def _patch(request: ApiRequest, collection: str, record_id: int) -> HttpResponse:
+def _patch(
+    request: ApiRequest, collection: str, record_id: int, owner: int | None = None
+) -> HttpResponse:
     patch = read_json(request, JSON, MERGE_PATCH)
-    return _change(request, collection, record_id, lambda before: record_patch(before, patch))
+
+    def changes(before: Record) -> Any:
+        return record_patch(before, patch)
+
+    return _change(request, collection, record_id, changes, owner=owner)
 
 
 def _change(
-    request: ApiRequest, collection: str, record_id: int, changes: Any, *, replace: bool = False
+    request: ApiRequest,
+    collection: str,
+    record_id: int,
+    changes: Any,
+    *,
+    owner: int | None,
+    replace: bool = False,
 ) -> HttpResponse:
     record = request.json_storage.update(
         collection,
-        request.user.pk,
+        owner or request.user.pk,
         record_id,
         changes,
         replace=replace,
@@ -85,10 +112,12 @@ def _change(
     return json_response(record)
 
 
-def _delete(request: ApiRequest, collection: str, record_id: int) -> HttpResponse:
+def _delete(
+    request: ApiRequest, collection: str, record_id: int, owner: int | None = None
+) -> HttpResponse:
     request.json_storage.delete(
         collection,
-        request.user.pk,
+        owner or request.user.pk,
         record_id,
         activity=_activity(request, collection, "deleted"),
         metered=True,
@@ -97,15 +126,81 @@ def _delete(request: ApiRequest, collection: str, record_id: int) -> HttpRespons
 
 
 def _dashboard(request: ApiRequest) -> HttpResponse:
-    return _read(request, lambda: request.json_storage.dashboard(request.user.pk))
+    return _read(request, lambda: json_response(request.json_storage.dashboard(request.user.pk)))
 
 
-collection_view = endpoint(GET=_list, POST=_create)
-record_view = endpoint(GET=_get, PUT=_put, PATCH=_patch, DELETE=_delete)
-dashboard_view = endpoint(GET=_dashboard)
+def collection_view(spec: CollectionSpec) -> Endpoint:
+    """The view of a collection: its list, and where records are added."""
+    name, singular = spec.name, spec.singular
+    schema = ref(singular.title())
+    return endpoint(
+        GET=Operation(
+            partial(_list, collection=name),
+            f"List {name}",
+            answers({200: Answer(f"All {name}", ref(f"{singular.title()}List"), ("ETag", "Link"))}),
+            parameters=parameters_of(name),
+            judges_query=True,
+            area=name,
+            writes=False,
+        ),
+        POST=Operation(
+            partial(_create, collection=name),
+            f"Add a {singular}",
+            answers({201: Answer(f"The new {singular}", schema, ("Location",))}, WITH_BODY),
+            bodies={JSON: ref(f"{singular.title()}Input")},
+            area=name,
+        ),
+    )
 
 
-def _read(request: ApiRequest, look: Callable[[], Any], **told: int) -> HttpResponse:
+def record_view(spec: CollectionSpec) -> Endpoint:
+    """The view of one record."""
+    name, singular = spec.name, spec.singular
+    found = Answer(f"The {singular}", ref(singular.title()))
+    changed = answers({200: found}, (404, 409, *WITH_BODY))
+    patch = ref(f"{singular.title()}Patch")
+    return endpoint(
+        GET=Operation(
+            partial(_get, collection=name),
+            f"Read a {singular}",
+            answers({200: found}, (404,)),
+            area=name,
+            writes=False,
+        ),
+        PUT=Operation(
+            partial(_put, collection=name),
+            f"Replace a {singular}",
+            changed,
+            bodies={JSON: ref(f"{singular.title()}Input")},
+            area=name,
+        ),
+        PATCH=Operation(
+            partial(_patch, collection=name),
+            f"Change a {singular}",
+            changed,
+            bodies={JSON: patch, MERGE_PATCH: patch},
+            area=name,
+        ),
+        DELETE=Operation(
+            partial(_delete, collection=name),
+            f"Delete a {singular}",
+            answers({204: Answer("It is gone")}, (404, 409, 507)),
+            area=name,
+        ),
+    )
+
+
+dashboard_view = endpoint(
+    GET=Operation(
+        _dashboard,
+        "The person, the figures, the latest activities",
+        answers({200: Answer("The dashboard", ref("Dashboard"))}),
+        writes=False,
+    )
+)
+
+
+def _read(request: ApiRequest, look: Callable[[], HttpResponse], **told: int) -> HttpResponse:
     """Answers with what `look` finds, and counts the call once it has found it."""
     owner, store = request.user.pk, request.json_storage
     with _count_or_go_on(request):
@@ -115,7 +210,7 @@ def _read(request: ApiRequest, look: Callable[[], Any], **told: int) -> HttpResp
         metadata = told | _call(request) | request_metadata(request)
         activity = Activity("api_call", f"{request.method} {request.path}", metadata)
         store.record_call(owner, activity)
-    return json_response(found)
+    return found
 
 
 @contextmanager
