@@ -19,8 +19,6 @@ from datetime import datetime, timedelta
 from math import ceil
 from typing import Any, Final
 
-from django.conf import settings
-
 from utils.records import COLLECTIONS
 from utils.times import moment_of, utc_text
 
@@ -105,8 +103,8 @@ class QuotaExceeded(Exception):
         self.quota = quota
 
 
-def quota_of(user_document: Mapping[str, Any], now: datetime) -> Quota:
-    """The quota of the person whose document this is."""
+def quota_of(user_document: Mapping[str, Any], now: datetime, burst: tuple[int, int]) -> Quota:
+    """The quota of the person whose document this is; `burst` is calls and seconds."""
     fields = COLLECTIONS["users"].by_name
     limit = user_document.get("api_calls_limit")
     used = user_document.get("api_calls_used")
@@ -115,7 +113,7 @@ def quota_of(user_document: Mapping[str, Any], now: datetime) -> Quota:
         used=used if counts and type(used) is int else 0,
         limit=limit if type(limit) is int else fields["api_calls_limit"].default,
         resets_in=int((_next_month(now) - now).total_seconds()) + 1,
-        burst=_burst_of(user_document, now),
+        burst=_burst_of(user_document, now, *burst),
         by_token=_by_token(user_document) if counts else {},
     )
 
@@ -131,8 +129,7 @@ def one_more(quota: Quota, token: str, now: datetime) -> dict[str, Any]:
     }
 
 
-def _burst_of(user_document: Mapping[str, Any], now: datetime) -> Burst:
-    limit, window = settings.NEURALFLOW_BURST
+def _burst_of(user_document: Mapping[str, Any], now: datetime, limit: int, window: int) -> Burst:
     until = moment_of(user_document.get(BURST_UNTIL)) or now
     # A clock that was set back, or a hand, must not lock anybody out for longer than the window.
     busy = min(max(until - now, timedelta(0)), timedelta(seconds=window))
