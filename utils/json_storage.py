@@ -47,7 +47,7 @@ from docstore.backends.files import FilesBackend
 from utils.caller import Caller
 from utils.documents import ensure, key_of, own_copy
 from utils.once import Once, keep, replay
-from utils.people import Activity, account_of, log, meter, mirror
+from utils.people import Activity, account_of, log, meter, mirror, quota_now
 from utils.quota import (
     BURST_UNTIL,
     BY_TOKEN,
@@ -56,7 +56,6 @@ from utils.quota import (
     QuotaExceeded,
     TooManyCalls,
     period_of,
-    quota_of,
 )
 from utils.records import (
     COLLECTIONS,
@@ -379,14 +378,14 @@ class JSONStorageManager:
         def edit(transaction: Transaction) -> Quota:
             log(transaction, who.user_id, activity)
             document = transaction.document(key_of("users", who.user_id))
-            return quota_of(document or {}, transaction.now)
+            return quota_now(document, transaction.now)
 
         return self._change(who.user_id, edit, caller=who, metered=True, relaxed=True)
 
     def quota(self, user_id: int) -> Quota:
         """How many API calls the user has used and may make."""
         document = self.store.read(key_of("users", user_id))
-        return quota_of(document.content if document else {}, datetime.now(UTC))
+        return quota_now(document.content if document else None, datetime.now(UTC))
 
     def activities(self, user_id: int, latest: int = 10) -> builtins.list[Record]:
         """The newest activities, newest first."""
@@ -399,7 +398,7 @@ class JSONStorageManager:
         document = self.store.read(key_of("users", user_id))
         told = document.content if document else {"user_id": user_id}
         user = {name: value for name, value in told.items() if name not in _NOT_TOLD}
-        quota = quota_of(user, now)
+        quota = quota_now(told, now)
         user |= {"api_calls_used": quota.used, PERIOD: period_of(now)}
         tasks, projects, models = (self.view(name, user_id) for name in RECORD_COLLECTIONS)
         return {
