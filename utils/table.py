@@ -227,7 +227,7 @@ _SHARED = CollectionSpec(
 # Answers kept for calls that may be made again: see `once`.
 _REQUESTS = CollectionSpec(
     name="requests",
-    singular="kept answer",
+    singular="answer",
     layout=CollectionLayout("requests", "requests", "requests", begun_later=True),
     title_field="key",
     fields=(
@@ -249,3 +249,4 @@ COLLECTIONS: Mapping[str, CollectionSpec] = MappingProxyType(
     {spec.name: spec for spec in (_USERS, _TASKS, _PROJECTS, _MODELS, _SHARED, _REQUESTS)}
 )
 RECORD_COLLECTIONS = ("tasks", "projects", "models")
+KEPT_COLLECTIONS = ("shared", "requests")  # what NeuralFlow keeps for people, and they never write
