@@ -78,6 +78,10 @@ class UnknownParameter(BadParameter):
     """The query holds what this address does not understand. Leave it out."""
 
 
+class TooManyBadTokens(Refusal):
+    """One bad token after the other comes from this address. Stop, and look at the token."""
+
+
 class InsufficientScope(Refusal):
     """The token is good, but not for this. Use another, or make one with the scope named."""
 
@@ -164,6 +168,7 @@ PROBLEMS: Mapping[type[Exception], Problem] = {
     KeyReused: Problem(422, "idempotency-key-reused", "The key belongs to another call"),
     TooManyCalls: Problem(429, "too-many-calls", "Too many calls came at once"),
     TooManyKeys: Problem(429, "too-many-keys", "Too many idempotency keys are in use"),
+    TooManyBadTokens: Problem(429, "too-many-bad-tokens", "Too many bad tokens come from here"),
     QuotaExceeded: Problem(429, "quota-exceeded", "This month's API calls are used up"),
     Corrupt: Problem(503, "document-corrupt", "A document does not read as it should"),
     Unavailable: _UNAVAILABLE,
