@@ -179,7 +179,7 @@ def _token_of(authorization: str) -> ApiToken:
     if token is None:
         challenge = f'{_CHALLENGE}, error="invalid_token"'
         raise NotAuthenticated(
-            "This is no token of an active account.", {"WWW-Authenticate": challenge}
+            "This is no valid token of an active account.", {"WWW-Authenticate": challenge}
         )
     return token
 
