@@ -9,7 +9,7 @@ It knows neither Django nor HTTP nor what a record is for. Start reading in `bac
 and its contract), then `store.py`; how files are made durable is told in `backends/files.py`.
 """
 
-from docstore.backend import ABSENT, Backend, Change, Commit, Edit, Finding
+from docstore.backend import ABSENT, Backend, Change, Commit, Copy, Edit, Finding
 from docstore.backup import check_snapshot, dead_drafts, restore_snapshot, snapshots, take_snapshot
 from docstore.codec import to_json
 from docstore.document import CollectionLayout, Document, Key
@@ -38,6 +38,7 @@ __all__ = [
     "CollectionLayout",
     "Commit",
     "Conflict",
+    "Copy",
     "Corrupt",
     "Document",
     "DocumentStore",

@@ -5,12 +5,13 @@ Durable for as long as the process lives, and seen by its threads alone.
 
 from __future__ import annotations
 
+import io
 import threading
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from typing import TypeVar
 
-from docstore.backend import ABSENT, Commit, Finding, Stored, Version
+from docstore.backend import ABSENT, Commit, Copy, Finding, Stored, Version
 from docstore.codec import encode
 from docstore.document import CollectionLayout, Document, Key
 from docstore.errors import Conflict
@@ -42,6 +43,12 @@ class MemoryBackend:
     def raw(self, key: Key) -> bytes | None:
         document = self.read(key).document
         return encode(document) if document else None
+
+    @contextmanager
+    def copies(self, keys: Sequence[Key]) -> Iterator[Mapping[Key, Copy]]:
+        with self._lock:
+            found = {key: self.read(key).document for key in keys}
+        yield {key: Copy(io.BytesIO(encode(one)), one) for key, one in found.items() if one}
 
     def name(self, key: Key) -> str:
         layout = self._layouts[key.collection]
