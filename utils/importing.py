@@ -16,9 +16,10 @@ without rights; those that the project has here stay as long as it is here.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
+from functools import partial
 from typing import Any, Final, Literal, NamedTuple
 
 import msgspec
@@ -54,7 +55,7 @@ class Tally:
 
 @dataclass
 class Report:
-    """What an import did, or would do. `notes` say why a record was skipped, and what was mended."""
+    """What an import did, or would do. `notes` say why one was skipped, and what was mended."""
 
     mode: Mode
     owner: int  # of the files in the archive
@@ -190,7 +191,8 @@ class _TakingIn:
         self._report.collections[name] = tally
         first_new = self._first_new_id(key, incoming)
         records = [self._imported(spec, data, here) for data in incoming.records]
-        places = _Places(records, here, first_new, keep_all=self._replaces)
+        formed = partial(self._formed, spec)
+        places = _Places(records, here, first_new, formed, keep_all=self._replaces)
         self._ids[name] = places.by_archive_id()
         tally.renumbered = {old: new for old, new in self._ids[name].items() if old != new}
         for position, record in enumerate(records):
@@ -239,12 +241,16 @@ class _TakingIn:
         """Whether they differ in nothing, or in their form alone, as what an old folder holds."""
         if same_value(before, record):
             return True
-        spec, now = COLLECTIONS[key.collection], self._transaction.now
+        return same_value(self._formed(COLLECTIONS[key.collection], before), record)
+
+    def _formed(self, spec: CollectionSpec, record: Record) -> Record:
+        """A record that is here, in the form that is written today, where it can have that."""
+        now = self._transaction.now
         try:
-            formed = imported_record(spec, dict(before), before, owner=self._owner, now=now)
+            formed = imported_record(spec, dict(record), record, owner=self._owner, now=now)
         except InvalidRecord:
-            return False
-        return same_value(formed | {"id": before["id"]}, record)
+            return record
+        return formed | {"id": record["id"]}
 
     def _remove_others(self, key: Key, here: RecordList, stay: set[int], tally: Tally) -> None:
         for record_id in [id_of(record) for record in here]:
@@ -348,7 +354,13 @@ class _Places:
     """
 
     def __init__(
-        self, records: Sequence[Record], here: RecordList, first_new: int, *, keep_all: bool
+        self,
+        records: Sequence[Record],
+        here: RecordList,
+        first_new: int,
+        formed: Callable[[Record], Record],
+        *,
+        keep_all: bool,
     ) -> None:
         self._archive_ids = [record["id"] for record in records]
         self.same: dict[int, Record] = {}  # by position in the archive
@@ -358,7 +370,8 @@ class _Places:
             same = _same(here, record)
             if same is not None and same["id"] not in self._taken:
                 self._give(position, same["id"], same)
-        self._find_alike(records, here, same_id=keep_all)
+        if len(self._given) < len(records):
+            self._find_alike(records, here, formed, same_id=keep_all)
         for position, wanted in enumerate(self._archive_ids):
             free = keep_all or (wanted or 0) >= first_new
             if wanted and free and wanted <= ID_KEPT_MAX and wanted not in self._taken:
@@ -377,15 +390,20 @@ class _Places:
         if same is not None:
             self.same[position] = same
 
-    def _find_alike(self, records: Sequence[Record], here: RecordList, *, same_id: bool) -> None:
+    def _find_alike(
+        self,
+        records: Sequence[Record],
+        here: RecordList,
+        formed: Callable[[Record], Record],
+        *,
+        same_id: bool,
+    ) -> None:
         """Knows again what says the same, such as what an earlier import added under another id."""
-        if len(self._given) == len(records):
-            return
         alike: dict[bytes, list[Record]] = {}
         for record in here:
             record_id = id_of(record)
             if record_id and record_id not in self._taken and len(here.find(record_id)) == 1:
-                alike.setdefault(_likeness(record), []).append(record)
+                alike.setdefault(_likeness(formed(record)), []).append(record)
         for position, record in enumerate(records):
             found = alike.get(_likeness(record)) if position not in self._given else None
             if found and (not same_id or found[0]["id"] == record["id"]):
