@@ -101,6 +101,20 @@ NEURALFLOW_CACHE_BYTES = _bytes(
     "NEURALFLOW_CACHE_BYTES", env.str("NEURALFLOW_CACHE_BYTES", default="64M")
 )
 
+
+def _burst(text: str) -> tuple[int, int]:
+    """How many calls in how many seconds: 120/60."""
+    found = re.fullmatch(r"([0-9]{1,9})/([0-9]{1,6})", text.strip(), re.ASCII)
+    if not found or not int(found[1]) or not int(found[2]):
+        raise ImproperlyConfigured(
+            f"NEURALFLOW_BURST must be calls per seconds such as 120/60, not {text!r}."
+        )
+    return int(found[1]), int(found[2])
+
+
+# How many API calls of a person may come at once, and after how many seconds all are free again.
+NEURALFLOW_BURST = _burst(env.str("NEURALFLOW_BURST", default="120/60"))
+
 DATABASES: dict[str, dict[str, Any]] = {
     "default": env.db_url("DATABASE_URL")
     if env.str("DATABASE_URL", default="")
@@ -165,6 +179,7 @@ MIDDLEWARE = [
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "allauth.account.middleware.AccountMiddleware",
+    "accounts.middleware.AccountsMiddleware",
 ]
 
 TEMPLATES = [
@@ -196,7 +211,7 @@ WHITENOISE_USE_FINDERS = True  # plain names work before `collectstatic` has run
 # People
 
 AUTH_USER_MODEL = "accounts.User"
-AUTHENTICATION_BACKENDS = ["allauth.account.auth_backends.AuthenticationBackend"]
+AUTHENTICATION_BACKENDS = ["accounts.backends.OneHashBackend"]
 PASSWORD_HASHERS = [
     "accounts.hashers.Argon2idHasher",
     "django.contrib.auth.hashers.PBKDF2PasswordHasher",  # hashes of imported accounts
@@ -218,6 +233,9 @@ ACCOUNT_ADAPTER = "accounts.adapter.AccountAdapter"
 ACCOUNT_LOGIN_METHODS = {"username", "email"}
 ACCOUNT_SIGNUP_FIELDS = ["username*", "email*", "password1*", "password2*"]
 ACCOUNT_UNIQUE_EMAIL = True
+# accounts.throttle counts failures. allauth's count of an address is forgotten with each success of
+# a second factor, whosever it is.
+ACCOUNT_RATE_LIMITS: dict[str, str | None] = {"login_failed": None}
 ACCOUNT_PREVENT_ENUMERATION = True
 # A fresh installation cannot send mail; one that can, may ask for verification.
 ACCOUNT_EMAIL_VERIFICATION = "none"

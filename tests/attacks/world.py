@@ -109,6 +109,10 @@ class World:
 
     # What is kept
 
+    def commits(self) -> int:
+        """How many commits there have been; a change that is none would be on disk only."""
+        return json_storage.store.backend.sequence()
+
     def bytes(self) -> dict[str, bytes]:
         """Every document as it lies on disk."""
         return contents(self.folder)
