@@ -53,6 +53,11 @@ OWN_FIGURES = shape("""
 anonymous  401 401  401     405   405  401 401   401  401
 others     200 200  204     405   405  405 405   405  405
 """)
+API_FOR_EVERYBODY = shape("""
+           GET HEAD OPTIONS TRACE BREW PUT PATCH POST DELETE
+anonymous  200 200  401     405   405  401 401   401  401
+others     200 200  204     405   405  405 405   405  405
+""")
 NOTHING_THERE = shape("""
            GET HEAD OPTIONS TRACE BREW PUT PATCH POST DELETE
 anonymous  401 401  401     405   405  401 401   401  401
@@ -164,6 +169,7 @@ ROWS: dict[str, Row] = {
     **_own_records("projects"),
     **_own_records("models"),
     f"{API}dashboard/": Row(f"/{API}dashboard/", OWN_FIGURES),
+    f"{API}openapi.json": Row(f"/{API}openapi.json", API_FOR_EVERYBODY, public=True),
     API: Row(f"/{API}nothing/here/", NOTHING_THERE),
     "": Row("/", FOR_EVERYBODY),
     "dashboard/": Row("/dashboard/", OWN_PAGE),

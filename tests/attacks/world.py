@@ -109,9 +109,15 @@ class World:
 
     # What is kept
 
-    def commits(self) -> int:
-        """How many commits there have been; a change that is none would be on disk only."""
+    @staticmethod
+    def moment() -> int:
+        """Where the store is now, for `changed_since`."""
         return json_storage.store.backend.sequence()
+
+    @staticmethod
+    def changed_since(moment: int) -> bool:
+        """Whether anything was committed."""
+        return bool(json_storage.store.entries(moment).told)
 
     def bytes(self) -> dict[str, bytes]:
         """Every document as it lies on disk."""
