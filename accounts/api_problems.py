@@ -17,6 +17,7 @@ from django.core.exceptions import (
 from django.db import InterfaceError, OperationalError
 from django.http import Http404, HttpRequest, HttpResponse, UnreadablePostError
 
+from accounts.api_json_patch import InvalidPatch, PatchFailed
 from docstore import (
     Conflict,
     Corrupt,
@@ -28,7 +29,7 @@ from docstore import (
     Unavailable,
 )
 from utils.json_body import MalformedBody
-from utils.json_storage import QuotaExceeded
+from utils.json_storage import Changed, QuotaExceeded
 from utils.records import InvalidRecord
 
 RETRY_AFTER = 30  # seconds, when what failed does not say
@@ -64,6 +65,14 @@ class UnknownParameter(Refusal):
 
 class BadParameter(Refusal):
     """The query holds a parameter that is not written as it is meant. Mend it."""
+
+
+class BadHeader(Refusal):
+    """A header field is not written as it is meant. Mend it."""
+
+
+class PreconditionRequired(Refusal):
+    """A change must say which state of the record it is meant for. Read first, send If-Match."""
 
 
 class InsufficientScope(Refusal):
@@ -121,6 +130,7 @@ PROBLEMS: Mapping[type[Exception], Problem] = {
     ),
     UnknownParameter: Problem(400, "unknown-parameter", "The address has no such parameter"),
     BadParameter: Problem(400, "bad-parameter", "A parameter is not written as it is meant"),
+    BadHeader: Problem(400, "bad-header", "A header is not written as it is meant"),
     SuspiciousOperation: _MALFORMED,
     BadRequest: _MALFORMED,
     NotAuthenticated: Problem(401, "not-authenticated", "Authentication is needed"),
@@ -137,7 +147,14 @@ PROBLEMS: Mapping[type[Exception], Problem] = {
         "Someone else changed this first",
         "Nothing of yours was written. Read again, and repeat the change.",
     ),
+    PatchFailed: Problem(409, "patch-failed", "The patch does not fit what is there"),
     LengthRequired: Problem(411, "length-required", "The body's length is missing"),
+    Changed: Problem(
+        412,
+        "precondition-failed",
+        "The record is not as the call expects it",
+        "Nothing was changed. `current` is the record as it is now.",
+    ),
     BodyTooLarge: Problem(413, "body-too-large", _TOO_LARGE),
     RequestDataTooBig: Problem(413, "body-too-large", _TOO_LARGE, "Send less at a time."),
     TooLarge: Problem(
@@ -149,6 +166,8 @@ PROBLEMS: Mapping[type[Exception], Problem] = {
     UnsupportedMediaType: Problem(415, "unsupported-media-type", "The body must be plain JSON"),
     InvalidRecord: Problem(422, "invalid-record", "The record breaks the rules of its fields"),
     InvalidValue: Problem(422, "invalid-record", "The record holds what cannot be stored"),
+    InvalidPatch: Problem(422, "invalid-patch", "The body is no JSON Patch"),
+    PreconditionRequired: Problem(428, "precondition-required", "If-Match is missing"),
     QuotaExceeded: Problem(429, "quota-exceeded", "This month's API calls are used up"),
     Corrupt: Problem(503, "document-corrupt", "A document does not read as it should"),
     Unavailable: _UNAVAILABLE,
@@ -163,6 +182,10 @@ PROBLEMS: Mapping[type[Exception], Problem] = {
     ),
     Exception: _UNEXPECTED,
 }
+
+
+# What tells of several places in the body at once.
+_WITH_ERRORS = (InvalidRecord, InvalidPatch, PatchFailed)
 
 
 def problem_of(fault: Exception) -> Problem:
@@ -189,7 +212,7 @@ def problem_response(request: HttpRequest, fault: Exception) -> HttpResponse:
 
 
 def _detail(fault: Exception) -> str:
-    if isinstance(fault, InvalidRecord):
+    if isinstance(fault, _WITH_ERRORS):
         first, more = fault.errors[0], len(fault.errors) - 1
         text = f"{first.pointer.rpartition('/')[2] or 'The record'} {first.detail}"
         return f"{text}; `errors` tells of {more} more" if more else text
@@ -205,7 +228,9 @@ def _detail(fault: Exception) -> str:
 
 def _members(fault: Exception) -> dict[str, Any]:
     """What a kind of problem tells beyond the members that all have."""
-    if isinstance(fault, InvalidRecord):
+    if isinstance(fault, Changed):
+        return {"current": fault.current}
+    if isinstance(fault, _WITH_ERRORS):
         return {"errors": [{"pointer": e.pointer, "detail": e.detail} for e in fault.errors]}
     if isinstance(fault, MalformedBody):
         return {"line": fault.line, "column": fault.column}
