@@ -10,12 +10,15 @@ stood, in versions to come and in some that were never committed too; whether it
 this version, the chunk itself says.
 
 Each chunk remembers its records as JSON, compact and as a file has them, once somebody asked for
-it. `bytes_kept` estimates what that holds in memory; `forget_bytes` lets go of it.
+it. `bytes_kept` estimates what that holds in memory; `forget_bytes` lets go of it. A list also
+remembers the digest of its JSON.
 """
 
 from __future__ import annotations
 
+import hashlib
 import operator
+from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain
 from typing import Any, Final, SupportsIndex, overload
@@ -41,11 +44,12 @@ def id_of(item: Any) -> int | None:
 class _Chunk:
     """Records that stand together, and what was made of them so far."""
 
-    __slots__ = ("_compact", "_ids", "_indented", "items")
+    __slots__ = ("_compact", "_ids", "_indented", "_span", "items")
 
     def __init__(self, items: tuple[Any, ...], ids: tuple[int | None, ...] | None = None) -> None:
         self.items = items
         self._ids = ids
+        self._span: tuple[int, int] | None = None
         self._compact: bytes | None = None
         self._indented: bytes | None = None
 
@@ -54,6 +58,15 @@ class _Chunk:
         if self._ids is None:
             self._ids = tuple(map(id_of, self.items))
         return self._ids
+
+    @property
+    def span(self) -> tuple[int, int]:
+        """The first and the last id where all items have ids that rise; else (0, 0)."""
+        if self._span is None:
+            ids = [record_id for record_id in self.ids if record_id is not None]
+            rising = len(ids) == len(self.items) and all(map(operator.lt, ids, ids[1:]))
+            self._span = (ids[0], ids[-1]) if ids and rising else (0, 0)
+        return self._span
 
     def with_one_more(self, item: Any, record_id: int | None) -> _Chunk:
         ids = self._ids
@@ -75,6 +88,16 @@ class _Chunk:
         if self._compact is None:
             self._compact = msgspec.json.encode(self.items)[1:-1]
         return self._compact
+
+    @property
+    def keeps_compact(self) -> bool:
+        return self._compact is not None
+
+    def compact_part(self, start: int, stop: int) -> bytes:
+        """As `compact`, of some items only; kept where it is all of them."""
+        if start <= 0 and stop >= len(self.items):
+            return self.compact()
+        return msgspec.json.encode(self.items[max(start, 0) : stop])[1:-1]
 
     def indented(self, *, keep: bool) -> bytes:
         """The items as a file has them, two levels deep, each beginning with its line break."""
@@ -133,7 +156,9 @@ class RecordList(Sequence[Any]):
     __slots__ = (
         "_branches",
         "_compact_bytes",
+        "_digest",
         "_highest",
+        "_in_id_order",
         "_indented_bytes",
         "_index",
         "_length",
@@ -153,6 +178,8 @@ class RecordList(Sequence[Any]):
         self._index: _Index | None = None
         self._highest = 0
         self._compact_bytes = self._indented_bytes = 0
+        self._digest: str | None = None
+        self._in_id_order: bool | None = None
 
     @classmethod
     def of(cls, value: Any) -> RecordList:
@@ -228,6 +255,26 @@ class RecordList(Sequence[Any]):
         """An id that no id here is above: the highest that this list or one before it had, or 0."""
         self._indexed()
         return self._highest
+
+    @property
+    def in_id_order(self) -> bool:
+        """Whether every item has an id that is above the one before. Found out once."""
+        if self._in_id_order is None:
+            before, rising = 0, True
+            for first, last in (chunk.span for chunk in self._chunks() if chunk.items):
+                rising = rising and first > before
+                before = last
+            self._in_id_order = rising
+        return self._in_id_order
+
+    def position_after(self, record_id: int) -> int:
+        """Of a list in the order of ids: how many items have this id or a lower one."""
+        passed = 0
+        for chunk in self._chunks():
+            if chunk.items and chunk.span[1] > record_id:
+                return passed + bisect_right(chunk.ids, record_id)  # type: ignore[type-var]
+            passed += len(chunk.items)
+        return passed
 
     def find(self, record_id: int) -> tuple[Any, ...]:
         """The records with this id, in their order: none, one, or, in a spoilt file, several."""
@@ -338,6 +385,7 @@ class RecordList(Sequence[Any]):
         new._branches, new._index, new._highest = branches, index, highest
         new._length, new._strangers = self._length, self._strangers
         new._compact_bytes, new._indented_bytes = self._compact_bytes, self._indented_bytes
+        new._digest = new._in_id_order = None
         return new
 
     # As bytes
@@ -347,6 +395,33 @@ class RecordList(Sequence[Any]):
         encoded = b"[" + b",".join([one.compact() for one in self._chunks() if one.items]) + b"]"
         self._compact_bytes = len(encoded)
         return encoded
+
+    def json_of(self, start: int, stop: int) -> bytes:
+        """As `json`, of the items from `start` to before `stop`; encodes no others.
+
+        Whole chunks are kept and joined. Costs as many steps as chunks lie before `stop`.
+        """
+        pieces: list[bytes] = []
+        passed = 0
+        for chunk in self._chunks():
+            begins, passed = passed, passed + len(chunk.items)
+            if begins >= stop:
+                break
+            if start < passed > begins:
+                kept = chunk.keeps_compact
+                pieces.append(chunk.compact_part(start - begins, stop - begins))
+                if chunk.keeps_compact and not kept:
+                    self._compact_bytes += len(pieces[-1])
+        return b"[" + b",".join(pieces) + b"]"
+
+    def digest(self) -> str:
+        """What tells this content from any other: of the list as JSON, found out once.
+
+        The same content has the same digest in every process, whichever way it came to be.
+        """
+        if self._digest is None:
+            self._digest = hashlib.blake2b(self.json(), digest_size=12).hexdigest()
+        return self._digest
 
     def indented(self) -> list[bytes]:
         """The list as a file of two spaces of indent has it one level deep, in pieces to join.

@@ -39,6 +39,28 @@ def same(one: RecordList, model: list[Any]) -> bool:
         and one.highest_id >= max((number or 0 for number in ids), default=0)
         and found == {n: tuple(i for i in model if id_of(i) == n) for n in range(14)}
         and one.json() == msgspec.json.encode(model)
+        and one.digest() == RecordList(model).digest()
+        and same_by_position(one, model, ids)
+    )
+
+
+def same_by_position(one: RecordList, model: list[Any], ids: list[int | None]) -> bool:
+    """Whether parts of it are those of the model, and ids lead to where the model has them."""
+    ends = {0, 1, 3, CHUNK - 1, CHUNK, CHUNK + 1, len(model) - 1, len(model), len(model) + 5}
+    parts = [(a, b) for a in ends for b in ends if 0 <= a <= b]
+    whole = all(one.json_of(a, b) == msgspec.json.encode(model[a:b]) for a, b in parts)
+    known = [number for number in ids if number is not None]
+    in_order = len(known) == len(ids) and known == sorted(set(known))
+    return (
+        whole
+        and one.in_id_order == in_order
+        and (
+            not in_order
+            or all(
+                one.position_after(n) == len([i for i in known if i <= n])
+                for n in (*range(14), *known, 2000)
+            )
+        )
     )
 
 
@@ -205,6 +227,29 @@ def test_bytes_are_kept_counted_and_let_go() -> None:
     assert newer.bytes_kept == whole + len(kept), "an estimate until it is asked for its own"
     large.forget_bytes()
     assert (large.bytes_kept, large.json()) == (0, kept)
+
+
+def test_a_part_of_a_long_list_encodes_and_keeps_no_more_than_the_part() -> None:
+    one = RecordList(records(CHUNK * 100))
+    part = one.json_of(CHUNK * 2 - 1, CHUNK * 3 + 1)
+    assert json.loads(part) == records(CHUNK * 100)[CHUNK * 2 - 1 : CHUNK * 3 + 1]
+    assert [chunk.keeps_compact for chunk in one._chunks()].count(True) == 1
+    assert 0 < one.bytes_kept < len(part)
+    one.json_of(CHUNK * 2 - 1, CHUNK * 3 + 1)
+    assert one.bytes_kept < len(part), "what was kept already, is counted once"
+
+
+def test_the_digest_is_that_of_the_content_and_of_nothing_else() -> None:
+    whole = RecordList(records(CHUNK * 3))
+    grown = RecordList(records(CHUNK * 2))
+    for record in records(CHUNK * 3)[CHUNK * 2 :]:
+        grown = grown.append(record)
+    shrunk = RecordList([{"id": 9999}, *records(CHUNK * 3)]).remove(9999)
+    assert whole.digest() == grown.digest() == shrunk.digest()
+    changed = whole.replace({"id": 5, "text": "changed"})
+    assert changed.digest() != whole.digest()
+    assert changed.replace(records(5)[4]).digest() == whole.digest()
+    assert whole.remove(CHUNK * 3).digest() != whole.digest() != RecordList().digest()
 
 
 def test_readers_of_old_versions_are_never_disturbed() -> None:
