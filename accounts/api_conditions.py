@@ -114,7 +114,8 @@ def _tags(request: HttpRequest, name: str, key: str) -> Tags | None:
         return None
     if text.strip(" \t") == "*":
         return Tags(True, frozenset(), frozenset())
-    strong, weak = set(), set()
+    strong: set[str] = set()
+    weak: set[str] = set()
     at = _end_of(_NEXT, text, 0)
     while at < len(text):
         tag = _TAG.match(text, at)
