@@ -77,9 +77,13 @@ def etag(version: str) -> str:
     return f'"{version}"'
 
 
-def not_modified(version: str) -> HttpResponse:
-    """304: the caller has it already."""
-    return no_content({"ETag": etag(version)}, 304)
+def unless_known(request: HttpRequest, found: HttpResponse) -> HttpResponse:
+    """What was found and has an entity tag; 304 where If-None-Match names it (section 13.1.2)."""
+    if "HTTP_IF_NONE_MATCH" not in request.META:
+        return found
+    tag = found["ETag"]
+    known = Conditions.of(request).is_known(tag.strip('"'))
+    return no_content({"ETag": tag}, 304) if known else found
 
 
 def check_stated(request: HttpRequest) -> None:

@@ -89,7 +89,8 @@ class Endpoint:
             return no_content(self.told)
         if operation is None:
             raise MethodNotAllowed(f"{request.path} takes {self.allow['Allow']}.", self.allow)
-        _check_parameters(request, operation.parameters)
+        if not operation.judges_query:
+            _check_parameters(request, operation.parameters)
         if not operation.open:
             _check_scope(request, operation)
         request.operation = operation
@@ -184,7 +185,7 @@ def _token_of(authorization: str) -> ApiToken:
     if token is None:
         challenge = f'{_CHALLENGE}, error="invalid_token"'
         raise NotAuthenticated(
-            "This is no token of an active account.", {"WWW-Authenticate": challenge}
+            "This is no valid token of an active account.", {"WWW-Authenticate": challenge}
         )
     return token
 

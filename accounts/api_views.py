@@ -16,9 +16,9 @@ from accounts.api_conditions import (
     Conditions,
     check_stated,
     etag,
-    not_modified,
     prefers_minimal,
     refuse_conditions,
+    unless_known,
 )
 from accounts.api_http import (
     ApiRequest,
@@ -29,6 +29,7 @@ from accounts.api_http import (
     no_content,
     read_json,
 )
+from accounts.api_lists import list_query, list_response
 from accounts.api_operations import (
     JSON,
     JSON_PATCH,
@@ -40,18 +41,16 @@ from accounts.api_operations import (
     ref,
 )
 from accounts.api_patch import patch_of
+from accounts.api_query import parameters_of
 from utils.json_storage import Once
 from utils.records import COLLECTIONS, CollectionSpec, Record, record_version
 
 
 def _list(request: ApiRequest, collection: str, owner: int | None = None) -> HttpResponse:
-    def look() -> dict[str, Any]:
-        records = request.json_storage.view(
-            collection, owner or request.user.pk, caller=request.caller
-        )
-        return {collection: records, "total": len(records)}
-
-    return json_response(read(request, look))
+    whose = owner or request.user.pk
+    query = list_query(request, collection, whose)
+    found = read(request, lambda: list_response(request, query, collection, whose))
+    return unless_known(request, found)
 
 
 def _create(request: ApiRequest, collection: str, owner: int | None = None) -> HttpResponse:
@@ -84,10 +83,8 @@ def _get(
         return found
 
     record = read(request, look, id=record_id)
-    version = record_version(record)
-    if conditions.is_known(version):
-        return not_modified(version)
-    return json_response(record, headers={"ETag": etag(version)})
+    headers = {"ETag": etag(record_version(record))}
+    return unless_known(request, json_response(record, headers=headers))
 
 
 def _put(
@@ -179,6 +176,7 @@ def _dashboard(request: ApiRequest) -> HttpResponse:
     return json_response(read(request, lambda: request.json_storage.dashboard(request.user.pk)))
 
 
+_KNOWN = Answer("It is as you know it", None, ("ETag",))
 _UNTOLD = Answer("Done; as preferred, the record is left out", None, ("ETag", "Preference-Applied"))
 
 
@@ -190,7 +188,14 @@ def collection_view(spec: CollectionSpec) -> Endpoint:
         GET=Operation(
             partial(_list, collection=name),
             f"List {name}",
-            answers({200: Answer(f"All {name}", ref(f"{singular.title()}List"))}),
+            answers(
+                {
+                    200: Answer(f"All {name}", ref(f"{singular.title()}List"), ("ETag", "Link")),
+                    304: _KNOWN,
+                }
+            ),
+            parameters=parameters_of(name),
+            judges_query=True,
             area=name,
             writes=False,
         ),
@@ -214,7 +219,7 @@ def record_view(spec: CollectionSpec) -> Endpoint:
         GET=Operation(
             partial(_get, collection=name),
             f"Read a {singular}",
-            answers({200: found, 304: Answer("It is as you know it")}, (404, 412)),
+            answers({200: found, 304: _KNOWN}, (404, 412)),
             area=name,
             writes=False,
         ),

@@ -147,6 +147,8 @@ ACTIVITY_WORDS: dict[str, Text] = {
     "profile_updated": _("Changed the profile"),
     "password_changed": _("Changed the password"),
     "password_reset": _("Reset the password"),
+    "token_created": _("Made an API token"),
+    "token_revoked": _("Revoked an API token"),
     "api_call": _("Called the API"),
     "task_created": _("Added a task"),
     "task_updated": _("Changed a task"),

@@ -34,19 +34,32 @@ import time
 import weakref
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext, suppress
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final, TypeVar
 
-from docstore.backend import ABSENT, Change, Commit, Finding, Stored
+import msgspec
+
+from docstore.backend import ABSENT, ENTRIES_BYTES, Change, Commit, Entries, Finding, Stored
 from docstore.codec import encode
 from docstore.document import CollectionLayout, Key
 from docstore.entries import encode_entry
-from docstore.errors import Conflict, Corrupt, OutOfSpace, TooLarge, Unavailable, from_os_error
+from docstore.errors import (
+    Conflict,
+    Corrupt,
+    HistoryGone,
+    OutOfSpace,
+    TooLarge,
+    Unavailable,
+    from_os_error,
+)
+from docstore.feed import Feed
 from docstore.filesystem import PRIVATE_FOLDER, FileSystem
 from docstore.following import CACHE_BYTES_MAX, Follower
 from docstore.frames import Kind
 from docstore.journal import SEGMENT_BYTES, STATE_WORDS, Journal
 from docstore.locking import in_use, is_in_use
+from docstore.moments import utc_text
 from docstore.mounts import refuse_network, refuse_unshared
 from docstore.publishing import RETRY_SECONDS, Background, History, Publisher
 from docstore.swap import Swap
@@ -93,6 +106,7 @@ class FilesBackend:
         publishing = self._files.lock(self._work / "publishing", 6 * lock_timeout)
         self._membership = self._files.membership(self._work / "in-use")
         self._journal = Journal(self._files, self._work / "journal", segment_bytes)
+        self._feed = Feed(self._files, self._journal)
         self._follower = Follower(self.root, layouts, self._files, self._journal, cache_bytes)
         self._writing = Writing(self._lock, self._follower, self._lose, self._finish_restore)
         self._exclusive = Exclusive(self._lock, self._follower, self._lose, self._finish_restore)
@@ -118,6 +132,7 @@ class FilesBackend:
             if self._is_open and not self._journal.is_outdated:
                 return
             self._follower.forget()
+            self._feed.forget()
             if not self._may_write:
                 self._look(Unavailable(f"{self.root} was opened for reading"))
                 return
@@ -352,6 +367,27 @@ class FilesBackend:
         matches = map(pattern.fullmatch, names)
         return (Key(collection, int(match[1])) for match in matches if match)
 
+    # What happened
+
+    def sequence(self) -> int:
+        self._ready()
+        if self._only_looks:
+            self._follower.follow()
+        synced = self._journal.synced
+        # While files are being replaced, that is not told: who was told would read them too early.
+        # Asked for after the number, which may be that of the restore, and never before it.
+        return min(synced, self._journal.checkpointed) if self._journal.is_restoring else synced
+
+    def entries(
+        self, since: int, wanted: Callable[[Key], bool], bytes_max: int = ENTRIES_BYTES
+    ) -> Entries:
+        limit = self.sequence()
+        if since > self._journal.synced:
+            raise HistoryGone(f"{since} is yet to come: was another data folder put here?")
+        if since >= limit:
+            return Entries((), since)
+        return self._feed.entries(since, limit, wanted, bytes_max)
+
     # Writing
 
     def exclusive(self) -> AbstractContextManager[object]:
@@ -571,7 +607,7 @@ class FilesBackend:
         with self.still():
             self._publisher.checkpoint()
             self._refuse_blocked()
-            self._journal.is_restoring = True
+            self._note_restore()
             try:
                 self._swap.replace(contents)
                 self._journal.is_restoring = False
@@ -581,6 +617,22 @@ class FilesBackend:
             except Unavailable as fault:  # decided all the same: the next to open finishes it
                 self._journal.fail(OSError(errno.EIO, str(fault)))
                 log.error("%s", fault)
+
+    def _note_restore(self) -> None:
+        """Tells those who follow that all may become different; durably, and before it does.
+
+        Whoever finishes the restore after a crash could not know whether it had been told.
+        """
+        payload = msgspec.json.encode({"at": utc_text(datetime.now(UTC))})
+        self._journal.is_restoring = True
+        try:
+            with self._follower.mutex:
+                sequence = self._journal.append(Kind.RESTORED, payload)
+                self._journal.took(sequence, relaxed=True)
+            self._journal.sync()
+        except BaseException:
+            self._journal.is_restoring = False
+            raise
 
     def _finish_restore(self) -> None:
         """Does what a process that died while it restored a snapshot has left to do."""
