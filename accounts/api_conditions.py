@@ -68,6 +68,13 @@ class Conditions(NamedTuple):
         known = self.none_match
         return known is not None and (known.any or version in known.strong or version in known.weak)
 
+    def unless_known(self, found: HttpResponse) -> HttpResponse:
+        """What was found and has an entity tag; 304 where If-None-Match names it."""
+        if self.none_match is None:
+            return found
+        tag = found["ETag"]
+        return no_content({"ETag": tag}, 304) if self.is_known(tag.strip('"')) else found
+
 
 _NO_CONDITIONS = Conditions(None, None)
 
@@ -75,15 +82,6 @@ _NO_CONDITIONS = Conditions(None, None)
 def etag(version: str) -> str:
     """The strong entity tag of what has this version."""
     return f'"{version}"'
-
-
-def unless_known(request: HttpRequest, found: HttpResponse) -> HttpResponse:
-    """What was found and has an entity tag; 304 where If-None-Match names it (section 13.1.2)."""
-    if "HTTP_IF_NONE_MATCH" not in request.META:
-        return found
-    tag = found["ETag"]
-    known = Conditions.of(request).is_known(tag.strip('"'))
-    return no_content({"ETag": tag}, 304) if known else found
 
 
 def check_stated(request: HttpRequest) -> None:

@@ -18,7 +18,6 @@ from accounts.api_conditions import (
     etag,
     prefers_minimal,
     refuse_conditions,
-    unless_known,
 )
 from accounts.api_http import (
     ApiRequest,
@@ -49,8 +48,10 @@ from utils.records import COLLECTIONS, CollectionSpec, Record, record_version
 def _list(request: ApiRequest, collection: str, owner: int | None = None) -> HttpResponse:
     whose = owner or request.user.pk
     query = list_query(request, collection, whose)
+    refuse_conditions(request, "If-Match")
+    conditions = Conditions.of(request)
     found = read(request, lambda: list_response(request, query, collection, whose))
-    return unless_known(request, found)
+    return conditions.unless_known(found)
 
 
 def _create(request: ApiRequest, collection: str, owner: int | None = None) -> HttpResponse:
@@ -84,7 +85,7 @@ def _get(
 
     record = read(request, look, id=record_id)
     headers = {"ETag": etag(record_version(record))}
-    return unless_known(request, json_response(record, headers=headers))
+    return conditions.unless_known(json_response(record, headers=headers))
 
 
 def _put(
