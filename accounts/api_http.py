@@ -299,11 +299,12 @@ def no_content(headers: Mapping[str, str] | None = None, status: int = 204) -> H
 
 
 def _sealed(response: HttpResponseBase) -> HttpResponseBase:
-    """The answer with what every answer says: it is for this caller only, and it is what it says.
-    A redirect tells no caller's data but goes the same way."""
-    response["Cache-Control"] = "no-store"
+    """The answer with what every answer says: it is for this caller only, unless it says that it is
+    public, and it is what it says. A redirect tells no caller's data but goes the same way."""
     response["X-Content-Type-Options"] = "nosniff"
-    patch_vary_headers(response, ["Authorization", "Cookie"])
+    if not response.get("Cache-Control", "").startswith("public"):
+        response["Cache-Control"] = "no-store"
+        patch_vary_headers(response, ["Authorization", "Cookie"])
     return response
 
 
