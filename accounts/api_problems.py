@@ -194,6 +194,38 @@ PROBLEMS: Mapping[type[Exception], Problem] = {
     Exception: _UNEXPECTED,
 }
 
+# What to do about each type, in the words of docs/api.md, and on its page: /problems/<slug>/.
+REMEDIES: Mapping[str, str] = {
+    "bad-request": "mend the request; it is no good HTTP, or names a strange host",
+    "malformed-body": "mend the JSON at `line` and `column`",
+    "incomplete-body": "send the body again; fewer bytes came than were said",
+    "unknown-parameter": "leave out, or spell right, what `errors` names",
+    "bad-parameter": "write what `errors` or `detail` names as they say",
+    "bad-header": "write the header as the `detail` says",
+    "not-authenticated": "send a good token, or sign in",
+    "csrf-failed": "send the session's CSRF token in `X-CSRFToken`",
+    "insufficient-scope": "use a token with the scope that `detail` names",
+    "forbidden": "leave it",
+    "not-found": "there is no such record among yours; whose it may be is not told",
+    "no-such-address": "look at the address, and its last slash",
+    "method-not-allowed": "use one of `Allow`",
+    "conflict": "read again and repeat the change",
+    "patch-failed": "read again; `errors` names the operation that does not fit",
+    "length-required": "send `Content-Length`, not chunks",
+    "precondition-failed": "repeat your change on `current`, and send its `ETag` as `If-Match`",
+    "body-too-large": "send less at a time",
+    "collection-full": "delete records first",
+    "unsupported-media-type": "send plain JSON and say so",
+    "invalid-record": "mend the fields that `errors` names: a JSON Pointer and a reason each",
+    "invalid-patch": "mend the operations that `errors` names",
+    "precondition-required": "read the record and send its `ETag` as `If-Match`",
+    "quota-exceeded": "wait `Retry-After` seconds",
+    "internal-error": "tell the operator the `instance`",
+    "unavailable": "try again after `Retry-After` seconds",
+    "document-corrupt": "tell the operator the `document`, `line` and `column`; nothing is lost",
+    "out-of-space": "read on; write again once the operator has made room",
+}
+
 
 # What tells of several places in the body at once.
 _WITH_ERRORS = (InvalidRecord, InvalidPatch, PatchFailed)
