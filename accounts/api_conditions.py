@@ -91,12 +91,11 @@ def check_stated(request: HttpRequest) -> None:
         raise PreconditionRequired("Read the record, and send its ETag as If-Match.")
 
 
-def refuse_conditions(request: HttpRequest) -> None:
-    """Refuses conditions where there is no record yet that they could be about."""
-    if "HTTP_IF_MATCH" in request.META or "HTTP_IF_NONE_MATCH" in request.META:
-        raise BadHeader(
-            "If-Match and If-None-Match go with a record's own address. Leave them out."
-        )
+def refuse_conditions(request: HttpRequest, *names: str) -> None:
+    """Refuses header fields that mean nothing at this address, rather than pass over them."""
+    for name in names or ("If-Match", "If-None-Match"):
+        if name in request.headers:
+            raise BadHeader(f"{name} goes with the address of one record. Leave it out.")
 
 
 def prefers_minimal(request: HttpRequest) -> bool:

@@ -29,7 +29,8 @@ from docstore import (
     Unavailable,
 )
 from utils.json_body import MalformedBody
-from utils.json_storage import Changed, QuotaExceeded
+from utils.json_storage import Changed, QuotaExceeded, TooManyCalls
+from utils.once import KeyReused, TooManyKeys
 from utils.records import InvalidRecord
 
 RETRY_AFTER = 30  # seconds, when what failed does not say
@@ -179,6 +180,9 @@ PROBLEMS: Mapping[type[Exception], Problem] = {
     InvalidValue: Problem(422, "invalid-record", "The record holds what cannot be stored"),
     InvalidPatch: Problem(422, "invalid-patch", "The body is no JSON Patch"),
     PreconditionRequired: Problem(428, "precondition-required", "If-Match is missing"),
+    KeyReused: Problem(422, "idempotency-key-reused", "The key belongs to another call"),
+    TooManyCalls: Problem(429, "too-many-calls", "Too many calls came at once"),
+    TooManyKeys: Problem(429, "too-many-keys", "Too many idempotency keys are in use"),
     QuotaExceeded: Problem(429, "quota-exceeded", "This month's API calls are used up"),
     Corrupt: Problem(503, "document-corrupt", "A document does not read as it should"),
     Unavailable: _UNAVAILABLE,
@@ -218,7 +222,10 @@ REMEDIES: Mapping[str, str] = {
     "unsupported-media-type": "send plain JSON and say so",
     "invalid-record": "mend the fields that `errors` names: a JSON Pointer and a reason each",
     "invalid-patch": "mend the operations that `errors` names",
+    "idempotency-key-reused": "take a new `Idempotency-Key` for another call",
     "precondition-required": "read the record and send its `ETag` as `If-Match`",
+    "too-many-calls": "wait `Retry-After` seconds, and call more slowly",
+    "too-many-keys": "wait `Retry-After` seconds, or call without `Idempotency-Key`",
     "quota-exceeded": "wait `Retry-After` seconds",
     "internal-error": "tell the operator the `instance`",
     "unavailable": "try again after `Retry-After` seconds",
@@ -289,6 +296,8 @@ def _headers(fault: Exception, problem: Problem) -> dict[str, str]:
         return dict(fault.headers)
     if isinstance(fault, QuotaExceeded):
         return {"Retry-After": str(fault.quota.resets_in)}
+    if isinstance(fault, TooManyCalls | TooManyKeys):
+        return {"Retry-After": str(fault.retry_after)}
     if problem.status in {503, 507} and not isinstance(fault, Corrupt):
         return {"Retry-After": str(getattr(fault, "retry_after", RETRY_AFTER))}
     return {}

@@ -27,7 +27,7 @@ def problem_page(request: HttpRequest, slug: str) -> HttpResponse:
 
 
 def _problems() -> list[dict[str, object]]:
-    kinds = {problem.slug: problem for problem in reversed(PROBLEMS.values())}
+    kinds = {problem.slug: problem for problem in reversed(list(PROBLEMS.values()))}
     return [
         {
             "slug": problem.slug,

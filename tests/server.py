@@ -130,6 +130,7 @@ def prepared_server(folder: Path) -> Server:
         **os.environ,
         "DJANGO_SETTINGS_MODULE": "neuralflow.settings",
         "NEURALFLOW_STORE": server.data.as_uri(),
+        "NEURALFLOW_BURST": "1000000/60",
         "NEURALFLOW_SECRET_KEY": "a key for this test",
         "DATABASE_URL": f"sqlite:///{folder / 'db.sqlite3'}",
         "HOST": "127.0.0.1",
