@@ -87,6 +87,10 @@ class PreconditionRequired(Refusal):
     """A change must say which state of the record it is meant for. Read first, send If-Match."""
 
 
+class TooManyBadTokens(Refusal):
+    """One bad token after the other comes from this address. Stop, and look at the token."""
+
+
 class InsufficientScope(Refusal):
     """The token is good, but not for this. Use another, or make one with the scope named."""
 
@@ -183,6 +187,7 @@ PROBLEMS: Mapping[type[Exception], Problem] = {
     KeyReused: Problem(422, "idempotency-key-reused", "The key belongs to another call"),
     TooManyCalls: Problem(429, "too-many-calls", "Too many calls came at once"),
     TooManyKeys: Problem(429, "too-many-keys", "Too many idempotency keys are in use"),
+    TooManyBadTokens: Problem(429, "too-many-bad-tokens", "Too many bad tokens come from here"),
     QuotaExceeded: Problem(429, "quota-exceeded", "This month's API calls are used up"),
     Corrupt: Problem(503, "document-corrupt", "A document does not read as it should"),
     Unavailable: _UNAVAILABLE,
@@ -226,6 +231,7 @@ REMEDIES: Mapping[str, str] = {
     "precondition-required": "read the record and send its `ETag` as `If-Match`",
     "too-many-calls": "wait `Retry-After` seconds, and call more slowly",
     "too-many-keys": "wait `Retry-After` seconds, or call without `Idempotency-Key`",
+    "too-many-bad-tokens": "stop, and look at the token; then wait `Retry-After` seconds",
     "quota-exceeded": "wait `Retry-After` seconds",
     "internal-error": "tell the operator the `instance`",
     "unavailable": "try again after `Retry-After` seconds",
