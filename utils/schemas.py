@@ -29,7 +29,7 @@ FOLDER = "/schemas/v1/"
 
 RULES_BEYOND: Mapping[str, str] = MappingProxyType(
     {
-        "whole numbers": "A whole number is written without fraction and exponent: 1, not 1.0.",
+        "whole numbers": "A whole number stands there without fraction and exponent: 1, not 1.0.",
         "years": "A moment lies within the years 1 to 9999 in UTC.",
         "large integers": f"A number beyond ±{INTEGER_MAX} is written with a fraction or exponent.",
         "nesting": f"Lists and objects are nested at most {NESTING_MAX} levels deep in a field.",
@@ -40,8 +40,11 @@ RULES_BEYOND: Mapping[str, str] = MappingProxyType(
     }
 )
 
-# What Python takes for white space, and control characters.
-_SPACE = r"\u0009-\u000d\u001c-\u0020\u0085\u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000"
+# What Python takes for white space, which of that a text may have, and control characters.
+_SPACE = (
+    r"\u0009-\u000d\u001c-\u001f\u0020\u0085\u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000"
+)
+_SPACE_IN_TEXT = r"\u0009\u000a\u000d" + _SPACE[_SPACE.index(r"\u0020") :]
 _CONTROL = r"\u0000-\u001f"
 _NOT_BLANK = f"[^{_SPACE}]"
 _ONE_LINE: Schema = {"not": {"pattern": f"[{_CONTROL}]"}}
@@ -76,7 +79,8 @@ def _title(field: Field) -> Schema:
     """A text is stripped before it is measured, so the pattern does so, too."""
     inner = f"[^{_SPACE}{_CONTROL}]"
     line = f"[^{_CONTROL}]{{0,{(field.characters_max or 2) - 2}}}"
-    return {"type": "string", "pattern": f"^[{_SPACE}]*{inner}({line}{inner})?[{_SPACE}]*$"}
+    around = f"[{_SPACE_IN_TEXT}]*"
+    return {"type": "string", "pattern": f"^{around}{inner}({line}{inner})?{around}$"}
 
 
 def _text(field: Field, characters: Schema) -> Schema:
@@ -224,7 +228,7 @@ def _rules_of(spec: CollectionSpec) -> tuple[str, ...]:
         "period": "end_date" in spec.by_name,
         "references": any(field.refers_to and not field.read_only for field in spec.fields),
     }
-    general = ("whole numbers", "years", "large integers", "nesting")
+    general = ("years", "large integers", "nesting")
     return (*general, *(name for name, holds in own.items() if holds))
 
 

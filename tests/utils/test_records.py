@@ -297,7 +297,7 @@ def test_a_fitting_value_is_kept_as_it_is(make: Any, field: str, value: Any) -> 
         (project, "budget", float("inf"), "/budget", "finite"),
         (model, "accuracy", 100.1, "/accuracy", "a number from 0 to 100, or null"),
         (model, "accuracy", float("nan"), "/accuracy", "a number from 0 to 100, or null"),
-        (model, "training_data_size", 1.0, "/training_data_size", "a whole number of at least 0"),
+        (model, "training_data_size", 1.5, "/training_data_size", "a whole number of at least 0"),
         (model, "training_data_size", 2**53, "/training_data_size", "must lie between"),
         (model, "model_type", " ", "/model_type", "a text of 1 to 50 characters"),
         (model, "model_type", "x" * 51, "/model_type", "a text of 1 to 50 characters"),
