@@ -117,12 +117,44 @@ anonymous  302 302  302     405   405  302 302   302  302
 owner      405 405  405     405   405  405 405   302  405
 others     405 405  405     405   405  405 405   404  405
 """)
+# The password must be given again first.
+GUARDED_SETTINGS = shape("""
+           GET HEAD OPTIONS TRACE BREW PUT PATCH POST DELETE
+anonymous  302 302  302     405   405  302 302   302  302
+others     200 200  405     405   405  405 405   302  405
+""")
+SETTINGS_TOLD = shape("""
+           GET HEAD OPTIONS TRACE BREW PUT PATCH POST DELETE
+anonymous  302 302  302     405   405  302 302   302  302
+others     200 200  405     405   405  405 405   405  405
+""")
+SETTINGS_OF_ALL = shape("""
+           GET HEAD OPTIONS TRACE BREW PUT PATCH POST DELETE
+anonymous  302 302  302     405   405  302 302   302  302
+others     200 200  200     405   405  405 405   405  405
+""")
+OWN_BUTTON = shape("""
+           GET HEAD OPTIONS TRACE BREW PUT PATCH POST DELETE
+anonymous  302 302  302     405   405  302 302   302  302
+others     405 405  405     405   405  405 405   302  405
+""")
+# Two-factor log-in. Nobody here has it yet, and the password must be given again first.
+WITH_A_SECOND_FACTOR = shape("""
+           GET HEAD OPTIONS TRACE BREW PUT PATCH POST DELETE
+anonymous  302 302  302     405   405  302 302   302  302
+others     404 404  404     405   405  404 404   404  404
+""")
+RECOVERY_CODES = shape("""
+           GET HEAD OPTIONS TRACE BREW PUT PATCH POST DELETE
+anonymous  302 302  302     405   405  302 302   302  302
+others     404 404  200     405   405  405 405   405  405
+""")
 PASSWORD_CHANGE = shape("""
            GET HEAD OPTIONS TRACE BREW PUT PATCH POST DELETE
 anonymous  302 302  302     405   405  302 302   302  302
 others     200 200  200     405   405  200 405   200  405
 """)
-PASSWORD_SET = shape("""
+SENT_ON = shape("""
            GET HEAD OPTIONS TRACE BREW PUT PATCH POST DELETE
 others     302 302  302     405   405  302 302   302  302
 """)
@@ -174,6 +206,8 @@ ROWS: dict[str, Row] = {
     "": Row("/", FOR_EVERYBODY),
     "dashboard/": Row("/dashboard/", OWN_PAGE),
     "schemas/v1/<slug:name>.json": Row("/schemas/v1/tasks.json", FOR_EVERYBODY, public=True),
+    "problems/": Row("/problems/", FOR_EVERYBODY),
+    "problems/<slug:slug>/": Row("/problems/not-found/", FOR_EVERYBODY),
     "<collection:spec>/": Row("/tasks/", OWN_PAGE),
     "<collection:spec>/new/": Row("/tasks/new/", OWN_FORM, {"POST": TASK}),
     "<collection:spec>/<record_id:record_id>/edit/": Row(
@@ -188,12 +222,25 @@ ROWS: dict[str, Row] = {
     "accounts/logout/": Row("/accounts/logout/", LOGOUT),
     "accounts/inactive/": Row("/accounts/inactive/", TOLD_TO_ALL),
     "accounts/profile/": Row("/accounts/profile/", OWN_SETTINGS),
-    "accounts/tokens/": Row("/accounts/tokens/", OWN_SETTINGS),
+    "accounts/tokens/": Row("/accounts/tokens/", GUARDED_SETTINGS),
     "accounts/tokens/<record_id:token_id>/revoke/": Row(
         "/accounts/tokens/{token}/revoke/", SETTINGS_BUTTON
     ),
+    "accounts/sessions/": Row("/accounts/sessions/", SETTINGS_TOLD),
+    "accounts/sessions/end/": Row("/accounts/sessions/end/", OWN_BUTTON),
+    "accounts/sessions/<record_id:session_id>/end/": Row(
+        "/accounts/sessions/{session}/end/", SETTINGS_BUTTON
+    ),
+    "accounts/reauthenticate/": Row("/accounts/reauthenticate/", PASSWORD_CHANGE),
+    "accounts/2fa/": Row("/accounts/2fa/", SETTINGS_OF_ALL),
+    "accounts/2fa/authenticate/": Row("/accounts/2fa/authenticate/", SENT_ON),
+    "accounts/2fa/reauthenticate/": Row("/accounts/2fa/reauthenticate/", SENT_ON),
+    "accounts/2fa/totp/activate/": Row("/accounts/2fa/totp/activate/", SENT_ON),
+    "accounts/2fa/totp/deactivate/": Row("/accounts/2fa/totp/deactivate/", WITH_A_SECOND_FACTOR),
+    "accounts/2fa/codes/": Row("/accounts/2fa/codes/", RECOVERY_CODES),
+    "accounts/2fa/codes/generate/": Row("/accounts/2fa/codes/generate/", SENT_ON),
     "accounts/password/change/": Row("/accounts/password/change/", PASSWORD_CHANGE),
-    "accounts/password/set/": Row("/accounts/password/set/", PASSWORD_SET),
+    "accounts/password/set/": Row("/accounts/password/set/", SENT_ON),
     "accounts/password/reset/": Row("/accounts/password/reset/", PASSWORD_RESET),
     "accounts/password/reset/done/": Row("/accounts/password/reset/done/", TOLD_TO_ALL),
     f"accounts/{RESET_KEY}": Row("/accounts/password/reset/key/1-guessed/", PASSWORD_RESET_KEY),
