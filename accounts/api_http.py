@@ -85,7 +85,8 @@ class Endpoint:
             return no_content(self.allow)
         if operation is None:
             raise MethodNotAllowed(f"{request.path} takes {self.allow['Allow']}.", self.allow)
-        _check_parameters(request, operation.parameters)
+        if not operation.judges_query:
+            _check_parameters(request, operation.parameters)
         if not operation.open:
             _check_scope(request, operation)
         return operation.handler(request, **route)

@@ -4,7 +4,7 @@
 may decide by it. Its detail is a sentence for a person and may change.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 import msgspec
@@ -58,12 +58,23 @@ class MethodNotAllowed(Refusal):
     """The address does not take this method; `Allow` says which it takes."""
 
 
-class UnknownParameter(Refusal):
-    """The query holds what this address does not understand. Leave it out."""
+class ParameterFault(NamedTuple):
+    """What is wrong with a parameter, as the end of a sentence that begins with its name."""
+
+    parameter: str
+    detail: str
 
 
 class BadParameter(Refusal):
     """The query holds a parameter that is not written as it is meant. Mend it."""
+
+    def __init__(self, detail: str, errors: Iterable[ParameterFault] = ()) -> None:
+        super().__init__(detail)
+        self.errors = tuple(errors)
+
+
+class UnknownParameter(BadParameter):
+    """The query holds what this address does not understand. Leave it out."""
 
 
 class InsufficientScope(Refusal):
@@ -207,6 +218,8 @@ def _members(fault: Exception) -> dict[str, Any]:
     """What a kind of problem tells beyond the members that all have."""
     if isinstance(fault, InvalidRecord):
         return {"errors": [{"pointer": e.pointer, "detail": e.detail} for e in fault.errors]}
+    if isinstance(fault, BadParameter) and fault.errors:
+        return {"errors": [error._asdict() for error in fault.errors]}
     if isinstance(fault, MalformedBody):
         return {"line": fault.line, "column": fault.column}
     if isinstance(fault, Corrupt):

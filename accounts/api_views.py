@@ -21,6 +21,7 @@ from accounts.api_http import (
     no_content,
     read_json,
 )
+from accounts.api_lists import list_query, list_response
 from accounts.api_operations import (
     JSON,
     MERGE_PATCH,
@@ -31,6 +32,7 @@ from accounts.api_operations import (
     ref,
 )
 from accounts.api_patch import record_patch
+from accounts.api_query import parameters_of
 from docstore import StoreError
 from utils.activities import activity_of
 from utils.json_storage import Activity, ActivityOf, QuotaExceeded
@@ -41,11 +43,9 @@ log = logging.getLogger(__name__)
 
 
 def _list(request: ApiRequest, collection: str, owner: int | None = None) -> HttpResponse:
-    def look() -> dict[str, Any]:
-        records = request.json_storage.view(collection, owner or request.user.pk)
-        return {collection: records, "total": len(records)}
-
-    return _read(request, look)
+    whose = owner or request.user.pk
+    query = list_query(request, collection, whose)
+    return _read(request, lambda: list_response(request, query, collection, whose))
 
 
 def _create(request: ApiRequest, collection: str, owner: int | None = None) -> HttpResponse:
@@ -65,8 +65,9 @@ def _create(request: ApiRequest, collection: str, owner: int | None = None) -> H
 def _get(
     request: ApiRequest, collection: str, record_id: int, owner: int | None = None
 ) -> HttpResponse:
-    def look() -> dict[str, Any]:
-        return request.json_storage.get(collection, owner or request.user.pk, record_id)
+    def look() -> HttpResponse:
+        found = request.json_storage.get(collection, owner or request.user.pk, record_id)
+        return json_response(found)
 
     return _read(request, look, id=record_id)
 
@@ -125,7 +126,7 @@ def _delete(
 
 
 def _dashboard(request: ApiRequest) -> HttpResponse:
-    return _read(request, lambda: request.json_storage.dashboard(request.user.pk))
+    return _read(request, lambda: json_response(request.json_storage.dashboard(request.user.pk)))
 
 
 def collection_view(spec: CollectionSpec) -> Endpoint:
@@ -136,7 +137,9 @@ def collection_view(spec: CollectionSpec) -> Endpoint:
         GET=Operation(
             partial(_list, collection=name),
             f"List {name}",
-            answers({200: Answer(f"All {name}", ref(f"{singular.title()}List"))}),
+            answers({200: Answer(f"All {name}", ref(f"{singular.title()}List"), ("ETag", "Link"))}),
+            parameters=parameters_of(name),
+            judges_query=True,
             area=name,
             writes=False,
         ),
@@ -197,7 +200,7 @@ dashboard_view = endpoint(
 )
 
 
-def _read(request: ApiRequest, look: Callable[[], Any], **told: int) -> HttpResponse:
+def _read(request: ApiRequest, look: Callable[[], HttpResponse], **told: int) -> HttpResponse:
     """Answers with what `look` finds, and counts the call once it has found it."""
     owner, store = request.user.pk, request.json_storage
     with _count_or_go_on(request):
@@ -209,7 +212,7 @@ def _read(request: ApiRequest, look: Callable[[], Any], **told: int) -> HttpResp
         metadata = told | _call(request) | request_metadata(request)
         activity = Activity("api_call", f"{request.method} {request.path}", metadata)
         store.record_call(owner, activity)
-    return json_response(found)
+    return found
 
 
 @contextmanager

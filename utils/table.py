@@ -35,6 +35,11 @@ class CollectionSpec:
         """The fields that people may set, in order."""
         return tuple(field for field in self.fields if not field.read_only)
 
+    @cached_property
+    def stamps(self) -> frozenset[str]:
+        """The names of the times that NeuralFlow sets."""
+        return frozenset(f.name for f in self.fields if f.kind is Kind.TIME and f.read_only)
+
     def defaults(self) -> Record:
         """A record of defaults only, the caller's own, in order."""
         return {field.name: field.fresh_default() for field in self.fields}
