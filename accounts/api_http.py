@@ -7,9 +7,11 @@ its handler raises becomes a problem by the table in `api_problems`.
 import logging
 import re
 from collections.abc import Callable, Collection, Mapping
+from contextlib import suppress
 from typing import Any
 
 from django.conf import settings
+from django.contrib.auth import get_user
 from django.http import (
     HttpRequest,
     HttpResponse,
@@ -172,6 +174,20 @@ def _authenticate(request: ApiRequest) -> None:
         )
     _check_origin(request)
     request.caller, request.scopes = Caller(request.user.pk), ("write",)
+
+
+def is_still_known(request: ApiRequest) -> bool:
+    """Whether whoever began this call could begin it now.
+
+    Asked during an answer that takes long: the token or the session may have ended since.
+    """
+    authorization = request.META.get("HTTP_AUTHORIZATION")
+    if authorization is None:
+        request.session = type(request.session)(request.session.session_key)
+        return get_user(request).pk == request.user.pk
+    with suppress(NotAuthenticated):
+        return _token_of(authorization).user == request.user
+    return False
 
 
 def _token_of(authorization: str) -> ApiToken:

@@ -20,6 +20,7 @@ from django.http import Http404, HttpRequest, HttpResponse, UnreadablePostError
 from docstore import (
     Conflict,
     Corrupt,
+    HistoryGone,
     InvalidValue,
     NotFound,
     OutOfSpace,
@@ -79,6 +80,10 @@ class UnknownParameter(BadParameter):
 
 class InsufficientScope(Refusal):
     """The token is good, but not for this. Use another, or make one with the scope named."""
+
+
+class TooManyWait(Refusal):
+    """All places for those who wait are taken. Try again later, or ask without waiting."""
 
 
 class LengthRequired(Refusal):
@@ -148,6 +153,12 @@ PROBLEMS: Mapping[type[Exception], Problem] = {
         "Someone else changed this first",
         "Nothing of yours was written. Read again, and repeat the change.",
     ),
+    HistoryGone: Problem(
+        410,
+        "history-gone",
+        "The history does not reach back so far",
+        "Read everything anew, and go on from the `next` of a call without `since`, made before.",
+    ),
     LengthRequired: Problem(411, "length-required", "The body's length is missing"),
     BodyTooLarge: Problem(413, "body-too-large", _TOO_LARGE),
     RequestDataTooBig: Problem(413, "body-too-large", _TOO_LARGE, "Send less at a time."),
@@ -161,6 +172,7 @@ PROBLEMS: Mapping[type[Exception], Problem] = {
     InvalidRecord: Problem(422, "invalid-record", "The record breaks the rules of its fields"),
     InvalidValue: Problem(422, "invalid-record", "The record holds what cannot be stored"),
     QuotaExceeded: Problem(429, "quota-exceeded", "This month's API calls are used up"),
+    TooManyWait: Problem(503, "too-many-wait", "Too many wait for changes now"),
     Corrupt: Problem(503, "document-corrupt", "A document does not read as it should"),
     Unavailable: _UNAVAILABLE,
     StoreError: _UNAVAILABLE,
