@@ -191,7 +191,7 @@ def test_two_people_and_each_their_own(server: Server, quick: Person) -> None:
 
 
 def test_many_who_wait_do_not_keep_the_others_from_work(server: Server, quick: Person) -> None:
-    people = [server.person(f"crowd{number}{time.monotonic_ns()}") for number in range(4)]
+    people = [server.person(f"crowd{number}{time.monotonic_ns()}") for number in range(2)]
     streams = [Stream(person) for person in people for _ in range(6)]
     try:
         statuses = [stream.status for stream in streams]
