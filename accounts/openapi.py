@@ -67,7 +67,7 @@ HEADERS: Mapping[str, Json] = {
         "schema": {"type": "string"},
     },
     "Preference-Applied": {
-        "description": "`return=minimal` where the record is left out because of Prefer (RFC 7240).",
+        "description": "`return=minimal` where the record is left out, as preferred (RFC 7240).",
         "schema": {"const": "return=minimal"},
     },
     "Idempotency-Replayed": {
