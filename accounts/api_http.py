@@ -33,12 +33,14 @@ from accounts.api_problems import (
     MethodNotAllowed,
     NoSuchAddress,
     NotAuthenticated,
+    TooManyBadTokens,
     UnknownParameter,
     UnsupportedMediaType,
     problem_of,
     problem_response,
 )
 from accounts.models import ApiToken, User
+from accounts.throttle import address_of, bad_tokens
 from accounts.tokens import live_token
 from docstore import to_json
 from utils.caller import Caller
@@ -161,7 +163,7 @@ def _authenticate(request: ApiRequest) -> None:
     """
     authorization = request.META.get("HTTP_AUTHORIZATION")
     if authorization is not None:
-        token = _token_of(authorization)
+        token = _token_of(request, authorization)
         request.user, request.scopes = token.user, token.scopes
         request.caller = Caller(token.user.pk, str(token.pk))
         return
@@ -174,10 +176,15 @@ def _authenticate(request: ApiRequest) -> None:
     request.caller, request.scopes = Caller(request.user.pk), ("write",)
 
 
-def _token_of(authorization: str) -> ApiToken:
+def _token_of(request: ApiRequest, authorization: str) -> ApiToken:
     scheme, _, text = authorization.partition(" ")
     token = live_token(text.strip()) if scheme.lower() == "bearer" else None
     if token is None:
+        address = address_of(request)
+        wait = bad_tokens.wait(address)
+        log.warning("A bad token came from %s (request %s)", address, request.request_id)
+        if wait:
+            raise TooManyBadTokens("Stop, and look at the token.", {"Retry-After": str(wait)})
         challenge = f'{_CHALLENGE}, error="invalid_token"'
         raise NotAuthenticated(
             "This is no valid token of an active account.", {"WWW-Authenticate": challenge}
@@ -291,11 +298,12 @@ def no_content(headers: Mapping[str, str] | None = None) -> HttpResponse:
 
 
 def _sealed(response: HttpResponseBase) -> HttpResponseBase:
-    """The answer with what every answer says: it is for this caller only, and it is what it says.
-    A redirect tells no caller's data but goes the same way."""
-    response["Cache-Control"] = "no-store"
+    """The answer with what every answer says: it is for this caller only, unless it says that it is
+    public, and it is what it says. A redirect tells no caller's data but goes the same way."""
     response["X-Content-Type-Options"] = "nosniff"
-    patch_vary_headers(response, ["Authorization", "Cookie"])
+    if not response.get("Cache-Control", "").startswith("public"):
+        response["Cache-Control"] = "no-store"
+        patch_vary_headers(response, ["Authorization", "Cookie"])
     return response
 
 

@@ -77,6 +77,10 @@ class UnknownParameter(BadParameter):
     """The query holds what this address does not understand. Leave it out."""
 
 
+class TooManyBadTokens(Refusal):
+    """One bad token after the other comes from this address. Stop, and look at the token."""
+
+
 class InsufficientScope(Refusal):
     """The token is good, but not for this. Use another, or make one with the scope named."""
 
@@ -160,6 +164,7 @@ PROBLEMS: Mapping[type[Exception], Problem] = {
     UnsupportedMediaType: Problem(415, "unsupported-media-type", "The body must be plain JSON"),
     InvalidRecord: Problem(422, "invalid-record", "The record breaks the rules of its fields"),
     InvalidValue: Problem(422, "invalid-record", "The record holds what cannot be stored"),
+    TooManyBadTokens: Problem(429, "too-many-bad-tokens", "Too many bad tokens come from here"),
     QuotaExceeded: Problem(429, "quota-exceeded", "This month's API calls are used up"),
     Corrupt: Problem(503, "document-corrupt", "A document does not read as it should"),
     Unavailable: _UNAVAILABLE,

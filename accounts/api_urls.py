@@ -2,6 +2,7 @@
 
 from django.urls import URLPattern, path, re_path, register_converter
 
+from accounts.api_about import openapi_view
 from accounts.api_http import unknown_address
 from accounts.api_views import collection_view, dashboard_view, record_view
 from utils.records import COLLECTIONS, RECORD_COLLECTIONS, CollectionSpec
@@ -32,6 +33,7 @@ def _addresses(spec: CollectionSpec) -> list[URLPattern]:
 
 urlpatterns = [
     *(address for name in RECORD_COLLECTIONS for address in _addresses(COLLECTIONS[name])),
+    path("openapi.json", openapi_view, name="api_openapi"),
     path("dashboard/", dashboard_view, name="api_dashboard"),
     re_path("", unknown_address),  # all others; nameless, as `unknown_address` expects
 ]

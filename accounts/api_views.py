@@ -171,7 +171,7 @@ def record_view(spec: CollectionSpec) -> Endpoint:
             partial(_put, collection=name),
             f"Replace a {singular}",
             changed,
-            bodies={JSON: ref(f"{singular.title()}Input")},
+            bodies={JSON: ref(f"{singular.title()}Replacement")},
             area=name,
         ),
         PATCH=Operation(

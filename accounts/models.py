@@ -160,3 +160,13 @@ class ApiToken(models.Model):
 
     def __str__(self) -> str:
         return f"{self.prefix}… ({self.name})" if self.name else f"{self.prefix}…"
+
+
+class FailedAttempts(models.Model):
+    """How much of a limit is used up; accounts/throttle.py says by what and for how long."""
+
+    key = models.CharField(max_length=64, primary_key=True)  # SHA-256, hexadecimal
+    until = models.DateTimeField(db_index=True)
+
+    def __str__(self) -> str:
+        return f"{self.key[:8]}… until {self.until}"

@@ -36,6 +36,10 @@ def activity(type: str, description: str, request: HttpRequest | None) -> Activi
     return Activity(type, description, request_metadata(request) if request else {})
 
 
+def _address(request: HttpRequest | None) -> str:
+    return getattr(request, "client_address", "") or "nowhere"
+
+
 def tell_store(user_id: int, happened: Activity | None = None, *, created: bool = False) -> None:
     """Mirrors the account, with what *happened* to it, in one commit of the store once the
     database has committed; at once when it already has. Raises nothing for a failing store."""
@@ -71,12 +75,14 @@ def mirror_account(
 
 def log_sign_in(request: HttpRequest, user: User, **kwargs: Any) -> None:
     """Connected by AccountsConfig.ready."""
+    log.info("Account %s signed in from %s", user.pk, _address(request))
     tell_store(user.pk, activity("login", "Signed in", request))
 
 
 @receiver(user_logged_out)
 def log_sign_out(request: HttpRequest, user: User | None, **kwargs: Any) -> None:
     if user is not None:
+        log.info("Account %s signed out from %s", user.pk, _address(request))
         tell_store(user.pk, activity("logout", "Signed out", request))
 
 
@@ -84,7 +90,8 @@ def log_sign_out(request: HttpRequest, user: User | None, **kwargs: Any) -> None
 def log_failed_sign_in(
     credentials: dict[str, Any], request: HttpRequest | None = None, **kwargs: Any
 ) -> None:
-    """Only for a name that exists: what strangers type is kept nowhere."""
+    """Told to the account only for a name that exists: what strangers type is kept nowhere."""
+    log.warning("A sign-in failed from %s", _address(request))
     names = {str(credentials[key]) for key in ("username", "email", "login") if key in credentials}
     for name in names:
         meant = Q(username__iexact=name) | (Q(email__iexact=name) & ~Q(email=""))

@@ -6,7 +6,6 @@ from typing import Any
 from allauth.account import views as allauth_views
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
-from django.core.exceptions import NON_FIELD_ERRORS
 from django.db import IntegrityError, transaction
 from django.forms import BaseForm
 from django.http import HttpRequest, HttpResponse
@@ -24,24 +23,16 @@ from utils.json_storage import json_storage
 log = logging.getLogger(__name__)
 
 RETRY_AFTER = 60  # seconds
-RETRY_AFTER_FAILED_SIGN_INS = 300  # seconds
 
 
 class LoginView(allauth_views.LoginView):
-    """Says what may be entered and, by its status too, that there were too many attempts."""
+    """Says what may be entered."""
 
     def get_form(self, form_class: type[BaseForm] | None = None) -> BaseForm:
         form: BaseForm = super().get_form(form_class)
         form.fields["login"].label = _("User name or e-mail address")
         form.fields["login"].widget.attrs["autocomplete"] = "username"
         return form
-
-    def form_invalid(self, form: BaseForm) -> HttpResponse:
-        response: HttpResponse = super().form_invalid(form)
-        if form.has_error(NON_FIELD_ERRORS, "too_many_login_attempts"):
-            response.status_code = 429
-            response["Retry-After"] = str(RETRY_AFTER_FAILED_SIGN_INS)
-        return response
 
 
 def too_many_requests(request: HttpRequest) -> HttpResponse:

@@ -22,12 +22,12 @@ What every backend keeps true (tests/docstore/backends/conformance.py checks it)
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterator
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime
 from enum import Enum
-from typing import Final, NamedTuple, Protocol, TypeVar
+from typing import BinaryIO, Final, NamedTuple, Protocol, TypeVar
 
 from docstore.document import Document, Json, Key
 from docstore.positions import Path
@@ -52,6 +52,14 @@ class Stored(NamedTuple):
 
     document: Document | None
     version: Version
+
+
+class Copy(NamedTuple):
+    """A document as it is kept: its bytes, to be read, and what they say; None where nobody can
+    tell."""
+
+    file: BinaryIO
+    document: Document | None
 
 
 class Edit(NamedTuple):
@@ -135,6 +143,13 @@ class Backend(Protocol):
 
     def raw(self, key: Key) -> bytes | None:
         """The bytes as they are kept, readable or not; None where there is no document."""
+
+    def copies(self, keys: Sequence[Key]) -> AbstractContextManager[Mapping[Key, Copy]]:
+        """The bytes of those documents that there are, as they are at one moment.
+
+        They can be read until the end of the block, in little memory where documents are files.
+        Raises `Unavailable`.
+        """
 
     def name(self, key: Key) -> str:
         """What a person calls the document: `tasks/tasks_7.json`."""

@@ -155,15 +155,17 @@ MIDDLEWARE = [
     # First: what follows asks whether the request is secure, and whose it is.
     "utils.middleware.JSONStorageMiddleware",
     "django.middleware.security.SecurityMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "csp.middleware.CSPMiddleware",
+    "utils.middleware.RefusalMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
-    "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "allauth.account.middleware.AccountMiddleware",
+    "accounts.middleware.AccountsMiddleware",
 ]
 
 TEMPLATES = [
@@ -195,7 +197,7 @@ WHITENOISE_USE_FINDERS = True  # plain names work before `collectstatic` has run
 # People
 
 AUTH_USER_MODEL = "accounts.User"
-AUTHENTICATION_BACKENDS = ["allauth.account.auth_backends.AuthenticationBackend"]
+AUTHENTICATION_BACKENDS = ["accounts.backends.OneHashBackend"]
 PASSWORD_HASHERS = [
     "accounts.hashers.Argon2idHasher",
     "django.contrib.auth.hashers.PBKDF2PasswordHasher",  # hashes of imported accounts
@@ -217,6 +219,9 @@ ACCOUNT_ADAPTER = "accounts.adapter.AccountAdapter"
 ACCOUNT_LOGIN_METHODS = {"username", "email"}
 ACCOUNT_SIGNUP_FIELDS = ["username*", "email*", "password1*", "password2*"]
 ACCOUNT_UNIQUE_EMAIL = True
+# accounts.throttle counts failures. allauth's count of an address is forgotten with each success of
+# a second factor, whosever it is.
+ACCOUNT_RATE_LIMITS: dict[str, str | None] = {"login_failed": None}
 ACCOUNT_PREVENT_ENUMERATION = True
 # A fresh installation cannot send mail; one that can, may ask for verification.
 ACCOUNT_EMAIL_VERIFICATION = "none"

@@ -12,6 +12,12 @@ import pytest
 from pytest_django.fixtures import Settings
 
 from accounts.models import User
+from tests.attacks.counting import (  # noqa: F401  hooks of pytest, and a fixture
+    count,
+    pytest_runtest_logreport,
+    pytest_sessionfinish,
+    pytest_terminal_summary,
+)
 from utils.json_storage import json_storage
 
 PASSWORD = "Owls-hunt-at-dusk"

@@ -21,7 +21,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextvars import ContextVar
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, TypeVar, cast
+from typing import Any, BinaryIO, TypeVar, cast
 
 from django.conf import settings
 
@@ -40,6 +40,9 @@ from docstore import (
 )
 from docstore.backends.files import FilesBackend
 from utils.documents import ensure, key_of, own_copy
+from utils.exporting import Export
+from utils.importing import Mode, judge, take_in
+from utils.package import Package
 from utils.people import Activity, account_of, log, meter, mirror
 from utils.quota import PERIOD, Quota, QuotaExceeded, period_of, quota_of
 from utils.records import (
@@ -352,6 +355,45 @@ class JSONStorageManager:
             "recent_activities": self.activities(user_id),
         }
 
+    # In and out
+
+    def export(self, user_id: int) -> Export:
+        """All files of the person in one zip archive, to be read piece by piece and closed.
+
+        Raises `Unavailable`, and `Corrupt` for what cannot be read as bytes.
+        """
+        return Export(self.store, user_id, datetime.now(UTC))
+
+    def import_archive(
+        self,
+        user_id: int,
+        file: BinaryIO,
+        *,
+        mode: Mode = "merge",
+        owner: int | None = None,
+        dry_run: bool = False,
+        activity: Callable[[Record], Activity] | None = None,
+        metered: bool = False,
+    ) -> Record:
+        """Takes in the records of an archive, all or nothing; returns a report (`Report.told`).
+
+        `owner` chooses among the people that the archive has files of. With `dry_run`, nothing is
+        changed, logged or counted. Raises `ArchiveFault`, `InvalidImport`.
+        """
+        here = {name: self._records(name, user_id) for name in RECORD_COLLECTIONS}
+        package = Package(file, judge(here, user_id, datetime.now(UTC)), owner=owner)
+
+        def edit(transaction: Transaction) -> Record:
+            report = take_in(transaction, user_id, package, mode).told()
+            if dry_run:
+                raise _OnlyLooked(report)
+            return report
+
+        try:
+            return self._change(user_id, edit, activity=activity, metered=metered)
+        except _OnlyLooked as looked:
+            return looked.report
+
     # The whole store
 
     def owners(self, collection: str) -> Iterator[int]:
@@ -406,6 +448,14 @@ class JSONStorageManager:
         if record_id is None:
             return self.create(collection, owner, data)
         return self.update(collection, owner, record_id, data)
+
+
+class _OnlyLooked(Exception):
+    """Ends a transaction that was to be tried only."""
+
+    def __init__(self, report: Record) -> None:
+        super().__init__()
+        self.report = report
 
 
 def _expected(

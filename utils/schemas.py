@@ -52,7 +52,7 @@ _FREE_OBJECT: Schema = {
     "propertyNames": {"maxLength": KEY_CHARACTERS_MAX, **_ONE_LINE},
     "additionalProperties": _FREE,
 }
-_VALUE: Schema = {
+VALUE: Schema = {
     "description": "Any JSON value whose texts hold no control character but line break and tab.",
     "anyOf": [
         {"type": ["null", "boolean", "number"]},
@@ -267,7 +267,7 @@ def _whole(name: str, schema: Schema) -> Schema:
         "$id": f"{FOLDER}{name}.json",
         "title": name,
         **schema,
-        "$defs": {"value": _VALUE},
+        "$defs": {"value": VALUE},
     }
 
 

@@ -22,6 +22,7 @@ from __future__ import annotations
 
 import atexit
 import errno
+import io
 import logging
 import os
 import re
@@ -32,17 +33,17 @@ import sys
 import threading
 import time
 import weakref
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext, suppress
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Final, TypeVar
+from typing import BinaryIO, Final, TypeVar
 
 import msgspec
 
-from docstore.backend import ABSENT, ENTRIES_BYTES, Change, Commit, Entries, Finding, Stored
+from docstore.backend import ABSENT, ENTRIES_BYTES, Change, Commit, Copy, Entries, Finding, Stored
 from docstore.codec import encode
-from docstore.document import CollectionLayout, Key
+from docstore.document import CollectionLayout, Document, Key
 from docstore.entries import encode_entry
 from docstore.errors import (
     Conflict,
@@ -74,6 +75,8 @@ WORK_FOLDER: Final = ".neuralflow"
 # So many documents may wait for their files before writers help to publish.
 BACKLOG_MAX: Final = 20_000
 _NEWEST: Final = sys.maxsize
+# How often a moment is sought at which nobody writes, before writers are made to wait for one.
+_LOOKS_MAX: Final = 5
 
 
 class FilesBackend:
@@ -338,6 +341,46 @@ class FilesBackend:
                 return encode(document) if document else None
             data, status = self._follower.content(self._follower.unknown(key))
         return data if status else None
+
+    @contextmanager
+    def copies(self, keys: Sequence[Key]) -> Iterator[Mapping[Key, Copy]]:
+        with ExitStack() as stack:
+            for _ in range(_LOOKS_MAX):
+                before = self._versions(keys)
+                with suppress(Unavailable):  # a full disk: what no file shows, memory does
+                    self.publish()
+                with ExitStack() as opened:
+                    found = self._copies(keys, opened)
+                    if self._versions(keys) == before:
+                        stack.push(opened.pop_all())
+                        break
+            else:  # somebody writes all the time
+                with self.exclusive():
+                    found = self._copies(keys, stack)
+            yield found
+
+    def _versions(self, keys: Sequence[Key]) -> list[object]:
+        return [self._told(key)[1] for key in keys]
+
+    def _told(self, key: Key) -> tuple[Document | None, object]:
+        """The document and its version; where it does not read, nothing, and why."""
+        try:
+            return self.read(key)
+        except Corrupt as fault:
+            return None, str(fault)
+
+    def _copies(self, keys: Sequence[Key], stack: ExitStack) -> dict[Key, Copy]:
+        found = {}
+        for key in keys:
+            with self._follower.mutex:
+                waits = self._follower.pending.get(key) is not None
+                data = self.raw(key) if waits else None
+            file: BinaryIO | None = io.BytesIO(data) if data is not None else None
+            if not waits:
+                file = self._follower.opened(self._follower.unknown(key))
+            if file is not None:
+                found[key] = Copy(stack.enter_context(file), self._told(key)[0])
+        return found
 
     def read_journal(self) -> None:
         """Takes in what the journal has."""

@@ -5,16 +5,18 @@ Durable for as long as the process lives, and seen by its threads alone.
 
 from __future__ import annotations
 
+import io
 import threading
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from typing import Final, TypeVar
 
 from docstore.backend import (
     ABSENT,
     ENTRIES_BYTES,
     Commit,
+    Copy,
     Entries,
     Entry,
     Finding,
@@ -56,6 +58,12 @@ class MemoryBackend:
     def raw(self, key: Key) -> bytes | None:
         document = self.read(key).document
         return encode(document) if document else None
+
+    @contextmanager
+    def copies(self, keys: Sequence[Key]) -> Iterator[Mapping[Key, Copy]]:
+        with self._lock:
+            found = {key: self.read(key).document for key in keys}
+        yield {key: Copy(io.BytesIO(encode(one)), one) for key, one in found.items() if one}
 
     def name(self, key: Key) -> str:
         layout = self._layouts[key.collection]

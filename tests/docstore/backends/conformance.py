@@ -146,6 +146,55 @@ class BackendConformance:
     def test_its_name_tells_a_person_which_document_it_is(self, backend: Backend) -> None:
         assert backend.name(ALICE) == "people/person_1.json"
 
+    def test_copies_are_of_one_moment_and_stay(self, backend: Backend) -> None:
+        with backend.copies([ALICE_NOTES]) as copies:
+            assert not copies
+        for number in range(2):
+            commit(
+                backend,
+                change(backend, ALICE_NOTES, {"notes": [{"id": 1}], "n": number}),
+                change(backend, BOB_NOTES, {"notes": [], "n": number}),
+            )
+        with backend.copies([ALICE_NOTES, BOB_NOTES]) as copies:
+            commit(backend, change(backend, ALICE_NOTES, {"notes": [], "n": 2}))
+            commit(backend, change(backend, BOB_NOTES, None))
+            backend.publish()
+            told = {key: (copy.file.read(), copy.document) for key, copy in copies.items()}
+        assert told.keys() == {ALICE_NOTES, BOB_NOTES}
+        for data, document in told.values():
+            assert document is not None
+            assert document.content["n"] == 1
+            assert b'"n": 1' in data
+
+    def test_copies_are_of_one_moment_while_others_write(self, backend: Backend) -> None:
+        commit(
+            backend,
+            change(backend, ALICE_NOTES, {"notes": [], "n": 0}),
+            change(backend, BOB_NOTES, {"notes": [], "n": 0}),
+        )
+        stop = threading.Event()
+
+        def write() -> None:
+            number = 0
+            while not stop.is_set():
+                number += 1
+                with backend.exclusive():
+                    commit(
+                        backend,
+                        change(backend, ALICE_NOTES, {"notes": [], "n": number}),
+                        change(backend, BOB_NOTES, {"notes": [], "n": number}),
+                    )
+
+        writer = threading.Thread(target=write)
+        writer.start()
+        try:
+            for _ in range(20):
+                with backend.copies([ALICE_NOTES, BOB_NOTES]) as copies:
+                    assert len({copy.file.read() for copy in copies.values()}) == 1
+        finally:
+            stop.set()
+            writer.join()
+
     # What happened
 
     def test_the_history_tells_commits_in_their_order(self, backend: Backend) -> None:
