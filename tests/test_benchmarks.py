@@ -46,7 +46,7 @@ def test_the_report_shows_every_peer() -> None:
 
 def test_the_report_of_the_api_tells_what_holds() -> None:
     slow, fast = ([seconds] * 10 for seconds in (0.004, 0.001))
-    both = {operation: (fast, slow) for operation in api.BARS}
+    both = dict.fromkeys(api.BARS, (fast, slow))
     names = (api.OURS.name, api.PEER.name)
     times = {(o, name): t for o, ours in both.items() for name, t in zip(names, ours, strict=True)}
     assert api.report(times).count("| 4.0 x |") == len(api.BARS) + 1
