@@ -16,6 +16,8 @@ from dataclasses import dataclass
 from enum import IntEnum
 from typing import Any, Final, NamedTuple, Protocol
 
+from django.core.exceptions import PermissionDenied
+
 from docstore import ABSENT, Edit, Key, NotFound, RecordList, Transaction, id_of
 from utils.caller import Caller
 from utils.documents import key_of
@@ -36,7 +38,7 @@ class Role(IntEnum):
     OWNER = 3
 
 
-class Forbidden(Exception):
+class Forbidden(PermissionDenied):
     """The person may see this, but not do that with it."""
 
 

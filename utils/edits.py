@@ -26,6 +26,9 @@ from utils.sharing import refuse_written_members
 # What is to change in a record, or how to tell it from the record as it is at that moment.
 Changes = Mapping[str, Any] | Callable[[Record], Mapping[str, Any]]
 
+# What a record must be before it is changed: a `record_version`, or a look at it that raises.
+Expect = str | Callable[[Mapping[str, Any]], None] | None
+
 
 class Changed(Conflict):
     """The record is not as it was expected to be any more; `current` is what it is now."""
@@ -69,7 +72,7 @@ def update_record(
     record_id: int,
     changes: Changes,
     *,
-    expect: str | None,
+    expect: Expect,
     replace: bool,
     unknown: Unknown,
 ) -> Record:
@@ -89,7 +92,7 @@ def update_record(
 
 
 def delete_record(
-    transaction: Transaction, access: Access, collection: str, record_id: int, expect: str | None
+    transaction: Transaction, access: Access, collection: str, record_id: int, expect: Expect
 ) -> Record:
     """Removes a record and what referred to it. Raises `NotFound`, `Changed`, `Forbidden`."""
     key = key_of(collection, access.owner)
@@ -113,7 +116,7 @@ def _refuse_misfits(
 
 
 def _expected(
-    transaction: Transaction, access: Access, key: Key, record_id: int, expect: str | None
+    transaction: Transaction, access: Access, key: Key, record_id: int, expect: Expect
 ) -> Mapping[str, Any]:
     found = transaction.records(key).find(record_id)
     singular = COLLECTIONS[key.collection].singular
@@ -121,6 +124,8 @@ def _expected(
         raise NotFound(f"there is no {singular} {record_id}")
     access.require(Role.EDITOR, key.collection, found[0])
     record = transaction.record(key, record_id)
-    if expect is not None and expect != record_version(record):
+    if callable(expect):
+        expect(record)
+    elif expect is not None and expect != record_version(record):
         raise Changed(f"{singular} {record_id} was changed meanwhile", own_copy(record))
     return record

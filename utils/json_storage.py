@@ -46,7 +46,7 @@ from utils.access import ORDINARY, Access, Forbidden, Licence, access_to, check
 from utils.caller import Caller
 from utils.departure import drop_person
 from utils.documents import key_of, own_copy
-from utils.edits import Changed, Changes, create_record, delete_record, update_record
+from utils.edits import Changed, Changes, Expect, create_record, delete_record, update_record
 from utils.exporting import Export
 from utils.importing import Mode, judge, take_in
 from utils.once import Once, keep, replay
@@ -222,7 +222,7 @@ class JSONStorageManager:
         changes: Changes,
         *,
         replace: bool = False,
-        expect: str | None = None,
+        expect: Expect = None,
         caller: Caller | None = None,
         once: Once | None = None,
         activity: ActivityOf = None,
@@ -231,7 +231,7 @@ class JSONStorageManager:
     ) -> Record:
         """Changes some fields of a record, or with `replace` all of them; returns the record.
 
-        With `expect`, a `record_version`, raises `Changed` when the record is no longer so.
+        With `expect`, raises `Changed` when the record is no longer so.
         """
 
         def edit(transaction: Transaction) -> Record:
@@ -257,7 +257,7 @@ class JSONStorageManager:
         owner: int,
         record_id: int,
         *,
-        expect: str | None = None,
+        expect: Expect = None,
         caller: Caller | None = None,
         once: Once | None = None,
         activity: ActivityOf = None,
