@@ -5,11 +5,12 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.client import HTTPConnection
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from docstore.backends.files import FilesBackend
@@ -150,9 +151,12 @@ def started(
 
 
 @contextmanager
-def running_server(folder: Path) -> Iterator[Server]:
+def running_server(
+    folder: Path, environment: Mapping[str, str] = MappingProxyType({})
+) -> Iterator[Server]:
     """Serves until the end of the block, then stops as on SIGTERM."""
     server = prepared_server(folder)
+    server.environment |= environment
     with started(server) as process:
         try:
             yield server
