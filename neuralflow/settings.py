@@ -101,6 +101,20 @@ NEURALFLOW_CACHE_BYTES = _bytes(
     "NEURALFLOW_CACHE_BYTES", env.str("NEURALFLOW_CACHE_BYTES", default="64M")
 )
 
+
+def _burst(text: str) -> tuple[int, int]:
+    """How many calls in how many seconds: 120/60."""
+    found = re.fullmatch(r"([0-9]{1,9})/([0-9]{1,6})", text.strip(), re.ASCII)
+    if not found or not int(found[1]) or not int(found[2]):
+        raise ImproperlyConfigured(
+            f"NEURALFLOW_BURST must be calls per seconds such as 120/60, not {text!r}."
+        )
+    return int(found[1]), int(found[2])
+
+
+# How many API calls of a person may come at once, and after how many seconds all are free again.
+NEURALFLOW_BURST = _burst(env.str("NEURALFLOW_BURST", default="120/60"))
+
 DATABASES: dict[str, dict[str, Any]] = {
     "default": env.db_url("DATABASE_URL")
     if env.str("DATABASE_URL", default="")
@@ -148,6 +162,8 @@ INSTALLED_APPS = [
     "core",
     "allauth",
     "allauth.account",
+    "allauth.mfa",
+    "allauth.usersessions",
     "csp",
 ]
 
@@ -203,13 +219,9 @@ PASSWORD_HASHERS = [
     "django.contrib.auth.hashers.PBKDF2PasswordHasher",  # hashes of imported accounts
 ]
 AUTH_PASSWORD_VALIDATORS = [
-    {"NAME": f"django.contrib.auth.password_validation.{name}"}
-    for name in (
-        "UserAttributeSimilarityValidator",
-        "MinimumLengthValidator",
-        "CommonPasswordValidator",
-        "NumericPasswordValidator",
-    )
+    {"NAME": "accounts.validators.LengthValidator"},
+    {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
+    {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},
 ]
 LOGIN_URL = "login"
 LOGIN_REDIRECT_URL = "dashboard"
@@ -225,6 +237,24 @@ ACCOUNT_RATE_LIMITS: dict[str, str | None] = {"login_failed": None}
 ACCOUNT_PREVENT_ENUMERATION = True
 # A fresh installation cannot send mail; one that can, may ask for verification.
 ACCOUNT_EMAIL_VERIFICATION = "none"
+
+MFA_ADAPTER = "accounts.second_factor.SecondFactorAdapter"
+MFA_FORMS = {
+    "authenticate": "accounts.second_factor.AuthenticateForm",
+    "reauthenticate": "accounts.second_factor.ReauthenticateForm",
+    "activate_totp": "accounts.second_factor.ActivateForm",
+}
+MFA_ALLOW_UNVERIFIED_EMAIL = True
+MFA_RECOVERY_CODES_SHOW_ONCE = True
+MFA_TOTP_ISSUER = "NeuralFlow"
+
+# How long a session may go unused, and how long it may last at all.
+NEURALFLOW_SESSION_IDLE_DAYS = _days(
+    "NEURALFLOW_SESSION_IDLE_DAYS", env.str("NEURALFLOW_SESSION_IDLE_DAYS", default="1")
+)
+SESSION_COOKIE_AGE = round(
+    86_400 * _days("NEURALFLOW_SESSION_DAYS", env.str("NEURALFLOW_SESSION_DAYS", default="14"))
+)
 
 # Mail: written to the server's output until EMAIL_URL names a server.
 vars().update(env.email_url("EMAIL_URL", default="consolemail://"))

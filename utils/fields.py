@@ -56,6 +56,7 @@ class Field:
     maximum: int | None = None
     refers_to: str = ""
     read_only: bool = False  # NeuralFlow sets it; nobody else does
+    came_later: bool = False  # older records may hold anything under its name, and keep it
     help: str = ""
 
     @property

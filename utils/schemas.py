@@ -13,7 +13,13 @@ from typing import Any
 
 from utils.fields import ENTRIES_MAX, ENTRY_CHARACTERS_MAX, Field, Kind
 from utils.json_values import INTEGER_MAX, KEY_CHARACTERS_MAX, NESTING_MAX
-from utils.table import ACTIVITY_FIELDS, COLLECTIONS, CollectionSpec
+from utils.table import (
+    ACTIVITY_FIELDS,
+    COLLECTIONS,
+    KEPT_COLLECTIONS,
+    RECORD_COLLECTIONS,
+    CollectionSpec,
+)
 from utils.times import TIME_PATTERN
 
 Schema = dict[str, Any]
@@ -135,6 +141,9 @@ _WRITTEN: Mapping[Kind, Callable[[Field], Schema]] = {
 
 def stored_field(field: Field) -> Schema:
     """What a stored record of any age may hold in this field."""
+    if field.came_later:
+        described = _told(field, _STORED[field.kind](field))["description"]
+        return {"description": f"{described} Older records may hold anything here."}
     return _told(field, _STORED[field.kind](field))
 
 
@@ -242,7 +251,7 @@ def file_schema(spec: CollectionSpec) -> Schema:
         activities = {**_entries(_stored_object(ACTIVITY_FIELDS)), "description": "Oldest first."}
         person["properties"] |= {"activities": activities, **head}
         return {**_described("A person's own file.", ("whole numbers", "years")), **person}
-    updated_at = stored_field(spec.by_name["updated_at"])
+    updated_at = stored_field(COLLECTIONS["tasks"].by_name["updated_at"])
     records = {"type": "array", "items": record_schema(spec)}
     return {
         **_described(f"The {spec.name} of one person.", ()),
@@ -253,9 +262,10 @@ def file_schema(spec: CollectionSpec) -> Schema:
 
 def _published() -> Mapping[str, Schema]:
     made: dict[str, Schema] = {name: file_schema(spec) for name, spec in COLLECTIONS.items()}
-    for spec in COLLECTIONS.values():
-        if spec.name == "users":
-            continue
+    for name in KEPT_COLLECTIONS:
+        made[COLLECTIONS[name].singular] = record_schema(COLLECTIONS[name])
+    for name in RECORD_COLLECTIONS:
+        spec = COLLECTIONS[name]
         made[spec.singular] = record_schema(spec)
         made[f"{spec.singular}-new"] = creation_schema(spec)
         made[f"{spec.singular}-changes"] = change_schema(spec)

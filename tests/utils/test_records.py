@@ -50,13 +50,15 @@ def faults(action: Any, *arguments: Any, **named: Any) -> dict[str, str]:
 
 
 def test_the_collections_come_in_order_and_say_where_they_are_kept() -> None:
-    assert list(COLLECTIONS) == ["users", "tasks", "projects", "models"]
+    assert list(COLLECTIONS) == ["users", "tasks", "projects", "models", "shared", "requests"]
     layouts = [spec.layout for spec in COLLECTIONS.values()]
     assert [(at.name, at.stem, at.records) for at in layouts] == [
         ("users", "user", "activities"),
         ("tasks", "tasks", "tasks"),
         ("projects", "projects", "projects"),
         ("models", "models", "models"),
+        ("shared", "shared", "shared"),
+        ("requests", "requests", "requests"),
     ]
 
 
@@ -119,6 +121,7 @@ def test_a_new_task_has_these_keys_and_defaults() -> None:
             "due_date": None,
             "tags": [],
             "project_id": None,
+            "assignee": None,
             "metadata": {},
             "id": 3,
             "created_at": "2026-11-23T12:04:05.123456Z",
@@ -341,7 +344,7 @@ def test_unknown_and_read_only_keys_can_be_refused() -> None:
     assert list(found) == ["/__proto__", "/no~1such", "/id", "/completed_at"]
     assert found["/no~1such"] == (
         "is not a field of a task; its fields are title, description, priority, status, category,"
-        " due_date, tags, project_id, metadata"
+        " due_date, tags, project_id, assignee, metadata"
     )
     assert found["/id"] == "is set by NeuralFlow; leave it out"
 
