@@ -28,6 +28,7 @@ from docstore import (
     TooLarge,
     Unavailable,
 )
+from utils.access import Forbidden
 from utils.json_body import MalformedBody
 from utils.json_storage import Changed, QuotaExceeded, TooManyCalls
 from utils.once import KeyReused, TooManyKeys
@@ -153,6 +154,7 @@ PROBLEMS: Mapping[type[Exception], Problem] = {
     CsrfFailed: Problem(403, "csrf-failed", "The session's call lacks its proof of origin"),
     InsufficientScope: Problem(403, "insufficient-scope", "The token is not for this"),
     PermissionDenied: Problem(403, "forbidden", "This is not allowed", "You may not do this."),
+    Forbidden: Problem(403, "forbidden", "This is not allowed"),
     NotFound: _NOT_FOUND,
     Http404: _NOT_FOUND,
     NoSuchAddress: Problem(404, "no-such-address", "There is nothing at this address"),
