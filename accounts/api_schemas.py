@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from types import MappingProxyType
 from typing import Any
 
+from accounts.api_json_patch import OPERATIONS_MAX
 from accounts.api_operations import ref
 from accounts.api_problems import PROBLEMS
 from utils import schemas
@@ -123,6 +124,46 @@ def _dashboard() -> Schema:
     return _object("The person, the figures, the ten latest activities, newest first.", members)
 
 
+def _quota() -> Schema:
+    burst = _object(
+        "How many calls may come at once; after `window` seconds of rest all are free again.",
+        dict.fromkeys(("limit", "window", "remaining", "resets_in"), _NUMBER),
+    )
+    members = dict.fromkeys(("limit", "used", "remaining", "resets_in"), _NUMBER)
+    tokens = {"description": 'The calls of each token, by its id; "" is a page.', **_COUNTS}
+    return _object("The month's calls.", {**members, "by_token": tokens, "burst": burst})
+
+
+def _json_patch() -> Schema:
+    pointer = {"type": "string", "pattern": "^(/([^~/]|~[01])*)*$"}
+    one = _object(
+        "One operation.",
+        {
+            "op": {"enum": ["add", "remove", "replace", "move", "copy", "test"]},
+            "path": pointer,
+            "from": pointer,
+            "value": {},
+        },
+        "from",
+        "value",
+    )
+    one["allOf"] = [
+        _if_op(["move", "copy"], "from"),
+        _if_op(["add", "replace", "test"], "value"),
+    ]
+    return {
+        "type": "array",
+        "description": "Operations, done one after the other (RFC 6902).",
+        "maxItems": OPERATIONS_MAX,
+        "items": one,
+        "examples": [[{"op": "replace", "path": "/metadata", "value": {"seed": 7}}]],
+    }
+
+
+def _if_op(ops: list[str], needed: str) -> Schema:
+    return {"if": {"properties": {"op": {"enum": ops}}}, "then": {"required": [needed]}}
+
+
 def _problem() -> Schema:
     fault = _object(
         "One fault, where it is, and what to do about it.",
@@ -185,6 +226,8 @@ COMPONENTS: Mapping[str, Schema] = MappingProxyType(
                 for name, schema in _of_records(COLLECTIONS[collection]).items()
             },
             "Dashboard": _dashboard(),
+            "Quota": _quota(),
+            "JsonPatch": _json_patch(),
             "Problem": _problem(),
         }.items()
     }

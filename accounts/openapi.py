@@ -67,6 +67,10 @@ HEADERS: Mapping[str, Json] = {
         "description": "The first page of a list and the next one, by their relation (RFC 8288).",
         "schema": {"type": "string"},
     },
+    "Preference-Applied": {
+        "description": "`return=minimal` where the record is left out, as preferred (RFC 7240).",
+        "schema": {"const": "return=minimal"},
+    },
     "Idempotency-Replayed": {
         "description": "`true` where this is the answer that was kept under the Idempotency-Key.",
         "schema": {"const": "true"},
