@@ -111,6 +111,30 @@ OWN_SETTINGS = shape("""
 anonymous  302 302  302     405   405  302 302   302  302
 others     200 200  405     405   405  405 405   200  405
 """)
+GUARDED = shape("""
+           GET HEAD OPTIONS TRACE BREW PUT PATCH POST DELETE
+others     302 302  302     405   405  302 302   302  302
+""")
+OWN_LOGINS = shape("""
+           GET HEAD OPTIONS TRACE BREW PUT PATCH POST DELETE
+anonymous  302 302  302     405   405  302 302   302  302
+others     200 200  405     405   405  405 405   405  405
+""")
+SECOND_FACTOR = shape("""
+           GET HEAD OPTIONS TRACE BREW PUT PATCH POST DELETE
+anonymous  302 302  302     405   405  302 302   302  302
+others     200 200  200     405   405  405 405   405  405
+""")
+NOTHING_TO_TURN_OFF = shape("""
+           GET HEAD OPTIONS TRACE BREW PUT PATCH POST DELETE
+anonymous  302 302  302     405   405  302 302   302  302
+others     404 404  404     405   405  404 404   404  404
+""")
+NO_CODES = shape("""
+           GET HEAD OPTIONS TRACE BREW PUT PATCH POST DELETE
+anonymous  302 302  302     405   405  302 302   302  302
+others     404 404  200     405   405  405 405   405  405
+""")
 SETTINGS_BUTTON = shape("""
            GET HEAD OPTIONS TRACE BREW PUT PATCH POST DELETE
 anonymous  302 302  302     405   405  302 302   302  302
@@ -123,31 +147,10 @@ GUARDED_SETTINGS = shape("""
 anonymous  302 302  302     405   405  302 302   302  302
 others     200 200  405     405   405  405 405   302  405
 """)
-SETTINGS_TOLD = shape("""
-           GET HEAD OPTIONS TRACE BREW PUT PATCH POST DELETE
-anonymous  302 302  302     405   405  302 302   302  302
-others     200 200  405     405   405  405 405   405  405
-""")
-SETTINGS_OF_ALL = shape("""
-           GET HEAD OPTIONS TRACE BREW PUT PATCH POST DELETE
-anonymous  302 302  302     405   405  302 302   302  302
-others     200 200  200     405   405  405 405   405  405
-""")
 OWN_BUTTON = shape("""
            GET HEAD OPTIONS TRACE BREW PUT PATCH POST DELETE
 anonymous  302 302  302     405   405  302 302   302  302
 others     405 405  405     405   405  405 405   302  405
-""")
-# Two-factor log-in. Nobody here has it yet, and the password must be given again first.
-WITH_A_SECOND_FACTOR = shape("""
-           GET HEAD OPTIONS TRACE BREW PUT PATCH POST DELETE
-anonymous  302 302  302     405   405  302 302   302  302
-others     404 404  404     405   405  404 404   404  404
-""")
-RECOVERY_CODES = shape("""
-           GET HEAD OPTIONS TRACE BREW PUT PATCH POST DELETE
-anonymous  302 302  302     405   405  302 302   302  302
-others     404 404  200     405   405  405 405   405  405
 """)
 PASSWORD_CHANGE = shape("""
            GET HEAD OPTIONS TRACE BREW PUT PATCH POST DELETE
@@ -228,19 +231,19 @@ ROWS: dict[str, Row] = {
     "accounts/tokens/<record_id:token_id>/revoke/": Row(
         "/accounts/tokens/{token}/revoke/", SETTINGS_BUTTON
     ),
-    "accounts/sessions/": Row("/accounts/sessions/", SETTINGS_TOLD),
+    "accounts/sessions/": Row("/accounts/sessions/", OWN_LOGINS),
     "accounts/sessions/end/": Row("/accounts/sessions/end/", OWN_BUTTON),
     "accounts/sessions/<record_id:session_id>/end/": Row(
         "/accounts/sessions/{session}/end/", SETTINGS_BUTTON
     ),
     "accounts/reauthenticate/": Row("/accounts/reauthenticate/", PASSWORD_CHANGE),
-    "accounts/2fa/": Row("/accounts/2fa/", SETTINGS_OF_ALL),
-    "accounts/2fa/authenticate/": Row("/accounts/2fa/authenticate/", SENT_ON),
-    "accounts/2fa/reauthenticate/": Row("/accounts/2fa/reauthenticate/", SENT_ON),
-    "accounts/2fa/totp/activate/": Row("/accounts/2fa/totp/activate/", SENT_ON),
-    "accounts/2fa/totp/deactivate/": Row("/accounts/2fa/totp/deactivate/", WITH_A_SECOND_FACTOR),
-    "accounts/2fa/codes/": Row("/accounts/2fa/codes/", RECOVERY_CODES),
-    "accounts/2fa/codes/generate/": Row("/accounts/2fa/codes/generate/", SENT_ON),
+    "accounts/2fa/": Row("/accounts/2fa/", SECOND_FACTOR),
+    "accounts/2fa/authenticate/": Row("/accounts/2fa/authenticate/", GUARDED),
+    "accounts/2fa/reauthenticate/": Row("/accounts/2fa/reauthenticate/", GUARDED),
+    "accounts/2fa/totp/activate/": Row("/accounts/2fa/totp/activate/", GUARDED),
+    "accounts/2fa/totp/deactivate/": Row("/accounts/2fa/totp/deactivate/", NOTHING_TO_TURN_OFF),
+    "accounts/2fa/codes/": Row("/accounts/2fa/codes/", NO_CODES),
+    "accounts/2fa/codes/generate/": Row("/accounts/2fa/codes/generate/", GUARDED),
     "accounts/password/change/": Row("/accounts/password/change/", PASSWORD_CHANGE),
     "accounts/password/set/": Row("/accounts/password/set/", SENT_ON),
     "accounts/password/reset/": Row("/accounts/password/reset/", PASSWORD_RESET),

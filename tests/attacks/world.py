@@ -106,12 +106,12 @@ class World:
         return int(create_token(self.people[OWNER], "to be attacked")[0].pk)
 
     def session(self) -> int:
-        client = Client()
-        client.force_login(self.people[OWNER])
-        key = client.cookies[settings.SESSION_COOKIE_NAME].value
-        return int(
-            UserSession.objects.create(user=self.people[OWNER], session_key=key, ip="192.0.2.1").pk
+        """The number of one of the owner's sessions, as their page shows it."""
+        key = f"to be attacked {next(self._numbers)}"
+        made = UserSession.objects.create(
+            user=self.people[OWNER], session_key=key, ip="192.0.2.1", user_agent="Lynx"
         )
+        return int(made.pk)
 
     def _create(self, collection: str, **data: Any) -> int:
         return int(json_storage.create(collection, self.owner, data)["id"])
