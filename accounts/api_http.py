@@ -11,6 +11,7 @@ from contextlib import suppress
 from typing import Any
 
 from django.conf import settings
+from django.contrib.auth import get_user
 from django.http import (
     HttpRequest,
     HttpResponse,
@@ -184,6 +185,19 @@ def _authenticate(request: ApiRequest) -> None:
     request.caller, request.scopes = Caller(request.user.pk), ("write",)
 
 
+def is_still_known(request: ApiRequest) -> bool:
+    """Whether whoever began this call could begin it now.
+
+    Asked during an answer that takes long: the token or the session may have ended since.
+    """
+    authorization = request.META.get("HTTP_AUTHORIZATION")
+    if authorization is None:
+        request.session = type(request.session)(request.session.session_key)
+        return get_user(request).pk == request.user.pk
+    token = live_token(authorization.partition(" ")[2].strip())
+    return token is not None and token.user == request.user
+
+
 def _token_of(request: ApiRequest, authorization: str) -> ApiToken:
     scheme, _, text = authorization.partition(" ")
     token = live_token(text.strip()) if scheme.lower() == "bearer" else None
@@ -214,7 +228,7 @@ class _OriginCheck(CsrfViewMiddleware):
     """Django's own check, which tells its reason instead of answering with a page."""
 
     def _reject(self, request: HttpRequest, reason: str) -> HttpResponse:
-        raise CsrfFailed(f"{reason} Send the token of the csrftoken cookie as X-CSRFToken.")
+        raise CsrfFailed(f"{reason} Send the token that our pages' forms hold as X-CSRFToken.")
 
 
 def _check_origin(request: HttpRequest) -> None:
