@@ -1,8 +1,8 @@
 """Many changes of one collection in one commit: all of them happen, or none.
 
 Operations are objects: {"op": "create", "record": {...}}, {"op": "update", "id": 3, "changes":
-{...}, "if_match": "\\"...\\""}, {"op": "delete", "id": 4}. What is wrong with any of them is told at
-its place, "/operations/2/record/title", for all of them at once.
+{...}, "if_match": "\\"...\\""}, {"op": "delete", "id": 4}. What is wrong with any of them is
+told at its place, "/operations/2/record/title", for all of them at once.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ OPERATIONS_MAX: Final = 1_000
 # How the changes of an update are made of what the operation says; by default they are that.
 Patch = Callable[[Record, Any], Mapping[str, Any]]
 
-_MEMBERS: Final = {
-    "create": ({"record"}, set[str]()),
+_MEMBERS: Final[Mapping[str, tuple[set[str], set[str]]]] = {  # what it needs, what it may have
+    "create": ({"record"}, set()),
     "update": ({"id", "changes"}, {"if_match"}),
     "delete": ({"id"}, {"if_match"}),
 }
@@ -47,26 +47,24 @@ def refuse_misshapen(operations: object) -> list[Record]:
 
 
 def _misshapen(operation: object, place: str) -> list[FieldError]:
-    if not isinstance(operation, dict) or operation.get("op") not in _MEMBERS:
-        names = ", ".join(_MEMBERS)
-        return [FieldError(f"{place}/op", f"must be one of {names}, in an object")]
-    needed, possible = _MEMBERS[operation["op"]]
+    op = operation.get("op") if isinstance(operation, dict) else None
+    if not isinstance(operation, dict) or not isinstance(op, str) or op not in _MEMBERS:
+        return [FieldError(f"{place}/op", f"must be one of {', '.join(_MEMBERS)}, in an object")]
+    needed, possible = _MEMBERS[op]
     given = operation.keys() - {"op"}
     faults = [
-        FieldError(pointer_to(place, name), f"is missing; {operation['op']} needs it")
+        FieldError(pointer_to(place, name), f"is missing; {op} needs it")
         for name in sorted(needed - given)
     ]
-    for name in sorted(given - needed - possible, key=str):
-        allowed = ", ".join(sorted(needed | possible))
-        faults.append(
-            FieldError(
-                pointer_to(place, name), f"is nothing that {operation['op']} takes: {allowed}"
-            )
-        )
+    takes = ", ".join(sorted(needed | possible))
+    faults += [
+        FieldError(pointer_to(place, name), f"is nothing that {op} takes; it takes {takes}")
+        for name in sorted(given - needed - possible, key=str)
+    ]
     if "id" in given & needed and not _is_id(operation["id"]):
         faults.append(FieldError(f"{place}/id", "must be a positive whole number"))
     if not isinstance(operation.get("if_match", ""), str):
-        faults.append(FieldError(f"{place}/if_match", 'must be an ETag, such as "\\"1f0c\\""'))
+        faults.append(FieldError(f"{place}/if_match", "must be an ETag, or *"))
     return faults
 
 
