@@ -213,6 +213,7 @@ STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
     "staticfiles": {"BACKEND": "neuralflow.static_storage.CollectedOrPlainStorage"},
 }
+WHITENOISE_ALLOW_ALL_ORIGINS = False  # pages of other sites have no use for ours
 WHITENOISE_USE_FINDERS = True  # plain names work before `collectstatic` has run
 
 # People
