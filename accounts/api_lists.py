@@ -48,7 +48,7 @@ def list_response(
     """The list, or the page of it, that is asked for, with its entity tag and its links."""
     records = request.json_storage.view(collection, owner, caller=request.caller)
     page = page_of(query, COLLECTIONS[collection], records)
-    after = _address(request, cursor(page.after, query.digest)) if page.after else None
+    after = page_address(request, cursor(page.after, query.digest)) if page.after else None
     is_paged = query.paged or after is not None
     members = [b'"%s":%s' % (collection.encode(), page.records)]
     if page.total is not None:
@@ -59,12 +59,12 @@ def list_response(
     response = HttpResponse(body, content_type=JSON)
     response["ETag"] = f'"{page.digest}"' if page.digest else entity_tag(body)
     if is_paged:
-        links = {"first": _address(request), "next": after}
+        links = {"first": page_address(request), "next": after}
         response["Link"] = ", ".join(f'<{to}>; rel="{rel}"' for rel, to in links.items() if to)
     return response
 
 
-def _address(request: ApiRequest, cursor: str | None = None) -> str:
+def page_address(request: ApiRequest, cursor: str | None = None) -> str:
     """The address of another page of the same list; the first without a cursor."""
     parameters: QueryDict = request.GET.copy()
     parameters.pop("cursor", None)
