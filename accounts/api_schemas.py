@@ -16,6 +16,7 @@ from utils import schemas
 from utils.json_values import FAULTS_MAX
 from utils.records import COLLECTIONS, RECORD_COLLECTIONS, CollectionSpec, new_record
 from utils.schemas import Schema
+from utils.table import MEMBER_STATUSES, ROLES
 
 _MOMENT = datetime(2026, 11, 23, 12, 4, 5, 123456, tzinfo=UTC)
 
@@ -134,6 +135,57 @@ def _quota() -> Schema:
     return _object("The month's calls.", {**members, "by_token": tokens, "burst": burst})
 
 
+def _sharing() -> dict[str, Schema]:
+    """What is said of members, and what others share with the caller."""
+    role: Schema = {"enum": list(ROLES), "description": "A viewer reads, an editor changes."}
+    member = _object(
+        "Somebody in a project, or invited to it.",
+        {
+            "user_id": _ID,
+            "username": {"type": "string"},
+            "role": role,
+            "status": {"enum": list(MEMBER_STATUSES)},
+            "invited_by": _OR_NULL,
+            "invited_at": _TIME_OR_NULL,
+            "since": _TIME_OR_NULL,
+        },
+        *("username", "invited_by", "invited_at", "since"),
+    )
+    shared = schemas.record_schema(COLLECTIONS["shared"])
+    return {
+        "Member": member,
+        "MemberList": _listed("members", "Who is in the project.", ref("Member")),
+        "Shared": shared,
+        "SharedList": _listed("shared", "What others share with you.", ref("Shared")),
+        "Invitation": _asked(
+            who={"type": "string", "description": "A user name or an e-mail address."}, role=role
+        ),
+        "RolePatch": _asked(role=role),
+        "AcceptPatch": _asked(status={"const": "member"}),
+        "Transfer": _asked(to={**_ID, "description": "The user id of a member."}),
+    }
+
+
+_ID: Schema = {"type": "integer", "minimum": 1}
+_OR_NULL: Schema = {"type": ["integer", "null"], "minimum": 1}
+_TIME_OR_NULL: Schema = {"type": ["string", "null"]}
+
+
+def _listed(name: str, description: str, entry: Mapping[str, Any]) -> Schema:
+    entries = {"type": "array", "items": entry}
+    return _object(description, {name: entries, "total": _NUMBER})
+
+
+def _asked(**members: Schema) -> Schema:
+    """An object that a call sends: all members, and no others."""
+    return {
+        "type": "object",
+        "properties": members,
+        "required": list(members),
+        "additionalProperties": False,
+    }
+
+
 def _json_patch() -> Schema:
     pointer = {"type": "string", "pattern": "^(/([^~/]|~[01])*)*$"}
     one = _object(
@@ -227,6 +279,7 @@ COMPONENTS: Mapping[str, Schema] = MappingProxyType(
             },
             "Dashboard": _dashboard(),
             "Quota": _quota(),
+            **_sharing(),
             "JsonPatch": _json_patch(),
             "Problem": _problem(),
         }.items()

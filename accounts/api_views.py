@@ -68,7 +68,7 @@ def _create(request: ApiRequest, collection: str, owner: int | None = None) -> H
         metered=True,
         unknown="refuse",
     )
-    address = {"Location": _address(request, collection, record)}
+    address = {"Location": _address(collection, record, owner)}
     return _changed(request, record, once, 201, address)
 
 
@@ -133,9 +133,12 @@ def _update(
     return _changed(request, record, once)
 
 
-def _address(request: ApiRequest, collection: str, record: Record) -> str:
-    """Where the caller finds the record."""
-    return reverse(f"api_{COLLECTIONS[collection].singular}", args=[record["id"]])
+def _address(collection: str, record: Record, owner: int | None) -> str:
+    """Where the caller finds the record: under `owner` if they came that way."""
+    one = COLLECTIONS[collection].singular
+    if owner is None:
+        return reverse(f"api_{one}", args=[record["id"]])
+    return reverse(f"api_shared_{one}", args=[owner, record["id"]])
 
 
 def _changed(
