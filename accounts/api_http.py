@@ -11,6 +11,7 @@ from contextlib import suppress
 from typing import Any
 
 from django.conf import settings
+from django.contrib.auth import get_user
 from django.http import (
     HttpRequest,
     HttpResponse,
@@ -182,6 +183,19 @@ def _authenticate(request: ApiRequest) -> None:
         )
     _check_origin(request)
     request.caller, request.scopes = Caller(request.user.pk), ("write",)
+
+
+def is_still_known(request: ApiRequest) -> bool:
+    """Whether whoever began this call could begin it now.
+
+    Asked during an answer that takes long: the token or the session may have ended since.
+    """
+    authorization = request.META.get("HTTP_AUTHORIZATION")
+    if authorization is None:
+        request.session = type(request.session)(request.session.session_key)
+        return get_user(request).pk == request.user.pk
+    token = live_token(authorization.partition(" ")[2].strip())
+    return token is not None and token.user == request.user
 
 
 def _token_of(request: ApiRequest, authorization: str) -> ApiToken:

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from types import MappingProxyType
 from typing import Any
 
-from accounts.api_json_patch import OPERATIONS_MAX
+from accounts.api_json_patch import OPERATIONS_MAX, STEPS_MAX
 from accounts.api_operations import ref
 from accounts.api_problems import PROBLEMS
 from utils import schemas
@@ -187,33 +187,24 @@ def _asked(**members: Schema) -> Schema:
 
 
 def _json_patch() -> Schema:
-    pointer = {"type": "string", "pattern": "^(/([^~/]|~[01])*)*$"}
-    one = _object(
-        "One operation.",
-        {
-            "op": {"enum": ["add", "remove", "replace", "move", "copy", "test"]},
-            "path": pointer,
-            "from": pointer,
-            "value": {},
-        },
-        "from",
-        "value",
-    )
-    one["allOf"] = [
-        _if_op(["move", "copy"], "from"),
-        _if_op(["add", "replace", "test"], "value"),
+    pointer: Schema = {
+        "type": "string",
+        "pattern": f"^(/([^/~]|~[01])*){{0,{STEPS_MAX}}}$",
+        "description": "A JSON Pointer (RFC 6901).",
+    }
+    value: Schema = {"description": "Any JSON value.", **ref("Value")}
+    kinds = (("add", "replace", "test"), {"value": value}), (("move", "copy"), {"from": pointer})
+    operations = [
+        _object("", {"op": {"enum": list(names)}, "path": pointer, **more})
+        for names, more in (*kinds, (("remove",), {}))
     ]
     return {
         "type": "array",
-        "description": "Operations, done one after the other (RFC 6902).",
+        "description": "A JSON Patch (RFC 6902). What it makes of the record must be one.",
         "maxItems": OPERATIONS_MAX,
-        "items": one,
-        "examples": [[{"op": "replace", "path": "/metadata", "value": {"seed": 7}}]],
+        "items": {"oneOf": operations},
+        "examples": [[{"op": "add", "path": "/metadata/seed", "value": 7}]],
     }
-
-
-def _if_op(ops: list[str], needed: str) -> Schema:
-    return {"if": {"properties": {"op": {"enum": ops}}}, "then": {"required": [needed]}}
 
 
 def _problem() -> Schema:

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from django.urls import URLPattern, path, re_path, register_converter
 
 from accounts.api_about import openapi_view
+from accounts.api_changes import changes_view
 from accounts.api_http import unknown_address
 from accounts.api_sharing import (
     member_view,
@@ -61,5 +62,6 @@ urlpatterns = [
     path("openapi.json", openapi_view, name="api_openapi"),
     path("dashboard/", dashboard_view, name="api_dashboard"),
     path("quota/", quota_view, name="api_quota"),
+    path("changes/", changes_view, name="api_changes"),
     re_path("", unknown_address),  # all others; nameless, as `unknown_address` expects
 ]

@@ -164,6 +164,7 @@ ROWS: dict[str, Row] = {
     **_own_records("projects"),
     **_own_records("models"),
     f"{API}dashboard/": Row(f"/{API}dashboard/", OWN_FIGURES),
+    f"{API}changes/": Row(f"/{API}changes/", OWN_FIGURES),
     API: Row(f"/{API}nothing/here/", NOTHING_THERE),
     "": Row("/", FOR_EVERYBODY),
     "dashboard/": Row("/dashboard/", OWN_PAGE),
