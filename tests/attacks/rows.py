@@ -106,6 +106,40 @@ OWN_SETTINGS = shape("""
 anonymous  302 302  302     405   405  302 302   302  302
 others     200 200  405     405   405  405 405   200  405
 """)
+GUARDED_SETTINGS = shape("""
+           GET HEAD OPTIONS TRACE BREW PUT PATCH POST DELETE
+anonymous  302 302  302     405   405  302 302   302  302
+others     200 200  405     405   405  405 405   302  405
+""")
+GUARDED = shape("""
+           GET HEAD OPTIONS TRACE BREW PUT PATCH POST DELETE
+others     302 302  302     405   405  302 302   302  302
+""")
+OWN_LOGINS = shape("""
+           GET HEAD OPTIONS TRACE BREW PUT PATCH POST DELETE
+anonymous  302 302  302     405   405  302 302   302  302
+others     200 200  405     405   405  405 405   405  405
+""")
+OWN_BUTTON = shape("""
+           GET HEAD OPTIONS TRACE BREW PUT PATCH POST DELETE
+anonymous  302 302  302     405   405  302 302   302  302
+others     405 405  405     405   405  405 405   302  405
+""")
+SECOND_FACTOR = shape("""
+           GET HEAD OPTIONS TRACE BREW PUT PATCH POST DELETE
+anonymous  302 302  302     405   405  302 302   302  302
+others     200 200  200     405   405  405 405   405  405
+""")
+NOTHING_TO_TURN_OFF = shape("""
+           GET HEAD OPTIONS TRACE BREW PUT PATCH POST DELETE
+anonymous  302 302  302     405   405  302 302   302  302
+others     404 404  404     405   405  404 404   404  404
+""")
+NO_CODES = shape("""
+           GET HEAD OPTIONS TRACE BREW PUT PATCH POST DELETE
+anonymous  302 302  302     405   405  302 302   302  302
+others     404 404  200     405   405  405 405   405  405
+""")
 SETTINGS_BUTTON = shape("""
            GET HEAD OPTIONS TRACE BREW PUT PATCH POST DELETE
 anonymous  302 302  302     405   405  302 302   302  302
@@ -181,10 +215,23 @@ ROWS: dict[str, Row] = {
     "accounts/logout/": Row("/accounts/logout/", LOGOUT),
     "accounts/inactive/": Row("/accounts/inactive/", TOLD_TO_ALL),
     "accounts/profile/": Row("/accounts/profile/", OWN_SETTINGS),
-    "accounts/tokens/": Row("/accounts/tokens/", OWN_SETTINGS),
+    "accounts/tokens/": Row("/accounts/tokens/", GUARDED_SETTINGS),
     "accounts/tokens/<int:token_id>/revoke/": Row(
         "/accounts/tokens/{token}/revoke/", SETTINGS_BUTTON
     ),
+    "accounts/sessions/": Row("/accounts/sessions/", OWN_LOGINS),
+    "accounts/sessions/end/": Row("/accounts/sessions/end/", OWN_BUTTON),
+    "accounts/sessions/<int:session_id>/end/": Row(
+        "/accounts/sessions/{session}/end/", SETTINGS_BUTTON
+    ),
+    "accounts/reauthenticate/": Row("/accounts/reauthenticate/", PASSWORD_CHANGE),
+    "accounts/2fa/": Row("/accounts/2fa/", SECOND_FACTOR),
+    "accounts/2fa/authenticate/": Row("/accounts/2fa/authenticate/", GUARDED),
+    "accounts/2fa/reauthenticate/": Row("/accounts/2fa/reauthenticate/", GUARDED),
+    "accounts/2fa/totp/activate/": Row("/accounts/2fa/totp/activate/", GUARDED),
+    "accounts/2fa/totp/deactivate/": Row("/accounts/2fa/totp/deactivate/", NOTHING_TO_TURN_OFF),
+    "accounts/2fa/codes/": Row("/accounts/2fa/codes/", NO_CODES),
+    "accounts/2fa/codes/generate/": Row("/accounts/2fa/codes/generate/", GUARDED),
     "accounts/password/change/": Row("/accounts/password/change/", PASSWORD_CHANGE),
     "accounts/password/set/": Row("/accounts/password/set/", PASSWORD_SET),
     "accounts/password/reset/": Row("/accounts/password/reset/", PASSWORD_RESET),
