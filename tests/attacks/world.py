@@ -118,6 +118,16 @@ class World:
 
     # What is kept
 
+    @staticmethod
+    def moment() -> int:
+        """Where the store is now, for `changed_since`."""
+        return json_storage.store.backend.sequence()
+
+    @staticmethod
+    def changed_since(moment: int) -> bool:
+        """Whether anything was committed."""
+        return bool(json_storage.store.entries(moment).told)
+
     def bytes(self) -> dict[str, bytes]:
         """Every document as it lies on disk."""
         return contents(self.folder)
