@@ -12,7 +12,7 @@ from typing import Any
 from accounts.api_json_patch import OPERATIONS_MAX, STEPS_MAX
 from accounts.api_operations import ref
 from accounts.api_problems import PROBLEMS
-from utils import schemas
+from utils import bulk, schemas
 from utils.json_values import FAULTS_MAX
 from utils.records import COLLECTIONS, RECORD_COLLECTIONS, CollectionSpec, new_record
 from utils.schemas import Schema
@@ -66,6 +66,9 @@ def _object(description: str, properties: Schema, *optional: str) -> Schema:
     }
 
 
+_ID: Schema = {"type": "integer", "minimum": 1}
+_OR_NULL: Schema = {"type": ["integer", "null"], "minimum": 1}
+_TIME_OR_NULL: Schema = {"type": ["string", "null"]}
 _NUMBER: Schema = {"type": "integer", "minimum": 0}
 _COUNTS: Schema = {"type": "object", "additionalProperties": _NUMBER}
 
@@ -85,7 +88,40 @@ def _of_records(spec: CollectionSpec) -> dict[str, Schema]:
         },
         f"{name}Replacement": {**schemas.replacement_schema(spec), "examples": [example]},
         f"{name}Patch": {**schemas.change_schema(spec), "examples": [_CHANGES[spec.name]]},
+        f"{name}Bulk": _bulk(name),
     }
+
+
+def _bulk(name: str) -> Schema:
+    tag = {"type": "string", "description": "As If-Match: what the record must be."}
+    steps = [
+        _asked(op={"const": "create"}, record=ref(f"{name}Input")),
+        _asked(op={"const": "update"}, id=_ID, changes=ref(f"{name}Patch"), if_match=tag),
+        _asked(op={"const": "delete"}, id=_ID, if_match=tag),
+    ]
+    for step in steps[1:]:
+        step["required"].remove("if_match")
+    return _asked(
+        operations={
+            "type": "array",
+            "minItems": 1,
+            "maxItems": bulk.OPERATIONS_MAX,
+            "items": {"oneOf": steps},
+        }
+    )
+
+
+def _bulk_result() -> Schema:
+    one = _object(
+        "What became of one operation.",
+        {
+            "op": {"enum": ["create", "update", "delete"]},
+            "id": _ID,
+            "record": {"type": ["object", "null"], "description": "Null where it is gone."},
+            "etag": {"type": ["string", "null"], "description": "Of the record, for If-Match."},
+        },
+    )
+    return _object("In the order of the operations.", {"results": {"type": "array", "items": one}})
 
 
 def _list(spec: CollectionSpec, entry: str, example: Schema) -> Schema:
@@ -166,17 +202,12 @@ def _sharing() -> dict[str, Schema]:
     }
 
 
-_ID: Schema = {"type": "integer", "minimum": 1}
-_OR_NULL: Schema = {"type": ["integer", "null"], "minimum": 1}
-_TIME_OR_NULL: Schema = {"type": ["string", "null"]}
-
-
 def _listed(name: str, description: str, entry: Mapping[str, Any]) -> Schema:
     entries = {"type": "array", "items": entry}
     return _object(description, {name: entries, "total": _NUMBER})
 
 
-def _asked(**members: Schema) -> Schema:
+def _asked(**members: Mapping[str, Any]) -> Schema:
     """An object that a call sends: all members, and no others."""
     return {
         "type": "object",
@@ -270,6 +301,7 @@ COMPONENTS: Mapping[str, Schema] = MappingProxyType(
             },
             "Dashboard": _dashboard(),
             "Quota": _quota(),
+            "BulkResult": _bulk_result(),
             **_sharing(),
             "JsonPatch": _json_patch(),
             "Problem": _problem(),

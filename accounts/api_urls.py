@@ -15,7 +15,7 @@ from accounts.api_sharing import (
     shared_view,
     transfer_view,
 )
-from accounts.api_views import collection_view, dashboard_view, quota_view, record_view
+from accounts.api_views import bulk_view, collection_view, dashboard_view, quota_view, record_view
 from utils.access import SHARED_COLLECTIONS
 from utils.records import COLLECTIONS, RECORD_COLLECTIONS, CollectionSpec
 
@@ -23,13 +23,15 @@ from utils.records import COLLECTIONS, RECORD_COLLECTIONS, CollectionSpec
 def _addresses(spec: CollectionSpec) -> Iterator[URLPattern]:
     """Those of a person's own records, and the same for what others share with them."""
     name, one = spec.name, spec.singular
-    many, single = collection_view(spec), record_view(spec)
+    many, single, bulk = collection_view(spec), record_view(spec), bulk_view(spec)
     yield path(f"{name}/", many, name=f"api_{name}")
     yield path(f"{name}/<record_id:record_id>/", single, name=f"api_{one}")
+    yield path(f"{name}/bulk/", bulk, name=f"api_{name}_bulk")
     if name in SHARED_COLLECTIONS:
         there = f"users/<record_id:owner>/{name}/"
         yield path(there, many, name=f"api_shared_{name}")
         yield path(f"{there}<record_id:record_id>/", single, name=f"api_shared_{one}")
+        yield path(f"{there}bulk/", bulk, name=f"api_shared_{name}_bulk")
 
 
 def _of_projects(start: str, names: str) -> Iterator[URLPattern]:

@@ -11,6 +11,7 @@ from typing import Any
 from django.http import HttpResponse
 from django.urls import reverse
 
+from accounts.api_bulk import bulk
 from accounts.api_calls import activity, once_of, read
 from accounts.api_conditions import (
     Conditions,
@@ -215,6 +216,20 @@ def collection_view(spec: CollectionSpec) -> Endpoint:
             bodies={JSON: ref(f"{singular.title()}Input")},
             area=name,
         ),
+    )
+
+
+def bulk_view(spec: CollectionSpec) -> Endpoint:
+    """The view where many records are changed at once."""
+    name, singular = spec.name, spec.singular
+    return endpoint(
+        POST=Operation(
+            partial(bulk, collection=name),
+            f"Add, change and delete many {name}: all, or none",
+            answers({200: Answer("What was done", ref("BulkResult"))}, (404, 409, 412, *WITH_BODY)),
+            bodies={JSON: ref(f"{singular.title()}Bulk")},
+            area=name,
+        )
     )
 
 
