@@ -52,7 +52,7 @@ from utils.exporting import Export
 from utils.importing import Mode, judge, take_in
 from utils.once import Once, keep, replay
 from utils.package import Package
-from utils.people import Activity, account_of, log, meter, mirror, quota_now, tell
+from utils.people import Activity, account_of, log, meter, meter_burst, mirror, quota_now, tell
 from utils.quota import (
     BURST_UNTIL,
     BY_TOKEN,
@@ -400,6 +400,17 @@ class JSONStorageManager:
             return quota_now(document, transaction.now)
 
         return self._change(who.user_id, edit, caller=who, metered=True, relaxed=True)
+
+    def record_uncounted_call(self, user_id: int) -> None:
+        """Takes one call from the burst and none from the month. Raises `TooManyCalls`.
+
+        A power cut may take it back.
+        """
+
+        def edit(transaction: Transaction) -> None:
+            meter_burst(transaction, user_id)
+
+        self._change(user_id, edit, relaxed=True)
 
     def quota(self, user_id: int) -> Quota:
         """How many API calls the user has used and may make."""
