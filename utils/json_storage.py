@@ -63,7 +63,7 @@ from utils.quota import (
     period_of,
 )
 from utils.records import COLLECTIONS, RECORD_COLLECTIONS, Record, Unknown
-from utils.sharing import follow
+from utils.sharing import follow, mend_index
 from utils.statistics import statistics
 
 __all__ = [
@@ -487,6 +487,17 @@ class JSONStorageManager:
             return drop_person(transaction, user_id)
 
         return self._change(user_id, edit, licence=Licence(members=True))
+
+    def mend_shared(self, user_id: int) -> bool:
+        """Makes what people are told is shared agree with the projects, where a hand parted them.
+
+        Of what is shared with the person, and of what they share; whether anything was wrong.
+        """
+
+        def edit(transaction: Transaction) -> bool:
+            return mend_index(transaction, user_id)
+
+        return self._change(user_id, edit)
 
     # The whole store
 
