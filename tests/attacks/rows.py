@@ -11,7 +11,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from tests.attacks.world import ROLES
+from tests.attacks.world import ROLES, World
+from utils.json_storage import json_storage
 
 Statuses = Mapping[str, str]  # by method
 Shape = Mapping[str, Statuses]  # by role
@@ -52,6 +53,109 @@ OWN_FIGURES = shape("""
            GET HEAD OPTIONS TRACE BREW PUT PATCH POST DELETE
 anonymous  401 401  401     405   405  401 401   401  401
 others     200 200  204     405   405  405 405   405  405
+""")
+OWN_BULK = shape("""
+           GET HEAD OPTIONS TRACE BREW PUT PATCH POST DELETE
+anonymous  401 401  401     405   405  401 401   401  401
+others     405 405  204     405   405  405 405   200  405
+""")
+# What is shared: editors change, viewers look, all others find nothing.
+SHARED_TASKS = shape("""
+           GET HEAD OPTIONS TRACE BREW PUT PATCH POST DELETE
+anonymous  401 401  401     405   405  401 401   401  401
+owner      200 200  204     405   405  405 405   201  405
+editor     200 200  204     405   405  405 405   201  405
+viewer     200 200  204     405   405  405 405   403  405
+others     404 404  204     405   405  405 405   404  405
+""")
+SHARED_PROJECTS = shape("""
+           GET HEAD OPTIONS TRACE BREW PUT PATCH POST DELETE
+anonymous  401 401  401     405   405  401 401   401  401
+owner      200 200  204     405   405  405 405   201  405
+editor     200 200  204     405   405  405 405   403  405
+viewer     200 200  204     405   405  405 405   403  405
+others     404 404  204     405   405  405 405   404  405
+""")
+SHARED_TASK = shape("""
+           GET HEAD OPTIONS TRACE BREW PUT PATCH POST DELETE
+anonymous  401 401  401     405   405  401 401   401  401
+owner      200 200  204     405   405  200 200   405  204
+editor     200 200  204     405   405  200 200   405  204
+viewer     200 200  204     405   405  403 403   405  403
+others     404 404  204     405   405  404 404   405  404
+""")
+SHARED_PROJECT = shape("""
+           GET HEAD OPTIONS TRACE BREW PUT PATCH POST DELETE
+anonymous  401 401  401     405   405  401 401   401  401
+owner      200 200  204     405   405  200 200   405  204
+editor     200 200  204     405   405  200 200   405  403
+viewer     200 200  204     405   405  403 403   405  403
+others     404 404  204     405   405  404 404   405  404
+""")
+SHARED_BULK = shape("""
+           GET HEAD OPTIONS TRACE BREW PUT PATCH POST DELETE
+anonymous  401 401  401     405   405  401 401   401  401
+owner      405 405  204     405   405  405 405   200  405
+editor     405 405  204     405   405  405 405   200  405
+viewer     405 405  204     405   405  405 405   403  405
+others     405 405  204     405   405  405 405   404  405
+""")
+SHARED_BULK_OF_PROJECTS = shape("""
+           GET HEAD OPTIONS TRACE BREW PUT PATCH POST DELETE
+anonymous  401 401  401     405   405  401 401   401  401
+owner      405 405  204     405   405  405 405   200  405
+editor     405 405  204     405   405  405 405   403  405
+viewer     405 405  204     405   405  405 405   403  405
+others     405 405  204     405   405  405 405   404  405
+""")
+# The members of a project: the owner decides, the members see each other, and each may go.
+OWN_MEMBERS = shape("""
+           GET HEAD OPTIONS TRACE BREW PUT PATCH POST DELETE
+anonymous  401 401  401     405   405  401 401   401  401
+owner      200 200  204     405   405  405 405   201  405
+others     404 404  204     405   405  405 405   404  405
+""")
+OWN_MEMBER = shape("""
+           GET HEAD OPTIONS TRACE BREW PUT PATCH POST DELETE
+anonymous  401 401  401     405   405  401 401   401  401
+owner      405 405  204     405   405  405 200   405  204
+others     405 405  204     405   405  405 404   405  404
+""")
+OWN_TRANSFER = shape("""
+           GET HEAD OPTIONS TRACE BREW PUT PATCH POST DELETE
+anonymous  401 401  401     405   405  401 401   401  401
+owner      405 405  204     405   405  405 405   200  405
+others     405 405  204     405   405  405 405   404  405
+""")
+SHARED_MEMBERS = shape("""
+           GET HEAD OPTIONS TRACE BREW PUT PATCH POST DELETE
+anonymous  401 401  401     405   405  401 401   401  401
+owner      200 200  204     405   405  405 405   201  405
+editor     200 200  204     405   405  405 405   403  405
+viewer     200 200  204     405   405  405 405   403  405
+others     404 404  204     405   405  405 405   404  405
+""")
+SHARED_MEMBER = shape("""
+           GET HEAD OPTIONS TRACE BREW PUT PATCH POST DELETE
+anonymous  401 401  401     405   405  401 401   401  401
+owner      405 405  204     405   405  405 200   405  204
+editor     405 405  204     405   405  405 403   405  204
+viewer     405 405  204     405   405  405 403   405  403
+others     405 405  204     405   405  405 404   405  404
+""")
+SHARED_TRANSFER = shape("""
+           GET HEAD OPTIONS TRACE BREW PUT PATCH POST DELETE
+anonymous  401 401  401     405   405  401 401   401  401
+owner      405 405  204     405   405  405 405   200  405
+editor     405 405  204     405   405  405 405   403  405
+viewer     405 405  204     405   405  405 405   403  405
+others     405 405  204     405   405  405 405   404  405
+""")
+INVITATION = shape("""
+           GET HEAD OPTIONS TRACE BREW PUT PATCH POST DELETE
+anonymous  401 401  401     405   405  401 401   401  401
+owner      200 200  204     405   405  405 200   405  204
+others     404 404  204     405   405  405 404   405  404
 """)
 API_FOR_EVERYBODY = shape("""
            GET HEAD OPTIONS TRACE BREW PUT PATCH POST DELETE
@@ -193,13 +297,84 @@ def _own_records(collection: str) -> dict[str, Row]:
     singular = SINGULAR[collection]
     return {
         f"{API}{collection}/": Row(f"/{API}{collection}/", OWN_LIST, {"POST": record}),
+        f"{API}{collection}/bulk/": Row(
+            f"/{API}{collection}/bulk/", OWN_BULK, {"POST": _bulk(record)}
+        ),
         f"{API}{collection}/<record_id:record_id>/": Row(
             f"/{API}{collection}/{{{singular}}}/", OWN_RECORD, {"PUT": record, "PATCH": record}
         ),
     }
 
 
+def _bulk(record: dict[str, Any]) -> dict[str, Any]:
+    return {"operations": [{"op": "create", "record": record}]}
+
+
+def _shared_task(world: World) -> dict[str, Any]:
+    """An editor's task is of the project that they share, and stays there."""
+    return {"title": "Sent", "project_id": world.shared_project()}
+
+
+def _shared_project(world: World) -> dict[str, Any]:
+    """Who shares it is changed by other means, and sent back as it is."""
+    found = json_storage.get("projects", world.owner, world.shared_project())
+    return {"name": "Sent", "team_members": found["team_members"]}
+
+
+def _shared_records() -> dict[str, Row]:
+    route, address = f"{API}users/<record_id:owner>/", f"/{API}users/{{sharer}}/"
+    task, project = _shared_task, _shared_project
+    return {
+        f"{route}tasks/": Row(f"{address}tasks/", SHARED_TASKS, {"POST": task}),
+        f"{route}tasks/<record_id:record_id>/": Row(
+            f"{address}tasks/{{shared_task}}/", SHARED_TASK, {"PUT": task, "PATCH": task}
+        ),
+        f"{route}tasks/bulk/": Row(
+            f"{address}tasks/bulk/", SHARED_BULK, {"POST": lambda world: _bulk(task(world))}
+        ),
+        f"{route}projects/": Row(
+            f"{address}projects/", SHARED_PROJECTS, {"POST": {"name": "Sent"}}
+        ),
+        f"{route}projects/<record_id:record_id>/": Row(
+            f"{address}projects/{{shared_project}}/",
+            SHARED_PROJECT,
+            {"PUT": project, "PATCH": {"name": "Sent"}},
+        ),
+        f"{route}projects/bulk/": Row(
+            f"{address}projects/bulk/", SHARED_BULK_OF_PROJECTS, {"POST": _bulk({"name": "Sent"})}
+        ),
+    }
+
+
+def _members(before: str, prefix: str, shapes: tuple[Shape, Shape, Shape]) -> dict[str, Row]:
+    route = f"{API}{before}projects/<record_id:record_id>/"
+    address = f"/{API}{prefix}projects/{{shared_project}}/"
+    members, member, transfer = shapes
+    return {
+        f"{route}members/": Row(
+            f"{address}members/", members, {"POST": {"who": "staff-of-all", "role": "viewer"}}
+        ),
+        f"{route}members/<record_id:person>/": Row(
+            f"{address}members/{{member}}/", member, {"PATCH": {"role": "viewer"}}
+        ),
+        f"{route}transfer/": Row(
+            f"{address}transfer/", transfer, {"POST": lambda world: {"to": world.member()}}
+        ),
+    }
+
+
 ROWS: dict[str, Row] = {
+    **_shared_records(),
+    **_members("", "", (OWN_MEMBERS, OWN_MEMBER, OWN_TRANSFER)),
+    **_members(
+        "users/<record_id:owner>/",
+        "users/{sharer}/",
+        (SHARED_MEMBERS, SHARED_MEMBER, SHARED_TRANSFER),
+    ),
+    f"{API}shared/": Row(f"/{API}shared/", OWN_FIGURES),
+    f"{API}shared/<record_id:shared_id>/": Row(
+        f"/{API}shared/{{invitation}}/", INVITATION, {"PATCH": {"status": "member"}}
+    ),
     **_own_records("tasks"),
     **_own_records("projects"),
     **_own_records("models"),

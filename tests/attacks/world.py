@@ -22,6 +22,7 @@ from accounts.models import ApiToken, User
 from accounts.tokens import create_token
 from tests.folders import contents
 from utils.json_storage import json_storage
+from utils.memberships import Memberships
 from utils.middleware import API_PREFIX
 
 ANONYMOUS, OWNER, STRANGER = "anonymous", "owner", "stranger"
@@ -40,6 +41,7 @@ class World:
         self.people = {role: self._person(role) for role in ROLES if role != ANONYMOUS}
         self.tokens = {role: create_token(user)[1] for role, user in self.people.items()}
         self._sessions: dict[str, str] = {}
+        self._shared = 0
         self._numbers = itertools.count(1)
 
     @staticmethod
@@ -112,6 +114,46 @@ class World:
             user=self.people[OWNER], session_key=key, ip="192.0.2.1", user_agent="Lynx"
         )
         return int(made.pk)
+
+    # What is shared: each of these sees to it that there is something.
+
+    def shared_project(self) -> int:
+        """A project of the owner's with an editor and a viewer, made anew when it has gone."""
+        members = Memberships(json_storage)
+        if self._shared and self._is_whole(self._shared):
+            return self._shared
+        self._shared = self.project()
+        for role in ("editor", "viewer"):
+            person = self.people[role]
+            members.invite(self.owner, self._shared, person.username, role)
+            members.accept(person.pk, json_storage.list("shared", person.pk)[-1]["id"])
+        return self._shared
+
+    def _is_whole(self, project: int) -> bool:
+        found = [one for one in json_storage.list("projects", self.owner) if one["id"] == project]
+        wanted = {(self.people[role].pk, role) for role in ("editor", "viewer")}
+        return bool(found) and wanted == {
+            (entry["user_id"], entry["role"]) for entry in found[0]["team_members"]
+        }
+
+    def sharer(self) -> int:
+        """The owner, who shares something."""
+        self.shared_project()
+        return self.owner
+
+    def shared_task(self) -> int:
+        return self._create("tasks", title="Everybody's", project_id=self.shared_project())
+
+    def member(self) -> int:
+        self.shared_project()
+        return int(self.people["editor"].pk)
+
+    def invitation(self) -> int:
+        """The number of an invitation that the owner has from the stranger."""
+        stranger = self.people[STRANGER].pk
+        project = json_storage.create("projects", stranger, {"name": "The stranger's"})["id"]
+        Memberships(json_storage).invite(stranger, project, self.people[OWNER].username, "viewer")
+        return int(json_storage.list("shared", self.owner)[-1]["id"])
 
     def _create(self, collection: str, **data: Any) -> int:
         return int(json_storage.create(collection, self.owner, data)["id"])
