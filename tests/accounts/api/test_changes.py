@@ -160,7 +160,7 @@ def test_a_stream_ends(
     alice: Caller, places: Places, monkeypatch: pytest.MonkeyPatch, end: str
 ) -> None:
     monkeypatch.setattr(api_changes, "HEARTBEAT", 0.05)
-    monkeypatch.setattr(api_changes, "STREAM_SECONDS", 1.0 if end == "the time" else 300.0)
+    monkeypatch.setattr(api_changes, "STREAM_SECONDS", 1.0 if end == "the time" else 30.0)
     answer = alice.get("changes/", **STREAM)
     parts = iter(answer.streaming_content)
     assert [next(parts) for _ in range(4)][-1].startswith(b": alive\nid: ")
