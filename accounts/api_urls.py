@@ -3,7 +3,7 @@
 from django.urls import URLPattern, path, re_path
 
 import utils.addresses  # noqa: F401  it registers record_id
-from accounts.api_about import openapi_view
+from accounts.api_about import docs_view, openapi_view
 from accounts.api_changes import changes_view
 from accounts.api_http import unknown_address
 from accounts.api_views import collection_view, dashboard_view, quota_view, record_view
@@ -20,6 +20,7 @@ def _addresses(spec: CollectionSpec) -> list[URLPattern]:
 
 urlpatterns = [
     *(address for name in RECORD_COLLECTIONS for address in _addresses(COLLECTIONS[name])),
+    path("docs/", docs_view, name="api_docs"),
     path("openapi.json", openapi_view, name="api_openapi"),
     path("dashboard/", dashboard_view, name="api_dashboard"),
     path("quota/", quota_view, name="api_quota"),
