@@ -4,6 +4,7 @@ from django.urls import URLPattern, path, re_path
 
 import utils.addresses  # noqa: F401  it registers record_id
 from accounts.api_about import openapi_view
+from accounts.api_activity import activity_view
 from accounts.api_changes import changes_view
 from accounts.api_http import unknown_address
 from accounts.api_views import collection_view, dashboard_view, quota_view, record_view
@@ -23,6 +24,7 @@ urlpatterns = [
     path("openapi.json", openapi_view, name="api_openapi"),
     path("dashboard/", dashboard_view, name="api_dashboard"),
     path("quota/", quota_view, name="api_quota"),
+    path("activity/", activity_view, name="api_activity"),
     path("changes/", changes_view, name="api_changes"),
     re_path("", unknown_address),  # all others; nameless, as `unknown_address` expects
 ]

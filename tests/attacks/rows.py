@@ -206,6 +206,7 @@ ROWS: dict[str, Row] = {
     f"{API}dashboard/": Row(f"/{API}dashboard/", OWN_FIGURES),
     f"{API}openapi.json": Row(f"/{API}openapi.json", API_FOR_EVERYBODY, public=True),
     f"{API}quota/": Row(f"/{API}quota/", OWN_FIGURES),
+    f"{API}activity/": Row(f"/{API}activity/", OWN_FIGURES),
     f"{API}changes/": Row(f"/{API}changes/", OWN_FIGURES),
     API: Row(f"/{API}nothing/here/", NOTHING_THERE),
     "": Row("/", FOR_EVERYBODY),
