@@ -23,7 +23,7 @@ _HEAD_END = re.compile(rb"\r\n\r\n")
 _BARE_END = re.compile(rb"\n\n|[^\r]\n\r\n")
 _LENGTH = re.compile(rb"\r\ncontent-length[ \t]*:[ \t]*([0-9]{1,18})[ \t]*(?=\r\n)", re.I)
 _CHUNKED = re.compile(rb"\r\ntransfer-encoding[ \t]*:", re.I)
-_EXPECTS = re.compile(rb"\r\nexpect[ \t]*:[ \t]*100-continue", re.I)
+_EXPECTS = re.compile(rb"\r\nexpect:[ \t]*100-continue[ \t]*(?=\r\n)", re.I)
 
 
 class Arrival:
@@ -77,11 +77,19 @@ class Arrival:
         self._searched = max(0, len(self.data) - 3)  # what the next bytes may complete
         return BAD_REQUEST if bare else b""
 
-    @property
-    def expects_continue(self) -> bool:
-        """Whether the client waits for a word before it sends the body."""
-        waits = 0 < self._head_end == len(self.data) < self._needed
-        return waits and bool(_EXPECTS.search(self.data))
+    def take_expectation(self) -> int:
+        """Takes out the header by which the client asks for a word before it sends the body, so
+        that it is given once. Returns how many bytes that were; 0 where it does not ask."""
+        if not 0 < self._head_end == len(self.data) < self._needed:
+            return 0
+        found = _EXPECTS.search(self.data)
+        if found is None:
+            return 0
+        length = found.end() - found.start()
+        del self.data[found.start() : found.end()]
+        self._head_end -= length
+        self._needed -= length
+        return length
 
     def _find_head(self) -> bool:
         found = _HEAD_END.search(self.data, self._searched)

@@ -109,7 +109,8 @@ class Worker(ThreadWorker):
             self._hand_over(arrival)
         elif fault := arrival.fault():
             self._refuse(arrival, fault)
-        elif arrival.expects_continue:
+        elif length := arrival.take_expectation():
+            self._held -= length
             self._say(sock, b"HTTP/1.1 100 Continue\r\n\r\n")
 
     def _take(self, arrival: Arrival, data: bytes) -> None:

@@ -148,6 +148,16 @@ def test_a_request_is_whole_when_its_body_is(arrival: Arrival) -> None:
     assert arrival.data.startswith(b"POST")
 
 
+def test_whoever_asks_to_go_on_is_told_once(arrival: Arrival) -> None:
+    arrival.add(b"POST / HTTP/1.1\r\nExpect: 100-continue\r\nContent-Length: 2\r\n\r\n")
+    assert not arrival.is_ready()
+    assert arrival.take_expectation() > 0
+    assert arrival.take_expectation() == 0
+    arrival.add(b"ab")
+    assert arrival.is_ready()
+    assert arrival.data == b"POST / HTTP/1.1\r\nContent-Length: 2\r\n\r\nab"
+
+
 def test_a_large_body_is_not_waited_for(arrival: Arrival, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(arriving, "BODY_MAX", 10)
     arrival.add(b"POST / HTTP/1.1\r\nContent-Length: 50\r\n\r\n123456789")
