@@ -119,6 +119,7 @@ class FilesBackend:
         self._background: Background | None = None
         self._opening = threading.RLock()
         self._is_open = self._only_looks = False
+        self._is_stopped = False  # a disk that failed: this process does not write here any more
         self._reason = Unavailable("")  # why it only looks
         self._tried_to_publish = 0.0
         _backends.add(self)
@@ -147,6 +148,8 @@ class FilesBackend:
                 if not self._is_folder() or not _keeps_from_writing(error):
                     raise reason from error
                 log.warning("%s can only be read: %s", self.root, error)
+                # What was not synced then, a second sync would say to be durable.
+                self._is_stopped = _is_failed_disk(error)
                 self._look(reason)
 
     def _is_folder(self) -> bool:
@@ -302,7 +305,7 @@ class FilesBackend:
         self._opening = threading.RLock()
         self._follower.mutex = threading.RLock()
         self._background = None
-        self._is_open = False
+        self._is_open = self._is_stopped = False
         self._journal.forked()
         self._together.forked()
         self._follower.forget()
@@ -447,7 +450,7 @@ class FilesBackend:
 
     def _prepare_to_write(self) -> None:
         self._ready()
-        if self._only_looks and self._may_write:
+        if self._only_looks and self._may_write and not self._is_stopped:
             self._is_open = False  # the disk may have room again
             self._open()
         if self._journal.blocked or len(self._follower.pending) > BACKLOG_MAX:
@@ -704,6 +707,11 @@ def _keeps_from_writing(error: Exception) -> bool:
     if isinstance(error, OSError | OutOfSpace):
         return True
     return isinstance(error.__cause__, OSError) and error.__cause__.errno in _FORBIDDEN
+
+
+def _is_failed_disk(error: OSError | Unavailable) -> bool:
+    fault = error if isinstance(error, OSError) else error.__cause__
+    return isinstance(fault, OSError) and fault.errno == errno.EIO
 
 
 def _as_unavailable(error: OSError | Unavailable, what: str) -> Unavailable:
