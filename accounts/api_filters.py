@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 from utils.fields import Field, Kind
 from utils.lists import names_of_entry
 from utils.table import COLLECTIONS, CollectionSpec
-from utils.times import is_date, moment_of, parse_time
+from utils.times import TIME_PATTERN, is_date, moment_of, parse_time
 
 VALUES_MAX = 100  # of one filter
 
@@ -97,11 +97,7 @@ def _filters(spec: CollectionSpec) -> Iterator[tuple[str, Filter]]:
 
 def _schema(field: Field, how: str) -> dict[str, Any]:
     """As JSON Schema, what a parameter may be: several values stand between commas."""
-    if field.kind is Kind.TIME:
-        times: list[dict[str, Any]] = [{"format": "date"}, {"format": "date-time"}]
-        none = [{"const": ""}] if field.nullable and not how else []
-        return {"type": "string", "anyOf": times + none}
-    one = _pattern(field)
+    one = _NUMBER if how in {"min", "max"} else _pattern(field)
     if one is None:
         return {"type": "string"}
     if how:
@@ -116,6 +112,8 @@ def _pattern(field: Field) -> str | None:
         return "|".join(field.choices)
     if field.kind is Kind.BOOLEAN:
         return "true|false"
+    if field.kind is Kind.TIME:
+        return TIME_PATTERN
     if field.kind is Kind.NUMBER:
         return _NUMBER
     return _WHOLE if field.kind in (Kind.INTEGER, Kind.ID, Kind.REFERENCE) else None

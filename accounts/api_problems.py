@@ -28,7 +28,8 @@ from docstore import (
     Unavailable,
 )
 from utils.json_body import MalformedBody
-from utils.json_storage import QuotaExceeded
+from utils.json_storage import QuotaExceeded, TooManyCalls
+from utils.once import KeyReused, TooManyKeys
 from utils.records import InvalidRecord
 
 RETRY_AFTER = 30  # seconds, when what failed does not say
@@ -164,6 +165,9 @@ PROBLEMS: Mapping[type[Exception], Problem] = {
     UnsupportedMediaType: Problem(415, "unsupported-media-type", "The body must be plain JSON"),
     InvalidRecord: Problem(422, "invalid-record", "The record breaks the rules of its fields"),
     InvalidValue: Problem(422, "invalid-record", "The record holds what cannot be stored"),
+    KeyReused: Problem(422, "idempotency-key-reused", "The key belongs to another call"),
+    TooManyCalls: Problem(429, "too-many-calls", "Too many calls came at once"),
+    TooManyKeys: Problem(429, "too-many-keys", "Too many idempotency keys are in use"),
     TooManyBadTokens: Problem(429, "too-many-bad-tokens", "Too many bad tokens come from here"),
     QuotaExceeded: Problem(429, "quota-exceeded", "This month's API calls are used up"),
     Corrupt: Problem(503, "document-corrupt", "A document does not read as it should"),
@@ -237,6 +241,8 @@ def _headers(fault: Exception, problem: Problem) -> dict[str, str]:
         return dict(fault.headers)
     if isinstance(fault, QuotaExceeded):
         return {"Retry-After": str(fault.quota.resets_in)}
+    if isinstance(fault, TooManyCalls | TooManyKeys):
+        return {"Retry-After": str(fault.retry_after)}
     if problem.status in {503, 507} and not isinstance(fault, Corrupt):
         return {"Retry-After": str(getattr(fault, "retry_after", RETRY_AFTER))}
     return {}

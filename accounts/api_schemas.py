@@ -127,10 +127,17 @@ def _problem() -> Schema:
     fault = _object(
         "One fault, where it is, and what to do about it.",
         {
-            "pointer": {"type": "string", "description": "A JSON Pointer (RFC 6901)."},
+            "pointer": {
+                "type": "string",
+                "description": "Where in the body: a JSON Pointer (RFC 6901).",
+            },
+            "parameter": {"type": "string", "description": "Which parameter of the query."},
             "detail": {"type": "string"},
         },
+        "pointer",
+        "parameter",
     )
+    fault["oneOf"] = [{"required": ["pointer"]}, {"required": ["parameter"]}]
     slugs = sorted({problem.slug for problem in PROBLEMS.values()})
     members = {
         "type": {

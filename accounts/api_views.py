@@ -35,7 +35,7 @@ from accounts.api_patch import record_patch
 from accounts.api_query import parameters_of
 from docstore import StoreError
 from utils.activities import activity_of
-from utils.json_storage import Activity, ActivityOf, QuotaExceeded
+from utils.json_storage import Activity, ActivityOf
 from utils.middleware import request_metadata
 from utils.records import COLLECTIONS, CollectionSpec, Record
 
@@ -204,9 +204,7 @@ def _read(request: ApiRequest, look: Callable[[], HttpResponse], **told: int) ->
     """Answers with what `look` finds, and counts the call once it has found it."""
     owner, store = request.user.pk, request.json_storage
     with _count_or_go_on(request):
-        quota = store.quota(owner)
-        if not quota.remaining:
-            raise QuotaExceeded(quota)
+        store.quota(owner).check()
     found = look()
     with _count_or_go_on(request):
         metadata = told | _call(request) | request_metadata(request)

@@ -101,6 +101,20 @@ NEURALFLOW_CACHE_BYTES = _bytes(
     "NEURALFLOW_CACHE_BYTES", env.str("NEURALFLOW_CACHE_BYTES", default="64M")
 )
 
+
+def _burst(text: str) -> tuple[int, int]:
+    """How many calls in how many seconds: 120/60."""
+    found = re.fullmatch(r"([0-9]{1,9})/([0-9]{1,6})", text.strip(), re.ASCII)
+    if not found or not int(found[1]) or not int(found[2]):
+        raise ImproperlyConfigured(
+            f"NEURALFLOW_BURST must be calls per seconds such as 120/60, not {text!r}."
+        )
+    return int(found[1]), int(found[2])
+
+
+# How many API calls of a person may come at once, and after how many seconds all are free again.
+NEURALFLOW_BURST = _burst(env.str("NEURALFLOW_BURST", default="120/60"))
+
 DATABASES: dict[str, dict[str, Any]] = {
     "default": env.db_url("DATABASE_URL")
     if env.str("DATABASE_URL", default="")

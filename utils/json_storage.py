@@ -11,6 +11,11 @@ said in `utils.records`; how a document is kept is the business of `docstore`.
 All methods but `view` return plain dicts that are the caller's own. They raise `InvalidRecord` for
 data that breaks the rules, `NotFound`, `Conflict`, `Corrupt`, and `Unavailable` or `OutOfSpace`
 when the store cannot be written; then nothing has changed.
+
+`caller` is who acts: whose calls are metered and under whom it is logged; by default the owner.
+With `metered`, the call is counted, or refused with `QuotaExceeded` or `TooManyCalls`. With `once`,
+a call that was made before is answered as it was then and has no further effect; `once.replayed`
+tells, and `KeyReused` and `TooManyKeys` refuse.
 """
 
 from __future__ import annotations
@@ -39,12 +44,22 @@ from docstore import (
     open_store,
 )
 from docstore.backends.files import FilesBackend
+from utils.caller import Caller
 from utils.documents import ensure, key_of, own_copy
 from utils.exporting import Export
 from utils.importing import Mode, judge, take_in
+from utils.once import Once, keep, replay
 from utils.package import Package
-from utils.people import Activity, account_of, log, meter, mirror
-from utils.quota import PERIOD, Quota, QuotaExceeded, period_of, quota_of
+from utils.people import Activity, account_of, log, meter, mirror, quota_now
+from utils.quota import (
+    BURST_UNTIL,
+    BY_TOKEN,
+    PERIOD,
+    Quota,
+    QuotaExceeded,
+    TooManyCalls,
+    period_of,
+)
 from utils.records import (
     COLLECTIONS,
     RECORD_COLLECTIONS,
@@ -59,9 +74,13 @@ from utils.statistics import statistics
 
 __all__ = [
     "Activity",
+    "Caller",
+    "Changed",
     "JSONStorageManager",
+    "Once",
     "Quota",
     "QuotaExceeded",
+    "TooManyCalls",
     "json_storage",
     "request_id",
 ]
@@ -71,11 +90,22 @@ Result = TypeVar("Result")
 # The id of the web request that a change belongs to; the middleware sets it.
 request_id: ContextVar[str] = ContextVar("request_id", default="")
 
+# Of a person's document, what the dashboard leaves to others.
+_NOT_TOLD = {"activities", BY_TOKEN, BURST_UNTIL}
+
 # What happened, or how to tell it from the record that came of it.
 ActivityOf = Activity | Callable[[Record], Activity] | None
 
 # What is to change in a record, or how to tell it from the record as it is at that moment.
 Changes = Mapping[str, Any] | Callable[[Record], Mapping[str, Any]]
+
+
+class Changed(Conflict):
+    """The record is not as it was expected to be any more; `current` is what it is now."""
+
+    def __init__(self, message: str, current: Record) -> None:
+        super().__init__(message)
+        self.current = current
 
 
 class JSONStorageManager:
@@ -135,6 +165,8 @@ class JSONStorageManager:
         owner: int,
         data: Mapping[str, Any],
         *,
+        caller: Caller | None = None,
+        once: Once | None = None,
         activity: ActivityOf = None,
         metered: bool = False,
         unknown: Unknown = "keep",
@@ -160,24 +192,34 @@ class JSONStorageManager:
             transaction.put(key, record)
             return record
 
-        return self._change(owner, edit, activity=activity, metered=metered)
+        return self._change(
+            owner, edit, caller=caller, once=once, activity=activity, metered=metered
+        )
 
-    def get(self, collection: str, owner: int, record_id: int) -> Record:
+    def get(
+        self, collection: str, owner: int, record_id: int, *, caller: Caller | None = None
+    ) -> Record:
         """The owner's record with this id. Raises `NotFound`."""
+        _refuse_others(owner, caller)
         found = self._records(collection, owner).find(record_id)
         if not found:
             raise NotFound(f"there is no {COLLECTIONS[collection].singular} {record_id}")
         return cast(Record, own_copy(found[0]))
 
-    def list(self, collection: str, owner: int) -> builtins.list[Record]:
+    def list(
+        self, collection: str, owner: int, *, caller: Caller | None = None
+    ) -> builtins.list[Record]:
         """All records of the owner, in the order of the file; empty where there is no document."""
-        return [own_copy(record) for record in self.view(collection, owner)]
+        return [own_copy(record) for record in self.view(collection, owner, caller=caller)]
 
-    def view(self, collection: str, owner: int) -> Sequence[Mapping[str, Any]]:
+    def view(
+        self, collection: str, owner: int, *, caller: Caller | None = None
+    ) -> Sequence[Mapping[str, Any]]:
         """What `list` copies, for those who only read: shared with all readers, never to change.
 
         Of thousands of records, the copy would cost more than most of what is done with them.
         """
+        _refuse_others(owner, caller)
         records = self._records(collection, owner)
         if records.only_objects:
             return records
@@ -196,13 +238,15 @@ class JSONStorageManager:
         *,
         replace: bool = False,
         expect: str | None = None,
+        caller: Caller | None = None,
+        once: Once | None = None,
         activity: ActivityOf = None,
         metered: bool = False,
         unknown: Unknown = "keep",
     ) -> Record:
         """Changes some fields of a record, or with `replace` all of them; returns the record.
 
-        With `expect`, a `record_version`, raises `Conflict` when the record is no longer so.
+        With `expect`, a `record_version`, raises `Changed` when the record is no longer so.
         """
         spec, key = COLLECTIONS[collection], key_of(collection, owner)
 
@@ -216,7 +260,9 @@ class JSONStorageManager:
             transaction.put(key, record)
             return record
 
-        return self._change(owner, edit, activity=activity, metered=metered)
+        return self._change(
+            owner, edit, caller=caller, once=once, activity=activity, metered=metered
+        )
 
     def delete(
         self,
@@ -225,6 +271,8 @@ class JSONStorageManager:
         record_id: int,
         *,
         expect: str | None = None,
+        caller: Caller | None = None,
+        once: Once | None = None,
         activity: ActivityOf = None,
         metered: bool = False,
     ) -> Record:
@@ -236,7 +284,9 @@ class JSONStorageManager:
             clear_references(transaction, key, record_id)
             return transaction.remove(key, record_id)
 
-        return self._change(owner, edit, activity=activity, metered=metered)
+        return self._change(
+            owner, edit, caller=caller, once=once, activity=activity, metered=metered
+        )
 
     # People
 
@@ -318,23 +368,27 @@ class JSONStorageManager:
 
         return self._change(user_id, edit)
 
-    def record_call(self, user_id: int, activity: Activity) -> Quota:
+    def record_call(
+        self, user_id: int, activity: Activity, *, caller: Caller | None = None
+    ) -> Quota:
         """Counts and logs an API call that changed nothing; returns what is left.
 
-        A power cut may take the count back. Raises `QuotaExceeded`.
+        It is the caller's, by default the user's. A power cut may take the count back. Raises
+        `QuotaExceeded`, `TooManyCalls`.
         """
+        who = caller or Caller(user_id)
 
         def edit(transaction: Transaction) -> Quota:
-            meter(transaction, user_id)
-            log(transaction, user_id, activity)
-            return quota_of(transaction.document(key_of("users", user_id)) or {}, transaction.now)
+            log(transaction, who.user_id, activity)
+            document = transaction.document(key_of("users", who.user_id))
+            return quota_now(document, transaction.now)
 
-        return self._change(user_id, edit, relaxed=True)
+        return self._change(who.user_id, edit, caller=who, metered=True, relaxed=True)
 
     def quota(self, user_id: int) -> Quota:
         """How many API calls the user has used and may make."""
         document = self.store.read(key_of("users", user_id))
-        return quota_of(document.content if document else {}, datetime.now(UTC))
+        return quota_now(document.content if document else None, datetime.now(UTC))
 
     def activities(self, user_id: int, latest: int = 10) -> builtins.list[Record]:
         """The newest activities, newest first."""
@@ -346,8 +400,9 @@ class JSONStorageManager:
         now = datetime.now(UTC)
         document = self.store.read(key_of("users", user_id))
         told = document.content if document else {"user_id": user_id}
-        user = {name: value for name, value in told.items() if name != "activities"}
-        user |= {"api_calls_used": quota_of(user, now).used, PERIOD: period_of(now)}
+        user = {name: value for name, value in told.items() if name not in _NOT_TOLD}
+        quota = quota_now(told, now)
+        user |= {"api_calls_used": quota.used, PERIOD: period_of(now)}
         tasks, projects, models = (self.view(name, user_id) for name in RECORD_COLLECTIONS)
         return {
             "user": own_copy(user),
@@ -418,25 +473,33 @@ class JSONStorageManager:
         owner: int,
         edit: Callable[[Transaction], Result],
         *,
+        caller: Caller | None = None,
+        once: Once | None = None,
         activity: ActivityOf = None,
         metered: bool = False,
         relaxed: bool = False,
         here: bool = False,
     ) -> Result:
         """The one way to change anything: the edit, its activity and its count, in one commit."""
+        who = caller or Caller(owner)
+        _refuse_others(owner, caller)
 
         def whole_edit(transaction: Transaction) -> Result:
+            if once is not None and (kept := replay(transaction, who.user_id, once)):
+                return cast(Result, kept[0])
             if metered:
-                meter(transaction, owner)
+                meter(transaction, who)
             result = edit(transaction)
             if activity is not None:
                 told = activity(own_copy(result)) if callable(activity) else activity
-                log(transaction, owner, told)
+                log(transaction, who.user_id, told)
+            if once is not None:
+                keep(transaction, who.user_id, once, result)
             return result
 
         result = self.store.change(
             whole_edit,
-            actor=str(owner),
+            actor=str(who.user_id),
             request_id=request_id.get(),
             relaxed=relaxed,
             here=here,
@@ -463,8 +526,17 @@ def _expected(
 ) -> Mapping[str, Any]:
     record = transaction.record(key, record_id)
     if expect is not None and expect != record_version(record):
-        raise Conflict(f"{COLLECTIONS[key.collection].singular} {record_id} was changed meanwhile")
+        raise Changed(
+            f"{COLLECTIONS[key.collection].singular} {record_id} was changed meanwhile",
+            own_copy(record),
+        )
     return record
+
+
+def _refuse_others(owner: int, caller: Caller | None) -> None:
+    """What is another's, is not there. Raises `NotFound`."""
+    if caller is not None and caller.user_id != owner:
+        raise NotFound("there is no such record")
 
 
 json_storage = JSONStorageManager()

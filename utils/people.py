@@ -10,11 +10,13 @@ from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import Any, cast
 
+from django.conf import settings
 from django.contrib.auth import get_user_model
 
 from docstore import Key, Transaction, utc_text
+from utils.caller import Caller
 from utils.documents import ensure, key_of
-from utils.quota import PERIOD, QuotaExceeded, period_of, period_to_keep, quota_of
+from utils.quota import Quota, one_more, period_to_keep, quota_of
 from utils.table import COLLECTIONS, RECORD_COLLECTIONS, Record
 
 # Of a user's document: what the store keeps itself and no mirror of the account may touch.
@@ -79,14 +81,16 @@ def log(transaction: Transaction, owner: int, activity: Activity) -> Record:
     return record
 
 
-def meter(transaction: Transaction, owner: int) -> None:
-    """Counts an API call. Raises `QuotaExceeded` where none is left."""
-    key = _person(transaction, owner)
-    quota = quota_of(transaction.document(key) or {}, transaction.now)
-    if quota.used >= quota.limit:
-        raise QuotaExceeded(quota)
-    count = {"api_calls_used": quota.used + 1, PERIOD: period_of(transaction.now)}
-    transaction.set(key, count)
+def meter(transaction: Transaction, caller: Caller) -> None:
+    """Counts an API call of the caller. Raises `QuotaExceeded`, `TooManyCalls`."""
+    key = _person(transaction, caller.user_id)
+    quota = quota_now(transaction.document(key), transaction.now)
+    transaction.set(key, one_more(quota, caller.token, transaction.now))
+
+
+def quota_now(user_document: Mapping[str, Any] | None, now: datetime) -> Quota:
+    """The quota of the person whose document this is, by the settings."""
+    return quota_of(user_document or {}, now, settings.NEURALFLOW_BURST)
 
 
 def _mirrored(user: Any, stored: Mapping[str, Any]) -> dict[str, Any]:

@@ -48,5 +48,5 @@ def clear_references(transaction: Transaction, key: Key, record_id: int) -> None
 def references_of(collection: str) -> Iterator[tuple[str, str]]:
     """The fields of a collection that people set to the id of another record, and whose."""
     for spec_field in COLLECTIONS[collection].writable:
-        if spec_field.kind is Kind.REFERENCE and spec_field.refers_to:
+        if spec_field.kind is Kind.REFERENCE and spec_field.refers_to in RECORD_COLLECTIONS:
             yield spec_field.name, spec_field.refers_to

@@ -13,7 +13,13 @@ from typing import Any
 
 from utils.fields import ENTRIES_MAX, ENTRY_CHARACTERS_MAX, Field, Kind
 from utils.json_values import INTEGER_MAX, KEY_CHARACTERS_MAX, NESTING_MAX
-from utils.table import ACTIVITY_FIELDS, COLLECTIONS, CollectionSpec
+from utils.table import (
+    ACTIVITY_FIELDS,
+    COLLECTIONS,
+    KEPT_COLLECTIONS,
+    RECORD_COLLECTIONS,
+    CollectionSpec,
+)
 from utils.times import TIME_PATTERN
 
 Schema = dict[str, Any]
@@ -23,7 +29,7 @@ FOLDER = "/schemas/v1/"
 
 RULES_BEYOND: Mapping[str, str] = MappingProxyType(
     {
-        "whole numbers": "A whole number is written without fraction and exponent: 1, not 1.0.",
+        "whole numbers": "A whole number stands there without fraction and exponent: 1, not 1.0.",
         "years": "A moment lies within the years 1 to 9999 in UTC.",
         "large integers": f"A number beyond ±{INTEGER_MAX} is written with a fraction or exponent.",
         "nesting": f"Lists and objects are nested at most {NESTING_MAX} levels deep in a field.",
@@ -34,8 +40,11 @@ RULES_BEYOND: Mapping[str, str] = MappingProxyType(
     }
 )
 
-# What Python takes for white space, and control characters.
-_SPACE = r"\u0009-\u000d\u001c-\u0020\u0085\u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000"
+# What Python takes for white space, which of that a text may have, and control characters.
+_SPACE = (
+    r"\u0009-\u000d\u001c-\u001f\u0020\u0085\u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000"
+)
+_SPACE_IN_TEXT = r"\u0009\u000a\u000d" + _SPACE[_SPACE.index(r"\u0020") :]
 _CONTROL = r"\u0000-\u001f"
 _NOT_BLANK = f"[^{_SPACE}]"
 _ONE_LINE: Schema = {"not": {"pattern": f"[{_CONTROL}]"}}
@@ -70,7 +79,8 @@ def _title(field: Field) -> Schema:
     """A text is stripped before it is measured, so the pattern does so, too."""
     inner = f"[^{_SPACE}{_CONTROL}]"
     line = f"[^{_CONTROL}]{{0,{(field.characters_max or 2) - 2}}}"
-    return {"type": "string", "pattern": f"^[{_SPACE}]*{inner}({line}{inner})?[{_SPACE}]*$"}
+    around = f"[{_SPACE_IN_TEXT}]*"
+    return {"type": "string", "pattern": f"^{around}{inner}({line}{inner})?{around}$"}
 
 
 def _text(field: Field, characters: Schema) -> Schema:
@@ -131,6 +141,9 @@ _WRITTEN: Mapping[Kind, Callable[[Field], Schema]] = {
 
 def stored_field(field: Field) -> Schema:
     """What a stored record of any age may hold in this field."""
+    if field.came_later:
+        described = _told(field, _STORED[field.kind](field))["description"]
+        return {"description": f"{described} Older records may hold anything here."}
     return _told(field, _STORED[field.kind](field))
 
 
@@ -215,7 +228,7 @@ def _rules_of(spec: CollectionSpec) -> tuple[str, ...]:
         "period": "end_date" in spec.by_name,
         "references": any(field.refers_to and not field.read_only for field in spec.fields),
     }
-    general = ("whole numbers", "years", "large integers", "nesting")
+    general = ("years", "large integers", "nesting")
     return (*general, *(name for name, holds in own.items() if holds))
 
 
@@ -238,7 +251,7 @@ def file_schema(spec: CollectionSpec) -> Schema:
         activities = {**_entries(_stored_object(ACTIVITY_FIELDS)), "description": "Oldest first."}
         person["properties"] |= {"activities": activities, **head}
         return {**_described("A person's own file.", ("whole numbers", "years")), **person}
-    updated_at = stored_field(spec.by_name["updated_at"])
+    updated_at = stored_field(COLLECTIONS["tasks"].by_name["updated_at"])
     records = {"type": "array", "items": record_schema(spec)}
     return {
         **_described(f"The {spec.name} of one person.", ()),
@@ -249,9 +262,10 @@ def file_schema(spec: CollectionSpec) -> Schema:
 
 def _published() -> Mapping[str, Schema]:
     made: dict[str, Schema] = {name: file_schema(spec) for name, spec in COLLECTIONS.items()}
-    for spec in COLLECTIONS.values():
-        if spec.name == "users":
-            continue
+    for name in KEPT_COLLECTIONS:
+        made[COLLECTIONS[name].singular] = record_schema(COLLECTIONS[name])
+    for name in RECORD_COLLECTIONS:
+        spec = COLLECTIONS[name]
         made[spec.singular] = record_schema(spec)
         made[f"{spec.singular}-new"] = creation_schema(spec)
         made[f"{spec.singular}-changes"] = change_schema(spec)

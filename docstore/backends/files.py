@@ -557,9 +557,8 @@ class FilesBackend:
     # The files as a whole: integrity, snapshots
 
     def check(self) -> Iterator[Finding]:
-        for name in self._layouts:
-            folder = self.root / name
-            if not folder.is_dir():
+        for name, layout in self._layouts.items():
+            if not layout.begun_later and not (self.root / name).is_dir():
                 yield Finding(f"{name}/", "the folder is missing: run setup_data")
         strays = self._strays()
         if strays:  # a writer at work leaves such names for a moment
