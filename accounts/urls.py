@@ -4,7 +4,7 @@ offer (several e-mail addresses, codes by mail) is left out, and so cannot be re
 from allauth.account import views as allauth_views
 from django.urls import include, path, re_path
 
-from accounts import token_views, views
+from accounts import leaving_views, token_views, views
 
 urlpatterns = [
     path("api/", include("accounts.api_urls")),
@@ -16,6 +16,9 @@ urlpatterns = [
     path("logout/", allauth_views.logout, name="account_logout"),
     path("inactive/", allauth_views.account_inactive, name="account_inactive"),
     path("profile/", views.profile, name="profile"),
+    path("delete/", leaving_views.delete_account, name="delete_account"),
+    path("deleted/", leaving_views.account_deleted, name="account_deleted"),
+    path("deleted/receipt.txt", leaving_views.deletion_receipt, name="deletion_receipt"),
     path("tokens/", token_views.tokens, name="tokens"),
     path("tokens/<int:token_id>/revoke/", token_views.revoke_token, name="revoke_token"),
     path("password/change/", allauth_views.password_change, name="account_change_password"),

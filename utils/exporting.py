@@ -30,6 +30,7 @@ from utils.table import COLLECTIONS
 VERSION: Final = "0.1.0"
 FORMAT: Final = 1
 MANIFEST: Final = "manifest.json"
+EXPORTED: Final = "account_exported"  # the activity; its metadata has `manifest_sha256`
 
 
 class _File(NamedTuple):

@@ -48,6 +48,7 @@ from utils.caller import Caller
 from utils.documents import ensure, key_of, own_copy
 from utils.exporting import Export
 from utils.importing import Mode, judge, take_in
+from utils.leaving import Dropped, drop_documents
 from utils.once import Once, keep, replay
 from utils.package import Package
 from utils.people import Activity, account_of, log, meter, mirror, quota_now
@@ -448,6 +449,14 @@ class JSONStorageManager:
             return self._change(user_id, edit, activity=activity, metered=metered)
         except _OnlyLooked as looked:
             return looked.report
+
+    def drop_person(self, user_id: int) -> Dropped:
+        """Removes all documents of a person in one commit, and says what they held."""
+
+        def edit(transaction: Transaction) -> Dropped:
+            return drop_documents(transaction, user_id)
+
+        return self._change(user_id, edit)
 
     # The whole store
 
