@@ -62,6 +62,7 @@ class ApiRequest(StorageRequest):
     user: User
     caller: Caller
     scopes: Collection[str]
+    operation: Operation
 
 
 class Endpoint:
@@ -73,6 +74,9 @@ class Endpoint:
         self.operations = operations
         methods = {*operations, "OPTIONS"} | ({"HEAD"} if "GET" in operations else set())
         self.allow = {"Allow": ", ".join(sorted(methods))}
+        patches = operations["PATCH"].bodies if "PATCH" in operations else ()
+        # RFC 5789, section 3.1
+        self.told = self.allow | ({"Accept-Patch": ", ".join(patches)} if patches else {})
 
     def __call__(self, request: ApiRequest, **route: Any) -> HttpResponseBase:
         operation = self.operations.get("GET" if request.method == "HEAD" else str(request.method))
@@ -84,13 +88,14 @@ class Endpoint:
     ) -> HttpResponseBase:
         if request.method == "OPTIONS":
             _check_parameters(request, ())
-            return no_content(self.allow)
+            return no_content(self.told)
         if operation is None:
             raise MethodNotAllowed(f"{request.path} takes {self.allow['Allow']}.", self.allow)
         if not operation.judges_query:
             _check_parameters(request, operation.parameters)
         if not operation.open:
             _check_scope(request, operation)
+        request.operation = operation
         return operation.handler(request, **route)
 
 
@@ -239,21 +244,23 @@ def _check_parameters(request: HttpRequest, parameters: tuple[Parameter, ...]) -
             raise BadParameter(f"Give {name} once.")
 
 
-def read_json(request: HttpRequest, *media_types: str) -> Any:
-    """The JSON value in the body, sent as one of the media types (JSON if none is named).
+def read_json(request: ApiRequest) -> Any:
+    """The JSON value in the body, in one of the media types that the operation takes.
 
     Everything that the headers tell is judged before any of the body is read. Raises `Refusal`
     and `MalformedBody`.
     """
-    _check_media_type(request, media_types or (JSON,))
-    length = _content_length(request)
+    check_media_type(request)
+    length = content_length(request, settings.DATA_UPLOAD_MAX_MEMORY_SIZE)
     body = request.body
     if len(body) != length:
         raise IncompleteBody(f"{len(body)} of {length} bytes came. Send the body again.")
     return load_body(body)
 
 
-def _check_media_type(request: HttpRequest, media_types: tuple[str, ...]) -> None:
+def check_media_type(request: ApiRequest) -> str:
+    """The media type of the body, in small letters. Raises `UnsupportedMediaType`."""
+    media_types = request.operation.bodies
     said = _CONTENT_TYPE.fullmatch(request.META.get("CONTENT_TYPE", "").strip())
     if said is None or said["type"].lower() not in media_types:
         raise UnsupportedMediaType(
@@ -263,16 +270,17 @@ def _check_media_type(request: HttpRequest, media_types: tuple[str, ...]) -> Non
     encoding = request.META.get("HTTP_CONTENT_ENCODING", "identity")
     if encoding.strip().lower() != "identity":
         raise UnsupportedMediaType("Send the body without Content-Encoding.")
+    return str(said["type"].lower())
 
 
-def _content_length(request: HttpRequest) -> int:
+def content_length(request: HttpRequest, most: int | None) -> int:
+    """How many bytes the body is said to have, `most` of which are read."""
     text = request.META.get("CONTENT_LENGTH") or ""
     # Under WSGI a body in chunks reads as an empty one.
     if not text or "HTTP_TRANSFER_ENCODING" in request.META:
         raise LengthRequired("Send Content-Length, and no Transfer-Encoding.")
     if not _LENGTH.fullmatch(text):
         raise IncompleteBody("Content-Length must be a number of bytes.")
-    most = settings.DATA_UPLOAD_MAX_MEMORY_SIZE
     if most is not None and int(text) > most:
         raise BodyTooLarge(f"A body may have {most} bytes; this one has {int(text)}.")
     return int(text)
@@ -290,9 +298,9 @@ def json_response(
     )
 
 
-def no_content(headers: Mapping[str, str] | None = None) -> HttpResponse:
-    """204, an answer without a body."""
-    response = HttpResponse(status=204, headers=dict(headers or {}))
+def no_content(headers: Mapping[str, str] | None = None, status: int = 204) -> HttpResponse:
+    """An answer without a body."""
+    response = HttpResponse(status=status, headers=dict(headers or {}))
     del response["Content-Type"]
     return response
 

@@ -46,7 +46,7 @@ def list_response(
     request: ApiRequest, query: ListQuery, collection: str, owner: int
 ) -> HttpResponse:
     """The list, or the page of it, that is asked for, with its entity tag and its links."""
-    records = request.json_storage.view(collection, owner)
+    records = request.json_storage.view(collection, owner, caller=request.caller)
     page = page_of(query, COLLECTIONS[collection], records)
     after = _address(request, cursor(page.after, query.digest)) if page.after else None
     is_paged = query.paged or after is not None

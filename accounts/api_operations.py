@@ -16,6 +16,7 @@ from accounts.api_problems import PROBLEMS
 JSON = "application/json"
 PROBLEM = "application/problem+json"
 MERGE_PATCH = "application/merge-patch+json"
+JSON_PATCH = "application/json-patch+json"
 
 Handler = Callable[..., HttpResponseBase]
 Schema = Mapping[str, Any]

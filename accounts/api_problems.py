@@ -17,6 +17,7 @@ from django.core.exceptions import (
 from django.db import InterfaceError, OperationalError
 from django.http import Http404, HttpRequest, HttpResponse, UnreadablePostError
 
+from accounts.api_json_patch import InvalidPatch, PatchFailed
 from docstore import (
     Conflict,
     Corrupt,
@@ -28,7 +29,7 @@ from docstore import (
     Unavailable,
 )
 from utils.json_body import MalformedBody
-from utils.json_storage import QuotaExceeded, TooManyCalls
+from utils.json_storage import Changed, QuotaExceeded, TooManyCalls
 from utils.once import KeyReused, TooManyKeys
 from utils.records import InvalidRecord
 
@@ -76,6 +77,14 @@ class BadParameter(Refusal):
 
 class UnknownParameter(BadParameter):
     """The query holds what this address does not understand. Leave it out."""
+
+
+class BadHeader(Refusal):
+    """A header field is not written as it is meant. Mend it."""
+
+
+class PreconditionRequired(Refusal):
+    """A change must say which state of the record it is meant for. Read first, send If-Match."""
 
 
 class TooManyBadTokens(Refusal):
@@ -137,6 +146,7 @@ PROBLEMS: Mapping[type[Exception], Problem] = {
     ),
     UnknownParameter: Problem(400, "unknown-parameter", "The address has no such parameter"),
     BadParameter: Problem(400, "bad-parameter", "A parameter is not written as it is meant"),
+    BadHeader: Problem(400, "bad-header", "A header is not written as it is meant"),
     SuspiciousOperation: _MALFORMED,
     BadRequest: _MALFORMED,
     NotAuthenticated: Problem(401, "not-authenticated", "Authentication is needed"),
@@ -153,7 +163,14 @@ PROBLEMS: Mapping[type[Exception], Problem] = {
         "Someone else changed this first",
         "Nothing of yours was written. Read again, and repeat the change.",
     ),
+    PatchFailed: Problem(409, "patch-failed", "The patch does not fit what is there"),
     LengthRequired: Problem(411, "length-required", "The body's length is missing"),
+    Changed: Problem(
+        412,
+        "precondition-failed",
+        "The record is not as the call expects it",
+        "Nothing was changed. `current` is the record as it is now.",
+    ),
     BodyTooLarge: Problem(413, "body-too-large", _TOO_LARGE),
     RequestDataTooBig: Problem(413, "body-too-large", _TOO_LARGE, "Send less at a time."),
     TooLarge: Problem(
@@ -165,6 +182,8 @@ PROBLEMS: Mapping[type[Exception], Problem] = {
     UnsupportedMediaType: Problem(415, "unsupported-media-type", "The body must be plain JSON"),
     InvalidRecord: Problem(422, "invalid-record", "The record breaks the rules of its fields"),
     InvalidValue: Problem(422, "invalid-record", "The record holds what cannot be stored"),
+    InvalidPatch: Problem(422, "invalid-patch", "The body is no JSON Patch"),
+    PreconditionRequired: Problem(428, "precondition-required", "If-Match is missing"),
     KeyReused: Problem(422, "idempotency-key-reused", "The key belongs to another call"),
     TooManyCalls: Problem(429, "too-many-calls", "Too many calls came at once"),
     TooManyKeys: Problem(429, "too-many-keys", "Too many idempotency keys are in use"),
@@ -183,6 +202,46 @@ PROBLEMS: Mapping[type[Exception], Problem] = {
     ),
     Exception: _UNEXPECTED,
 }
+
+# What to do about each type, in the words of docs/api.md, and on its page: /problems/<slug>/.
+REMEDIES: Mapping[str, str] = {
+    "bad-request": "mend the request; it is no good HTTP, or names a strange host",
+    "malformed-body": "mend the JSON at `line` and `column`",
+    "incomplete-body": "send the body again; fewer bytes came than were said",
+    "unknown-parameter": "leave out, or spell right, what `errors` names",
+    "bad-parameter": "write what `errors` or `detail` names as they say",
+    "bad-header": "write the header as the `detail` says",
+    "not-authenticated": "send a good token, or sign in",
+    "csrf-failed": "send the session's CSRF token in `X-CSRFToken`",
+    "insufficient-scope": "use a token with the scope that `detail` names",
+    "forbidden": "leave it",
+    "not-found": "there is no such record among yours; whose it may be is not told",
+    "no-such-address": "look at the address, and its last slash",
+    "method-not-allowed": "use one of `Allow`",
+    "conflict": "read again and repeat the change",
+    "patch-failed": "read again; `errors` names the operation that does not fit",
+    "length-required": "send `Content-Length`, not chunks",
+    "precondition-failed": "repeat your change on `current`, and send its `ETag` as `If-Match`",
+    "body-too-large": "send less at a time",
+    "collection-full": "delete records first",
+    "unsupported-media-type": "send plain JSON and say so",
+    "invalid-record": "mend the fields that `errors` names: a JSON Pointer and a reason each",
+    "invalid-patch": "mend the operations that `errors` names",
+    "idempotency-key-reused": "take a new `Idempotency-Key` for another call",
+    "precondition-required": "read the record and send its `ETag` as `If-Match`",
+    "too-many-calls": "wait `Retry-After` seconds, and call more slowly",
+    "too-many-keys": "wait `Retry-After` seconds, or call without `Idempotency-Key`",
+    "too-many-bad-tokens": "stop, and look at the token; then wait `Retry-After` seconds",
+    "quota-exceeded": "wait `Retry-After` seconds",
+    "internal-error": "tell the operator the `instance`",
+    "unavailable": "try again after `Retry-After` seconds",
+    "document-corrupt": "tell the operator the `document`, `line` and `column`; nothing is lost",
+    "out-of-space": "read on; write again once the operator has made room",
+}
+
+
+# What tells of several places in the body at once.
+_WITH_ERRORS = (InvalidRecord, InvalidPatch, PatchFailed)
 
 
 def problem_of(fault: Exception) -> Problem:
@@ -209,7 +268,7 @@ def problem_response(request: HttpRequest, fault: Exception) -> HttpResponse:
 
 
 def _detail(fault: Exception) -> str:
-    if isinstance(fault, InvalidRecord):
+    if isinstance(fault, _WITH_ERRORS):
         first, more = fault.errors[0], len(fault.errors) - 1
         text = f"{first.pointer.rpartition('/')[2] or 'The record'} {first.detail}"
         return f"{text}; `errors` tells of {more} more" if more else text
@@ -225,7 +284,9 @@ def _detail(fault: Exception) -> str:
 
 def _members(fault: Exception) -> dict[str, Any]:
     """What a kind of problem tells beyond the members that all have."""
-    if isinstance(fault, InvalidRecord):
+    if isinstance(fault, Changed):
+        return {"current": fault.current}
+    if isinstance(fault, _WITH_ERRORS):
         return {"errors": [{"pointer": e.pointer, "detail": e.detail} for e in fault.errors]}
     if isinstance(fault, BadParameter) and fault.errors:
         return {"errors": [error._asdict() for error in fault.errors]}

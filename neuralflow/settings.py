@@ -112,6 +112,9 @@ def _burst(text: str) -> tuple[int, int]:
     return int(found[1]), int(found[2])
 
 
+# Whether the API refuses changes that do not say which state of a record they are meant for.
+NEURALFLOW_REQUIRE_IF_MATCH: bool = env.bool("NEURALFLOW_REQUIRE_IF_MATCH", default=False)
+
 # How many API calls of a person may come at once, and after how many seconds all are free again.
 NEURALFLOW_BURST = _burst(env.str("NEURALFLOW_BURST", default="120/60"))
 

@@ -100,6 +100,9 @@ ActivityOf = Activity | Callable[[Record], Activity] | None
 # What is to change in a record, or how to tell it from the record as it is at that moment.
 Changes = Mapping[str, Any] | Callable[[Record], Mapping[str, Any]]
 
+# What a record must be before it is changed: a `record_version`, or a look at it that raises.
+Expect = str | Callable[[Mapping[str, Any]], None] | None
+
 
 class Changed(Conflict):
     """The record is not as it was expected to be any more; `current` is what it is now."""
@@ -238,7 +241,7 @@ class JSONStorageManager:
         changes: Changes,
         *,
         replace: bool = False,
-        expect: str | None = None,
+        expect: Expect = None,
         caller: Caller | None = None,
         once: Once | None = None,
         activity: ActivityOf = None,
@@ -247,7 +250,7 @@ class JSONStorageManager:
     ) -> Record:
         """Changes some fields of a record, or with `replace` all of them; returns the record.
 
-        With `expect`, a `record_version`, raises `Changed` when the record is no longer so.
+        With `expect`, raises `Changed` when the record is no longer so.
         """
         spec, key = COLLECTIONS[collection], key_of(collection, owner)
 
@@ -271,7 +274,7 @@ class JSONStorageManager:
         owner: int,
         record_id: int,
         *,
-        expect: str | None = None,
+        expect: Expect = None,
         caller: Caller | None = None,
         once: Once | None = None,
         activity: ActivityOf = None,
@@ -531,10 +534,12 @@ class _OnlyLooked(Exception):
 
 
 def _expected(
-    transaction: Transaction, key: Key, record_id: int, expect: str | None
+    transaction: Transaction, key: Key, record_id: int, expect: Expect
 ) -> Mapping[str, Any]:
     record = transaction.record(key, record_id)
-    if expect is not None and expect != record_version(record):
+    if callable(expect):
+        expect(record)
+    elif expect is not None and expect != record_version(record):
         raise Changed(
             f"{COLLECTIONS[key.collection].singular} {record_id} was changed meanwhile",
             own_copy(record),
