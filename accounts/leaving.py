@@ -17,7 +17,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from accounts.models import ApiToken, User
-from utils.exporting import EXPORTED
+from utils.exporting import MANIFEST_DIGEST
 from utils.json_storage import JSONStorageManager
 from utils.leaving import remove_person
 
@@ -108,9 +108,9 @@ def leave(manager: JSONStorageManager, user: User, request_id: str) -> Receipt:
 def _last_export(manager: JSONStorageManager, user_id: int) -> tuple[str, str]:
     """When the person last took everything with them, and the digest of the manifest."""
     for activity in reversed(manager.view("users", user_id)):
-        if activity.get("type") == EXPORTED and isinstance(activity.get("metadata"), dict):
-            digest = activity["metadata"].get("manifest_sha256")
-            return str(activity.get("timestamp")), str(digest)
+        metadata = activity.get("metadata")
+        if isinstance(metadata, dict) and MANIFEST_DIGEST in metadata:
+            return str(activity.get("timestamp")), str(metadata[MANIFEST_DIGEST])
     return "", ""
 
 
