@@ -17,7 +17,7 @@ from django.views.decorators.http import require_http_methods, require_POST
 from accounts.forms import SCOPE_WORDS, TokenForm
 from accounts.models import ApiToken
 from accounts.tokens import TOKENS_MAX, TooManyTokens, create_token, is_valid, revoke
-from accounts.views import SignedInRequest
+from accounts.views import SignedInRequest, confirm_who_asks
 from docstore import StoreError
 from utils.json_storage import json_storage
 from utils.quota import PERIOD, period_of
@@ -45,7 +45,9 @@ def tokens(request: SignedInRequest) -> HttpResponse:
     """Shows one's tokens, and makes one. The new one's text is in the answer and nowhere else."""
     form = TokenForm(request.POST or None)
     made, text = None, ""
-    if request.method == "POST" and form.is_valid():
+    if request.method == "POST":
+        confirm_who_asks(request)
+    if form.is_valid():
         try:
             made, text = create_token(request.user, **form.cleaned_data, request=request)
             form = TokenForm()

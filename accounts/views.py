@@ -4,8 +4,10 @@ import logging
 from typing import Any
 
 from allauth.account import views as allauth_views
+from allauth.account.decorators import reauthentication_required
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
+from django.core.validators import MaxLengthValidator
 from django.db import IntegrityError, transaction
 from django.forms import BaseForm
 from django.http import HttpRequest, HttpResponse
@@ -17,6 +19,7 @@ from django.views.decorators.http import require_http_methods
 from accounts.forms import ProfileForm
 from accounts.models import User
 from accounts.signals import profile_updated
+from accounts.validators import LONGEST
 from docstore import StoreError
 from utils.json_storage import json_storage
 
@@ -32,6 +35,7 @@ class LoginView(allauth_views.LoginView):
         form: BaseForm = super().get_form(form_class)
         form.fields["login"].label = _("User name or e-mail address")
         form.fields["login"].widget.attrs["autocomplete"] = "username"
+        form.fields["password"].validators.append(MaxLengthValidator(LONGEST))
         return form
 
 
@@ -54,12 +58,20 @@ def profile(request: SignedInRequest) -> HttpResponse:
     # Not request.user: the form writes into its instance even what it then refuses.
     user = User.objects.get(pk=request.user.pk)
     form = ProfileForm(request.POST or None, instance=user)
-    if request.method == "POST" and form.is_valid() and _saved(form):
-        profile_updated.send(sender=User, request=request, user=user)
-        messages.success(request, _("Your profile was saved."))
-        return redirect("profile")
+    if request.method == "POST" and form.is_valid():
+        if "email" in form.changed_data:
+            confirm_who_asks(request)  # with another address, the password can be reset
+        if _saved(form):
+            profile_updated.send(sender=User, request=request, user=user)
+            messages.success(request, _("Your profile was saved."))
+            return redirect("profile")
     context = {"form": form} | _usage(user.pk)
     return render(request, "accounts/profile.html", context)
+
+
+def confirm_who_asks(request: HttpRequest) -> None:
+    """Sends whoever has not proved lately who they are to do so; then the request is made again."""
+    reauthentication_required(lambda request: None)(request)
 
 
 def _saved(form: ProfileForm) -> bool:

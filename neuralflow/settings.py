@@ -169,6 +169,8 @@ INSTALLED_APPS = [
     "core",
     "allauth",
     "allauth.account",
+    "allauth.mfa",
+    "allauth.usersessions",
     "csp",
 ]
 
@@ -224,13 +226,9 @@ PASSWORD_HASHERS = [
     "django.contrib.auth.hashers.PBKDF2PasswordHasher",  # hashes of imported accounts
 ]
 AUTH_PASSWORD_VALIDATORS = [
-    {"NAME": f"django.contrib.auth.password_validation.{name}"}
-    for name in (
-        "UserAttributeSimilarityValidator",
-        "MinimumLengthValidator",
-        "CommonPasswordValidator",
-        "NumericPasswordValidator",
-    )
+    {"NAME": "accounts.validators.LengthValidator"},
+    {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
+    {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},
 ]
 LOGIN_URL = "login"
 LOGIN_REDIRECT_URL = "dashboard"
@@ -246,6 +244,24 @@ ACCOUNT_RATE_LIMITS: dict[str, str | None] = {"login_failed": None}
 ACCOUNT_PREVENT_ENUMERATION = True
 # A fresh installation cannot send mail; one that can, may ask for verification.
 ACCOUNT_EMAIL_VERIFICATION = "none"
+
+MFA_ADAPTER = "accounts.second_factor.SecondFactorAdapter"
+MFA_FORMS = {
+    "authenticate": "accounts.second_factor.AuthenticateForm",
+    "reauthenticate": "accounts.second_factor.ReauthenticateForm",
+    "activate_totp": "accounts.second_factor.ActivateForm",
+}
+MFA_ALLOW_UNVERIFIED_EMAIL = True
+MFA_RECOVERY_CODES_SHOW_ONCE = True
+MFA_TOTP_ISSUER = "NeuralFlow"
+
+# How long a session may go unused, and how long it may last at all.
+NEURALFLOW_SESSION_IDLE_DAYS = _days(
+    "NEURALFLOW_SESSION_IDLE_DAYS", env.str("NEURALFLOW_SESSION_IDLE_DAYS", default="1")
+)
+SESSION_COOKIE_AGE = round(
+    86_400 * _days("NEURALFLOW_SESSION_DAYS", env.str("NEURALFLOW_SESSION_DAYS", default="14"))
+)
 
 # Mail: written to the server's output until EMAIL_URL names a server.
 vars().update(env.email_url("EMAIL_URL", default="consolemail://"))

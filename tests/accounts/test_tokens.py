@@ -13,6 +13,7 @@ from accounts import tokens
 from accounts.api_operations import Operation
 from accounts.models import ApiToken, User
 from accounts.tokens import TOKENS_MAX, create_token, live_token, revoke
+from tests.conftest import prove_who_asks
 from tests.folders import contents
 from utils.json_storage import json_storage
 
@@ -244,6 +245,7 @@ def test_the_operator_lists_and_revokes(alice: User, bob: User) -> None:
 
 def test_the_page_makes_shows_once_and_revokes(client: Client, alice: User) -> None:
     client.force_login(alice)
+    prove_who_asks(client)
     form = {"name": "Notebook", "scopes": ["tasks:write"], "lifetime": "30d"}
     page = client.post("/accounts/tokens/", form)
     assert page.status_code == 201
@@ -268,6 +270,7 @@ def test_the_page_makes_shows_once_and_revokes(client: Client, alice: User) -> N
 )
 def test_the_page_refuses(client: Client, alice: User, spoilt: dict[str, Any]) -> None:
     client.force_login(alice)
+    prove_who_asks(client)
     form = {"name": "Notebook", "scopes": ["read"], "lifetime": "30d"} | spoilt
     assert client.post("/accounts/tokens/", form).status_code == 200
     assert not ApiToken.objects.exists()
@@ -291,6 +294,7 @@ def test_a_person_has_only_so_many(client: Client, alice: User) -> None:
         ApiToken(user=alice, prefix="nf_", digest=str(number)) for number in range(TOKENS_MAX)
     )
     client.force_login(alice)
+    prove_who_asks(client)
     form = {"name": "One more", "scopes": ["read"], "lifetime": "30d"}
     assert "Revoke one first" in client.post("/accounts/tokens/", form).content.decode()
     with pytest.raises(CommandError, match="Revoke one first"):
