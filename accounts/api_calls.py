@@ -22,9 +22,7 @@ from utils.middleware import request_metadata
 from utils.records import COLLECTIONS
 
 # A string of RFC 9651, section 3.3.3, or what is none: both without blanks.
-_KEY = re.compile(
-    r'"((?:[\x21\x23-\x5b\x5d-\x7e]|\\["\\]){1,255})"|([\x21\x23-\x7e][\x21-\x7e]{0,254})'
-)
+_KEY = re.compile(r'"((?:[\x21\x23-\x5b\x5d-\x7e]|\\["\\]){1,255})"|([\x21\x23-\x7e]{1,255})')
 
 log = logging.getLogger(__name__)
 

@@ -7,9 +7,11 @@ its handler raises becomes a problem by the table in `api_problems`.
 import logging
 import re
 from collections.abc import Callable, Collection, Mapping
+from contextlib import suppress
 from typing import Any
 
 from django.conf import settings
+from django.contrib.auth import get_user
 from django.http import (
     HttpRequest,
     HttpResponse,
@@ -22,6 +24,7 @@ from django.urls import Resolver404, resolve
 from django.utils.cache import patch_vary_headers
 from django.views.decorators.csrf import csrf_exempt
 
+from accounts.api_limits import limit_headers
 from accounts.api_operations import JSON, Operation, Parameter
 from accounts.api_problems import (
     BadParameter,
@@ -42,7 +45,7 @@ from accounts.api_problems import (
 from accounts.models import ApiToken, User
 from accounts.throttle import address_of, bad_tokens
 from accounts.tokens import live_token
-from docstore import to_json
+from docstore import StoreError, to_json
 from utils.caller import Caller
 from utils.json_body import load_body
 from utils.middleware import API_PREFIX, METHODS, StorageRequest
@@ -117,6 +120,7 @@ def _answered(
     except Exception as fault:
         _note(request, fault)
         response = problem_response(request, fault)
+    _tell_limits(request, response)
     return _sealed(response)
 
 
@@ -179,6 +183,19 @@ def _authenticate(request: ApiRequest) -> None:
         )
     _check_origin(request)
     request.caller, request.scopes = Caller(request.user.pk), ("write",)
+
+
+def is_still_known(request: ApiRequest) -> bool:
+    """Whether whoever began this call could begin it now.
+
+    Asked during an answer that takes long: the token or the session may have ended since.
+    """
+    authorization = request.META.get("HTTP_AUTHORIZATION")
+    if authorization is None:
+        request.session = type(request.session)(request.session.session_key)
+        return get_user(request).pk == request.user.pk
+    token = live_token(authorization.partition(" ")[2].strip())
+    return token is not None and token.user == request.user
 
 
 def _token_of(request: ApiRequest, authorization: str) -> ApiToken:
@@ -313,6 +330,17 @@ def _sealed(response: HttpResponseBase) -> HttpResponseBase:
         response["Cache-Control"] = "no-store"
         patch_vary_headers(response, ["Authorization", "Cookie"])
     return response
+
+
+def _tell_limits(request: ApiRequest, response: HttpResponseBase) -> None:
+    """Tells a known caller what is left of their calls, whatever the answer is."""
+    caller = getattr(request, "caller", None)
+    if caller is None:
+        return
+    with suppress(StoreError):  # the answer is good without
+        quota = request.json_storage.quota(caller.user_id)
+        for name, value in limit_headers(quota).items():
+            response[name] = value
 
 
 def _note(request: ApiRequest, fault: Exception) -> None:

@@ -21,6 +21,7 @@ from accounts.api_json_patch import InvalidPatch, PatchFailed
 from docstore import (
     Conflict,
     Corrupt,
+    HistoryGone,
     InvalidValue,
     NotFound,
     OutOfSpace,
@@ -28,6 +29,7 @@ from docstore import (
     TooLarge,
     Unavailable,
 )
+from utils.access import Forbidden
 from utils.archives import ArchiveTooLarge, MalformedArchive, UnsafeArchive
 from utils.json_body import MalformedBody
 from utils.json_storage import Changed, QuotaExceeded, TooManyCalls
@@ -97,6 +99,10 @@ class InsufficientScope(Refusal):
     """The token is good, but not for this. Use another, or make one with the scope named."""
 
 
+class TooManyWait(Refusal):
+    """All places for those who wait are taken. Try again later, or ask without waiting."""
+
+
 class LengthRequired(Refusal):
     """The body came without a length. Send Content-Length, and no chunks."""
 
@@ -155,6 +161,7 @@ PROBLEMS: Mapping[type[Exception], Problem] = {
     CsrfFailed: Problem(403, "csrf-failed", "The session's call lacks its proof of origin"),
     InsufficientScope: Problem(403, "insufficient-scope", "The token is not for this"),
     PermissionDenied: Problem(403, "forbidden", "This is not allowed", "You may not do this."),
+    Forbidden: Problem(403, "forbidden", "This is not allowed"),
     NotFound: _NOT_FOUND,
     Http404: _NOT_FOUND,
     NoSuchAddress: Problem(404, "no-such-address", "There is nothing at this address"),
@@ -166,6 +173,12 @@ PROBLEMS: Mapping[type[Exception], Problem] = {
         "Nothing of yours was written. Read again, and repeat the change.",
     ),
     PatchFailed: Problem(409, "patch-failed", "The patch does not fit what is there"),
+    HistoryGone: Problem(
+        410,
+        "history-gone",
+        "The history does not reach back so far",
+        "Read everything anew, and go on from the `next` of a call without `since`, made before.",
+    ),
     LengthRequired: Problem(411, "length-required", "The body's length is missing"),
     Changed: Problem(
         412,
@@ -195,6 +208,7 @@ PROBLEMS: Mapping[type[Exception], Problem] = {
     TooManyKeys: Problem(429, "too-many-keys", "Too many idempotency keys are in use"),
     TooManyBadTokens: Problem(429, "too-many-bad-tokens", "Too many bad tokens come from here"),
     QuotaExceeded: Problem(429, "quota-exceeded", "This month's API calls are used up"),
+    TooManyWait: Problem(503, "too-many-wait", "Too many wait for changes now"),
     Corrupt: Problem(503, "document-corrupt", "A document does not read as it should"),
     Unavailable: _UNAVAILABLE,
     StoreError: _UNAVAILABLE,
@@ -226,6 +240,7 @@ REMEDIES: Mapping[str, str] = {
     "method-not-allowed": "use one of `Allow`",
     "conflict": "read again and repeat the change",
     "patch-failed": "read again; `errors` names the operation that does not fit",
+    "history-gone": "list everything anew, and go on from there",
     "length-required": "send `Content-Length`, not chunks",
     "precondition-failed": "repeat your change on `current`, and send its `ETag` as `If-Match`",
     "body-too-large": "send less at a time",
@@ -244,6 +259,7 @@ REMEDIES: Mapping[str, str] = {
     "too-many-bad-tokens": "stop, and look at the token; then wait `Retry-After` seconds",
     "quota-exceeded": "wait `Retry-After` seconds",
     "internal-error": "tell the operator the `instance`",
+    "too-many-wait": "wait `Retry-After` seconds, or ask for JSON",
     "unavailable": "try again after `Retry-After` seconds",
     "document-corrupt": "tell the operator the `document`, `line` and `column`; nothing is lost",
     "out-of-space": "read on; write again once the operator has made room",

@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from types import MappingProxyType
 from typing import Any
 
+from accounts.api_json_patch import OPERATIONS_MAX, STEPS_MAX
 from accounts.api_operations import ref
 from accounts.api_problems import PROBLEMS
 from utils import schemas
@@ -123,6 +124,37 @@ def _dashboard() -> Schema:
     return _object("The person, the figures, the ten latest activities, newest first.", members)
 
 
+def _quota() -> Schema:
+    burst = _object(
+        "How many calls may come at once; after `window` seconds of rest all are free again.",
+        dict.fromkeys(("limit", "window", "remaining", "resets_in"), _NUMBER),
+    )
+    members = dict.fromkeys(("limit", "used", "remaining", "resets_in"), _NUMBER)
+    tokens = {"description": 'The calls of each token, by its id; "" is a page.', **_COUNTS}
+    return _object("The month's calls.", {**members, "by_token": tokens, "burst": burst})
+
+
+def _json_patch() -> Schema:
+    pointer: Schema = {
+        "type": "string",
+        "pattern": f"^(/([^/~]|~[01])*){{0,{STEPS_MAX}}}$",
+        "description": "A JSON Pointer (RFC 6901).",
+    }
+    value: Schema = {"description": "Any JSON value.", **ref("Value")}
+    kinds = (("add", "replace", "test"), {"value": value}), (("move", "copy"), {"from": pointer})
+    operations = [
+        _object("", {"op": {"enum": list(names)}, "path": pointer, **more})
+        for names, more in (*kinds, (("remove",), {}))
+    ]
+    return {
+        "type": "array",
+        "description": "A JSON Patch (RFC 6902). What it makes of the record must be one.",
+        "maxItems": OPERATIONS_MAX,
+        "items": {"oneOf": operations},
+        "examples": [[{"op": "add", "path": "/metadata/seed", "value": 7}]],
+    }
+
+
 def _problem() -> Schema:
     fault = _object(
         "One fault, where it is, and what to do about it.",
@@ -216,6 +248,8 @@ COMPONENTS: Mapping[str, Schema] = MappingProxyType(
             },
             "Dashboard": _dashboard(),
             "ImportReport": _import_report(),
+            "Quota": _quota(),
+            "JsonPatch": _json_patch(),
             "Problem": _problem(),
         }.items()
     }

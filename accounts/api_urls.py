@@ -1,11 +1,12 @@
-"""The addresses of the API: two for each collection of the table, and the dashboard."""
+"""The addresses of the API: two for each collection of the table, and those about a person."""
 
 from django.urls import URLPattern, path, re_path, register_converter
 
 from accounts.api_about import openapi_view
+from accounts.api_changes import changes_view
 from accounts.api_http import unknown_address
 from accounts.api_portability import export_view, import_view
-from accounts.api_views import collection_view, dashboard_view, record_view
+from accounts.api_views import collection_view, dashboard_view, quota_view, record_view
 from utils.records import COLLECTIONS, RECORD_COLLECTIONS, CollectionSpec
 
 
@@ -36,6 +37,8 @@ urlpatterns = [
     *(address for name in RECORD_COLLECTIONS for address in _addresses(COLLECTIONS[name])),
     path("openapi.json", openapi_view, name="api_openapi"),
     path("dashboard/", dashboard_view, name="api_dashboard"),
+    path("quota/", quota_view, name="api_quota"),
+    path("changes/", changes_view, name="api_changes"),
     path("export/", export_view, name="api_export"),
     path("import/", import_view, name="api_import"),
     re_path("", unknown_address),  # all others; nameless, as `unknown_address` expects

@@ -28,6 +28,7 @@ from accounts.api_http import (
     no_content,
     read_json,
 )
+from accounts.api_limits import limits
 from accounts.api_lists import list_query, list_response
 from accounts.api_operations import (
     JSON,
@@ -177,6 +178,10 @@ def _dashboard(request: ApiRequest) -> HttpResponse:
     return json_response(read(request, lambda: request.json_storage.dashboard(request.user.pk)))
 
 
+def _quota(request: ApiRequest) -> HttpResponse:
+    return json_response(limits(request.json_storage.quota(request.caller.user_id)))
+
+
 _KNOWN = Answer("It is as you know it", None, ("ETag",))
 _UNTOLD = Answer("Done; as preferred, the record is left out", None, ("ETag", "Preference-Applied"))
 
@@ -253,5 +258,15 @@ dashboard_view = endpoint(
         "The person, the figures, the latest activities",
         answers({200: Answer("The dashboard", ref("Dashboard"))}),
         writes=False,
+    )
+)
+
+quota_view = endpoint(
+    GET=Operation(
+        _quota,
+        "How many calls are left",
+        answers({200: Answer("The limits, and what is left of them", ref("Quota"))}),
+        writes=False,
+        counted=False,
     )
 )

@@ -17,9 +17,10 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from accounts.models import ApiToken, User
+from utils.departure import remove_person
 from utils.exporting import MANIFEST_DIGEST
 from utils.json_storage import JSONStorageManager
-from utils.leaving import remove_person
+from utils.table import COLLECTIONS
 
 log = logging.getLogger(__name__)
 
@@ -34,6 +35,7 @@ class Receipt:
     records: dict[str, int] = field(default_factory=dict)
     tokens: int = 0
     sessions: int = 0
+    projects_left: int = 0
     exported_at: str = ""
     export_digest: str = ""  # SHA-256 of the manifest of the last export
 
@@ -44,6 +46,7 @@ class Receipt:
             yield f"  {name}: {count}"
         yield f"  API tokens: {self.tokens}"
         yield f"  sessions: {self.sessions}"
+        yield f"  memberships in projects of others: {self.projects_left}"
         if self.export_digest:
             told = {"at": self.exported_at, "digest": self.export_digest}
             yield _("Last export: %(at)s, SHA-256 of its manifest.json: %(digest)s") % told
@@ -97,12 +100,18 @@ def leave(manager: JSONStorageManager, user: User, request_id: str) -> Receipt:
         account=user.pk,
         at=f"{timezone.now():%Y-%m-%d %H:%M:%S} UTC",
         request_id=request_id,
-        records=dict(dropped.records),
+        records=_counts(dropped),
+        projects_left=dropped["projects_left"],
         tokens=tokens,
         sessions=sessions,
         exported_at=exported_at,
         export_digest=export_digest,
     )
+
+
+def _counts(dropped: dict[str, Any]) -> dict[str, int]:
+    """How many records went, by what they are called in the files."""
+    return {COLLECTIONS[name].layout.records: count for name, count in dropped["documents"].items()}
 
 
 def _last_export(manager: JSONStorageManager, user_id: int) -> tuple[str, str]:

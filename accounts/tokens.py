@@ -19,6 +19,7 @@ from django.utils import timezone
 
 from accounts.models import ApiToken, User, all_scopes
 from accounts.signals import activity, tell_store
+from accounts.token_lookup import token_by_digest
 from utils.records import RECORD_COLLECTIONS
 
 TOKEN_START = "nf_"
@@ -84,11 +85,12 @@ def revoke(token: ApiToken, request: HttpRequest | None = None) -> bool:
 def live_token(text: str) -> ApiToken | None:
     """The token that *text* is, with its `user`: a valid one of an active account; or None.
 
-    The digest is looked up, not compared: how long it takes tells nothing about any token.
+    The digest is looked up, not compared: how long it takes tells nothing about any token. What the
+    look-up did not read of token and user, is read when it is asked for.
     """
     if not text.startswith(TOKEN_START) or len(text) > TOKEN_CHARACTERS_MAX:
         return None
-    token = ApiToken.objects.select_related("user").filter(digest=_digest(text)).first()
+    token = token_by_digest(_digest(text))
     now = timezone.now()
     if token is None or not token.user.is_active or not is_valid(token, now):
         return None

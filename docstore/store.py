@@ -153,6 +153,12 @@ class Transaction:
             draft.edits.append(Edit((), draft.content, ABSENT))
             draft.content = None
 
+    def edits(self) -> Iterator[tuple[Key, Edit]]:
+        """What differs so far, document by document, for who judges it before it is committed."""
+        for key, draft in self._drafts.items():
+            for edit in draft.edits:
+                yield key, edit
+
     def changes(self) -> tuple[Change, ...]:
         """What the commit is made of. Each changed document gets its revision and time."""
         return tuple(

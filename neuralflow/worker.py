@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 from gunicorn.workers.gthread import ThreadWorker
 
+from accounts.waiting import places, places_of
+
 if TYPE_CHECKING:
     from gunicorn.arbiter import Arbiter
 
@@ -13,7 +15,12 @@ _HELD_BACK = {signal.SIGINT, signal.SIGQUIT, signal.SIGTERM, signal.SIGHUP}
 
 
 class Worker(ThreadWorker):
-    """Stops once it has answered what is under way, however it is told."""
+    """Stops once it has answered what is under way, however it is told; whoever only waits for
+    something to happen is answered at once."""
+
+    def init_process(self) -> None:
+        places.limit = places_of(self.cfg.threads)
+        super().init_process()
 
     def init_signals(self) -> None:
         super().init_signals()
@@ -28,6 +35,7 @@ class Worker(ThreadWorker):
     def handle_exit(self, sig: int, frame: Any) -> None:
         if not self.booted:
             os._exit(0)  # nothing is under way yet, and loading takes a while
+        places.close()
         super().handle_exit(sig, frame)
 
 

@@ -39,9 +39,9 @@ from docstore import (
 from docstore.backends.files import FilesBackend
 from docstore.errors import from_os_error
 from utils.adoption import account_from
+from utils.departure import remove_person
 from utils.integrity import Account, Person, findings_of
 from utils.json_storage import JSONStorageManager, json_storage
-from utils.leaving import remove_person
 from utils.records import COLLECTIONS, RECORD_COLLECTIONS
 
 BACKUPS: Final = "backups"

@@ -139,6 +139,8 @@ def _called(spec: CollectionSpec, record: Mapping[str, Any]) -> str:
 
 def _check_references(person: Person, spec: CollectionSpec) -> None:
     for name, target in references_of(spec.name):
+        if target not in RECORD_COLLECTIONS:
+            continue
         ids = person.ids(target)
         for index, record in person.records(spec.name):
             wanted = record.get(name)

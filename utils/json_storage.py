@@ -31,10 +31,8 @@ from typing import Any, BinaryIO, TypeVar, cast
 from django.conf import settings
 
 from docstore import (
-    Conflict,
     DocumentStore,
     History,
-    Key,
     NotFound,
     RecordList,
     Transaction,
@@ -44,14 +42,16 @@ from docstore import (
     open_store,
 )
 from docstore.backends.files import FilesBackend
+from utils.access import ORDINARY, Access, Forbidden, Licence, access_to, check
 from utils.caller import Caller
-from utils.documents import ensure, key_of, own_copy
+from utils.departure import drop_person
+from utils.documents import key_of, own_copy
+from utils.edits import Changed, Changes, Expect, create_record, delete_record, update_record
 from utils.exporting import Export
 from utils.importing import Mode, judge, take_in
-from utils.leaving import Dropped, drop_documents
 from utils.once import Once, keep, replay
 from utils.package import Package
-from utils.people import Activity, account_of, log, meter, mirror, quota_now
+from utils.people import Activity, account_of, log, meter, mirror, quota_now, tell
 from utils.quota import (
     BURST_UNTIL,
     BY_TOKEN,
@@ -61,22 +61,15 @@ from utils.quota import (
     TooManyCalls,
     period_of,
 )
-from utils.records import (
-    COLLECTIONS,
-    RECORD_COLLECTIONS,
-    Record,
-    Unknown,
-    changed_record,
-    new_record,
-    record_version,
-)
-from utils.references import check_references, clear_references
+from utils.records import COLLECTIONS, RECORD_COLLECTIONS, Record, Unknown
+from utils.sharing import follow
 from utils.statistics import statistics
 
 __all__ = [
     "Activity",
     "Caller",
     "Changed",
+    "Forbidden",
     "JSONStorageManager",
     "Once",
     "Quota",
@@ -96,20 +89,6 @@ _NOT_TOLD = {"activities", BY_TOKEN, BURST_UNTIL}
 
 # What happened, or how to tell it from the record that came of it.
 ActivityOf = Activity | Callable[[Record], Activity] | None
-
-# What is to change in a record, or how to tell it from the record as it is at that moment.
-Changes = Mapping[str, Any] | Callable[[Record], Mapping[str, Any]]
-
-# What a record must be before it is changed: a `record_version`, or a look at it that raises.
-Expect = str | Callable[[Mapping[str, Any]], None] | None
-
-
-class Changed(Conflict):
-    """The record is not as it was expected to be any more; `current` is what it is now."""
-
-    def __init__(self, message: str, current: Record) -> None:
-        super().__init__(message)
-        self.current = current
 
 
 class JSONStorageManager:
@@ -180,21 +159,10 @@ class JSONStorageManager:
         `activity` is logged and `metered` counts one API call, in the same commit. With
         `unknown="refuse"`, fields that the collection does not have are refused.
         """
-        spec, key = COLLECTIONS[collection], key_of(collection, owner)
 
         def edit(transaction: Transaction) -> Record:
-            ensure(transaction, key)
-            record = new_record(
-                spec,
-                data,
-                record_id=transaction.new_id(key),
-                owner=owner,
-                now=transaction.now,
-                unknown=unknown,
-            )
-            check_references(transaction, key, record, {})
-            transaction.put(key, record)
-            return record
+            access = access_to(transaction, collection, owner, caller)
+            return create_record(transaction, access, collection, data, unknown)
 
         return self._change(
             owner, edit, caller=caller, once=once, activity=activity, metered=metered
@@ -203,17 +171,21 @@ class JSONStorageManager:
     def get(
         self, collection: str, owner: int, record_id: int, *, caller: Caller | None = None
     ) -> Record:
-        """The owner's record with this id. Raises `NotFound`."""
-        _refuse_others(owner, caller)
+        """The owner's record with this id, as the caller may see it. Raises `NotFound`."""
+        access = self.access(collection, owner, caller)
         found = self._records(collection, owner).find(record_id)
-        if not found:
+        if not found or access.role(collection, found[0]) is None:
             raise NotFound(f"there is no {COLLECTIONS[collection].singular} {record_id}")
         return cast(Record, own_copy(found[0]))
 
     def list(
         self, collection: str, owner: int, *, caller: Caller | None = None
     ) -> builtins.list[Record]:
-        """All records of the owner, in the order of the file; empty where there is no document."""
+        """All records of the owner that the caller may see, in the order of the file.
+
+        Empty where there is no document. Raises `NotFound` where the owner shares nothing with
+        the caller.
+        """
         return [own_copy(record) for record in self.view(collection, owner, caller=caller)]
 
     def view(
@@ -223,11 +195,20 @@ class JSONStorageManager:
 
         Of thousands of records, the copy would cost more than most of what is done with them.
         """
-        _refuse_others(owner, caller)
+        access = self.access(collection, owner, caller)
         records = self._records(collection, owner)
+        if access.roles is not None:
+            return access.seen(collection, records)
         if records.only_objects:
             return records
         return [item for item in records if isinstance(item, dict)]
+
+    def access(self, collection: str, owner: int, caller: Caller | None = None) -> Access:
+        """What the caller, by default the owner, may see of the owner's records.
+
+        Raises `NotFound` where that is nothing, before any document of the owner is read.
+        """
+        return access_to(self.store, collection, owner, caller)
 
     def _records(self, collection: str, owner: int) -> RecordList:
         """What the document lists; of an old folder also what is no object."""
@@ -252,17 +233,19 @@ class JSONStorageManager:
 
         With `expect`, raises `Changed` when the record is no longer so.
         """
-        spec, key = COLLECTIONS[collection], key_of(collection, owner)
 
         def edit(transaction: Transaction) -> Record:
-            before = _expected(transaction, key, record_id, expect)
-            wanted = changes(own_copy(before)) if callable(changes) else changes
-            record = changed_record(
-                spec, dict(before), wanted, now=transaction.now, replace=replace, unknown=unknown
+            access = access_to(transaction, collection, owner, caller)
+            return update_record(
+                transaction,
+                access,
+                collection,
+                record_id,
+                changes,
+                expect=expect,
+                replace=replace,
+                unknown=unknown,
             )
-            check_references(transaction, key, record, before)
-            transaction.put(key, record)
-            return record
 
         return self._change(
             owner, edit, caller=caller, once=once, activity=activity, metered=metered
@@ -281,12 +264,10 @@ class JSONStorageManager:
         metered: bool = False,
     ) -> Record:
         """Removes a record and returns it. What referred to it, refers to nothing afterwards."""
-        key = key_of(collection, owner)
 
         def edit(transaction: Transaction) -> Record:
-            _expected(transaction, key, record_id, expect)
-            clear_references(transaction, key, record_id)
-            return transaction.remove(key, record_id)
+            access = access_to(transaction, collection, owner, caller)
+            return delete_record(transaction, access, collection, record_id, expect)
 
         return self._change(
             owner, edit, caller=caller, once=once, activity=activity, metered=metered
@@ -454,13 +435,17 @@ class JSONStorageManager:
         except _OnlyLooked as looked:
             return looked.report
 
-    def drop_person(self, user_id: int) -> Dropped:
-        """Removes all documents of a person in one commit, and says what they held."""
+    def drop_person(self, user_id: int) -> Record:
+        """Removes all documents of a person, and what names them in those of others; one commit.
 
-        def edit(transaction: Transaction) -> Dropped:
-            return drop_documents(transaction, user_id)
+        Returns how many records went with each document, and from how many projects of others
+        the person was taken out. Nothing is logged for them: there is nothing left to log it in.
+        """
 
-        return self._change(user_id, edit)
+        def edit(transaction: Transaction) -> Record:
+            return drop_person(transaction, user_id)
+
+        return self._change(user_id, edit, licence=Licence(members=True))
 
     # The whole store
 
@@ -490,24 +475,33 @@ class JSONStorageManager:
         once: Once | None = None,
         activity: ActivityOf = None,
         metered: bool = False,
+        licence: Licence = ORDINARY,
         relaxed: bool = False,
         here: bool = False,
     ) -> Result:
-        """The one way to change anything: the edit, its activity and its count, in one commit."""
+        """The one way to change anything: the edit, its activity and its count, in one commit.
+
+        And the one place where rights are decided: whatever the edit did, and whichever method
+        made it, is refused unless it is the caller's to do. Raises `Forbidden`, and `NotFound`
+        where the owner shares nothing with the caller.
+        """
         who = caller or Caller(owner)
-        _refuse_others(owner, caller)
 
         def whole_edit(transaction: Transaction) -> Result:
             if once is not None and (kept := replay(transaction, who.user_id, once)):
                 return cast(Result, kept[0])
+            # An operation on memberships looks for itself: who is invited has no access yet.
+            before = None if licence.members else Access.of(transaction, who.user_id, owner)
             if metered:
                 meter(transaction, who)
             result = edit(transaction)
+            follow(transaction)
             if activity is not None:
                 told = activity(own_copy(result)) if callable(activity) else activity
-                log(transaction, who.user_id, told)
+                tell(transaction, who.user_id, owner, told)
             if once is not None:
                 keep(transaction, who.user_id, once, result)
+            check(transaction, who.user_id, before, licence)
             return result
 
         result = self.store.change(
@@ -517,7 +511,7 @@ class JSONStorageManager:
             relaxed=relaxed,
             here=here,
         )
-        return own_copy(result) if isinstance(result, dict) else result
+        return own_copy(result) if isinstance(result, dict | list) else result
 
     def _save(self, collection: str, owner: int, data: Mapping[str, Any]) -> Record:
         record_id = id_of(data)
@@ -532,26 +526,6 @@ class _OnlyLooked(Exception):
     def __init__(self, report: Record) -> None:
         super().__init__()
         self.report = report
-
-
-def _expected(
-    transaction: Transaction, key: Key, record_id: int, expect: Expect
-) -> Mapping[str, Any]:
-    record = transaction.record(key, record_id)
-    if callable(expect):
-        expect(record)
-    elif expect is not None and expect != record_version(record):
-        raise Changed(
-            f"{COLLECTIONS[key.collection].singular} {record_id} was changed meanwhile",
-            own_copy(record),
-        )
-    return record
-
-
-def _refuse_others(owner: int, caller: Caller | None) -> None:
-    """What is another's, is not there. Raises `NotFound`."""
-    if caller is not None and caller.user_id != owner:
-        raise NotFound("there is no such record")
 
 
 json_storage = JSONStorageManager()

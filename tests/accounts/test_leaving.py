@@ -19,6 +19,7 @@ from tests.conftest import PASSWORD, Capture
 from tests.folders import contents
 from utils.data_initializer import data_initializer
 from utils.json_storage import json_storage
+from utils.memberships import Memberships
 
 PAGE = "/accounts/delete/"
 
@@ -123,6 +124,19 @@ class TestAfterwards:
             assert answer["X-Request-ID"] in text
             assert "30 days" in text
         assert "alice" not in file.content.decode()
+
+    def test_memberships_go_both_ways(self, world: User, bob: User) -> None:
+        members = Memberships(json_storage)
+        json_storage.create("projects", bob.pk, {"name": "His"})
+        for owner, guest in ((world, bob), (bob, world)):
+            members.invite(owner.pk, 1, guest.username, "editor")
+            members.accept(guest.pk, 1)
+        client = signed_in(world)
+        answer = client.get(left(client)["Location"]).content.decode()
+        assert "memberships in projects of others: 1" in answer
+        assert json_storage.list("shared", bob.pk) == []
+        assert json_storage.get("projects", bob.pk, 1)["team_members"] == []
+        assert findings() == []
 
     def test_nobody_else_has_the_receipt(self, world: User) -> None:
         left(signed_in(world))

@@ -301,3 +301,19 @@ def test_a_person_has_only_so_many(client: Client, alice: User) -> None:
         run("alice")
     ApiToken.objects.filter(digest="1").update(expires_at=timezone.now())
     assert client.post("/accounts/tokens/", form).status_code == 201
+
+
+def test_a_call_costs_the_database_one_small_query_and_what_is_missing_is_read(
+    alice: User, django_assert_num_queries: Any
+) -> None:
+    made, text = create_token(alice, name="laptop")
+    assert live_token(text) is not None  # notes the time of its use, once a minute
+    with django_assert_num_queries(1):
+        token = live_token(text)
+        assert token is not None
+        found = (token.pk, token.user_id, token.user.pk, token.scopes, token.expires_at)
+    assert found == (made.pk, alice.pk, alice.pk, made.scopes, None)
+    assert token == made
+    assert (token.name, token.user.username) == ("laptop", "alice")
+    assert token.last_used_at is not None
+    assert token.last_used_at.tzinfo is not None

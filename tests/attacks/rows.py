@@ -176,6 +176,7 @@ ROWS: dict[str, Row] = {
     f"{API}dashboard/": Row(f"/{API}dashboard/", OWN_FIGURES),
     f"{API}export/": Row(f"/{API}export/", OWN_ARCHIVE),
     f"{API}import/": Row(f"/{API}import/", ARCHIVE_SENT_AS_JSON, {"POST": {}}),
+    f"{API}changes/": Row(f"/{API}changes/", OWN_FIGURES),
     API: Row(f"/{API}nothing/here/", NOTHING_THERE),
     "": Row("/", FOR_EVERYBODY),
     "dashboard/": Row("/dashboard/", OWN_PAGE),

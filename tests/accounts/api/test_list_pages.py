@@ -9,7 +9,8 @@ from typing import Any
 
 import msgspec
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, given
+from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from docstore import RecordList
@@ -17,6 +18,13 @@ from tests.accounts.api.conftest import Caller
 from tests.folders import exact
 from utils.json_storage import json_storage
 from utils.table import COLLECTIONS
+
+
+@pytest.fixture(autouse=True)
+def no_hurry(settings: Any) -> None:
+    """These read pages faster than a person's programs may."""
+    settings.NEURALFLOW_BURST = (1_000_000, 1)
+
 
 ALL = (
     "",
@@ -299,7 +307,7 @@ SORTS = st.lists(
 )
 
 
-@settings(
+@hypothesis_settings(
     max_examples=60,
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture],

@@ -14,16 +14,17 @@ with `leaving_at`, and documents of a former id, which a restored backup can bri
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from django.contrib.auth import get_user_model
-from django.db import transaction
+from django.db import transaction as database
 from django.utils import timezone
 
-from docstore import Key, StoreError, Transaction
+from docstore import StoreError, Transaction
+from utils.access import entries_of, index_of
+from utils.documents import key_of
+from utils.sharing import take_out
 from utils.table import COLLECTIONS
 
 if TYPE_CHECKING:
@@ -32,26 +33,37 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True)
-class Dropped:
-    """What went from the store: how many records, by collection; `activities` are the users'."""
+def drop_person(transaction: Transaction, person: int) -> dict[str, Any]:
+    """Removes the person's documents and their entries in the projects of others.
 
-    records: Mapping[str, int] = field(default_factory=dict)
-
-
-def drop_documents(change: Transaction, owner: int) -> Dropped:
-    """Ends all documents of a person, within a transaction."""
-    counts = {}
+    The index at the members of their own projects, and who is assigned in others' tasks, follows
+    as after any change (`sharing`). Returns counts.
+    """
+    left = 0
+    for record in list(index_of(transaction, person)):
+        owner, project_id = record.get("owner"), record.get("project_id")
+        if type(owner) is int and owner > 0 and type(project_id) is int and owner != person:
+            left += _leave(transaction, person, owner, project_id)
+    documents = {}
     for name, spec in COLLECTIONS.items():
-        key = Key(name, owner)
-        if change.document(key) is not None:
-            counts[spec.layout.records] = len(change.records(key))
-            change.drop(key)
-    return Dropped(counts)
+        key = key_of(name, person)
+        content = transaction.document(key)
+        if content is not None:
+            documents[name] = len(content.get(spec.layout.records) or ())
+            transaction.drop(key)
+    return {"documents": documents, "projects_left": left}
 
 
-def remove_person(manager: JSONStorageManager, user: Any) -> Dropped:
-    """Removes a person's documents and account; see the steps above.
+def _leave(transaction: Transaction, person: int, owner: int, project_id: int) -> bool:
+    found = transaction.records(key_of("projects", owner)).find(project_id)
+    if len(found) != 1 or person not in entries_of(found[0]):
+        return False
+    take_out(transaction, owner, found[0], person)
+    return True
+
+
+def remove_person(manager: JSONStorageManager, user: Any) -> dict[str, Any]:
+    """Removes a person's documents and account, and says what went; see the steps above.
 
     To be called outside of a database transaction. Raises `StoreError` where the documents cannot
     be removed; then nothing was, and the person stays.
@@ -65,7 +77,7 @@ def remove_person(manager: JSONStorageManager, user: Any) -> Dropped:
             if manager.get_user_data(user.pk) is not None:
                 accounts.update(leaving_at=None)
         raise
-    with transaction.atomic():
+    with database.atomic():
         for account in accounts:
             account.delete()
     try:

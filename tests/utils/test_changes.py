@@ -1,0 +1,135 @@
+"""What one person is told of the changes."""
+
+from typing import Any
+
+import pytest
+
+from docstore import HistoryGone, Key, Transaction, restore_snapshot, take_snapshot
+from utils.changes import CHANGES_MAX, changes_for
+from utils.json_storage import json_storage
+
+pytestmark = pytest.mark.django_db
+
+ALICE, BOB = 7, 9
+
+
+def since() -> int:
+    return json_storage.store.sequence()
+
+
+def told(begin: int, user_id: int = ALICE) -> list[Any]:
+    return changes_for(json_storage.store, user_id, begin).told
+
+
+def short(entries: list[Any]) -> list[tuple[str, Any, str]]:
+    return [
+        (change["collection"], change["id"], change["change"])
+        for entry in entries
+        for change in entry["changes"]
+    ]
+
+
+def test_a_record_from_its_beginning_to_its_end() -> None:
+    begin = since()
+    task = json_storage.create("tasks", ALICE, {"title": "One"})
+    done = json_storage.update("tasks", ALICE, task["id"], {"status": "completed"})
+    json_storage.delete("tasks", ALICE, task["id"])
+    entries = told(begin)
+    assert [entry["changes"] for entry in entries] == [
+        [{"collection": "tasks", "owner": ALICE, "id": 1, "change": change, "record": record}]
+        for change, record in (("created", task), ("updated", done), ("deleted", None))
+    ]
+    assert [entry["actor"] for entry in entries] == [ALICE] * 3
+    assert [entry["at"] for entry in entries][:2] == [task["updated_at"], done["updated_at"]]
+    numbers = [entry["sequence"] for entry in entries]
+    assert numbers == sorted(set(numbers)) and numbers[0] > begin
+
+
+def test_what_follows_from_a_change_is_told_with_it() -> None:
+    project = json_storage.create("projects", ALICE, {"name": "One"})
+    json_storage.create("tasks", ALICE, {"title": "Its task", "project_id": project["id"]})
+    begin = since()
+    json_storage.delete("projects", ALICE, project["id"])
+    (entry,) = told(begin)
+    assert sorted(short([entry])) == [("projects", 1, "deleted"), ("tasks", 1, "updated")]
+
+
+def test_counting_and_logging_is_no_change() -> None:
+    begin = since()
+    json_storage.update_user_activity(ALICE, "login", "Signed in")
+    assert told(begin) == []
+    assert changes_for(json_storage.store, ALICE, begin).next > begin
+
+
+def test_nobody_is_told_what_is_anothers() -> None:
+    begin = since()
+    for collection, name in (("tasks", "title"), ("projects", "name"), ("models", "name")):
+        json_storage.create(collection, ALICE, {name: "Hers"})
+    assert told(begin, BOB) == []
+    assert len(told(begin, ALICE)) == 3
+
+
+def test_several_changes_of_a_record_in_one_commit_are_one() -> None:
+    json_storage.create("tasks", ALICE, {"title": "One"})
+    begin, key = since(), Key("tasks", ALICE)
+
+    def edit(transaction: Transaction) -> None:
+        first = transaction.record(key, 1)
+        transaction.put(key, first | {"title": "Two"})
+        transaction.put(key, first | {"title": "Three"})
+        transaction.put(key, {"id": 2, "title": "New"})
+        transaction.put(key, {"id": 2, "title": "Newer"})
+        transaction.put(key, {"id": 3, "title": "Soon gone"})
+        transaction.remove(key, 3)
+
+    json_storage.store.change(edit)
+    (entry,) = told(begin)
+    assert short([entry]) == [("tasks", 1, "updated"), ("tasks", 2, "created")]
+    assert [change["record"]["title"] for change in entry["changes"]] == ["Three", "Newer"]
+
+
+def test_a_document_that_begins_anew_is_told_record_by_record() -> None:
+    for title in ("Same", "Other", "Gone"):
+        json_storage.create("tasks", ALICE, {"title": title})
+    begin, key = since(), Key("tasks", ALICE)
+
+    def edit(transaction: Transaction) -> None:
+        same, other, _ = transaction.records(key)
+        transaction.drop(key)
+        transaction.create(key, {"tasks": [same, other | {"title": "Else"}, {"id": 9}]})
+
+    json_storage.store.change(edit)
+    assert short(told(begin)) == [
+        ("tasks", 2, "updated"),
+        ("tasks", 3, "deleted"),
+        ("tasks", 9, "created"),
+    ]
+    begin = since()
+    json_storage.store.change(lambda transaction: transaction.drop(key))
+    assert short(told(begin)) == [("tasks", n, "deleted") for n in (1, 2, 9)]
+
+
+def test_more_than_anybody_wants_one_by_one_is_a_reset() -> None:
+    begin, key = since(), Key("tasks", ALICE)
+
+    def edit(transaction: Transaction) -> None:
+        many = range(1, CHANGES_MAX + 2)
+        transaction.create(key, {"tasks": [{"id": number} for number in many]})
+
+    json_storage.store.change(edit)
+    assert short(told(begin)) == [("tasks", None, "reset")]
+
+
+def test_a_restore_is_a_reset_of_everything(tmp_path: Any) -> None:
+    json_storage.create("tasks", ALICE, {"title": "One"})
+    backup = take_snapshot(json_storage.store, tmp_path / "backups")
+    begin = since()
+    restore_snapshot(json_storage.store, backup)
+    (entry,) = told(begin)
+    assert {change["change"] for change in entry["changes"]} == {"reset"}
+    assert {"tasks", "projects", "models"} <= {one["collection"] for one in entry["changes"]}
+
+
+def test_who_is_ahead_of_the_store_begins_anew() -> None:
+    with pytest.raises(HistoryGone):
+        changes_for(json_storage.store, ALICE, since() + 1)
