@@ -228,7 +228,7 @@ class _OriginCheck(CsrfViewMiddleware):
     """Django's own check, which tells its reason instead of answering with a page."""
 
     def _reject(self, request: HttpRequest, reason: str) -> HttpResponse:
-        raise CsrfFailed(f"{reason} Send the token of the csrftoken cookie as X-CSRFToken.")
+        raise CsrfFailed(f"{reason} Send the token that our pages' forms hold as X-CSRFToken.")
 
 
 def _check_origin(request: HttpRequest) -> None:

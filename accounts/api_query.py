@@ -8,7 +8,7 @@ import hashlib
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any
 
 import msgspec
@@ -18,6 +18,7 @@ from accounts.api_cursors import Ordering, Place, SortBy, read_cursor
 from accounts.api_filters import Test, filters_of
 from accounts.api_operations import Parameter
 from accounts.api_problems import BadParameter, ParameterFault, UnknownParameter
+from utils.access import SHARED_COLLECTIONS
 from utils.lists import is_ordered
 from utils.table import COLLECTIONS, CollectionSpec
 
@@ -63,7 +64,15 @@ def read_query(collection: str, parameters: QueryDict, whose: tuple[int, ...]) -
 
     Raises `BadParameter`, `UnknownParameter`.
     """
+    if not parameters:
+        return _everything(collection, whose)
     return _Reading(COLLECTIONS[collection], parameters, whose).query()
+
+
+@lru_cache(maxsize=1024)
+def _everything(collection: str, whose: tuple[int, ...]) -> ListQuery:
+    """The query that says nothing, which most calls have."""
+    return _Reading(COLLECTIONS[collection], QueryDict(), whose).query()
 
 
 class _Reading:
@@ -77,11 +86,9 @@ class _Reading:
         self._has_unknown = False
 
     def query(self) -> ListQuery:
-        if not self._parameters:
-            return ListQuery(digest=self._digest(False))
         self._check_names()
         sort = tuple(self._sort())
-        shared = self._one_of("include", ("shared",)) == "shared"
+        shared = self._shared()
         digest = self._digest(shared)
         query = ListQuery(
             tests=tuple(self._tests()),
@@ -178,6 +185,12 @@ class _Reading:
             self._fault(name, f"must be {' or '.join(values)}")
         return value
 
+    def _shared(self) -> bool:
+        shared = self._one_of("include", ("shared",)) == "shared"
+        if shared and len(set(self._whose)) > 1:
+            self._fault("include", "is for one's own lists; this one is another's")
+        return shared
+
     def _after(self, sort: tuple[SortBy, ...], digest: str) -> Place | None:
         text = self._one("cursor")
         if text is None:
@@ -212,7 +225,7 @@ def _common(spec: CollectionSpec) -> dict[str, Parameter]:
     """The parameters that are no filters of a field."""
     names = "|".join(spec.by_name)
     ordered = "|".join(field.name for field in spec.fields if is_ordered(field))
-    every = (
+    every: tuple[Parameter, ...] = (
         _parameter(
             "q",
             "Only records with this in a text, a tag or a member's name, whatever its capitals.",
@@ -239,8 +252,10 @@ def _common(spec: CollectionSpec) -> dict[str, Parameter]:
             "true to be told how many records there are also where something filters.",
             enum=["true", "false"],
         ),
-        _parameter("include", "shared for what others share as well.", enum=["shared"]),
     )
+    if spec.name in SHARED_COLLECTIONS:
+        shared = _parameter("include", "shared: also what others share.", enum=["shared"])
+        every = (*every, shared)
     return {one.name: one for one in every}
 
 

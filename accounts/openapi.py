@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 from functools import cache
 from typing import Any, NamedTuple
 
+from django.conf import settings
 from django.urls import URLPattern, URLResolver, get_resolver
 
 from accounts.api_http import Endpoint
@@ -137,7 +138,7 @@ _SECURITY_SCHEMES: Json = {
     "session": {
         "type": "apiKey",
         "in": "cookie",
-        "name": "sessionid",
+        "name": settings.SESSION_COOKIE_NAME,
         "description": "The session of who signed in on a page of this site.",
     },
     "csrf": {

@@ -94,6 +94,17 @@ def index_of(documents: Documents, person: int) -> Iterator[dict[str, Any]]:
             yield record
 
 
+def sharers(documents: Documents, person: int) -> list[int]:
+    """Who shares something that the person has joined, as the index says."""
+    return sorted(
+        {
+            record["owner"]
+            for record in index_of(documents, person)
+            if record.get("status") == "member" and type(record.get("owner")) is int
+        }
+    )
+
+
 def roles(documents: Documents, person: int, owner: int) -> dict[int, Role]:
     """Of the owner's projects those that the person has joined, by id."""
     indexed = {
