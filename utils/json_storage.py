@@ -43,6 +43,7 @@ from docstore import (
 )
 from docstore.backends.files import FilesBackend
 from utils.access import ORDINARY, Access, Forbidden, Licence, access_to, check
+from utils.bulk import Bulk, Patch, refuse_misshapen
 from utils.caller import Caller
 from utils.departure import drop_person
 from utils.documents import key_of, own_copy
@@ -272,6 +273,36 @@ class JSONStorageManager:
         return self._change(
             owner, edit, caller=caller, once=once, activity=activity, metered=metered
         )
+
+    def bulk(
+        self,
+        collection: str,
+        owner: int,
+        operations: object,
+        *,
+        patch: Patch | None = None,
+        caller: Caller | None = None,
+        once: Once | None = None,
+        activity: ActivityOf = None,
+        metered: bool = False,
+        unknown: Unknown = "keep",
+    ) -> builtins.list[Record]:
+        """Does many operations (`utils.bulk`) in one commit, as one call; returns their results.
+
+        `patch` makes the changes of an update of the record and of what the operation says. An
+        `activity` that is a function is given {"results": [...]}.
+        """
+        wanted = refuse_misshapen(operations)
+
+        def edit(transaction: Transaction) -> Record:
+            access = access_to(transaction, collection, owner, caller)
+            run = Bulk(transaction, access, collection, unknown, patch)
+            return {"results": run.run(wanted)}
+
+        done = self._change(
+            owner, edit, caller=caller, once=once, activity=activity, metered=metered
+        )
+        return cast(builtins.list[Record], done["results"])
 
     # People
 
