@@ -56,6 +56,12 @@ def read(
     return found
 
 
+def take_turn(request: ApiRequest) -> None:
+    """Refuses a call that costs nothing and comes too often. Raises `TooManyCalls`."""
+    with _count_or_go_on(request):
+        request.json_storage.record_uncounted_call(request.caller.user_id)
+
+
 @contextmanager
 def _count_or_go_on(request: ApiRequest) -> Iterator[None]:
     """A store that cannot take the count must not keep people from what it holds."""

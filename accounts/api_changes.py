@@ -17,6 +17,7 @@ from django.db import DatabaseError, close_old_connections
 from django.http import HttpResponse, StreamingHttpResponse
 from django.http.response import HttpResponseBase
 
+from accounts.api_calls import take_turn
 from accounts.api_http import ApiRequest, endpoint, is_still_known, json_response
 from accounts.api_operations import JSON, Answer, Operation, Parameter, answers
 from accounts.api_problems import BadParameter, ParameterFault, TooManyWait
@@ -41,6 +42,7 @@ def _changes(request: ApiRequest) -> HttpResponseBase:
     streams = request.get_preferred_type([JSON, EVENT_STREAM]) == EVENT_STREAM
     since = _since(request)
     wait = _number("wait", request.GET.get("wait", "0"), WAIT_MAX)
+    take_turn(request)
     if streams:
         return _stream(request, since)
     if since is None:

@@ -52,7 +52,7 @@ def list_response(
     if query.shared:
         records = [*records, *_shared_records(request, collection)]
     page = page_of(query, COLLECTIONS[collection], records)
-    after = _address(request, cursor(page.after, query.digest)) if page.after else None
+    after = page_address(request, cursor(page.after, query.digest)) if page.after else None
     is_paged = query.paged or after is not None
     members = [b'"%s":%s' % (collection.encode(), page.records)]
     if page.total is not None:
@@ -63,7 +63,7 @@ def list_response(
     response = HttpResponse(body, content_type=JSON)
     response["ETag"] = f'"{page.digest}"' if page.digest else entity_tag(body)
     if is_paged:
-        links = {"first": _address(request), "next": after}
+        links = {"first": page_address(request), "next": after}
         response["Link"] = ", ".join(f'<{to}>; rel="{rel}"' for rel, to in links.items() if to)
     return response
 
@@ -77,7 +77,7 @@ def _shared_records(request: ApiRequest, collection: str) -> Iterator[Record]:
             yield from store.view(collection, owner, caller=caller)
 
 
-def _address(request: ApiRequest, cursor: str | None = None) -> str:
+def page_address(request: ApiRequest, cursor: str | None = None) -> str:
     """The address of another page of the same list; the first without a cursor."""
     parameters: QueryDict = request.GET.copy()
     parameters.pop("cursor", None)

@@ -171,13 +171,11 @@ class _Reading:
             yield name
 
     def _limit(self) -> int:
-        text = self._one("limit")
-        if text is None:
+        try:
+            return limit_of(text) if (text := self._one("limit")) is not None else LIMIT_MAX
+        except ValueError as fault:
+            self._fault("limit", str(fault))
             return LIMIT_MAX
-        if not _COUNT.fullmatch(text) or int(text) > LIMIT_MAX:
-            self._fault("limit", f"must be a whole number from 1 to {LIMIT_MAX}")
-            return LIMIT_MAX
-        return int(text)
 
     def _one_of(self, name: str, values: tuple[str, ...]) -> str | None:
         value = self._one(name)
@@ -209,6 +207,13 @@ class _Reading:
             [self._spec.name, self._whose, shared, self._listed("sort"), self._one("q"), asked]
         )
         return hashlib.blake2b(text, digest_size=8).hexdigest()
+
+
+def limit_of(text: str) -> int:
+    """How many records a page may have. Raises ValueError."""
+    if not _COUNT.fullmatch(text) or int(text) > LIMIT_MAX:
+        raise ValueError(f"must be a whole number from 1 to {LIMIT_MAX}")
+    return int(text)
 
 
 @cache

@@ -4,6 +4,7 @@ from django.urls import URLPattern, path, re_path
 
 import utils.addresses  # noqa: F401  it registers record_id
 from accounts.api_about import openapi_view
+from accounts.api_activity import activity_view
 from accounts.api_changes import changes_view
 from accounts.api_http import unknown_address
 from accounts.api_portability import export_view, import_view
@@ -24,6 +25,7 @@ urlpatterns = [
     path("openapi.json", openapi_view, name="api_openapi"),
     path("dashboard/", dashboard_view, name="api_dashboard"),
     path("quota/", quota_view, name="api_quota"),
+    path("activity/", activity_view, name="api_activity"),
     path("changes/", changes_view, name="api_changes"),
     path("export/", export_view, name="api_export"),
     path("import/", import_view, name="api_import"),

@@ -108,20 +108,21 @@ def sharers(documents: Documents, person: int) -> list[int]:
 def roles(documents: Documents, person: int, owner: int) -> dict[int, Role]:
     """Of the owner's projects those that the person has joined, by id."""
     indexed = {
-        record.get("project_id")
+        record["project_id"]
         for record in index_of(documents, person)
-        if record.get("owner") == owner and record.get("status") == "member"
+        if record.get("owner") == owner
+        and record.get("status") == "member"
+        and type(record.get("project_id")) is int  # a hand may have written anything
     }
     if not indexed:
         return {}
     projects = documents.records(key_of("projects", owner))
     found = {}
     for project_id in indexed:
-        if type(project_id) is int:
-            records = projects.find(project_id)
-            entry = entries_of(records[0]).get(person) if len(records) == 1 else None
-            if entry and entry["status"] == "member":
-                found[project_id] = Role[entry["role"].upper()]
+        records = projects.find(project_id)
+        entry = entries_of(records[0]).get(person) if len(records) == 1 else None
+        if entry and entry["status"] == "member":
+            found[project_id] = Role[entry["role"].upper()]
     return found
 
 

@@ -9,10 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, Final
 
 from docstore import ABSENT, DocumentStore, Entry, EntryChange, Key, id_of
+from utils.access import entries_of, index_of, roles
 from utils.table import COLLECTIONS, RECORD_COLLECTIONS, Record
+from utils.times import moment_of, parse_time
 
 SHARED: Final = "shared"  # what others share with a person; it is told to that person alone
 # So many changes of records are told of one commit; of more, that the collections are other ones.
@@ -20,8 +23,8 @@ CHANGES_MAX: Final = 1_000
 
 Json = dict[str, Any]
 
-# The projects of others that a person may see: by owner and id, and since when. Times as stored.
-Sight = Mapping[int, Mapping[int, str]]
+# The projects of others that a person may see: by owner and id, and since when they may.
+Sight = Mapping[int, Mapping[int, datetime]]
 
 
 @dataclass(frozen=True)
@@ -48,14 +51,25 @@ def changes_for(store: DocumentStore, user_id: int, since: int) -> Changes:
             return key.collection in (*RECORD_COLLECTIONS, SHARED)
         return key.owner in sight and key.collection in ("tasks", "projects")
 
+    known = store.sequence()
     entries, through = store.entries(since, wanted)
     told = [_told(entry, user_id, sight) for entry in entries]
-    return Changes([one for one in told if one["changes"]], through, through >= store.sequence())
+    return Changes([one for one in told if one["changes"]], through, through >= known)
 
 
 def sight_of(store: DocumentStore, user_id: int) -> Sight:
-    """What this person may see of others' projects now."""
-    return {}
+    """What this person may see of others' projects now, where index and truth agree."""
+    owners = {record.get("owner") for record in index_of(store, user_id)}
+    sight: dict[int, dict[int, datetime]] = {}
+    for owner in owners:
+        if type(owner) is int and owner != user_id:
+            projects = store.records(Key("projects", owner))
+            for project_id in roles(store, user_id, owner):
+                project = next(iter(projects.find(project_id)), None)  # may be new since the look
+                since = moment_of(entries_of(project).get(user_id, {}).get("since"))
+                if since is not None:
+                    sight.setdefault(owner, {})[project_id] = since
+    return sight
 
 
 def _told(entry: Entry, user_id: int, sight: Sight) -> Json:
@@ -83,19 +97,21 @@ def _changes_of(entry: Entry, user_id: int, sight: Sight) -> list[Json]:
 
 def _of_document(entry: Entry, change: EntryChange, user_id: int, sight: Sight) -> Iterator[Json]:
     """What the person is told of one document's change."""
-    key = change.key
+    key, at = change.key, parse_time(entry.at)
     for record_id, (before, after) in _records(change).items():
         if key.owner != user_id:
             visible = sight[key.owner]
-            before = before if _is_seen(key, before, visible, entry.at) else None
-            after = after if _is_seen(key, after, visible, entry.at) else None
+            before = before if _is_seen(key, before, visible, at) else None
+            after = after if _is_seen(key, after, visible, at) else None
         if before is None and after is None:
             continue
         done = "created" if before is None else "deleted" if after is None else "updated"
         yield _change(key, record_id, done, after)
 
 
-def _is_seen(key: Key, record: Record | None, visible: Mapping[int, str], at: str) -> bool:
+def _is_seen(
+    key: Key, record: Record | None, visible: Mapping[int, datetime], at: datetime
+) -> bool:
     """Whether a record of another owner belongs to what is visible, and did so at that time."""
     if record is None:
         return False

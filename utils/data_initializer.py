@@ -13,7 +13,7 @@ However large the folder is, one person's documents at a time are in memory.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
@@ -39,6 +39,7 @@ from docstore import (
 from docstore.backends.files import FilesBackend
 from docstore.errors import from_os_error
 from utils.adoption import account_from
+from utils.agreement import Agreement, Membership, difference_of
 from utils.departure import remove_person
 from utils.integrity import Account, Person, findings_of
 from utils.json_storage import JSONStorageManager, json_storage
@@ -177,7 +178,8 @@ class DataInitializer:
             self._refuse_other_person(user)
             before = self._revisions(user.pk)
             self._manager.mirror_account(user.pk, lay_out=True)
-            result.changed += before != self._revisions(user.pk)
+            parted = self._manager.mend_shared(user.pk)
+            result.changed += parted or before != self._revisions(user.pk)
         except Corrupt as fault:
             result.findings.append(Finding(fault.document, fault.reason, fault.line, fault.column))
             return
@@ -249,13 +251,17 @@ class DataInitializer:
         accounts = {account.id: account for account in self._known_accounts(self._accounts)}
         owners = {key.owner for name in COLLECTIONS for key in backend.keys(name)}
         everyone = sorted(owners | accounts.keys())
-        gone = self._gone(owners)
+        agreement, gone = Agreement(), self._gone(owners)
         for done, owner in enumerate(everyone, 1):
+            person = Person(backend, owner)
+            agreement.add(person)
             if owner in gone:
                 findings.append(Finding(backend.name(Key("users", owner)), gone[owner]))
-            elif findings_of(Person(backend, owner), accounts.get(owner)):
+            elif findings_of(person, accounts.get(owner)):
                 findings += self._confirmed(backend, owner)
             progress(done, len(everyone))
+        for one in agreement.differences():
+            findings += self._confirmed_difference(backend, one, accounts)
         return findings
 
     def _gone(self, owners: set[int]) -> dict[int, str]:
@@ -266,6 +272,20 @@ class DataInitializer:
         return {owner: f"account {owner} is being deleted: {finish}" for owner in leaving} | {
             owner: f"account {owner} was deleted, and has documents: {finish}" for owner in former
         }
+
+    @staticmethod
+    def _confirmed_difference(
+        backend: Backend, one: Membership, accounts: Collection[int]
+    ) -> list[Finding]:
+        def look() -> list[Finding]:
+            owner, member = Person(backend, one.owner), Person(backend, one.member)
+            return difference_of(one, owner, member, accounts)
+
+        try:
+            with backend.exclusive():
+                return look()
+        except Unavailable:  # nobody can write into a folder that can only be read
+            return look()
 
     def _looking_backend(self) -> Backend:
         """A backend that lays nothing out and changes nothing; it knows what no file shows yet."""

@@ -52,7 +52,7 @@ from utils.exporting import Export
 from utils.importing import Mode, judge, take_in
 from utils.once import Once, keep, replay
 from utils.package import Package
-from utils.people import Activity, account_of, log, meter, mirror, quota_now, tell
+from utils.people import Activity, account_of, log, meter, meter_burst, mirror, quota_now, tell
 from utils.quota import (
     BURST_UNTIL,
     BY_TOKEN,
@@ -63,7 +63,7 @@ from utils.quota import (
     period_of,
 )
 from utils.records import COLLECTIONS, RECORD_COLLECTIONS, Record, Unknown
-from utils.sharing import follow
+from utils.sharing import follow, mend_index
 from utils.statistics import statistics
 
 __all__ = [
@@ -401,6 +401,17 @@ class JSONStorageManager:
 
         return self._change(who.user_id, edit, caller=who, metered=True, relaxed=True)
 
+    def record_uncounted_call(self, user_id: int) -> None:
+        """Takes one call from the burst and none from the month. Raises `TooManyCalls`.
+
+        A power cut may take it back.
+        """
+
+        def edit(transaction: Transaction) -> None:
+            meter_burst(transaction, user_id)
+
+        self._change(user_id, edit, relaxed=True)
+
     def quota(self, user_id: int) -> Quota:
         """How many API calls the user has used and may make."""
         document = self.store.read(key_of("users", user_id))
@@ -477,6 +488,17 @@ class JSONStorageManager:
             return drop_person(transaction, user_id)
 
         return self._change(user_id, edit, licence=Licence(members=True))
+
+    def mend_shared(self, user_id: int) -> bool:
+        """Makes what people are told is shared agree with the projects, where a hand parted them.
+
+        Of what is shared with the person, and of what they share; whether anything was wrong.
+        """
+
+        def edit(transaction: Transaction) -> bool:
+            return mend_index(transaction, user_id)
+
+        return self._change(user_id, edit)
 
     # The whole store
 

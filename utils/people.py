@@ -18,7 +18,7 @@ from docstore import Key, Transaction, utc_text
 from utils.caller import Caller
 from utils.documents import ensure, key_of
 from utils.json_values import text_fault
-from utils.quota import Quota, one_more, period_to_keep, quota_of
+from utils.quota import Quota, one_more, one_more_of_burst, period_to_keep, quota_of
 from utils.table import COLLECTIONS, RECORD_COLLECTIONS, Record
 
 # Of a user's document: what the store keeps itself and no mirror of the account may touch.
@@ -118,6 +118,13 @@ def meter(transaction: Transaction, caller: Caller) -> None:
     key = _person(transaction, caller.user_id)
     quota = quota_now(transaction.document(key), transaction.now)
     transaction.set(key, one_more(quota, caller.token, transaction.now))
+
+
+def meter_burst(transaction: Transaction, user_id: int) -> None:
+    """Takes a call from the burst. Raises `TooManyCalls`."""
+    key = _person(transaction, user_id)
+    quota = quota_now(transaction.document(key), transaction.now)
+    transaction.set(key, one_more_of_burst(quota, transaction.now))
 
 
 def quota_now(user_document: Mapping[str, Any] | None, now: datetime) -> Quota:

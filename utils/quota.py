@@ -129,6 +129,13 @@ def one_more(quota: Quota, token: str, now: datetime) -> dict[str, Any]:
     }
 
 
+def one_more_of_burst(quota: Quota, now: datetime) -> dict[str, Any]:
+    """What a call sets that is not counted, but must not come too often. Raises `TooManyCalls`."""
+    if not quota.burst.remaining:
+        raise TooManyCalls(quota)
+    return {BURST_UNTIL: utc_text(now + quota.burst.after_one_more)}
+
+
 def _burst_of(user_document: Mapping[str, Any], now: datetime, limit: int, window: int) -> Burst:
     until = moment_of(user_document.get(BURST_UNTIL)) or now
     # A clock that was set back, or a hand, must not lock anybody out for longer than the window.

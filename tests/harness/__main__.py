@@ -24,6 +24,7 @@ FULL: Final = {
     "disk_errors": 20_000,
     "planted": 100,
     "api_cases": 20_000,
+    "malformed_bodies": 100_000,
 }
 
 

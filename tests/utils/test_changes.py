@@ -7,6 +7,7 @@ import pytest
 from docstore import HistoryGone, Key, Transaction, restore_snapshot, take_snapshot
 from utils.changes import CHANGES_MAX, changes_for
 from utils.json_storage import json_storage
+from utils.memberships import Memberships
 
 pytestmark = pytest.mark.django_db
 
@@ -133,3 +134,74 @@ def test_a_restore_is_a_reset_of_everything(tmp_path: Any) -> None:
 def test_who_is_ahead_of_the_store_begins_anew() -> None:
     with pytest.raises(HistoryGone):
         changes_for(json_storage.store, ALICE, since() + 1)
+
+
+# What others share
+
+memberships = Memberships(json_storage, lambda name: (BOB, name))
+
+
+def member() -> int:
+    """Bob becomes an editor of Alice's first project, which has a task; and what he did then."""
+    project = json_storage.create("projects", ALICE, {"name": "Shared"})
+    json_storage.create("tasks", ALICE, {"title": "Early", "project_id": project["id"]})
+    memberships.invite(ALICE, project["id"], "bob", "editor")
+    begin = since()
+    memberships.accept(BOB, 1)
+    return begin
+
+
+def test_an_invitation_is_told_and_what_it_is_for_is_not() -> None:
+    begin = since()
+    project = json_storage.create("projects", ALICE, {"name": "Shared"})
+    memberships.invite(ALICE, project["id"], "bob", "viewer")
+    json_storage.update("projects", ALICE, project["id"], {"name": "Renamed"})
+    (entry, renamed) = told(begin, BOB)
+    assert short([entry]) == [("shared", 1, "created")]
+    assert entry["changes"][0]["record"]["status"] == "invited"
+    assert {change["collection"] for change in renamed["changes"]} == {"shared"}
+
+
+def test_a_member_is_told_of_the_project_and_its_tasks_alone() -> None:
+    begin = member()
+    json_storage.create("tasks", ALICE, {"title": "Elsewhere"})
+    json_storage.create("models", ALICE, {"name": "Hers"})
+    inside = json_storage.create("tasks", ALICE, {"title": "Inside", "project_id": 1})
+    json_storage.update("tasks", ALICE, inside["id"], {"project_id": None})
+    json_storage.update("tasks", ALICE, inside["id"], {"title": "Out"})
+    json_storage.update("tasks", ALICE, 2, {"project_id": 1})
+    joined, *entries = told(begin, BOB)
+    assert set(short([joined])) == {("shared", 1, "updated"), ("projects", 1, "updated")}
+    assert short(entries) == [
+        ("tasks", 3, "created"),
+        ("tasks", 3, "deleted"),
+        ("tasks", 2, "created"),
+    ]
+    assert entries[1]["changes"][0]["record"] is None
+    assert {change["owner"] for entry in entries for change in entry["changes"]} == {ALICE}
+
+
+def test_what_was_before_they_came_is_not_told() -> None:
+    begin = since()
+    member()
+    assert ("tasks", 1, "created") not in short(told(begin, BOB))
+
+
+def test_who_was_removed_is_told_that_and_nothing_more() -> None:
+    begin = member()
+    json_storage.create("tasks", ALICE, {"title": "Inside", "project_id": 1})
+    memberships.remove(ALICE, 1, BOB)
+    entries = told(begin, BOB)
+    assert {collection for collection, *_ in short(entries)} == {"shared"}
+    assert short(entries)[-1] == ("shared", 1, "deleted")
+
+
+def test_a_restore_resets_what_others_share(tmp_path: Any) -> None:
+    member()
+    backup = take_snapshot(json_storage.store, tmp_path / "backups")
+    begin = since()
+    restore_snapshot(json_storage.store, backup)
+    (entry,) = told(begin, BOB)
+    reset = {(change["collection"], change["owner"]) for change in entry["changes"]}
+    assert {("tasks", ALICE), ("projects", ALICE), ("shared", BOB), ("tasks", BOB)} <= reset
+    assert ("models", ALICE) not in reset

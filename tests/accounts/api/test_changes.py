@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pytest_django.fixtures import Settings
 
 from accounts import api_changes
 from accounts.models import ApiToken
@@ -63,6 +64,15 @@ def test_it_costs_nothing(alice: Caller) -> None:
     used = alice.document["api_calls_used"]
     alice.get("changes/?since=0")
     assert alice.document["api_calls_used"] == used
+
+
+@pytest.mark.parametrize("extra", [{}, STREAM], ids=["json", "events"])
+def test_who_asks_too_often_is_refused(alice: Caller, settings: Settings, extra: Any) -> None:
+    settings.NEURALFLOW_BURST = (2, 3600)
+    assert [alice.get("changes/").status_code for _ in range(2)] == [200, 200]
+    answer = alice.get("changes/", **extra)
+    assert answer.status_code == 429 and int(answer.headers["Retry-After"]) > 0
+    assert answer.json()["type"] == "/problems/too-many-calls"
 
 
 def test_a_stranger_is_told_nothing(alice: Caller, charlie: Caller) -> None:
