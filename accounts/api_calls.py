@@ -52,7 +52,7 @@ def read(
     with _count_or_go_on(request):
         metadata = {**told, **about(found)} | call_metadata(request) | request_metadata(request)
         activity = Activity("api_call", f"{request.method} {request.path}", metadata)
-        store.record_call(caller.user_id, activity, caller=caller)
+        request.quota = store.record_call(caller.user_id, activity, caller=caller)
     return found
 
 

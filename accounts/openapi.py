@@ -72,6 +72,10 @@ HEADERS: Mapping[str, Json] = {
         "description": "The first page of a list and the next one, by their relation (RFC 8288).",
         "schema": {"type": "string"},
     },
+    "Content-Location": {
+        "description": "The address of what is answered (RFC 9110, section 8.7).",
+        "schema": {"type": "string", "format": "uri-reference"},
+    },
     "Preference-Applied": {
         "description": "`return=minimal` where the record is left out, as preferred (RFC 7240).",
         "schema": {"const": "return=minimal"},
