@@ -48,6 +48,7 @@ from accounts.tokens import live_token
 from docstore import StoreError, to_json
 from utils.caller import Caller
 from utils.json_body import load_body
+from utils.json_storage import Quota
 from utils.middleware import API_PREFIX, METHODS, StorageRequest
 
 log = logging.getLogger(__name__)
@@ -60,12 +61,13 @@ _LENGTH = re.compile("[0-9]{1,18}", re.ASCII)
 
 
 class ApiRequest(StorageRequest):
-    """A request whose caller is known."""
+    """A request whose caller is known. `quota` is theirs after the call, where it is told."""
 
     user: User
     caller: Caller
     scopes: Collection[str]
     operation: Operation
+    quota: Quota
 
 
 class Endpoint:
@@ -338,7 +340,7 @@ def _tell_limits(request: ApiRequest, response: HttpResponseBase) -> None:
     if caller is None:
         return
     with suppress(StoreError):  # the answer is good without
-        quota = request.json_storage.quota(caller.user_id)
+        quota = getattr(request, "quota", None) or request.json_storage.quota(caller.user_id)
         for name, value in limit_headers(quota).items():
             response[name] = value
 

@@ -63,7 +63,7 @@ from utils.quota import (
     period_of,
 )
 from utils.records import COLLECTIONS, RECORD_COLLECTIONS, Record, Unknown
-from utils.sharing import follow
+from utils.sharing import follow, mend_index
 from utils.statistics import statistics
 
 __all__ = [
@@ -395,11 +395,11 @@ class JSONStorageManager:
         who = caller or Caller(user_id)
 
         def edit(transaction: Transaction) -> Quota:
+            quota = meter(transaction, who)
             log(transaction, who.user_id, activity)
-            document = transaction.document(key_of("users", who.user_id))
-            return quota_now(document, transaction.now)
+            return quota
 
-        return self._change(who.user_id, edit, caller=who, metered=True, relaxed=True)
+        return self._change(who.user_id, edit, caller=who, relaxed=True)
 
     def record_uncounted_call(self, user_id: int) -> None:
         """Takes one call from the burst and none from the month. Raises `TooManyCalls`.
@@ -454,6 +454,7 @@ class JSONStorageManager:
         mode: Mode = "merge",
         owner: int | None = None,
         dry_run: bool = False,
+        caller: Caller | None = None,
         activity: Callable[[Record], Activity] | None = None,
         metered: bool = False,
     ) -> Record:
@@ -472,7 +473,7 @@ class JSONStorageManager:
             return report
 
         try:
-            return self._change(user_id, edit, activity=activity, metered=metered)
+            return self._change(user_id, edit, caller=caller, activity=activity, metered=metered)
         except _OnlyLooked as looked:
             return looked.report
 
@@ -487,6 +488,17 @@ class JSONStorageManager:
             return drop_person(transaction, user_id)
 
         return self._change(user_id, edit, licence=Licence(members=True))
+
+    def mend_shared(self, user_id: int) -> bool:
+        """Makes what people are told is shared agree with the projects, where a hand parted them.
+
+        Of what is shared with the person, and of what they share; whether anything was wrong.
+        """
+
+        def edit(transaction: Transaction) -> bool:
+            return mend_index(transaction, user_id)
+
+        return self._change(user_id, edit)
 
     # The whole store
 

@@ -25,6 +25,7 @@ def session() -> list[tuple[str, str]]:
 @pytest.mark.skipif(not shutil.which("curl"), reason="the documented session needs curl")
 def test_it_works(server: Server) -> None:
     server.person("alice")
+    server.person("bob")
     script = "\n".join(f"{command}\necho '{END}'" for command, _ in session())
     script = script.replace("http://127.0.0.1:8000", f"http://127.0.0.1:{server.port}")
     script = script.replace(".venv/bin/python", sys.executable)
