@@ -5,10 +5,11 @@ from collections.abc import Iterator
 from django.urls import URLPattern, path, re_path
 
 import utils.addresses  # noqa: F401  it registers record_id
-from accounts.api_about import openapi_view
+from accounts.api_about import docs_view, openapi_view
 from accounts.api_activity import activity_view
 from accounts.api_changes import changes_view
 from accounts.api_http import unknown_address
+from accounts.api_portability import export_view, import_view
 from accounts.api_sharing import (
     member_view,
     members_view,
@@ -44,6 +45,7 @@ def _of_projects(start: str, names: str) -> Iterator[URLPattern]:
 
 urlpatterns = [
     *(address for name in RECORD_COLLECTIONS for address in _addresses(COLLECTIONS[name])),
+    path("docs/", docs_view, name="api_docs"),
     *_of_projects("", "api_project"),
     *_of_projects("users/<record_id:owner>/", "api_shared_project"),
     path("shared/", shared_list_view, name="api_shared_list"),
@@ -53,5 +55,7 @@ urlpatterns = [
     path("quota/", quota_view, name="api_quota"),
     path("activity/", activity_view, name="api_activity"),
     path("changes/", changes_view, name="api_changes"),
+    path("export/", export_view, name="api_export"),
+    path("import/", import_view, name="api_import"),
     re_path("", unknown_address),  # all others; nameless, as `unknown_address` expects
 ]

@@ -395,11 +395,11 @@ class JSONStorageManager:
         who = caller or Caller(user_id)
 
         def edit(transaction: Transaction) -> Quota:
+            quota = meter(transaction, who)
             log(transaction, who.user_id, activity)
-            document = transaction.document(key_of("users", who.user_id))
-            return quota_now(document, transaction.now)
+            return quota
 
-        return self._change(who.user_id, edit, caller=who, metered=True, relaxed=True)
+        return self._change(who.user_id, edit, caller=who, relaxed=True)
 
     def record_uncounted_call(self, user_id: int) -> None:
         """Takes one call from the burst and none from the month. Raises `TooManyCalls`.
@@ -454,6 +454,7 @@ class JSONStorageManager:
         mode: Mode = "merge",
         owner: int | None = None,
         dry_run: bool = False,
+        caller: Caller | None = None,
         activity: Callable[[Record], Activity] | None = None,
         metered: bool = False,
     ) -> Record:
@@ -472,7 +473,7 @@ class JSONStorageManager:
             return report
 
         try:
-            return self._change(user_id, edit, activity=activity, metered=metered)
+            return self._change(user_id, edit, caller=caller, activity=activity, metered=metered)
         except _OnlyLooked as looked:
             return looked.report
 
