@@ -41,7 +41,7 @@ def read(request: ApiRequest, look: Callable[[], Found], **told: int) -> Found:
     with _count_or_go_on(request):
         metadata = told | call_metadata(request) | request_metadata(request)
         activity = Activity("api_call", f"{request.method} {request.path}", metadata)
-        store.record_call(caller.user_id, activity, caller=caller)
+        request.quota = store.record_call(caller.user_id, activity, caller=caller)
     return found
 
 

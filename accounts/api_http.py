@@ -49,6 +49,7 @@ from docstore import StoreError, to_json
 from utils.caller import Caller
 from utils.json_body import load_body
 from utils.middleware import API_PREFIX, METHODS, StorageRequest
+from utils.quota import Quota
 
 log = logging.getLogger(__name__)
 
@@ -66,6 +67,7 @@ class ApiRequest(StorageRequest):
     caller: Caller
     scopes: Collection[str]
     operation: Operation
+    quota: Quota  # what is left after the call, where it is known
 
 
 class Endpoint:
@@ -338,7 +340,7 @@ def _tell_limits(request: ApiRequest, response: HttpResponseBase) -> None:
     if caller is None:
         return
     with suppress(StoreError):  # the answer is good without
-        quota = request.json_storage.quota(caller.user_id)
+        quota = getattr(request, "quota", None) or request.json_storage.quota(caller.user_id)
         for name, value in limit_headers(quota).items():
             response[name] = value
 
