@@ -48,8 +48,8 @@ from accounts.tokens import live_token
 from docstore import StoreError, to_json
 from utils.caller import Caller
 from utils.json_body import load_body
+from utils.json_storage import Quota
 from utils.middleware import API_PREFIX, METHODS, StorageRequest
-from utils.quota import Quota
 
 log = logging.getLogger(__name__)
 
@@ -61,13 +61,13 @@ _LENGTH = re.compile("[0-9]{1,18}", re.ASCII)
 
 
 class ApiRequest(StorageRequest):
-    """A request whose caller is known."""
+    """A request whose caller is known. `quota` is theirs after the call, where it is told."""
 
     user: User
     caller: Caller
     scopes: Collection[str]
     operation: Operation
-    quota: Quota  # what is left after the call, where it is known
+    quota: Quota
 
 
 class Endpoint:

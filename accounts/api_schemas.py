@@ -247,10 +247,14 @@ def _problem() -> Schema:
                 "description": "Where in the body: a JSON Pointer (RFC 6901).",
             },
             "parameter": {"type": "string", "description": "Which parameter of the query."},
+            "file": {"type": "string", "description": "Which file of an archive."},
+            "line": {"type": "integer", "minimum": 1, "description": "Which line of that."},
             "detail": {"type": "string"},
         },
         "pointer",
         "parameter",
+        "file",
+        "line",
     )
     fault["oneOf"] = [{"required": ["pointer"]}, {"required": ["parameter"]}]
     slugs = sorted({problem.slug for problem in PROBLEMS.values()})
@@ -277,6 +281,32 @@ def _problem() -> Schema:
     return _object("What went wrong (RFC 9457).", members, *optional)
 
 
+def _import_report() -> Schema:
+    renumbered = {"type": "object", "additionalProperties": {"type": "integer", "minimum": 1}}
+    counts = ("added", "changed", "unchanged", "removed", "skipped")
+    tally = _object(
+        "What becomes of the records of a collection; new ids by those in the archive.",
+        dict.fromkeys(counts, _NUMBER) | {"renumbered": renumbered},
+    )
+    note = _object(
+        "Why a record was skipped, what was mended, what is not taken from an archive.",
+        {name: {"type": "string"} for name in ("file", "pointer", "detail")},
+    )
+    members = {
+        "mode": {"enum": ["merge", "replace"]},
+        "dry_run": {"type": "boolean"},
+        "owner": {"type": "integer", "description": "Whose files they were, in the archive."},
+        "collections": {
+            "type": "object",
+            "properties": dict.fromkeys(RECORD_COLLECTIONS, tally),
+            "additionalProperties": False,
+        },
+        "notes": {"type": "array", "maxItems": FAULTS_MAX, "items": note},
+        "further_notes": {**_NUMBER, "description": "How many notes are not told."},
+    }
+    return _object("What an import did, or would do.", members)
+
+
 def _standing_here(schema: Any) -> Any:
     """A schema of `utils.schemas`, referring to what stands in the OpenAPI document."""
     if isinstance(schema, dict):
@@ -300,6 +330,7 @@ COMPONENTS: Mapping[str, Schema] = MappingProxyType(
                 for name, schema in _of_records(COLLECTIONS[collection]).items()
             },
             "Dashboard": _dashboard(),
+            "ImportReport": _import_report(),
             "Quota": _quota(),
             "BulkResult": _bulk_result(),
             **_sharing(),

@@ -9,6 +9,7 @@ from accounts.api_about import openapi_view
 from accounts.api_activity import activity_view
 from accounts.api_changes import changes_view
 from accounts.api_http import unknown_address
+from accounts.api_portability import export_view, import_view
 from accounts.api_sharing import (
     member_view,
     members_view,
@@ -53,5 +54,7 @@ urlpatterns = [
     path("quota/", quota_view, name="api_quota"),
     path("activity/", activity_view, name="api_activity"),
     path("changes/", changes_view, name="api_changes"),
+    path("export/", export_view, name="api_export"),
+    path("import/", import_view, name="api_import"),
     re_path("", unknown_address),  # all others; nameless, as `unknown_address` expects
 ]

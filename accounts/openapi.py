@@ -63,6 +63,11 @@ HEADERS: Mapping[str, Json] = {
         "required": True,
         "schema": {"type": "string", "pattern": '^"[^"]+"$'},
     },
+    "Content-Disposition": {
+        "description": "The name that a file may be kept under (RFC 6266).",
+        "required": True,
+        "schema": {"type": "string"},
+    },
     "Link": {
         "description": "The first page of a list and the next one, by their relation (RFC 8288).",
         "schema": {"type": "string"},

@@ -8,7 +8,7 @@ from allauth.mfa.totp import views as totp_views
 from django.urls import include, path, re_path
 
 import utils.addresses  # noqa: F401  it registers record_id
-from accounts import session_views, token_views, views
+from accounts import leaving_views, session_views, token_views, views
 
 urlpatterns = [
     path("api/", include("accounts.api_urls")),
@@ -20,6 +20,9 @@ urlpatterns = [
     path("logout/", allauth_views.logout, name="account_logout"),
     path("inactive/", allauth_views.account_inactive, name="account_inactive"),
     path("profile/", views.profile, name="profile"),
+    path("delete/", leaving_views.delete_account, name="delete_account"),
+    path("deleted/", leaving_views.account_deleted, name="account_deleted"),
+    path("deleted/receipt.txt", leaving_views.deletion_receipt, name="deletion_receipt"),
     path("tokens/", token_views.tokens, name="tokens"),
     path("tokens/<record_id:token_id>/revoke/", token_views.revoke_token, name="revoke_token"),
     path("sessions/", session_views.sessions, name="sessions"),

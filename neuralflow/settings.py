@@ -97,6 +97,10 @@ NEURALFLOW_HISTORY_DAYS = _days(
 NEURALFLOW_HISTORY_BYTES = _bytes(
     "NEURALFLOW_HISTORY_BYTES", env.str("NEURALFLOW_HISTORY_BYTES", default="1G")
 )
+# How large an archive may be that somebody sends to be taken in.
+NEURALFLOW_IMPORT_BYTES = _bytes(
+    "NEURALFLOW_IMPORT_BYTES", env.str("NEURALFLOW_IMPORT_BYTES", default="32M")
+)
 NEURALFLOW_CACHE_BYTES = _bytes(
     "NEURALFLOW_CACHE_BYTES", env.str("NEURALFLOW_CACHE_BYTES", default="64M")
 )

@@ -454,6 +454,7 @@ class JSONStorageManager:
         mode: Mode = "merge",
         owner: int | None = None,
         dry_run: bool = False,
+        caller: Caller | None = None,
         activity: Callable[[Record], Activity] | None = None,
         metered: bool = False,
     ) -> Record:
@@ -472,7 +473,7 @@ class JSONStorageManager:
             return report
 
         try:
-            return self._change(user_id, edit, activity=activity, metered=metered)
+            return self._change(user_id, edit, caller=caller, activity=activity, metered=metered)
         except _OnlyLooked as looked:
             return looked.report
 

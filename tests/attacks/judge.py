@@ -14,7 +14,17 @@ from accounts.api_problems import PROBLEMS
 from tests.attacks.counting import Count
 from tests.attacks.rows import Row
 from tests.attacks.targets import Target
-from tests.attacks.world import ANONYMOUS, METHODS, OWNER, ROLES, UNSAFE, World, send, uncounted
+from tests.attacks.world import (
+    ANONYMOUS,
+    METHODS,
+    OWNER,
+    ROLES,
+    UNSAFE,
+    World,
+    send,
+    uncounted,
+    whole,
+)
 from utils.middleware import API_PREFIX
 
 TYPES = {f"/problems/{problem.slug}" for problem in PROBLEMS.values()}
@@ -156,13 +166,15 @@ class Attempt:
             media_type = "application/json" if in_api else "application/x-www-form-urlencoded"
         client = self.world.program(OWNER) if in_api else self._browser()
         moment = self.world.moment()
-        answer = client.generic(
-            self.target.method,
-            address,
-            body if self.target.method != "GET" else b"",
-            CONTENT_TYPE=media_type,
-            **({"QUERY_STRING": query} if query else {}),
-            **headers,
+        answer = whole(
+            client.generic(
+                self.target.method,
+                address,
+                body if self.target.method != "GET" else b"",
+                CONTENT_TYPE=media_type,
+                **({"QUERY_STRING": query} if query else {}),
+                **headers,
+            )
         )
         self.calls += 1
         self._look_at(name, demanded, slug, answer, address)

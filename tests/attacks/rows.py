@@ -53,6 +53,12 @@ OWN_FIGURES = shape("""
 anonymous  401 401  401     405   405  401 401   401  401
 others     200 200  204     405   405  405 405   405  405
 """)
+OWN_ARCHIVE = OWN_FIGURES
+ARCHIVE_SENT_AS_JSON = shape("""
+           GET HEAD OPTIONS TRACE BREW PUT PATCH POST DELETE
+anonymous  401 401  401     405   405  401 401   401  401
+others     405 405  204     405   405  405 405   415  405
+""")
 API_FOR_EVERYBODY = shape("""
            GET HEAD OPTIONS TRACE BREW PUT PATCH POST DELETE
 anonymous  200 200  401     405   405  401 401   401  401
@@ -239,6 +245,10 @@ anonymous  302 302  302     405   405  302 302   302  302
 owner      405 405  405     405   405  405 405   302  405
 others     405 405  405     405   405  405 405   404  405
 """)
+ONES_OWN_RECEIPT = shape("""
+           GET HEAD OPTIONS TRACE BREW PUT PATCH POST DELETE
+others     404 404  405     405   405  405 405   405  405
+""")
 # The password must be given again first.
 GUARDED_SETTINGS = shape("""
            GET HEAD OPTIONS TRACE BREW PUT PATCH POST DELETE
@@ -361,6 +371,8 @@ ROWS: dict[str, Row] = {
     **_own_records("projects"),
     **_own_records("models"),
     f"{API}dashboard/": Row(f"/{API}dashboard/", OWN_FIGURES),
+    f"{API}export/": Row(f"/{API}export/", OWN_ARCHIVE),
+    f"{API}import/": Row(f"/{API}import/", ARCHIVE_SENT_AS_JSON),
     f"{API}openapi.json": Row(f"/{API}openapi.json", API_FOR_EVERYBODY, public=True),
     f"{API}quota/": Row(f"/{API}quota/", OWN_FIGURES),
     f"{API}activity/": Row(f"/{API}activity/", OWN_FIGURES),
@@ -385,6 +397,9 @@ ROWS: dict[str, Row] = {
     "accounts/logout/": Row("/accounts/logout/", LOGOUT),
     "accounts/inactive/": Row("/accounts/inactive/", TOLD_TO_ALL),
     "accounts/profile/": Row("/accounts/profile/", OWN_SETTINGS),
+    "accounts/delete/": Row("/accounts/delete/", OWN_SETTINGS, {"POST": {"password": "guess"}}),
+    "accounts/deleted/": Row("/accounts/deleted/", ONES_OWN_RECEIPT),
+    "accounts/deleted/receipt.txt": Row("/accounts/deleted/receipt.txt", ONES_OWN_RECEIPT),
     "accounts/tokens/": Row("/accounts/tokens/", GUARDED_SETTINGS),
     "accounts/tokens/<record_id:token_id>/revoke/": Row(
         "/accounts/tokens/{token}/revoke/", SETTINGS_BUTTON

@@ -194,6 +194,18 @@ def _without_counts(document: dict[str, Any]) -> dict[str, Any]:
 
 def send(client: Client, method: str, address: str, data: Any = None) -> HttpResponse:
     """One call. Under the API data is sent as JSON, elsewhere as a form; bytes go as they are."""
+    return whole(_sent(client, method, address, data))
+
+
+def whole(answer: Any) -> HttpResponse:
+    """The answer with all of its content, also where that came in pieces."""
+    if not answer.streaming:
+        found: HttpResponse = answer
+        return found
+    return HttpResponse(answer.getvalue(), status=answer.status_code, headers=dict(answer.headers))
+
+
+def _sent(client: Client, method: str, address: str, data: Any) -> Any:
     if method not in UNSAFE:
         return client.generic(method, address)
     if address.startswith(API_PREFIX):
