@@ -24,7 +24,7 @@ from django.contrib.auth import get_user_model
 from docstore import open_store
 from utils.data_initializer import FOLDERS, DataInitializer
 from utils.json_storage import JSONStorageManager
-from utils.records import COLLECTIONS
+from utils.records import COLLECTIONS, RECORD_COLLECTIONS
 
 RULE = "=" * 50
 TASK = {"title": "Train the baseline", "priority": "high", "tags": ["vision"]}
@@ -150,7 +150,7 @@ STEPS: list[tuple[str, Callable[[Scratch], None]]] = [
 
 def storage_statistics(scratch: Scratch) -> dict[str, int]:
     stats = scratch.initializer.get_storage_stats()
-    return {name: stats[f"total_{name}"] for name in COLLECTIONS}
+    return {name: stats[f"total_{name}"] for name in ("users", *RECORD_COLLECTIONS)}
 
 
 def run(folder: Path) -> bool:

@@ -1,5 +1,6 @@
 """What NeuralFlow decides differently from django-allauth."""
 
+import logging
 from typing import TYPE_CHECKING, Any
 
 from allauth.account.adapter import DefaultAccountAdapter
@@ -9,8 +10,22 @@ from django.contrib.auth.models import AbstractBaseUser
 from django.db import IntegrityError, transaction
 from django.forms import BaseForm
 from django.http import HttpRequest
-from django.shortcuts import redirect
+from django.shortcuts import redirect, render
 from django.utils.translation import gettext as _
+
+from accounts.hashers import TooBusy
+from accounts.throttle import (
+    ADDRESS,
+    PASSWORDS,
+    Attempt,
+    Limit,
+    TooManyAttempts,
+    address_of,
+    forget,
+    subject_of,
+)
+
+log = logging.getLogger(__name__)
 
 if TYPE_CHECKING:
     from accounts.models import User
@@ -18,8 +33,8 @@ if TYPE_CHECKING:
 
 class AccountAdapter(DefaultAccountAdapter):
     def get_client_ip(self, request: HttpRequest) -> str:
-        """The address that limits are counted by: the one the middleware vouches for."""
-        address: str = getattr(request, "client_address", "") or "unknown"
+        """The address that the middleware vouches for; 0.0.0.0 where a peer has none."""
+        address: str = getattr(request, "client_address", "") or "0.0.0.0"
         return address
 
     def save_user(
@@ -35,13 +50,37 @@ class AccountAdapter(DefaultAccountAdapter):
             messages.error(request, _("That name or address was taken just now. Try another."))
             raise ImmediateHttpResponse(redirect("signup")) from taken
 
-    def _get_login_attempts_cache_key(self, request: HttpRequest, **credentials: Any) -> str:
-        """Failed sign-ins are counted by the name alone. allauth adds the host that was asked
-        for; whoever guesses could write another port into it each time, and begin anew."""
-        name: str = credentials.get("email", credentials.get("username", ""))
-        return name.lower()
+    def authenticate(self, request: HttpRequest, **credentials: Any) -> AbstractBaseUser | None:
+        """The account that the password opens; a wrong one is counted. See accounts/throttle.py."""
+        attempt = limited(
+            request, (PASSWORDS, subject_of(_name_in(credentials))), (ADDRESS, address_of(request))
+        )
+        try:
+            user: AbstractBaseUser | None = super().authenticate(request, **credentials)
+        except TooBusy:
+            attempt.give_back()
+            raise
+        if user is not None:
+            attempt.give_back()
+        return user
 
     def forget_failed_sign_ins(self, user: "User") -> None:
         """Lets *user* sign in again at once, after a password reset, under name or address."""
         for login in filter(None, (user.username, user.email)):
-            self._delete_login_attempts_cached_email(self.request, username=login)
+            forget(PASSWORDS, subject_of(login))
+
+
+def _name_in(credentials: dict[str, Any]) -> str:
+    """What was typed as the name."""
+    return str(credentials.get("email", credentials.get("username", "")))
+
+
+def limited(request: HttpRequest, *counts: tuple[Limit, str]) -> Attempt:
+    """An attempt that is counted; where none is left, the request is answered with 429 at once."""
+    try:
+        return Attempt(*counts)
+    except TooManyAttempts as refused:
+        log.warning("Too many failed attempts, the last from %s", address_of(request))
+        response = render(request, "429.html", {"wait": refused.wait}, status=429)
+        response["Retry-After"] = str(refused.wait)
+        raise ImmediateHttpResponse(response) from refused

@@ -94,9 +94,9 @@ class UserAdmin(AdminOfUser):
 class ApiTokenAdmin(AdminOfToken):
     """Tokens can be looked through and deleted; `create_token` makes them."""
 
-    list_display = ("user", "name", "prefix", "created_at", "last_used_at")
+    list_display = ("user", "name", "prefix", "scopes", "last_used_at", "expires_at", "revoked_at")
     search_fields = ("user__username", "name", "prefix")
-    fields = ("user", "name", "prefix", "created_at", "last_used_at")
+    fields = (*list_display, "created_at")
     readonly_fields = fields
 
     def has_add_permission(self, request: HttpRequest) -> bool:

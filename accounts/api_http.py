@@ -7,6 +7,7 @@ its handler raises becomes a problem by the table in `api_problems`.
 import logging
 import re
 from collections.abc import Callable, Collection, Mapping
+from contextlib import suppress
 from typing import Any
 
 from django.conf import settings
@@ -22,6 +23,7 @@ from django.urls import Resolver404, resolve
 from django.utils.cache import patch_vary_headers
 from django.views.decorators.csrf import csrf_exempt
 
+from accounts.api_limits import limit_headers
 from accounts.api_operations import JSON, Operation, Parameter
 from accounts.api_problems import (
     BadParameter,
@@ -33,14 +35,16 @@ from accounts.api_problems import (
     MethodNotAllowed,
     NoSuchAddress,
     NotAuthenticated,
+    TooManyBadTokens,
     UnknownParameter,
     UnsupportedMediaType,
     problem_of,
     problem_response,
 )
 from accounts.models import ApiToken, User
+from accounts.throttle import address_of, bad_tokens
 from accounts.tokens import live_token
-from docstore import to_json
+from docstore import StoreError, to_json
 from utils.caller import Caller
 from utils.json_body import load_body
 from utils.middleware import API_PREFIX, METHODS, StorageRequest
@@ -60,6 +64,7 @@ class ApiRequest(StorageRequest):
     user: User
     caller: Caller
     scopes: Collection[str]
+    operation: Operation
 
 
 class Endpoint:
@@ -71,6 +76,9 @@ class Endpoint:
         self.operations = operations
         methods = {*operations, "OPTIONS"} | ({"HEAD"} if "GET" in operations else set())
         self.allow = {"Allow": ", ".join(sorted(methods))}
+        patches = operations["PATCH"].bodies if "PATCH" in operations else ()
+        # RFC 5789, section 3.1
+        self.told = self.allow | ({"Accept-Patch": ", ".join(patches)} if patches else {})
 
     def __call__(self, request: ApiRequest, **route: Any) -> HttpResponseBase:
         operation = self.operations.get("GET" if request.method == "HEAD" else str(request.method))
@@ -82,12 +90,14 @@ class Endpoint:
     ) -> HttpResponseBase:
         if request.method == "OPTIONS":
             _check_parameters(request, ())
-            return no_content(self.allow)
+            return no_content(self.told)
         if operation is None:
             raise MethodNotAllowed(f"{request.path} takes {self.allow['Allow']}.", self.allow)
-        _check_parameters(request, operation.parameters)
+        if not operation.judges_query:
+            _check_parameters(request, operation.parameters)
         if not operation.open:
             _check_scope(request, operation)
+        request.operation = operation
         return operation.handler(request, **route)
 
 
@@ -109,6 +119,7 @@ def _answered(
     except Exception as fault:
         _note(request, fault)
         response = problem_response(request, fault)
+    _tell_limits(request, response)
     return _sealed(response)
 
 
@@ -160,7 +171,7 @@ def _authenticate(request: ApiRequest) -> None:
     """
     authorization = request.META.get("HTTP_AUTHORIZATION")
     if authorization is not None:
-        token = _token_of(authorization)
+        token = _token_of(request, authorization)
         request.user, request.scopes = token.user, token.scopes
         request.caller = Caller(token.user.pk, str(token.pk))
         return
@@ -173,13 +184,18 @@ def _authenticate(request: ApiRequest) -> None:
     request.caller, request.scopes = Caller(request.user.pk), ("write",)
 
 
-def _token_of(authorization: str) -> ApiToken:
+def _token_of(request: ApiRequest, authorization: str) -> ApiToken:
     scheme, _, text = authorization.partition(" ")
     token = live_token(text.strip()) if scheme.lower() == "bearer" else None
     if token is None:
+        address = address_of(request)
+        wait = bad_tokens.wait(address)
+        log.warning("A bad token came from %s (request %s)", address, request.request_id)
+        if wait:
+            raise TooManyBadTokens("Stop, and look at the token.", {"Retry-After": str(wait)})
         challenge = f'{_CHALLENGE}, error="invalid_token"'
         raise NotAuthenticated(
-            "This is no token of an active account.", {"WWW-Authenticate": challenge}
+            "This is no valid token of an active account.", {"WWW-Authenticate": challenge}
         )
     return token
 
@@ -231,21 +247,23 @@ def _check_parameters(request: HttpRequest, parameters: tuple[Parameter, ...]) -
             raise BadParameter(f"Give {name} once.")
 
 
-def read_json(request: HttpRequest, *media_types: str) -> Any:
-    """The JSON value in the body, sent as one of the media types (JSON if none is named).
+def read_json(request: ApiRequest) -> Any:
+    """The JSON value in the body, in one of the media types that the operation takes.
 
     Everything that the headers tell is judged before any of the body is read. Raises `Refusal`
     and `MalformedBody`.
     """
-    _check_media_type(request, media_types or (JSON,))
-    length = _content_length(request)
+    check_media_type(request)
+    length = content_length(request, settings.DATA_UPLOAD_MAX_MEMORY_SIZE)
     body = request.body
     if len(body) != length:
         raise IncompleteBody(f"{len(body)} of {length} bytes came. Send the body again.")
     return load_body(body)
 
 
-def _check_media_type(request: HttpRequest, media_types: tuple[str, ...]) -> None:
+def check_media_type(request: ApiRequest) -> str:
+    """The media type of the body, in small letters. Raises `UnsupportedMediaType`."""
+    media_types = request.operation.bodies
     said = _CONTENT_TYPE.fullmatch(request.META.get("CONTENT_TYPE", "").strip())
     if said is None or said["type"].lower() not in media_types:
         raise UnsupportedMediaType(
@@ -255,16 +273,17 @@ def _check_media_type(request: HttpRequest, media_types: tuple[str, ...]) -> Non
     encoding = request.META.get("HTTP_CONTENT_ENCODING", "identity")
     if encoding.strip().lower() != "identity":
         raise UnsupportedMediaType("Send the body without Content-Encoding.")
+    return str(said["type"].lower())
 
 
-def _content_length(request: HttpRequest) -> int:
+def content_length(request: HttpRequest, most: int | None) -> int:
+    """How many bytes the body is said to have, `most` of which are read."""
     text = request.META.get("CONTENT_LENGTH") or ""
     # Under WSGI a body in chunks reads as an empty one.
     if not text or "HTTP_TRANSFER_ENCODING" in request.META:
         raise LengthRequired("Send Content-Length, and no Transfer-Encoding.")
     if not _LENGTH.fullmatch(text):
         raise IncompleteBody("Content-Length must be a number of bytes.")
-    most = settings.DATA_UPLOAD_MAX_MEMORY_SIZE
     if most is not None and int(text) > most:
         raise BodyTooLarge(f"A body may have {most} bytes; this one has {int(text)}.")
     return int(text)
@@ -282,20 +301,32 @@ def json_response(
     )
 
 
-def no_content(headers: Mapping[str, str] | None = None) -> HttpResponse:
-    """204, an answer without a body."""
-    response = HttpResponse(status=204, headers=dict(headers or {}))
+def no_content(headers: Mapping[str, str] | None = None, status: int = 204) -> HttpResponse:
+    """An answer without a body."""
+    response = HttpResponse(status=status, headers=dict(headers or {}))
     del response["Content-Type"]
     return response
 
 
 def _sealed(response: HttpResponseBase) -> HttpResponseBase:
-    """The answer with what every answer says: it is for this caller only, and it is what it says.
-    A redirect tells no caller's data but goes the same way."""
-    response["Cache-Control"] = "no-store"
+    """The answer with what every answer says: it is for this caller only, unless it says that it is
+    public, and it is what it says. A redirect tells no caller's data but goes the same way."""
     response["X-Content-Type-Options"] = "nosniff"
-    patch_vary_headers(response, ["Authorization", "Cookie"])
+    if not response.get("Cache-Control", "").startswith("public"):
+        response["Cache-Control"] = "no-store"
+        patch_vary_headers(response, ["Authorization", "Cookie"])
     return response
+
+
+def _tell_limits(request: ApiRequest, response: HttpResponseBase) -> None:
+    """Tells a known caller what is left of their calls, whatever the answer is."""
+    caller = getattr(request, "caller", None)
+    if caller is None:
+        return
+    with suppress(StoreError):  # the answer is good without
+        quota = request.json_storage.quota(caller.user_id)
+        for name, value in limit_headers(quota).items():
+            response[name] = value
 
 
 def _note(request: ApiRequest, fault: Exception) -> None:

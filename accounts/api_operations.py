@@ -16,6 +16,7 @@ from accounts.api_problems import PROBLEMS
 JSON = "application/json"
 PROBLEM = "application/problem+json"
 MERGE_PATCH = "application/merge-patch+json"
+JSON_PATCH = "application/json-patch+json"
 
 Handler = Callable[..., HttpResponseBase]
 Schema = Mapping[str, Any]
@@ -48,6 +49,7 @@ class Operation:
     `area` is the collection that it is about, "" when it is about everything of a person; with
     `writes` it says which scope a token needs. `bodies` names the media types taken, and what each
     must hold. An operation that is not `counted` costs no call; an `open` one asks not who calls.
+    With `judges_query` the handler reads the query itself, to tell all of its faults at once.
     """
 
     handler: Handler
@@ -59,6 +61,7 @@ class Operation:
     writes: bool = True
     counted: bool = True
     open: bool = False
+    judges_query: bool = False
     description: str = ""
 
     def allowed_by(self, scopes: Collection[str]) -> bool:

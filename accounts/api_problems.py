@@ -4,7 +4,7 @@
 may decide by it. Its detail is a sentence for a person and may change.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 import msgspec
@@ -17,6 +17,7 @@ from django.core.exceptions import (
 from django.db import InterfaceError, OperationalError
 from django.http import Http404, HttpRequest, HttpResponse, UnreadablePostError
 
+from accounts.api_json_patch import InvalidPatch, PatchFailed
 from docstore import (
     Conflict,
     Corrupt,
@@ -27,8 +28,10 @@ from docstore import (
     TooLarge,
     Unavailable,
 )
+from utils.access import Forbidden
 from utils.json_body import MalformedBody
-from utils.json_storage import QuotaExceeded
+from utils.json_storage import Changed, QuotaExceeded, TooManyCalls
+from utils.once import KeyReused, TooManyKeys
 from utils.records import InvalidRecord
 
 RETRY_AFTER = 30  # seconds, when what failed does not say
@@ -58,12 +61,35 @@ class MethodNotAllowed(Refusal):
     """The address does not take this method; `Allow` says which it takes."""
 
 
-class UnknownParameter(Refusal):
-    """The query holds what this address does not understand. Leave it out."""
+class ParameterFault(NamedTuple):
+    """What is wrong with a parameter, as the end of a sentence that begins with its name."""
+
+    parameter: str
+    detail: str
 
 
 class BadParameter(Refusal):
     """The query holds a parameter that is not written as it is meant. Mend it."""
+
+    def __init__(self, detail: str, errors: Iterable[ParameterFault] = ()) -> None:
+        super().__init__(detail)
+        self.errors = tuple(errors)
+
+
+class UnknownParameter(BadParameter):
+    """The query holds what this address does not understand. Leave it out."""
+
+
+class BadHeader(Refusal):
+    """A header field is not written as it is meant. Mend it."""
+
+
+class PreconditionRequired(Refusal):
+    """A change must say which state of the record it is meant for. Read first, send If-Match."""
+
+
+class TooManyBadTokens(Refusal):
+    """One bad token after the other comes from this address. Stop, and look at the token."""
 
 
 class InsufficientScope(Refusal):
@@ -121,12 +147,14 @@ PROBLEMS: Mapping[type[Exception], Problem] = {
     ),
     UnknownParameter: Problem(400, "unknown-parameter", "The address has no such parameter"),
     BadParameter: Problem(400, "bad-parameter", "A parameter is not written as it is meant"),
+    BadHeader: Problem(400, "bad-header", "A header is not written as it is meant"),
     SuspiciousOperation: _MALFORMED,
     BadRequest: _MALFORMED,
     NotAuthenticated: Problem(401, "not-authenticated", "Authentication is needed"),
     CsrfFailed: Problem(403, "csrf-failed", "The session's call lacks its proof of origin"),
     InsufficientScope: Problem(403, "insufficient-scope", "The token is not for this"),
     PermissionDenied: Problem(403, "forbidden", "This is not allowed", "You may not do this."),
+    Forbidden: Problem(403, "forbidden", "This is not allowed"),
     NotFound: _NOT_FOUND,
     Http404: _NOT_FOUND,
     NoSuchAddress: Problem(404, "no-such-address", "There is nothing at this address"),
@@ -137,7 +165,14 @@ PROBLEMS: Mapping[type[Exception], Problem] = {
         "Someone else changed this first",
         "Nothing of yours was written. Read again, and repeat the change.",
     ),
+    PatchFailed: Problem(409, "patch-failed", "The patch does not fit what is there"),
     LengthRequired: Problem(411, "length-required", "The body's length is missing"),
+    Changed: Problem(
+        412,
+        "precondition-failed",
+        "The record is not as the call expects it",
+        "Nothing was changed. `current` is the record as it is now.",
+    ),
     BodyTooLarge: Problem(413, "body-too-large", _TOO_LARGE),
     RequestDataTooBig: Problem(413, "body-too-large", _TOO_LARGE, "Send less at a time."),
     TooLarge: Problem(
@@ -149,6 +184,12 @@ PROBLEMS: Mapping[type[Exception], Problem] = {
     UnsupportedMediaType: Problem(415, "unsupported-media-type", "The body must be plain JSON"),
     InvalidRecord: Problem(422, "invalid-record", "The record breaks the rules of its fields"),
     InvalidValue: Problem(422, "invalid-record", "The record holds what cannot be stored"),
+    InvalidPatch: Problem(422, "invalid-patch", "The body is no JSON Patch"),
+    PreconditionRequired: Problem(428, "precondition-required", "If-Match is missing"),
+    KeyReused: Problem(422, "idempotency-key-reused", "The key belongs to another call"),
+    TooManyCalls: Problem(429, "too-many-calls", "Too many calls came at once"),
+    TooManyKeys: Problem(429, "too-many-keys", "Too many idempotency keys are in use"),
+    TooManyBadTokens: Problem(429, "too-many-bad-tokens", "Too many bad tokens come from here"),
     QuotaExceeded: Problem(429, "quota-exceeded", "This month's API calls are used up"),
     Corrupt: Problem(503, "document-corrupt", "A document does not read as it should"),
     Unavailable: _UNAVAILABLE,
@@ -163,6 +204,46 @@ PROBLEMS: Mapping[type[Exception], Problem] = {
     ),
     Exception: _UNEXPECTED,
 }
+
+# What to do about each type, in the words of docs/api.md, and on its page: /problems/<slug>/.
+REMEDIES: Mapping[str, str] = {
+    "bad-request": "mend the request; it is no good HTTP, or names a strange host",
+    "malformed-body": "mend the JSON at `line` and `column`",
+    "incomplete-body": "send the body again; fewer bytes came than were said",
+    "unknown-parameter": "leave out, or spell right, what `errors` names",
+    "bad-parameter": "write what `errors` or `detail` names as they say",
+    "bad-header": "write the header as the `detail` says",
+    "not-authenticated": "send a good token, or sign in",
+    "csrf-failed": "send the session's CSRF token in `X-CSRFToken`",
+    "insufficient-scope": "use a token with the scope that `detail` names",
+    "forbidden": "leave it",
+    "not-found": "there is no such record among yours; whose it may be is not told",
+    "no-such-address": "look at the address, and its last slash",
+    "method-not-allowed": "use one of `Allow`",
+    "conflict": "read again and repeat the change",
+    "patch-failed": "read again; `errors` names the operation that does not fit",
+    "length-required": "send `Content-Length`, not chunks",
+    "precondition-failed": "repeat your change on `current`, and send its `ETag` as `If-Match`",
+    "body-too-large": "send less at a time",
+    "collection-full": "delete records first",
+    "unsupported-media-type": "send plain JSON and say so",
+    "invalid-record": "mend the fields that `errors` names: a JSON Pointer and a reason each",
+    "invalid-patch": "mend the operations that `errors` names",
+    "idempotency-key-reused": "take a new `Idempotency-Key` for another call",
+    "precondition-required": "read the record and send its `ETag` as `If-Match`",
+    "too-many-calls": "wait `Retry-After` seconds, and call more slowly",
+    "too-many-keys": "wait `Retry-After` seconds, or call without `Idempotency-Key`",
+    "too-many-bad-tokens": "stop, and look at the token; then wait `Retry-After` seconds",
+    "quota-exceeded": "wait `Retry-After` seconds",
+    "internal-error": "tell the operator the `instance`",
+    "unavailable": "try again after `Retry-After` seconds",
+    "document-corrupt": "tell the operator the `document`, `line` and `column`; nothing is lost",
+    "out-of-space": "read on; write again once the operator has made room",
+}
+
+
+# What tells of several places in the body at once.
+_WITH_ERRORS = (InvalidRecord, InvalidPatch, PatchFailed)
 
 
 def problem_of(fault: Exception) -> Problem:
@@ -189,7 +270,7 @@ def problem_response(request: HttpRequest, fault: Exception) -> HttpResponse:
 
 
 def _detail(fault: Exception) -> str:
-    if isinstance(fault, InvalidRecord):
+    if isinstance(fault, _WITH_ERRORS):
         first, more = fault.errors[0], len(fault.errors) - 1
         text = f"{first.pointer.rpartition('/')[2] or 'The record'} {first.detail}"
         return f"{text}; `errors` tells of {more} more" if more else text
@@ -205,8 +286,12 @@ def _detail(fault: Exception) -> str:
 
 def _members(fault: Exception) -> dict[str, Any]:
     """What a kind of problem tells beyond the members that all have."""
-    if isinstance(fault, InvalidRecord):
+    if isinstance(fault, Changed):
+        return {"current": fault.current}
+    if isinstance(fault, _WITH_ERRORS):
         return {"errors": [{"pointer": e.pointer, "detail": e.detail} for e in fault.errors]}
+    if isinstance(fault, BadParameter) and fault.errors:
+        return {"errors": [error._asdict() for error in fault.errors]}
     if isinstance(fault, MalformedBody):
         return {"line": fault.line, "column": fault.column}
     if isinstance(fault, Corrupt):
@@ -219,6 +304,8 @@ def _headers(fault: Exception, problem: Problem) -> dict[str, str]:
         return dict(fault.headers)
     if isinstance(fault, QuotaExceeded):
         return {"Retry-After": str(fault.quota.resets_in)}
+    if isinstance(fault, TooManyCalls | TooManyKeys):
+        return {"Retry-After": str(fault.retry_after)}
     if problem.status in {503, 507} and not isinstance(fault, Corrupt):
         return {"Retry-After": str(getattr(fault, "retry_after", RETRY_AFTER))}
     return {}

@@ -1,9 +1,10 @@
-"""The addresses of the API: two for each collection of the table, and the dashboard."""
+"""The addresses of the API: two for each collection of the table, and those about a person."""
 
 from django.urls import URLPattern, path, re_path, register_converter
 
+from accounts.api_about import openapi_view
 from accounts.api_http import unknown_address
-from accounts.api_views import collection_view, dashboard_view, record_view
+from accounts.api_views import collection_view, dashboard_view, quota_view, record_view
 from utils.records import COLLECTIONS, RECORD_COLLECTIONS, CollectionSpec
 
 
@@ -32,6 +33,8 @@ def _addresses(spec: CollectionSpec) -> list[URLPattern]:
 
 urlpatterns = [
     *(address for name in RECORD_COLLECTIONS for address in _addresses(COLLECTIONS[name])),
+    path("openapi.json", openapi_view, name="api_openapi"),
     path("dashboard/", dashboard_view, name="api_dashboard"),
+    path("quota/", quota_view, name="api_quota"),
     re_path("", unknown_address),  # all others; nameless, as `unknown_address` expects
 ]

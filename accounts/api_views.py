@@ -4,25 +4,35 @@ Every call is counted and logged as an activity, in one commit with what it chan
 refused changes nothing, costs nothing and is not logged.
 """
 
-import logging
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
 from django.http import HttpResponse
 from django.urls import reverse
 
+from accounts.api_calls import activity, once_of, read
+from accounts.api_conditions import (
+    Conditions,
+    check_stated,
+    etag,
+    prefers_minimal,
+    refuse_conditions,
+)
 from accounts.api_http import (
     ApiRequest,
     Endpoint,
+    check_media_type,
     endpoint,
     json_response,
     no_content,
     read_json,
 )
+from accounts.api_limits import limits
+from accounts.api_lists import list_query, list_response
 from accounts.api_operations import (
     JSON,
+    JSON_PATCH,
     MERGE_PATCH,
     WITH_BODY,
     Answer,
@@ -30,73 +40,82 @@ from accounts.api_operations import (
     answers,
     ref,
 )
-from accounts.api_patch import record_patch
-from docstore import StoreError
-from utils.activities import activity_of
-from utils.json_storage import Activity, ActivityOf, QuotaExceeded
-from utils.middleware import request_metadata
-from utils.records import COLLECTIONS, CollectionSpec, Record
-
-log = logging.getLogger(__name__)
+from accounts.api_patch import patch_of
+from accounts.api_query import parameters_of
+from utils.json_storage import Once
+from utils.records import COLLECTIONS, CollectionSpec, Record, record_version
 
 
 def _list(request: ApiRequest, collection: str, owner: int | None = None) -> HttpResponse:
-    def look() -> dict[str, Any]:
-        records = request.json_storage.view(collection, owner or request.user.pk)
-        return {collection: records, "total": len(records)}
-
-    return _read(request, look)
+    whose = owner or request.user.pk
+    query = list_query(request, collection, whose)
+    refuse_conditions(request, "If-Match")
+    conditions = Conditions.of(request)
+    found = read(request, lambda: list_response(request, query, collection, whose))
+    return conditions.unless_known(found)
 
 
 def _create(request: ApiRequest, collection: str, owner: int | None = None) -> HttpResponse:
-    spec = COLLECTIONS[collection]
+    refuse_conditions(request)
+    record, once = read_json(request), once_of(request)
     record = request.json_storage.create(
         collection,
         owner or request.user.pk,
-        read_json(request),
-        activity=_activity(request, collection, "created"),
+        record,
+        caller=request.caller,
+        once=once,
+        activity=activity(request, collection, "created"),
         metered=True,
         unknown="refuse",
     )
-    location = reverse(f"api_{spec.singular}", args=[record["id"]])
-    return json_response(record, 201, {"Location": location})
+    address = {"Location": _address(request, collection, record)}
+    return _changed(request, record, once, 201, address)
 
 
 def _get(
     request: ApiRequest, collection: str, record_id: int, owner: int | None = None
 ) -> HttpResponse:
-    def look() -> dict[str, Any]:
-        return request.json_storage.get(collection, owner or request.user.pk, record_id)
+    conditions = Conditions.of(request)
 
-    return _read(request, look, id=record_id)
+    def look() -> Record:
+        found = request.json_storage.get(
+            collection, owner or request.user.pk, record_id, caller=request.caller
+        )
+        conditions.check_match(found)
+        return found
+
+    record = read(request, look, id=record_id)
+    headers = {"ETag": etag(record_version(record))}
+    return conditions.unless_known(json_response(record, headers=headers))
 
 
 def _put(
     request: ApiRequest, collection: str, record_id: int, owner: int | None = None
 ) -> HttpResponse:
+    check_stated(request)
     record = read_json(request)
-    return _change(request, collection, record_id, record, owner=owner, replace=True)
+    return _update(request, collection, record_id, lambda _: record, owner=owner, replace=True)
 
 
 def _patch(
     request: ApiRequest, collection: str, record_id: int, owner: int | None = None
 ) -> HttpResponse:
-    patch = read_json(request, JSON, MERGE_PATCH)
+    check_stated(request)
+    media_type = check_media_type(request)
+    changes = patch_of(COLLECTIONS[collection], media_type, read_json(request))
+    once = once_of(request)
+    return _update(request, collection, record_id, changes, owner=owner, once=once)
 
-    def changes(before: Record) -> Any:
-        return record_patch(before, patch)
 
-    return _change(request, collection, record_id, changes, owner=owner)
-
-
-def _change(
+def _update(
     request: ApiRequest,
     collection: str,
     record_id: int,
-    changes: Any,
+    changes: Callable[[Record], Any],
     *,
     owner: int | None,
     replace: bool = False,
+    once: Once | None = None,
 ) -> HttpResponse:
     record = request.json_storage.update(
         collection,
@@ -104,28 +123,67 @@ def _change(
         record_id,
         changes,
         replace=replace,
-        activity=_activity(request, collection, "updated"),
+        expect=Conditions.of(request).check,
+        caller=request.caller,
+        once=once,
+        activity=activity(request, collection, "updated"),
         metered=True,
         unknown="refuse",
     )
-    return json_response(record)
+    return _changed(request, record, once)
+
+
+def _address(request: ApiRequest, collection: str, record: Record) -> str:
+    """Where the caller finds the record."""
+    return reverse(f"api_{COLLECTIONS[collection].singular}", args=[record["id"]])
+
+
+def _changed(
+    request: ApiRequest,
+    record: Record,
+    once: Once | None,
+    status: int = 200,
+    headers: Mapping[str, str] | None = None,
+) -> HttpResponse:
+    """The answer to a change: the record, or without it if the caller would rather (RFC 7240)."""
+    replayed = {"Idempotency-Replayed": "true"} if once and once.replayed else {}
+    told = {"ETag": etag(record_version(record)), **replayed, **(headers or {})}
+    if not prefers_minimal(request):
+        # The tag is that of the content sent back, not of what came (RFC 9110, section 9.3.4).
+        here = told.get("Location", request.path)
+        return json_response(record, status, {"Content-Location": here, **told})
+    if request.method == "PUT":
+        del told["ETag"]
+    told["Preference-Applied"] = "return=minimal"
+    return no_content(told, 201 if status == 201 else 204)
 
 
 def _delete(
     request: ApiRequest, collection: str, record_id: int, owner: int | None = None
 ) -> HttpResponse:
+    check_stated(request)
     request.json_storage.delete(
         collection,
         owner or request.user.pk,
         record_id,
-        activity=_activity(request, collection, "deleted"),
+        expect=Conditions.of(request).check,
+        caller=request.caller,
+        activity=activity(request, collection, "deleted"),
         metered=True,
     )
     return no_content()
 
 
 def _dashboard(request: ApiRequest) -> HttpResponse:
-    return _read(request, lambda: request.json_storage.dashboard(request.user.pk))
+    return json_response(read(request, lambda: request.json_storage.dashboard(request.user.pk)))
+
+
+def _quota(request: ApiRequest) -> HttpResponse:
+    return json_response(limits(request.json_storage.quota(request.caller.user_id)))
+
+
+_KNOWN = Answer("It is as you know it", None, ("ETag",))
+_UNTOLD = Answer("Done; as preferred, the record is left out", None, ("ETag", "Preference-Applied"))
 
 
 def collection_view(spec: CollectionSpec) -> Endpoint:
@@ -136,14 +194,21 @@ def collection_view(spec: CollectionSpec) -> Endpoint:
         GET=Operation(
             partial(_list, collection=name),
             f"List {name}",
-            answers({200: Answer(f"All {name}", ref(f"{singular.title()}List"))}),
+            answers(
+                {
+                    200: Answer(f"All {name}", ref(f"{singular.title()}List"), ("ETag", "Link")),
+                    304: _KNOWN,
+                }
+            ),
+            parameters=parameters_of(name),
+            judges_query=True,
             area=name,
             writes=False,
         ),
         POST=Operation(
             partial(_create, collection=name),
             f"Add a {singular}",
-            answers({201: Answer(f"The new {singular}", schema, ("Location",))}, WITH_BODY),
+            answers({201: Answer(f"The new {singular}", schema, ("Location", "ETag"))}, WITH_BODY),
             bodies={JSON: ref(f"{singular.title()}Input")},
             area=name,
         ),
@@ -153,14 +218,14 @@ def collection_view(spec: CollectionSpec) -> Endpoint:
 def record_view(spec: CollectionSpec) -> Endpoint:
     """The view of one record."""
     name, singular = spec.name, spec.singular
-    found = Answer(f"The {singular}", ref(singular.title()))
-    changed = answers({200: found}, (404, 409, *WITH_BODY))
+    found = Answer(f"The {singular}", ref(singular.title()), ("ETag",))
+    changed = answers({200: found, 204: _UNTOLD}, (404, 409, 412, 428, *WITH_BODY))
     patch = ref(f"{singular.title()}Patch")
     return endpoint(
         GET=Operation(
             partial(_get, collection=name),
             f"Read a {singular}",
-            answers({200: found}, (404,)),
+            answers({200: found, 304: _KNOWN}, (404, 412)),
             area=name,
             writes=False,
         ),
@@ -168,20 +233,20 @@ def record_view(spec: CollectionSpec) -> Endpoint:
             partial(_put, collection=name),
             f"Replace a {singular}",
             changed,
-            bodies={JSON: ref(f"{singular.title()}Input")},
+            bodies={JSON: ref(f"{singular.title()}Replacement")},
             area=name,
         ),
         PATCH=Operation(
             partial(_patch, collection=name),
             f"Change a {singular}",
             changed,
-            bodies={JSON: patch, MERGE_PATCH: patch},
+            bodies={JSON: patch, MERGE_PATCH: patch, JSON_PATCH: ref("JsonPatch")},
             area=name,
         ),
         DELETE=Operation(
             partial(_delete, collection=name),
             f"Delete a {singular}",
-            answers({204: Answer("It is gone")}, (404, 409, 507)),
+            answers({204: Answer("It is gone")}, (404, 409, 412, 428, 507)),
             area=name,
         ),
     )
@@ -196,42 +261,12 @@ dashboard_view = endpoint(
     )
 )
 
-
-def _read(request: ApiRequest, look: Callable[[], Any], **told: int) -> HttpResponse:
-    """Answers with what `look` finds, and counts the call once it has found it."""
-    owner, store = request.user.pk, request.json_storage
-    with _count_or_go_on(request):
-        quota = store.quota(owner)
-        if not quota.remaining:
-            raise QuotaExceeded(quota)
-    found = look()
-    with _count_or_go_on(request):
-        metadata = told | _call(request) | request_metadata(request)
-        activity = Activity("api_call", f"{request.method} {request.path}", metadata)
-        store.record_call(owner, activity)
-    return json_response(found)
-
-
-@contextmanager
-def _count_or_go_on(request: ApiRequest) -> Iterator[None]:
-    """A store that cannot take the count must not keep people from what it holds."""
-    try:
-        yield
-    except StoreError as fault:
-        log.warning(
-            "%s %s was answered but not counted: %s (request %s)",
-            request.method,
-            request.path,
-            fault,
-            request.request_id,
-            extra={"request": request},
-        )
-
-
-def _activity(request: ApiRequest, collection: str, done: str) -> ActivityOf:
-    return activity_of(request, COLLECTIONS[collection], done, **_call(request))
-
-
-def _call(request: ApiRequest) -> dict[str, Any]:
-    """What an activity tells of the call that it was done by."""
-    return {"via": "api", "method": request.method, "path": request.path}
+quota_view = endpoint(
+    GET=Operation(
+        _quota,
+        "How many calls are left",
+        answers({200: Answer("The limits, and what is left of them", ref("Quota"))}),
+        writes=False,
+        counted=False,
+    )
+)

@@ -1,6 +1,7 @@
-"""The profile, as one form over the account and the lists kept in its JSON part."""
+"""The profile, as one form over the account and the lists kept in its JSON part; API tokens."""
 
 import unicodedata
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from django import forms
@@ -9,6 +10,7 @@ from django.http import QueryDict
 from django.utils.translation import gettext_lazy as _
 
 from accounts.models import User, empty_profile
+from accounts.tokens import READ, SCOPES, lifetime_of
 
 if TYPE_CHECKING:  # it takes no parameter when the program runs
     FormOfUser = forms.ModelForm[User]
@@ -43,6 +45,24 @@ class CommaList(forms.CharField):
         super().run_validators(", ".join(value))
 
 
+SCOPE_WORDS = {
+    "read": _("Read everything"),
+    "write": _("Change everything"),
+    "tasks:read": _("Read tasks"),
+    "tasks:write": _("Change tasks"),
+    "projects:read": _("Read projects"),
+    "projects:write": _("Change projects"),
+    "models:read": _("Read models"),
+    "models:write": _("Change models"),
+}
+LIFETIMES = [
+    ("7d", _("7 days")),
+    ("30d", _("30 days")),
+    ("90d", _("90 days")),
+    ("365d", _("one year")),
+    ("", _("until it is revoked")),
+]
+
 _SEPARATED = _("Separate them by commas.")
 
 
@@ -69,6 +89,34 @@ _ORDER = [
 ]
 # Those that are not kept in the account's JSON part.
 _COLUMNS = [name for name in _ORDER if name not in empty_profile()]
+
+
+class TokenForm(forms.Form):
+    """What a new API token is for, what it may do, and for how long."""
+
+    name = forms.CharField(
+        label=_("What it is for"),
+        max_length=100,
+        help_text=_("A program or a device, so that you know later which token to revoke."),
+    )
+    scopes = forms.MultipleChoiceField(
+        label=_("What it may do"),
+        choices=[(scope, SCOPE_WORDS[scope]) for scope in SCOPES],
+        initial=[READ],
+        widget=forms.CheckboxSelectMultiple,
+        help_text=_("To change something includes to read it."),
+    )
+    lifetime = forms.ChoiceField(label=_("Valid for"), choices=LIFETIMES, initial="90d")
+
+    def clean_name(self) -> str:
+        name: str = self.cleaned_data["name"]
+        if _has_control(name):
+            raise ValidationError(_("Control characters are not allowed."))
+        return name
+
+    def clean_lifetime(self) -> timedelta | None:
+        text = self.cleaned_data["lifetime"]
+        return lifetime_of(text) if text else None
 
 
 class ProfileForm(FormOfUser):

@@ -1,4 +1,34 @@
+"""How passwords are hashed, and how many at a time."""
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 from django.contrib.auth.hashers import Argon2PasswordHasher
+
+AT_ONCE = 2  # in one process
+WAIT = 5.0  # seconds that one more waits for its turn
+
+
+class TooBusy(Exception):
+    """Too many passwords are being checked. Nothing was; try again after `RETRY_AFTER` seconds."""
+
+    RETRY_AFTER = 5
+
+
+_turns = threading.BoundedSemaphore(AT_ONCE)
+
+
+@contextmanager
+def _turn() -> Iterator[None]:
+    """Within it, no more than `AT_ONCE` threads hash: more would only slow each other down and
+    take memory, and whoever sends log-ins could keep all others from the processor."""
+    if not _turns.acquire(timeout=WAIT):
+        raise TooBusy
+    try:
+        yield
+    finally:
+        _turns.release()
 
 
 class Argon2idHasher(Argon2PasswordHasher):
@@ -8,3 +38,11 @@ class Argon2idHasher(Argon2PasswordHasher):
     time_cost = 2
     memory_cost = 19_456  # KiB
     parallelism = 1
+
+    def encode(self, password: str, salt: str) -> str:
+        with _turn():
+            return super().encode(password, salt)
+
+    def verify(self, password: str, encoded: str) -> bool:
+        with _turn():
+            return super().verify(password, encoded)

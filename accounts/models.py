@@ -133,6 +133,11 @@ def step_over_old_owners(using: str = DEFAULT_DB_ALIAS) -> None:
     raise_sequence(User, json_storage.highest_owner(), using=using)
 
 
+def all_scopes() -> list[str]:
+    """Of a token that is for everything."""
+    return ["write"]
+
+
 class ApiToken(models.Model):
     """A key to the API in a person's name. Only its digest is kept: the token itself is shown
     once, when it is made."""
@@ -141,18 +146,27 @@ class ApiToken(models.Model):
     name = models.CharField(_("name"), max_length=100, blank=True)
     prefix = models.CharField(_("begins with"), max_length=12, editable=False)
     digest = models.CharField(max_length=64, unique=True, editable=False)  # SHA-256, hexadecimal
+    # A list; accounts/tokens.py says what there is.
+    scopes = models.JSONField(_("scopes"), default=all_scopes, editable=False)
     created_at = models.DateTimeField(_("made"), auto_now_add=True)
     last_used_at = models.DateTimeField(_("last used"), null=True, blank=True, editable=False)
+    expires_at = models.DateTimeField(_("expires"), null=True, blank=True, editable=False)
+    revoked_at = models.DateTimeField(_("revoked"), null=True, blank=True, editable=False)
 
     class Meta:
         verbose_name = _("API token")
         verbose_name_plural = _("API tokens")
-        ordering = ["-created_at"]
+        ordering = ["-created_at", "-pk"]
 
     def __str__(self) -> str:
         return f"{self.prefix}… ({self.name})" if self.name else f"{self.prefix}…"
 
-    @property
-    def scopes(self) -> tuple[str, ...]:
-        """What the token may be used for: everything."""
-        return ("write",)
+
+class FailedAttempts(models.Model):
+    """How much of a limit is used up; accounts/throttle.py says by what and for how long."""
+
+    key = models.CharField(max_length=64, primary_key=True)  # SHA-256, hexadecimal
+    until = models.DateTimeField(db_index=True)
+
+    def __str__(self) -> str:
+        return f"{self.key[:8]}… until {self.until}"

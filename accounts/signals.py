@@ -12,6 +12,13 @@ from typing import Any
 from allauth.account.models import EmailAddress
 from allauth.account.signals import password_changed, password_reset, password_set
 from allauth.core import context
+from allauth.mfa.models import Authenticator
+from allauth.mfa.signals import (
+    authentication_failed,
+    authenticator_added,
+    authenticator_removed,
+    authenticator_reset,
+)
 from django.contrib.auth.signals import user_logged_out, user_login_failed
 from django.db import transaction
 from django.db.models import F, Q
@@ -21,6 +28,7 @@ from django.http import HttpRequest
 
 from accounts.adapter import AccountAdapter
 from accounts.models import User
+from accounts.sessions import begin
 from docstore import StoreError
 from utils.json_storage import Activity, json_storage
 from utils.middleware import request_metadata
@@ -34,6 +42,10 @@ profile_updated = Signal()
 def activity(type: str, description: str, request: HttpRequest | None) -> Activity:
     """An activity of now, with the address and the browser that *request* came from."""
     return Activity(type, description, request_metadata(request) if request else {})
+
+
+def _address(request: HttpRequest | None) -> str:
+    return getattr(request, "client_address", "") or "nowhere"
 
 
 def tell_store(user_id: int, happened: Activity | None = None, *, created: bool = False) -> None:
@@ -71,12 +83,15 @@ def mirror_account(
 
 def log_sign_in(request: HttpRequest, user: User, **kwargs: Any) -> None:
     """Connected by AccountsConfig.ready."""
+    begin(request.session)
+    log.info("Account %s signed in from %s", user.pk, _address(request))
     tell_store(user.pk, activity("login", "Signed in", request))
 
 
 @receiver(user_logged_out)
 def log_sign_out(request: HttpRequest, user: User | None, **kwargs: Any) -> None:
     if user is not None:
+        log.info("Account %s signed out from %s", user.pk, _address(request))
         tell_store(user.pk, activity("logout", "Signed out", request))
 
 
@@ -84,12 +99,40 @@ def log_sign_out(request: HttpRequest, user: User | None, **kwargs: Any) -> None
 def log_failed_sign_in(
     credentials: dict[str, Any], request: HttpRequest | None = None, **kwargs: Any
 ) -> None:
-    """Only for a name that exists: what strangers type is kept nowhere."""
+    """Told to the account only for a name that exists: what strangers type is kept nowhere."""
+    log.warning("A sign-in failed from %s", _address(request))
     names = {str(credentials[key]) for key in ("username", "email", "login") if key in credentials}
     for name in names:
         meant = Q(username__iexact=name) | (Q(email__iexact=name) & ~Q(email=""))
         for user_id in User.objects.filter(meant).values_list("pk", flat=True):
             tell_store(user_id, activity("login_failed", "Sign-in failed", request))
+
+
+@receiver(authenticator_added)
+def log_second_factor_on(
+    request: HttpRequest, user: User, authenticator: Authenticator, **kwargs: Any
+) -> None:
+    if authenticator.type == Authenticator.Type.TOTP:
+        tell_store(user.pk, activity("second_factor_on", "Two-factor log-in on", request))
+
+
+@receiver(authenticator_removed)
+def log_second_factor_off(
+    request: HttpRequest, user: User, authenticator: Authenticator, **kwargs: Any
+) -> None:
+    if authenticator.type == Authenticator.Type.TOTP:
+        tell_store(user.pk, activity("second_factor_off", "Two-factor log-in off", request))
+
+
+@receiver(authenticator_reset)
+def log_recovery_codes(request: HttpRequest, user: User, **kwargs: Any) -> None:
+    tell_store(user.pk, activity("recovery_codes_made", "Made recovery codes", request))
+
+
+@receiver(authentication_failed)
+def log_wrong_code(request: HttpRequest, user: User, **kwargs: Any) -> None:
+    log.warning("A code for account %s was wrong, from %s", user.pk, _address(request))
+    tell_store(user.pk, activity("login_failed", "A code was wrong", request))
 
 
 @receiver(profile_updated)

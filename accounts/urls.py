@@ -2,9 +2,12 @@
 offer (several e-mail addresses, codes by mail) is left out, and so cannot be reached."""
 
 from allauth.account import views as allauth_views
+from allauth.mfa.base import views as mfa_views
+from allauth.mfa.recovery_codes import views as codes_views
+from allauth.mfa.totp import views as totp_views
 from django.urls import include, path, re_path
 
-from accounts import views
+from accounts import session_views, token_views, views
 
 urlpatterns = [
     path("api/", include("accounts.api_urls")),
@@ -16,6 +19,23 @@ urlpatterns = [
     path("logout/", allauth_views.logout, name="account_logout"),
     path("inactive/", allauth_views.account_inactive, name="account_inactive"),
     path("profile/", views.profile, name="profile"),
+    path("tokens/", token_views.tokens, name="tokens"),
+    path("tokens/<int:token_id>/revoke/", token_views.revoke_token, name="revoke_token"),
+    path("sessions/", session_views.sessions, name="sessions"),
+    path("sessions/end/", session_views.end_other_sessions, name="end_other_sessions"),
+    path("sessions/<int:session_id>/end/", session_views.end_session, name="end_session"),
+    path("reauthenticate/", allauth_views.reauthenticate, name="account_reauthenticate"),
+    path("2fa/", mfa_views.index, name="mfa_index"),
+    path("2fa/authenticate/", mfa_views.authenticate, name="mfa_authenticate"),
+    path("2fa/reauthenticate/", mfa_views.reauthenticate, name="mfa_reauthenticate"),
+    path("2fa/totp/activate/", totp_views.activate_totp, name="mfa_activate_totp"),
+    path("2fa/totp/deactivate/", totp_views.deactivate_totp, name="mfa_deactivate_totp"),
+    path("2fa/codes/", codes_views.view_recovery_codes, name="mfa_view_recovery_codes"),
+    path(
+        "2fa/codes/generate/",
+        codes_views.generate_recovery_codes,
+        name="mfa_generate_recovery_codes",
+    ),
     path("password/change/", allauth_views.password_change, name="account_change_password"),
     path("password/set/", allauth_views.password_set, name="account_set_password"),
     path("password/reset/", allauth_views.password_reset, name="account_reset_password"),

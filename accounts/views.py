@@ -4,9 +4,10 @@ import logging
 from typing import Any
 
 from allauth.account import views as allauth_views
+from allauth.account.decorators import reauthentication_required
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
-from django.core.exceptions import NON_FIELD_ERRORS
+from django.core.validators import MaxLengthValidator
 from django.db import IntegrityError, transaction
 from django.forms import BaseForm
 from django.http import HttpRequest, HttpResponse
@@ -18,30 +19,24 @@ from django.views.decorators.http import require_http_methods
 from accounts.forms import ProfileForm
 from accounts.models import User
 from accounts.signals import profile_updated
+from accounts.validators import LONGEST
 from docstore import StoreError
 from utils.json_storage import json_storage
 
 log = logging.getLogger(__name__)
 
 RETRY_AFTER = 60  # seconds
-RETRY_AFTER_FAILED_SIGN_INS = 300  # seconds
 
 
 class LoginView(allauth_views.LoginView):
-    """Says what may be entered and, by its status too, that there were too many attempts."""
+    """Says what may be entered."""
 
     def get_form(self, form_class: type[BaseForm] | None = None) -> BaseForm:
         form: BaseForm = super().get_form(form_class)
         form.fields["login"].label = _("User name or e-mail address")
         form.fields["login"].widget.attrs["autocomplete"] = "username"
+        form.fields["password"].validators.append(MaxLengthValidator(LONGEST))
         return form
-
-    def form_invalid(self, form: BaseForm) -> HttpResponse:
-        response: HttpResponse = super().form_invalid(form)
-        if form.has_error(NON_FIELD_ERRORS, "too_many_login_attempts"):
-            response.status_code = 429
-            response["Retry-After"] = str(RETRY_AFTER_FAILED_SIGN_INS)
-        return response
 
 
 def too_many_requests(request: HttpRequest) -> HttpResponse:
@@ -63,12 +58,20 @@ def profile(request: SignedInRequest) -> HttpResponse:
     # Not request.user: the form writes into its instance even what it then refuses.
     user = User.objects.get(pk=request.user.pk)
     form = ProfileForm(request.POST or None, instance=user)
-    if request.method == "POST" and form.is_valid() and _saved(form):
-        profile_updated.send(sender=User, request=request, user=user)
-        messages.success(request, _("Your profile was saved."))
-        return redirect("profile")
+    if request.method == "POST" and form.is_valid():
+        if "email" in form.changed_data:
+            confirm_who_asks(request)  # with another address, the password can be reset
+        if _saved(form):
+            profile_updated.send(sender=User, request=request, user=user)
+            messages.success(request, _("Your profile was saved."))
+            return redirect("profile")
     context = {"form": form} | _usage(user.pk)
     return render(request, "accounts/profile.html", context)
+
+
+def confirm_who_asks(request: HttpRequest) -> None:
+    """Sends whoever has not proved lately who they are to do so; then the request is made again."""
+    reauthentication_required(lambda request: None)(request)
 
 
 def _saved(form: ProfileForm) -> bool:

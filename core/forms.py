@@ -246,12 +246,17 @@ class RecordForm(forms.Form):
         """`references`: id and name of the records that a reference may point to."""
         super().__init__(typed)
         self.spec, self.stored, self.references = spec, stored, tuple(references)
-        self.more_names = [field.name for field in spec.writable if field.kind is Kind.OBJECT]
+        self.more_names = [field.name for field in self._entered(spec) if field.kind is Kind.OBJECT]
         self.values: dict[str, Any] = {}  # as they are without anything typed
-        for field in spec.writable:
+        for field in self._entered(spec):
             made = _form_field(field, stored, self.references)
             made.show_hidden_initial = stored is not None
             self.fields[field.name], self.values[field.name] = made, made.stored
+
+    @staticmethod
+    def _entered(spec: CollectionSpec) -> list[Field]:
+        """The fields that are filled in here; a person is chosen among a project's members."""
+        return [field for field in spec.writable if field.refers_to != "users"]
 
     @property
     def version(self) -> str:

@@ -8,8 +8,8 @@ from typing import Any
 from django.utils.translation import gettext_lazy as _
 
 from core.words import CHOICE_WORDS, Text, in_words
+from utils.lists import mentions, sort_value
 from utils.records import CollectionSpec
-from utils.times import moment_of
 
 PAGE_RECORDS = 50
 
@@ -46,7 +46,7 @@ class Selection:
             record
             for record in reversed(records)  # among equals, the newest first
             if (not self.status or (record.get("status") or default) == self.status)
-            and (not self.text or _mentions(record, self.text.casefold()))
+            and (not self.text or mentions(spec, record, self.text.casefold()))
         ]
         key, backwards = _order(spec, self.sort)
         keyed = [(key(record), record) for record in chosen]
@@ -75,25 +75,12 @@ def sort_options(spec: CollectionSpec) -> list[tuple[str, Text]]:
 
 
 def _order(spec: CollectionSpec, sort: str) -> tuple[SortKey, bool]:
-    if sort == "title":
-        return lambda record: _text(record.get(spec.title_field)).casefold() or None, False
-    if sort == "priority":
-        ranks = {choice: rank for rank, choice in enumerate(spec.by_name["priority"].choices)}
-        default = spec.by_name["priority"].default
-        return lambda record: ranks.get(_text(record.get("priority") or default)), True
-    name = {"due": "due_date", "changed": "updated_at"}.get(sort, "created_at")
-    return lambda record: moment_of(record.get(name)), sort != "due"
-
-
-def _mentions(record: Record, sought: str) -> bool:
-    """Whether a text of the record, or an entry of its lists, holds the text sought."""
-    return any(
-        sought in text.casefold()
-        for value in record.values()
-        for text in (value if isinstance(value, list) else [value])
-        if isinstance(text, str)
-    )
-
-
-def _text(value: object) -> str:
-    return value if isinstance(value, str) else ""
+    """What the records are ordered by, and whether the greatest comes first."""
+    names = {
+        "title": spec.title_field,
+        "priority": "priority",
+        "due": "due_date",
+        "changed": "updated_at",
+    }
+    field = spec.by_name[names.get(sort, "created_at")]
+    return lambda record: sort_value(field, record), sort not in {"due", "title"}

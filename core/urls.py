@@ -7,6 +7,7 @@ The pages of a collection are the same for all of them, under its name:
 from django.urls import path, register_converter
 
 from core import views
+from core.published import json_schema
 from utils.records import COLLECTIONS, RECORD_COLLECTIONS, CollectionSpec
 
 
@@ -27,6 +28,7 @@ register_converter(CollectionConverter, "collection")
 urlpatterns = [
     path("", views.home, name="home"),
     path("dashboard/", views.dashboard, name="dashboard"),
+    path("schemas/v1/<slug:name>.json", json_schema, name="json_schema"),
     path("<collection:spec>/", views.record_list, name="record_list"),
     path("<collection:spec>/new/", views.record_add, name="record_add"),
     path("<collection:spec>/<int:record_id>/edit/", views.record_edit, name="record_edit"),

@@ -9,13 +9,25 @@ It knows neither Django nor HTTP nor what a record is for. Start reading in `bac
 and its contract), then `store.py`; how files are made durable is told in `backends/files.py`.
 """
 
-from docstore.backend import ABSENT, Backend, Change, Commit, Edit, Finding
+from docstore.backend import (
+    ABSENT,
+    Backend,
+    Change,
+    Commit,
+    Copy,
+    Edit,
+    Entries,
+    Entry,
+    EntryChange,
+    Finding,
+)
 from docstore.backup import check_snapshot, dead_drafts, restore_snapshot, snapshots, take_snapshot
 from docstore.codec import to_json
 from docstore.document import CollectionLayout, Document, Key
 from docstore.errors import (
     Conflict,
     Corrupt,
+    HistoryGone,
     InvalidValue,
     NotFound,
     OutOfSpace,
@@ -38,13 +50,18 @@ __all__ = [
     "CollectionLayout",
     "Commit",
     "Conflict",
+    "Copy",
     "Corrupt",
     "Document",
     "DocumentStore",
     "Edit",
+    "Entries",
+    "Entry",
+    "EntryChange",
     "Examined",
     "Finding",
     "History",
+    "HistoryGone",
     "InvalidValue",
     "Key",
     "NotFound",

@@ -15,21 +15,25 @@ What every backend keeps true (tests/docstore/backends/conformance.py checks it)
 4. Nobody reads a part of a commit's document, and nobody reads a commit that a crash can unmake.
    The exception is a *relaxed* commit: a power cut may take it back, whole, and only it.
 5. A document that cannot be read raises `Corrupt` and stays as it is.
+6. Who asks for the `entries` after the last that they were told misses none and is told none twice,
+   in the order in which they happened, whatever crashed meanwhile. No crash can unmake what was
+   told, relaxed or not. What is too old to be told raises `HistoryGone`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterator
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime
 from enum import Enum
-from typing import Final, NamedTuple, Protocol, TypeVar
+from typing import BinaryIO, Final, NamedTuple, Protocol, TypeVar
 
 from docstore.document import Document, Json, Key
 from docstore.positions import Path
 
 Version = Hashable
+ENTRIES_BYTES: Final = 4 * 1024 * 1024
 Result = TypeVar("Result")
 
 
@@ -48,6 +52,14 @@ class Stored(NamedTuple):
 
     document: Document | None
     version: Version
+
+
+class Copy(NamedTuple):
+    """A document as it is kept: its bytes, to be read, and what they say; None where nobody can
+    tell."""
+
+    file: BinaryIO
+    document: Document | None
 
 
 class Edit(NamedTuple):
@@ -81,6 +93,34 @@ class Commit(NamedTuple):
     relaxed: bool = False
 
 
+class EntryChange(NamedTuple):
+    """What a commit did to one document. An empty path stands for the whole document."""
+
+    key: Key
+    edits: tuple[Edit, ...]
+
+
+class Entry(NamedTuple):
+    """A commit as the history tells it: its number, when, for whom, in which request, and what.
+
+    `restored`: this is no commit; a backup was put back here, and all documents may be others.
+    """
+
+    sequence: int
+    at: str
+    actor: str
+    request_id: str
+    changes: tuple[EntryChange, ...]
+    restored: bool = False
+
+
+class Entries(NamedTuple):
+    """Entries in their order. All up to the number `through` is told: ask for what is after it."""
+
+    told: tuple[Entry, ...]
+    through: int
+
+
 @dataclass(frozen=True)
 class Finding:
     """One thing that an integrity check reports. Line and column count from 1; 0 is unknown."""
@@ -103,6 +143,13 @@ class Backend(Protocol):
 
     def raw(self, key: Key) -> bytes | None:
         """The bytes as they are kept, readable or not; None where there is no document."""
+
+    def copies(self, keys: Sequence[Key]) -> AbstractContextManager[Mapping[Key, Copy]]:
+        """The bytes of those documents that there are, as they are at one moment.
+
+        They can be read until the end of the block, in little memory where documents are files.
+        Raises `Unavailable`.
+        """
 
     def name(self, key: Key) -> str:
         """What a person calls the document: `tasks/tasks_7.json`."""
@@ -127,6 +174,21 @@ class Backend(Protocol):
 
     def commit(self, commit: Commit) -> None:
         """Makes the changes durable, then visible. Raises `Conflict`, `Unavailable`, `TooLarge`."""
+
+    def sequence(self) -> int:
+        """The number up to which all is told that happened; it grows, and costs next to nothing.
+
+        Also numbers that no commit has are counted. Raises `Unavailable`.
+        """
+
+    def entries(
+        self, since: int, wanted: Callable[[Key], bool], bytes_max: int = ENTRIES_BYTES
+    ) -> Entries:
+        """The commits after number `since`, as far as they change documents that are wanted.
+
+        Looks through about `bytes_max` bytes of history at a time, so there may be more when
+        nothing was told. Raises `HistoryGone`, `Corrupt`, `Unavailable`.
+        """
 
     def publish(self) -> None:
         """Makes exact what people see of the documents, where that may be a moment behind.

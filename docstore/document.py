@@ -25,11 +25,15 @@ UPDATED_AT: Final = "updated_at"
 
 @dataclass(frozen=True)
 class CollectionLayout:
-    """How a collection is laid out: folder `name`, files `<stem>_<owner>.json`, list `records`."""
+    """How a collection is laid out: folder `name`, files `<stem>_<owner>.json`, list `records`.
+
+    Of a collection that is `begun_later`, nobody misses a folder or a document.
+    """
 
     name: str
     stem: str
     records: str
+    begun_later: bool = False
 
 
 class Key(NamedTuple):

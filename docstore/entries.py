@@ -12,12 +12,12 @@ from: a person had edited it.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Final, NamedTuple
 
 import msgspec
 
-from docstore.backend import ABSENT, Change, Commit, Edit
+from docstore.backend import ABSENT, Change, Commit, Edit, Entry, EntryChange
 from docstore.codec import to_json
 from docstore.document import CollectionLayout, Document, Json, Key
 from docstore.moments import utc_text
@@ -124,6 +124,19 @@ def decode_entry(payload: bytes) -> list[Applied]:
         )
         for change in entry.changes
     ]
+
+
+def entry_of(sequence: int, payload: bytes, wanted: Callable[[Key], bool]) -> Entry | None:
+    """A commit as it is told to those who follow; None where it changes nothing that is wanted."""
+    content = _decode(payload)
+    changes = tuple(
+        EntryChange(key, tuple(edits_of(change.edits)))
+        for change in content.changes
+        if wanted(key := Key(change.collection, change.owner))
+    )
+    if not changes:
+        return None
+    return Entry(sequence, content.at, content.actor, content.request, changes)
 
 
 def edits_of(edits: bytes | msgspec.Raw) -> Sequence[Edit]:

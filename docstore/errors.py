@@ -42,6 +42,13 @@ class Corrupt(StoreError):
         self.document, self.reason, self.line, self.column = document, reason, line, column
 
 
+class HistoryGone(StoreError):
+    """The commits after this number are no longer kept, or the number is none of this store.
+
+    Read everything anew, and go on from `DocumentStore.sequence`, asked for before.
+    """
+
+
 class Unavailable(StoreError):
     """The store cannot do this now. Try again after `retry_after` seconds, or see `reason`."""
 

@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import errno
 import itertools
+import os
 import stat
 import threading
 import time
@@ -26,7 +27,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final
+from typing import BinaryIO, Final
 
 import msgspec
 
@@ -391,13 +392,25 @@ class Follower:
     def content(self, live: Live) -> tuple[bytes, Status | None]:
         """The bytes of the file and what it is; None where there is no file."""
         try:
-            status = self.files.status(live.path)
-            if not stat.S_ISREG(status.st_mode):  # to open a pipe would be to wait for ever
-                raise Corrupt(live.name, "is not a file")
+            self._refuse_pipe(live)
             return self.files.read(live.path)
         except OSError as error:
             self._refuse_unread(live, error)
             return b"", None
+
+    def opened(self, live: Live) -> BinaryIO | None:
+        """The file, opened for reading: it stays what it is though another gets its name."""
+        try:
+            self._refuse_pipe(live)
+            return os.fdopen(self.files.open(live.path, to_write=False), "rb")
+        except OSError as error:
+            self._refuse_unread(live, error)
+            return None
+
+    def _refuse_pipe(self, live: Live) -> None:
+        """To open a pipe would be to wait for ever."""
+        if not stat.S_ISREG(self.files.status(live.path).st_mode):
+            raise Corrupt(live.name, "is not a file")
 
     def _refuse_unread(self, live: Live, error: OSError) -> None:
         """Raises what is wrong when a file could not be read; where there is none, that is not.

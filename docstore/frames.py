@@ -45,6 +45,7 @@ class Kind(IntEnum):
     CHECKPOINT = 6  # up to where the files are durable
     SEAL = 7  # ends a segment; the next one follows
     CLOSED = 8  # the last process closed the journal
+    RESTORED = 9  # a backup was put back, or was about to be
 
 
 class Frame(NamedTuple):

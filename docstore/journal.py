@@ -153,6 +153,11 @@ class Journal:
         return self._state[_SYNCED]
 
     @property
+    def checkpointed(self) -> int:
+        """The sequence number up to which the files are durable without the journal."""
+        return self._state[_CHECKPOINT]
+
+    @property
     def epoch(self) -> int:
         """The incarnation that frames are written by now."""
         return self._state[_EPOCH]

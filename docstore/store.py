@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Final, TypeVar
 
-from docstore.backend import ABSENT, Backend, Change, Commit, Edit, Stored
+from docstore.backend import ABSENT, Backend, Change, Commit, Edit, Entries, Stored
 from docstore.codec import checked_copy
 from docstore.document import (
     LAST_ID,
@@ -153,6 +153,12 @@ class Transaction:
             draft.edits.append(Edit((), draft.content, ABSENT))
             draft.content = None
 
+    def edits(self) -> Iterator[tuple[Key, Edit]]:
+        """What differs so far, document by document, for who judges it before it is committed."""
+        for key, draft in self._drafts.items():
+            for edit in draft.edits:
+                yield key, edit
+
     def changes(self) -> tuple[Change, ...]:
         """What the commit is made of. Each changed document gets its revision and time."""
         return tuple(
@@ -271,6 +277,22 @@ class DocumentStore:
             raise Conflict("other writers kept changing the same document")
 
         return self.backend.together(attempt, here=here)
+
+    def sequence(self) -> int:
+        """The number up to which `entries` tells what happened. Costs next to nothing.
+
+        Who keeps a copy asks for it first, then reads, and then asks for the entries after it.
+        """
+        return self.backend.sequence()
+
+    def entries(self, since: int, wanted: Callable[[Key], bool] = lambda key: True) -> Entries:
+        """The commits after number `since` in their order, as far as they change documents that are
+        wanted; go on from `through`. What is told is durable.
+
+        There may be more than is told at a time, until `through` has reached `sequence`. Raises
+        `HistoryGone` where not all of them are kept, `Corrupt`, `Unavailable`.
+        """
+        return self.backend.entries(since, wanted)
 
     def publish(self) -> None:
         """Makes the files exact that are otherwise a moment behind. Raises `Unavailable`."""

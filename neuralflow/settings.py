@@ -101,6 +101,23 @@ NEURALFLOW_CACHE_BYTES = _bytes(
     "NEURALFLOW_CACHE_BYTES", env.str("NEURALFLOW_CACHE_BYTES", default="64M")
 )
 
+
+def _burst(text: str) -> tuple[int, int]:
+    """How many calls in how many seconds: 120/60."""
+    found = re.fullmatch(r"([0-9]{1,9})/([0-9]{1,6})", text.strip(), re.ASCII)
+    if not found or not int(found[1]) or not int(found[2]):
+        raise ImproperlyConfigured(
+            f"NEURALFLOW_BURST must be calls per seconds such as 120/60, not {text!r}."
+        )
+    return int(found[1]), int(found[2])
+
+
+# Whether the API refuses changes that do not say which state of a record they are meant for.
+NEURALFLOW_REQUIRE_IF_MATCH: bool = env.bool("NEURALFLOW_REQUIRE_IF_MATCH", default=False)
+
+# How many API calls of a person may come at once, and after how many seconds all are free again.
+NEURALFLOW_BURST = _burst(env.str("NEURALFLOW_BURST", default="120/60"))
+
 DATABASES: dict[str, dict[str, Any]] = {
     "default": env.db_url("DATABASE_URL")
     if env.str("DATABASE_URL", default="")
@@ -148,6 +165,8 @@ INSTALLED_APPS = [
     "core",
     "allauth",
     "allauth.account",
+    "allauth.mfa",
+    "allauth.usersessions",
     "csp",
 ]
 
@@ -155,15 +174,17 @@ MIDDLEWARE = [
     # First: what follows asks whether the request is secure, and whose it is.
     "utils.middleware.JSONStorageMiddleware",
     "django.middleware.security.SecurityMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "csp.middleware.CSPMiddleware",
+    "utils.middleware.RefusalMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
-    "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "allauth.account.middleware.AccountMiddleware",
+    "accounts.middleware.AccountsMiddleware",
 ]
 
 TEMPLATES = [
@@ -195,19 +216,15 @@ WHITENOISE_USE_FINDERS = True  # plain names work before `collectstatic` has run
 # People
 
 AUTH_USER_MODEL = "accounts.User"
-AUTHENTICATION_BACKENDS = ["allauth.account.auth_backends.AuthenticationBackend"]
+AUTHENTICATION_BACKENDS = ["accounts.backends.OneHashBackend"]
 PASSWORD_HASHERS = [
     "accounts.hashers.Argon2idHasher",
     "django.contrib.auth.hashers.PBKDF2PasswordHasher",  # hashes of imported accounts
 ]
 AUTH_PASSWORD_VALIDATORS = [
-    {"NAME": f"django.contrib.auth.password_validation.{name}"}
-    for name in (
-        "UserAttributeSimilarityValidator",
-        "MinimumLengthValidator",
-        "CommonPasswordValidator",
-        "NumericPasswordValidator",
-    )
+    {"NAME": "accounts.validators.LengthValidator"},
+    {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
+    {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},
 ]
 LOGIN_URL = "login"
 LOGIN_REDIRECT_URL = "dashboard"
@@ -217,9 +234,30 @@ ACCOUNT_ADAPTER = "accounts.adapter.AccountAdapter"
 ACCOUNT_LOGIN_METHODS = {"username", "email"}
 ACCOUNT_SIGNUP_FIELDS = ["username*", "email*", "password1*", "password2*"]
 ACCOUNT_UNIQUE_EMAIL = True
+# accounts.throttle counts failures. allauth's count of an address is forgotten with each success of
+# a second factor, whosever it is.
+ACCOUNT_RATE_LIMITS: dict[str, str | None] = {"login_failed": None}
 ACCOUNT_PREVENT_ENUMERATION = True
 # A fresh installation cannot send mail; one that can, may ask for verification.
 ACCOUNT_EMAIL_VERIFICATION = "none"
+
+MFA_ADAPTER = "accounts.second_factor.SecondFactorAdapter"
+MFA_FORMS = {
+    "authenticate": "accounts.second_factor.AuthenticateForm",
+    "reauthenticate": "accounts.second_factor.ReauthenticateForm",
+    "activate_totp": "accounts.second_factor.ActivateForm",
+}
+MFA_ALLOW_UNVERIFIED_EMAIL = True
+MFA_RECOVERY_CODES_SHOW_ONCE = True
+MFA_TOTP_ISSUER = "NeuralFlow"
+
+# How long a session may go unused, and how long it may last at all.
+NEURALFLOW_SESSION_IDLE_DAYS = _days(
+    "NEURALFLOW_SESSION_IDLE_DAYS", env.str("NEURALFLOW_SESSION_IDLE_DAYS", default="1")
+)
+SESSION_COOKIE_AGE = round(
+    86_400 * _days("NEURALFLOW_SESSION_DAYS", env.str("NEURALFLOW_SESSION_DAYS", default="14"))
+)
 
 # Mail: written to the server's output until EMAIL_URL names a server.
 vars().update(env.email_url("EMAIL_URL", default="consolemail://"))

@@ -5,10 +5,13 @@ from django.urls import include, path
 from django.views import defaults
 
 from accounts.api_http import problem_or_page
+from accounts.problem_pages import problem_list, problem_page
 
 urlpatterns = [
     path("accounts/", include("accounts.urls")),
     path("admin/", admin.site.urls),
+    path("problems/", problem_list, name="problems"),
+    path("problems/<slug:slug>/", problem_page, name="problem"),
     path("", include("core.urls")),
 ]
 

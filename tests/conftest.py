@@ -9,9 +9,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from django.test import Client
 from pytest_django.fixtures import Settings
 
 from accounts.models import User
+from tests.attacks.counting import (  # noqa: F401  hooks of pytest, and a fixture
+    count,
+    pytest_runtest_logreport,
+    pytest_sessionfinish,
+    pytest_terminal_summary,
+)
 from utils.json_storage import json_storage
 
 PASSWORD = "Owls-hunt-at-dusk"
@@ -63,3 +70,9 @@ def bob(db: None, django_capture_on_commit_callbacks: Capture) -> User:
 @pytest.fixture
 def charlie(db: None, django_capture_on_commit_callbacks: Capture) -> User:
     return _person("charlie", django_capture_on_commit_callbacks)
+
+
+def prove_who_asks(client: Client) -> None:
+    """Gives the password once more, as guarded pages ask for."""
+    answer = client.post("/accounts/reauthenticate/", {"password": PASSWORD})
+    assert answer.status_code == 302

@@ -5,12 +5,12 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.client import HTTPConnection
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from docstore.backends.files import FilesBackend
 from utils.records import COLLECTIONS
@@ -28,6 +28,14 @@ print(json.dumps([user.pk, create_token(user)[1]]))
 """
 
 
+class Exchanged(NamedTuple):
+    """What came back."""
+
+    status: int
+    headers: dict[str, str]
+    value: Any
+
+
 @dataclass
 class Person:
     """Someone with an account on the server."""
@@ -38,14 +46,22 @@ class Person:
 
     def call(self, method: str, path: str, data: Any = None) -> tuple[int, Any]:
         """Status and value of one call, over a connection of its own."""
+        answer = self.exchange(method, path, data)
+        return answer.status, answer.value
+
+    def exchange(
+        self, method: str, path: str, data: Any = None, headers: Mapping[str, str] | None = None
+    ) -> Exchanged:
+        """The answer to one call with these headers, over a connection of its own."""
         connection = HTTPConnection("127.0.0.1", self.server.port, timeout=30)
-        headers = {"Authorization": f"Bearer {self.token}", "Content-Type": "application/json"}
+        told = {"Authorization": f"Bearer {self.token}", "Content-Type": "application/json"}
         body = None if data is None else json.dumps(data)
-        connection.request(method, f"/accounts/api/{path}", body, headers)
+        connection.request(method, f"/accounts/api/{path}", body, told | dict(headers or {}))
         response = connection.getresponse()
         content = response.read()
         connection.close()
-        return response.status, json.loads(content) if content else None
+        value = json.loads(content) if content else None
+        return Exchanged(response.status, dict(response.getheaders()), value)
 
     def document(self, collection: str, stem: str) -> Any:
         """What the file holds."""
@@ -114,6 +130,7 @@ def prepared_server(folder: Path) -> Server:
         **os.environ,
         "DJANGO_SETTINGS_MODULE": "neuralflow.settings",
         "NEURALFLOW_STORE": server.data.as_uri(),
+        "NEURALFLOW_BURST": "1000000/60",
         "NEURALFLOW_SECRET_KEY": "a key for this test",
         "DATABASE_URL": f"sqlite:///{folder / 'db.sqlite3'}",
         "HOST": "127.0.0.1",

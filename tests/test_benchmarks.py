@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks import api
 from benchmarks.__main__ import figures, report
 from benchmarks.peers import PEERS, NeuralFlow, Peer, SQLite, task
 
@@ -41,6 +42,25 @@ def test_the_report_shows_every_peer() -> None:
     for peer in PEERS:
         assert f"| {peer}" in text
     assert "1,000 (1 x)" in text
+
+
+def test_the_report_of_the_api_tells_what_holds() -> None:
+    slow, fast = ([seconds] * 10 for seconds in (0.004, 0.001))
+    both = dict.fromkeys(api.BARS, (fast, slow))
+    names = (api.OURS.name, api.PEER.name)
+    times = {(o, name): t for o, ours in both.items() for name, t in zip(names, ours, strict=True)}
+    assert api.report(times).count("| yes |") == len(api.BARS)
+    times["POST of a task", api.OURS.name] = slow
+    assert "| POST of a task | 4,000 (4,000) | 4,000 (4,000) | 1.0 x | 1.5 x | **no** |" in (
+        api.report(times)
+    )
+
+
+def test_our_api_is_measured_over_http(tmp_path: Path) -> None:
+    with api.served(api.OURS, tmp_path) as client:
+        assert len(json.loads(client.get())["tasks"]) == api.TASKS
+        assert all(0 < time < 60 for time in api.seconds("POST of a task", client, 2))
+        assert len(json.loads(client.get())["tasks"]) == api.TASKS + 12
 
 
 def test_the_lag_of_files_is_measured() -> None:

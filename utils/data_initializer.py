@@ -41,10 +41,11 @@ from docstore.errors import from_os_error
 from utils.adoption import account_from
 from utils.integrity import Account, Person, findings_of
 from utils.json_storage import JSONStorageManager, json_storage
-from utils.records import COLLECTIONS
+from utils.records import COLLECTIONS, RECORD_COLLECTIONS
 
 BACKUPS: Final = "backups"
-FOLDERS: Final = (*COLLECTIONS, BACKUPS)
+COUNTED: Final = ("users", *RECORD_COLLECTIONS)
+FOLDERS: Final = (*COUNTED, BACKUPS)
 ADOPTED_AT_ONCE: Final = 500
 
 # Told how much is done, of how much.
@@ -312,7 +313,7 @@ class DataInitializer:
         folder, backend = self._manager.folder, self._looking_backend()
         laid_out = COLLECTIONS if folder is None or folder.is_dir() else ()
         keys = [key for name in laid_out for key in backend.keys(name)]
-        totals = dict.fromkeys([*COLLECTIONS, "activities"], 0)
+        totals = dict.fromkeys([*COUNTED, "activities"], 0)
         sizes = dict.fromkeys([*COLLECTIONS, "total"], 0)
         unreadable = []
         for done, key in enumerate(keys, 1):
@@ -321,7 +322,7 @@ class DataInitializer:
             sizes[key.collection] += size
             sizes["total"] += size
             totals["users"] += key.collection == "users"
-            if examined.document:
+            if examined.document and _counted(key.collection) in totals:
                 totals[_counted(key.collection)] += _length(key, examined.document.content)
             elif examined.findings:
                 unreadable.append(examined.name)

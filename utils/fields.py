@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, NamedTuple
 
-from utils.json_values import INTEGER_MAX, Faults, checked_copy, pointer_to
+from utils.json_values import INTEGER_MAX, Faults, checked_copy, pointer_to, text_fault
 from utils.times import moment_of, stored_time
 
 ENTRIES_MAX = 50  # of a list of texts
@@ -56,6 +56,7 @@ class Field:
     maximum: int | None = None
     refers_to: str = ""
     read_only: bool = False  # NeuralFlow sets it; nobody else does
+    came_later: bool = False  # older records may hold anything under its name, and keep it
     help: str = ""
 
     @property
@@ -94,10 +95,12 @@ class Field:
         """
         if value is None and self.nullable:
             return None
-        if self.kind is Kind.TITLE and isinstance(value, str):
+        if self.kind is Kind.TITLE and isinstance(value, str) and not text_fault(value):
             value = value.strip()
         elif self.kind is Kind.TIME:
             value = _stored_or_none(value)
+        elif self.kind in (Kind.INTEGER, Kind.REFERENCE):
+            value = _whole(value)
         if value is None or not self.has_shape(value) or not self._within_bounds(value):
             faults.add(pointer, self.must_be)
             return None
@@ -124,6 +127,7 @@ class Field:
         accepted = []
         for index, entry in enumerate(entries):
             place = pointer_to(pointer, index)
+            entry = _whole(entry) if self.kind is Kind.MEMBERS else entry
             if fits(entry):
                 # Level 2: the list itself is the first.
                 accepted.append(checked_copy(entry, place, faults, one_line=True, level=2))
@@ -134,6 +138,13 @@ class Field:
 
 def _is_integer(value: object) -> bool:
     return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _whole(value: object) -> object:
+    """The integer that a float stands for; to JSON Schema, 1.0 is one, too. All else as it is."""
+    if isinstance(value, float) and value.is_integer() and abs(value) <= INTEGER_MAX:
+        return int(value)
+    return value
 
 
 def _is_id(value: object) -> bool:

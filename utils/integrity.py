@@ -139,6 +139,8 @@ def _called(spec: CollectionSpec, record: Mapping[str, Any]) -> str:
 
 def _check_references(person: Person, spec: CollectionSpec) -> None:
     for name, target in references_of(spec.name):
+        if target not in RECORD_COLLECTIONS:
+            continue
         ids = person.ids(target)
         for index, record in person.records(spec.name):
             wanted = record.get(name)
@@ -169,6 +171,7 @@ def _unknown_owner(person: Person, examined: Examined) -> Finding:
 
 
 def _absent(person: Person) -> Iterator[Examined]:
-    for examined in person.documents.values():
-        if examined.data is None and not examined.findings:
+    for name, examined in person.documents.items():
+        wanted = not COLLECTIONS[name].layout.begun_later
+        if wanted and examined.data is None and not examined.findings:
             yield examined

@@ -11,6 +11,11 @@ said in `utils.records`; how a document is kept is the business of `docstore`.
 All methods but `view` return plain dicts that are the caller's own. They raise `InvalidRecord` for
 data that breaks the rules, `NotFound`, `Conflict`, `Corrupt`, and `Unavailable` or `OutOfSpace`
 when the store cannot be written; then nothing has changed.
+
+`caller` is who acts: whose calls are metered and under whom it is logged; by default the owner.
+With `metered`, the call is counted, or refused with `QuotaExceeded` or `TooManyCalls`. With `once`,
+a call that was made before is answered as it was then and has no further effect; `once.replayed`
+tells, and `KeyReused` and `TooManyKeys` refuse.
 """
 
 from __future__ import annotations
@@ -21,15 +26,13 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextvars import ContextVar
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, TypeVar, cast
+from typing import Any, BinaryIO, TypeVar, cast
 
 from django.conf import settings
 
 from docstore import (
-    Conflict,
     DocumentStore,
     History,
-    Key,
     NotFound,
     RecordList,
     Transaction,
@@ -39,26 +42,39 @@ from docstore import (
     open_store,
 )
 from docstore.backends.files import FilesBackend
-from utils.documents import ensure, key_of, own_copy
-from utils.people import Activity, account_of, log, meter, mirror
-from utils.quota import PERIOD, Quota, QuotaExceeded, period_of, quota_of
-from utils.records import (
-    COLLECTIONS,
-    RECORD_COLLECTIONS,
-    Record,
-    Unknown,
-    changed_record,
-    new_record,
-    record_version,
+from utils.access import ORDINARY, Access, Forbidden, Licence, access_to, check
+from utils.caller import Caller
+from utils.departure import drop_person
+from utils.documents import key_of, own_copy
+from utils.edits import Changed, Changes, Expect, create_record, delete_record, update_record
+from utils.exporting import Export
+from utils.importing import Mode, judge, take_in
+from utils.once import Once, keep, replay
+from utils.package import Package
+from utils.people import Activity, account_of, log, meter, mirror, quota_now, tell
+from utils.quota import (
+    BURST_UNTIL,
+    BY_TOKEN,
+    PERIOD,
+    Quota,
+    QuotaExceeded,
+    TooManyCalls,
+    period_of,
 )
-from utils.references import check_references, clear_references
+from utils.records import COLLECTIONS, RECORD_COLLECTIONS, Record, Unknown
+from utils.sharing import follow
 from utils.statistics import statistics
 
 __all__ = [
     "Activity",
+    "Caller",
+    "Changed",
+    "Forbidden",
     "JSONStorageManager",
+    "Once",
     "Quota",
     "QuotaExceeded",
+    "TooManyCalls",
     "json_storage",
     "request_id",
 ]
@@ -68,11 +84,11 @@ Result = TypeVar("Result")
 # The id of the web request that a change belongs to; the middleware sets it.
 request_id: ContextVar[str] = ContextVar("request_id", default="")
 
+# Of a person's document, what the dashboard leaves to others.
+_NOT_TOLD = {"activities", BY_TOKEN, BURST_UNTIL}
+
 # What happened, or how to tell it from the record that came of it.
 ActivityOf = Activity | Callable[[Record], Activity] | None
-
-# What is to change in a record, or how to tell it from the record as it is at that moment.
-Changes = Mapping[str, Any] | Callable[[Record], Mapping[str, Any]]
 
 
 class JSONStorageManager:
@@ -132,6 +148,8 @@ class JSONStorageManager:
         owner: int,
         data: Mapping[str, Any],
         *,
+        caller: Caller | None = None,
+        once: Once | None = None,
         activity: ActivityOf = None,
         metered: bool = False,
         unknown: Unknown = "keep",
@@ -141,44 +159,56 @@ class JSONStorageManager:
         `activity` is logged and `metered` counts one API call, in the same commit. With
         `unknown="refuse"`, fields that the collection does not have are refused.
         """
-        spec, key = COLLECTIONS[collection], key_of(collection, owner)
 
         def edit(transaction: Transaction) -> Record:
-            ensure(transaction, key)
-            record = new_record(
-                spec,
-                data,
-                record_id=transaction.new_id(key),
-                owner=owner,
-                now=transaction.now,
-                unknown=unknown,
-            )
-            check_references(transaction, key, record, {})
-            transaction.put(key, record)
-            return record
+            access = access_to(transaction, collection, owner, caller)
+            return create_record(transaction, access, collection, data, unknown)
 
-        return self._change(owner, edit, activity=activity, metered=metered)
+        return self._change(
+            owner, edit, caller=caller, once=once, activity=activity, metered=metered
+        )
 
-    def get(self, collection: str, owner: int, record_id: int) -> Record:
-        """The owner's record with this id. Raises `NotFound`."""
+    def get(
+        self, collection: str, owner: int, record_id: int, *, caller: Caller | None = None
+    ) -> Record:
+        """The owner's record with this id, as the caller may see it. Raises `NotFound`."""
+        access = self.access(collection, owner, caller)
         found = self._records(collection, owner).find(record_id)
-        if not found:
+        if not found or access.role(collection, found[0]) is None:
             raise NotFound(f"there is no {COLLECTIONS[collection].singular} {record_id}")
         return cast(Record, own_copy(found[0]))
 
-    def list(self, collection: str, owner: int) -> builtins.list[Record]:
-        """All records of the owner, in the order of the file; empty where there is no document."""
-        return [own_copy(record) for record in self.view(collection, owner)]
+    def list(
+        self, collection: str, owner: int, *, caller: Caller | None = None
+    ) -> builtins.list[Record]:
+        """All records of the owner that the caller may see, in the order of the file.
 
-    def view(self, collection: str, owner: int) -> Sequence[Mapping[str, Any]]:
+        Empty where there is no document. Raises `NotFound` where the owner shares nothing with
+        the caller.
+        """
+        return [own_copy(record) for record in self.view(collection, owner, caller=caller)]
+
+    def view(
+        self, collection: str, owner: int, *, caller: Caller | None = None
+    ) -> Sequence[Mapping[str, Any]]:
         """What `list` copies, for those who only read: shared with all readers, never to change.
 
         Of thousands of records, the copy would cost more than most of what is done with them.
         """
+        access = self.access(collection, owner, caller)
         records = self._records(collection, owner)
+        if access.roles is not None:
+            return access.seen(collection, records)
         if records.only_objects:
             return records
         return [item for item in records if isinstance(item, dict)]
+
+    def access(self, collection: str, owner: int, caller: Caller | None = None) -> Access:
+        """What the caller, by default the owner, may see of the owner's records.
+
+        Raises `NotFound` where that is nothing, before any document of the owner is read.
+        """
+        return access_to(self.store, collection, owner, caller)
 
     def _records(self, collection: str, owner: int) -> RecordList:
         """What the document lists; of an old folder also what is no object."""
@@ -192,28 +222,34 @@ class JSONStorageManager:
         changes: Changes,
         *,
         replace: bool = False,
-        expect: str | None = None,
+        expect: Expect = None,
+        caller: Caller | None = None,
+        once: Once | None = None,
         activity: ActivityOf = None,
         metered: bool = False,
         unknown: Unknown = "keep",
     ) -> Record:
         """Changes some fields of a record, or with `replace` all of them; returns the record.
 
-        With `expect`, a `record_version`, raises `Conflict` when the record is no longer so.
+        With `expect`, raises `Changed` when the record is no longer so.
         """
-        spec, key = COLLECTIONS[collection], key_of(collection, owner)
 
         def edit(transaction: Transaction) -> Record:
-            before = _expected(transaction, key, record_id, expect)
-            wanted = changes(own_copy(before)) if callable(changes) else changes
-            record = changed_record(
-                spec, dict(before), wanted, now=transaction.now, replace=replace, unknown=unknown
+            access = access_to(transaction, collection, owner, caller)
+            return update_record(
+                transaction,
+                access,
+                collection,
+                record_id,
+                changes,
+                expect=expect,
+                replace=replace,
+                unknown=unknown,
             )
-            check_references(transaction, key, record, before)
-            transaction.put(key, record)
-            return record
 
-        return self._change(owner, edit, activity=activity, metered=metered)
+        return self._change(
+            owner, edit, caller=caller, once=once, activity=activity, metered=metered
+        )
 
     def delete(
         self,
@@ -221,19 +257,21 @@ class JSONStorageManager:
         owner: int,
         record_id: int,
         *,
-        expect: str | None = None,
+        expect: Expect = None,
+        caller: Caller | None = None,
+        once: Once | None = None,
         activity: ActivityOf = None,
         metered: bool = False,
     ) -> Record:
         """Removes a record and returns it. What referred to it, refers to nothing afterwards."""
-        key = key_of(collection, owner)
 
         def edit(transaction: Transaction) -> Record:
-            _expected(transaction, key, record_id, expect)
-            clear_references(transaction, key, record_id)
-            return transaction.remove(key, record_id)
+            access = access_to(transaction, collection, owner, caller)
+            return delete_record(transaction, access, collection, record_id, expect)
 
-        return self._change(owner, edit, activity=activity, metered=metered)
+        return self._change(
+            owner, edit, caller=caller, once=once, activity=activity, metered=metered
+        )
 
     # People
 
@@ -315,23 +353,27 @@ class JSONStorageManager:
 
         return self._change(user_id, edit)
 
-    def record_call(self, user_id: int, activity: Activity) -> Quota:
+    def record_call(
+        self, user_id: int, activity: Activity, *, caller: Caller | None = None
+    ) -> Quota:
         """Counts and logs an API call that changed nothing; returns what is left.
 
-        A power cut may take the count back. Raises `QuotaExceeded`.
+        It is the caller's, by default the user's. A power cut may take the count back. Raises
+        `QuotaExceeded`, `TooManyCalls`.
         """
+        who = caller or Caller(user_id)
 
         def edit(transaction: Transaction) -> Quota:
-            meter(transaction, user_id)
-            log(transaction, user_id, activity)
-            return quota_of(transaction.document(key_of("users", user_id)) or {}, transaction.now)
+            log(transaction, who.user_id, activity)
+            document = transaction.document(key_of("users", who.user_id))
+            return quota_now(document, transaction.now)
 
-        return self._change(user_id, edit, relaxed=True)
+        return self._change(who.user_id, edit, caller=who, metered=True, relaxed=True)
 
     def quota(self, user_id: int) -> Quota:
         """How many API calls the user has used and may make."""
         document = self.store.read(key_of("users", user_id))
-        return quota_of(document.content if document else {}, datetime.now(UTC))
+        return quota_now(document.content if document else None, datetime.now(UTC))
 
     def activities(self, user_id: int, latest: int = 10) -> builtins.list[Record]:
         """The newest activities, newest first."""
@@ -343,14 +385,66 @@ class JSONStorageManager:
         now = datetime.now(UTC)
         document = self.store.read(key_of("users", user_id))
         told = document.content if document else {"user_id": user_id}
-        user = {name: value for name, value in told.items() if name != "activities"}
-        user |= {"api_calls_used": quota_of(user, now).used, PERIOD: period_of(now)}
+        user = {name: value for name, value in told.items() if name not in _NOT_TOLD}
+        quota = quota_now(told, now)
+        user |= {"api_calls_used": quota.used, PERIOD: period_of(now)}
         tasks, projects, models = (self.view(name, user_id) for name in RECORD_COLLECTIONS)
         return {
             "user": own_copy(user),
             "statistics": statistics(tasks, projects, models, now),
             "recent_activities": self.activities(user_id),
         }
+
+    # In and out
+
+    def export(self, user_id: int) -> Export:
+        """All files of the person in one zip archive, to be read piece by piece and closed.
+
+        Raises `Unavailable`, and `Corrupt` for what cannot be read as bytes.
+        """
+        return Export(self.store, user_id, datetime.now(UTC))
+
+    def import_archive(
+        self,
+        user_id: int,
+        file: BinaryIO,
+        *,
+        mode: Mode = "merge",
+        owner: int | None = None,
+        dry_run: bool = False,
+        activity: Callable[[Record], Activity] | None = None,
+        metered: bool = False,
+    ) -> Record:
+        """Takes in the records of an archive, all or nothing; returns a report (`Report.told`).
+
+        `owner` chooses among the people that the archive has files of. With `dry_run`, nothing is
+        changed, logged or counted. Raises `ArchiveFault`, `InvalidImport`.
+        """
+        here = {name: self._records(name, user_id) for name in RECORD_COLLECTIONS}
+        package = Package(file, judge(here, user_id, datetime.now(UTC)), owner=owner)
+
+        def edit(transaction: Transaction) -> Record:
+            report = take_in(transaction, user_id, package, mode).told()
+            if dry_run:
+                raise _OnlyLooked(report)
+            return report
+
+        try:
+            return self._change(user_id, edit, activity=activity, metered=metered)
+        except _OnlyLooked as looked:
+            return looked.report
+
+    def drop_person(self, user_id: int) -> Record:
+        """Removes all documents of a person, and what names them in those of others; one commit.
+
+        Returns how many records went with each document, and from how many projects of others
+        the person was taken out. Nothing is logged for them: there is nothing left to log it in.
+        """
+
+        def edit(transaction: Transaction) -> Record:
+            return drop_person(transaction, user_id)
+
+        return self._change(user_id, edit, licence=Licence(members=True))
 
     # The whole store
 
@@ -376,30 +470,47 @@ class JSONStorageManager:
         owner: int,
         edit: Callable[[Transaction], Result],
         *,
+        caller: Caller | None = None,
+        once: Once | None = None,
         activity: ActivityOf = None,
         metered: bool = False,
+        licence: Licence = ORDINARY,
         relaxed: bool = False,
         here: bool = False,
     ) -> Result:
-        """The one way to change anything: the edit, its activity and its count, in one commit."""
+        """The one way to change anything: the edit, its activity and its count, in one commit.
+
+        And the one place where rights are decided: whatever the edit did, and whichever method
+        made it, is refused unless it is the caller's to do. Raises `Forbidden`, and `NotFound`
+        where the owner shares nothing with the caller.
+        """
+        who = caller or Caller(owner)
 
         def whole_edit(transaction: Transaction) -> Result:
+            if once is not None and (kept := replay(transaction, who.user_id, once)):
+                return cast(Result, kept[0])
+            # An operation on memberships looks for itself: who is invited has no access yet.
+            before = None if licence.members else Access.of(transaction, who.user_id, owner)
             if metered:
-                meter(transaction, owner)
+                meter(transaction, who)
             result = edit(transaction)
+            follow(transaction)
             if activity is not None:
                 told = activity(own_copy(result)) if callable(activity) else activity
-                log(transaction, owner, told)
+                tell(transaction, who.user_id, owner, told)
+            if once is not None:
+                keep(transaction, who.user_id, once, result)
+            check(transaction, who.user_id, before, licence)
             return result
 
         result = self.store.change(
             whole_edit,
-            actor=str(owner),
+            actor=str(who.user_id),
             request_id=request_id.get(),
             relaxed=relaxed,
             here=here,
         )
-        return own_copy(result) if isinstance(result, dict) else result
+        return own_copy(result) if isinstance(result, dict | list) else result
 
     def _save(self, collection: str, owner: int, data: Mapping[str, Any]) -> Record:
         record_id = id_of(data)
@@ -408,13 +519,12 @@ class JSONStorageManager:
         return self.update(collection, owner, record_id, data)
 
 
-def _expected(
-    transaction: Transaction, key: Key, record_id: int, expect: str | None
-) -> Mapping[str, Any]:
-    record = transaction.record(key, record_id)
-    if expect is not None and expect != record_version(record):
-        raise Conflict(f"{COLLECTIONS[key.collection].singular} {record_id} was changed meanwhile")
-    return record
+class _OnlyLooked(Exception):
+    """Ends a transaction that was to be tried only."""
+
+    def __init__(self, report: Record) -> None:
+        super().__init__()
+        self.report = report
 
 
 json_storage = JSONStorageManager()

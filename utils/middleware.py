@@ -48,7 +48,8 @@ class StorageRequest(HttpRequest):
 
 class JSONStorageMiddleware:
     """Sets `request.json_storage`, `request.client_address` and `request.request_id`; answers
-    pages that the store failed. The API answers for itself."""
+    pages that the store failed. The API answers for itself. No answer is kept by a cache unless
+    it says so itself, as static files do."""
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
         self.get_response = get_response
@@ -65,8 +66,9 @@ class JSONStorageMiddleware:
             trusted,
         )
         _believe_scheme(request, trusted)
-        response = _refusal(request) or self.get_response(request)
+        response = self.get_response(request)
         response["X-Request-ID"] = request.request_id
+        response.headers.setdefault("Cache-Control", "no-store")
         return response
 
     def process_exception(
@@ -77,6 +79,17 @@ class JSONStorageMiddleware:
         if isinstance(exception, NotFound):
             return page_not_found(request, exception)
         return storage_refusal(request, exception)
+
+
+class RefusalMiddleware:
+    """Answers what no page takes, before anything else looks at it. It stands behind those that
+    set the headers of every answer."""
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponseBase:
+        return _refusal(request) or self.get_response(request)
 
 
 def client_address(peer: str, forwarded_for: str, trusted: Sequence[Network]) -> str:

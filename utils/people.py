@@ -10,15 +10,22 @@ from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import Any, cast
 
+from django.conf import settings
 from django.contrib.auth import get_user_model
+from django.db.models import Q
 
 from docstore import Key, Transaction, utc_text
+from utils.caller import Caller
 from utils.documents import ensure, key_of
-from utils.quota import PERIOD, QuotaExceeded, period_of, period_to_keep, quota_of
+from utils.json_values import text_fault
+from utils.quota import Quota, one_more, period_to_keep, quota_of
 from utils.table import COLLECTIONS, RECORD_COLLECTIONS, Record
 
 # Of a user's document: what the store keeps itself and no mirror of the account may touch.
 _KEPT_BY_STORE = {"user_id", "api_calls_used", "updated_at", "activities"}
+
+# Of what an activity notes, what the owner of the record is told of another person's.
+_TOLD_TO_OWNER = ("id", "collection", "user_id", "role")
 
 
 @dataclass(frozen=True)
@@ -53,6 +60,16 @@ def account_of(user_id: int) -> Any | None:
     return get_user_model().objects.filter(pk=user_id).first()
 
 
+def person_named(text: str) -> tuple[int, str] | None:
+    """Id and name of the one active account with this user name or address; None if none."""
+    named = text.strip()
+    if not named or len(named) > 254 or text_fault(named, one_line=True):
+        return None
+    meant = Q(username__iexact=named) | Q(email__iexact=named)
+    found = list(get_user_model().objects.filter(meant, is_active=True)[:2])
+    return (found[0].pk, found[0].get_username()) if len(found) == 1 else None
+
+
 def _person(transaction: Transaction, owner: int) -> Key:
     """The key of the owner's user document, mirrored first where it was missing."""
     key = key_of("users", owner)
@@ -79,14 +96,33 @@ def log(transaction: Transaction, owner: int, activity: Activity) -> Record:
     return record
 
 
-def meter(transaction: Transaction, owner: int) -> None:
-    """Counts an API call. Raises `QuotaExceeded` where none is left."""
-    key = _person(transaction, owner)
-    quota = quota_of(transaction.document(key) or {}, transaction.now)
-    if quota.used >= quota.limit:
-        raise QuotaExceeded(quota)
-    count = {"api_calls_used": quota.used + 1, PERIOD: period_of(transaction.now)}
-    transaction.set(key, count)
+def tell(transaction: Transaction, person: int, owner: int, activity: Activity) -> None:
+    """Logs what a person did, and where it was another's, for the owner too."""
+    log(transaction, person, activity)
+    if person != owner:
+        tell_other(transaction, person, owner, activity)
+
+
+def tell_other(transaction: Transaction, person: int, owner: int, activity: Activity) -> None:
+    """Logs for the owner what another person did, but not from where they did it."""
+    if transaction.document(key_of("users", owner)) is None:
+        return
+    document = transaction.document(key_of("users", person)) or {}
+    told = {name: activity.metadata[name] for name in _TOLD_TO_OWNER if name in activity.metadata}
+    by = {"by": person, "by_name": document.get("username", "")}
+    log(transaction, owner, Activity(activity.type, activity.description, told | by))
+
+
+def meter(transaction: Transaction, caller: Caller) -> None:
+    """Counts an API call of the caller. Raises `QuotaExceeded`, `TooManyCalls`."""
+    key = _person(transaction, caller.user_id)
+    quota = quota_now(transaction.document(key), transaction.now)
+    transaction.set(key, one_more(quota, caller.token, transaction.now))
+
+
+def quota_now(user_document: Mapping[str, Any] | None, now: datetime) -> Quota:
+    """The quota of the person whose document this is, by the settings."""
+    return quota_of(user_document or {}, now, settings.NEURALFLOW_BURST)
 
 
 def _mirrored(user: Any, stored: Mapping[str, Any]) -> dict[str, Any]:

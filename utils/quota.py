@@ -1,22 +1,67 @@
-"""The monthly count of API calls in a person's document.
+"""What a person may call: the monthly count of API calls in their document, and the burst.
 
 Calls are counted per calendar month in UTC. `api_calls_used` belongs to the month that
-`api_calls_period` names ("2026-11"); in another month it counts as 0. Documents of old folders
+`api_calls_period` names ("2026-11"); in another month it counts as 0. `api_calls_by_token` says
+how many of them were made with which token; "" is a signed-in session. Documents of old folders
 have no period: their count belongs to the month of their last change, which has to be written down
 before another change moves that month on (`period_to_keep`).
+
+The burst is counted by the generic cell rate algorithm (ITU-T I.371): `api_burst_until` is the
+moment at which all calls of the burst are free again. Each call moves it on by the time that one
+call is worth, and may not move it further into the future than the window.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from datetime import datetime
-from typing import Any
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from math import ceil
+from typing import Any, Final
 
 from utils.records import COLLECTIONS
-from utils.times import moment_of
+from utils.times import moment_of, utc_text
 
-PERIOD = "api_calls_period"
+PERIOD: Final = "api_calls_period"
+BY_TOKEN: Final = "api_calls_by_token"
+BURST_UNTIL: Final = "api_burst_until"
+
+
+@dataclass(frozen=True)
+class Burst:
+    """How many calls may come at once; all are free again after `window` seconds of rest.
+
+    `busy` is how long from now until all are free.
+    """
+
+    limit: int
+    window: int
+    busy: timedelta = timedelta(0)
+
+    @property
+    def remaining(self) -> int:
+        return max((timedelta(seconds=self.window) - self.busy) // self._worth, 0)
+
+    @property
+    def resets_in(self) -> int:
+        """In how many seconds all calls are free."""
+        return ceil(self.busy.total_seconds())
+
+    @property
+    def retry_after(self) -> int:
+        """In how many seconds one call is free."""
+        wait = self.busy + self._worth - timedelta(seconds=self.window)
+        return max(ceil(wait.total_seconds()), 0)
+
+    @property
+    def after_one_more(self) -> timedelta:
+        """`busy` after one more call."""
+        return self.busy + self._worth
+
+    @property
+    def _worth(self) -> timedelta:
+        # Rounded down, or the last call of a burst would not fit into the window.
+        return timedelta(seconds=self.window) // self.limit or timedelta.resolution
 
 
 @dataclass(frozen=True)
@@ -26,10 +71,28 @@ class Quota:
     used: int
     limit: int
     resets_in: int
+    burst: Burst
+    by_token: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def remaining(self) -> int:
         return max(self.limit - self.used, 0)
+
+    def check(self) -> None:
+        """Raises `QuotaExceeded` or `TooManyCalls` where no call is left now."""
+        if not self.remaining:
+            raise QuotaExceeded(self)
+        if not self.burst.remaining:
+            raise TooManyCalls(self)
+
+
+class TooManyCalls(Exception):
+    """Too many API calls came at once. Try again after `retry_after` seconds."""
+
+    def __init__(self, quota: Quota) -> None:
+        burst = quota.burst
+        super().__init__(f"more than {burst.limit} API calls came within {burst.window} seconds")
+        self.quota, self.retry_after = quota, burst.retry_after
 
 
 class QuotaExceeded(Exception):
@@ -40,8 +103,8 @@ class QuotaExceeded(Exception):
         self.quota = quota
 
 
-def quota_of(user_document: Mapping[str, Any], now: datetime) -> Quota:
-    """The quota of the person whose document this is."""
+def quota_of(user_document: Mapping[str, Any], now: datetime, burst: tuple[int, int]) -> Quota:
+    """The quota of the person whose document this is; `burst` is calls and seconds."""
     fields = COLLECTIONS["users"].by_name
     limit = user_document.get("api_calls_limit")
     used = user_document.get("api_calls_used")
@@ -50,7 +113,34 @@ def quota_of(user_document: Mapping[str, Any], now: datetime) -> Quota:
         used=used if counts and type(used) is int else 0,
         limit=limit if type(limit) is int else fields["api_calls_limit"].default,
         resets_in=int((_next_month(now) - now).total_seconds()) + 1,
+        burst=_burst_of(user_document, now, *burst),
+        by_token=_by_token(user_document) if counts else {},
     )
+
+
+def one_more(quota: Quota, token: str, now: datetime) -> dict[str, Any]:
+    """What a counted call sets in the document that the quota is of. Raises as `Quota.check`."""
+    quota.check()
+    return {
+        "api_calls_used": quota.used + 1,
+        PERIOD: period_of(now),
+        BY_TOKEN: {**quota.by_token, token: quota.by_token.get(token, 0) + 1},
+        BURST_UNTIL: utc_text(now + quota.burst.after_one_more),
+    }
+
+
+def _burst_of(user_document: Mapping[str, Any], now: datetime, limit: int, window: int) -> Burst:
+    until = moment_of(user_document.get(BURST_UNTIL)) or now
+    # A clock that was set back, or a hand, must not lock anybody out for longer than the window.
+    busy = min(max(until - now, timedelta(0)), timedelta(seconds=window))
+    return Burst(limit, window, busy)
+
+
+def _by_token(user_document: Mapping[str, Any]) -> dict[str, int]:
+    counts = user_document.get(BY_TOKEN)
+    if not isinstance(counts, Mapping):
+        return {}
+    return {token: count for token, count in counts.items() if type(count) is int}
 
 
 def period_of(moment: datetime) -> str:

@@ -118,9 +118,10 @@ def _check_fields(fields: Iterable[Field], record: object, pointer: str, faults:
         faults.add(pointer, "must be an object")
         return
     for field in fields:
-        if field.name in record and not field.has_shape(record[field.name]):
-            faults.add(pointer_to(pointer, field.name), field.must_be)
-        elif field.name not in record and field.required:
+        if field.name in record:
+            if not field.came_later and not field.has_shape(record[field.name]):
+                faults.add(pointer_to(pointer, field.name), field.must_be)
+        elif field.required:
             faults.add(pointer_to(pointer, field.name), f"is missing; it {field.must_be}")
 
 

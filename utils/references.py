@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping
 from typing import Any
 
 from docstore import Key, Transaction, id_of
+from utils.access import entries_of
 from utils.documents import key_of
 from utils.fields import Kind
 from utils.records import FieldError, InvalidRecord, changed_record
@@ -13,23 +14,48 @@ from utils.table import COLLECTIONS, RECORD_COLLECTIONS
 
 
 def check_references(
-    transaction: Transaction, key: Key, record: Mapping[str, Any], before: Mapping[str, Any]
+    transaction: Transaction,
+    key: Key,
+    record: Mapping[str, Any],
+    before: Mapping[str, Any],
+    *,
+    seen: Container[int] | None = None,
 ) -> None:
     """Refuses a new reference that leads nowhere; one that an old file has may stay.
 
-    Of `before`, the record as it was in the document `key`, what `record` is to become. Raises
-    `InvalidRecord`.
+    Of `before`, the record as it was in the document `key`, what `record` is to become. `seen` are
+    the ids of the projects that who writes can see: others are refused as if they were not there.
+    Raises `InvalidRecord`.
     """
     faults = []
     for name, target in references_of(key.collection):
         wanted = record.get(name)
-        if wanted is None or wanted == before.get(name):
+        if wanted is None or wanted == before.get(name) or target not in RECORD_COLLECTIONS:
             continue
-        if not transaction.records(key_of(target, key.owner)).find(wanted):
+        hidden = seen is not None and wanted not in seen
+        if hidden or not transaction.records(key_of(target, key.owner)).find(wanted):
             singular = COLLECTIONS[target].singular
             faults.append(FieldError(f"/{name}", f"must be the id of a {singular} of yours"))
+    if key.collection == "tasks" and not faults:
+        faults += _misassigned(transaction, key, record, before)
     if faults:
         raise InvalidRecord(faults)
+
+
+def _misassigned(
+    transaction: Transaction, key: Key, task: Mapping[str, Any], before: Mapping[str, Any]
+) -> Iterator[FieldError]:
+    """A task is assigned to its owner, or to a member of its project."""
+    assignee, project_id = task.get("assignee"), task.get("project_id")
+    told = (assignee, project_id)
+    if type(assignee) is not int or told == (before.get("assignee"), before.get("project_id")):
+        return
+    if assignee == key.owner:
+        return
+    found = transaction.records(key_of("projects", key.owner)).find(project_id or 0)
+    entry = entries_of(found[0]).get(assignee) if len(found) == 1 else None
+    if entry is None or entry["status"] != "member":
+        yield FieldError("/assignee", "must be the id of the owner or of a member of the project")
 
 
 def clear_references(transaction: Transaction, key: Key, record_id: int) -> None:
@@ -41,12 +67,19 @@ def clear_references(transaction: Transaction, key: Key, record_id: int) -> None
             place, spec = key_of(other, key.owner), COLLECTIONS[other]
             for record in transaction.records(place):
                 if id_of(record) and record.get(name) == record_id:
-                    changed = changed_record(spec, record, {name: None}, now=transaction.now)
+                    cleared = {name: None} | _unassigned(record, key.owner)
+                    changed = changed_record(spec, record, cleared, now=transaction.now)
                     transaction.put(place, changed)
 
 
+def _unassigned(record: Mapping[str, Any], owner: int) -> dict[str, None]:
+    """Without a project, there is nobody but the owner to do a task."""
+    assignee = record.get("assignee")
+    return {} if type(assignee) is not int or assignee == owner else {"assignee": None}
+
+
 def references_of(collection: str) -> Iterator[tuple[str, str]]:
-    """The fields of a collection that people set to the id of another record, and whose."""
+    """The fields of a collection that people set to the id of a record or a user, and of whose."""
     for spec_field in COLLECTIONS[collection].writable:
         if spec_field.kind is Kind.REFERENCE and spec_field.refers_to:
             yield spec_field.name, spec_field.refers_to

@@ -35,6 +35,11 @@ class CollectionSpec:
         """The fields that people may set, in order."""
         return tuple(field for field in self.fields if not field.read_only)
 
+    @cached_property
+    def stamps(self) -> frozenset[str]:
+        """The names of the times that NeuralFlow sets."""
+        return frozenset(f.name for f in self.fields if f.kind is Kind.TIME and f.read_only)
+
     def defaults(self) -> Record:
         """A record of defaults only, the caller's own, in order."""
         return {field.name: field.fresh_default() for field in self.fields}
@@ -86,6 +91,7 @@ _TASKS = CollectionSpec(
         Field("due_date", Kind.TIME, help="A date is due when its day has ended, in UTC."),
         Field("tags", Kind.TEXTS, []),
         Field("project_id", Kind.REFERENCE, refers_to="projects"),
+        Field("assignee", Kind.REFERENCE, refers_to="users", came_later=True),
         Field("metadata", Kind.OBJECT, {}),
         _ID,
         _CREATED,
@@ -195,6 +201,43 @@ _USERS = CollectionSpec(
     ),
 )
 
+ROLES = ("viewer", "editor")
+MEMBER_STATUSES = ("invited", "member")
+
+# What others share with a person: the index to the member entries in others' projects.
+_SHARED = CollectionSpec(
+    name="shared",
+    singular="membership",
+    layout=CollectionLayout("shared", "shared", "shared", begun_later=True),
+    title_field="project_name",
+    fields=(
+        _ID,
+        Field("owner", Kind.REFERENCE, refers_to="users", read_only=True),
+        Field("owner_name", Kind.LINE, "", read_only=True),
+        Field("project_id", Kind.REFERENCE, refers_to="projects", read_only=True),
+        Field("project_name", Kind.LINE, "", read_only=True),
+        Field("role", Kind.CHOICE, "viewer", choices=ROLES, read_only=True),
+        Field("status", Kind.CHOICE, "invited", choices=MEMBER_STATUSES, read_only=True),
+        Field("invited_by", Kind.REFERENCE, refers_to="users", read_only=True),
+        Field("invited_at", Kind.TIME, read_only=True),
+        Field("since", Kind.TIME, read_only=True),
+    ),
+)
+
+# Answers kept for calls that may be made again: see `once`.
+_REQUESTS = CollectionSpec(
+    name="requests",
+    singular="answer",
+    layout=CollectionLayout("requests", "requests", "requests", begun_later=True),
+    title_field="key",
+    fields=(
+        _ID,
+        Field("key", Kind.LINE, "", read_only=True),
+        Field("fingerprint", Kind.LINE, "", read_only=True),
+        Field("at", Kind.TIME, read_only=True),
+    ),
+)
+
 ACTIVITY_FIELDS = (
     Field("type", Kind.TITLE),
     Field("description", Kind.TEXT, ""),
@@ -203,6 +246,7 @@ ACTIVITY_FIELDS = (
 )
 
 COLLECTIONS: Mapping[str, CollectionSpec] = MappingProxyType(
-    {spec.name: spec for spec in (_USERS, _TASKS, _PROJECTS, _MODELS)}
+    {spec.name: spec for spec in (_USERS, _TASKS, _PROJECTS, _MODELS, _SHARED, _REQUESTS)}
 )
 RECORD_COLLECTIONS = ("tasks", "projects", "models")
+KEPT_COLLECTIONS = ("shared", "requests")  # what NeuralFlow keeps for people, and they never write

@@ -9,13 +9,32 @@ from datetime import UTC, date, datetime
 
 from docstore import utc_text
 
-__all__ = ["ends_before", "is_date", "moment_of", "parse_time", "stored_time", "utc_text"]
+__all__ = [
+    "TIME_PATTERN",
+    "ends_before",
+    "is_date",
+    "moment_of",
+    "parse_time",
+    "stored_time",
+    "utc_text",
+]
 
-# Narrower than datetime.fromisoformat, which also takes week dates, 20261123 and any separator.
-_TIME = re.compile(
-    r"\d{4}-\d\d-\d\d(?P<clock>[T ]\d\d:\d\d(?::\d\d(?:\.\d{1,9})?)?(?:Z|[+-]\d\d:?\d\d)?)?",
-    re.ASCII | re.IGNORECASE,
+# Every text that names a day or a moment. Some name one beyond the years 1 to 9999 in UTC, by their
+# offset. JSON Schemas say it with this pattern, so it has nothing that ECMA-262 reads differently,
+# such as \d. Narrower than datetime.fromisoformat, which also takes week dates and 20261123.
+_YEAR = "([0-9]{3}[1-9]|[0-9]{2}[1-9][0-9]|[0-9][1-9][0-9]{2}|[1-9][0-9]{3})"
+_LEAP_YEAR = (
+    "([0-9]{2}(0[48]|[2468][048]|[13579][26])|(0[48]|[2468][048]|[13579][26])00)"  # 0000 is none
 )
+_DATE = (
+    f"({_YEAR}-((0[13578]|1[02])-(0[1-9]|[12][0-9]|3[01])|(0[469]|11)-(0[1-9]|[12][0-9]|30)"
+    f"|02-(0[1-9]|1[0-9]|2[0-8]))|{_LEAP_YEAR}-02-29)"
+)
+_CLOCK = "([01][0-9]|2[0-3]):[0-5][0-9]"
+_OFFSET = "([Zz]|[+-]([01][0-9]|2[0-3]):?[0-5][0-9])"
+TIME_PATTERN = rf"{_DATE}([Tt ]{_CLOCK}(:[0-5][0-9](\.[0-9]{{1,9}})?)?{_OFFSET}?)?"
+
+_TIME = re.compile(TIME_PATTERN)
 
 
 def parse_time(text: str) -> datetime:

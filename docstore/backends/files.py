@@ -22,6 +22,7 @@ from __future__ import annotations
 
 import atexit
 import errno
+import io
 import logging
 import os
 import re
@@ -32,21 +33,34 @@ import sys
 import threading
 import time
 import weakref
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext, suppress
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import Final, TypeVar
+from typing import BinaryIO, Final, TypeVar
 
-from docstore.backend import ABSENT, Change, Commit, Finding, Stored
+import msgspec
+
+from docstore.backend import ABSENT, ENTRIES_BYTES, Change, Commit, Copy, Entries, Finding, Stored
 from docstore.codec import encode
-from docstore.document import CollectionLayout, Key
+from docstore.document import CollectionLayout, Document, Key
 from docstore.entries import encode_entry
-from docstore.errors import Conflict, Corrupt, OutOfSpace, TooLarge, Unavailable, from_os_error
+from docstore.errors import (
+    Conflict,
+    Corrupt,
+    HistoryGone,
+    OutOfSpace,
+    TooLarge,
+    Unavailable,
+    from_os_error,
+)
+from docstore.feed import Feed
 from docstore.filesystem import PRIVATE_FOLDER, FileSystem
 from docstore.following import CACHE_BYTES_MAX, Follower
 from docstore.frames import Kind
 from docstore.journal import SEGMENT_BYTES, STATE_WORDS, Journal
 from docstore.locking import in_use, is_in_use
+from docstore.moments import utc_text
 from docstore.mounts import refuse_network, refuse_unshared
 from docstore.publishing import RETRY_SECONDS, Background, History, Publisher
 from docstore.swap import Swap
@@ -61,6 +75,8 @@ WORK_FOLDER: Final = ".neuralflow"
 # So many documents may wait for their files before writers help to publish.
 BACKLOG_MAX: Final = 20_000
 _NEWEST: Final = sys.maxsize
+# How often a moment is sought at which nobody writes, before writers are made to wait for one.
+_LOOKS_MAX: Final = 5
 
 
 class FilesBackend:
@@ -93,6 +109,7 @@ class FilesBackend:
         publishing = self._files.lock(self._work / "publishing", 6 * lock_timeout)
         self._membership = self._files.membership(self._work / "in-use")
         self._journal = Journal(self._files, self._work / "journal", segment_bytes)
+        self._feed = Feed(self._files, self._journal)
         self._follower = Follower(self.root, layouts, self._files, self._journal, cache_bytes)
         self._writing = Writing(self._lock, self._follower, self._lose, self._finish_restore)
         self._exclusive = Exclusive(self._lock, self._follower, self._lose, self._finish_restore)
@@ -102,6 +119,7 @@ class FilesBackend:
         self._background: Background | None = None
         self._opening = threading.RLock()
         self._is_open = self._only_looks = False
+        self._is_stopped = False  # a disk that failed: this process does not write here any more
         self._reason = Unavailable("")  # why it only looks
         self._tried_to_publish = 0.0
         _backends.add(self)
@@ -118,6 +136,7 @@ class FilesBackend:
             if self._is_open and not self._journal.is_outdated:
                 return
             self._follower.forget()
+            self._feed.forget()
             if not self._may_write:
                 self._look(Unavailable(f"{self.root} was opened for reading"))
                 return
@@ -129,6 +148,8 @@ class FilesBackend:
                 if not self._is_folder() or not _keeps_from_writing(error):
                     raise reason from error
                 log.warning("%s can only be read: %s", self.root, error)
+                # What was not synced then, a second sync would say to be durable.
+                self._is_stopped = _is_failed_disk(error)
                 self._look(reason)
 
     def _is_folder(self) -> bool:
@@ -284,7 +305,7 @@ class FilesBackend:
         self._opening = threading.RLock()
         self._follower.mutex = threading.RLock()
         self._background = None
-        self._is_open = False
+        self._is_open = self._is_stopped = False
         self._journal.forked()
         self._together.forked()
         self._follower.forget()
@@ -324,6 +345,46 @@ class FilesBackend:
             data, status = self._follower.content(self._follower.unknown(key))
         return data if status else None
 
+    @contextmanager
+    def copies(self, keys: Sequence[Key]) -> Iterator[Mapping[Key, Copy]]:
+        with ExitStack() as stack:
+            for _ in range(_LOOKS_MAX):
+                before = self._versions(keys)
+                with suppress(Unavailable):  # a full disk: what no file shows, memory does
+                    self.publish()
+                with ExitStack() as opened:
+                    found = self._copies(keys, opened)
+                    if self._versions(keys) == before:
+                        stack.push(opened.pop_all())
+                        break
+            else:  # somebody writes all the time
+                with self.exclusive():
+                    found = self._copies(keys, stack)
+            yield found
+
+    def _versions(self, keys: Sequence[Key]) -> list[object]:
+        return [self._told(key)[1] for key in keys]
+
+    def _told(self, key: Key) -> tuple[Document | None, object]:
+        """The document and its version; where it does not read, nothing, and why."""
+        try:
+            return self.read(key)
+        except Corrupt as fault:
+            return None, str(fault)
+
+    def _copies(self, keys: Sequence[Key], stack: ExitStack) -> dict[Key, Copy]:
+        found = {}
+        for key in keys:
+            with self._follower.mutex:
+                waits = self._follower.pending.get(key) is not None
+                data = self.raw(key) if waits else None
+            file: BinaryIO | None = io.BytesIO(data) if data is not None else None
+            if not waits:
+                file = self._follower.opened(self._follower.unknown(key))
+            if file is not None:
+                found[key] = Copy(stack.enter_context(file), self._told(key)[0])
+        return found
+
     def read_journal(self) -> None:
         """Takes in what the journal has."""
         self._ready()
@@ -352,6 +413,27 @@ class FilesBackend:
         matches = map(pattern.fullmatch, names)
         return (Key(collection, int(match[1])) for match in matches if match)
 
+    # What happened
+
+    def sequence(self) -> int:
+        self._ready()
+        if self._only_looks:
+            self._follower.follow()
+        synced = self._journal.synced
+        # While files are being replaced, that is not told: who was told would read them too early.
+        # Asked for after the number, which may be that of the restore, and never before it.
+        return min(synced, self._journal.checkpointed) if self._journal.is_restoring else synced
+
+    def entries(
+        self, since: int, wanted: Callable[[Key], bool], bytes_max: int = ENTRIES_BYTES
+    ) -> Entries:
+        limit = self.sequence()
+        if since > self._journal.synced:
+            raise HistoryGone(f"{since} is yet to come: was another data folder put here?")
+        if since >= limit:
+            return Entries((), since)
+        return self._feed.entries(since, limit, wanted, bytes_max)
+
     # Writing
 
     def exclusive(self) -> AbstractContextManager[object]:
@@ -368,7 +450,7 @@ class FilesBackend:
 
     def _prepare_to_write(self) -> None:
         self._ready()
-        if self._only_looks and self._may_write:
+        if self._only_looks and self._may_write and not self._is_stopped:
             self._is_open = False  # the disk may have room again
             self._open()
         if self._journal.blocked or len(self._follower.pending) > BACKLOG_MAX:
@@ -475,9 +557,8 @@ class FilesBackend:
     # The files as a whole: integrity, snapshots
 
     def check(self) -> Iterator[Finding]:
-        for name in self._layouts:
-            folder = self.root / name
-            if not folder.is_dir():
+        for name, layout in self._layouts.items():
+            if not layout.begun_later and not (self.root / name).is_dir():
                 yield Finding(f"{name}/", "the folder is missing: run setup_data")
         strays = self._strays()
         if strays:  # a writer at work leaves such names for a moment
@@ -571,7 +652,7 @@ class FilesBackend:
         with self.still():
             self._publisher.checkpoint()
             self._refuse_blocked()
-            self._journal.is_restoring = True
+            self._note_restore()
             try:
                 self._swap.replace(contents)
                 self._journal.is_restoring = False
@@ -581,6 +662,22 @@ class FilesBackend:
             except Unavailable as fault:  # decided all the same: the next to open finishes it
                 self._journal.fail(OSError(errno.EIO, str(fault)))
                 log.error("%s", fault)
+
+    def _note_restore(self) -> None:
+        """Tells those who follow that all may become different; durably, and before it does.
+
+        Whoever finishes the restore after a crash could not know whether it had been told.
+        """
+        payload = msgspec.json.encode({"at": utc_text(datetime.now(UTC))})
+        self._journal.is_restoring = True
+        try:
+            with self._follower.mutex:
+                sequence = self._journal.append(Kind.RESTORED, payload)
+                self._journal.took(sequence, relaxed=True)
+            self._journal.sync()
+        except BaseException:
+            self._journal.is_restoring = False
+            raise
 
     def _finish_restore(self) -> None:
         """Does what a process that died while it restored a snapshot has left to do."""
@@ -609,6 +706,11 @@ def _keeps_from_writing(error: Exception) -> bool:
     if isinstance(error, OSError | OutOfSpace):
         return True
     return isinstance(error.__cause__, OSError) and error.__cause__.errno in _FORBIDDEN
+
+
+def _is_failed_disk(error: OSError | Unavailable) -> bool:
+    fault = error if isinstance(error, OSError) else error.__cause__
+    return isinstance(fault, OSError) and fault.errno == errno.EIO
 
 
 def _as_unavailable(error: OSError | Unavailable, what: str) -> Unavailable:

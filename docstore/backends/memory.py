@@ -5,17 +5,32 @@ Durable for as long as the process lives, and seen by its threads alone.
 
 from __future__ import annotations
 
+import io
 import threading
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager
-from typing import TypeVar
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from typing import Final, TypeVar
 
-from docstore.backend import ABSENT, Commit, Finding, Stored, Version
+from docstore.backend import (
+    ABSENT,
+    ENTRIES_BYTES,
+    Commit,
+    Copy,
+    Entries,
+    Entry,
+    Finding,
+    Stored,
+    Version,
+)
 from docstore.codec import encode
 from docstore.document import CollectionLayout, Document, Key
-from docstore.errors import Conflict
+from docstore.entries import encode_entry, entry_of
+from docstore.errors import Conflict, HistoryGone
 
 Result = TypeVar("Result")
+
+HISTORY_MAX: Final = 10_000  # commits
 
 
 class MemoryBackend:
@@ -25,6 +40,7 @@ class MemoryBackend:
         self._layouts = layouts
         self._documents: dict[Key, tuple[Document, int]] = {}
         self._count = 0
+        self._history: deque[tuple[int, Commit]] = deque(maxlen=HISTORY_MAX)
         self._lock = threading.RLock()
 
     def __repr__(self) -> str:
@@ -42,6 +58,12 @@ class MemoryBackend:
     def raw(self, key: Key) -> bytes | None:
         document = self.read(key).document
         return encode(document) if document else None
+
+    @contextmanager
+    def copies(self, keys: Sequence[Key]) -> Iterator[Mapping[Key, Copy]]:
+        with self._lock:
+            found = {key: self.read(key).document for key in keys}
+        yield {key: Copy(io.BytesIO(encode(one)), one) for key, one in found.items() if one}
 
     def name(self, key: Key) -> str:
         layout = self._layouts[key.collection]
@@ -64,11 +86,33 @@ class MemoryBackend:
                 if self._version(change.key) != change.expect:
                     raise Conflict(f"{self.name(change.key)} was changed meanwhile")
             self._count += 1
+            self._history.append((self._count, commit))
             for change in commit.changes:
                 if change.after is None:
                     self._documents.pop(change.key, None)
                 else:
                     self._documents[change.key] = (change.after, self._count)
+
+    def sequence(self) -> int:
+        return self._count
+
+    def entries(
+        self, since: int, wanted: Callable[[Key], bool], bytes_max: int = ENTRIES_BYTES
+    ) -> Entries:
+        with self._lock:
+            through, kept = self._count, list(self._history)
+        if not through - len(kept) <= since <= through:
+            raise HistoryGone(f"{since} is not within the history that is kept")
+        told: list[Entry] = []
+        for sequence, commit in kept[since - through :] if since < through else ():
+            payload = encode_entry(commit)
+            entry = entry_of(sequence, payload, wanted)
+            if entry is not None:
+                told.append(entry)
+            bytes_max -= len(payload)
+            if bytes_max <= 0:
+                return Entries(tuple(told), sequence)
+        return Entries(tuple(told), through)
 
     def publish(self) -> None:
         """Nobody sees anything of the documents but through this object."""
@@ -79,3 +123,5 @@ class MemoryBackend:
     def close(self) -> None:
         with self._lock:
             self._documents.clear()
+            self._history.clear()
+            self._count += 1  # nobody goes on from what was before

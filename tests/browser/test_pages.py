@@ -6,6 +6,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from allauth.mfa.totp.internal.auth import (
+    format_hotp_value,
+    hotp_value,
+    yield_hotp_counters_from_time,
+)
 from playwright.sync_api import expect
 
 from tests.browser.conftest import Server, Visitor
@@ -120,6 +125,46 @@ def test_a_first_day(visitor: Visitor) -> None:
     expect(page).to_have_url(f"{server.address}/")
     page.goto("/dashboard/")
     expect(page).to_have_url(f"{server.address}/accounts/login/?next=/dashboard/")
+
+
+def test_an_account_is_guarded(visitor: Visitor) -> None:
+    sign_up(visitor, "heidi")
+    page = visitor.page
+    visitor.go("/accounts/sessions/", "sessions")
+    visitor.go("/accounts/2fa/", "two-factor-off")
+    page.get_by_role("link", name="Turn it on").click()
+    visitor.look_at("confirm")
+    page.get_by_label("Password").fill(PASSWORD)
+    visitor.press("Confirm")
+    visitor.look_at("two-factor-activate")
+    secret = page.locator("code.secret").inner_text()
+    (counter,) = yield_hotp_counters_from_time()
+    page.get_by_label("Authenticator code").fill(format_hotp_value(hotp_value(secret, counter)))
+    visitor.press("Turn it on")
+    visitor.look_at("recovery-codes")
+    code = page.locator(".codes code").first.inner_text()
+    visitor.go("/accounts/2fa/", "two-factor-on")
+    visitor.go("/accounts/2fa/codes/generate/", "recovery-codes-new")
+    visitor.go("/accounts/2fa/totp/deactivate/", "two-factor-deactivate")
+    visitor.go("/accounts/2fa/reauthenticate/", "confirm-code")
+
+    visitor.go("/accounts/tokens/", "tokens-empty")
+    page.get_by_label("What it is for").fill("Night job")
+    visitor.press("Make the token")
+    expect(page.get_by_text("It is shown this once")).to_be_visible()
+    visitor.look_at("token-made")
+    page.get_by_role("button", name="Revoke").click()
+    visitor.look_at("token-revoked")
+
+    visitor.press("Log out")
+    page.goto("/accounts/login/")
+    page.locator('[name="login"]').fill(f"heidi-{visitor.look}")
+    page.locator('[name="password"]').fill(PASSWORD)
+    page.locator('main [type="submit"]').click()
+    visitor.look_at("two-factor-code")
+    page.get_by_label("Code").fill(code)
+    page.get_by_role("main").get_by_role("button", name="Log in").click()
+    expect(page).to_have_url(f"{visitor.server.address}/dashboard/")
 
 
 def test_faults_are_shown_at_their_fields(visitor: Visitor) -> None:

@@ -332,7 +332,11 @@ def test_as_a_process(tmp_path: Path) -> None:
 
 def test_what_a_command_changed_is_in_the_files_when_it_ends(tmp_path: Path) -> None:
     data = tmp_path / "own"
-    documents = [data / name / f"{spec.layout.stem}_1.json" for name, spec in COLLECTIONS.items()]
+    documents = [
+        data / name / f"{spec.layout.stem}_1.json"
+        for name, spec in COLLECTIONS.items()
+        if not spec.layout.begun_later
+    ]
     assert manage("migrate", "-v0", data=data).returncode == 0
     person = ["--username=alice", "--email=alice@example.com"]
     run = manage(

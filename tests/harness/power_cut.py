@@ -14,6 +14,7 @@ import logging
 import random
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from multiprocessing import get_context
@@ -22,7 +23,7 @@ from typing import Any, Final
 
 import msgspec
 
-from docstore import CollectionLayout, Key, Transaction
+from docstore import CollectionLayout, HistoryGone, Key, Transaction
 from docstore.backends.files import FilesBackend
 from docstore.publishing import History
 from docstore.store import DocumentStore
@@ -71,7 +72,10 @@ class Trial:
         self.doing = "opening"
         self.stores: list[DocumentStore] = []
         self.acting: DocumentStore | None = None
-        self.left: tuple[Disk, int, int] | None = None  # what the workload is to go on with
+        self.told: dict[int, str] = {}  # what the history told: the number of each, its request
+        self.through = 0
+        # What the workload is to go on with: the disk, the bounds, and what was told till then.
+        self.left: tuple[Disk, int, int, dict[int, str], int] | None = None
 
     # The workload
 
@@ -191,11 +195,11 @@ class Trial:
 
     def _end_with(self, disk: Disk) -> None:
         if self.left is None:
-            self.left = disk, self.sure, len(self.history) - 1
+            self.left = disk, self.sure, len(self.history) - 1, dict(self.told), self.through
 
-    def _go_on(self, disk: Disk, least: int, most: int) -> None:
+    def _go_on(self, disk: Disk, least: int, most: int, told: dict[int, str], through: int) -> None:
         self.disk.watch, self.left = None, None
-        self.disk = disk
+        self.disk, self.told, self.through = disk, told, through
         self.known.clear()
         del self.history[most + 1 :], self.relaxed[most + 1 :]
         self.sure = least
@@ -321,6 +325,7 @@ class Trial:
         disk.watch = cut_recovery if again else None
         store = self._store(disk)
         shown = self._shown(store, least, most)
+        self._check_told(store)
         if again:  # what was recovered and read is durable
             images.append(disk.crash(self.dice, "none"))
         store.close()
@@ -356,7 +361,31 @@ class Trial:
         others = [number for number, state in enumerate(self.history) if state == found]
         raise Lost(f"shows {others or found}, may show {least} to {most}: {self.history[least:]}")
 
+    def _follow(self, store: DocumentStore) -> None:
+        """Whoever was told of a commit was told for good, relaxed or not."""
+        with suppress(HistoryGone):  # where it was retired: so much is written between two looks
+            entries, self.through = store.entries(self.through)
+            self.told |= {entry.sequence: entry.request_id for entry in entries}
+            return
+        self.told, self.through = {}, store.sequence()
+
+    def _check_told(self, store: DocumentStore) -> None:
+        """What was told before the cut is told after it, and nothing comes in between."""
+        if store.sequence() < self.through:
+            raise Lost(f"told to {self.through}, and now there is {store.sequence()}")
+        latest = sorted(self.told)[-5:]
+        if not latest:
+            return
+        try:
+            again = store.entries(latest[0] - 1).told
+        except HistoryGone:
+            return
+        found = {each.sequence: each.request_id for each in again if each.sequence <= self.through}
+        if found != {number: self.told[number] for number in latest}:
+            raise Lost(f"told {self.told} up to {self.through}, and now {found}")
+
     def _note_seen(self, store: DocumentStore) -> None:
+        self._follow(store)
         self._rely_on(self._shown(store, self.sure, len(self.history) - 1))
 
     def _rely_on(self, shown: int) -> None:

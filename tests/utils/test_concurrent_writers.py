@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 from tests.folders import exact
+from tests.utils.processes import go, started
 from utils.json_storage import json_storage
 
 PROCESSES, THREADS, TASKS_EACH = 4, 8, 6
-PROJECT = Path(__file__).resolve().parents[2]
 
 WRITER = """
 import sys
@@ -55,26 +52,6 @@ while not stop.exists():
     reads += 1
 print(reads)
 """
-
-
-def started(code: str, *arguments: object) -> subprocess.Popen[str]:
-    process = subprocess.Popen(
-        [sys.executable, "-c", code, *map(str, arguments)],
-        cwd=PROJECT,
-        env={**os.environ, "DJANGO_SETTINGS_MODULE": "neuralflow.settings"},
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    assert process.stdout is not None and process.stdout.readline() == "ready\n"
-    return process
-
-
-def go(process: subprocess.Popen[str]) -> None:
-    assert process.stdin is not None
-    process.stdin.write("go\n")
-    process.stdin.flush()
 
 
 def test_no_task_is_lost_and_no_reader_sees_half_a_file(data_folder: Path) -> None:

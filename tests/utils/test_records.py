@@ -50,13 +50,15 @@ def faults(action: Any, *arguments: Any, **named: Any) -> dict[str, str]:
 
 
 def test_the_collections_come_in_order_and_say_where_they_are_kept() -> None:
-    assert list(COLLECTIONS) == ["users", "tasks", "projects", "models"]
+    assert list(COLLECTIONS) == ["users", "tasks", "projects", "models", "shared", "requests"]
     layouts = [spec.layout for spec in COLLECTIONS.values()]
     assert [(at.name, at.stem, at.records) for at in layouts] == [
         ("users", "user", "activities"),
         ("tasks", "tasks", "tasks"),
         ("projects", "projects", "projects"),
         ("models", "models", "models"),
+        ("shared", "shared", "shared"),
+        ("requests", "requests", "requests"),
     ]
 
 
@@ -119,6 +121,7 @@ def test_a_new_task_has_these_keys_and_defaults() -> None:
             "due_date": None,
             "tags": [],
             "project_id": None,
+            "assignee": None,
             "metadata": {},
             "id": 3,
             "created_at": "2026-11-23T12:04:05.123456Z",
@@ -294,7 +297,7 @@ def test_a_fitting_value_is_kept_as_it_is(make: Any, field: str, value: Any) -> 
         (project, "budget", float("inf"), "/budget", "finite"),
         (model, "accuracy", 100.1, "/accuracy", "a number from 0 to 100, or null"),
         (model, "accuracy", float("nan"), "/accuracy", "a number from 0 to 100, or null"),
-        (model, "training_data_size", 1.0, "/training_data_size", "a whole number of at least 0"),
+        (model, "training_data_size", 1.5, "/training_data_size", "a whole number of at least 0"),
         (model, "training_data_size", 2**53, "/training_data_size", "must lie between"),
         (model, "model_type", " ", "/model_type", "a text of 1 to 50 characters"),
         (model, "model_type", "x" * 51, "/model_type", "a text of 1 to 50 characters"),
@@ -341,7 +344,7 @@ def test_unknown_and_read_only_keys_can_be_refused() -> None:
     assert list(found) == ["/__proto__", "/no~1such", "/id", "/completed_at"]
     assert found["/no~1such"] == (
         "is not a field of a task; its fields are title, description, priority, status, category,"
-        " due_date, tags, project_id, metadata"
+        " due_date, tags, project_id, assignee, metadata"
     )
     assert found["/id"] == "is set by NeuralFlow; leave it out"
 

@@ -5,7 +5,8 @@ from django.core.management.base import BaseCommand, CommandError
 from django.db.models import Q
 
 from accounts.models import ApiToken, User
-from accounts.tokens import create_token
+from accounts.tokens import EVERYTHING, SCOPES, TOKENS_MAX, TooManyTokens, create_token, lifetime_of
+from utils.times import utc_text
 
 
 class Command(BaseCommand):
@@ -14,25 +15,52 @@ class Command(BaseCommand):
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("user", help="user name or e-mail address")
         parser.add_argument("--name", default="", help="what the token is for")
+        parser.add_argument(
+            "--scope",
+            action="append",
+            choices=SCOPES,
+            help="what it may do; may be repeated; everything by default",
+        )
+        parser.add_argument(
+            "--expires", help="how long it is valid: 12h, 90d, 52w; until revoked by default"
+        )
 
-    def handle(self, *args: Any, user: str, name: str, **options: Any) -> None:
-        owner = _find(user)
+    def handle(
+        self,
+        *args: Any,
+        user: str,
+        name: str,
+        scope: list[str] | None,
+        expires: str | None,
+        **options: Any,
+    ) -> None:
+        owner = account_named(user)
         longest = ApiToken._meta.get_field("name").max_length
         if longest is not None and len(name) > longest:
             raise CommandError(f"The name may have {longest} characters.")
-        _, text = create_token(owner, name)
+        try:
+            lifetime = lifetime_of(expires) if expires else None
+            token, text = create_token(owner, name, scopes=scope or EVERYTHING, lifetime=lifetime)
+        except TooManyTokens:
+            raise CommandError(f"{user} has {TOKENS_MAX} tokens. Revoke one first.") from None
+        except ValueError as fault:
+            raise CommandError(f"--expires: {fault}") from None
+        until = (
+            f"valid until {utc_text(token.expires_at)}" if token.expires_at else "without expiry"
+        )
         self.stderr.write(
-            f"A token for {owner.get_username()}. Keep it now: it cannot be shown again."
+            f"A token for {owner.get_username()}, {until}; "
+            f"scopes: {' '.join(token.scopes)}. Keep it now: it cannot be shown again."
         )
         self.stdout.write(text)
 
 
-def _find(name: str) -> User:
-    """The account of that user name, or else of that e-mail address."""
+def account_named(name: str, *, active: bool = True) -> User:
+    """The account of that user name, or else of that e-mail address; an `active` one only."""
     people = User.objects.filter(Q(username__iexact=name) | (Q(email__iexact=name) & ~Q(email="")))
     found = sorted(people, key=lambda user: user.username.lower() != name.lower())
     if not found:
         raise CommandError(f"There is no account with the name or address {name!r}.")
-    if not found[0].is_active:
+    if active and not found[0].is_active:
         raise CommandError(f"The account {name!r} is not active: its tokens would be refused.")
     return found[0]

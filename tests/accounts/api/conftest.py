@@ -1,7 +1,7 @@
 """The cast with tokens in hand, and a real server."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -27,10 +27,16 @@ class Caller:
         return self.client.get(f"/accounts/api/{path}", **extra)
 
     def call(
-        self, method: str, path: str, data: Any, content_type: str = "application/json"
+        self,
+        method: str,
+        path: str,
+        data: Any,
+        content_type: str = "application/json",
+        headers: Mapping[str, str] | None = None,
     ) -> Any:
         body = data if isinstance(data, bytes) else json.dumps(data).encode()
-        return self.client.generic(method, f"/accounts/api/{path}", body, content_type)
+        address = f"/accounts/api/{path}"
+        return self.client.generic(method, address, body, content_type, headers=headers)
 
     def post(self, path: str, data: Any) -> Any:
         return self.call("POST", path, data)
@@ -62,6 +68,12 @@ class Caller:
         """The latest activity."""
         activity: dict[str, Any] = self.document["activities"][-1]
         return activity
+
+
+@pytest.fixture(autouse=True)
+def no_burst(settings: Any) -> None:
+    """Tests call as often as they like; those of the burst set their own."""
+    settings.NEURALFLOW_BURST = (1_000_000, 60)
 
 
 @pytest.fixture

@@ -56,5 +56,6 @@ def test_an_owner_cannot_be_chosen(collection: str, alice: Caller, charlie: Call
     data = {TITLES[collection]: "Planted", "user_id": alice.id}
 
     assert charlie.post(f"{collection}/", data).status_code == 422
-    assert charlie.get(f"{collection}/?user_id={alice.id}").status_code == 400
+    assert charlie.get(f"{collection}/?user_id={alice.id}").json() == {collection: []}
+    assert charlie.get(f"{collection}/?owner={alice.id}").status_code == 400
     assert alice.get(f"{collection}/").json()["total"] == 1

@@ -99,5 +99,10 @@ def test_calls_are_counted_exactly_over_threads_and_processes(server: Server) ->
     document = person.document("users", "user")
     assert document["api_calls_used"] == 40
     types = Counter(activity["type"] for activity in document["activities"])
-    assert types == {"account_created": 1, "api_call": statuses[200], "task_created": statuses[201]}
+    assert types == {
+        "account_created": 1,
+        "token_created": 1,
+        "api_call": statuses[200],
+        "task_created": statuses[201],
+    }
     assert len(person.document("tasks", "tasks")["tasks"]) == statuses[201]

@@ -123,6 +123,72 @@ def test_merge_patch_is_for_patch_only(alice: Caller, task: dict[str, Any]) -> N
     answer = alice.call("PUT", "tasks/1/", {"title": "A"}, "application/merge-patch+json")
 
     assert answer.status_code == 415
-    unknown = alice.patch("tasks/1/", [], "application/json-patch+json")
+    unknown = alice.patch("tasks/1/", [], "application/xml-patch+xml")
     assert unknown.status_code == 415
-    assert unknown["Accept-Patch"] == "application/json, application/merge-patch+json"
+    kinds = ("json", "merge-patch+json", "json-patch+json")
+    assert unknown["Accept-Patch"] == ", ".join(f"application/{kind}" for kind in kinds)
+    told = alice.client.options("/accounts/api/tasks/1/")
+    assert told["Accept-Patch"] == unknown["Accept-Patch"]
+
+
+JSON_PATCH = "application/json-patch+json"
+
+
+def test_a_json_patch_is_applied_as_rfc_6902_says(alice: Caller, task: dict[str, Any]) -> None:
+    answer = alice.patch(
+        "tasks/1/",
+        [
+            {"op": "test", "path": "/status", "value": "pending"},
+            {"op": "replace", "path": "/status", "value": "review"},
+            {"op": "add", "path": "/tags/0", "value": "nlp"},
+            {"op": "move", "from": "/metadata/where/host", "path": "/metadata/host"},
+            {"op": "remove", "path": "/metadata/seed"},
+            {"op": "remove", "path": "/description"},
+        ],
+        JSON_PATCH,
+    )
+
+    assert answer.status_code == 200
+    changed = answer.json()
+    assert changed == task | {
+        "status": "review",
+        "tags": ["nlp", "ml"],
+        "metadata": {"host": "gpu1", "where": {"slot": 2}},
+        "description": "",
+        "updated_at": changed["updated_at"],
+    }
+    assert json_storage.get("tasks", alice.id, 1) == changed
+
+
+@pytest.mark.parametrize(
+    ("status", "problem", "pointer", "operation"),
+    [
+        (409, "patch-failed", "/1/value", {"op": "test", "path": "/status", "value": "review"}),
+        (409, "patch-failed", "/1/path", {"op": "remove", "path": "/tags/1"}),
+        (422, "invalid-patch", "/1/op", {"op": "increment", "path": "/status"}),
+        (422, "invalid-record", "/id", {"op": "replace", "path": "/id", "value": 7}),
+        (422, "invalid-record", "/user_id", {"op": "remove", "path": "/user_id"}),
+        (422, "invalid-record", "/title", {"op": "remove", "path": "/title"}),
+        (422, "invalid-record", "/status", {"op": "replace", "path": "/status", "value": "done"}),
+        (422, "invalid-record", "/is_admin", {"op": "add", "path": "/is_admin", "value": True}),
+        (422, "invalid-record", "/__proto__", {"op": "add", "path": "/__proto__", "value": {}}),
+        (422, "invalid-record", "", {"op": "replace", "path": "", "value": []}),
+    ],
+)
+def test_a_json_patch_that_is_refused_changes_nothing(
+    alice: Caller,
+    task: dict[str, Any],
+    status: int,
+    problem: str,
+    pointer: str,
+    operation: dict[str, Any],
+) -> None:
+    patch = [{"op": "replace", "path": "/title", "value": "Changed"}, operation]
+
+    answer = alice.patch("tasks/1/", patch, JSON_PATCH)
+
+    assert answer.status_code == status
+    told = answer.json()
+    assert told["type"] == f"/problems/{problem}"
+    assert pointer in [error["pointer"] for error in told["errors"]]
+    assert json_storage.get("tasks", alice.id, 1) == task

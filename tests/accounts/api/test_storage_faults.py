@@ -159,7 +159,7 @@ def test_after_a_failed_write_the_store_only_reads(
 def test_an_unexpected_fault_tells_nothing_but_its_number(
     alice: Caller, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    def fail(*_: Any) -> None:
+    def fail(*_: Any, **named: Any) -> None:
         raise RuntimeError("secret of the house")
 
     monkeypatch.setattr(JSONStorageManager, "view", fail)

@@ -10,7 +10,20 @@ from datetime import UTC, datetime
 
 import pytest
 
-from docstore import ABSENT, Backend, Change, Commit, Conflict, Document, Edit, Key
+from docstore import (
+    ABSENT,
+    Backend,
+    Change,
+    Commit,
+    Conflict,
+    Document,
+    Edit,
+    Entries,
+    Entry,
+    EntryChange,
+    HistoryGone,
+    Key,
+)
 from tests.docstore.layouts import ALICE, ALICE_NOTES, BOB_NOTES
 
 NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
@@ -27,6 +40,16 @@ def change(backend: Backend, key: Key, content: dict[str, object] | None) -> Cha
 
 def commit(backend: Backend, *changes: Change, relaxed: bool = False) -> None:
     backend.commit(Commit(changes, NOW, relaxed=relaxed))
+
+
+def everything(key: Key) -> bool:
+    return True
+
+
+def written(entry: Entry) -> object:
+    """The value of `n` that the commit left in its one document."""
+    ((_, edits),) = entry.changes
+    return edits[-1].after["n"]
 
 
 class BackendConformance:
@@ -122,3 +145,117 @@ class BackendConformance:
 
     def test_its_name_tells_a_person_which_document_it_is(self, backend: Backend) -> None:
         assert backend.name(ALICE) == "people/person_1.json"
+
+    def test_copies_are_of_one_moment_and_stay(self, backend: Backend) -> None:
+        with backend.copies([ALICE_NOTES]) as copies:
+            assert not copies
+        for number in range(2):
+            commit(
+                backend,
+                change(backend, ALICE_NOTES, {"notes": [{"id": 1}], "n": number}),
+                change(backend, BOB_NOTES, {"notes": [], "n": number}),
+            )
+        with backend.copies([ALICE_NOTES, BOB_NOTES]) as copies:
+            commit(backend, change(backend, ALICE_NOTES, {"notes": [], "n": 2}))
+            commit(backend, change(backend, BOB_NOTES, None))
+            backend.publish()
+            told = {key: (copy.file.read(), copy.document) for key, copy in copies.items()}
+        assert told.keys() == {ALICE_NOTES, BOB_NOTES}
+        for data, document in told.values():
+            assert document is not None
+            assert document.content["n"] == 1
+            assert b'"n": 1' in data
+
+    def test_copies_are_of_one_moment_while_others_write(self, backend: Backend) -> None:
+        commit(
+            backend,
+            change(backend, ALICE_NOTES, {"notes": [], "n": 0}),
+            change(backend, BOB_NOTES, {"notes": [], "n": 0}),
+        )
+        stop = threading.Event()
+
+        def write() -> None:
+            number = 0
+            while not stop.is_set():
+                number += 1
+                with backend.exclusive():
+                    commit(
+                        backend,
+                        change(backend, ALICE_NOTES, {"notes": [], "n": number}),
+                        change(backend, BOB_NOTES, {"notes": [], "n": number}),
+                    )
+
+        writer = threading.Thread(target=write)
+        writer.start()
+        try:
+            for _ in range(20):
+                with backend.copies([ALICE_NOTES, BOB_NOTES]) as copies:
+                    assert len({copy.file.read() for copy in copies.values()}) == 1
+        finally:
+            stop.set()
+            writer.join()
+
+    # What happened
+
+    def test_the_history_tells_commits_in_their_order(self, backend: Backend) -> None:
+        begin = backend.sequence()
+        assert backend.entries(begin, everything) == Entries((), begin)
+        for number in range(20):
+            commit(backend, change(backend, Key("notes", 1 + number % 3), {"n": number}))
+            assert backend.sequence() > begin
+        entries, through = backend.entries(begin, everything)
+        assert through == backend.sequence()
+        assert [written(entry) for entry in entries] == list(range(20))
+        numbers = [entry.sequence for entry in entries]
+        assert numbers == sorted(set(numbers)) and begin < numbers[0] and numbers[-1] <= through
+        first = entries[0]
+        assert (first.at, first.actor, first.request_id) == ("2026-11-23T12:00:00.000000Z", "", "")
+        assert first.changes == (EntryChange(Key("notes", 1), (Edit((), ABSENT, {"n": 0}),)),)
+
+    def test_who_comes_back_is_told_what_came_after(self, backend: Backend) -> None:
+        begin = backend.sequence()
+        for number in range(20):
+            commit(backend, change(backend, ALICE_NOTES, {"n": number}))
+        entries = backend.entries(begin, everything).told
+        for number, entry in enumerate(entries):
+            after = backend.entries(entry.sequence, everything).told
+            assert [written(each) for each in after] == list(range(number + 1, 20))
+
+    def test_it_is_told_piece_by_piece(self, backend: Backend) -> None:
+        through = backend.sequence()
+        for number in range(20):
+            commit(backend, change(backend, ALICE_NOTES, {"n": number, "text": "x" * 500}))
+        found = []
+        while through < backend.sequence():
+            entries, through = backend.entries(through, everything, bytes_max=2_000)
+            assert len(entries) <= 4
+            found += [written(entry) for entry in entries]
+        assert found == list(range(20))
+
+    def test_only_what_is_wanted_is_told(self, backend: Backend) -> None:
+        begin = backend.sequence()
+        commit(backend, change(backend, ALICE_NOTES, {"n": 1}), change(backend, ALICE, {"n": 1}))
+        commit(backend, change(backend, BOB_NOTES, {"n": 2}))
+        entries, through = backend.entries(begin, lambda key: key == ALICE)
+        assert [[each.key for each in entry.changes] for entry in entries] == [[ALICE]]
+        assert through == backend.sequence()
+
+    def test_what_was_refused_is_not_told(self, backend: Backend) -> None:
+        stale = change(backend, ALICE_NOTES, {"n": 1})
+        commit(backend, change(backend, ALICE_NOTES, {"n": 2}))
+        begin = backend.sequence()
+        with pytest.raises(Conflict):
+            commit(backend, stale)
+        assert backend.entries(begin, everything).told == ()
+
+    def test_a_relaxed_commit_is_told_once_it_is_durable(self, backend: Backend) -> None:
+        begin = backend.sequence()
+        commit(backend, change(backend, ALICE_NOTES, {"n": 0}), relaxed=True)
+        commit(backend, change(backend, BOB_NOTES, {"n": 1}))
+        entries = backend.entries(begin, everything).told
+        assert [written(entry) for entry in entries] == [0, 1]
+
+    def test_nobody_goes_on_from_what_is_yet_to_come(self, backend: Backend) -> None:
+        commit(backend, change(backend, ALICE_NOTES, {"n": 0}))
+        with pytest.raises(HistoryGone):
+            backend.entries(backend.sequence() + 1, everything)

@@ -1,0 +1,259 @@
+"""Filters of a list: which parameters a collection has for them, and what each lets through.
+
+Which there are follows from the kinds of its fields in the one table. An empty value asks for
+records that have nothing there. Fields that hold objects of one's own, and keys that the table does
+not know, are no filters.
+"""
+
+import re
+from collections.abc import Callable, Iterator, Mapping
+from datetime import datetime
+from functools import cache
+from typing import Any, NamedTuple
+
+from utils.fields import Field, Kind
+from utils.lists import names_of_entry
+from utils.table import COLLECTIONS, CollectionSpec
+from utils.times import TIME_PATTERN, is_date, moment_of, parse_time
+
+VALUES_MAX = 100  # of one filter
+
+Record = Mapping[str, Any]
+Test = Callable[[Record], bool]
+
+_NUMBER = r"-?[0-9]{1,15}(\.[0-9]{1,15})?([eE][+-]?[0-9]{1,3})?"
+_WHOLE = r"-?[0-9]{1,16}"
+# One of several texts, up to a comma, or in double quotes as in a CSV file (RFC 4180).
+_TEXT = re.compile(r'(?:^|,)(?:\s*"((?:[^"]|"")*)"\s*(?=,|\Z)|([^,]*))')
+_TEXTS = (Kind.TITLE, Kind.LINE, Kind.TEXT, Kind.OPEN_CHOICE)
+_LISTS = (Kind.TEXTS, Kind.MEMBERS)
+_NUMBERS = (Kind.NUMBER, Kind.INTEGER)
+
+
+class Filter(NamedTuple):
+    """A parameter that narrows a list: the field it looks at, and how ("" for equal)."""
+
+    field: Field
+    how: str = ""
+
+    @property
+    def many(self) -> bool:
+        """Whether it takes several values, of which any may fit."""
+        return not self.how
+
+    @property
+    def schema(self) -> dict[str, Any]:
+        """What the parameter may be, as JSON Schema."""
+        return _schema(self.field, self.how)
+
+    @property
+    def description(self) -> str:
+        """Of which records it lets through, as the end of a sentence."""
+        name = self.field.name
+        return {
+            "": f"any of these as {name}; separate values by commas or repeat it",
+            "before": f"{name} before this moment or day",
+            "after": f"{name} after this moment or day",
+            "min": f"{name} of at least this",
+            "max": f"{name} of at most this",
+        }[self.how]
+
+    def test(self, values: list[str]) -> Test:
+        """What lets a record through, for the values of the query. Raises ValueError, saying what
+        the parameter must be."""
+        if self.how in {"before", "after"}:
+            return _of_time(self.field, self.how, _Bound(values[0]))
+        if self.how:
+            return _of_limit(self.field, self.how, _number(values[0]))
+        wanted = [one for value in values for one in _split(self.field, value)]
+        if len(wanted) > VALUES_MAX:
+            raise ValueError(f"may have at most {VALUES_MAX} values")
+        return _any_of(self.field, wanted)
+
+
+@cache
+def filters_of(collection: str) -> Mapping[str, Filter]:
+    """The filters of a collection by the names of their parameters.
+
+    In those of a time, the end of its name may be left out: `due_before` is `due_date_before`.
+    """
+    return dict(_filters(COLLECTIONS[collection]))
+
+
+def _filters(spec: CollectionSpec) -> Iterator[tuple[str, Filter]]:
+    for field in spec.fields:
+        if field.kind in (Kind.OBJECT, Kind.OBJECTS):
+            continue
+        yield field.name, Filter(field)
+        if field.kind is Kind.TIME:
+            short = field.name.removesuffix("_date").removesuffix("_at")
+            for how in ("before", "after"):
+                yield f"{field.name}_{how}", Filter(field, how)
+                yield f"{short}_{how}", Filter(field, how)
+        elif field.kind in _NUMBERS:
+            for how in ("min", "max"):
+                yield f"{field.name}_{how}", Filter(field, how)
+
+
+def _schema(field: Field, how: str) -> dict[str, Any]:
+    """As JSON Schema, what a parameter may be: several values stand between commas."""
+    one = _NUMBER if how in {"min", "max"} else _pattern(field)
+    if one is None:
+        return {"type": "string"}
+    if how:
+        return {"type": "string", "pattern": f"^{one}$"}
+    one = f"({one})?" if field.nullable else f"({one})"
+    return {"type": "string", "pattern": f"^{one}(,{one})*$"}
+
+
+def _pattern(field: Field) -> str | None:
+    """What one value looks like; None where it is any text."""
+    if field.kind is Kind.CHOICE:
+        return "|".join(field.choices)
+    if field.kind is Kind.BOOLEAN:
+        return "true|false"
+    if field.kind is Kind.TIME:
+        return TIME_PATTERN
+    if field.kind is Kind.NUMBER:
+        return _NUMBER
+    return _WHOLE if field.kind in (Kind.INTEGER, Kind.ID, Kind.REFERENCE) else None
+
+
+def _split(field: Field, value: str) -> list[str]:
+    """The values that stand in one, between commas."""
+    if field.kind not in (*_TEXTS, *_LISTS):
+        return value.split(",")
+    return [
+        plain.strip() if quoted is None else quoted.replace('""', '"')
+        for quoted, plain in (found.groups() for found in _TEXT.finditer(value))
+    ]
+
+
+def _any_of(field: Field, wanted: list[str]) -> Test:
+    if field.kind in _LISTS:
+        return _of_entries(field, {text.casefold() for text in wanted})
+    if field.kind is Kind.TIME:
+        return _of_times(field, [_Bound(text) if text else None for text in wanted])
+    values = {_value(field, text) for text in wanted}
+    name, default, is_text = field.name, field.default, field.kind in _TEXTS
+
+    def test(record: Record) -> bool:
+        value = record.get(name)
+        if value is None:
+            value = default
+        if is_text:
+            value = value.casefold() if isinstance(value, str) else ""
+        elif isinstance(value, list | dict):  # in a file changed by hand
+            return False
+        # 1 is no truth and true no number, though they are equal to Python.
+        return value in values and isinstance(value, bool) == (field.kind is Kind.BOOLEAN)
+
+    return test
+
+
+def _value(field: Field, text: str) -> str | int | float | bool | None:
+    """A value as records have it. Raises ValueError."""
+    if field.kind in _TEXTS:
+        return text.casefold()
+    if not text and field.nullable:
+        return None
+    if field.kind is Kind.CHOICE and text in field.choices:
+        return text
+    if field.kind is Kind.BOOLEAN and text in {"true", "false"}:
+        return text == "true"
+    if field.kind is Kind.NUMBER and re.fullmatch(_NUMBER, text):
+        return float(text)
+    if field.kind in (Kind.INTEGER, Kind.ID, Kind.REFERENCE) and re.fullmatch(_WHOLE, text):
+        return int(text)
+    raise ValueError(_must_be(field))
+
+
+def _must_be(field: Field) -> str:
+    if field.kind in (Kind.ID, Kind.REFERENCE, Kind.INTEGER):
+        said = "must be a whole number"
+    elif field.kind is Kind.BOOLEAN:
+        said = "must be true or false"
+    elif field.kind is Kind.NUMBER:
+        said = "must be a number"
+    else:
+        said = f"must be one of {', '.join(field.choices)}"
+    return f"{said}, or empty for none" if field.nullable else said
+
+
+def _number(text: str) -> float:
+    if not re.fullmatch(_NUMBER, text):
+        raise ValueError("must be a number")
+    return float(text)
+
+
+def _of_limit(field: Field, how: str, limit: float) -> Test:
+    name = field.name
+
+    def test(record: Record) -> bool:
+        value = record.get(name)
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            return False
+        return value >= limit if how == "min" else value <= limit
+
+    return test
+
+
+def _of_entries(field: Field, wanted: set[str]) -> Test:
+    name = field.name
+
+    def test(record: Record) -> bool:
+        entries = record.get(name)
+        if not isinstance(entries, list) or not entries:
+            return "" in wanted
+        return any(
+            str(one).casefold() in wanted for entry in entries for one in names_of_entry(entry)
+        )
+
+    return test
+
+
+class _Bound:
+    """A moment, or a day that stands for all of its moments in UTC."""
+
+    def __init__(self, text: str) -> None:
+        try:
+            self.moment = parse_time(text)
+        except ValueError:
+            raise ValueError(
+                "must be a date (2026-11-23) or a date-time (2026-11-23T12:00:00Z)"
+            ) from None
+        self.is_day = is_date(text)
+
+    def side(self, text: str, moment: datetime) -> int:
+        """-1, 0 or 1: the stored time is before it, the same, or after it. Where either is a day,
+        days are compared."""
+        if self.is_day or is_date(text):
+            day, other = moment.date(), self.moment.date()
+            return (day > other) - (day < other)
+        return (moment > self.moment) - (moment < self.moment)
+
+
+def _side(record: Record, name: str, bound: _Bound) -> int | None:
+    """As `_Bound.side`; None where the record has no time there."""
+    text = record.get(name)
+    moment = moment_of(text)
+    return None if moment is None else bound.side(str(text), moment)
+
+
+def _of_time(field: Field, how: str, bound: _Bound) -> Test:
+    side, name = -1 if how == "before" else 1, field.name
+    return lambda record: _side(record, name, bound) == side
+
+
+def _of_times(field: Field, wanted: list[_Bound | None]) -> Test:
+    name = field.name
+
+    def test(record: Record) -> bool:
+        return any(
+            moment_of(record.get(name)) is None
+            if bound is None
+            else _side(record, name, bound) == 0
+            for bound in wanted
+        )
+
+    return test

@@ -1,0 +1,27 @@
+"""How a name and a password become an account."""
+
+from allauth.account.auth_backends import AuthenticationBackend
+from django.contrib.auth.base_user import AbstractBaseUser
+from django.http import HttpRequest
+
+
+class OneHashBackend(AuthenticationBackend):
+    """Checks the password of an account once, however many ways lead to it.
+
+    allauth looks for what was typed as an address, as a name, and as an address again. Whoever is
+    known by their address would cost twice the time of a stranger, and could be told by it.
+    """
+
+    def authenticate(
+        self, request: HttpRequest | None, **credentials: object
+    ) -> AbstractBaseUser | None:
+        self._refused: set[object] = set()
+        return super().authenticate(request, **credentials)
+
+    def _check_password(
+        self, user: AbstractBaseUser | None, password: str
+    ) -> AbstractBaseUser | None:
+        if user is None or user.pk in self._refused:
+            return None
+        self._refused.add(user.pk)
+        return super()._check_password(user, password)

@@ -1,0 +1,97 @@
+"""The page of a person's API tokens: those that there are, a new one, and the end of one."""
+
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from django.contrib import messages
+from django.contrib.auth.decorators import login_required
+from django.http import HttpResponse
+from django.shortcuts import get_object_or_404, redirect, render
+from django.utils import timezone
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_http_methods, require_POST
+
+from accounts.forms import SCOPE_WORDS, TokenForm
+from accounts.models import ApiToken
+from accounts.tokens import TOKENS_MAX, TooManyTokens, create_token, is_valid, revoke
+from accounts.views import SignedInRequest, confirm_who_asks
+from docstore import StoreError
+from utils.json_storage import json_storage
+from utils.quota import PERIOD, period_of
+
+log = logging.getLogger(__name__)
+
+SHOWN_MAX = 100
+_REVOKED, _EXPIRED = gettext_lazy("Revoked"), gettext_lazy("Expired")
+
+
+@dataclass(frozen=True)
+class _Row:
+    """A token as the page shows it."""
+
+    token: ApiToken
+    scopes: list[str]
+    calls: int | None  # this month; None: the person's document cannot be read
+    ended: str  # "" while it is valid
+
+
+@login_required
+@never_cache
+@require_http_methods(["GET", "HEAD", "POST"])
+def tokens(request: SignedInRequest) -> HttpResponse:
+    """Shows one's tokens, and makes one. The new one's text is in the answer and nowhere else."""
+    form = TokenForm(request.POST or None)
+    made, text = None, ""
+    if request.method == "POST":
+        confirm_who_asks(request)
+    if form.is_valid():
+        try:
+            made, text = create_token(request.user, **form.cleaned_data, request=request)
+            form = TokenForm()
+        except TooManyTokens:
+            told = _("You have %(most)d tokens. Revoke one first.") % {"most": TOKENS_MAX}
+            form.add_error(None, told)
+    context = {"form": form, "made": made, "text": text, "rows": _rows(request)}
+    return render(request, "accounts/tokens.html", context, status=201 if made else 200)
+
+
+@login_required
+@require_POST
+def revoke_token(request: SignedInRequest, token_id: int) -> HttpResponse:
+    """Ends one of one's own tokens."""
+    token = get_object_or_404(ApiToken, pk=token_id, user=request.user)
+    if revoke(token, request):
+        messages.success(request, _("The token was revoked. It opens nothing any more."))
+    return redirect("tokens")
+
+
+def _rows(request: SignedInRequest) -> list[_Row]:
+    """The valid tokens first, each group with the newest first."""
+    now, calls = timezone.now(), _calls(request)
+    found = ApiToken.objects.filter(user=request.user)[:SHOWN_MAX]
+    rows = [
+        _Row(
+            token,
+            [str(SCOPE_WORDS[scope]) for scope in token.scopes if scope in SCOPE_WORDS],
+            None if calls is None else calls.get(str(token.pk), 0),
+            "" if is_valid(token, now) else str(_REVOKED if token.revoked_at else _EXPIRED),
+        )
+        for token in found
+    ]
+    return sorted(rows, key=lambda row: bool(row.ended))
+
+
+def _calls(request: SignedInRequest) -> Mapping[str, int] | None:
+    """How often each token has called this month, by its id."""
+    try:
+        document = json_storage.get_user_data(request.user.pk) or {}
+    except (StoreError, OSError):
+        log.exception("The API calls of account %s cannot be read", request.user.pk)
+        return None
+    if document.get(PERIOD) != period_of(timezone.now()):
+        return {}
+    by_token = document.get("api_calls_by_token")
+    return by_token if isinstance(by_token, dict) else {}

@@ -1,0 +1,30 @@
+"""What a password may be (NIST SP 800-63B-4, 3.1.1.2). No rule asks for kinds of characters."""
+
+from django.core.exceptions import ValidationError
+from django.utils.translation import gettext as _
+
+SHORTEST, ADVISED, LONGEST = 8, 15, 1024  # characters
+
+
+class LengthValidator:
+    """From `SHORTEST` to `LONGEST` characters; the bound keeps a password from being a burden."""
+
+    def validate(self, password: str, user: object = None) -> None:
+        if len(password) < SHORTEST:
+            raise ValidationError(
+                _("This password is too short. It must have at least %(least)d characters."),
+                code="password_too_short",
+                params={"least": SHORTEST},
+            )
+        if len(password) > LONGEST:
+            raise ValidationError(
+                _("A password may have %(most)d characters."),
+                code="password_too_long",
+                params={"most": LONGEST},
+            )
+
+    def get_help_text(self) -> str:
+        return _(
+            "At least %(least)d characters, better %(advised)d or more: some words that only you"
+            " put together. Every character is welcome, spaces too."
+        ) % {"least": SHORTEST, "advised": ADVISED}

@@ -1,0 +1,212 @@
+"""What every address answers, to whom, by which method: the expected side of the matrix.
+
+A row belongs to a route as `routes` finds it. Its address is one to call, with new records of the
+owner's in place of {task} and its like; `sends` has what an accepted call carries,
+by method. A shape is a table of statuses; the line `others` is for every role without a line of
+its own, and `*` allows any answer below 500.
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from tests.attacks.world import ROLES
+
+Statuses = Mapping[str, str]  # by method
+Shape = Mapping[str, Statuses]  # by role
+
+
+def shape(table: str) -> Shape:
+    """A table of statuses: methods above, roles at the left."""
+    head, *lines = (line.split() for line in table.strip().splitlines())
+    rows = {role: dict(zip(head, statuses, strict=True)) for role, *statuses in lines}
+    return {role: rows[role] if role in rows else rows["others"] for role in ROLES}
+
+
+@dataclass(frozen=True)
+class Row:
+    """One route: an address to call, what is to be answered, and what an accepted call sends.
+    What is public is the same for everybody, and caches may keep it."""
+
+    address: str
+    shape: Shape
+    sends: Mapping[str, Any] = field(default_factory=dict)
+    public: bool = False
+
+
+# The API. A call by nobody is refused before anything else is looked at.
+
+OWN_LIST = shape("""
+           GET HEAD OPTIONS TRACE BREW PUT PATCH POST DELETE
+anonymous  401 401  401     405   405  401 401   401  401
+others     200 200  204     405   405  405 405   201  405
+""")
+OWN_RECORD = shape("""
+           GET HEAD OPTIONS TRACE BREW PUT PATCH POST DELETE
+anonymous  401 401  401     405   405  401 401   401  401
+owner      200 200  204     405   405  200 200   405  204
+others     404 404  204     405   405  404 404   405  404
+""")
+OWN_FIGURES = shape("""
+           GET HEAD OPTIONS TRACE BREW PUT PATCH POST DELETE
+anonymous  401 401  401     405   405  401 401   401  401
+others     200 200  204     405   405  405 405   405  405
+""")
+NOTHING_THERE = shape("""
+           GET HEAD OPTIONS TRACE BREW PUT PATCH POST DELETE
+anonymous  401 401  401     405   405  401 401   401  401
+others     404 404  404     405   405  404 404   404  404
+""")
+
+# Pages
+
+FOR_EVERYBODY = shape("""
+           GET HEAD OPTIONS TRACE BREW PUT PATCH POST DELETE
+others     200 200  405     405   405  405 405   405  405
+""")
+OWN_PAGE = shape("""
+           GET HEAD OPTIONS TRACE BREW PUT PATCH POST DELETE
+anonymous  302 302  405     405   405  405 405   405  405
+others     200 200  405     405   405  405 405   405  405
+""")
+OWN_FORM = shape("""
+           GET HEAD OPTIONS TRACE BREW PUT PATCH POST DELETE
+anonymous  302 302  405     405   405  405 405   302  405
+others     200 200  405     405   405  405 405   302  405
+""")
+RECORD_FORM = shape("""
+           GET HEAD OPTIONS TRACE BREW PUT PATCH POST DELETE
+anonymous  302 302  405     405   405  405 405   302  405
+owner      200 200  405     405   405  405 405   409  405
+others     404 404  405     405   405  405 405   404  405
+""")
+RECORD_BUTTON = shape("""
+           GET HEAD OPTIONS TRACE BREW PUT PATCH POST DELETE
+anonymous  405 405  405     405   405  405 405   302  405
+owner      405 405  405     405   405  405 405   302  405
+others     405 405  405     405   405  405 405   404  405
+""")
+FOR_THOSE_OUTSIDE = shape("""
+           GET HEAD OPTIONS TRACE BREW PUT PATCH POST DELETE
+anonymous  200 200  200     405   405  200 405   200  405
+others     302 302  302     405   405  302 302   302  302
+""")
+LOGOUT = shape("""
+           GET HEAD OPTIONS TRACE BREW PUT PATCH POST DELETE
+anonymous  302 302  200     405   405  405 405   302  405
+others     200 200  200     405   405  405 405   302  405
+""")
+TOLD_TO_ALL = shape("""
+           GET HEAD OPTIONS TRACE BREW PUT PATCH POST DELETE
+others     200 200  200     405   405  405 405   405  405
+""")
+OWN_SETTINGS = shape("""
+           GET HEAD OPTIONS TRACE BREW PUT PATCH POST DELETE
+anonymous  302 302  302     405   405  302 302   302  302
+others     200 200  405     405   405  405 405   200  405
+""")
+SETTINGS_BUTTON = shape("""
+           GET HEAD OPTIONS TRACE BREW PUT PATCH POST DELETE
+anonymous  302 302  302     405   405  302 302   302  302
+owner      405 405  405     405   405  405 405   302  405
+others     405 405  405     405   405  405 405   404  405
+""")
+PASSWORD_CHANGE = shape("""
+           GET HEAD OPTIONS TRACE BREW PUT PATCH POST DELETE
+anonymous  302 302  302     405   405  302 302   302  302
+others     200 200  200     405   405  200 405   200  405
+""")
+PASSWORD_SET = shape("""
+           GET HEAD OPTIONS TRACE BREW PUT PATCH POST DELETE
+others     302 302  302     405   405  302 302   302  302
+""")
+PASSWORD_RESET = shape("""
+           GET HEAD OPTIONS TRACE BREW PUT PATCH POST DELETE
+others     200 200  200     405   405  200 405   200  405
+""")
+PASSWORD_RESET_KEY = shape("""
+           GET HEAD OPTIONS TRACE BREW PUT PATCH POST DELETE
+others     200 200  200     405   405  200 200   200  200
+""")
+STAFF_ONLY = shape("""
+           GET HEAD OPTIONS TRACE BREW PUT PATCH POST DELETE
+staff      *   *    *       405   405  *   *     *    *
+others     302 302  302     405   405  302 302   302  302
+""")
+STAFF_LOGIN = shape("""
+           GET HEAD OPTIONS TRACE BREW PUT PATCH POST DELETE
+anonymous  302 302  302     405   405  302 302   302  302
+staff      302 *    *       405   405  *   *     *    *
+others     403 403  403     405   405  403 403   403  403
+""")
+
+TITLE = {"tasks": "title", "projects": "name", "models": "name"}
+SINGULAR = {"tasks": "task", "projects": "project", "models": "model"}
+API = "accounts/api/"
+RESET_KEY = r"password/reset/key/(?P<uidb36>[0-9A-Za-z]+)-(?P<key>.+)/$"
+TASK = {"title": "Sent", "priority": "low", "status": "pending"}
+
+
+def _own_records(collection: str) -> dict[str, Row]:
+    record = {TITLE[collection]: "Sent"}
+    singular = SINGULAR[collection]
+    return {
+        f"{API}{collection}/": Row(f"/{API}{collection}/", OWN_LIST, {"POST": record}),
+        f"{API}{collection}/<record_id:record_id>/": Row(
+            f"/{API}{collection}/{{{singular}}}/", OWN_RECORD, {"PUT": record, "PATCH": record}
+        ),
+    }
+
+
+ROWS: dict[str, Row] = {
+    **_own_records("tasks"),
+    **_own_records("projects"),
+    **_own_records("models"),
+    f"{API}dashboard/": Row(f"/{API}dashboard/", OWN_FIGURES),
+    API: Row(f"/{API}nothing/here/", NOTHING_THERE),
+    "": Row("/", FOR_EVERYBODY),
+    "dashboard/": Row("/dashboard/", OWN_PAGE),
+    "schemas/v1/<slug:name>.json": Row("/schemas/v1/tasks.json", FOR_EVERYBODY, public=True),
+    "<collection:spec>/": Row("/tasks/", OWN_PAGE),
+    "<collection:spec>/new/": Row("/tasks/new/", OWN_FORM, {"POST": TASK}),
+    "<collection:spec>/<int:record_id>/edit/": Row(
+        "/tasks/{task}/edit/", RECORD_FORM, {"POST": TASK}
+    ),
+    "<collection:spec>/<int:record_id>/delete/": Row("/tasks/{task}/delete/", RECORD_FORM),
+    "<collection:spec>/<int:record_id>/complete/": Row("/tasks/{task}/complete/", RECORD_BUTTON),
+    "accounts/signup/": Row("/accounts/signup/", FOR_THOSE_OUTSIDE),
+    "accounts/login/": Row("/accounts/login/", FOR_THOSE_OUTSIDE),
+    "accounts/logout/": Row("/accounts/logout/", LOGOUT),
+    "accounts/inactive/": Row("/accounts/inactive/", TOLD_TO_ALL),
+    "accounts/profile/": Row("/accounts/profile/", OWN_SETTINGS),
+    "accounts/tokens/": Row("/accounts/tokens/", OWN_SETTINGS),
+    "accounts/tokens/<int:token_id>/revoke/": Row(
+        "/accounts/tokens/{token}/revoke/", SETTINGS_BUTTON
+    ),
+    "accounts/password/change/": Row("/accounts/password/change/", PASSWORD_CHANGE),
+    "accounts/password/set/": Row("/accounts/password/set/", PASSWORD_SET),
+    "accounts/password/reset/": Row("/accounts/password/reset/", PASSWORD_RESET),
+    "accounts/password/reset/done/": Row("/accounts/password/reset/done/", TOLD_TO_ALL),
+    f"accounts/{RESET_KEY}": Row("/accounts/password/reset/key/1-guessed/", PASSWORD_RESET_KEY),
+    "accounts/password/reset/key/done/": Row("/accounts/password/reset/key/done/", TOLD_TO_ALL),
+    "admin/login/": Row("/admin/login/", STAFF_LOGIN),
+}
+
+# The administration comes with Django and has the same rule everywhere.
+SHAPES_BY_PREFIX: dict[str, Shape] = {"admin/": STAFF_ONLY}
+
+
+def row_of(route: str) -> Row | None:
+    """The row of a route; None when nobody has said what is to be expected of it."""
+    for prefix, expected in SHAPES_BY_PREFIX.items():
+        if route.startswith(prefix) and route not in ROWS:
+            return Row(_example(route), expected)
+    return ROWS.get(route)
+
+
+def _example(route: str) -> str:
+    """An address of a route that has no row of its own: 1 for every number, the first choice."""
+    chosen = re.sub(r"\(\?P<app_label>(\w+)[^)]*\)", r"\1", route)
+    chosen = re.sub(r"\(\?P<url>[^)]*\)", "nowhere", chosen)
+    return "/" + re.sub(r"<[^>]*>", "1", re.sub(r"[\^$]", "", chosen))

@@ -1,0 +1,173 @@
+"""The cast of the attacks, and records to attack.
+
+The owner shares one project. Of those who know it, the editor may write and the viewer may look;
+the stranger has an account, and staff run the place.
+"""
+
+import itertools
+import json
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.conf import settings
+from django.contrib.sessions.models import Session
+from django.http import HttpResponse
+from django.test import Client
+
+from accounts.models import ApiToken, User
+from accounts.tokens import create_token
+from tests.folders import contents
+from utils.json_storage import json_storage
+from utils.middleware import API_PREFIX
+
+ANONYMOUS, OWNER, STRANGER = "anonymous", "owner", "stranger"
+ROLES = (ANONYMOUS, OWNER, "editor", "viewer", STRANGER, "staff")
+# Those that change or end what they are sent to come last.
+METHODS = ("GET", "HEAD", "OPTIONS", "TRACE", "BREW", "PUT", "PATCH", "POST", "DELETE")
+UNSAFE = ("POST", "PUT", "PATCH", "DELETE")
+PASSWORD = "Owls-hunt-at-dusk"
+
+
+class World:
+    """People with tokens and sessions, over one store."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.people = {role: self._person(role) for role in ROLES if role != ANONYMOUS}
+        self.tokens = {role: create_token(user)[1] for role, user in self.people.items()}
+        self._sessions: dict[str, str] = {}
+        self._numbers = itertools.count(1)
+
+    @staticmethod
+    def _person(role: str) -> User:
+        all_rights = {"is_staff": role == "staff", "is_superuser": role == "staff"}
+        user = User.objects.create_user(
+            f"{role}-of-all", f"{role}@example.com", PASSWORD, api_calls_limit=10**9, **all_rights
+        )
+        json_storage.save_user_data(user)
+        return user
+
+    @property
+    def owner(self) -> int:
+        return int(self.people[OWNER].pk)
+
+    def browser(self, role: str, *, strict: bool = False) -> Client:
+        """A browser in which *role* has signed in; `strict` asks it for the proof of origin."""
+        client = Client(raise_request_exception=False, enforce_csrf_checks=strict)
+        if role != ANONYMOUS:
+            client.cookies[settings.SESSION_COOKIE_NAME] = self._session(role)
+        return client
+
+    def _session(self, role: str) -> str:
+        """The key of a session of *role*, a new one where the last has ended."""
+        key = self._sessions.get(role, "")
+        if not (key and Session.objects.filter(pk=key).exists()):
+            client = Client()
+            client.force_login(self.people[role])
+            key = self._sessions[role] = client.cookies[settings.SESSION_COOKIE_NAME].value
+        return key
+
+    def program(self, role: str) -> Client:
+        """A program with a token of *role*."""
+        client = Client(raise_request_exception=False)
+        if role != ANONYMOUS:
+            client.defaults["HTTP_AUTHORIZATION"] = f"Bearer {self.tokens[role]}"
+        return client
+
+    def client(self, role: str, address: str) -> Client:
+        """What *role* would use for the address: a program for the API, else a browser."""
+        return self.program(role) if address.startswith(API_PREFIX) else self.browser(role)
+
+    # Records, each new: no attack finds what another one left.
+
+    def address(self, pattern: str) -> str:
+        """The pattern with new records of the owner in place of {task} and its like."""
+        return pattern.format_map(_Fresh(self))
+
+    def filled(self, data: Any) -> Any:
+        """What a call sends, with new records in the same way."""
+        return data(self) if callable(data) else data
+
+    def task(self) -> int:
+        return self._create("tasks", title=f"Owner's task {next(self._numbers)}")
+
+    def project(self) -> int:
+        return self._create("projects", name=f"Owner's project {next(self._numbers)}")
+
+    def model(self) -> int:
+        return self._create("models", name=f"Owner's model {next(self._numbers)}")
+
+    def token(self) -> int:
+        ApiToken.objects.filter(user=self.owner, name="to be attacked").delete()
+        return int(create_token(self.people[OWNER], "to be attacked")[0].pk)
+
+    def _create(self, collection: str, **data: Any) -> int:
+        return int(json_storage.create(collection, self.owner, data)["id"])
+
+    # What is kept
+
+    def bytes(self) -> dict[str, bytes]:
+        """Every document as it lies on disk."""
+        return contents(self.folder)
+
+
+class _Fresh(dict[str, str]):
+    """Makes what an address names when it is asked for."""
+
+    def __init__(self, world: World) -> None:
+        super().__init__()
+        self._world = world
+
+    def __missing__(self, name: str) -> str:
+        made = getattr(self._world, name)
+        self[name] = str(made() if callable(made) else made)
+        return self[name]
+
+
+def uncounted(documents: Mapping[str, bytes]) -> dict[str, Any]:
+    """The documents but for what counts a person's calls and tells of them."""
+    return {
+        name: _without_counts(json.loads(content)) if name.startswith("users/") else content
+        for name, content in documents.items()
+    }
+
+
+def _without_counts(document: dict[str, Any]) -> dict[str, Any]:
+    counts = ("api_calls_used", "api_calls_by", "api_calls_period", "api_burst", "activities")
+    noted = ("revision", "updated_at", "last_id")
+    return {
+        name: value
+        for name, value in document.items()
+        if name not in noted and not name.startswith(counts)
+    }
+
+
+def send(client: Client, method: str, address: str, data: Any = None) -> HttpResponse:
+    """One call. Under the API data is sent as JSON, elsewhere as a form; bytes go as they are."""
+    if method not in UNSAFE:
+        return client.generic(method, address)
+    if address.startswith(API_PREFIX):
+        body = data if isinstance(data, bytes) else json.dumps(data).encode()
+        return client.generic(method, address, body, "application/json")
+    if method == "POST":
+        return client.post(address, data or {})
+    return client.generic(method, address)
+
+
+@contextmanager
+def reads() -> Iterator[list[tuple[str, int]]]:
+    """The documents that the store is asked for inside the block, each time."""
+    asked: list[tuple[str, int]] = []
+    backend = type(json_storage.store.backend)
+    read = backend.read
+
+    def noted(self: Any, key: Any) -> Any:
+        asked.append((key.collection, key.owner))
+        return read(self, key)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(backend, "read", noted)
+        yield asked

@@ -1,0 +1,131 @@
+"""What is done to single records within a transaction: created, changed, deleted.
+
+Each looks first whether the record is seen and may be changed (`access`), so that who may not is
+told that and no more; the judgement over the whole transaction comes at its end.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from docstore import Conflict, Key, NotFound, Transaction
+from utils.access import MEMBERS, Access, Forbidden, Role
+from utils.documents import ensure, key_of, own_copy
+from utils.records import (
+    COLLECTIONS,
+    Record,
+    Unknown,
+    changed_record,
+    new_record,
+    record_version,
+)
+from utils.references import check_references, clear_references
+from utils.sharing import refuse_written_members
+
+# What is to change in a record, or how to tell it from the record as it is at that moment.
+Changes = Mapping[str, Any] | Callable[[Record], Mapping[str, Any]]
+
+# What a record must be before it is changed: a `record_version`, or a look at it that raises.
+Expect = str | Callable[[Mapping[str, Any]], None] | None
+
+
+class Changed(Conflict):
+    """The record is not as it was expected to be any more; `current` is what it is now."""
+
+    def __init__(self, message: str, current: Record) -> None:
+        super().__init__(message)
+        self.current = current
+
+
+def create_record(
+    transaction: Transaction,
+    access: Access,
+    collection: str,
+    data: Mapping[str, Any],
+    unknown: Unknown,
+) -> Record:
+    """A new record among the owner's. Raises `InvalidRecord`, `Forbidden`."""
+    spec, key = COLLECTIONS[collection], key_of(collection, access.owner)
+    if access.roles is not None and Role.EDITOR not in access.roles.values():
+        raise Forbidden(f"you may read these {collection}, not add to them")
+    ensure(transaction, key)
+    record = new_record(
+        spec,
+        data,
+        record_id=transaction.new_id(key),
+        owner=access.owner,
+        now=transaction.now,
+        unknown=unknown,
+    )
+    _refuse_misfits(transaction, access, key, record, {})
+    if access.roles is not None and access.role(collection, record) != Role.EDITOR:
+        raise Forbidden("you may add tasks to projects that you edit, and nothing else")
+    transaction.put(key, record)
+    return record
+
+
+def update_record(
+    transaction: Transaction,
+    access: Access,
+    collection: str,
+    record_id: int,
+    changes: Changes,
+    *,
+    expect: Expect,
+    replace: bool,
+    unknown: Unknown,
+) -> Record:
+    """A record with changes made. Raises as `create_record`, and `NotFound`, `Changed`."""
+    spec, key = COLLECTIONS[collection], key_of(collection, access.owner)
+    before = _expected(transaction, access, key, record_id, expect)
+    wanted = changes(own_copy(before)) if callable(changes) else changes
+    if replace and MEMBERS in spec.by_name and isinstance(wanted, dict) and MEMBERS not in wanted:
+        # Who says nothing of the members, means to leave them.
+        wanted = {**wanted, MEMBERS: before.get(MEMBERS, [])}
+    record = changed_record(
+        spec, dict(before), wanted, now=transaction.now, replace=replace, unknown=unknown
+    )
+    _refuse_misfits(transaction, access, key, record, before)
+    transaction.put(key, record)
+    return record
+
+
+def delete_record(
+    transaction: Transaction, access: Access, collection: str, record_id: int, expect: Expect
+) -> Record:
+    """Removes a record and what referred to it. Raises `NotFound`, `Changed`, `Forbidden`."""
+    key = key_of(collection, access.owner)
+    record = _expected(transaction, access, key, record_id, expect)
+    if collection == "projects":
+        access.require(Role.OWNER, collection, record)
+    clear_references(transaction, key, record_id)
+    return transaction.remove(key, record_id)
+
+
+def _refuse_misfits(
+    transaction: Transaction,
+    access: Access,
+    key: Key,
+    record: Record,
+    before: Mapping[str, Any],
+) -> None:
+    check_references(transaction, key, record, before, seen=access.roles)
+    if key.collection == "projects":
+        refuse_written_members(before, record)
+
+
+def _expected(
+    transaction: Transaction, access: Access, key: Key, record_id: int, expect: Expect
+) -> Mapping[str, Any]:
+    found = transaction.records(key).find(record_id)
+    singular = COLLECTIONS[key.collection].singular
+    if not found or access.role(key.collection, found[0]) is None:
+        raise NotFound(f"there is no {singular} {record_id}")
+    access.require(Role.EDITOR, key.collection, found[0])
+    record = transaction.record(key, record_id)
+    if callable(expect):
+        expect(record)
+    elif expect is not None and expect != record_version(record):
+        raise Changed(f"{singular} {record_id} was changed meanwhile", own_copy(record))
+    return record

@@ -1,0 +1,81 @@
+"""How lists of records are searched and put in order, for the pages and the API alike."""
+
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from utils.fields import Field, Kind
+from utils.table import CollectionSpec
+from utils.times import moment_of
+
+# Texts are ordered by so many of their first characters: a cursor has to hold them.
+ORDERED_CHARACTERS = 64
+
+SortValue = int | float | str
+
+_TEXTS = (Kind.TITLE, Kind.LINE, Kind.TEXT, Kind.OPEN_CHOICE)
+_NUMBERS = (Kind.NUMBER, Kind.INTEGER, Kind.ID, Kind.REFERENCE)
+_ORDERED = (*_TEXTS, *_NUMBERS, Kind.CHOICE, Kind.TIME, Kind.BOOLEAN)
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
+
+
+def mentions(spec: CollectionSpec, record: Mapping[str, Any], sought: str) -> bool:
+    """Whether a text of the record, a tag or the name of a member holds the text sought.
+
+    *sought* is case-folded already. Times that NeuralFlow sets are no texts: every record of a
+    year would mention its number.
+    """
+    stamps = spec.stamps
+    return any(
+        sought in text.casefold()
+        for name, value in record.items()
+        if name not in stamps
+        for text in (_names(value) if isinstance(value, list) else (value,))
+        if isinstance(text, str)
+    )
+
+
+def names_of_entry(entry: object) -> Iterator[object]:
+    """What an entry of a list goes by: itself, or the names in it where it is an object."""
+    if isinstance(entry, dict):
+        yield from (entry[key] for key in ("username", "name") if key in entry)
+    else:
+        yield entry
+
+
+def _names(entries: list[object]) -> Iterator[object]:
+    for entry in entries:
+        yield from names_of_entry(entry)
+
+
+def is_ordered(field: Field) -> bool:
+    """Whether records can be put in order by the field."""
+    return field.kind in _ORDERED
+
+
+def is_ordered_as_text(field: Field) -> bool:
+    """Whether `sort_value` is a text; otherwise it is a number."""
+    return field.kind in _TEXTS
+
+
+def sort_value(field: Field, record: Mapping[str, Any]) -> SortValue | None:
+    """What the record is ordered by: comparable among all records, and JSON.
+
+    Choices go by their order in the table, texts by their letters whatever their capitals, times
+    by the moment (a date by its midnight). None where there is nothing, or nothing that fits.
+    """
+    value = record.get(field.name)
+    if value is None:
+        value = field.default
+    if field.kind is Kind.TIME:
+        moment = moment_of(value)
+        return None if moment is None else (moment - _EPOCH) // _MICROSECOND
+    if isinstance(value, str):
+        if field.kind is Kind.CHOICE:
+            return field.choices.index(value) if value in field.choices else None
+        return value.casefold()[:ORDERED_CHARACTERS] or None if field.kind in _TEXTS else None
+    if isinstance(value, bool):
+        return int(value) if field.kind is Kind.BOOLEAN else None
+    return value if isinstance(value, int | float) and field.kind in _NUMBERS else None

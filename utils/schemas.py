@@ -1,0 +1,288 @@
+"""JSON Schemas (draft 2020-12), made from the table: of every file, and of what the API is sent.
+
+A file or record that a schema takes is one that `records` takes, and the other way round; but JSON
+Schema cannot say every rule. Those it cannot say are named in RULES_BEYOND, and the description of
+each schema tells which of them hold there.
+
+Patterns are written for ECMA-262 and mean the same in every engine: no \\d, \\s or \\w.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+from types import MappingProxyType
+from typing import Any
+
+from utils.fields import ENTRIES_MAX, ENTRY_CHARACTERS_MAX, Field, Kind
+from utils.json_values import INTEGER_MAX, KEY_CHARACTERS_MAX, NESTING_MAX
+from utils.table import (
+    ACTIVITY_FIELDS,
+    COLLECTIONS,
+    KEPT_COLLECTIONS,
+    RECORD_COLLECTIONS,
+    CollectionSpec,
+)
+from utils.times import TIME_PATTERN
+
+Schema = dict[str, Any]
+
+DIALECT = "https://json-schema.org/draft/2020-12/schema"
+FOLDER = "/schemas/v1/"
+
+RULES_BEYOND: Mapping[str, str] = MappingProxyType(
+    {
+        "whole numbers": "A whole number stands there without fraction and exponent: 1, not 1.0.",
+        "years": "A moment lies within the years 1 to 9999 in UTC.",
+        "large integers": f"A number beyond ±{INTEGER_MAX} is written with a fraction or exponent.",
+        "nesting": f"Lists and objects are nested at most {NESTING_MAX} levels deep in a field.",
+        "period": "end_date is not before start_date.",
+        "references": "A reference is the id of a record that is there.",
+        "as stored": "A field that NeuralFlow sets, or does not know, may be given with the value"
+        " that it has, and with no other.",
+    }
+)
+
+# What Python takes for white space, which of that a text may have, and control characters.
+_SPACE = (
+    r"\u0009-\u000d\u001c-\u001f\u0020\u0085\u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000"
+)
+_SPACE_IN_TEXT = r"\u0009\u000a\u000d" + _SPACE[_SPACE.index(r"\u0020") :]
+_CONTROL = r"\u0000-\u001f"
+_NOT_BLANK = f"[^{_SPACE}]"
+_ONE_LINE: Schema = {"not": {"pattern": f"[{_CONTROL}]"}}
+_SEVERAL_LINES: Schema = {"not": {"pattern": r"[\u0000-\u0008\u000b\u000c\u000e-\u001f]"}}
+
+_ID: Schema = {"type": "integer", "minimum": 1, "maximum": INTEGER_MAX}
+_COUNT: Schema = {"type": "integer", "minimum": 0, "maximum": INTEGER_MAX}
+_TIME: Schema = {"type": "string", "pattern": f"^{TIME_PATTERN}$"}
+
+# What may stand inside of an object that people fill themselves.
+_FREE: Schema = {"$ref": "#/$defs/value"}
+_FREE_OBJECT: Schema = {
+    "type": "object",
+    "propertyNames": {"maxLength": KEY_CHARACTERS_MAX, **_ONE_LINE},
+    "additionalProperties": _FREE,
+}
+VALUE: Schema = {
+    "description": "Any JSON value whose texts hold no control character but line break and tab.",
+    "anyOf": [
+        {"type": ["null", "boolean", "number"]},
+        {"type": "string", **_SEVERAL_LINES},
+        {"type": "array", "items": _FREE},
+        _FREE_OBJECT,
+    ],
+}
+
+
+# One field
+
+
+def _title(field: Field) -> Schema:
+    """A text is stripped before it is measured, so the pattern does so, too."""
+    inner = f"[^{_SPACE}{_CONTROL}]"
+    line = f"[^{_CONTROL}]{{0,{(field.characters_max or 2) - 2}}}"
+    around = f"[{_SPACE_IN_TEXT}]*"
+    return {"type": "string", "pattern": f"^{around}{inner}({line}{inner})?{around}$"}
+
+
+def _text(field: Field, characters: Schema) -> Schema:
+    return {"type": "string", "maxLength": field.characters_max, **characters}
+
+
+def _limited(field: Field, schema: Schema) -> Schema:
+    limits = {"minimum": field.minimum, "maximum": field.maximum}
+    return schema | {name: limit for name, limit in limits.items() if limit is not None}
+
+
+def _entries(entry: Schema) -> Schema:
+    return {"type": "array", "items": entry}
+
+
+_NAME: Schema = {"type": "string", "pattern": _NOT_BLANK, **_ONE_LINE}
+_INTEGER: Schema = {"type": "integer", "minimum": -INTEGER_MAX, "maximum": INTEGER_MAX}
+
+# Of each kind: what a stored record of any age may hold, and what may be written today.
+_STORED: Mapping[Kind, Callable[[Field], Schema]] = {
+    Kind.TITLE: lambda _: {"type": "string", "pattern": _NOT_BLANK},
+    Kind.LINE: lambda _: {"type": ["string", "null"]},
+    Kind.TEXT: lambda _: {"type": ["string", "null"]},
+    Kind.CHOICE: lambda field: {"type": "string", "enum": list(field.choices)},
+    Kind.OPEN_CHOICE: lambda field: {"type": "string", "examples": list(field.choices)},
+    Kind.TIME: lambda _: _TIME,
+    Kind.TEXTS: lambda _: {"type": "array"},
+    Kind.MEMBERS: lambda _: {"type": "array"},
+    Kind.OBJECT: lambda _: {"type": "object"},
+    Kind.OBJECTS: lambda _: {"type": "array"},
+    Kind.NUMBER: lambda _: {"type": "number"},
+    Kind.INTEGER: lambda _: {"type": "integer"},
+    Kind.BOOLEAN: lambda _: {"type": "boolean"},
+    Kind.ID: lambda _: _ID,
+    Kind.REFERENCE: lambda _: _ID,
+}
+_WRITTEN: Mapping[Kind, Callable[[Field], Schema]] = {
+    **_STORED,
+    Kind.TITLE: _title,
+    Kind.LINE: lambda field: _text(field, _ONE_LINE),
+    Kind.TEXT: lambda field: _text(field, _SEVERAL_LINES),
+    Kind.OPEN_CHOICE: lambda field: {
+        **_text(field, _ONE_LINE),
+        "pattern": _NOT_BLANK,
+        "examples": list(field.choices),
+    },
+    Kind.TEXTS: lambda _: {
+        **_entries({**_NAME, "maxLength": ENTRY_CHARACTERS_MAX}),
+        "maxItems": ENTRIES_MAX,
+    },
+    Kind.MEMBERS: lambda _: _entries({"anyOf": [_ID, _NAME, _FREE_OBJECT]}),
+    Kind.OBJECT: lambda _: _FREE_OBJECT,
+    Kind.OBJECTS: lambda _: _entries(_FREE_OBJECT),
+    Kind.NUMBER: lambda field: _limited(field, {"type": "number"}),
+    Kind.INTEGER: lambda field: _limited(field, _INTEGER),
+}
+
+
+def stored_field(field: Field) -> Schema:
+    """What a stored record of any age may hold in this field."""
+    if field.came_later:
+        described = _told(field, _STORED[field.kind](field))["description"]
+        return {"description": f"{described} Older records may hold anything here."}
+    return _told(field, _STORED[field.kind](field))
+
+
+def written_field(field: Field) -> Schema:
+    """What may be written into this field."""
+    return _told(field, _WRITTEN[field.kind](field))
+
+
+def _told(field: Field, schema: Schema) -> Schema:
+    told = field.must_be.removeprefix("must be ")
+    text = f"{told[0].upper()}{told[1:]}. {field.help}".strip()
+    if field.nullable and schema["type"] != ["string", "null"]:
+        schema = schema | {"type": [schema["type"], "null"]}
+    default = {} if field.required or field.read_only else {"default": field.fresh_default()}
+    return {"description": text, **schema, **default}
+
+
+# Records
+
+
+def record_schema(spec: CollectionSpec) -> Schema:
+    """A record as it is stored and answered; of an old one keys may be missing."""
+    return {
+        **_described(f"A {spec.singular} as it is stored.", ("whole numbers", "years")),
+        **_stored_object(spec.fields),
+    }
+
+
+def creation_schema(spec: CollectionSpec) -> Schema:
+    """What a new record is made from."""
+    rules = _rules_of(spec)
+    required = [field.name for field in spec.writable if field.required]
+    return {
+        **_described(f"What a new {spec.singular} is made from.", rules),
+        **_written_object(spec.writable),
+        "required": required,
+    }
+
+
+def change_schema(spec: CollectionSpec) -> Schema:
+    """What changes a record: a JSON Merge Patch (RFC 7396)."""
+    rules = (*_rules_of(spec), "as stored")
+    described = _described(f"Changes of a {spec.singular}, as a merge patch (RFC 7396).", rules)
+    return {**described, **_written_object(spec.fields)}
+
+
+def replacement_schema(spec: CollectionSpec) -> Schema:
+    """What replaces a record: absent fields return to their defaults."""
+    described = _described(
+        f"What a {spec.singular} is replaced by.", (*_rules_of(spec), "as stored")
+    )
+    required = [field.name for field in spec.writable if field.required]
+    return {**described, **_written_object(spec.fields), "required": required}
+
+
+def _stored_object(fields: Iterable[Field]) -> Schema:
+    fields = tuple(fields)
+    return {
+        "type": "object",
+        "properties": {field.name: stored_field(field) for field in fields},
+        "required": [field.name for field in fields if field.required],
+    }
+
+
+def _written_object(fields: Iterable[Field]) -> Schema:
+    """An object of these fields and no others; those that NeuralFlow sets are for reading."""
+    return {
+        "type": "object",
+        "properties": {
+            field.name: {**stored_field(field), "readOnly": True}
+            if field.read_only
+            else written_field(field)
+            for field in fields
+        },
+        "additionalProperties": False,
+    }
+
+
+def _rules_of(spec: CollectionSpec) -> tuple[str, ...]:
+    """The rules beyond a schema that what is written of this collection must keep."""
+    own = {
+        "period": "end_date" in spec.by_name,
+        "references": any(field.refers_to and not field.read_only for field in spec.fields),
+    }
+    general = ("years", "large integers", "nesting")
+    return (*general, *(name for name, holds in own.items() if holds))
+
+
+def _described(text: str, rules: Iterable[str]) -> Schema:
+    return {"description": " ".join([text, *(RULES_BEYOND[name] for name in rules)])}
+
+
+# Files
+
+
+def file_schema(spec: CollectionSpec) -> Schema:
+    """A document of the collection, as it lies in its folder: the head, and the records."""
+    head: Schema = {
+        "$schema": {"description": "Where this schema is, for editors."},
+        "revision": {"description": "How many changes made the document.", **_COUNT},
+        "last_id": {"description": "The highest id ever given to a record.", **_COUNT},
+    }
+    if spec.name == "users":
+        person = _stored_object(spec.fields)
+        activities = {**_entries(_stored_object(ACTIVITY_FIELDS)), "description": "Oldest first."}
+        person["properties"] |= {"activities": activities, **head}
+        return {**_described("A person's own file.", ("whole numbers", "years")), **person}
+    updated_at = stored_field(COLLECTIONS["tasks"].by_name["updated_at"])
+    records = {"type": "array", "items": record_schema(spec)}
+    return {
+        **_described(f"The {spec.name} of one person.", ()),
+        "type": "object",
+        "properties": {**head, "updated_at": updated_at, spec.layout.records: records},
+    }
+
+
+def _published() -> Mapping[str, Schema]:
+    made: dict[str, Schema] = {name: file_schema(spec) for name, spec in COLLECTIONS.items()}
+    for name in KEPT_COLLECTIONS:
+        made[COLLECTIONS[name].singular] = record_schema(COLLECTIONS[name])
+    for name in RECORD_COLLECTIONS:
+        spec = COLLECTIONS[name]
+        made[spec.singular] = record_schema(spec)
+        made[f"{spec.singular}-new"] = creation_schema(spec)
+        made[f"{spec.singular}-changes"] = change_schema(spec)
+        made[f"{spec.singular}-replacement"] = replacement_schema(spec)
+    return MappingProxyType({name: _whole(name, schema) for name, schema in made.items()})
+
+
+def _whole(name: str, schema: Schema) -> Schema:
+    """A schema that stands by itself."""
+    return {
+        "$schema": DIALECT,
+        # Relative to where it was found, so that it holds at every address of a server.
+        "$id": f"{FOLDER}{name}.json",
+        "title": name,
+        **schema,
+        "$defs": {"value": VALUE},
+    }
+
+
+SCHEMAS: Mapping[str, Schema] = _published()
