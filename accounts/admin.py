@@ -1,14 +1,24 @@
+import logging
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from allauth.account.decorators import secure_admin_login
 from django.contrib import admin
 from django.contrib.auth.admin import UserAdmin as DjangoUserAdmin
 from django.contrib.auth.forms import AdminUserCreationForm
+from django.db import transaction
+from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from accounts.models import ApiToken, User
 from accounts.signals import activity, tell_store
+from docstore import StoreError
+from utils.departure import remove_person
+from utils.json_storage import json_storage
+
+log = logging.getLogger(__name__)
 
 if TYPE_CHECKING:  # these classes take no parameter when the program runs
     CreationFormOfUser = AdminUserCreationForm[User]
@@ -31,9 +41,9 @@ class NewUserForm(CreationFormOfUser):
 @admin.register(User)
 class UserAdmin(AdminOfUser):
     add_form = NewUserForm
-    list_display = ("username", "email", "user_type", "is_active", "is_staff", "mirror_faults")
+    list_display = ("username", "email", "user_type", "is_active", "is_staff", "leaving_at")
     list_filter = ("is_staff", "is_superuser", "is_active", "user_type", "skill_level")
-    readonly_fields = ("last_login", "date_joined", "mirror_faults")
+    readonly_fields = ("last_login", "date_joined", "mirror_faults", "leaving_at")
     fieldsets = (
         *DjangoUserAdmin.fieldsets,  # type: ignore[misc]
         (
@@ -56,6 +66,7 @@ class UserAdmin(AdminOfUser):
                     "receive_notifications",
                     "profile",
                     "mirror_faults",
+                    "leaving_at",
                 )
             },
         ),
@@ -71,6 +82,16 @@ class UserAdmin(AdminOfUser):
     )
     delete_confirmation_template = "accounts/admin_delete_user.html"
     delete_selected_confirmation_template = "accounts/admin_delete_users.html"
+
+    def delete_model(self, request: HttpRequest, obj: User) -> None:
+        self.delete_queryset(request, User.objects.filter(pk=obj.pk))
+
+    def delete_queryset(self, request: HttpRequest, queryset: QuerySet[User]) -> None:
+        """Begins it within the transaction of the page, and does it once that is committed."""
+        leaving = list(queryset)
+        queryset.update(leaving_at=timezone.now())
+        for user in leaving:
+            transaction.on_commit(partial(_remove, user))
 
     def save_model(self, request: HttpRequest, obj: User, form: Any, change: bool) -> None:
         super().save_model(request, obj, form, change)
@@ -88,6 +109,15 @@ class UserAdmin(AdminOfUser):
             said = "Password changed by an administrator"
             tell_store(int(id), activity("password_changed", said, request))
         return response
+
+
+def _remove(user: User) -> None:
+    """What cannot be removed now, stays an account whose deletion was begun."""
+    try:
+        remove_person(json_storage, user)
+    except StoreError:
+        log.exception("Account %s was not deleted", user.pk)
+        User.objects.filter(pk=user.pk).update(leaving_at=timezone.now())
 
 
 @admin.register(ApiToken)

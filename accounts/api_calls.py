@@ -7,7 +7,7 @@ is counted here. A call that is refused changes nothing, costs nothing and is no
 import hashlib
 import logging
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
@@ -29,8 +29,19 @@ log = logging.getLogger(__name__)
 Found = TypeVar("Found")
 
 
-def read(request: ApiRequest, look: Callable[[], Found], **told: int) -> Found:
-    """What `look` finds; the call is counted once it has found it, and logged with what is `told`.
+def _nothing(found: object) -> Mapping[str, Any]:
+    return {}
+
+
+def read(
+    request: ApiRequest,
+    look: Callable[[], Found],
+    *,
+    about: Callable[[Found], Mapping[str, Any]] = _nothing,
+    **told: int,
+) -> Found:
+    """What `look` finds; the call is counted once it has found it, and logged with what is `told`,
+    and told `about` what was found.
 
     Raises `QuotaExceeded` and `TooManyCalls` before it looks.
     """
@@ -39,10 +50,16 @@ def read(request: ApiRequest, look: Callable[[], Found], **told: int) -> Found:
         store.quota(caller.user_id).check()
     found = look()
     with _count_or_go_on(request):
-        metadata = told | call_metadata(request) | request_metadata(request)
+        metadata = {**told, **about(found)} | call_metadata(request) | request_metadata(request)
         activity = Activity("api_call", f"{request.method} {request.path}", metadata)
-        store.record_call(caller.user_id, activity, caller=caller)
+        request.quota = store.record_call(caller.user_id, activity, caller=caller)
     return found
+
+
+def take_turn(request: ApiRequest) -> None:
+    """Refuses a call that costs nothing and comes too often. Raises `TooManyCalls`."""
+    with _count_or_go_on(request):
+        request.json_storage.record_uncounted_call(request.caller.user_id)
 
 
 @contextmanager

@@ -240,6 +240,11 @@ def _side(record: Record, name: str, bound: _Bound) -> int | None:
     return None if moment is None else bound.side(str(text), moment)
 
 
+def time_test(field: Field, how: str, text: str) -> Test:
+    """Whether a record's time is `how`, before or after, a day or moment. Raises ValueError."""
+    return _of_time(field, how, _Bound(text))
+
+
 def _of_time(field: Field, how: str, bound: _Bound) -> Test:
     side, name = -1 if how == "before" else 1, field.name
     return lambda record: _side(record, name, bound) == side

@@ -11,6 +11,7 @@ from contextlib import suppress
 from typing import Any
 
 from django.conf import settings
+from django.contrib.auth import get_user
 from django.http import (
     HttpRequest,
     HttpResponse,
@@ -47,6 +48,7 @@ from accounts.tokens import live_token
 from docstore import StoreError, to_json
 from utils.caller import Caller
 from utils.json_body import load_body
+from utils.json_storage import Quota
 from utils.middleware import API_PREFIX, METHODS, StorageRequest
 
 log = logging.getLogger(__name__)
@@ -59,12 +61,13 @@ _LENGTH = re.compile("[0-9]{1,18}", re.ASCII)
 
 
 class ApiRequest(StorageRequest):
-    """A request whose caller is known."""
+    """A request whose caller is known. `quota` is theirs after the call, where it is told."""
 
     user: User
     caller: Caller
     scopes: Collection[str]
     operation: Operation
+    quota: Quota
 
 
 class Endpoint:
@@ -184,6 +187,19 @@ def _authenticate(request: ApiRequest) -> None:
     request.caller, request.scopes = Caller(request.user.pk), ("write",)
 
 
+def is_still_known(request: ApiRequest) -> bool:
+    """Whether whoever began this call could begin it now.
+
+    Asked during an answer that takes long: the token or the session may have ended since.
+    """
+    authorization = request.META.get("HTTP_AUTHORIZATION")
+    if authorization is None:
+        request.session = type(request.session)(request.session.session_key)
+        return get_user(request).pk == request.user.pk
+    token = live_token(authorization.partition(" ")[2].strip())
+    return token is not None and token.user == request.user
+
+
 def _token_of(request: ApiRequest, authorization: str) -> ApiToken:
     scheme, _, text = authorization.partition(" ")
     token = live_token(text.strip()) if scheme.lower() == "bearer" else None
@@ -214,7 +230,7 @@ class _OriginCheck(CsrfViewMiddleware):
     """Django's own check, which tells its reason instead of answering with a page."""
 
     def _reject(self, request: HttpRequest, reason: str) -> HttpResponse:
-        raise CsrfFailed(f"{reason} Send the token of the csrftoken cookie as X-CSRFToken.")
+        raise CsrfFailed(f"{reason} Send the token that our pages' forms hold as X-CSRFToken.")
 
 
 def _check_origin(request: HttpRequest) -> None:
@@ -324,7 +340,7 @@ def _tell_limits(request: ApiRequest, response: HttpResponseBase) -> None:
     if caller is None:
         return
     with suppress(StoreError):  # the answer is good without
-        quota = request.json_storage.quota(caller.user_id)
+        quota = getattr(request, "quota", None) or request.json_storage.quota(caller.user_id)
         for name, value in limit_headers(quota).items():
             response[name] = value
 

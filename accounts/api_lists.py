@@ -7,7 +7,8 @@ order and encoded.
 
 import hashlib
 import heapq
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from operator import itemgetter
 from typing import Any
@@ -18,7 +19,8 @@ from accounts.api_cursors import Place, cursor
 from accounts.api_http import ApiRequest
 from accounts.api_operations import JSON
 from accounts.api_query import ListQuery, read_query
-from docstore import RecordList, to_json
+from docstore import NotFound, RecordList, to_json
+from utils.access import sharers
 from utils.lists import mentions
 from utils.table import COLLECTIONS, CollectionSpec
 
@@ -47,8 +49,10 @@ def list_response(
 ) -> HttpResponse:
     """The list, or the page of it, that is asked for, with its entity tag and its links."""
     records = request.json_storage.view(collection, owner, caller=request.caller)
+    if query.shared:
+        records = [*records, *_shared_records(request, collection)]
     page = page_of(query, COLLECTIONS[collection], records)
-    after = _address(request, cursor(page.after, query.digest)) if page.after else None
+    after = page_address(request, cursor(page.after, query.digest)) if page.after else None
     is_paged = query.paged or after is not None
     members = [b'"%s":%s' % (collection.encode(), page.records)]
     if page.total is not None:
@@ -59,12 +63,21 @@ def list_response(
     response = HttpResponse(body, content_type=JSON)
     response["ETag"] = f'"{page.digest}"' if page.digest else entity_tag(body)
     if is_paged:
-        links = {"first": _address(request), "next": after}
+        links = {"first": page_address(request), "next": after}
         response["Link"] = ", ".join(f'<{to}>; rel="{rel}"' for rel, to in links.items() if to)
     return response
 
 
-def _address(request: ApiRequest, cursor: str | None = None) -> str:
+def _shared_records(request: ApiRequest, collection: str) -> Iterator[Record]:
+    """What others share with the caller, as far as they have joined."""
+    store, caller = request.json_storage, request.caller
+    for owner in sharers(store.store, caller.user_id):
+        # Without the right any more that the person's own document still tells of.
+        with suppress(NotFound):
+            yield from store.view(collection, owner, caller=caller)
+
+
+def page_address(request: ApiRequest, cursor: str | None = None) -> str:
     """The address of another page of the same list; the first without a cursor."""
     parameters: QueryDict = request.GET.copy()
     parameters.pop("cursor", None)

@@ -21,6 +21,7 @@ from accounts.api_json_patch import InvalidPatch, PatchFailed
 from docstore import (
     Conflict,
     Corrupt,
+    HistoryGone,
     InvalidValue,
     NotFound,
     OutOfSpace,
@@ -29,9 +30,11 @@ from docstore import (
     Unavailable,
 )
 from utils.access import Forbidden
+from utils.archives import ArchiveTooLarge, MalformedArchive, UnsafeArchive
 from utils.json_body import MalformedBody
 from utils.json_storage import Changed, QuotaExceeded, TooManyCalls
 from utils.once import KeyReused, TooManyKeys
+from utils.package import ImportFault, InvalidImport
 from utils.records import InvalidRecord
 
 RETRY_AFTER = 30  # seconds, when what failed does not say
@@ -94,6 +97,10 @@ class TooManyBadTokens(Refusal):
 
 class InsufficientScope(Refusal):
     """The token is good, but not for this. Use another, or make one with the scope named."""
+
+
+class TooManyWait(Refusal):
+    """All places for those who wait are taken. Try again later, or ask without waiting."""
 
 
 class LengthRequired(Refusal):
@@ -166,6 +173,12 @@ PROBLEMS: Mapping[type[Exception], Problem] = {
         "Nothing of yours was written. Read again, and repeat the change.",
     ),
     PatchFailed: Problem(409, "patch-failed", "The patch does not fit what is there"),
+    HistoryGone: Problem(
+        410,
+        "history-gone",
+        "The history does not reach back so far",
+        "Read everything anew, and go on from the `next` of a call without `since`, made before.",
+    ),
     LengthRequired: Problem(411, "length-required", "The body's length is missing"),
     Changed: Problem(
         412,
@@ -182,6 +195,10 @@ PROBLEMS: Mapping[type[Exception], Problem] = {
         "Its file has reached the size that one may have. Nothing was changed.",
     ),
     UnsupportedMediaType: Problem(415, "unsupported-media-type", "The body must be plain JSON"),
+    MalformedArchive: Problem(400, "malformed-archive", "The body is no whole zip archive"),
+    ArchiveTooLarge: Problem(413, "archive-too-large", "The archive holds more than is taken"),
+    UnsafeArchive: Problem(422, "unsafe-archive", "The archive is not one to be unpacked"),
+    InvalidImport: Problem(422, "invalid-import", "The files in the archive break the rules"),
     InvalidRecord: Problem(422, "invalid-record", "The record breaks the rules of its fields"),
     InvalidValue: Problem(422, "invalid-record", "The record holds what cannot be stored"),
     InvalidPatch: Problem(422, "invalid-patch", "The body is no JSON Patch"),
@@ -191,6 +208,7 @@ PROBLEMS: Mapping[type[Exception], Problem] = {
     TooManyKeys: Problem(429, "too-many-keys", "Too many idempotency keys are in use"),
     TooManyBadTokens: Problem(429, "too-many-bad-tokens", "Too many bad tokens come from here"),
     QuotaExceeded: Problem(429, "quota-exceeded", "This month's API calls are used up"),
+    TooManyWait: Problem(503, "too-many-wait", "Too many wait for changes now"),
     Corrupt: Problem(503, "document-corrupt", "A document does not read as it should"),
     Unavailable: _UNAVAILABLE,
     StoreError: _UNAVAILABLE,
@@ -222,9 +240,14 @@ REMEDIES: Mapping[str, str] = {
     "method-not-allowed": "use one of `Allow`",
     "conflict": "read again and repeat the change",
     "patch-failed": "read again; `errors` names the operation that does not fit",
+    "history-gone": "list everything anew, and go on from there",
     "length-required": "send `Content-Length`, not chunks",
     "precondition-failed": "repeat your change on `current`, and send its `ETag` as `If-Match`",
     "body-too-large": "send less at a time",
+    "malformed-archive": "send the archive again, whole, or pack it anew",
+    "archive-too-large": "send the files of one person, without `backups/` and `.neuralflow/`",
+    "unsafe-archive": "pack the files anew, plainly, and leave out what `detail` names",
+    "invalid-import": "mend the places that `errors` names: file, JSON Pointer or line, and reason",
     "collection-full": "delete records first",
     "unsupported-media-type": "send plain JSON and say so",
     "invalid-record": "mend the fields that `errors` names: a JSON Pointer and a reason each",
@@ -236,6 +259,7 @@ REMEDIES: Mapping[str, str] = {
     "too-many-bad-tokens": "stop, and look at the token; then wait `Retry-After` seconds",
     "quota-exceeded": "wait `Retry-After` seconds",
     "internal-error": "tell the operator the `instance`",
+    "too-many-wait": "wait `Retry-After` seconds, or ask for JSON",
     "unavailable": "try again after `Retry-After` seconds",
     "document-corrupt": "tell the operator the `document`, `line` and `column`; nothing is lost",
     "out-of-space": "read on; write again once the operator has made room",
@@ -274,6 +298,11 @@ def _detail(fault: Exception) -> str:
         first, more = fault.errors[0], len(fault.errors) - 1
         text = f"{first.pointer.rpartition('/')[2] or 'The record'} {first.detail}"
         return f"{text}; `errors` tells of {more} more" if more else text
+    if isinstance(fault, InvalidImport):
+        one, more = fault.faults[0], len(fault.faults) - 1
+        place = f", line {one.line}" if one.line else one.pointer and f", {one.pointer}"
+        text = f"{one.file}{place}: {one.detail}"
+        return f"{text}; `errors` tells of {more} more" if more else text
     if isinstance(fault, MalformedBody):
         return f"Line {fault.line}, column {fault.column}: {fault.reason}"
     if isinstance(fault, Corrupt):
@@ -290,6 +319,8 @@ def _members(fault: Exception) -> dict[str, Any]:
         return {"current": fault.current}
     if isinstance(fault, _WITH_ERRORS):
         return {"errors": [{"pointer": e.pointer, "detail": e.detail} for e in fault.errors]}
+    if isinstance(fault, InvalidImport):
+        return {"errors": [_told(one) for one in fault.faults]}
     if isinstance(fault, BadParameter) and fault.errors:
         return {"errors": [error._asdict() for error in fault.errors]}
     if isinstance(fault, MalformedBody):
@@ -297,6 +328,11 @@ def _members(fault: Exception) -> dict[str, Any]:
     if isinstance(fault, Corrupt):
         return {"document": fault.document, "line": fault.line, "column": fault.column}
     return {}
+
+
+def _told(fault: ImportFault) -> dict[str, Any]:
+    told = fault._asdict()
+    return told if fault.line else {name: told[name] for name in ("file", "pointer", "detail")}
 
 
 def _headers(fault: Exception, problem: Problem) -> dict[str, str]:

@@ -8,7 +8,7 @@ import hashlib
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any
 
 import msgspec
@@ -18,6 +18,7 @@ from accounts.api_cursors import Ordering, Place, SortBy, read_cursor
 from accounts.api_filters import Test, filters_of
 from accounts.api_operations import Parameter
 from accounts.api_problems import BadParameter, ParameterFault, UnknownParameter
+from utils.access import SHARED_COLLECTIONS
 from utils.lists import is_ordered
 from utils.table import COLLECTIONS, CollectionSpec
 
@@ -63,7 +64,15 @@ def read_query(collection: str, parameters: QueryDict, whose: tuple[int, ...]) -
 
     Raises `BadParameter`, `UnknownParameter`.
     """
+    if not parameters:
+        return _everything(collection, whose)
     return _Reading(COLLECTIONS[collection], parameters, whose).query()
+
+
+@lru_cache(maxsize=1024)
+def _everything(collection: str, whose: tuple[int, ...]) -> ListQuery:
+    """The query that says nothing, which most calls have."""
+    return _Reading(COLLECTIONS[collection], QueryDict(), whose).query()
 
 
 class _Reading:
@@ -77,11 +86,9 @@ class _Reading:
         self._has_unknown = False
 
     def query(self) -> ListQuery:
-        if not self._parameters:
-            return ListQuery(digest=self._digest(False))
         self._check_names()
         sort = tuple(self._sort())
-        shared = self._one_of("include", ("shared",)) == "shared"
+        shared = self._shared()
         digest = self._digest(shared)
         query = ListQuery(
             tests=tuple(self._tests()),
@@ -164,19 +171,23 @@ class _Reading:
             yield name
 
     def _limit(self) -> int:
-        text = self._one("limit")
-        if text is None:
+        try:
+            return limit_of(text) if (text := self._one("limit")) is not None else LIMIT_MAX
+        except ValueError as fault:
+            self._fault("limit", str(fault))
             return LIMIT_MAX
-        if not _COUNT.fullmatch(text) or int(text) > LIMIT_MAX:
-            self._fault("limit", f"must be a whole number from 1 to {LIMIT_MAX}")
-            return LIMIT_MAX
-        return int(text)
 
     def _one_of(self, name: str, values: tuple[str, ...]) -> str | None:
         value = self._one(name)
         if value is not None and value not in values:
             self._fault(name, f"must be {' or '.join(values)}")
         return value
+
+    def _shared(self) -> bool:
+        shared = self._one_of("include", ("shared",)) == "shared"
+        if shared and len(set(self._whose)) > 1:
+            self._fault("include", "is for one's own lists; this one is another's")
+        return shared
 
     def _after(self, sort: tuple[SortBy, ...], digest: str) -> Place | None:
         text = self._one("cursor")
@@ -198,6 +209,13 @@ class _Reading:
         return hashlib.blake2b(text, digest_size=8).hexdigest()
 
 
+def limit_of(text: str) -> int:
+    """How many records a page may have. Raises ValueError."""
+    if not _COUNT.fullmatch(text) or int(text) > LIMIT_MAX:
+        raise ValueError(f"must be a whole number from 1 to {LIMIT_MAX}")
+    return int(text)
+
+
 @cache
 def parameters_of(collection: str) -> tuple[Parameter, ...]:
     """All parameters of a collection's list."""
@@ -212,7 +230,7 @@ def _common(spec: CollectionSpec) -> dict[str, Parameter]:
     """The parameters that are no filters of a field."""
     names = "|".join(spec.by_name)
     ordered = "|".join(field.name for field in spec.fields if is_ordered(field))
-    every = (
+    every: tuple[Parameter, ...] = (
         _parameter(
             "q",
             "Only records with this in a text, a tag or a member's name, whatever its capitals.",
@@ -239,8 +257,10 @@ def _common(spec: CollectionSpec) -> dict[str, Parameter]:
             "true to be told how many records there are also where something filters.",
             enum=["true", "false"],
         ),
-        _parameter("include", "shared for what others share as well.", enum=["shared"]),
     )
+    if spec.name in SHARED_COLLECTIONS:
+        shared = _parameter("include", "shared: also what others share.", enum=["shared"])
+        every = (*every, shared)
     return {one.name: one for one in every}
 
 

@@ -9,13 +9,14 @@ from datetime import UTC, datetime
 from types import MappingProxyType
 from typing import Any
 
-from accounts.api_json_patch import OPERATIONS_MAX
+from accounts.api_json_patch import OPERATIONS_MAX, STEPS_MAX
 from accounts.api_operations import ref
 from accounts.api_problems import PROBLEMS
-from utils import schemas
+from utils import bulk, schemas
 from utils.json_values import FAULTS_MAX
 from utils.records import COLLECTIONS, RECORD_COLLECTIONS, CollectionSpec, new_record
 from utils.schemas import Schema
+from utils.table import MEMBER_STATUSES, ROLES
 
 _MOMENT = datetime(2026, 11, 23, 12, 4, 5, 123456, tzinfo=UTC)
 
@@ -65,6 +66,9 @@ def _object(description: str, properties: Schema, *optional: str) -> Schema:
     }
 
 
+_ID: Schema = {"type": "integer", "minimum": 1}
+_OR_NULL: Schema = {"type": ["integer", "null"], "minimum": 1}
+_TIME_OR_NULL: Schema = {"type": ["string", "null"]}
 _NUMBER: Schema = {"type": "integer", "minimum": 0}
 _COUNTS: Schema = {"type": "object", "additionalProperties": _NUMBER}
 
@@ -84,7 +88,40 @@ def _of_records(spec: CollectionSpec) -> dict[str, Schema]:
         },
         f"{name}Replacement": {**schemas.replacement_schema(spec), "examples": [example]},
         f"{name}Patch": {**schemas.change_schema(spec), "examples": [_CHANGES[spec.name]]},
+        f"{name}Bulk": _bulk(name),
     }
+
+
+def _bulk(name: str) -> Schema:
+    tag = {"type": "string", "description": "As If-Match: what the record must be."}
+    steps = [
+        _asked(op={"const": "create"}, record=ref(f"{name}Input")),
+        _asked(op={"const": "update"}, id=_ID, changes=ref(f"{name}Patch"), if_match=tag),
+        _asked(op={"const": "delete"}, id=_ID, if_match=tag),
+    ]
+    for step in steps[1:]:
+        step["required"].remove("if_match")
+    return _asked(
+        operations={
+            "type": "array",
+            "minItems": 1,
+            "maxItems": bulk.OPERATIONS_MAX,
+            "items": {"oneOf": steps},
+        }
+    )
+
+
+def _bulk_result() -> Schema:
+    one = _object(
+        "What became of one operation.",
+        {
+            "op": {"enum": ["create", "update", "delete"]},
+            "id": _ID,
+            "record": {"type": ["object", "null"], "description": "Null where it is gone."},
+            "etag": {"type": ["string", "null"], "description": "Of the record, for If-Match."},
+        },
+    )
+    return _object("In the order of the operations.", {"results": {"type": "array", "items": one}})
 
 
 def _list(spec: CollectionSpec, entry: str, example: Schema) -> Schema:
@@ -134,34 +171,71 @@ def _quota() -> Schema:
     return _object("The month's calls.", {**members, "by_token": tokens, "burst": burst})
 
 
-def _json_patch() -> Schema:
-    pointer = {"type": "string", "pattern": "^(/([^~/]|~[01])*)*$"}
-    one = _object(
-        "One operation.",
+def _sharing() -> dict[str, Schema]:
+    """What is said of members, and what others share with the caller."""
+    role: Schema = {"enum": list(ROLES), "description": "A viewer reads, an editor changes."}
+    member = _object(
+        "Somebody in a project, or invited to it.",
         {
-            "op": {"enum": ["add", "remove", "replace", "move", "copy", "test"]},
-            "path": pointer,
-            "from": pointer,
-            "value": {},
+            "user_id": _ID,
+            "username": {"type": "string"},
+            "role": role,
+            "status": {"enum": list(MEMBER_STATUSES)},
+            "invited_by": _OR_NULL,
+            "invited_at": _TIME_OR_NULL,
+            "since": _TIME_OR_NULL,
         },
-        "from",
-        "value",
+        *("username", "invited_by", "invited_at", "since"),
     )
-    one["allOf"] = [
-        _if_op(["move", "copy"], "from"),
-        _if_op(["add", "replace", "test"], "value"),
-    ]
+    shared = schemas.record_schema(COLLECTIONS["shared"])
     return {
-        "type": "array",
-        "description": "Operations, done one after the other (RFC 6902).",
-        "maxItems": OPERATIONS_MAX,
-        "items": one,
-        "examples": [[{"op": "replace", "path": "/metadata", "value": {"seed": 7}}]],
+        "Member": member,
+        "MemberList": _listed("members", "Who is in the project.", ref("Member")),
+        "Shared": shared,
+        "SharedList": _listed("shared", "What others share with you.", ref("Shared")),
+        "Invitation": _asked(
+            who={"type": "string", "description": "A user name or an e-mail address."}, role=role
+        ),
+        "RolePatch": _asked(role=role),
+        "AcceptPatch": _asked(status={"const": "member"}),
+        "Transfer": _asked(to={**_ID, "description": "The user id of a member."}),
     }
 
 
-def _if_op(ops: list[str], needed: str) -> Schema:
-    return {"if": {"properties": {"op": {"enum": ops}}}, "then": {"required": [needed]}}
+def _listed(name: str, description: str, entry: Mapping[str, Any]) -> Schema:
+    entries = {"type": "array", "items": entry}
+    return _object(description, {name: entries, "total": _NUMBER})
+
+
+def _asked(**members: Mapping[str, Any]) -> Schema:
+    """An object that a call sends: all members, and no others."""
+    return {
+        "type": "object",
+        "properties": members,
+        "required": list(members),
+        "additionalProperties": False,
+    }
+
+
+def _json_patch() -> Schema:
+    pointer: Schema = {
+        "type": "string",
+        "pattern": f"^(/([^/~]|~[01])*){{0,{STEPS_MAX}}}$",
+        "description": "A JSON Pointer (RFC 6901).",
+    }
+    value: Schema = {"description": "Any JSON value.", **ref("Value")}
+    kinds = (("add", "replace", "test"), {"value": value}), (("move", "copy"), {"from": pointer})
+    operations = [
+        _object("", {"op": {"enum": list(names)}, "path": pointer, **more})
+        for names, more in (*kinds, (("remove",), {}))
+    ]
+    return {
+        "type": "array",
+        "description": "A JSON Patch (RFC 6902). What it makes of the record must be one.",
+        "maxItems": OPERATIONS_MAX,
+        "items": {"oneOf": operations},
+        "examples": [[{"op": "add", "path": "/metadata/seed", "value": 7}]],
+    }
 
 
 def _problem() -> Schema:
@@ -173,10 +247,14 @@ def _problem() -> Schema:
                 "description": "Where in the body: a JSON Pointer (RFC 6901).",
             },
             "parameter": {"type": "string", "description": "Which parameter of the query."},
+            "file": {"type": "string", "description": "Which file of an archive."},
+            "line": {"type": "integer", "minimum": 1, "description": "Which line of that."},
             "detail": {"type": "string"},
         },
         "pointer",
         "parameter",
+        "file",
+        "line",
     )
     fault["oneOf"] = [{"required": ["pointer"]}, {"required": ["parameter"]}]
     slugs = sorted({problem.slug for problem in PROBLEMS.values()})
@@ -203,6 +281,32 @@ def _problem() -> Schema:
     return _object("What went wrong (RFC 9457).", members, *optional)
 
 
+def _import_report() -> Schema:
+    renumbered = {"type": "object", "additionalProperties": {"type": "integer", "minimum": 1}}
+    counts = ("added", "changed", "unchanged", "removed", "skipped")
+    tally = _object(
+        "What becomes of the records of a collection; new ids by those in the archive.",
+        dict.fromkeys(counts, _NUMBER) | {"renumbered": renumbered},
+    )
+    note = _object(
+        "Why a record was skipped, what was mended, what is not taken from an archive.",
+        {name: {"type": "string"} for name in ("file", "pointer", "detail")},
+    )
+    members = {
+        "mode": {"enum": ["merge", "replace"]},
+        "dry_run": {"type": "boolean"},
+        "owner": {"type": "integer", "description": "Whose files they were, in the archive."},
+        "collections": {
+            "type": "object",
+            "properties": dict.fromkeys(RECORD_COLLECTIONS, tally),
+            "additionalProperties": False,
+        },
+        "notes": {"type": "array", "maxItems": FAULTS_MAX, "items": note},
+        "further_notes": {**_NUMBER, "description": "How many notes are not told."},
+    }
+    return _object("What an import did, or would do.", members)
+
+
 def _standing_here(schema: Any) -> Any:
     """A schema of `utils.schemas`, referring to what stands in the OpenAPI document."""
     if isinstance(schema, dict):
@@ -226,7 +330,10 @@ COMPONENTS: Mapping[str, Schema] = MappingProxyType(
                 for name, schema in _of_records(COLLECTIONS[collection]).items()
             },
             "Dashboard": _dashboard(),
+            "ImportReport": _import_report(),
             "Quota": _quota(),
+            "BulkResult": _bulk_result(),
+            **_sharing(),
             "JsonPatch": _json_patch(),
             "Problem": _problem(),
         }.items()

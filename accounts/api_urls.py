@@ -1,40 +1,60 @@
-"""The addresses of the API: two for each collection of the table, and those about a person."""
+"""The addresses of the API: those of each collection of the table, of sharing, and of a person."""
 
-from django.urls import URLPattern, path, re_path, register_converter
+from collections.abc import Iterator
 
+from django.urls import URLPattern, path, re_path
+
+import utils.addresses  # noqa: F401  it registers record_id
 from accounts.api_about import openapi_view
+from accounts.api_activity import activity_view
+from accounts.api_changes import changes_view
 from accounts.api_http import unknown_address
-from accounts.api_views import collection_view, dashboard_view, quota_view, record_view
+from accounts.api_portability import export_view, import_view
+from accounts.api_sharing import (
+    member_view,
+    members_view,
+    shared_list_view,
+    shared_view,
+    transfer_view,
+)
+from accounts.api_views import bulk_view, collection_view, dashboard_view, quota_view, record_view
+from utils.access import SHARED_COLLECTIONS
 from utils.records import COLLECTIONS, RECORD_COLLECTIONS, CollectionSpec
 
 
-class RecordId:
-    """A record's id, in the one way to write it: two addresses are never the same record."""
-
-    regex = "[1-9][0-9]{0,17}"
-
-    def to_python(self, value: str) -> int:
-        return int(value)
-
-    def to_url(self, value: int) -> str:
-        return str(value)
-
-
-register_converter(RecordId, "record_id")
-
-
-def _addresses(spec: CollectionSpec) -> list[URLPattern]:
+def _addresses(spec: CollectionSpec) -> Iterator[URLPattern]:
+    """Those of a person's own records, and the same for what others share with them."""
     name, one = spec.name, spec.singular
-    return [
-        path(f"{name}/", collection_view(spec), name=f"api_{name}"),
-        path(f"{name}/<record_id:record_id>/", record_view(spec), name=f"api_{one}"),
-    ]
+    many, single, bulk = collection_view(spec), record_view(spec), bulk_view(spec)
+    yield path(f"{name}/", many, name=f"api_{name}")
+    yield path(f"{name}/<record_id:record_id>/", single, name=f"api_{one}")
+    yield path(f"{name}/bulk/", bulk, name=f"api_{name}_bulk")
+    if name in SHARED_COLLECTIONS:
+        there = f"users/<record_id:owner>/{name}/"
+        yield path(there, many, name=f"api_shared_{name}")
+        yield path(f"{there}<record_id:record_id>/", single, name=f"api_shared_{one}")
+        yield path(f"{there}bulk/", bulk, name=f"api_shared_{name}_bulk")
+
+
+def _of_projects(start: str, names: str) -> Iterator[URLPattern]:
+    project = f"{start}projects/<record_id:record_id>/"
+    yield path(f"{project}members/", members_view, name=f"{names}_members")
+    yield path(f"{project}members/<record_id:person>/", member_view, name=f"{names}_member")
+    yield path(f"{project}transfer/", transfer_view, name=f"{names}_transfer")
 
 
 urlpatterns = [
     *(address for name in RECORD_COLLECTIONS for address in _addresses(COLLECTIONS[name])),
+    *_of_projects("", "api_project"),
+    *_of_projects("users/<record_id:owner>/", "api_shared_project"),
+    path("shared/", shared_list_view, name="api_shared_list"),
+    path("shared/<record_id:shared_id>/", shared_view, name="api_shared"),
     path("openapi.json", openapi_view, name="api_openapi"),
     path("dashboard/", dashboard_view, name="api_dashboard"),
     path("quota/", quota_view, name="api_quota"),
+    path("activity/", activity_view, name="api_activity"),
+    path("changes/", changes_view, name="api_changes"),
+    path("export/", export_view, name="api_export"),
+    path("import/", import_view, name="api_import"),
     re_path("", unknown_address),  # all others; nameless, as `unknown_address` expects
 ]

@@ -11,6 +11,7 @@ from typing import Any
 from django.http import HttpResponse
 from django.urls import reverse
 
+from accounts.api_bulk import bulk
 from accounts.api_calls import activity, once_of, read
 from accounts.api_conditions import (
     Conditions,
@@ -68,7 +69,7 @@ def _create(request: ApiRequest, collection: str, owner: int | None = None) -> H
         metered=True,
         unknown="refuse",
     )
-    address = {"Location": _address(request, collection, record)}
+    address = {"Location": _address(collection, record, owner)}
     return _changed(request, record, once, 201, address)
 
 
@@ -133,9 +134,12 @@ def _update(
     return _changed(request, record, once)
 
 
-def _address(request: ApiRequest, collection: str, record: Record) -> str:
-    """Where the caller finds the record."""
-    return reverse(f"api_{COLLECTIONS[collection].singular}", args=[record["id"]])
+def _address(collection: str, record: Record, owner: int | None) -> str:
+    """Where the caller finds the record: under `owner` if they came that way."""
+    one = COLLECTIONS[collection].singular
+    if owner is None:
+        return reverse(f"api_{one}", args=[record["id"]])
+    return reverse(f"api_shared_{one}", args=[owner, record["id"]])
 
 
 def _changed(
@@ -212,6 +216,20 @@ def collection_view(spec: CollectionSpec) -> Endpoint:
             bodies={JSON: ref(f"{singular.title()}Input")},
             area=name,
         ),
+    )
+
+
+def bulk_view(spec: CollectionSpec) -> Endpoint:
+    """The view where many records are changed at once."""
+    name, singular = spec.name, spec.singular
+    return endpoint(
+        POST=Operation(
+            partial(bulk, collection=name),
+            f"Add, change and delete many {name}: all, or none",
+            answers({200: Answer("What was done", ref("BulkResult"))}, (404, 409, 412, *WITH_BODY)),
+            bodies={JSON: ref(f"{singular.title()}Bulk")},
+            area=name,
+        )
     )
 
 

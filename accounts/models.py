@@ -4,6 +4,7 @@ What the data folder keeps of an account is a mirror of it; see accounts/signals
 """
 
 import logging
+from collections.abc import Iterable
 from typing import Any, ClassVar
 
 from django.contrib.auth.models import AbstractUser, UserManager
@@ -88,6 +89,13 @@ class User(AbstractUser):
         help_text=_("How often the data folder could not be told of a change of this account."),
     )
 
+    leaving_at = models.DateTimeField(
+        _("deletion begun"),
+        null=True,
+        editable=False,
+        help_text=_("Finish it by setup_data --sync-users, if it is not finished by itself."),
+    )
+
     objects: ClassVar[People] = People()
 
     class Meta(AbstractUser.Meta):
@@ -106,6 +114,11 @@ class User(AbstractUser):
                 violation_error_message=_("A user with that e-mail address already exists."),
             ),
         ]
+
+    @staticmethod
+    def former_among(ids: Iterable[int]) -> set[int]:
+        """Which of the ids belonged to accounts that were deleted."""
+        return set(ids) & set(FormerAccount.objects.values_list("pk", flat=True).iterator())
 
     def save(self, *args: Any, **kwargs: Any) -> None:
         """Saves; a new account gets an id under which the store keeps nothing yet."""
@@ -127,15 +140,28 @@ def step_over_old_owners(using: str = DEFAULT_DB_ALIAS) -> None:
     """Makes the next account's id greater than every owner's in the store.
 
     A data folder may hold documents of people that this database has never known: a folder
-    copied from elsewhere, or a database begun anew. Whoever signs up must not be given them.
+    copied from elsewhere, or a database begun anew. Whoever signs up must not be given them. Nor
+    an id of somebody who has left: the history of the store may tell of it.
     To be called inside a transaction. Raises `StoreError` when the store cannot tell.
     """
-    raise_sequence(User, json_storage.highest_owner(), using=using)
+    former = FormerAccount.objects.using(using).aggregate(last=models.Max("pk"))["last"] or 0
+    raise_sequence(User, max(json_storage.highest_owner(), former), using=using)
 
 
 def all_scopes() -> list[str]:
     """Of a token that is for everything."""
     return ["write"]
+
+
+class FormerAccount(models.Model):
+    """The id of an account that was deleted, and nothing else of it: so that it is never given
+    again, and documents that a backup brings back are known for what they are."""
+
+    id = models.BigIntegerField(primary_key=True)
+    left_at = models.DateTimeField(auto_now_add=True)
+
+    def __str__(self) -> str:
+        return f"{self.pk}, until {self.left_at}"
 
 
 class ApiToken(models.Model):

@@ -9,10 +9,11 @@ from collections.abc import Iterator, Mapping
 from functools import cache
 from typing import Any, NamedTuple
 
+from django.conf import settings
 from django.urls import URLPattern, URLResolver, get_resolver
 
 from accounts.api_http import Endpoint
-from accounts.api_operations import PROBLEM, Answer, Operation, Parameter, ref
+from accounts.api_operations import JSON_PATCH, PROBLEM, Answer, Operation, Parameter, ref
 from accounts.api_problems import PROBLEMS
 from accounts.api_schemas import COMPONENTS
 from utils.middleware import API_PREFIX
@@ -62,9 +63,18 @@ HEADERS: Mapping[str, Json] = {
         "required": True,
         "schema": {"type": "string", "pattern": '^"[^"]+"$'},
     },
+    "Content-Disposition": {
+        "description": "The name that a file may be kept under (RFC 6266).",
+        "required": True,
+        "schema": {"type": "string"},
+    },
     "Link": {
         "description": "The first page of a list and the next one, by their relation (RFC 8288).",
         "schema": {"type": "string"},
+    },
+    "Content-Location": {
+        "description": "The address of what is answered (RFC 9110, section 8.7).",
+        "schema": {"type": "string", "format": "uri-reference"},
     },
     "Preference-Applied": {
         "description": "`return=minimal` where the record is left out, as preferred (RFC 7240).",
@@ -77,10 +87,12 @@ HEADERS: Mapping[str, Json] = {
     "RateLimit-Policy": {
         "description": "The limits of the caller: q calls in w seconds"
         " (draft-ietf-httpapi-ratelimit-headers-10).",
+        "required": True,
         "schema": {"type": "string"},
     },
     "RateLimit": {
         "description": "What is left of each limit: r calls, for the next t seconds.",
+        "required": True,
         "schema": {"type": "string"},
     },
     "X-Request-ID": {
@@ -90,10 +102,34 @@ HEADERS: Mapping[str, Json] = {
     },
 }
 _ALWAYS = ("X-Request-ID",)
+_TO_CALLERS = ("RateLimit-Policy", "RateLimit")
 _OF_STATUS: Mapping[int, tuple[str, ...]] = {
     401: ("WWW-Authenticate",),
     405: ("Allow",),
     429: ("Retry-After",),
+}
+
+# Headers that calls may have. Which take which, follows from how they are answered.
+_TAGS = r'^(\*|(W/)?"[!#-~]*"([ \t]*,[ \t]*(W/)?"[!#-~]*")*)$'
+REQUEST_HEADERS: Mapping[str, Json] = {
+    "If-Match": {
+        "description": "The ETag that the record must have, or the call is refused with 412.",
+        "schema": {"type": "string", "pattern": _TAGS},
+    },
+    "If-None-Match": {
+        "description": "ETags of what you know: a read is then answered with 304. A change is"
+        " refused with 412 where the record has one of them, and with * where there is one.",
+        "schema": {"type": "string", "pattern": _TAGS},
+    },
+    "Idempotency-Key": {
+        "description": "Names the call for 24 hours. Made again with the key, it is answered as"
+        " before and not done again.",
+        "schema": {"type": "string", "pattern": "^[!#-~]{1,255}$"},
+    },
+    "Prefer": {
+        "description": "`return=minimal` leaves the record out of the answer (RFC 7240).",
+        "schema": {"type": "string", "examples": ["return=minimal"]},
+    },
 }
 
 _SECURITY_SCHEMES: Json = {
@@ -106,7 +142,7 @@ _SECURITY_SCHEMES: Json = {
     "session": {
         "type": "apiKey",
         "in": "cookie",
-        "name": "sessionid",
+        "name": settings.SESSION_COOKIE_NAME,
         "description": "The session of who signed in on a page of this site.",
     },
     "csrf": {
@@ -182,6 +218,10 @@ def document() -> Json:
                 for status in sorted({problem.status for problem in PROBLEMS.values()})
             },
             "headers": dict(HEADERS),
+            "parameters": {
+                name: {"name": name, "in": "header", **header}
+                for name, header in REQUEST_HEADERS.items()
+            },
             "securitySchemes": _SECURITY_SCHEMES,
         },
     }
@@ -221,14 +261,17 @@ def _operation(method: str, operation: Operation, address: Address, found: list[
     }
     if description := _description(operation):
         told["description"] = description
-    if operation.parameters:
-        told["parameters"] = [_parameter(parameter) for parameter in operation.parameters]
+    headers = [
+        {"$ref": f"#/components/parameters/{header}"} for header in _headers(method, operation)
+    ]
+    if parameters := [*map(_parameter, operation.parameters), *headers]:
+        told["parameters"] = parameters
     if operation.bodies:
         content = {media_type: {"schema": body} for media_type, body in operation.bodies.items()}
         told["requestBody"] = {"required": True, "content": content}
     links = _links(address, found) if method == "POST" else {}
     told["responses"] = {
-        str(status): _answer(status, answer, links if status == 201 else {})
+        str(status): _answer(status, answer, operation, links if status == 201 else {})
         for status, answer in operation.answers.items()
     }
     return told
@@ -252,6 +295,18 @@ def _security(method: str, operation: Operation) -> list[Json]:
     if method not in {"GET", "HEAD", "OPTIONS"}:
         session["csrf"] = []
     return [{"token": []}, session]
+
+
+def _headers(method: str, operation: Operation) -> Iterator[str]:
+    """The headers that the operation looks at, beside those that say who calls and what is sent."""
+    if 412 in operation.answers:
+        yield "If-Match"
+    if {304, 412} & operation.answers.keys():
+        yield "If-None-Match"
+    if (method in {"POST", "PATCH"} and 201 in operation.answers) or JSON_PATCH in operation.bodies:
+        yield "Idempotency-Key"
+    if 204 in operation.answers and "Preference-Applied" in operation.answers[204].headers:
+        yield "Prefer"
 
 
 def _parameter(parameter: Parameter) -> Json:
@@ -280,11 +335,12 @@ def _links(address: Address, found: list[Address]) -> Json:
 # Answers
 
 
-def _answer(status: int, answer: Answer, links: Json) -> Json:
+def _answer(status: int, answer: Answer, operation: Operation, links: Json) -> Json:
     if answer.media_type == PROBLEM and answer.schema == ref("Problem") and not answer.headers:
         return {"$ref": f"#/components/responses/Problem{status}"}
     told: Json = {"description": answer.description}
-    names = (*_ALWAYS, *_OF_STATUS.get(status, ()), *answer.headers)
+    limits = () if operation.open else _TO_CALLERS
+    names = (*_ALWAYS, *limits, *_OF_STATUS.get(status, ()), *answer.headers)
     told["headers"] = {name: {"$ref": f"#/components/headers/{name}"} for name in names}
     if answer.schema is not None:
         told["content"] = {answer.media_type: {"schema": answer.schema}}

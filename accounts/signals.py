@@ -20,14 +20,16 @@ from allauth.mfa.signals import (
     authenticator_reset,
 )
 from django.contrib.auth.signals import user_logged_out, user_login_failed
+from django.contrib.sessions.models import Session
 from django.db import transaction
 from django.db.models import F, Q
-from django.db.models.signals import post_save
+from django.db.models.signals import post_save, pre_delete
 from django.dispatch import Signal, receiver
 from django.http import HttpRequest
 
 from accounts.adapter import AccountAdapter
-from accounts.models import User
+from accounts.leaving import sessions_of
+from accounts.models import FormerAccount, User
 from accounts.sessions import begin
 from docstore import StoreError
 from utils.json_storage import Activity, json_storage
@@ -79,6 +81,13 @@ def mirror_account(
         # An address that was given up must no longer open the account.
         EmailAddress.objects.filter(user=instance).exclude(email=instance.email).delete()
     tell_store(instance.pk)
+
+
+@receiver(pre_delete, sender=User)
+def end_sessions(instance: User, **kwargs: Any) -> None:
+    """However an account is deleted: nobody is signed in to it any more, and its id is noted."""
+    Session.objects.filter(pk__in=sessions_of(instance)).delete()
+    FormerAccount.objects.get_or_create(pk=instance.pk)
 
 
 def log_sign_in(request: HttpRequest, user: User, **kwargs: Any) -> None:

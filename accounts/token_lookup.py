@@ -5,6 +5,7 @@ process. Writing the query costs Django twenty times what SQLite takes to answer
 same each time: it is written once for each database, and run as it is.
 """
 
+from collections.abc import Callable
 from functools import cache
 from typing import Any
 
@@ -30,13 +31,15 @@ def token_by_digest(digest: str) -> ApiToken | None:
     """The token with this digest, valid or not, and its `user`; their other fields are deferred."""
     alias = router.db_for_read(ApiToken)
     connection = connections[alias]
-    statement, columns = _statement(alias)
+    statement, converters = _statement(alias)
     with connection.cursor() as cursor:
         cursor.execute(statement, [digest])
         row = cursor.fetchone()
     if row is None:
         return None
-    values = [_converted(*pair, connection) for pair in zip(row, columns, strict=True)]
+    values = list(row)
+    for position, convert, column in converters:
+        values[position] = convert(values[position], column, connection)
     about_token, about_user = values[: len(_TOKEN_FIELDS)], values[len(_TOKEN_FIELDS) :]
     user = User.from_db(alias, _USER_FIELDS, about_user)
     token = ApiToken.from_db(alias, _TOKEN_FIELDS, about_token)
@@ -45,20 +48,18 @@ def token_by_digest(digest: str) -> ApiToken | None:
 
 
 @cache
-def _statement(alias: str) -> tuple[str, list[BaseExpression]]:
-    """The query in the database's words, and what it selects."""
+def _statement(alias: str) -> tuple[str, list[tuple[int, Callable[..., Any], BaseExpression]]]:
+    """The query in the database's words; and what makes Python's values of those that it answers:
+    the position of each, the function, and what was selected there."""
     fields = (*_TOKEN_FIELDS, *(f"user__{name}" for name in _USER_FIELDS))
     wanted = ApiToken.objects.using(alias).filter(digest="").order_by().values_list(*fields)
     compiler = wanted.query.get_compiler(alias)
     statement, parameters = compiler.as_sql()
     assert parameters == ("",), "the digest is all that differs from call to call"
-    return statement, [column for column, _sql, _alias in compiler.select]
-
-
-def _converted(value: Any, column: BaseExpression, connection: Any) -> Any:
-    """The value as Python has it."""
-    field = column.output_field
-    converters = connection.ops.get_db_converters(column) + field.get_db_converters(connection)
-    for convert in converters:
-        value = convert(value, column, connection)
-    return value
+    columns = [column for column, _sql, _alias in compiler.select]
+    found = compiler.get_converters(columns).items()
+    return statement, [
+        (position, convert, column)
+        for position, (converters, column) in found
+        for convert in converters
+    ]

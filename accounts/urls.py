@@ -7,7 +7,8 @@ from allauth.mfa.recovery_codes import views as codes_views
 from allauth.mfa.totp import views as totp_views
 from django.urls import include, path, re_path
 
-from accounts import session_views, token_views, views
+import utils.addresses  # noqa: F401  it registers record_id
+from accounts import leaving_views, session_views, token_views, views
 
 urlpatterns = [
     path("api/", include("accounts.api_urls")),
@@ -19,11 +20,14 @@ urlpatterns = [
     path("logout/", allauth_views.logout, name="account_logout"),
     path("inactive/", allauth_views.account_inactive, name="account_inactive"),
     path("profile/", views.profile, name="profile"),
+    path("delete/", leaving_views.delete_account, name="delete_account"),
+    path("deleted/", leaving_views.account_deleted, name="account_deleted"),
+    path("deleted/receipt.txt", leaving_views.deletion_receipt, name="deletion_receipt"),
     path("tokens/", token_views.tokens, name="tokens"),
-    path("tokens/<int:token_id>/revoke/", token_views.revoke_token, name="revoke_token"),
+    path("tokens/<record_id:token_id>/revoke/", token_views.revoke_token, name="revoke_token"),
     path("sessions/", session_views.sessions, name="sessions"),
     path("sessions/end/", session_views.end_other_sessions, name="end_other_sessions"),
-    path("sessions/<int:session_id>/end/", session_views.end_session, name="end_session"),
+    path("sessions/<record_id:session_id>/end/", session_views.end_session, name="end_session"),
     path("reauthenticate/", allauth_views.reauthenticate, name="account_reauthenticate"),
     path("2fa/", mfa_views.index, name="mfa_index"),
     path("2fa/authenticate/", mfa_views.authenticate, name="mfa_authenticate"),

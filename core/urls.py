@@ -6,6 +6,7 @@ The pages of a collection are the same for all of them, under its name:
 
 from django.urls import path, register_converter
 
+import utils.addresses  # noqa: F401  it registers record_id
 from core import views
 from core.published import json_schema
 from utils.records import COLLECTIONS, RECORD_COLLECTIONS, CollectionSpec
@@ -31,9 +32,13 @@ urlpatterns = [
     path("schemas/v1/<slug:name>.json", json_schema, name="json_schema"),
     path("<collection:spec>/", views.record_list, name="record_list"),
     path("<collection:spec>/new/", views.record_add, name="record_add"),
-    path("<collection:spec>/<int:record_id>/edit/", views.record_edit, name="record_edit"),
-    path("<collection:spec>/<int:record_id>/delete/", views.record_delete, name="record_delete"),
+    path("<collection:spec>/<record_id:record_id>/edit/", views.record_edit, name="record_edit"),
     path(
-        "<collection:spec>/<int:record_id>/complete/", views.record_complete, name="record_complete"
+        "<collection:spec>/<record_id:record_id>/delete/", views.record_delete, name="record_delete"
+    ),
+    path(
+        "<collection:spec>/<record_id:record_id>/complete/",
+        views.record_complete,
+        name="record_complete",
     ),
 ]

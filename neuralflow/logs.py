@@ -9,19 +9,16 @@ import logging
 from datetime import UTC, datetime
 from typing import Any
 
-# Everything that some terminal or log reader takes for a new line or for a command to itself.
-_CONTROL = {code: f"\\x{code:02x}" for code in [*range(0x20), *range(0x7F, 0xA0)]} | {
-    0x2028: "\\u2028",
-    0x2029: "\\u2029",
-    0x0A: "\\n",
-    0x0D: "\\r",
-    0x09: "\\t",
-}
-
 
 def one_line(text: str) -> str:
-    """*text* with every control character written out."""
-    return text.translate(_CONTROL)
+    """*text* with everything written out that some terminal or log reader takes for a new line, for
+    a command to itself, or for the other direction of writing."""
+    if text.isprintable():
+        return text
+    return "".join(
+        char if char.isprintable() else char.encode("unicode_escape").decode("ascii")
+        for char in text
+    )
 
 
 def _moment(record: logging.LogRecord) -> str:

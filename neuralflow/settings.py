@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import environ
-from csp.constants import NONE, SELF
+from csp.constants import NONCE, NONE, SELF
 from django.core.exceptions import ImproperlyConfigured
 
 from neuralflow.logs import logging_config
@@ -97,6 +97,10 @@ NEURALFLOW_HISTORY_DAYS = _days(
 NEURALFLOW_HISTORY_BYTES = _bytes(
     "NEURALFLOW_HISTORY_BYTES", env.str("NEURALFLOW_HISTORY_BYTES", default="1G")
 )
+# How large an archive may be that somebody sends to be taken in.
+NEURALFLOW_IMPORT_BYTES = _bytes(
+    "NEURALFLOW_IMPORT_BYTES", env.str("NEURALFLOW_IMPORT_BYTES", default="32M")
+)
 NEURALFLOW_CACHE_BYTES = _bytes(
     "NEURALFLOW_CACHE_BYTES", env.str("NEURALFLOW_CACHE_BYTES", default="64M")
 )
@@ -174,6 +178,7 @@ MIDDLEWARE = [
     # First: what follows asks whether the request is secure, and whose it is.
     "utils.middleware.JSONStorageMiddleware",
     "django.middleware.security.SecurityMiddleware",
+    "neuralflow.headers.HeadersMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "csp.middleware.CSPMiddleware",
     "utils.middleware.RefusalMiddleware",
@@ -197,6 +202,7 @@ TEMPLATES = [
                 "django.template.context_processors.request",
                 "django.contrib.auth.context_processors.auth",
                 "django.contrib.messages.context_processors.messages",
+                "csp.context_processors.nonce",
             ],
         },
     },
@@ -275,8 +281,16 @@ HTTPS: bool = env.bool("NEURALFLOW_HTTPS", default=False)
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = HTTPS
 SECURE_HSTS_SECONDS = 31_536_000 if HTTPS else 0  # a year
 SECURE_HSTS_INCLUDE_SUBDOMAINS = HTTPS
+# Browsers' lists cannot be left again for months: whoever owns the domain may ask for it.
+SECURE_HSTS_PRELOAD: bool = env.bool("NEURALFLOW_HSTS_PRELOAD", default=False)
+SILENCED_SYSTEM_CHECKS = ["security.W021"]  # that it was not asked for
 SECURE_SSL_REDIRECT = HTTPS
-SESSION_COOKIE_HTTPONLY = True
+# With this beginning, browsers take a cookie over TLS only, from this host and for all of it.
+_PREFIX = "__Host-" if HTTPS else ""
+SESSION_COOKIE_NAME = f"{_PREFIX}sessionid"
+CSRF_COOKIE_NAME = f"{_PREFIX}csrftoken"
+SESSION_COOKIE_HTTPONLY = CSRF_COOKIE_HTTPONLY = True
+MESSAGE_STORAGE = "django.contrib.messages.storage.session.SessionStorage"  # no further cookie
 SESSION_COOKIE_SAMESITE = CSRF_COOKIE_SAMESITE = "Lax"
 
 SECURE_CONTENT_TYPE_NOSNIFF = True
@@ -285,11 +299,14 @@ X_FRAME_OPTIONS = "DENY"
 CONTENT_SECURITY_POLICY = {
     "DIRECTIVES": {
         "default-src": [SELF],
+        # A script within a page must carry this answer's nonce: <script nonce="{{ CSP_NONCE }}">.
+        "script-src": [SELF, NONCE],
         "img-src": [SELF, "data:"],
         "object-src": [NONE],
         "base-uri": [NONE],
         "frame-ancestors": [NONE],
         "form-action": [SELF],
+        **({"upgrade-insecure-requests": True} if HTTPS else {}),
     }
 }
 

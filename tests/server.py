@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.client import HTTPConnection
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from docstore.backends.files import FilesBackend
@@ -167,9 +168,12 @@ def started(
 
 
 @contextmanager
-def running_server(folder: Path) -> Iterator[Server]:
+def running_server(
+    folder: Path, environment: Mapping[str, str] = MappingProxyType({})
+) -> Iterator[Server]:
     """Serves until the end of the block, then stops as on SIGTERM."""
     server = prepared_server(folder)
+    server.environment |= environment
     with started(server) as process:
         try:
             yield server

@@ -47,6 +47,8 @@ def test_every_flag_of_setup_data_has_its_chapter() -> None:
         ("### A record of `tasks`", COLLECTIONS["tasks"].fields),
         ("### A record of `projects`", COLLECTIONS["projects"].fields),
         ("### A record of `models`", COLLECTIONS["models"].fields),
+        ("### A record of `shared`", COLLECTIONS["shared"].fields),
+        ("### A record of `requests`", COLLECTIONS["requests"].fields),
         ("### `users/user_7.json`", (*COLLECTIONS["users"].fields, *ACTIVITY_FIELDS)),
     ],
 )

@@ -7,10 +7,13 @@ import signal
 import socket
 import subprocess
 import time
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from http.client import HTTPConnection
 
 import pytest
 
+from tests.accounts.api.events import Stream
 from tests.server import Server, prepared_server, started
 
 pytestmark = pytest.mark.slow
@@ -88,6 +91,21 @@ def test_what_is_under_way_is_answered_first(server: Server, number: signal.Sign
     assert [task["title"] for task in json.loads(file.read_bytes())["tasks"]] == [
         "Train the baseline"
     ]
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_whoever_only_waits_is_sent_away(server: Server, number: signal.Signals) -> None:
+    with started(server) as process:
+        person, other = (server.person(f"{name}{number}") for name in ("streaming", "polling"))
+        since = other.call("GET", "changes/")[1]["next"]
+        with Stream(person).begun() as stream, ThreadPoolExecutor(1) as thread:
+            polling = thread.submit(other.call, "GET", f"changes/?since={since}&wait=30")
+            with suppress(TimeoutError):
+                polling.result(0.5)
+            os.killpg(process.pid, number)
+            assert_gone(server, process)
+            assert list(stream) == []
+            assert polling.result() == (200, {"changes": [], "next": since})
 
 
 def test_it_stops_when_its_terminal_is_closed(server: Server) -> None:

@@ -94,23 +94,35 @@ def index_of(documents: Documents, person: int) -> Iterator[dict[str, Any]]:
             yield record
 
 
+def sharers(documents: Documents, person: int) -> list[int]:
+    """Who shares something that the person has joined, as the index says."""
+    return sorted(
+        {
+            record["owner"]
+            for record in index_of(documents, person)
+            if record.get("status") == "member" and type(record.get("owner")) is int
+        }
+    )
+
+
 def roles(documents: Documents, person: int, owner: int) -> dict[int, Role]:
     """Of the owner's projects those that the person has joined, by id."""
     indexed = {
-        record.get("project_id")
+        record["project_id"]
         for record in index_of(documents, person)
-        if record.get("owner") == owner and record.get("status") == "member"
+        if record.get("owner") == owner
+        and record.get("status") == "member"
+        and type(record.get("project_id")) is int  # a hand may have written anything
     }
     if not indexed:
         return {}
     projects = documents.records(key_of("projects", owner))
     found = {}
     for project_id in indexed:
-        if type(project_id) is int:
-            records = projects.find(project_id)
-            entry = entries_of(records[0]).get(person) if len(records) == 1 else None
-            if entry and entry["status"] == "member":
-                found[project_id] = Role[entry["role"].upper()]
+        records = projects.find(project_id)
+        entry = entries_of(records[0]).get(person) if len(records) == 1 else None
+        if entry and entry["status"] == "member":
+            found[project_id] = Role[entry["role"].upper()]
     return found
 
 
@@ -222,14 +234,13 @@ def check(
     `before` is what they were allowed before it began, where it is about another's records. Raises
     `Forbidden`.
     """
-    edits = list(transaction.edits())
-    touched = {key for key, _ in edits}
-    if any(key.collection in ("projects", "shared") for key in touched):
+    changed = transaction.changed
+    if any(key.collection in ("projects", "shared") for key in changed):
         _check_members(transaction, person, licence)
-        _check_index(transaction, edits)
-    if any(key.owner != person for key in touched):
+        _check_index(transaction)
+    if any(key.owner != person for key in changed):
         judge = _Judge(transaction, person, before, licence)
-        for key, edit in edits:
+        for key, edit in list(transaction.edits()):
             if key.owner != person and not judge.allows(key, edit):
                 raise Forbidden(f"this is not yours to change ({key.collection})")
 
@@ -258,12 +269,12 @@ def _is_own_step(old: Mapping[int, Any], new: Mapping[int, Any], person: int) ->
     return same and now["status"] == "member"
 
 
-def _check_index(transaction: Transaction, edits: Sequence[tuple[Key, Edit]]) -> None:
+def _check_index(transaction: Transaction) -> None:
     """What the index says after the transaction, of all that it touches, is what the truth says."""
     places: set[tuple[int, Project]] = set()
     for project, (was, now) in changed_projects(transaction).items():
         places |= {(user, project) for user in entries_of(was).keys() | entries_of(now).keys()}
-    for key, edit in edits:
+    for key, edit in list(transaction.edits()):
         if key.collection == "shared":
             for side in (edit.before, edit.after):
                 for record in _records_in(key, edit.path, side):

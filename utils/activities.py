@@ -1,5 +1,6 @@
 """What a person's document tells of a change to one of their records, through whichever door."""
 
+from collections import Counter
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -27,6 +28,24 @@ def activity_of(
         )
 
     return of_record
+
+
+def bulk_activity_of(
+    request: StorageRequest, spec: CollectionSpec, **told: Any
+) -> Callable[[Mapping[str, Any]], Activity]:
+    """The activity for the answer of a bulk of operations: how many of each kind there were."""
+
+    def of_answer(answer: Mapping[str, Any]) -> Activity:
+        counts = Counter(result["op"] for result in answer["results"])
+        did = {"create": "added", "update": "changed", "delete": "deleted"}
+        words = ", ".join(f"{did[op]} {count}" for op, count in counts.items())
+        return Activity(
+            type=f"{spec.name}_changed",
+            description=f"{words} of {spec.name}".capitalize(),
+            metadata={**counts, **told, **request_metadata(request)},
+        )
+
+    return of_answer
 
 
 def _just_completed(record: Mapping[str, Any]) -> bool:

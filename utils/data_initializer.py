@@ -13,7 +13,7 @@ However large the folder is, one person's documents at a time are in memory.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
@@ -39,6 +39,8 @@ from docstore import (
 from docstore.backends.files import FilesBackend
 from docstore.errors import from_os_error
 from utils.adoption import account_from
+from utils.agreement import Agreement, Membership, difference_of
+from utils.departure import remove_person
 from utils.integrity import Account, Person, findings_of
 from utils.json_storage import JSONStorageManager, json_storage
 from utils.records import COLLECTIONS, RECORD_COLLECTIONS
@@ -58,10 +60,12 @@ def _silent(done: int, total: int) -> None:
 
 @dataclass
 class Synced:
-    """What `sync_existing_users` did: `findings` are the documents that it left as they are."""
+    """What `sync_existing_users` did: `findings` are the documents that it left as they are,
+    `removed` counts people who were leaving, or had left and came back with a backup."""
 
     accounts: int = 0
     changed: int = 0
+    removed: int = 0
     findings: list[Finding] = field(default_factory=list)
 
 
@@ -139,24 +143,43 @@ class DataInitializer:
     def sync_existing_users(self, progress: Progress = _silent) -> Synced:
         """Brings each account's documents up to date, and makes those that are missing.
 
-        A document that does not read, or is another person's, is reported and left as it is.
+        A document that does not read, or is another person's, is reported and left as it is. Of
+        people who asked to be deleted, what is left is removed.
         """
-        result, ids = Synced(), sorted(self._values("pk"))
+        result = Synced(removed=self._remove_former())
+        ids = sorted(self._values("pk"))
         for user_id in ids:
             # Read one by one, just before it is mirrored: an old copy would undo a new mirror.
             user = self._accounts.filter(pk=user_id).first()
-            if user is not None:
+            if user is not None and user.leaving_at:
+                remove_person(self._manager, user)
+                result.removed += 1
+            elif user is not None:
                 self._sync(user, result)
             result.accounts += 1
             progress(result.accounts, len(ids))
         return result
+
+    def _remove_former(self) -> int:
+        """Removes what there is of people who have left, and says of how many."""
+        former = self._former()
+        for owner in former:
+            self._manager.drop_person(owner)
+        return len(former)
+
+    def _former(self) -> set[int]:
+        """The ids of people who have left and have documents all the same."""
+        owners = {owner for name in COLLECTIONS for owner in self._manager.owners(name)}
+        former: set[int] = get_user_model().former_among(owners - set(self._values("pk")))
+        return former
 
     def _sync(self, user: Any, result: Synced) -> None:
         try:
             self._refuse_other_person(user)
             before = self._revisions(user.pk)
             self._manager.mirror_account(user.pk, lay_out=True)
-            result.changed += before != self._revisions(user.pk)
+            parted = self._manager.mend_shared(user.pk)
+            result.changed += parted or before != self._revisions(user.pk)
         except Corrupt as fault:
             result.findings.append(Finding(fault.document, fault.reason, fault.line, fault.column))
             return
@@ -196,6 +219,7 @@ class DataInitializer:
         names = {name.lower() for name in self._values("username")}
         emails = {email.lower() for email in self._values("email")} - {""}
         known = set(self._values("pk"))
+        known |= self._former()
         orphans = [owner for owner in self._manager.owners("users") if owner not in known]
         for done, owner in enumerate(orphans, 1):
             examined = examine(self._manager.store.backend, *_located("users", owner))
@@ -227,11 +251,41 @@ class DataInitializer:
         accounts = {account.id: account for account in self._known_accounts(self._accounts)}
         owners = {key.owner for name in COLLECTIONS for key in backend.keys(name)}
         everyone = sorted(owners | accounts.keys())
+        agreement, gone = Agreement(), self._gone(owners)
         for done, owner in enumerate(everyone, 1):
-            if findings_of(Person(backend, owner), accounts.get(owner)):
+            person = Person(backend, owner)
+            agreement.add(person)
+            if owner in gone:
+                findings.append(Finding(backend.name(Key("users", owner)), gone[owner]))
+            elif findings_of(person, accounts.get(owner)):
                 findings += self._confirmed(backend, owner)
             progress(done, len(everyone))
+        for one in agreement.differences():
+            findings += self._confirmed_difference(backend, one, accounts)
         return findings
+
+    def _gone(self, owners: set[int]) -> dict[int, str]:
+        """Of whom nothing should be left: who, and what to do about it."""
+        leaving = self._accounts.filter(leaving_at__isnull=False).values_list("pk", flat=True)
+        former: set[int] = get_user_model().former_among(owners - set(self._values("pk")))
+        finish = "run setup_data --sync-users, which removes what is left"
+        return {owner: f"account {owner} is being deleted: {finish}" for owner in leaving} | {
+            owner: f"account {owner} was deleted, and has documents: {finish}" for owner in former
+        }
+
+    @staticmethod
+    def _confirmed_difference(
+        backend: Backend, one: Membership, accounts: Collection[int]
+    ) -> list[Finding]:
+        def look() -> list[Finding]:
+            owner, member = Person(backend, one.owner), Person(backend, one.member)
+            return difference_of(one, owner, member, accounts)
+
+        try:
+            with backend.exclusive():
+                return look()
+        except Unavailable:  # nobody can write into a folder that can only be read
+            return look()
 
     def _looking_backend(self) -> Backend:
         """A backend that lays nothing out and changes nothing; it knows what no file shows yet."""

@@ -92,14 +92,24 @@ def update_record(
 
 
 def delete_record(
-    transaction: Transaction, access: Access, collection: str, record_id: int, expect: Expect
+    transaction: Transaction,
+    access: Access,
+    collection: str,
+    record_id: int,
+    expect: Expect,
+    *,
+    clear: bool = True,
 ) -> Record:
-    """Removes a record and what referred to it. Raises `NotFound`, `Changed`, `Forbidden`."""
+    """Removes a record, and with `clear` what referred to it.
+
+    Raises `NotFound`, `Changed`, `Forbidden`.
+    """
     key = key_of(collection, access.owner)
     record = _expected(transaction, access, key, record_id, expect)
     if collection == "projects":
         access.require(Role.OWNER, collection, record)
-    clear_references(transaction, key, record_id)
+    if clear:
+        clear_references(transaction, key, {record_id})
     return transaction.remove(key, record_id)
 
 

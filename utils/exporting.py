@@ -30,6 +30,7 @@ from utils.table import COLLECTIONS
 VERSION: Final = "0.1.0"
 FORMAT: Final = 1
 MANIFEST: Final = "manifest.json"
+MANIFEST_DIGEST: Final = "manifest_sha256"  # in the metadata of the activity of an export
 
 
 class _File(NamedTuple):

@@ -25,6 +25,7 @@ from typing import Any, Final, Literal, NamedTuple
 import msgspec
 
 from docstore import Key, RecordList, Transaction, id_of
+from utils.access import MEMBERS, entries_of, is_managed
 from utils.documents import ensure, key_of
 from utils.fields import Kind
 from utils.json_values import Faults, FieldError, pointer_to, same_value
@@ -120,25 +121,20 @@ def _stamp(spec: CollectionSpec, name: str, data: Record, faults: Faults) -> str
     return None if value is None else stored_time(value)
 
 
-def _is_member_entry(entry: object) -> bool:
-    """Whether it gives rights, or may: see the documentation of `team_members`."""
-    return isinstance(entry, dict) and "status" in entry
-
-
 def _members(told: Sequence[object], here: object) -> list[object]:
     """The members of an archive's project: member entries are those that the project has here."""
-    entries = [entry for entry in here if _is_member_entry(entry)] if isinstance(here, list) else []
-    stay = {entry.get("user_id"): entry for entry in entries}
+    stay = [entry for entry in here if is_managed(entry)] if isinstance(here, list) else []
     members: list[object] = []
     for entry in told:
-        if not _is_member_entry(entry):
-            members.append(entry)
-        elif isinstance(entry, dict):
-            told_id = entry.get("user_id")
-            known = stay.pop(told_id, None) if isinstance(told_id, int) else None
+        if isinstance(entry, dict) and is_managed(entry):
+            person = entry.get("user_id")
+            known = [one for one in stay if type(person) is int and one.get("user_id") == person]
             note = {name: value for name, value in entry.items() if name != "status"}
-            members.append(known or note)
-    return [*members, *stay.values()]
+            members += known or [note]
+            stay = [one for one in stay if one not in known]
+        else:
+            members.append(entry)
+    return members + stay
 
 
 def judge(records: Mapping[str, RecordList], owner: int, now: datetime) -> Judge:
@@ -290,8 +286,9 @@ class _TakingIn:
             if meant is None:
                 continue
             found = self._found(target, meant, record, others)
-            if found is None and before is not None and before.get(name) == meant:
-                continue  # it leads where it led
+            was_so = before is not None and before.get(name) == meant
+            if found is None and was_so and target != "users":
+                continue  # it leads nowhere, as it did before
             if found is None:
                 detail = f"{meant} is not here; it becomes null."
                 self._report.notes.add(place.file, f"{place.pointer}/{name}", detail)
@@ -314,10 +311,10 @@ class _TakingIn:
         """Who is a member of the project that a record belongs to here."""
         projects = self._transaction.records(key_of("projects", self._owner))
         return [
-            entry["user_id"]
+            person
             for project in projects.find(record.get("project_id") or 0)
-            for entry in project.get("team_members") or ()
-            if _is_member_entry(entry) and entry["status"] == "member"
+            for person, entry in entries_of(project).items()
+            if entry["status"] == "member"
         ]
 
     def let_go(self) -> None:
@@ -332,9 +329,11 @@ class _TakingIn:
 
     def _clear(self, collection: str, reference: str, gone: set[int]) -> None:
         key, spec = key_of(collection, self._owner), COLLECTIONS[collection]
+        people = [name for name, target in references_of(collection) if target == "users"]
         for record in self._transaction.records(key):
             if id_of(record) and record.get(reference) in gone:
-                nothing = {reference: None}
+                nothing = {name: None for name in people if record.get(name) != self._owner}
+                nothing |= {reference: None}
                 changed = changed_record(spec, record, nothing, now=self._transaction.now)
                 self._transaction.put(key, changed)
 
@@ -436,12 +435,12 @@ def _likeness(record: Record) -> bytes:
     """What a record says beside its place: its id, its owner, its references, its members' rights
     and the time of its last change."""
     said = {name: value for name, value in record.items() if name not in _PLACE}
-    if isinstance(said.get("team_members"), list):
-        said["team_members"] = [
+    if isinstance(said.get(MEMBERS), list):
+        said[MEMBERS] = [
             {name: value for name, value in entry.items() if name != "status"}
-            if _is_member_entry(entry)
+            if is_managed(entry)
             else entry
-            for entry in said["team_members"]
+            for entry in said[MEMBERS]
         ]
     return hashlib.sha256(msgspec.json.encode(said, order="sorted")).digest()
 

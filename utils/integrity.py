@@ -11,11 +11,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from docstore import Backend, Examined, Finding, Key, examine, id_of
+from utils.access import MEMBERS, entries_of, is_member_entry
 from utils.documents import own_copy
 from utils.json_values import FieldError
 from utils.records import COLLECTIONS, RECORD_COLLECTIONS, check_record, check_user_document
 from utils.references import references_of
-from utils.table import CollectionSpec
+from utils.table import KEPT_COLLECTIONS, CollectionSpec
 
 Path = tuple[str | int, ...]
 
@@ -71,6 +72,9 @@ def findings_of(person: Person, account: Account | None) -> list[Finding]:
     for name in RECORD_COLLECTIONS:
         _check_records(person, COLLECTIONS[name])
         _check_references(person, COLLECTIONS[name])
+    for name in KEPT_COLLECTIONS:
+        _check_kept(person, COLLECTIONS[name])
+    _check_members(person)
     _check_presence(person, account)
     return [
         finding
@@ -130,6 +134,37 @@ def _check_records(person: Person, spec: CollectionSpec) -> None:
         if isinstance(record.get("user_id"), int) and record["user_id"] != owner:
             told = _wrong_owner(record["user_id"], owner)
             examined.add((*path, "user_id"), f"{called}: {told}")
+
+
+def _check_kept(person: Person, spec: CollectionSpec) -> None:
+    for index, record in person.records(spec.name):
+        for error in check_record(spec, record):
+            path = (spec.layout.records, index, *_path(error))
+            person.documents[spec.name].add(
+                path, f'{_called(spec, record)}: "{error.pointer[1:]}" {error.detail}'
+            )
+
+
+def _check_members(person: Person) -> None:
+    """Nobody is named twice in a project, and who is assigned a task is in its project."""
+    members: dict[object, set[int]] = {None: {person.owner}}
+    for index, project in person.records("projects"):
+        entries = entries_of(project)
+        joined = {one for one, entry in entries.items() if entry["status"] == "member"}
+        members[id_of(project)] = {person.owner, *joined}
+        listed = project.get(MEMBERS)
+        all_entries = filter(is_member_entry, listed if isinstance(listed, list) else ())
+        if len(list(all_entries)) > len(entries):
+            problem = f"project {id_of(project)}: a person is named twice; the first counts"
+            person.documents["projects"].add(("projects", index, MEMBERS), problem)
+    if person.ids("projects") is None:
+        return
+    for index, task in person.records("tasks"):
+        assignee, project_id = task.get("assignee"), task.get("project_id")
+        known = members.get(project_id) if type(project_id) is int else members[None]
+        if type(assignee) is int and assignee not in (known or ()):
+            problem = f'task {id_of(task)}: "assignee" is {assignee}, who is not in its project'
+            person.documents["tasks"].add(("tasks", index, "assignee"), problem)
 
 
 def _called(spec: CollectionSpec, record: Mapping[str, Any]) -> str:

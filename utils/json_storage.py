@@ -43,6 +43,7 @@ from docstore import (
 )
 from docstore.backends.files import FilesBackend
 from utils.access import ORDINARY, Access, Forbidden, Licence, access_to, check
+from utils.bulk import Bulk, Patch, refuse_misshapen
 from utils.caller import Caller
 from utils.departure import drop_person
 from utils.documents import key_of, own_copy
@@ -51,7 +52,7 @@ from utils.exporting import Export
 from utils.importing import Mode, judge, take_in
 from utils.once import Once, keep, replay
 from utils.package import Package
-from utils.people import Activity, account_of, log, meter, mirror, quota_now, tell
+from utils.people import Activity, account_of, log, meter, meter_burst, mirror, quota_now, tell
 from utils.quota import (
     BURST_UNTIL,
     BY_TOKEN,
@@ -62,7 +63,7 @@ from utils.quota import (
     period_of,
 )
 from utils.records import COLLECTIONS, RECORD_COLLECTIONS, Record, Unknown
-from utils.sharing import follow
+from utils.sharing import follow, mend_index
 from utils.statistics import statistics
 
 __all__ = [
@@ -273,6 +274,36 @@ class JSONStorageManager:
             owner, edit, caller=caller, once=once, activity=activity, metered=metered
         )
 
+    def bulk(
+        self,
+        collection: str,
+        owner: int,
+        operations: object,
+        *,
+        patch: Patch | None = None,
+        caller: Caller | None = None,
+        once: Once | None = None,
+        activity: ActivityOf = None,
+        metered: bool = False,
+        unknown: Unknown = "keep",
+    ) -> builtins.list[Record]:
+        """Does many operations (`utils.bulk`) in one commit, as one call; returns their results.
+
+        `patch` makes the changes of an update of the record and of what the operation says. An
+        `activity` that is a function is given {"results": [...]}.
+        """
+        wanted = refuse_misshapen(operations)
+
+        def edit(transaction: Transaction) -> Record:
+            access = access_to(transaction, collection, owner, caller)
+            run = Bulk(transaction, access, collection, unknown, patch)
+            return {"results": run.run(wanted)}
+
+        done = self._change(
+            owner, edit, caller=caller, once=once, activity=activity, metered=metered
+        )
+        return cast(builtins.list[Record], done["results"])
+
     # People
 
     def save_user_data(
@@ -364,11 +395,22 @@ class JSONStorageManager:
         who = caller or Caller(user_id)
 
         def edit(transaction: Transaction) -> Quota:
+            quota = meter(transaction, who)
             log(transaction, who.user_id, activity)
-            document = transaction.document(key_of("users", who.user_id))
-            return quota_now(document, transaction.now)
+            return quota
 
-        return self._change(who.user_id, edit, caller=who, metered=True, relaxed=True)
+        return self._change(who.user_id, edit, caller=who, relaxed=True)
+
+    def record_uncounted_call(self, user_id: int) -> None:
+        """Takes one call from the burst and none from the month. Raises `TooManyCalls`.
+
+        A power cut may take it back.
+        """
+
+        def edit(transaction: Transaction) -> None:
+            meter_burst(transaction, user_id)
+
+        self._change(user_id, edit, relaxed=True)
 
     def quota(self, user_id: int) -> Quota:
         """How many API calls the user has used and may make."""
@@ -412,6 +454,7 @@ class JSONStorageManager:
         mode: Mode = "merge",
         owner: int | None = None,
         dry_run: bool = False,
+        caller: Caller | None = None,
         activity: Callable[[Record], Activity] | None = None,
         metered: bool = False,
     ) -> Record:
@@ -430,7 +473,7 @@ class JSONStorageManager:
             return report
 
         try:
-            return self._change(user_id, edit, activity=activity, metered=metered)
+            return self._change(user_id, edit, caller=caller, activity=activity, metered=metered)
         except _OnlyLooked as looked:
             return looked.report
 
@@ -445,6 +488,17 @@ class JSONStorageManager:
             return drop_person(transaction, user_id)
 
         return self._change(user_id, edit, licence=Licence(members=True))
+
+    def mend_shared(self, user_id: int) -> bool:
+        """Makes what people are told is shared agree with the projects, where a hand parted them.
+
+        Of what is shared with the person, and of what they share; whether anything was wrong.
+        """
+
+        def edit(transaction: Transaction) -> bool:
+            return mend_index(transaction, user_id)
+
+        return self._change(user_id, edit)
 
     # The whole store
 

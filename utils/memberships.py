@@ -81,7 +81,7 @@ class Memberships:
             return entry
 
         def told(entry: Record) -> tuple[str, str]:
-            return "member_invited", f"Invited {entry['username']} to a project as {role}"
+            return "member_invited", f"Invited {_name(entry)} to a project as {role}"
 
         # Where the database's connection is: the account is looked up while writers wait.
         return self._do(owner, project_id, edit, told, call, here=True)
@@ -98,7 +98,7 @@ class Memberships:
             return _write_entry(transaction, owner, project, person, {"role": role})
 
         def told(entry: Record) -> tuple[str, str]:
-            return "member_changed", f"Made {entry['username']} {role} of a project"
+            return "member_changed", f"Made {_name(entry)} {role} of a project"
 
         return self._do(owner, project_id, edit, told, call)
 
@@ -117,7 +117,7 @@ class Memberships:
 
         def told(entry: Record) -> tuple[str, str]:
             if asks.user_id != person:
-                return "member_removed", f"Took {entry['username']} out of a project"
+                return "member_removed", f"Took {_name(entry)} out of a project"
             if entry["status"] == "invited":
                 return "invitation_declined", "Declined an invitation to a project"
             return "project_left", "Left a project"
@@ -222,6 +222,11 @@ def _activity(
 
 def _caller(owner: int, call: Call) -> Caller:
     return call.get("caller") or Caller(owner)
+
+
+def _name(entry: Mapping[str, Any]) -> str:
+    """What a person calls the member; one whom a hand wrote may have no name."""
+    return str(entry.get("username") or entry["user_id"])
 
 
 def _refuse(pointer: str, detail: str) -> NoReturn:

@@ -185,7 +185,7 @@ def storage_refusal(
 
 def request_metadata(request: HttpRequest) -> dict[str, str]:
     """What an activity notes of the request that it was done by."""
-    agent = request.headers.get("User-Agent", "")[:USER_AGENT_CHARACTERS_MAX]
+    agent = request.META.get("HTTP_USER_AGENT", "")[:USER_AGENT_CHARACTERS_MAX]
     return {
         # Missing where a request was made by hand, as tests and shells do.
         "ip_address": getattr(request, "client_address", ""),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterator, Mapping
+from collections.abc import Collection, Container, Iterator, Mapping
 from typing import Any
 
 from docstore import Key, Transaction, id_of
@@ -58,18 +58,24 @@ def _misassigned(
         yield FieldError("/assignee", "must be the id of the owner or of a member of the project")
 
 
-def clear_references(transaction: Transaction, key: Key, record_id: int) -> None:
-    """Lets go of a record of the document `key` wherever the owner's other records refer to it."""
+def clear_references(transaction: Transaction, key: Key, ids: Collection[int]) -> None:
+    """Lets go of records of the document `key` wherever the owner's other records refer to them."""
     for other in RECORD_COLLECTIONS:
         for name, target in references_of(other):
-            if target != key.collection:
+            if target != key.collection or not ids:
                 continue
             place, spec = key_of(other, key.owner), COLLECTIONS[other]
             for record in transaction.records(place):
-                if id_of(record) and record.get(name) == record_id:
+                if id_of(record) and _id_in(record, name) in ids:
                     cleared = {name: None} | _unassigned(record, key.owner)
                     changed = changed_record(spec, record, cleared, now=transaction.now)
                     transaction.put(place, changed)
+
+
+def _id_in(record: Mapping[str, Any], name: str) -> int:
+    """The id in a field; 0 where an old file has something else, perhaps what cannot be hashed."""
+    value = record.get(name)
+    return value if type(value) is int else 0
 
 
 def _unassigned(record: Mapping[str, Any], owner: int) -> dict[str, None]:

@@ -7,7 +7,7 @@ who is no member any more are assigned to nobody.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from docstore import Key, Transaction, id_of
@@ -21,7 +21,7 @@ from utils.times import utc_text
 
 def follow(transaction: Transaction) -> None:
     """Brings the index, and who is assigned, in line with the projects that were changed."""
-    if not any(key.collection == "projects" for key, _ in transaction.edits()):
+    if not any(key.collection == "projects" for key in transaction.changed):
         return
     for project, (was, now) in changed_projects(transaction).items():
         old, new = entries_of(was), entries_of(now)
@@ -67,6 +67,42 @@ def write_index(
         return len(there) > 1
     transaction.put(key, COLLECTIONS["shared"].ordered(known | wanted))
     return True
+
+
+def mend_index(transaction: Transaction, person: int) -> bool:
+    """Makes the index say what is true, of what is shared with a person and of what they share.
+
+    Only people who have a document of their own get an index. Whether there was something to mend.
+    """
+    mended = False
+    for owner, project_id in [_meant(record) for record in index_of(transaction, person)]:
+        if owner and project_id:
+            mended |= _mend(transaction, owner, project_id, {person})
+    for project in list(transaction.records(key_of("projects", person))):
+        members, own = entries_of(project).keys(), id_of(project)
+        if own and members:
+            mended |= _mend(transaction, person, own, members)
+    return mended
+
+
+def _meant(record: Mapping[str, Any]) -> Project:
+    """Owner and project of a record of an index; 0 where a hand wrote something else."""
+    owner, project_id = record.get("owner"), record.get("project_id")
+    return (
+        owner if type(owner) is int and owner > 0 else 0,
+        project_id if type(project_id) is int else 0,
+    )
+
+
+def _mend(transaction: Transaction, owner: int, project_id: int, people: Collection[int]) -> bool:
+    found = transaction.records(key_of("projects", owner)).find(project_id)
+    project = found[0] if len(found) == 1 else None
+    entries, mended = entries_of(project), False
+    for person in people:
+        if transaction.document(key_of("users", person)) is not None:
+            entry = entries.get(person)
+            mended |= write_index(transaction, person, (owner, project_id), project, entry)
+    return mended
 
 
 def take_out(transaction: Transaction, owner: int, project: dict[str, Any], person: int) -> None:

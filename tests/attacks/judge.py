@@ -1,14 +1,30 @@
 """Makes a call of the matrix, and says what is wrong with its answer."""
 
+import json
 import re
 from typing import Any
+from urllib.parse import urlencode
 
+from django.conf import settings
 from django.core.cache import cache
 from django.http import HttpResponse
+from django.test import Client
 
 from accounts.api_problems import PROBLEMS
+from tests.attacks.counting import Count
 from tests.attacks.rows import Row
-from tests.attacks.world import ANONYMOUS, METHODS, ROLES, UNSAFE, World, send, uncounted
+from tests.attacks.targets import Target
+from tests.attacks.world import (
+    ANONYMOUS,
+    METHODS,
+    OWNER,
+    ROLES,
+    UNSAFE,
+    World,
+    send,
+    uncounted,
+    whole,
+)
 from utils.middleware import API_PREFIX
 
 TYPES = {f"/problems/{problem.slug}" for problem in PROBLEMS.values()}
@@ -31,17 +47,19 @@ def _faults_of_cell(world: World, row: Row, role: str, method: str) -> list[str]
     cache.clear()  # limits on attempts are not what is looked at here
     address = world.address(row.address)
     client = world.client(role, address)
-    before = world.bytes()
-    answer = send(client, method, address, world.filled(row.sends.get(method)))
+    data = world.filled(row.sends.get(method))
+    moment, reads = world.moment(), method not in UNSAFE
+    before = world.bytes() if reads else {}
+    answer = send(client, method, address, data)
     faults = faults_of(answer, address, private=role != ANONYMOUS and not row.public)
     expected = row.shape[role][method]
     if expected not in ("*", str(answer.status_code)):
         faults.append(f"{answer.status_code} instead of {expected}: {answer.content[:300]!r}")
-    after = world.bytes()
-    if after != before and answer.status_code >= 400:
-        faults.append("refused, and yet it changed what is on disk")
-    elif after != before and method not in UNSAFE and uncounted(after) != uncounted(before):
-        faults.append("a method that only reads changed a document")
+    if world.changed_since(moment):
+        if answer.status_code >= 400:
+            faults.append("refused, and yet it changed something")
+        elif reads and uncounted(world.bytes()) != uncounted(before):
+            faults.append("a method that only reads changed a document")
     if method == "HEAD" and answer.content:
         faults.append("HEAD was answered with a body")
     return faults
@@ -98,3 +116,92 @@ def _is_problem(answer: Any) -> bool:
         and problem["status"] == answer.status_code
         and problem["instance"] == f"urn:uuid:{answer.headers['X-Request-ID']}"
     )
+
+
+class Attempt:
+    """Hostile calls of one target, by its owner, and what is wrong with the answers.
+
+    They must change no byte on disk, until they are said to be ones that may pass.
+    """
+
+    def __init__(self, world: World, target: Target) -> None:
+        self.world, self.target = world, target
+        self.faults: list[str] = []
+        self.calls, self.may_pass = 0, False
+        self.address, self.taken = self._fresh()
+        world.browser(OWNER)  # signing in is a change of its own
+        self.before = world.bytes()
+
+    def _fresh(self) -> tuple[str, Any]:
+        """An address with new records, and what a call that is accepted there sends."""
+        row = self.target.row
+        return self.world.address(row.address), self.world.filled(row.sends.get(self.target.method))
+
+    def let_pass(self) -> None:
+        """What follows may be accepted. What came before, was not."""
+        if not self.may_pass and self.world.bytes() != self.before:
+            self.faults.append("what is on disk was changed")
+        self.may_pass = True
+
+    def send(
+        self,
+        name: str,
+        demanded: int | None,
+        slug: str = "",
+        *,
+        body: bytes | None = None,
+        media_type: str | None = None,
+        address: str = "",
+        query: str = "",
+        **headers: str,
+    ) -> HttpResponse:
+        """One call; `demanded` is the status that it must get, None any below 500."""
+        cache.clear()
+        own, taken = self._fresh() if self.may_pass else (self.address, self.taken)
+        address = address or own
+        in_api = address.startswith(API_PREFIX)
+        if body is None:
+            body = json.dumps(taken).encode() if in_api else urlencode(taken or {}).encode()
+        if media_type is None:
+            media_type = "application/json" if in_api else "application/x-www-form-urlencoded"
+        client = self.world.program(OWNER) if in_api else self._browser()
+        moment = self.world.moment()
+        answer = whole(
+            client.generic(
+                self.target.method,
+                address,
+                body if self.target.method != "GET" else b"",
+                CONTENT_TYPE=media_type,
+                **({"QUERY_STRING": query} if query else {}),
+                **headers,
+            )
+        )
+        self.calls += 1
+        self._look_at(name, demanded, slug, answer, address)
+        if not self.may_pass and self.world.changed_since(moment):
+            self.faults.append(f"{name}: it changed something")
+        return answer
+
+    def _browser(self) -> Client:
+        """A browser with the proof of origin, in search of which Django reads the form first."""
+        client = self.world.browser(OWNER, strict=True)
+        client.cookies[settings.CSRF_COOKIE_NAME] = "a" * 32
+        client.defaults["HTTP_X_CSRFTOKEN"] = "a" * 32
+        return client
+
+    def _look_at(
+        self, name: str, demanded: int | None, slug: str, answer: Any, address: str
+    ) -> None:
+        told = faults_of(answer, address, private=not self.target.row.public)
+        if demanded is not None and answer.status_code != demanded:
+            told.append(f"{answer.status_code} instead of {demanded}: {answer.content[:200]!r}")
+        elif slug and answer.json()["type"] != f"/problems/{slug}":
+            told.append(f"{answer.json()['type']} instead of {slug}")
+        self.faults += [f"{name}: {fault}" for fault in told]
+
+    def conclude(self, count: Count, kind: str) -> None:
+        """Fails with what was wrong; else counts the calls."""
+        self.let_pass()
+        assert not self.faults, f"{self.target}\n" + "\n".join(self.faults)
+        assert self.calls
+        count(kind, self.calls)

@@ -53,6 +53,17 @@ OWN_FIGURES = shape("""
 anonymous  401 401  401     405   405  401 401   401  401
 others     200 200  204     405   405  405 405   405  405
 """)
+OWN_ARCHIVE = OWN_FIGURES
+ARCHIVE_SENT_AS_JSON = shape("""
+           GET HEAD OPTIONS TRACE BREW PUT PATCH POST DELETE
+anonymous  401 401  401     405   405  401 401   401  401
+others     405 405  204     405   405  405 405   415  405
+""")
+API_FOR_EVERYBODY = shape("""
+           GET HEAD OPTIONS TRACE BREW PUT PATCH POST DELETE
+anonymous  200 200  401     405   405  401 401   401  401
+others     200 200  204     405   405  405 405   405  405
+""")
 NOTHING_THERE = shape("""
            GET HEAD OPTIONS TRACE BREW PUT PATCH POST DELETE
 anonymous  401 401  401     405   405  401 401   401  401
@@ -106,18 +117,57 @@ OWN_SETTINGS = shape("""
 anonymous  302 302  302     405   405  302 302   302  302
 others     200 200  405     405   405  405 405   200  405
 """)
+GUARDED = shape("""
+           GET HEAD OPTIONS TRACE BREW PUT PATCH POST DELETE
+others     302 302  302     405   405  302 302   302  302
+""")
+OWN_LOGINS = shape("""
+           GET HEAD OPTIONS TRACE BREW PUT PATCH POST DELETE
+anonymous  302 302  302     405   405  302 302   302  302
+others     200 200  405     405   405  405 405   405  405
+""")
+SECOND_FACTOR = shape("""
+           GET HEAD OPTIONS TRACE BREW PUT PATCH POST DELETE
+anonymous  302 302  302     405   405  302 302   302  302
+others     200 200  200     405   405  405 405   405  405
+""")
+NOTHING_TO_TURN_OFF = shape("""
+           GET HEAD OPTIONS TRACE BREW PUT PATCH POST DELETE
+anonymous  302 302  302     405   405  302 302   302  302
+others     404 404  404     405   405  404 404   404  404
+""")
+NO_CODES = shape("""
+           GET HEAD OPTIONS TRACE BREW PUT PATCH POST DELETE
+anonymous  302 302  302     405   405  302 302   302  302
+others     404 404  200     405   405  405 405   405  405
+""")
 SETTINGS_BUTTON = shape("""
            GET HEAD OPTIONS TRACE BREW PUT PATCH POST DELETE
 anonymous  302 302  302     405   405  302 302   302  302
 owner      405 405  405     405   405  405 405   302  405
 others     405 405  405     405   405  405 405   404  405
 """)
+ONES_OWN_RECEIPT = shape("""
+           GET HEAD OPTIONS TRACE BREW PUT PATCH POST DELETE
+others     404 404  405     405   405  405 405   405  405
+""")
+# The password must be given again first.
+GUARDED_SETTINGS = shape("""
+           GET HEAD OPTIONS TRACE BREW PUT PATCH POST DELETE
+anonymous  302 302  302     405   405  302 302   302  302
+others     200 200  405     405   405  405 405   302  405
+""")
+OWN_BUTTON = shape("""
+           GET HEAD OPTIONS TRACE BREW PUT PATCH POST DELETE
+anonymous  302 302  302     405   405  302 302   302  302
+others     405 405  405     405   405  405 405   302  405
+""")
 PASSWORD_CHANGE = shape("""
            GET HEAD OPTIONS TRACE BREW PUT PATCH POST DELETE
 anonymous  302 302  302     405   405  302 302   302  302
 others     200 200  200     405   405  200 405   200  405
 """)
-PASSWORD_SET = shape("""
+SENT_ON = shape("""
            GET HEAD OPTIONS TRACE BREW PUT PATCH POST DELETE
 others     302 302  302     405   405  302 302   302  302
 """)
@@ -164,28 +214,54 @@ ROWS: dict[str, Row] = {
     **_own_records("projects"),
     **_own_records("models"),
     f"{API}dashboard/": Row(f"/{API}dashboard/", OWN_FIGURES),
+    f"{API}export/": Row(f"/{API}export/", OWN_ARCHIVE),
+    f"{API}import/": Row(f"/{API}import/", ARCHIVE_SENT_AS_JSON),
+    f"{API}openapi.json": Row(f"/{API}openapi.json", API_FOR_EVERYBODY, public=True),
+    f"{API}quota/": Row(f"/{API}quota/", OWN_FIGURES),
+    f"{API}activity/": Row(f"/{API}activity/", OWN_FIGURES),
+    f"{API}changes/": Row(f"/{API}changes/", OWN_FIGURES),
     API: Row(f"/{API}nothing/here/", NOTHING_THERE),
     "": Row("/", FOR_EVERYBODY),
     "dashboard/": Row("/dashboard/", OWN_PAGE),
     "schemas/v1/<slug:name>.json": Row("/schemas/v1/tasks.json", FOR_EVERYBODY, public=True),
+    "problems/": Row("/problems/", FOR_EVERYBODY),
+    "problems/<slug:slug>/": Row("/problems/not-found/", FOR_EVERYBODY),
     "<collection:spec>/": Row("/tasks/", OWN_PAGE),
     "<collection:spec>/new/": Row("/tasks/new/", OWN_FORM, {"POST": TASK}),
-    "<collection:spec>/<int:record_id>/edit/": Row(
+    "<collection:spec>/<record_id:record_id>/edit/": Row(
         "/tasks/{task}/edit/", RECORD_FORM, {"POST": TASK}
     ),
-    "<collection:spec>/<int:record_id>/delete/": Row("/tasks/{task}/delete/", RECORD_FORM),
-    "<collection:spec>/<int:record_id>/complete/": Row("/tasks/{task}/complete/", RECORD_BUTTON),
+    "<collection:spec>/<record_id:record_id>/delete/": Row("/tasks/{task}/delete/", RECORD_FORM),
+    "<collection:spec>/<record_id:record_id>/complete/": Row(
+        "/tasks/{task}/complete/", RECORD_BUTTON
+    ),
     "accounts/signup/": Row("/accounts/signup/", FOR_THOSE_OUTSIDE),
     "accounts/login/": Row("/accounts/login/", FOR_THOSE_OUTSIDE),
     "accounts/logout/": Row("/accounts/logout/", LOGOUT),
     "accounts/inactive/": Row("/accounts/inactive/", TOLD_TO_ALL),
     "accounts/profile/": Row("/accounts/profile/", OWN_SETTINGS),
-    "accounts/tokens/": Row("/accounts/tokens/", OWN_SETTINGS),
-    "accounts/tokens/<int:token_id>/revoke/": Row(
+    "accounts/delete/": Row("/accounts/delete/", OWN_SETTINGS, {"POST": {"password": "guess"}}),
+    "accounts/deleted/": Row("/accounts/deleted/", ONES_OWN_RECEIPT),
+    "accounts/deleted/receipt.txt": Row("/accounts/deleted/receipt.txt", ONES_OWN_RECEIPT),
+    "accounts/tokens/": Row("/accounts/tokens/", GUARDED_SETTINGS),
+    "accounts/tokens/<record_id:token_id>/revoke/": Row(
         "/accounts/tokens/{token}/revoke/", SETTINGS_BUTTON
     ),
+    "accounts/sessions/": Row("/accounts/sessions/", OWN_LOGINS),
+    "accounts/sessions/end/": Row("/accounts/sessions/end/", OWN_BUTTON),
+    "accounts/sessions/<record_id:session_id>/end/": Row(
+        "/accounts/sessions/{session}/end/", SETTINGS_BUTTON
+    ),
+    "accounts/reauthenticate/": Row("/accounts/reauthenticate/", PASSWORD_CHANGE),
+    "accounts/2fa/": Row("/accounts/2fa/", SECOND_FACTOR),
+    "accounts/2fa/authenticate/": Row("/accounts/2fa/authenticate/", GUARDED),
+    "accounts/2fa/reauthenticate/": Row("/accounts/2fa/reauthenticate/", GUARDED),
+    "accounts/2fa/totp/activate/": Row("/accounts/2fa/totp/activate/", GUARDED),
+    "accounts/2fa/totp/deactivate/": Row("/accounts/2fa/totp/deactivate/", NOTHING_TO_TURN_OFF),
+    "accounts/2fa/codes/": Row("/accounts/2fa/codes/", NO_CODES),
+    "accounts/2fa/codes/generate/": Row("/accounts/2fa/codes/generate/", GUARDED),
     "accounts/password/change/": Row("/accounts/password/change/", PASSWORD_CHANGE),
-    "accounts/password/set/": Row("/accounts/password/set/", PASSWORD_SET),
+    "accounts/password/set/": Row("/accounts/password/set/", SENT_ON),
     "accounts/password/reset/": Row("/accounts/password/reset/", PASSWORD_RESET),
     "accounts/password/reset/done/": Row("/accounts/password/reset/done/", TOLD_TO_ALL),
     f"accounts/{RESET_KEY}": Row("/accounts/password/reset/key/1-guessed/", PASSWORD_RESET_KEY),

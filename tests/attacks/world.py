@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from allauth.usersessions.models import UserSession
 from django.conf import settings
 from django.contrib.sessions.models import Session
 from django.http import HttpResponse
@@ -104,10 +105,28 @@ class World:
         ApiToken.objects.filter(user=self.owner, name="to be attacked").delete()
         return int(create_token(self.people[OWNER], "to be attacked")[0].pk)
 
+    def session(self) -> int:
+        """The number of one of the owner's sessions, as their page shows it."""
+        key = f"to be attacked {next(self._numbers)}"
+        made = UserSession.objects.create(
+            user=self.people[OWNER], session_key=key, ip="192.0.2.1", user_agent="Lynx"
+        )
+        return int(made.pk)
+
     def _create(self, collection: str, **data: Any) -> int:
         return int(json_storage.create(collection, self.owner, data)["id"])
 
     # What is kept
+
+    @staticmethod
+    def moment() -> int:
+        """Where the store is now, for `changed_since`."""
+        return json_storage.store.backend.sequence()
+
+    @staticmethod
+    def changed_since(moment: int) -> bool:
+        """Whether anything was committed."""
+        return bool(json_storage.store.entries(moment).told)
 
     def bytes(self) -> dict[str, bytes]:
         """Every document as it lies on disk."""
@@ -147,6 +166,18 @@ def _without_counts(document: dict[str, Any]) -> dict[str, Any]:
 
 def send(client: Client, method: str, address: str, data: Any = None) -> HttpResponse:
     """One call. Under the API data is sent as JSON, elsewhere as a form; bytes go as they are."""
+    return whole(_sent(client, method, address, data))
+
+
+def whole(answer: Any) -> HttpResponse:
+    """The answer with all of its content, also where that came in pieces."""
+    if not answer.streaming:
+        found: HttpResponse = answer
+        return found
+    return HttpResponse(answer.getvalue(), status=answer.status_code, headers=dict(answer.headers))
+
+
+def _sent(client: Client, method: str, address: str, data: Any) -> Any:
     if method not in UNSAFE:
         return client.generic(method, address)
     if address.startswith(API_PREFIX):

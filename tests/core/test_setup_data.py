@@ -217,7 +217,7 @@ def test_all_flags_at_once_work_in_a_fixed_order(people: None, data_folder: Path
     ]
     assert run.json["structure"] == {"folder": str(data_folder), "created": []}
     assert run.json["restore"]["files"] == 8
-    assert run.json["sync_users"] == {"accounts": 2, "changed": 0, "findings": []}
+    assert run.json["sync_users"] == {"accounts": 2, "changed": 0, "removed": 0, "findings": []}
     assert run.json["validate"] == {"findings": []}
     assert run.json["stats"]["backups"]["count"] == 3
     assert run.json["stats"]["backups"]["latest"] == run.json["backup"]["backup"]

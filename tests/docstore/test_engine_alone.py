@@ -38,9 +38,9 @@ def test_the_example_runs_again_and_again(tmp_path: Path) -> None:
 
 def test_the_manual_runs_as_it_stands(tmp_path: Path) -> None:
     manual = (PROJECT / "docs/engine.md").read_text("utf-8").replace("/tmp/notes", str(tmp_path))
-    first, history = re.findall(r"```python\n(.*?)```", manual, re.DOTALL)
+    first, *others = re.findall(r"```python\n(.*?)```", manual, re.DOTALL)
     program = tmp_path / "program.py"
-    program.write_text(first + history)
+    program.write_text("".join([first, *others]))
     code = f"sys.path.insert(0, '.'); runpy.run_path({str(program)!r})"
     shown = re.findall(r"# (1): it is|# (\(\{.*)", first)
     lines = run(code)

@@ -23,6 +23,8 @@ FULL: Final = {
     "power_cut": 1_000_000,
     "disk_errors": 20_000,
     "planted": 100,
+    "api_cases": 20_000,
+    "malformed_bodies": 100_000,
 }
 
 

@@ -382,6 +382,13 @@ BUGS: Final = (
         "False",
     ),
     Bug(
+        "what a power cut may take back is told to those who follow",
+        files_backend.FilesBackend,
+        "sequence",
+        "self._journal.synced",
+        "self._journal.visible",
+    ),
+    Bug(
         "a follower stays in the old segment",
         _J,
         "_frames_until",

@@ -8,7 +8,9 @@ import pytest
 
 from neuralflow.logs import JsonFormatter, LineFormatter
 
-FORGED = "/\r\n2026-01-01T00:00:00.000Z INFO accounts: all is well\x1b[2J\u2028\u0085"
+FORGED = (
+    "/\r\n2026-01-01T00:00:00.000Z INFO accounts: all is well\x1b[2J\u2028\u0085\u202e\u200b\udc9b"
+)
 
 
 def record(message: str, *arguments: object, fault: str = "") -> logging.LogRecord:

@@ -11,12 +11,14 @@ from typing import Any
 
 import pytest
 
-from docstore import Key
+from docstore import Key, NotFound
 from tests.folders import contents
 from tests.utils.bombs import honest
 from utils.archives import Archive
+from utils.caller import Caller
 from utils.importing import ID_KEPT_MAX
 from utils.json_storage import json_storage
+from utils.memberships import Memberships
 from utils.package import InvalidImport
 
 ALICE, BOB = 7, 9
@@ -259,6 +261,16 @@ class TestMerge:
 class TestRights:
     ENTRY = {"user_id": 9, "username": "bob", "role": "editor", "status": "member"}
 
+    @pytest.fixture
+    def shared(self, db: None) -> bytes:
+        """Alice's project 1 is shared with Bob, who has task 1; as exported."""
+        workspace()
+        members = Memberships(json_storage, lambda who: (BOB, "bob"))
+        members.invite(ALICE, 1, "bob", "editor")
+        members.accept(BOB, 1)
+        json_storage.update("tasks", ALICE, 1, {"project_id": 1, "assignee": BOB})
+        return exported()
+
     def test_member_entries_become_notes_without_rights(self) -> None:
         data = document("projects", [{"name": "a", "id": 1, "team_members": [self.ENTRY, "zoë"]}])
         for _ in range(2):
@@ -266,6 +278,45 @@ class TestRights:
             (project,) = json_storage.list("projects", ALICE)
             note = {"user_id": 9, "username": "bob", "role": "editor"}
             assert project["team_members"] == [note, "zoë"]
+        assert json_storage.list("shared", BOB) == []
+
+    @pytest.mark.parametrize("mode", ["merge", "replace"])
+    def test_members_that_are_here_stay_as_they_are(self, shared: bytes, mode: str) -> None:
+        (before,) = json_storage.list("shared", BOB)
+        json_storage.update("projects", ALICE, 1, {"name": "Renamed"})
+        report = imported(shared, mode=mode)
+        assert counts(report, "tasks") == {"unchanged": 2}
+        assert [record["id"] for record in json_storage.list("shared", BOB)] == [before["id"]]
+        assert json_storage.get("tasks", ALICE, 1)["assignee"] == BOB
+        assert json_storage.get("projects", ALICE, 1, caller=Caller(BOB))["id"] == 1
+
+    def test_who_was_removed_since_does_not_come_back(self, shared: bytes) -> None:
+        Memberships(json_storage).remove(ALICE, 1, BOB)
+        imported(shared, mode="replace")
+        assert json_storage.list("shared", BOB) == []
+        assert json_storage.get("tasks", ALICE, 1)["assignee"] is None
+        with pytest.raises(NotFound):
+            json_storage.get("projects", ALICE, 1, caller=Caller(BOB))
+
+    def test_a_stranger_gets_no_members_of_ours(self, shared: bytes) -> None:
+        imported(shared, 11)
+        assert json_storage.get("tasks", 11, 1)["assignee"] is None
+        assert len(json_storage.list("shared", BOB)) == 1
+        with pytest.raises(NotFound):
+            json_storage.get("projects", 11, 1, caller=Caller(BOB))
+
+    def test_a_project_that_goes_is_shared_with_nobody(self, shared: bytes) -> None:
+        imported(document("projects", []), mode="replace")
+        assert json_storage.list("shared", BOB) == []
+        task = json_storage.get("tasks", ALICE, 1)
+        assert (task["project_id"], task["assignee"]) == (None, None)
+
+    def test_another_project_under_its_id_is_not_shared(self, shared: bytes) -> None:
+        other = {"name": "b", "id": 1, "created_at": "2020-01-01", "team_members": [self.ENTRY]}
+        imported(document("projects", [other]), mode="replace")
+        assert json_storage.list("shared", BOB) == []
+        with pytest.raises(NotFound):
+            json_storage.get("projects", ALICE, 1, caller=Caller(BOB))
 
 
 class TestFaults:

@@ -12,6 +12,7 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         call_command("migrate", interactive=False, verbosity=0)
         call_command("createcachetable", verbosity=0)
+        call_command("clearsessions")
         call_command("collectstatic", interactive=False, verbosity=0)
         call_command("setup_data", stdout=self.stdout)
         call_command("reserve_ids")

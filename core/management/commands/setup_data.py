@@ -73,6 +73,8 @@ def _tell_adopt(result: Result) -> Iterator[str]:
 def _tell_sync(result: Result) -> Iterator[str]:
     accounts = count(result["accounts"], "account")
     yield f"Synced {accounts}; {result['changed']} had something to change."
+    if result["removed"]:
+        yield f"Removed what was left of {count(result['removed'], 'deleted account')}."
 
 
 def _tell_validate(result: Result) -> Iterator[str]:

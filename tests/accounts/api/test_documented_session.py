@@ -15,6 +15,7 @@ DOCUMENT = (PROJECT / "docs" / "api.md").read_text()
 
 def test_it_works(server: Server, tmp_path: Path) -> None:
     server.person("alice")
+    server.person("bob")
     assert run_session(DOCUMENT, server, tmp_path) > 10
 
 

@@ -1,0 +1,24 @@
+"""The API keeps what its OpenAPI document promises: a thousand calls that schemathesis makes up."""
+
+import pytest
+
+from tests.harness import api_cases
+from tests.harness.api_hooks import RULES
+from tests.harness.report import Report
+from utils.schemas import RULES_BEYOND
+
+CASES = 1000
+
+
+@pytest.mark.slow
+def test_a_running_server_answers_as_documented(tmp_path_factory: pytest.TempPathFactory) -> None:
+    report = Report("api_cases")
+    folder = tmp_path_factory.mktemp("documented")
+    with api_cases.running_server(folder, api_cases.ENVIRONMENT) as server:
+        api_cases.hold(server, report, CASES, seed=0, examples=8)
+    report.finish(CASES)
+    assert report.lost == 0, "\n".join(report.notes)
+
+
+def test_a_refusal_that_is_let_pass_is_of_a_rule_that_has_a_name() -> None:
+    assert set(RULES) - {"cursors"} <= set(RULES_BEYOND)

@@ -1,0 +1,94 @@
+"""Forms that no browser sends, to every page that takes one; and forms from elsewhere, to all."""
+
+from itertools import product
+
+import pytest
+from django.conf import settings
+from django.http import HttpResponse
+from django.test.client import BOUNDARY, MULTIPART_CONTENT
+
+from tests.attacks.counting import Count
+from tests.attacks.judge import Attempt
+from tests.attacks.routes import routes
+from tests.attacks.rows import row_of
+from tests.attacks.targets import FORM_TARGETS, Target
+from tests.attacks.world import ANONYMOUS, OWNER, UNSAFE, World
+from utils.middleware import API_PREFIX
+
+every_form = pytest.mark.parametrize("target", FORM_TARGETS, ids=str)
+every_route = pytest.mark.parametrize("route", sorted(routes()))
+MEGABYTES = 20
+
+
+def test_it_finds_forms() -> None:
+    assert len(FORM_TARGETS) >= 10
+
+
+@every_form
+def test_forms_that_no_browser_sends(world: World, count: Count, target: Target) -> None:
+    attempt = Attempt(world, target)
+    attempt.send("1,001 fields", 400, body="&".join(f"a{n}=1" for n in range(1001)).encode())
+    attempt.send("20 MB", 413, body=_files(1, MEGABYTES << 20), media_type=MULTIPART_CONTENT)
+    attempt.send("101 files", 400, body=_files(101, 1), media_type=MULTIPART_CONTENT)
+    attempt.send("no boundary", 400, body=_files(1, 1), media_type="multipart/form-data")
+    attempt.let_pass()  # what means nothing to the page, it takes for an empty form
+    for name in ("title", "name", "username", "login", "password", "email", "next", "version", "q"):
+        for value in (b"%00", b"%ED%A0%80", b"%FF%FE", b"%0d%0aSet-Cookie:a=b", b"A" * 100_000):
+            attempt.send(f"{name}={value[:20]!r}", None, body=name.encode() + b"=" + value)
+    attempt.send("JSON", None, body=b'{"title": "A"}', media_type="application/json")
+    attempt.send("half a part", None, body=_files(1, 1)[:60], media_type=MULTIPART_CONTENT)
+    attempt.conclude(count, "hostile forms")
+
+
+def _files(number: int, size: int) -> bytes:
+    head = 'Content-Disposition: form-data; name="f{0}"; filename="../f{0}"\r\n\r\n'
+    parts = [f"--{BOUNDARY}\r\n{head.format(n)}{'A' * size}\r\n" for n in range(number)]
+    return "".join([*parts, f"--{BOUNDARY}--\r\n"]).encode()
+
+
+@every_route
+def test_nothing_is_done_without_proof_of_origin(world: World, count: Count, route: str) -> None:
+    row = row_of(route)
+    assert row is not None
+    address = world.address(row.address)
+    for role in FORGERS:
+        world.browser(role)  # signing in is a change of its own
+    before, faults = world.bytes(), []
+    for role, method, proof in product(FORGERS, UNSAFE, FORGED):
+        answer = _forged(world, role, method, address, proof)
+        known = role != ANONYMOUS or not address.startswith(API_PREFIX)
+        if answer.status_code != (403 if known else 401):
+            faults.append(f"{role} {method} {address} with {proof}: {answer.status_code}")
+    assert not faults, "\n".join(faults)
+    assert world.bytes() == before
+    count("forged calls", len(FORGERS) * len(UNSAFE) * len(FORGED))
+
+
+FORGERS = (ANONYMOUS, OWNER, "staff")  # the check does not ask who it is
+FORGED = {
+    "no token": {},
+    "a token in the form only": {},
+    "another token": {"HTTP_X_CSRFTOKEN": "b" * 32},
+    "a strange origin": {"HTTP_X_CSRFTOKEN": "a" * 32, "HTTP_ORIGIN": "http://evil.example"},
+    "no origin at all": {"HTTP_X_CSRFTOKEN": "a" * 32, "HTTP_ORIGIN": "null"},
+}
+
+
+def _forged(world: World, role: str, method: str, address: str, proof: str) -> HttpResponse:
+    client, body = world.browser(role, strict=True), ""
+    if proof == "a token in the form only":
+        body = "csrfmiddlewaretoken=" + "a" * 32
+    else:
+        client.cookies[settings.CSRF_COOKIE_NAME] = "a" * 32
+    kind = "application/x-www-form-urlencoded"
+    return client.generic(method, address, body, kind, **FORGED[proof])
+
+
+@every_form
+def test_the_proof_opens(world: World, target: Target) -> None:
+    """Or the refusals above would prove nothing."""
+    client = world.browser(OWNER, strict=True)
+    client.cookies[settings.CSRF_COOKIE_NAME] = "a" * 32
+    address = world.address(target.row.address)
+    answer = client.post(address, headers={"x-csrftoken": "a" * 32})
+    assert answer.status_code != 403

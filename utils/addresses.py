@@ -1,0 +1,18 @@
+"""What stands in addresses, of pages and of the API."""
+
+from django.urls import register_converter
+
+
+class RecordId:
+    """A record's id, in the one way to write it: two addresses are never the same record."""
+
+    regex = "[1-9][0-9]{0,17}"
+
+    def to_python(self, value: str) -> int:
+        return int(value)
+
+    def to_url(self, value: int) -> str:
+        return str(value)
+
+
+register_converter(RecordId, "record_id")

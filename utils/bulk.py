@@ -1,0 +1,148 @@
+"""Many changes of one collection in one commit: all of them happen, or none.
+
+Operations are objects: {"op": "create", "record": {...}}, {"op": "update", "id": 3, "changes":
+{...}, "if_match": "\\"...\\""}, {"op": "delete", "id": 4}. What is wrong with any of them is
+told at its place, "/operations/2/record/title", for all of them at once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+from docstore import NotFound, Transaction
+from utils.access import Access
+from utils.documents import key_of
+from utils.edits import Changed, create_record, delete_record, update_record
+from utils.json_values import FAULTS_MAX, FieldError, pointer_to
+from utils.records import InvalidRecord, Record, Unknown
+from utils.references import clear_references
+
+OPERATIONS_MAX: Final = 1_000
+
+# How the changes of an update are made of what the operation says; by default they are that.
+Patch = Callable[[Record, Any], Mapping[str, Any]]
+
+_MEMBERS: Final[Mapping[str, tuple[set[str], set[str]]]] = {  # what it needs, what it may have
+    "create": ({"record"}, set()),
+    "update": ({"id", "changes"}, {"if_match"}),
+    "delete": ({"id"}, {"if_match"}),
+}
+
+
+def refuse_misshapen(operations: object) -> list[Record]:
+    """The operations, if all of them are what operations may be. Raises `InvalidRecord`."""
+    if not isinstance(operations, list) or not 1 <= len(operations) <= OPERATIONS_MAX:
+        raise InvalidRecord(
+            [FieldError("/operations", f"must be a list of 1 to {OPERATIONS_MAX} operations")]
+        )
+    faults = [
+        fault
+        for number, operation in enumerate(operations)
+        for fault in _misshapen(operation, f"/operations/{number}")
+    ]
+    if faults:
+        raise InvalidRecord(faults[:FAULTS_MAX])
+    return operations
+
+
+def _misshapen(operation: object, place: str) -> list[FieldError]:
+    op = operation.get("op") if isinstance(operation, dict) else None
+    if not isinstance(operation, dict) or not isinstance(op, str) or op not in _MEMBERS:
+        return [FieldError(f"{place}/op", f"must be one of {', '.join(_MEMBERS)}, in an object")]
+    needed, possible = _MEMBERS[op]
+    given = operation.keys() - {"op"}
+    faults = [
+        FieldError(pointer_to(place, name), f"is missing; {op} needs it")
+        for name in sorted(needed - given)
+    ]
+    takes = ", ".join(sorted(needed | possible))
+    faults += [
+        FieldError(pointer_to(place, name), f"is nothing that {op} takes; it takes {takes}")
+        for name in sorted(given - needed - possible, key=str)
+    ]
+    if "id" in given & needed and not _is_id(operation["id"]):
+        faults.append(FieldError(f"{place}/id", "must be a positive whole number"))
+    if not isinstance(operation.get("if_match", ""), str):
+        faults.append(FieldError(f"{place}/if_match", "must be an ETag, or *"))
+    return faults
+
+
+def _is_id(value: object) -> bool:
+    return type(value) is int and value > 0
+
+
+class Bulk:
+    """Operations on one collection, within a transaction."""
+
+    def __init__(
+        self,
+        transaction: Transaction,
+        access: Access,
+        collection: str,
+        unknown: Unknown,
+        patch: Patch | None,
+    ) -> None:
+        self._transaction, self._access, self._collection = transaction, access, collection
+        self._unknown, self._patch = unknown, patch
+        self._faults: list[FieldError] = []
+        self._changed: Changed | None = None
+        self._deleted: set[int] = set()
+
+    def run(self, operations: list[Record]) -> list[Record]:
+        """The results, in order: what was done, the id, and the record, null where it is gone.
+
+        Raises `InvalidRecord` with the faults of all, or else `Changed` for the first record that
+        is not as it was expected, and `Forbidden`.
+        """
+        results = [self._one(number, one) for number, one in enumerate(operations)]
+        if self._faults:
+            raise InvalidRecord(self._faults[:FAULTS_MAX])
+        if self._changed is not None:
+            raise self._changed
+        key = key_of(self._collection, self._access.owner)
+        clear_references(self._transaction, key, self._deleted)
+        return results
+
+    def _one(self, number: int, operation: Record) -> Record:
+        op, place = operation["op"], f"/operations/{number}"
+        inside = {"create": f"{place}/record", "update": f"{place}/changes"}.get(op, place)
+        try:
+            record = self._done(operation)
+        except InvalidRecord as invalid:
+            self._faults += [FieldError(f"{inside}{e.pointer}", e.detail) for e in invalid.errors]
+        except NotFound as fault:
+            self._faults.append(FieldError(f"{place}/id", f"is not there: {fault}"))
+        except Changed as fault:
+            self._changed = self._changed or Changed(f"{place}: {fault}", fault.current)
+        else:
+            shown = None if op == "delete" else record
+            return {"op": op, "id": record["id"], "record": shown}
+        return {}
+
+    def _done(self, operation: Record) -> Record:
+        transaction, access, collection = self._transaction, self._access, self._collection
+        if operation["op"] == "create":
+            data = operation["record"]
+            return create_record(transaction, access, collection, data, self._unknown)
+        record_id, expect = operation["id"], _version(operation.get("if_match"))
+        if operation["op"] == "delete":
+            record = delete_record(transaction, access, collection, record_id, expect, clear=False)
+            self._deleted.add(record_id)
+            return record
+        told, patch = operation["changes"], self._patch
+        return update_record(
+            transaction,
+            access,
+            collection,
+            record_id,
+            told if patch is None else lambda before: patch(before, told),
+            expect=expect,
+            replace=False,
+            unknown=self._unknown,
+        )
+
+
+def _version(if_match: str | None) -> str | None:
+    """The record's version that an ETag stands for; "*" is any that there is."""
+    return None if if_match in (None, "*") else str(if_match).removeprefix('"').removesuffix('"')

@@ -1,0 +1,177 @@
+"""What one person is told of the changes: which records were created, updated and deleted.
+
+The store tells commits and documents; here they become changes of records that this person may
+see *now*: their own, what they were invited to, and of projects shared with them what happened
+since they are a member. Counting calls and logging activities is no change.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final
+
+from docstore import ABSENT, DocumentStore, Entry, EntryChange, Key, id_of
+from utils.access import entries_of, index_of, roles
+from utils.table import COLLECTIONS, RECORD_COLLECTIONS, Record
+from utils.times import moment_of, parse_time
+
+SHARED: Final = "shared"  # what others share with a person; it is told to that person alone
+# So many changes of records are told of one commit; of more, that the collections are other ones.
+CHANGES_MAX: Final = 1_000
+
+Json = dict[str, Any]
+
+# The projects of others that a person may see: by owner and id, and since when they may.
+Sight = Mapping[int, Mapping[int, datetime]]
+
+
+@dataclass(frozen=True)
+class Changes:
+    """Commits as one person is told of them. Ask again for what is after `next`.
+
+    `is_all`: nothing more had happened when it was asked for.
+    """
+
+    told: list[Json]
+    next: int
+    is_all: bool
+
+
+def changes_for(store: DocumentStore, user_id: int, since: int) -> Changes:
+    """What the person is told of the commits after number `since`, or of the first part of them.
+
+    Raises `HistoryGone` where not all of them are kept, `Corrupt`, `Unavailable`.
+    """
+    sight = sight_of(store, user_id)
+
+    def wanted(key: Key) -> bool:
+        if key.owner == user_id:
+            return key.collection in (*RECORD_COLLECTIONS, SHARED)
+        return key.owner in sight and key.collection in ("tasks", "projects")
+
+    known = store.sequence()
+    entries, through = store.entries(since, wanted)
+    told = [_told(entry, user_id, sight) for entry in entries]
+    return Changes([one for one in told if one["changes"]], through, through >= known)
+
+
+def sight_of(store: DocumentStore, user_id: int) -> Sight:
+    """What this person may see of others' projects now, where index and truth agree."""
+    owners = {record.get("owner") for record in index_of(store, user_id)}
+    sight: dict[int, dict[int, datetime]] = {}
+    for owner in owners:
+        if type(owner) is int and owner != user_id:
+            projects = store.records(Key("projects", owner))
+            for project_id in roles(store, user_id, owner):
+                project = next(iter(projects.find(project_id)), None)  # may be new since the look
+                since = moment_of(entries_of(project).get(user_id, {}).get("since"))
+                if since is not None:
+                    sight.setdefault(owner, {})[project_id] = since
+    return sight
+
+
+def _told(entry: Entry, user_id: int, sight: Sight) -> Json:
+    return {
+        "sequence": entry.sequence,
+        "at": entry.at,
+        "actor": int(entry.actor) if entry.actor.isdecimal() else None,
+        "request": entry.request_id,
+        "changes": _changes_of(entry, user_id, sight),
+    }
+
+
+def _changes_of(entry: Entry, user_id: int, sight: Sight) -> list[Json]:
+    if entry.restored:
+        own = [Key(name, user_id) for name in (*RECORD_COLLECTIONS, SHARED)]
+        others = [Key(name, owner) for owner in sight for name in ("projects", "tasks")]
+        return [_reset(key) for key in (*own, *others)]
+    changes: list[Json] = []
+    for change in entry.changes:
+        changes += _of_document(entry, change, user_id, sight)
+    if len(changes) > CHANGES_MAX:
+        return [_reset(change.key) for change in entry.changes]
+    return changes
+
+
+def _of_document(entry: Entry, change: EntryChange, user_id: int, sight: Sight) -> Iterator[Json]:
+    """What the person is told of one document's change."""
+    key, at = change.key, parse_time(entry.at)
+    for record_id, (before, after) in _records(change).items():
+        if key.owner != user_id:
+            visible = sight[key.owner]
+            before = before if _is_seen(key, before, visible, at) else None
+            after = after if _is_seen(key, after, visible, at) else None
+        if before is None and after is None:
+            continue
+        done = "created" if before is None else "deleted" if after is None else "updated"
+        yield _change(key, record_id, done, after)
+
+
+def _is_seen(
+    key: Key, record: Record | None, visible: Mapping[int, datetime], at: datetime
+) -> bool:
+    """Whether a record of another owner belongs to what is visible, and did so at that time."""
+    if record is None:
+        return False
+    project = record.get("id" if key.collection == "projects" else "project_id")
+    return type(project) is int and project in visible and visible[project] <= at
+
+
+def _records(change: EntryChange) -> dict[int, tuple[Record | None, Record | None]]:
+    """Each record that a change touched, before and after it; None where there was or is none."""
+    found: dict[int, tuple[Record | None, Record | None]] = {}
+    for record_id, before, after in _steps(change):
+        first = found[record_id][0] if record_id in found else before
+        found[record_id] = first, after
+    return {
+        record_id: states
+        for record_id, states in found.items()
+        if states[0] is not None or states[1] is not None
+    }
+
+
+def _steps(change: EntryChange) -> Iterator[tuple[int, Record | None, Record | None]]:
+    name = COLLECTIONS[change.key.collection].layout.records
+    for path, before, after in change.edits:
+        if not path or path == (name,):
+            was, became = (
+                _by_id(_list_of(value, name) if not path else value) for value in (before, after)
+            )
+            for record_id in was | became:
+                one, other = was.get(record_id), became.get(record_id)
+                if one != other:
+                    yield record_id, one, other
+        elif path[0] == name and isinstance(path[1], int):
+            yield path[1], _record(before), _record(after)
+
+
+def _list_of(content: Any, name: str) -> Any:
+    return content.get(name) if isinstance(content, Mapping) else None
+
+
+def _by_id(records: Any) -> dict[int, Record]:
+    """The records of a list by id; what old folders have without one cannot be told of."""
+    listed: Iterable[Any] = records if isinstance(records, list) else ()
+    by_id = ((id_of(record), record) for record in listed if isinstance(record, dict))
+    return {record_id: record for record_id, record in by_id if record_id is not None}
+
+
+def _record(value: Any) -> Record | None:
+    return None if value is ABSENT else value
+
+
+def _change(key: Key, record_id: int | None, done: str, record: Record | None) -> Json:
+    return {
+        "collection": key.collection,
+        "owner": key.owner,
+        "id": record_id,
+        "change": done,
+        "record": record,
+    }
+
+
+def _reset(key: Key) -> Json:
+    """Says that the collection may be another one, and is to be listed anew."""
+    return _change(key, None, "reset", None)
