@@ -12,7 +12,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from tests.attacks.world import ROLES, World
-from utils.json_storage import json_storage
 
 Statuses = Mapping[str, str]  # by method
 Shape = Mapping[str, Statuses]  # by role
@@ -54,61 +53,28 @@ OWN_FIGURES = shape("""
 anonymous  401 401  401     405   405  401 401   401  401
 others     200 200  204     405   405  405 405   405  405
 """)
+OWN_ARCHIVE = OWN_FIGURES
+ARCHIVE_SENT_AS_JSON = shape("""
+           GET HEAD OPTIONS TRACE BREW PUT PATCH POST DELETE
+anonymous  401 401  401     405   405  401 401   401  401
+others     405 405  204     405   405  405 405   415  405
+""")
+API_FOR_EVERYBODY = shape("""
+           GET HEAD OPTIONS TRACE BREW PUT PATCH POST DELETE
+anonymous  200 200  401     405   405  401 401   401  401
+others     200 200  204     405   405  405 405   405  405
+""")
+NOTHING_THERE = shape("""
+           GET HEAD OPTIONS TRACE BREW PUT PATCH POST DELETE
+anonymous  401 401  401     405   405  401 401   401  401
+others     404 404  404     405   405  404 404   404  404
+""")
+
 OWN_BULK = shape("""
            GET HEAD OPTIONS TRACE BREW PUT PATCH POST DELETE
 anonymous  401 401  401     405   405  401 401   401  401
 others     405 405  204     405   405  405 405   200  405
 """)
-# What is shared: editors change, viewers look, all others find nothing.
-SHARED_TASKS = shape("""
-           GET HEAD OPTIONS TRACE BREW PUT PATCH POST DELETE
-anonymous  401 401  401     405   405  401 401   401  401
-owner      200 200  204     405   405  405 405   201  405
-editor     200 200  204     405   405  405 405   201  405
-viewer     200 200  204     405   405  405 405   403  405
-others     404 404  204     405   405  405 405   404  405
-""")
-SHARED_PROJECTS = shape("""
-           GET HEAD OPTIONS TRACE BREW PUT PATCH POST DELETE
-anonymous  401 401  401     405   405  401 401   401  401
-owner      200 200  204     405   405  405 405   201  405
-editor     200 200  204     405   405  405 405   403  405
-viewer     200 200  204     405   405  405 405   403  405
-others     404 404  204     405   405  405 405   404  405
-""")
-SHARED_TASK = shape("""
-           GET HEAD OPTIONS TRACE BREW PUT PATCH POST DELETE
-anonymous  401 401  401     405   405  401 401   401  401
-owner      200 200  204     405   405  200 200   405  204
-editor     200 200  204     405   405  200 200   405  204
-viewer     200 200  204     405   405  403 403   405  403
-others     404 404  204     405   405  404 404   405  404
-""")
-SHARED_PROJECT = shape("""
-           GET HEAD OPTIONS TRACE BREW PUT PATCH POST DELETE
-anonymous  401 401  401     405   405  401 401   401  401
-owner      200 200  204     405   405  200 200   405  204
-editor     200 200  204     405   405  200 200   405  403
-viewer     200 200  204     405   405  403 403   405  403
-others     404 404  204     405   405  404 404   405  404
-""")
-SHARED_BULK = shape("""
-           GET HEAD OPTIONS TRACE BREW PUT PATCH POST DELETE
-anonymous  401 401  401     405   405  401 401   401  401
-owner      405 405  204     405   405  405 405   200  405
-editor     405 405  204     405   405  405 405   200  405
-viewer     405 405  204     405   405  405 405   403  405
-others     405 405  204     405   405  405 405   404  405
-""")
-SHARED_BULK_OF_PROJECTS = shape("""
-           GET HEAD OPTIONS TRACE BREW PUT PATCH POST DELETE
-anonymous  401 401  401     405   405  401 401   401  401
-owner      405 405  204     405   405  405 405   200  405
-editor     405 405  204     405   405  405 405   403  405
-viewer     405 405  204     405   405  405 405   403  405
-others     405 405  204     405   405  405 405   404  405
-""")
-# The members of a project: the owner decides, the members see each other, and each may go.
 OWN_MEMBERS = shape("""
            GET HEAD OPTIONS TRACE BREW PUT PATCH POST DELETE
 anonymous  401 401  401     405   405  401 401   401  401
@@ -127,6 +93,55 @@ anonymous  401 401  401     405   405  401 401   401  401
 owner      405 405  204     405   405  405 405   200  405
 others     405 405  204     405   405  405 405   404  405
 """)
+# What others share with the editor and the viewer has numbers like these.
+OWN_INVITATION = shape("""
+           GET HEAD OPTIONS TRACE BREW PUT PATCH POST DELETE
+anonymous  401 401  401     405   405  401 401   401  401
+owner      200 200  204     405   405  405 200   405  204
+editor     *   *    204     405   405  405 *     405  404
+viewer     *   *    204     405   405  405 *     405  404
+others     404 404  204     405   405  405 404   405  404
+""")
+SHARED_TASKS = shape("""
+           GET HEAD OPTIONS TRACE BREW PUT PATCH POST DELETE
+anonymous  401 401  401     405   405  401 401   401  401
+owner      200 200  204     405   405  405 405   201  405
+editor     200 200  204     405   405  405 405   201  405
+viewer     200 200  204     405   405  405 405   403  405
+others     404 404  204     405   405  405 405   404  405
+""")
+SHARED_TASK = shape("""
+           GET HEAD OPTIONS TRACE BREW PUT PATCH POST DELETE
+anonymous  401 401  401     405   405  401 401   401  401
+owner      200 200  204     405   405  200 200   405  204
+editor     200 200  204     405   405  200 200   405  204
+viewer     200 200  204     405   405  403 403   405  403
+others     404 404  204     405   405  404 404   405  404
+""")
+SHARED_PROJECTS = shape("""
+           GET HEAD OPTIONS TRACE BREW PUT PATCH POST DELETE
+anonymous  401 401  401     405   405  401 401   401  401
+owner      200 200  204     405   405  405 405   201  405
+editor     200 200  204     405   405  405 405   403  405
+viewer     200 200  204     405   405  405 405   403  405
+others     404 404  204     405   405  405 405   404  405
+""")
+SHARED_PROJECT = shape("""
+           GET HEAD OPTIONS TRACE BREW PUT PATCH POST DELETE
+anonymous  401 401  401     405   405  401 401   401  401
+owner      200 200  204     405   405  200 200   405  204
+editor     200 200  204     405   405  200 200   405  403
+viewer     200 200  204     405   405  403 403   405  403
+others     404 404  204     405   405  404 404   405  404
+""")
+SHARED_BULK = shape("""
+           GET HEAD OPTIONS TRACE BREW PUT PATCH POST DELETE
+anonymous  401 401  401     405   405  401 401   401  401
+owner      405 405  204     405   405  405 405   200  405
+editor     405 405  204     405   405  405 405   200  405
+viewer     405 405  204     405   405  405 405   403  405
+others     405 405  204     405   405  405 405   404  405
+""")
 SHARED_MEMBERS = shape("""
            GET HEAD OPTIONS TRACE BREW PUT PATCH POST DELETE
 anonymous  401 401  401     405   405  401 401   401  401
@@ -135,6 +150,7 @@ editor     200 200  204     405   405  405 405   403  405
 viewer     200 200  204     405   405  405 405   403  405
 others     404 404  204     405   405  405 405   404  405
 """)
+# The editor leaves.
 SHARED_MEMBER = shape("""
            GET HEAD OPTIONS TRACE BREW PUT PATCH POST DELETE
 anonymous  401 401  401     405   405  401 401   401  401
@@ -150,28 +166,6 @@ owner      405 405  204     405   405  405 405   200  405
 editor     405 405  204     405   405  405 405   403  405
 viewer     405 405  204     405   405  405 405   403  405
 others     405 405  204     405   405  405 405   404  405
-""")
-INVITATION = shape("""
-           GET HEAD OPTIONS TRACE BREW PUT PATCH POST DELETE
-anonymous  401 401  401     405   405  401 401   401  401
-owner      200 200  204     405   405  405 200   405  204
-others     404 404  204     405   405  405 404   405  404
-""")
-OWN_ARCHIVE = OWN_FIGURES
-ARCHIVE_SENT_AS_JSON = shape("""
-           GET HEAD OPTIONS TRACE BREW PUT PATCH POST DELETE
-anonymous  401 401  401     405   405  401 401   401  401
-others     405 405  204     405   405  405 405   415  405
-""")
-API_FOR_EVERYBODY = shape("""
-           GET HEAD OPTIONS TRACE BREW PUT PATCH POST DELETE
-anonymous  200 200  401     405   405  401 401   401  401
-others     200 200  204     405   405  405 405   405  405
-""")
-NOTHING_THERE = shape("""
-           GET HEAD OPTIONS TRACE BREW PUT PATCH POST DELETE
-anonymous  401 401  401     405   405  401 401   401  401
-others     404 404  404     405   405  404 404   404  404
 """)
 
 # Pages
@@ -308,7 +302,9 @@ def _own_records(collection: str) -> dict[str, Row]:
     return {
         f"{API}{collection}/": Row(f"/{API}{collection}/", OWN_LIST, {"POST": record}),
         f"{API}{collection}/bulk/": Row(
-            f"/{API}{collection}/bulk/", OWN_BULK, {"POST": _bulk(record)}
+            f"/{API}{collection}/bulk/",
+            OWN_BULK,
+            {"POST": {"operations": [{"op": "create", "record": record}]}},
         ),
         f"{API}{collection}/<record_id:record_id>/": Row(
             f"/{API}{collection}/{{{singular}}}/", OWN_RECORD, {"PUT": record, "PATCH": record}
@@ -316,75 +312,61 @@ def _own_records(collection: str) -> dict[str, Row]:
     }
 
 
-def _bulk(record: dict[str, Any]) -> dict[str, Any]:
-    return {"operations": [{"op": "create", "record": record}]}
+def _in_shared_project(world: World) -> dict[str, Any]:
+    return TASK | {"project_id": world.shared_project}
 
 
-def _shared_task(world: World) -> dict[str, Any]:
-    """An editor's task is of the project that they share, and stays there."""
-    return {"title": "Sent", "project_id": world.shared_project()}
+def _shared_bulk(world: World) -> dict[str, Any]:
+    return {"operations": [{"op": "create", "record": _in_shared_project(world)}]}
 
 
-def _shared_project(world: World) -> dict[str, Any]:
-    """Who shares it is changed by other means, and sent back as it is."""
-    found = json_storage.get("projects", world.owner, world.shared_project())
-    return {"name": "Sent", "team_members": found["team_members"]}
+def _handed_to_editor(world: World) -> dict[str, Any]:
+    return {"to": world.editor}
 
 
-def _shared_records() -> dict[str, Row]:
-    route, address = f"{API}users/<record_id:owner>/", f"/{API}users/{{sharer}}/"
-    task, project = _shared_task, _shared_project
-    return {
-        f"{route}tasks/": Row(f"{address}tasks/", SHARED_TASKS, {"POST": task}),
-        f"{route}tasks/<record_id:record_id>/": Row(
-            f"{address}tasks/{{shared_task}}/", SHARED_TASK, {"PUT": task, "PATCH": task}
-        ),
-        f"{route}tasks/bulk/": Row(
-            f"{address}tasks/bulk/", SHARED_BULK, {"POST": lambda world: _bulk(task(world))}
-        ),
-        f"{route}projects/": Row(
-            f"{address}projects/", SHARED_PROJECTS, {"POST": {"name": "Sent"}}
-        ),
-        f"{route}projects/<record_id:record_id>/": Row(
-            f"{address}projects/{{shared_project}}/",
-            SHARED_PROJECT,
-            {"PUT": project, "PATCH": {"name": "Sent"}},
-        ),
-        f"{route}projects/bulk/": Row(
-            f"{address}projects/bulk/", SHARED_BULK_OF_PROJECTS, {"POST": _bulk({"name": "Sent"})}
-        ),
-    }
+_INVITED = {"POST": {"who": "bystander-of-all", "role": "viewer"}}
+_ROLE = {"PATCH": {"role": "viewer"}}
+_HANDED = {"POST": _handed_to_editor}
+_PROJECT = f"/{API}projects/{{another_shared_project}}/"
+_THERE, _THEIRS = f"{API}users/<record_id:owner>/", f"/{API}users/{{owner}}/"
+_THEIR_PROJECT = f"{_THEIRS}projects/{{another_shared_project}}/"
+_ONE_PROJECT = "projects/<record_id:record_id>/"
 
-
-def _members(before: str, prefix: str, shapes: tuple[Shape, Shape, Shape]) -> dict[str, Row]:
-    route = f"{API}{before}projects/<record_id:record_id>/"
-    address = f"/{API}{prefix}projects/{{shared_project}}/"
-    members, member, transfer = shapes
-    return {
-        f"{route}members/": Row(
-            f"{address}members/", members, {"POST": {"who": "staff-of-all", "role": "viewer"}}
-        ),
-        f"{route}members/<record_id:person>/": Row(
-            f"{address}members/{{member}}/", member, {"PATCH": {"role": "viewer"}}
-        ),
-        f"{route}transfer/": Row(
-            f"{address}transfer/", transfer, {"POST": lambda world: {"to": world.member()}}
-        ),
-    }
-
-
-ROWS: dict[str, Row] = {
-    **_shared_records(),
-    **_members("", "", (OWN_MEMBERS, OWN_MEMBER, OWN_TRANSFER)),
-    **_members(
-        "users/<record_id:owner>/",
-        "users/{sharer}/",
-        (SHARED_MEMBERS, SHARED_MEMBER, SHARED_TRANSFER),
+SHARING: dict[str, Row] = {
+    f"{API}{_ONE_PROJECT}members/": Row(f"{_PROJECT}members/", OWN_MEMBERS, _INVITED),
+    f"{API}{_ONE_PROJECT}members/<record_id:person>/": Row(
+        f"{_PROJECT}members/{{editor}}/", OWN_MEMBER, _ROLE
     ),
+    f"{API}{_ONE_PROJECT}transfer/": Row(f"{_PROJECT}transfer/", OWN_TRANSFER, _HANDED),
     f"{API}shared/": Row(f"/{API}shared/", OWN_FIGURES),
     f"{API}shared/<record_id:shared_id>/": Row(
-        f"/{API}shared/{{invitation}}/", INVITATION, {"PATCH": {"status": "member"}}
+        f"/{API}shared/{{invitation}}/", OWN_INVITATION, {"PATCH": {"status": "member"}}
     ),
+    f"{_THERE}tasks/": Row(f"{_THEIRS}tasks/", SHARED_TASKS, {"POST": _in_shared_project}),
+    f"{_THERE}tasks/bulk/": Row(f"{_THEIRS}tasks/bulk/", SHARED_BULK, {"POST": _shared_bulk}),
+    f"{_THERE}tasks/<record_id:record_id>/": Row(
+        f"{_THEIRS}tasks/{{shared_task}}/",
+        SHARED_TASK,
+        {"PUT": _in_shared_project, "PATCH": {"status": "review"}},
+    ),
+    f"{_THERE}projects/": Row(f"{_THEIRS}projects/", SHARED_PROJECTS, {"POST": {"name": "Sent"}}),
+    f"{_THERE}projects/bulk/": Row(
+        f"{_THEIRS}projects/bulk/",
+        {**SHARED_BULK, "editor": SHARED_BULK["viewer"]},
+        {"POST": {"operations": [{"op": "create", "record": {"name": "Sent"}}]}},
+    ),
+    f"{_THERE}{_ONE_PROJECT}": Row(
+        _THEIR_PROJECT, SHARED_PROJECT, {"PUT": {"name": "Sent"}, "PATCH": {"name": "Sent"}}
+    ),
+    f"{_THERE}{_ONE_PROJECT}members/": Row(f"{_THEIR_PROJECT}members/", SHARED_MEMBERS, _INVITED),
+    f"{_THERE}{_ONE_PROJECT}members/<record_id:person>/": Row(
+        f"{_THEIR_PROJECT}members/{{editor}}/", SHARED_MEMBER, _ROLE
+    ),
+    f"{_THERE}{_ONE_PROJECT}transfer/": Row(f"{_THEIR_PROJECT}transfer/", SHARED_TRANSFER, _HANDED),
+}
+
+ROWS: dict[str, Row] = {
+    **SHARING,
     **_own_records("tasks"),
     **_own_records("projects"),
     **_own_records("models"),

@@ -30,6 +30,7 @@ ROLES = (ANONYMOUS, OWNER, "editor", "viewer", STRANGER, "staff")
 # Those that change or end what they are sent to come last.
 METHODS = ("GET", "HEAD", "OPTIONS", "TRACE", "BREW", "PUT", "PATCH", "POST", "DELETE")
 UNSAFE = ("POST", "PUT", "PATCH", "DELETE")
+_MEMBERSHIPS = Memberships(json_storage)
 PASSWORD = "Owls-hunt-at-dusk"
 
 
@@ -41,8 +42,9 @@ class World:
         self.people = {role: self._person(role) for role in ROLES if role != ANONYMOUS}
         self.tokens = {role: create_token(user)[1] for role, user in self.people.items()}
         self._sessions: dict[str, str] = {}
-        self._shared = 0
         self._numbers = itertools.count(1)
+        self.bystander = self._person("bystander")  # who is invited, and plays no part
+        self.shared_project = self.another_shared_project()
 
     @staticmethod
     def _person(role: str) -> User:
@@ -115,44 +117,28 @@ class World:
         )
         return int(made.pk)
 
-    # What is shared: each of these sees to it that there is something.
+    # What is shared: the editor and the viewer are in one project, and in each further one.
 
-    def shared_project(self) -> int:
-        """A project of the owner's with an editor and a viewer, made anew when it has gone."""
-        members = Memberships(json_storage)
-        if self._shared and self._is_whole(self._shared):
-            return self._shared
-        self._shared = self.project()
-        for role in ("editor", "viewer"):
-            person = self.people[role]
-            members.invite(self.owner, self._shared, person.username, role)
-            members.accept(person.pk, json_storage.list("shared", person.pk)[-1]["id"])
-        return self._shared
-
-    def _is_whole(self, project: int) -> bool:
-        found = [one for one in json_storage.list("projects", self.owner) if one["id"] == project]
-        wanted = {(self.people[role].pk, role) for role in ("editor", "viewer")}
-        return bool(found) and wanted == {
-            (entry["user_id"], entry["role"]) for entry in found[0]["team_members"]
-        }
-
-    def sharer(self) -> int:
-        """The owner, who shares something."""
-        self.shared_project()
-        return self.owner
-
-    def shared_task(self) -> int:
-        return self._create("tasks", title="Everybody's", project_id=self.shared_project())
-
-    def member(self) -> int:
-        self.shared_project()
+    @property
+    def editor(self) -> int:
         return int(self.people["editor"].pk)
 
+    def another_shared_project(self) -> int:
+        project = self.project()
+        for role in ("editor", "viewer"):
+            person = self.people[role]
+            _MEMBERSHIPS.invite(self.owner, project, person.username, role)
+            _MEMBERSHIPS.accept(person.pk, json_storage.list("shared", person.pk)[-1]["id"])
+        return project
+
+    def shared_task(self) -> int:
+        return self._create("tasks", title="Shared", project_id=self.shared_project)
+
     def invitation(self) -> int:
-        """The number of an invitation that the owner has from the stranger."""
-        stranger = self.people[STRANGER].pk
-        project = json_storage.create("projects", stranger, {"name": "The stranger's"})["id"]
-        Memberships(json_storage).invite(stranger, project, self.people[OWNER].username, "viewer")
+        """The owner is invited to a project of staff; where they find that."""
+        staff = int(self.people["staff"].pk)
+        project = json_storage.create("projects", staff, {"name": "Of staff"})["id"]
+        _MEMBERSHIPS.invite(staff, project, self.people[OWNER].username, "viewer")
         return int(json_storage.list("shared", self.owner)[-1]["id"])
 
     def _create(self, collection: str, **data: Any) -> int:
