@@ -5,10 +5,12 @@ from functools import cache
 
 import msgspec
 from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
 from django.utils.cache import get_conditional_response
 
 from accounts.api_http import endpoint
 from accounts.api_operations import JSON, Answer, Operation
+from accounts.api_page import Page
 from accounts.openapi import document
 
 
@@ -26,6 +28,22 @@ def _openapi(request: HttpRequest) -> HttpResponse:
     kept = get_conditional_response(request, etag=version, response=response)
     return kept or response
 
+
+def _docs(request: HttpRequest) -> HttpResponse:
+    page = Page(document(), request.build_absolute_uri("/").rstrip("/"))
+    return render(request, "accounts/api.html", {"page": page})
+
+
+docs_view = endpoint(
+    GET=Operation(
+        _docs,
+        "This document as a page",
+        {200: Answer("The page", {"type": "string"}, media_type="text/html")},
+        writes=False,
+        counted=False,
+        open=True,
+    )
+)
 
 openapi_view = endpoint(
     GET=Operation(

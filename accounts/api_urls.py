@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from django.urls import URLPattern, path, re_path
 
 import utils.addresses  # noqa: F401  it registers record_id
-from accounts.api_about import openapi_view
+from accounts.api_about import docs_view, openapi_view
 from accounts.api_activity import activity_view
 from accounts.api_changes import changes_view
 from accounts.api_http import unknown_address
@@ -45,6 +45,7 @@ def _of_projects(start: str, names: str) -> Iterator[URLPattern]:
 
 urlpatterns = [
     *(address for name in RECORD_COLLECTIONS for address in _addresses(COLLECTIONS[name])),
+    path("docs/", docs_view, name="api_docs"),
     *_of_projects("", "api_project"),
     *_of_projects("users/<record_id:owner>/", "api_shared_project"),
     path("shared/", shared_list_view, name="api_shared_list"),

@@ -114,17 +114,21 @@ _TAGS = r'^(\*|(W/)?"[!#-~]*"([ \t]*,[ \t]*(W/)?"[!#-~]*")*)$'
 REQUEST_HEADERS: Mapping[str, Json] = {
     "If-Match": {
         "description": "The ETag that the record must have, or the call is refused with 412.",
-        "schema": {"type": "string", "pattern": _TAGS},
+        "schema": {"type": "string", "pattern": _TAGS, "examples": ['"4f2a9c"']},
     },
     "If-None-Match": {
         "description": "ETags of what you know: a read is then answered with 304. A change is"
         " refused with 412 where the record has one of them, and with * where there is one.",
-        "schema": {"type": "string", "pattern": _TAGS},
+        "schema": {"type": "string", "pattern": _TAGS, "examples": ['"4f2a9c"']},
     },
     "Idempotency-Key": {
         "description": "Names the call for 24 hours. Made again with the key, it is answered as"
         " before and not done again.",
-        "schema": {"type": "string", "pattern": "^[!#-~]{1,255}$"},
+        "schema": {
+            "type": "string",
+            "pattern": "^[!#-~]{1,255}$",
+            "examples": ["6f9c1d0e-2a57-4a0e-9d6b-2f3f0f6f8a11"],
+        },
     },
     "Prefer": {
         "description": "`return=minimal` leaves the record out of the answer (RFC 7240).",

@@ -34,15 +34,19 @@ def _problems() -> list[dict[str, object]]:
             "type": f"/problems/{problem.slug}",
             "status": problem.status,
             "title": problem.title,
-            "remedy": _marked_up(REMEDIES[problem.slug]),
+            "remedy": _sentence(REMEDIES[problem.slug]),
         }
         for problem in sorted(kinds.values(), key=lambda kind: (kind.status, kind.slug))
     ]
 
 
-def _marked_up(text: str) -> SafeString:
-    """The text as a sentence, with what stands in backticks as code."""
-    parts = re.split("`([^`]*)`", f"{text[:1].upper()}{text[1:]}.")
+def _sentence(text: str) -> SafeString:
+    return marked_up(f"{text[:1].upper()}{text[1:]}.")
+
+
+def marked_up(text: str) -> SafeString:
+    """The text as HTML, with what stands in backticks as code."""
+    parts = re.split("`([^`]*)`", text)
     codes = zip(parts[::2], [*parts[1::2], ""], strict=True)
     return format_html_join(
         "",

@@ -153,6 +153,11 @@ class Transaction:
             draft.edits.append(Edit((), draft.content, ABSENT))
             draft.content = None
 
+    @property
+    def changed(self) -> list[Key]:
+        """The documents that differ so far."""
+        return [key for key, draft in self._drafts.items() if draft.edits]
+
     def edits(self) -> Iterator[tuple[Key, Edit]]:
         """What differs so far, document by document, for who judges it before it is committed."""
         for key, draft in self._drafts.items():

@@ -21,6 +21,10 @@ umask = 0o077
 # Each worker opens the store itself: its locks must not be shared through a fork.
 preload_app = False
 graceful_timeout = 10  # seconds
+# Past these, 414 and 431; neuralflow.arriving has the limits of time.
+limit_request_line = 4094  # bytes
+limit_request_fields = 64
+limit_request_field_size = 8190  # bytes
 control_socket_disable = True
 
 # Only utils.middleware decides whose X-Forwarded-… headers are believed. Gunicorn would by

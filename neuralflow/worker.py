@@ -1,17 +1,36 @@
-"""Gunicorn's worker with threads, and how it hears that it is to stop."""
+"""Gunicorn's worker with threads: how it hears that it is to stop, and what a thread gets to see.
+
+Gunicorn's own gives each connection a thread, which then waits for the request, and its one loop
+waits for clients that do not hang up. Here the loop reads, and never waits.
+"""
 
 import os
 import signal
+import socket
+import struct
+import time
+from concurrent.futures import Future
+from functools import partial
+from selectors import EVENT_READ
 from typing import TYPE_CHECKING, Any
 
-from gunicorn.workers.gthread import ThreadWorker
+from gunicorn import http
+from gunicorn.workers.gthread import TConn, ThreadWorker
 
 from accounts.waiting import places, places_of
+from neuralflow.arriving import BUSY, TIMEOUT, Arrival
 
 if TYPE_CHECKING:
     from gunicorn.arbiter import Arbiter
 
+ARRIVING_MAX = 400  # connections of a worker that have sent no whole request yet
+HELD_MAX = 64 * 1024 * 1024  # bytes that these may have sent, all together
+LINGER_SECONDS = 2.0  # until a client has taken note that the connection ends
+LINGERING_MAX = 400
+READ_SECONDS, WRITE_SECONDS = 10, 30  # that a thread waits for the client to take or send some more
+
 _HELD_BACK = {signal.SIGINT, signal.SIGQUIT, signal.SIGTERM, signal.SIGHUP}
+_READ_AT_ONCE = 65_536
 
 
 class Worker(ThreadWorker):
@@ -20,6 +39,10 @@ class Worker(ThreadWorker):
 
     def init_process(self) -> None:
         places.limit = places_of(self.cfg.threads)
+        self._arrivals: dict[TConn, Arrival] = {}  # the oldest first
+        self._lingering: dict[TConn, float] = {}  # until when
+        self._held = 0  # bytes of all arrivals
+        self._parts = 0  # threads that read the rest of a body themselves
         super().init_process()
 
     def init_signals(self) -> None:
@@ -37,6 +60,168 @@ class Worker(ThreadWorker):
             os._exit(0)  # nothing is under way yet, and loading takes a while
         places.close()
         super().handle_exit(sig, frame)
+
+    # Requests come in
+
+    def accept(self, listener: socket.socket) -> None:
+        try:
+            client, address = listener.accept()
+        except (BlockingIOError, ConnectionAbortedError):
+            return
+        self.nr_conns += 1
+        # Of the system, not of Python: what gunicorn sets on the socket would undo the latter.
+        for option, seconds in (
+            (socket.SO_RCVTIMEO, READ_SECONDS),
+            (socket.SO_SNDTIMEO, WRITE_SECONDS),
+        ):
+            client.setsockopt(socket.SOL_SOCKET, option, struct.pack("ll", seconds, 0))
+        if len(self._arrivals) >= ARRIVING_MAX:
+            # Whoever has waited longest is the least likely to send anything.
+            self._drop(next(iter(self._arrivals.values())))
+        self._expect(TConn(self.cfg, client, address, listener.getsockname()))
+
+    def _expect(self, conn: TConn, data: bytes = b"") -> None:
+        """Waits for the next request of the connection, of which `data` has come already."""
+        conn.sock.setblocking(False)
+        fields = self.cfg.limit_request_fields * (self.cfg.limit_request_field_size + 2)
+        arrival = self._arrivals[conn] = Arrival(conn, self.cfg.limit_request_line + fields)
+        self._take(arrival, data)
+        self._receive(arrival, conn.sock)  # it has often come by now
+        if conn in self._arrivals:
+            self.poller.register(conn.sock, EVENT_READ, partial(self._receive, arrival))
+            arrival.watched = True
+
+    def _receive(self, arrival: Arrival, sock: socket.socket) -> None:
+        """Takes what there is, without waiting for more."""
+        if arrival.connection not in self._arrivals:
+            return  # it was dropped after the loop had heard of it
+        try:
+            data = sock.recv(_READ_AT_ONCE)
+        except BlockingIOError:
+            data = None
+        except OSError:
+            data = b""
+        if data == b"" or self._held > HELD_MAX:
+            self._drop(arrival)
+            return
+        self._take(arrival, data or b"")
+        if arrival.is_ready():
+            self._hand_over(arrival)
+        elif fault := arrival.fault():
+            self._refuse(arrival, fault)
+        elif length := arrival.take_expectation():
+            self._held -= length
+            self._say(sock, b"HTTP/1.1 100 Continue\r\n\r\n")
+
+    def _take(self, arrival: Arrival, data: bytes) -> None:
+        self._held -= len(arrival.data)
+        arrival.add(data)
+        self._held += len(arrival.data)
+
+    def _hand_over(self, arrival: Arrival) -> None:
+        """Gives the request to a thread. Those that read the rest of a large body themselves, and
+        may have to wait for it, get no more than a part of the threads."""
+        conn = arrival.connection
+        conn.part = not arrival.whole
+        if conn.part and self._parts >= max(1, self.cfg.threads // 4):
+            self._refuse(arrival, BUSY)
+            return
+        self._parts += conn.part
+        self._forget(arrival)
+        if conn.parser is None:
+            conn.parser = http.get_parser(self.cfg, conn.sock, conn.client)
+        conn.parser.unreader.unread(bytes(arrival.data))
+        conn.initialized = conn.data_ready = True
+        self.enqueue_req(conn)
+
+    def _keepalive_after(self, conn: TConn, keepalive: bool) -> bool:
+        # Of a body that is not here, nobody waits for the rest to throw it away.
+        return not conn.part and bool(super()._keepalive_after(conn, keepalive))
+
+    def finish_request(self, conn: TConn, done: "Future[Any]") -> None:
+        self._parts -= conn.part
+        if not done.cancelled() and done.exception() is None and done.result():
+            self._expect(conn, conn.parser.unreader.take_buffered())
+        else:
+            self._linger(conn)
+
+    # Connections end
+
+    def murder_keepalived(self, force: bool = False) -> None:
+        """Ends what is overdue. The loop calls it at least once a second."""
+        now = time.monotonic()
+        for arrival in [each for each in self._arrivals.values() if force or each.is_overdue(now)]:
+            if arrival.idle or force:
+                self._drop(arrival)
+            else:
+                self._refuse(arrival, TIMEOUT)
+        for conn in [conn for conn, until in self._lingering.items() if force or now > until]:
+            self._close(conn)
+
+    def _cap_keepalive(self, deadline: float) -> None:
+        for arrival in self._arrivals.values():
+            if arrival.idle:
+                arrival.hurry(deadline)
+
+    def _refuse(self, arrival: Arrival, status: bytes) -> None:
+        self._forget(arrival)
+        head = b"HTTP/1.1 " + status + b"\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
+        self._say(arrival.connection.sock, head)
+        self._linger(arrival.connection)
+
+    @staticmethod
+    def _say(sock: socket.socket, text: bytes) -> None:
+        """Some bytes, that the system takes at once or not at all."""
+        try:
+            sock.send(text)
+        except OSError:
+            return
+
+    def _drop(self, arrival: Arrival) -> None:
+        self._forget(arrival)
+        self._end(arrival.connection)
+
+    def _forget(self, arrival: Arrival) -> None:
+        del self._arrivals[arrival.connection]
+        self._held -= len(arrival.data)
+        if arrival.watched:
+            self.poller.unregister(arrival.connection.sock)
+
+    def _linger(self, conn: TConn) -> None:
+        """Ends the connection when the client has: closed with bytes of it unread, the system would
+        take back the answer (RFC 9112, section 9.6)."""
+        try:
+            conn.sock.setblocking(False)
+            conn.sock.shutdown(socket.SHUT_WR)
+        except OSError:
+            self._end(conn)
+            return
+        if len(self._lingering) >= LINGERING_MAX:
+            self._end(conn)
+            return
+        self._lingering[conn] = time.monotonic() + LINGER_SECONDS
+        self.poller.register(conn.sock, EVENT_READ, partial(self._drain, conn))
+
+    def _drain(self, conn: TConn, sock: socket.socket) -> None:
+        if conn not in self._lingering:
+            return
+        try:
+            over = not sock.recv(_READ_AT_ONCE)
+        except BlockingIOError:
+            over = False
+        except OSError:
+            over = True
+        if over:
+            self._close(conn)
+
+    def _close(self, conn: TConn) -> None:
+        del self._lingering[conn]
+        self.poller.unregister(conn.sock)
+        self._end(conn)
+
+    def _end(self, conn: TConn) -> None:
+        self.nr_conns -= 1
+        conn.close()
 
 
 def hold_signals_while_forking() -> None:

@@ -234,14 +234,13 @@ def check(
     `before` is what they were allowed before it began, where it is about another's records. Raises
     `Forbidden`.
     """
-    edits = list(transaction.edits())
-    touched = {key for key, _ in edits}
-    if any(key.collection in ("projects", "shared") for key in touched):
+    changed = transaction.changed
+    if any(key.collection in ("projects", "shared") for key in changed):
         _check_members(transaction, person, licence)
-        _check_index(transaction, edits)
-    if any(key.owner != person for key in touched):
+        _check_index(transaction)
+    if any(key.owner != person for key in changed):
         judge = _Judge(transaction, person, before, licence)
-        for key, edit in edits:
+        for key, edit in list(transaction.edits()):
             if key.owner != person and not judge.allows(key, edit):
                 raise Forbidden(f"this is not yours to change ({key.collection})")
 
@@ -270,12 +269,12 @@ def _is_own_step(old: Mapping[int, Any], new: Mapping[int, Any], person: int) ->
     return same and now["status"] == "member"
 
 
-def _check_index(transaction: Transaction, edits: Sequence[tuple[Key, Edit]]) -> None:
+def _check_index(transaction: Transaction) -> None:
     """What the index says after the transaction, of all that it touches, is what the truth says."""
     places: set[tuple[int, Project]] = set()
     for project, (was, now) in changed_projects(transaction).items():
         places |= {(user, project) for user in entries_of(was).keys() | entries_of(now).keys()}
-    for key, edit in edits:
+    for key, edit in list(transaction.edits()):
         if key.collection == "shared":
             for side in (edit.before, edit.after):
                 for record in _records_in(key, edit.path, side):

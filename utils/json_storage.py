@@ -395,11 +395,11 @@ class JSONStorageManager:
         who = caller or Caller(user_id)
 
         def edit(transaction: Transaction) -> Quota:
+            quota = meter(transaction, who)
             log(transaction, who.user_id, activity)
-            document = transaction.document(key_of("users", who.user_id))
-            return quota_now(document, transaction.now)
+            return quota
 
-        return self._change(who.user_id, edit, caller=who, metered=True, relaxed=True)
+        return self._change(who.user_id, edit, caller=who, relaxed=True)
 
     def record_uncounted_call(self, user_id: int) -> None:
         """Takes one call from the burst and none from the month. Raises `TooManyCalls`.

@@ -18,7 +18,14 @@ from docstore import Key, Transaction, utc_text
 from utils.caller import Caller
 from utils.documents import ensure, key_of
 from utils.json_values import text_fault
-from utils.quota import Quota, one_more, one_more_of_burst, period_to_keep, quota_of
+from utils.quota import (
+    Quota,
+    after_one_more,
+    as_fields,
+    one_more_of_burst,
+    period_to_keep,
+    quota_of,
+)
 from utils.table import COLLECTIONS, RECORD_COLLECTIONS, Record
 
 # Of a user's document: what the store keeps itself and no mirror of the account may touch.
@@ -113,11 +120,12 @@ def tell_other(transaction: Transaction, person: int, owner: int, activity: Acti
     log(transaction, owner, Activity(activity.type, activity.description, told | by))
 
 
-def meter(transaction: Transaction, caller: Caller) -> None:
-    """Counts an API call of the caller. Raises `QuotaExceeded`, `TooManyCalls`."""
+def meter(transaction: Transaction, caller: Caller) -> Quota:
+    """Counts an API call of the caller; what is left. Raises `QuotaExceeded`, `TooManyCalls`."""
     key = _person(transaction, caller.user_id)
-    quota = quota_now(transaction.document(key), transaction.now)
-    transaction.set(key, one_more(quota, caller.token, transaction.now))
+    quota = after_one_more(quota_now(transaction.document(key), transaction.now), caller.token)
+    transaction.set(key, as_fields(quota, transaction.now))
+    return quota
 
 
 def meter_burst(transaction: Transaction, user_id: int) -> None:

@@ -53,10 +53,9 @@ class Burst:
         wait = self.busy + self._worth - timedelta(seconds=self.window)
         return max(ceil(wait.total_seconds()), 0)
 
-    @property
-    def after_one_more(self) -> timedelta:
-        """`busy` after one more call."""
-        return self.busy + self._worth
+    def after_one_more(self) -> Burst:
+        """The burst after one more call."""
+        return Burst(self.limit, self.window, self.busy + self._worth)
 
     @property
     def _worth(self) -> timedelta:
@@ -118,14 +117,25 @@ def quota_of(user_document: Mapping[str, Any], now: datetime, burst: tuple[int, 
     )
 
 
-def one_more(quota: Quota, token: str, now: datetime) -> dict[str, Any]:
-    """What a counted call sets in the document that the quota is of. Raises as `Quota.check`."""
+def after_one_more(quota: Quota, token: str) -> Quota:
+    """The quota after a counted call. Raises as `Quota.check`."""
     quota.check()
+    return Quota(
+        used=quota.used + 1,
+        limit=quota.limit,
+        resets_in=quota.resets_in,
+        burst=quota.burst.after_one_more(),
+        by_token={**quota.by_token, token: quota.by_token.get(token, 0) + 1},
+    )
+
+
+def as_fields(quota: Quota, now: datetime) -> dict[str, Any]:
+    """The quota as the fields of the person's document."""
     return {
-        "api_calls_used": quota.used + 1,
+        "api_calls_used": quota.used,
         PERIOD: period_of(now),
-        BY_TOKEN: {**quota.by_token, token: quota.by_token.get(token, 0) + 1},
-        BURST_UNTIL: utc_text(now + quota.burst.after_one_more),
+        BY_TOKEN: quota.by_token,
+        BURST_UNTIL: utc_text(now + quota.burst.busy),
     }
 
 
@@ -133,7 +143,7 @@ def one_more_of_burst(quota: Quota, now: datetime) -> dict[str, Any]:
     """What a call sets that is not counted, but must not come too often. Raises `TooManyCalls`."""
     if not quota.burst.remaining:
         raise TooManyCalls(quota)
-    return {BURST_UNTIL: utc_text(now + quota.burst.after_one_more)}
+    return {BURST_UNTIL: utc_text(now + quota.burst.after_one_more().busy)}
 
 
 def _burst_of(user_document: Mapping[str, Any], now: datetime, limit: int, window: int) -> Burst:
@@ -152,7 +162,7 @@ def _by_token(user_document: Mapping[str, Any]) -> dict[str, int]:
 
 def period_of(moment: datetime) -> str:
     """The month that a call at this moment counts in."""
-    return f"{moment:%Y-%m}"
+    return f"{moment.year:04}-{moment.month:02}"  # strftime would take ten times as long
 
 
 def period_to_keep(user_document: Mapping[str, Any]) -> dict[str, str]:

@@ -217,6 +217,7 @@ ROWS: dict[str, Row] = {
     f"{API}export/": Row(f"/{API}export/", OWN_ARCHIVE),
     f"{API}import/": Row(f"/{API}import/", ARCHIVE_SENT_AS_JSON),
     f"{API}openapi.json": Row(f"/{API}openapi.json", API_FOR_EVERYBODY, public=True),
+    f"{API}docs/": Row(f"/{API}docs/", FOR_EVERYBODY, public=True),
     f"{API}quota/": Row(f"/{API}quota/", OWN_FIGURES),
     f"{API}activity/": Row(f"/{API}activity/", OWN_FIGURES),
     f"{API}changes/": Row(f"/{API}changes/", OWN_FIGURES),

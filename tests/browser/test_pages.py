@@ -52,6 +52,7 @@ def test_a_stranger_finds_the_way_in(visitor: Visitor) -> None:
     visitor.go("/accounts/login/", "login")
     visitor.go("/accounts/password/reset/", "password-reset")
     visitor.go("/no/such/page/", "404")
+    visitor.go("/accounts/api/docs/", "api-docs")
 
 
 def test_a_first_day(visitor: Visitor) -> None:

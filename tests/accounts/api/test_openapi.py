@@ -165,3 +165,23 @@ def test_what_asks_for_nobody_says_so_and_nothing_else_does(client: Client, db: 
         else:
             assert answer.status_code == 401, (method, template)
             assert str(answer.status_code) in operation["responses"]
+
+
+def test_the_page_shows_every_operation_and_every_schema(client: Client, db: None) -> None:
+    page = client.get(f"{API_PREFIX}docs/")
+    assert (page.status_code, page["Content-Type"]) == (200, "text/html; charset=utf-8")
+    text = page.content.decode()
+    for _, _, operation in operations():
+        assert f'id="{operation["operationId"]}"' in text
+    for name in COMPONENTS:
+        assert f'id="{name}"' in text
+    linked = set(re.findall(r'href="#([^"]+)"', text))
+    assert linked <= set(re.findall(r'id="([^"]+)"', text)), "a link leads nowhere"
+    assert "<script" not in text and "style=" not in text
+
+
+def test_the_curl_examples_on_the_page_are_of_this_server(client: Client, db: None) -> None:
+    text = client.get(f"{API_PREFIX}docs/").content.decode()
+    assert "http://testserver/accounts/api/tasks/" in text
+    assert "--json &#x27;{&quot;title&quot;: &quot;Train the baseline&quot;" in text
+    assert client.get(f"{API_PREFIX}docs/", headers={"host": "evil.example"}).status_code == 400

@@ -1,0 +1,107 @@
+"""Requests on their way in, and how much patience they are given.
+
+A worker has few threads. Whoever sends a request slowly, or a part of one and then nothing, must
+not hold a thread meanwhile: sixteen such clients would stop the server. So the worker's one loop
+reads all requests, none of which it waits for, and gives a thread what is whole.
+"""
+
+import re
+import time
+from typing import Any
+
+IDLE_SECONDS = 5  # until the first byte of a request
+HEAD_SECONDS = 10  # from there to the end of the headers
+BODY_SECONDS = 30  # and to the end of the body
+BODY_MAX = 1024 * 1024  # bytes that are waited for; a larger body is read by the one who takes it
+
+BAD_REQUEST = b"400 Bad Request"
+TIMEOUT = b"408 Request Timeout"
+HEAD_TOO_LARGE = b"431 Request Header Fields Too Large"
+BUSY = b"503 Service Unavailable"
+
+_HEAD_END = re.compile(rb"\r\n\r\n")
+_BARE_END = re.compile(rb"\n\n|[^\r]\n\r\n")
+_LENGTH = re.compile(rb"\r\ncontent-length[ \t]*:[ \t]*([0-9]{1,18})[ \t]*(?=\r\n)", re.I)
+_CHUNKED = re.compile(rb"\r\ntransfer-encoding[ \t]*:", re.I)
+_EXPECTS = re.compile(rb"\r\nexpect:[ \t]*100-continue[ \t]*(?=\r\n)", re.I)
+
+
+class Arrival:
+    """One request of a connection, as far as it has come."""
+
+    def __init__(self, connection: Any, head_max: int) -> None:
+        self.connection = connection
+        self.data = bytearray()
+        self.whole = False  # all that was announced is here
+        self.watched = False  # the loop is told when there is more
+        self._head_max = head_max
+        self._chunked = False
+        self._head_end = 0  # where the headers end; 0 while they have not
+        self._needed = 0  # bytes in all
+        self._searched = 0  # how far the end of the headers was looked for
+        self._deadline = time.monotonic() + IDLE_SECONDS
+
+    def add(self, data: bytes) -> None:
+        if not self.data:
+            data = data.lstrip(b"\r\n")  # RFC 9112, section 2.2
+        if data and not self.data:
+            self._deadline = time.monotonic() + HEAD_SECONDS
+        self.data += data
+
+    @property
+    def idle(self) -> bool:
+        return not self.data
+
+    def is_overdue(self, now: float) -> bool:
+        return now > self._deadline
+
+    def hurry(self, deadline: float) -> None:
+        """Ends the patience earlier."""
+        self._deadline = min(self._deadline, deadline)
+
+    def is_ready(self) -> bool:
+        """Whether a thread can take it without having to wait for what `BODY_MAX` allows for."""
+        if not self._head_end and not self._find_head():
+            return False
+        # Nothing here takes chunks: they are refused by the headers, and not waited for.
+        self.whole = not self._chunked and len(self.data) >= self._needed
+        return self._chunked or len(self.data) >= min(self._needed, self._head_end + BODY_MAX)
+
+    def fault(self) -> bytes:
+        """The status to refuse it with while its headers have not ended; b"" where it may go on."""
+        if self._head_end:
+            return b""
+        if len(self.data) > self._head_max:
+            return HEAD_TOO_LARGE
+        bare = _BARE_END.search(self.data, self._searched)
+        self._searched = max(0, len(self.data) - 3)  # what the next bytes may complete
+        return BAD_REQUEST if bare else b""
+
+    def take_expectation(self) -> int:
+        """Takes out the header by which the client asks for a word before it sends the body, so
+        that it is given once. Returns how many bytes that were; 0 where it does not ask."""
+        if not 0 < self._head_end == len(self.data) < self._needed:
+            return 0
+        found = _EXPECTS.search(self.data)
+        if found is None:
+            return 0
+        length = found.end() - found.start()
+        del self.data[found.start() : found.end()]
+        self._head_end -= length
+        self._needed -= length
+        return length
+
+    def _find_head(self) -> bool:
+        found = _HEAD_END.search(self.data, self._searched)
+        if found is None:
+            return False
+        end = self._head_end = found.end()
+        lengths = [int(length) for length in _LENGTH.findall(self.data, 0, end)]
+        # Several, or none that is a number: for the parser to refuse, which has all that it needs.
+        length = lengths[0] if len(lengths) == 1 else 0
+        self._needed = end + length
+        if _CHUNKED.search(self.data, 0, end):
+            self._chunked = True
+        elif length:
+            self._deadline = time.monotonic() + BODY_SECONDS
+        return True

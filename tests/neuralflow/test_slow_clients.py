@@ -1,0 +1,205 @@
+"""Clients that send slowly, too much, or nothing, beside one that wants an answer."""
+
+import json
+import socket
+from collections.abc import Iterator
+from contextlib import ExitStack, closing
+from http.client import HTTPConnection
+from typing import Any
+
+import pytest
+
+from neuralflow import arriving
+from neuralflow.arriving import BAD_REQUEST, HEAD_TOO_LARGE, Arrival
+from tests.server import Server, prepared_server, started
+
+POST = b"POST /accounts/login/ HTTP/1.1\r\nHost: localhost\r\n"
+FORM = POST + b"Content-Type: application/x-www-form-urlencoded\r\n"
+SLOW = {
+    "nothing": b"",
+    "a line": b"GET / HT",
+    "some headers": b"GET / HTTP/1.1\r\nHost: localhost\r\n",
+    "half a body": FORM + b"Content-Length: 1000\r\n\r\nlogin=alice&",
+    "chunks without an end": POST + b"Transfer-Encoding: chunked\r\n\r\n5\r\nlogin",
+    "a body that waits to be asked for": POST
+    + b"Content-Length: 9\r\nExpect: 100-continue\r\n\r\n",
+    "a large body": POST + b"Content-Length: 3000000\r\n\r\n" + b"x" * 1_100_000,
+    "half a second request": b"GET /x HTTP/1.1\r\nHost: localhost\r\n\r\nGET / HTT",
+    "its answer not taken": b"GET /static/css/neuralflow.css HTTP/1.0\r\n\r\n",
+}
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    server = prepared_server(tmp_path_factory.mktemp("slow"))
+    with started(server) as process:
+        try:
+            assert is_answered(server)
+            yield server
+        finally:
+            process.terminate()
+            process.wait(30)
+
+
+def send(server: Server, data: bytes) -> socket.socket:
+    link = socket.create_connection(("127.0.0.1", server.port), timeout=60)
+    link.sendall(data)
+    return link
+
+
+def answer(server: Server, data: bytes) -> bytes:
+    with closing(send(server, data)) as link:
+        return link.recv(100).split(b"\r\n")[0]
+
+
+def is_answered(server: Server) -> bool:
+    """Whether somebody else gets a page before all of the slow ones are given up."""
+    link = HTTPConnection("127.0.0.1", server.port, timeout=arriving.BODY_SECONDS - 2)
+    try:
+        link.request("GET", "/accounts/login/")
+        return link.getresponse().status == 200
+    except TimeoutError:
+        return False
+    finally:
+        link.close()
+
+
+@pytest.mark.parametrize("slow", SLOW)
+def test_forty_slow_clients_do_not_keep_others_from_their_answer(served: Server, slow: str) -> None:
+    with ExitStack() as links:
+        for _ in range(40):
+            links.enter_context(closing(send(served, SLOW[slow])))
+        assert is_answered(served)
+        assert is_answered(served)
+
+
+def test_who_is_too_slow_is_told_so(served: Server) -> None:
+    with closing(send(served, b"GET / HTTP/1.1\r\nHost: loc")) as link:
+        assert link.recv(100).startswith(b"HTTP/1.1 408 Request Timeout\r\n")
+
+
+@pytest.mark.parametrize(
+    ("request_", "status"),
+    [
+        (b"GET /" + b"x" * 5000 + b" HTTP/1.1\r\nHost: localhost\r\n\r\n", b"414"),
+        (b"GET / HTTP/1.1\r\nHost: localhost\r\n" + b"A: b\r\n" * 70 + b"\r\n", b"431"),
+        (b"GET / HTTP/1.1\r\nHost: localhost\r\nA: " + b"x" * 9000 + b"\r\n\r\n", b"431"),
+        (b"GET / HTTP/1.1\r\nHost: localhost\r\nA: " + b"x" * 600_000, b"431"),
+        (b"GET / HTTP/1.1\nHost: localhost\n\n", b"400"),
+        (b"GET / HTTP/1.1\r\nHost: localhost\r\nContent-Length: x\r\n\r\n", b"400"),
+        (POST + b"Content-Length: 3\r\nContent-Length: 4\r\n\r\nabc", b"400"),
+        (POST + b"Content-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", b"400"),
+    ],
+)
+def test_heads_are_bounded_and_have_one_meaning(
+    served: Server, request_: bytes, status: bytes
+) -> None:
+    assert answer(served, request_).split()[1] == status
+
+
+def test_requests_that_come_in_pieces_or_together_are_answered(served: Server) -> None:
+    one = b"GET /nowhere/%d/ HTTP/1.1\r\nHost: localhost\r\n\r\n"
+    with closing(send(served, b"")) as link:
+        for number in range(3):
+            for byte in one % number:
+                link.sendall(bytes([byte]))
+        link.sendall(b"".join(one % number for number in range(3)))
+        received = b""
+        while received.count(b"HTTP/1.1 404") < 6:
+            part = link.recv(65_536)
+            assert part, received[-500:]
+            received += part
+
+
+def test_log_lines_cannot_be_forged(served: Server) -> None:
+    forged = "x\r\n2026-01-01 INFO all is well\x1b[2J\x00\u2028"
+    escaped = "".join(f"%{byte:02x}" for byte in forged.encode())
+    before = served.log.stat().st_size
+    head = f"GET /{escaped}/?{escaped} HTTP/1.1\r\nHost: localhost\r\nUser-Agent: a\x1b[2Jb\r\n\r\n"
+    assert answer(served, head.encode()).split()[1] in {b"404", b"400"}
+    body = f"login={escaped}&password=x"
+    link = HTTPConnection("127.0.0.1", served.port, timeout=60)
+    link.request(
+        "POST", "/accounts/login/", body, {"Host": "evil\x1b[2J", "X-Forwarded-For": forged[:1]}
+    )
+    assert link.getresponse().status == 400
+    lines = served.log.read_bytes()[before:].splitlines()
+    assert lines
+    for line in lines:
+        assert line.isascii()
+        event: dict[str, Any] = json.loads(line)
+        assert event["time"].endswith("Z")
+        assert {"level", "logger", "message"} <= event.keys()
+
+
+@pytest.fixture
+def arrival() -> Arrival:
+    return Arrival(None, head_max=100)
+
+
+def test_a_request_is_whole_when_its_body_is(arrival: Arrival) -> None:
+    for part in (b"\r\nPOST / HTTP/1.1\r", b"\ncontent-LENGTH : 5\r\n\r", b"\nab", b"cd"):
+        arrival.add(part)
+        assert not arrival.is_ready()
+        assert arrival.fault() == b""
+    arrival.add(b"e")
+    assert arrival.is_ready()
+    assert arrival.whole
+    assert arrival.data.startswith(b"POST")
+
+
+def test_whoever_asks_to_go_on_is_told_once(arrival: Arrival) -> None:
+    arrival.add(b"POST / HTTP/1.1\r\nExpect: 100-continue\r\nContent-Length: 2\r\n\r\n")
+    assert not arrival.is_ready()
+    assert arrival.take_expectation() > 0
+    assert arrival.take_expectation() == 0
+    arrival.add(b"ab")
+    assert arrival.is_ready()
+    assert arrival.data == b"POST / HTTP/1.1\r\nContent-Length: 2\r\n\r\nab"
+
+
+def test_a_large_body_is_not_waited_for(arrival: Arrival, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(arriving, "BODY_MAX", 10)
+    arrival.add(b"POST / HTTP/1.1\r\nContent-Length: 50\r\n\r\n123456789")
+    assert not arrival.is_ready()
+    arrival.add(b"0")
+    assert arrival.is_ready()
+    assert not arrival.whole
+
+
+def test_heads_without_an_end_are_refused(arrival: Arrival) -> None:
+    arrival.add(b"x" * 101)
+    assert not arrival.is_ready()
+    assert arrival.fault() == HEAD_TOO_LARGE
+
+
+@pytest.mark.parametrize(
+    "parts", [[b"GET /\n\n"], [b"GET /\nA: b\n", b"\r\n"], [b"GET /\n", b"\n"]]
+)
+def test_lines_that_end_otherwise_are_refused(arrival: Arrival, parts: list[bytes]) -> None:
+    faults = []
+    for part in parts:
+        arrival.add(part)
+        assert not arrival.is_ready()
+        faults.append(arrival.fault())
+    assert faults[-1] == BAD_REQUEST
+
+
+def test_patience_ends(arrival: Arrival, monkeypatch: pytest.MonkeyPatch) -> None:
+    now = arriving.time.monotonic()
+
+    def at(seconds: float) -> None:
+        monkeypatch.setattr(arriving.time, "monotonic", lambda: now + seconds)
+
+    assert arrival.is_overdue(now + arriving.IDLE_SECONDS + 1)
+    at(3)
+    arrival.add(b"P")
+    at(9)
+    arrival.add(b"OST / HTTP/1.1\r\n")  # further bytes buy no more time
+    arrival.is_ready()
+    assert not arrival.is_overdue(now + 12)
+    assert arrival.is_overdue(now + 3 + arriving.HEAD_SECONDS + 1)
+    arrival.add(b"Content-Length: 9\r\n\r\n")
+    arrival.is_ready()
+    assert not arrival.is_overdue(now + 30)
+    assert arrival.is_overdue(now + 9 + arriving.BODY_SECONDS + 1)
