@@ -4,12 +4,14 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
+from django.conf import settings
 from django.http import HttpResponse
 
 from accounts.api_calls import call_metadata, once_of
 from accounts.api_conditions import etag, refuse_conditions
 from accounts.api_http import ApiRequest, json_response, read_json
 from accounts.api_patch import record_patch
+from accounts.api_problems import PreconditionRequired
 from utils.json_storage import Activity
 from utils.json_values import Faults, pointer_to
 from utils.middleware import request_metadata
@@ -22,6 +24,8 @@ def bulk(request: ApiRequest, collection: str, owner: int | None = None) -> Http
     """The handler of a collection's `bulk/`."""
     refuse_conditions(request)
     operations = _operations(read_json(request))
+    if settings.NEURALFLOW_REQUIRE_IF_MATCH and not _all_stated(operations):
+        raise PreconditionRequired("Give each update and delete the record's ETag as if_match.")
     once = once_of(request)
 
     def activity(done: Mapping[str, Any]) -> Activity:
@@ -53,6 +57,16 @@ def _operations(body: Any) -> Any:
     if faults.found:
         raise InvalidRecord(faults.found)
     return body.get("operations")
+
+
+def _all_stated(operations: Any) -> bool:
+    """Whether each change says which state it is meant for; what is no operation is told later."""
+    changes = operations if isinstance(operations, list) else []
+    return all(
+        "if_match" in change
+        for change in changes
+        if isinstance(change, dict) and change.get("op") in ("update", "delete")
+    )
 
 
 def _tagged(result: Record) -> Record:

@@ -88,11 +88,12 @@ def _of_records(spec: CollectionSpec) -> dict[str, Schema]:
         },
         f"{name}Replacement": {**schemas.replacement_schema(spec), "examples": [example]},
         f"{name}Patch": {**schemas.change_schema(spec), "examples": [_CHANGES[spec.name]]},
-        f"{name}Bulk": _bulk(name),
+        f"{name}Bulk": _bulk(spec),
     }
 
 
-def _bulk(name: str) -> Schema:
+def _bulk(spec: CollectionSpec) -> Schema:
+    name = spec.singular.title()
     tag = {"type": "string", "description": "As If-Match: what the record must be."}
     steps = [
         _asked(op={"const": "create"}, record=ref(f"{name}Input")),
@@ -101,14 +102,18 @@ def _bulk(name: str) -> Schema:
     ]
     for step in steps[1:]:
         step["required"].remove("if_match")
-    return _asked(
-        operations={
-            "type": "array",
-            "minItems": 1,
-            "maxItems": bulk.OPERATIONS_MAX,
-            "items": {"oneOf": steps},
-        }
-    )
+    example = [
+        {"op": "create", "record": EXAMPLES[spec.name]},
+        {"op": "update", "id": 3, "changes": _CHANGES[spec.name]},
+        {"op": "delete", "id": 4},
+    ]
+    operations: Schema = {
+        "type": "array",
+        "minItems": 1,
+        "maxItems": bulk.OPERATIONS_MAX,
+        "items": {"oneOf": steps},
+    }
+    return {**_asked(operations=operations), "examples": [{"operations": example}]}
 
 
 def _bulk_result() -> Schema:
@@ -193,12 +198,19 @@ def _sharing() -> dict[str, Schema]:
         "MemberList": _listed("members", "Who is in the project.", ref("Member")),
         "Shared": shared,
         "SharedList": _listed("shared", "What others share with you.", ref("Shared")),
-        "Invitation": _asked(
-            who={"type": "string", "description": "A user name or an e-mail address."}, role=role
-        ),
-        "RolePatch": _asked(role=role),
-        "AcceptPatch": _asked(status={"const": "member"}),
-        "Transfer": _asked(to={**_ID, "description": "The user id of a member."}),
+        "Invitation": {
+            **_asked(
+                who={"type": "string", "description": "A user name or an e-mail address."},
+                role=role,
+            ),
+            "examples": [{"who": "bob", "role": "editor"}],
+        },
+        "RolePatch": {**_asked(role=role), "examples": [{"role": "viewer"}]},
+        "AcceptPatch": {**_asked(status={"const": "member"}), "examples": [{"status": "member"}]},
+        "Transfer": {
+            **_asked(to={**_ID, "description": "The user id of a member."}),
+            "examples": [{"to": 9}],
+        },
     }
 
 

@@ -226,7 +226,10 @@ def bulk_view(spec: CollectionSpec) -> Endpoint:
         POST=Operation(
             partial(bulk, collection=name),
             f"Add, change and delete many {name}: all, or none",
-            answers({200: Answer("What was done", ref("BulkResult"))}, (404, 409, 412, *WITH_BODY)),
+            answers(
+                {200: Answer("What was done", ref("BulkResult"))},
+                (404, 409, 412, 428, *WITH_BODY),
+            ),
             bodies={JSON: ref(f"{singular.title()}Bulk")},
             area=name,
         )

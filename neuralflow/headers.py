@@ -2,6 +2,8 @@
 
 from collections.abc import Callable
 
+from csp.constants import HEADER
+from csp.middleware import CSPMiddleware
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 
@@ -33,4 +35,19 @@ class HeadersMiddleware:
         response = self.get_response(request)
         for name, value in HEADERS.items():
             response.headers.setdefault(name, value)
+        return response
+
+
+class PolicyMiddleware(CSPMiddleware):
+    """The Content Security Policy: the settings' for pages. What is no page loads and runs nothing,
+    in whatever it is shown; and no call of a program waits for a policy to be put together."""
+
+    NOT_A_PAGE = "default-src 'none'; frame-ancestors 'none'"
+
+    def process_response(
+        self, request: HttpRequest, response: HttpResponseBase
+    ) -> HttpResponseBase:
+        if response.headers.get("Content-Type", "").startswith("text/html"):
+            return super().process_response(request, response)
+        response.headers.setdefault(HEADER, self.NOT_A_PAGE)
         return response

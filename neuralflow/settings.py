@@ -180,7 +180,7 @@ MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
     "neuralflow.headers.HeadersMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
-    "csp.middleware.CSPMiddleware",
+    "neuralflow.headers.PolicyMiddleware",
     "utils.middleware.RefusalMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",

@@ -234,11 +234,14 @@ def check(
     `before` is what they were allowed before it began, where it is about another's records. Raises
     `Forbidden`.
     """
-    changed = transaction.changed
-    if any(key.collection in ("projects", "shared") for key in changed):
+    shares = others = False
+    for key in transaction.changed:
+        shares |= key.collection in ("projects", "shared")
+        others |= key.owner != person
+    if shares:
         _check_members(transaction, person, licence)
         _check_index(transaction)
-    if any(key.owner != person for key in changed):
+    if others:
         judge = _Judge(transaction, person, before, licence)
         for key, edit in list(transaction.edits()):
             if key.owner != person and not judge.allows(key, edit):

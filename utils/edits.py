@@ -133,7 +133,7 @@ def _expected(
     if not found or access.role(key.collection, found[0]) is None:
         raise NotFound(f"there is no {singular} {record_id}")
     access.require(Role.EDITOR, key.collection, found[0])
-    record = transaction.record(key, record_id)
+    record = found[0] if len(found) == 1 else transaction.record(key, record_id)  # which refuses
     if callable(expect):
         expect(record)
     elif expect is not None and expect != record_version(record):

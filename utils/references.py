@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Container, Iterator, Mapping
+from functools import cache
 from typing import Any
 
 from docstore import Key, Transaction, id_of
@@ -36,7 +37,7 @@ def check_references(
         if hidden or not transaction.records(key_of(target, key.owner)).find(wanted):
             singular = COLLECTIONS[target].singular
             faults.append(FieldError(f"/{name}", f"must be the id of a {singular} of yours"))
-    if key.collection == "tasks" and not faults:
+    if not faults and record.get("assignee") is not None and key.collection == "tasks":
         faults += _misassigned(transaction, key, record, before)
     if faults:
         raise InvalidRecord(faults)
@@ -48,9 +49,9 @@ def _misassigned(
     """A task is assigned to its owner, or to a member of its project."""
     assignee, project_id = task.get("assignee"), task.get("project_id")
     told = (assignee, project_id)
-    if type(assignee) is not int or told == (before.get("assignee"), before.get("project_id")):
+    if type(assignee) is not int or assignee == key.owner:
         return
-    if assignee == key.owner:
+    if told == (before.get("assignee"), before.get("project_id")):
         return
     found = transaction.records(key_of("projects", key.owner)).find(project_id or 0)
     entry = entries_of(found[0]).get(assignee) if len(found) == 1 else None
@@ -84,8 +85,11 @@ def _unassigned(record: Mapping[str, Any], owner: int) -> dict[str, None]:
     return {} if type(assignee) is not int or assignee == owner else {"assignee": None}
 
 
-def references_of(collection: str) -> Iterator[tuple[str, str]]:
+@cache
+def references_of(collection: str) -> tuple[tuple[str, str], ...]:
     """The fields of a collection that people set to the id of a record or a user, and of whose."""
-    for spec_field in COLLECTIONS[collection].writable:
-        if spec_field.kind is Kind.REFERENCE and spec_field.refers_to:
-            yield spec_field.name, spec_field.refers_to
+    return tuple(
+        (spec_field.name, spec_field.refers_to)
+        for spec_field in COLLECTIONS[collection].writable
+        if spec_field.kind is Kind.REFERENCE and spec_field.refers_to
+    )

@@ -21,7 +21,7 @@ from utils.times import utc_text
 
 def follow(transaction: Transaction) -> None:
     """Brings the index, and who is assigned, in line with the projects that were changed."""
-    if not any(key.collection == "projects" for key in transaction.changed):
+    if "projects" not in [key.collection for key in transaction.changed]:
         return
     for project, (was, now) in changed_projects(transaction).items():
         old, new = entries_of(was), entries_of(now)

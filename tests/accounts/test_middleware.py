@@ -207,5 +207,15 @@ def test_every_page_has_the_headers_that_protect_it(client: Client) -> None:
     assert "no-store" in response["Cache-Control"]
 
 
+@pytest.mark.django_db
+def test_what_is_no_page_may_load_and_run_nothing(client: Client) -> None:
+    for address in ("/accounts/api/tasks/", "/accounts/api/nowhere", "/static/css/neuralflow.css"):
+        response = client.get(address)
+        policy = response["Content-Security-Policy"]
+        assert policy == "default-src 'none'; frame-ancestors 'none'", address
+        assert response["X-Frame-Options"] == "DENY"
+    assert "default-src 'self'" in client.get("/nowhere")["Content-Security-Policy"]
+
+
 def test_a_strange_host_is_refused(client: Client) -> None:
     assert client.get("/accounts/login/", HTTP_HOST="evil.example").status_code == 400

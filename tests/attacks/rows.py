@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from tests.attacks.world import ROLES
+from tests.attacks.world import ROLES, World
 
 Statuses = Mapping[str, str]  # by method
 Shape = Mapping[str, Statuses]  # by role
@@ -68,6 +68,104 @@ NOTHING_THERE = shape("""
            GET HEAD OPTIONS TRACE BREW PUT PATCH POST DELETE
 anonymous  401 401  401     405   405  401 401   401  401
 others     404 404  404     405   405  404 404   404  404
+""")
+
+OWN_BULK = shape("""
+           GET HEAD OPTIONS TRACE BREW PUT PATCH POST DELETE
+anonymous  401 401  401     405   405  401 401   401  401
+others     405 405  204     405   405  405 405   200  405
+""")
+OWN_MEMBERS = shape("""
+           GET HEAD OPTIONS TRACE BREW PUT PATCH POST DELETE
+anonymous  401 401  401     405   405  401 401   401  401
+owner      200 200  204     405   405  405 405   201  405
+others     404 404  204     405   405  405 405   404  405
+""")
+OWN_MEMBER = shape("""
+           GET HEAD OPTIONS TRACE BREW PUT PATCH POST DELETE
+anonymous  401 401  401     405   405  401 401   401  401
+owner      405 405  204     405   405  405 200   405  204
+others     405 405  204     405   405  405 404   405  404
+""")
+OWN_TRANSFER = shape("""
+           GET HEAD OPTIONS TRACE BREW PUT PATCH POST DELETE
+anonymous  401 401  401     405   405  401 401   401  401
+owner      405 405  204     405   405  405 405   200  405
+others     405 405  204     405   405  405 405   404  405
+""")
+# What others share with the editor and the viewer has numbers like these.
+OWN_INVITATION = shape("""
+           GET HEAD OPTIONS TRACE BREW PUT PATCH POST DELETE
+anonymous  401 401  401     405   405  401 401   401  401
+owner      200 200  204     405   405  405 200   405  204
+editor     *   *    204     405   405  405 *     405  404
+viewer     *   *    204     405   405  405 *     405  404
+others     404 404  204     405   405  405 404   405  404
+""")
+SHARED_TASKS = shape("""
+           GET HEAD OPTIONS TRACE BREW PUT PATCH POST DELETE
+anonymous  401 401  401     405   405  401 401   401  401
+owner      200 200  204     405   405  405 405   201  405
+editor     200 200  204     405   405  405 405   201  405
+viewer     200 200  204     405   405  405 405   403  405
+others     404 404  204     405   405  405 405   404  405
+""")
+SHARED_TASK = shape("""
+           GET HEAD OPTIONS TRACE BREW PUT PATCH POST DELETE
+anonymous  401 401  401     405   405  401 401   401  401
+owner      200 200  204     405   405  200 200   405  204
+editor     200 200  204     405   405  200 200   405  204
+viewer     200 200  204     405   405  403 403   405  403
+others     404 404  204     405   405  404 404   405  404
+""")
+SHARED_PROJECTS = shape("""
+           GET HEAD OPTIONS TRACE BREW PUT PATCH POST DELETE
+anonymous  401 401  401     405   405  401 401   401  401
+owner      200 200  204     405   405  405 405   201  405
+editor     200 200  204     405   405  405 405   403  405
+viewer     200 200  204     405   405  405 405   403  405
+others     404 404  204     405   405  405 405   404  405
+""")
+SHARED_PROJECT = shape("""
+           GET HEAD OPTIONS TRACE BREW PUT PATCH POST DELETE
+anonymous  401 401  401     405   405  401 401   401  401
+owner      200 200  204     405   405  200 200   405  204
+editor     200 200  204     405   405  200 200   405  403
+viewer     200 200  204     405   405  403 403   405  403
+others     404 404  204     405   405  404 404   405  404
+""")
+SHARED_BULK = shape("""
+           GET HEAD OPTIONS TRACE BREW PUT PATCH POST DELETE
+anonymous  401 401  401     405   405  401 401   401  401
+owner      405 405  204     405   405  405 405   200  405
+editor     405 405  204     405   405  405 405   200  405
+viewer     405 405  204     405   405  405 405   403  405
+others     405 405  204     405   405  405 405   404  405
+""")
+SHARED_MEMBERS = shape("""
+           GET HEAD OPTIONS TRACE BREW PUT PATCH POST DELETE
+anonymous  401 401  401     405   405  401 401   401  401
+owner      200 200  204     405   405  405 405   201  405
+editor     200 200  204     405   405  405 405   403  405
+viewer     200 200  204     405   405  405 405   403  405
+others     404 404  204     405   405  405 405   404  405
+""")
+# The editor leaves.
+SHARED_MEMBER = shape("""
+           GET HEAD OPTIONS TRACE BREW PUT PATCH POST DELETE
+anonymous  401 401  401     405   405  401 401   401  401
+owner      405 405  204     405   405  405 200   405  204
+editor     405 405  204     405   405  405 403   405  204
+viewer     405 405  204     405   405  405 403   405  403
+others     405 405  204     405   405  405 404   405  404
+""")
+SHARED_TRANSFER = shape("""
+           GET HEAD OPTIONS TRACE BREW PUT PATCH POST DELETE
+anonymous  401 401  401     405   405  401 401   401  401
+owner      405 405  204     405   405  405 405   200  405
+editor     405 405  204     405   405  405 405   403  405
+viewer     405 405  204     405   405  405 405   403  405
+others     405 405  204     405   405  405 405   404  405
 """)
 
 # Pages
@@ -203,13 +301,72 @@ def _own_records(collection: str) -> dict[str, Row]:
     singular = SINGULAR[collection]
     return {
         f"{API}{collection}/": Row(f"/{API}{collection}/", OWN_LIST, {"POST": record}),
+        f"{API}{collection}/bulk/": Row(
+            f"/{API}{collection}/bulk/",
+            OWN_BULK,
+            {"POST": {"operations": [{"op": "create", "record": record}]}},
+        ),
         f"{API}{collection}/<record_id:record_id>/": Row(
             f"/{API}{collection}/{{{singular}}}/", OWN_RECORD, {"PUT": record, "PATCH": record}
         ),
     }
 
 
+def _in_shared_project(world: World) -> dict[str, Any]:
+    return TASK | {"project_id": world.shared_project}
+
+
+def _shared_bulk(world: World) -> dict[str, Any]:
+    return {"operations": [{"op": "create", "record": _in_shared_project(world)}]}
+
+
+def _handed_to_editor(world: World) -> dict[str, Any]:
+    return {"to": world.editor}
+
+
+_INVITED = {"POST": {"who": "bystander-of-all", "role": "viewer"}}
+_ROLE = {"PATCH": {"role": "viewer"}}
+_HANDED = {"POST": _handed_to_editor}
+_PROJECT = f"/{API}projects/{{another_shared_project}}/"
+_THERE, _THEIRS = f"{API}users/<record_id:owner>/", f"/{API}users/{{owner}}/"
+_THEIR_PROJECT = f"{_THEIRS}projects/{{another_shared_project}}/"
+_ONE_PROJECT = "projects/<record_id:record_id>/"
+
+SHARING: dict[str, Row] = {
+    f"{API}{_ONE_PROJECT}members/": Row(f"{_PROJECT}members/", OWN_MEMBERS, _INVITED),
+    f"{API}{_ONE_PROJECT}members/<record_id:person>/": Row(
+        f"{_PROJECT}members/{{editor}}/", OWN_MEMBER, _ROLE
+    ),
+    f"{API}{_ONE_PROJECT}transfer/": Row(f"{_PROJECT}transfer/", OWN_TRANSFER, _HANDED),
+    f"{API}shared/": Row(f"/{API}shared/", OWN_FIGURES),
+    f"{API}shared/<record_id:shared_id>/": Row(
+        f"/{API}shared/{{invitation}}/", OWN_INVITATION, {"PATCH": {"status": "member"}}
+    ),
+    f"{_THERE}tasks/": Row(f"{_THEIRS}tasks/", SHARED_TASKS, {"POST": _in_shared_project}),
+    f"{_THERE}tasks/bulk/": Row(f"{_THEIRS}tasks/bulk/", SHARED_BULK, {"POST": _shared_bulk}),
+    f"{_THERE}tasks/<record_id:record_id>/": Row(
+        f"{_THEIRS}tasks/{{shared_task}}/",
+        SHARED_TASK,
+        {"PUT": _in_shared_project, "PATCH": {"status": "review"}},
+    ),
+    f"{_THERE}projects/": Row(f"{_THEIRS}projects/", SHARED_PROJECTS, {"POST": {"name": "Sent"}}),
+    f"{_THERE}projects/bulk/": Row(
+        f"{_THEIRS}projects/bulk/",
+        {**SHARED_BULK, "editor": SHARED_BULK["viewer"]},
+        {"POST": {"operations": [{"op": "create", "record": {"name": "Sent"}}]}},
+    ),
+    f"{_THERE}{_ONE_PROJECT}": Row(
+        _THEIR_PROJECT, SHARED_PROJECT, {"PUT": {"name": "Sent"}, "PATCH": {"name": "Sent"}}
+    ),
+    f"{_THERE}{_ONE_PROJECT}members/": Row(f"{_THEIR_PROJECT}members/", SHARED_MEMBERS, _INVITED),
+    f"{_THERE}{_ONE_PROJECT}members/<record_id:person>/": Row(
+        f"{_THEIR_PROJECT}members/{{editor}}/", SHARED_MEMBER, _ROLE
+    ),
+    f"{_THERE}{_ONE_PROJECT}transfer/": Row(f"{_THEIR_PROJECT}transfer/", SHARED_TRANSFER, _HANDED),
+}
+
 ROWS: dict[str, Row] = {
+    **SHARING,
     **_own_records("tasks"),
     **_own_records("projects"),
     **_own_records("models"),
@@ -217,7 +374,7 @@ ROWS: dict[str, Row] = {
     f"{API}export/": Row(f"/{API}export/", OWN_ARCHIVE),
     f"{API}import/": Row(f"/{API}import/", ARCHIVE_SENT_AS_JSON),
     f"{API}openapi.json": Row(f"/{API}openapi.json", API_FOR_EVERYBODY, public=True),
-    f"{API}docs/": Row(f"/{API}docs/", FOR_EVERYBODY, public=True),
+    f"{API}docs/": Row(f"/{API}docs/", API_FOR_EVERYBODY, public=True),
     f"{API}quota/": Row(f"/{API}quota/", OWN_FIGURES),
     f"{API}activity/": Row(f"/{API}activity/", OWN_FIGURES),
     f"{API}changes/": Row(f"/{API}changes/", OWN_FIGURES),

@@ -22,6 +22,7 @@ from accounts.models import ApiToken, User
 from accounts.tokens import create_token
 from tests.folders import contents
 from utils.json_storage import json_storage
+from utils.memberships import Memberships
 from utils.middleware import API_PREFIX
 
 ANONYMOUS, OWNER, STRANGER = "anonymous", "owner", "stranger"
@@ -29,6 +30,7 @@ ROLES = (ANONYMOUS, OWNER, "editor", "viewer", STRANGER, "staff")
 # Those that change or end what they are sent to come last.
 METHODS = ("GET", "HEAD", "OPTIONS", "TRACE", "BREW", "PUT", "PATCH", "POST", "DELETE")
 UNSAFE = ("POST", "PUT", "PATCH", "DELETE")
+_MEMBERSHIPS = Memberships(json_storage)
 PASSWORD = "Owls-hunt-at-dusk"
 
 
@@ -41,6 +43,8 @@ class World:
         self.tokens = {role: create_token(user)[1] for role, user in self.people.items()}
         self._sessions: dict[str, str] = {}
         self._numbers = itertools.count(1)
+        self.bystander = self._person("bystander")  # who is invited, and plays no part
+        self.shared_project = self.another_shared_project()
 
     @staticmethod
     def _person(role: str) -> User:
@@ -112,6 +116,30 @@ class World:
             user=self.people[OWNER], session_key=key, ip="192.0.2.1", user_agent="Lynx"
         )
         return int(made.pk)
+
+    # What is shared: the editor and the viewer are in one project, and in each further one.
+
+    @property
+    def editor(self) -> int:
+        return int(self.people["editor"].pk)
+
+    def another_shared_project(self) -> int:
+        project = self.project()
+        for role in ("editor", "viewer"):
+            person = self.people[role]
+            _MEMBERSHIPS.invite(self.owner, project, person.username, role)
+            _MEMBERSHIPS.accept(person.pk, json_storage.list("shared", person.pk)[-1]["id"])
+        return project
+
+    def shared_task(self) -> int:
+        return self._create("tasks", title="Shared", project_id=self.shared_project)
+
+    def invitation(self) -> int:
+        """The owner is invited to a project of staff; where they find that."""
+        staff = int(self.people["staff"].pk)
+        project = json_storage.create("projects", staff, {"name": "Of staff"})["id"]
+        _MEMBERSHIPS.invite(staff, project, self.people[OWNER].username, "viewer")
+        return int(json_storage.list("shared", self.owner)[-1]["id"])
 
     def _create(self, collection: str, **data: Any) -> int:
         return int(json_storage.create(collection, self.owner, data)["id"])

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from django.test import override_settings
 
 from tests.accounts.api.conftest import Caller
 from tests.accounts.api.test_bad_input import check_problem
@@ -162,3 +163,17 @@ def test_it_takes_post_only(alice: Caller, method: str) -> None:
 
     check_problem(answer, 405)
     assert answer["Allow"] == "OPTIONS, POST"
+
+
+def test_the_operator_may_want_every_change_to_say_its_state(
+    alice: Caller, task: dict[str, Any], data_folder: Path
+) -> None:
+    before = contents(data_folder)
+    create = {"op": "create", "record": {"title": "C"}}
+    stated = {"op": "delete", "id": 2, "if_match": "*"}
+    with override_settings(NEURALFLOW_REQUIRE_IF_MATCH=True):
+        for change in ({"op": "update", "id": 1, "changes": {}}, {"op": "delete", "id": 1}):
+            problem = check_problem(bulk(alice, create, stated, change), 428)
+            assert problem["type"] == "/problems/precondition-required"
+        assert contents(data_folder) == before
+        assert bulk(alice, create, stated).status_code == 200

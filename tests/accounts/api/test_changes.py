@@ -160,7 +160,7 @@ def test_a_stream_ends(
     alice: Caller, places: Places, monkeypatch: pytest.MonkeyPatch, end: str
 ) -> None:
     monkeypatch.setattr(api_changes, "HEARTBEAT", 0.05)
-    monkeypatch.setattr(api_changes, "STREAM_SECONDS", 1.0 if end == "the time" else 300.0)
+    monkeypatch.setattr(api_changes, "STREAM_SECONDS", 1.0 if end == "the time" else 30.0)
     answer = alice.get("changes/", **STREAM)
     parts = iter(answer.streaming_content)
     assert [next(parts) for _ in range(4)][-1].startswith(b": alive\nid: ")
@@ -198,6 +198,35 @@ def test_two_people_and_each_their_own(server: Server, quick: Person) -> None:
         assert other.call("POST", "models/", {"name": "Theirs"})[0] == 201
         assert shortened([next(iter(mine))]) == [("tasks", 1, "created")]
         assert shortened([next(iter(theirs))]) == [("models", 1, "created")]
+
+
+_SHARE = """
+import sys
+import django
+django.setup()
+from utils.json_storage import json_storage
+from utils.memberships import Memberships
+memberships = Memberships(json_storage)
+memberships.invite(int(sys.argv[1]), 1, sys.argv[2], "viewer")
+memberships.accept(int(sys.argv[3]), 1)
+json_storage.close()
+"""
+
+
+def test_a_member_hears_of_the_project_and_a_stranger_of_nothing(
+    server: Server, quick: Person
+) -> None:
+    name = f"member{time.monotonic_ns()}"
+    member, stranger = server.person(name), server.person(f"stranger{time.monotonic_ns()}")
+    assert quick.call("POST", "projects/", {"name": "Shared"})[0] == 201
+    begin = stranger.call("GET", "changes/")[1]["next"]
+    server.run("-c", _SHARE, str(quick.id), name, str(member.id))
+    with Stream(member).begun() as stream:
+        assert quick.call("POST", "tasks/", {"title": "Mine"})[0] == 201
+        task = quick.call("POST", "tasks/", {"title": "Ours", "project_id": 1})[1]
+        (change,) = next(iter(stream))["changes"]
+    assert (change["owner"], change["change"], change["record"]) == (quick.id, "created", task)
+    assert stranger.call("GET", f"changes/?since={begin}")[1]["changes"] == []
 
 
 def test_many_who_wait_do_not_keep_the_others_from_work(server: Server, quick: Person) -> None:

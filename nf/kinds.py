@@ -1,0 +1,103 @@
+"""What there is to work with: tasks, projects and models, with their words and columns.
+
+The server alone judges what a field may hold; here stands what its options are called.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+
+@dataclass(frozen=True)
+class Option:
+    """One option of `add` and `edit`, and the field that it sets. `many` may be given again."""
+
+    name: str
+    field: str
+    help: str
+    many: bool = False
+    kind: str = "text"  # text, number, day, yes or json
+
+
+@dataclass(frozen=True)
+class Kind:
+    """One collection. `columns` are the fields that a list shows, beside the id."""
+
+    singular: str
+    plural: str
+    title: str
+    columns: tuple[str, ...]
+    options: tuple[Option, ...]
+    filters: tuple[str, ...]
+    done: str = ""  # the status of what is done with
+    fresh: str = ""  # and of what is taken up again
+
+
+_DESCRIPTION: Final = Option("description", "description", "what it is about")
+_STATUS: Final = Option("status", "status", "where it stands")
+_PRIORITY: Final = Option("priority", "priority", "low, medium, high or critical")
+_METADATA: Final = Option("metadata", "metadata", "anything of your own, as JSON", kind="json")
+
+_TASK: Final = Kind(
+    "task",
+    "tasks",
+    "title",
+    ("status", "priority", "due_date", "project_id", "tags", "title"),
+    (
+        _DESCRIPTION,
+        _PRIORITY,
+        _STATUS,
+        Option("due", "due_date", "fri, tomorrow, +3d, 2026-11-30 or none", kind="day"),
+        Option("project", "project_id", "the number of a project", kind="number"),
+        Option("assignee", "assignee", "the number of a member of the project", kind="number"),
+        Option("category", "category", "a category"),
+        Option("tag", "tags", "a tag; may be given again", many=True),
+        _METADATA,
+    ),
+    ("status", "priority", "tags", "project_id", "category"),
+    "completed",
+    "pending",
+)
+
+_PROJECT: Final = Kind(
+    "project",
+    "projects",
+    "name",
+    ("status", "priority", "end_date", "name"),
+    (
+        _DESCRIPTION,
+        _PRIORITY,
+        _STATUS,
+        Option("start", "start_date", "the first day", kind="day"),
+        Option("end", "end_date", "the last day", kind="day"),
+        Option("technology", "technologies", "a technology; may be given again", many=True),
+        Option("budget", "budget", "a number", kind="number"),
+        _METADATA,
+    ),
+    ("status", "priority", "technologies"),
+    "completed",
+    "active",
+)
+
+_MODEL: Final = Kind(
+    "model",
+    "models",
+    "name",
+    ("status", "model_type", "accuracy", "name"),
+    (
+        _DESCRIPTION,
+        _STATUS,
+        Option("type", "model_type", "such as classification or llm"),
+        Option("accuracy", "accuracy", "from 0 to 100", kind="number"),
+        Option("examples", "training_data_size", "how many it was trained on", kind="number"),
+        Option("public", "is_public", "whether others may know of it", kind="yes"),
+        Option("parameters", "parameters", "as JSON", kind="json"),
+        Option("hyperparameters", "hyperparameters", "as JSON", kind="json"),
+        Option("metrics", "performance_metrics", "as JSON", kind="json"),
+        _METADATA,
+    ),
+    ("status", "model_type"),
+)
+
+KINDS: Final = (_TASK, _PROJECT, _MODEL)

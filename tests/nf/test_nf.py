@@ -1,0 +1,169 @@
+"""`nf`, against a live server and against what is none."""
+
+import json
+import os
+import socket
+import stat
+import subprocess
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+
+from tests.documented import BIN, PROJECT, run_session
+from tests.server import Person, Server, running_server
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    with running_server(tmp_path_factory.mktemp("server")) as running:
+        yield running
+
+
+def nf(folder: Path, *words: str, stdin: str = "", **environment: str) -> tuple[int, str, str]:
+    """Exit code, output and complaints of one command."""
+    done = subprocess.run(
+        [BIN / "nf", *words],
+        input=stdin,
+        cwd=folder,
+        env={"PATH": os.environ["PATH"], "XDG_CONFIG_HOME": str(folder), **environment},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    return done.returncode, done.stdout, done.stderr
+
+
+def signed_in(person: Person) -> dict[str, str]:
+    return {"NF_SERVER": person.server.address, "NF_TOKEN": person.token}
+
+
+def test_the_documented_tour(server: Server, tmp_path: Path) -> None:
+    server.person("alice")
+    document = (PROJECT / "docs" / "cli.md").read_text()
+    assert run_session(document, server, tmp_path) > 20
+
+
+def test_the_token_is_kept_where_only_its_owner_may_read(server: Server, tmp_path: Path) -> None:
+    dora = server.person("dora")
+    told = ["login", "--server", server.address, "--token-stdin"]
+    assert nf(tmp_path, *told, stdin=f"{dora.token}\n")[0] == 0
+
+    kept = tmp_path / "neuralflow" / "config.toml"
+    assert stat.S_IMODE(kept.stat().st_mode) == 0o600
+    assert stat.S_IMODE(kept.parent.stat().st_mode) == 0o700
+    assert [path.name for path in kept.parent.iterdir()] == ["config.toml"]
+
+
+def test_a_token_that_is_none_is_not_kept(server: Server, tmp_path: Path) -> None:
+    told = ["login", "--server", server.address, "--token-stdin"]
+    code, _, complaint = nf(tmp_path, *told, stdin="nf_wrong\n")
+    assert (code, list(tmp_path.iterdir())) == (3, [])
+    assert "nf login" in complaint
+
+
+def test_what_a_terminal_would_act_upon_is_not_printed(server: Server, tmp_path: Path) -> None:
+    eve = server.person("eve")
+    title = "\u202eTake \u2028me\u200b"
+    assert eve.call("POST", "tasks/", {"title": title, "description": "a\nb"})[0] == 201
+    code, output, _ = nf(tmp_path, "task", "list", **signed_in(eve))
+    assert code == 0
+    assert all(char.isprintable() or char == "\n" for char in output)
+    assert "Take" in output
+
+
+def test_all_pages_of_a_list_are_fetched(server: Server, tmp_path: Path) -> None:
+    frank = server.person("frank")
+    records = [{"op": "create", "record": {"title": f"Task {n}"}} for n in range(1000)]
+    for _ in range(2):
+        assert frank.call("POST", "tasks/bulk/", {"operations": records})[0] == 200
+    code, output, _ = nf(tmp_path, "task", "list", "--limit", "1500", "--json", **signed_in(frank))
+    assert code == 0
+    assert [task["id"] for task in json.loads(output)] == list(range(1, 1501))
+
+
+class _Elsewhere(BaseHTTPRequestHandler):
+    """A server that is no NeuralFlow; `answer` says how it behaves, `heard` what it was sent."""
+
+    answer = "200"
+    heard: list[str]
+
+    def do_GET(self) -> None:
+        self.heard.append(str(self.headers["Authorization"]))
+        if self.answer == "away":
+            self.send_response(302)
+            self.send_header("Location", "http://127.0.0.2:1/")
+        elif self.answer == "cut":
+            self.send_response(200)
+            self.send_header("Content-Length", "1000")
+        else:
+            self.send_response(200)
+        self.end_headers()
+        self.wfile.write(b"<html>")
+        self.close_connection = True
+
+    do_POST = do_GET
+
+    def log_message(self, *args: object) -> None:
+        pass
+
+
+@contextmanager
+def elsewhere(answer: str) -> Iterator[tuple[str, list[str]]]:
+    handler = type("_Here", (_Elsewhere,), {"answer": answer, "heard": []})
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_address[1]}", handler.heard
+        server.shutdown()
+
+
+@pytest.mark.parametrize(("answer", "code"), [("200", 4), ("cut", 4), ("away", 1)])
+def test_a_server_that_is_no_neuralflow_is_told_as_such(
+    tmp_path: Path, answer: str, code: int
+) -> None:
+    with elsewhere(answer) as (address, _):
+        found, _, complaint = nf(tmp_path, "task", "list", NF_SERVER=address, NF_TOKEN="nf_x")
+    assert (found, "Traceback" in complaint) == (code, False)
+    assert complaint.startswith("nf: ")
+
+
+def test_a_call_that_broke_is_made_again_with_the_same_key(tmp_path: Path) -> None:
+    with elsewhere("cut") as (address, heard):
+        nf(tmp_path, "task", "add", "Once", NF_SERVER=address, NF_TOKEN="nf_x")
+    assert heard == ["Bearer nf_x"] * 3
+
+
+def test_a_server_that_is_not_there(tmp_path: Path) -> None:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        address = f"http://127.0.0.1:{probe.getsockname()[1]}"
+    code, _, complaint = nf(tmp_path, "task", "list", NF_SERVER=address, NF_TOKEN="nf_x")
+    assert code == 4
+    assert address in complaint
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_it_completes(tmp_path: Path, shell: str) -> None:
+    code, output, _ = nf(tmp_path, "completion", shell)
+    assert (code, "_NF_COMPLETE" in output) == (0, True)
+
+
+def test_a_spoilt_file_of_settings_is_told_and_kept(tmp_path: Path) -> None:
+    kept = tmp_path / "neuralflow" / "config.toml"
+    kept.parent.mkdir()
+    kept.write_text("token = ")
+    code, _, complaint = nf(tmp_path, "quota")
+    assert (code, kept.read_text()) == (1, "token = ")
+    assert str(kept) in complaint
+
+
+def test_an_export_never_overwrites_a_file(server: Server, tmp_path: Path) -> None:
+    grace = server.person("grace")
+    (tmp_path / "mine.zip").write_text("mine")
+    code, _, complaint = nf(tmp_path, "export", "mine.zip", **signed_in(grace))
+    assert (code, (tmp_path / "mine.zip").read_text()) == (1, "mine")
+    assert "mine.zip is there already" in complaint
+    assert [path.name for path in tmp_path.iterdir()] == ["mine.zip"]
