@@ -52,7 +52,7 @@ def _row(request: StorageRequest, collection: str) -> FileRow | None:
 @login_required
 def file_page(request: StorageRequest, spec: CollectionSpec) -> HttpResponse:
     """One file, as it is; a long one in part."""
-    context = {"label": FILE_WORDS[spec.name], "collection": spec.name}
+    context: dict[str, object] = {"label": FILE_WORDS[spec.name], "collection": spec.name}
     try:
         with own_file(request.json_storage.store, spec.name, _owner(request)) as file:
             context |= {"file": file, "excerpt": file.excerpt()}
