@@ -133,6 +133,10 @@ CHOICE_WORDS: dict[str, Text] = {
     "regression": _("Regression"),
     "nlp": _("NLP"),
     "free": _("Free"),
+    "owner": _("Owner"),
+    "editor": _("Editor"),
+    "viewer": _("Viewer"),
+    "invited": _("Invited"),
 }
 
 # How loud a choice is shown. The word says it too; colour only repeats it.
@@ -142,6 +146,9 @@ TONES = {
     "planning": "tone-info",
     "review": "tone-accent",
     "active": "tone-accent",
+    "owner": "tone-accent",
+    "editor": "tone-info",
+    "invited": "tone-warn",
     "completed": "tone-good",
     "on_hold": "tone-warn",
     "high": "tone-warn",
@@ -173,6 +180,14 @@ ACTIVITY_WORDS: dict[str, Text] = {
     "model_created": _("Added a model"),
     "model_updated": _("Changed a model"),
     "model_deleted": _("Deleted a model"),
+    "member_invited": _("Invited somebody to a project"),
+    "member_changed": _("Changed the role of a member"),
+    "member_removed": _("Took somebody out of a project"),
+    "invitation_accepted": _("Accepted an invitation to a project"),
+    "invitation_declined": _("Declined an invitation to a project"),
+    "project_left": _("Left a project"),
+    "project_transferred": _("Handed over a project"),
+    "project_received": _("Was given a project"),
 }
 
 
