@@ -7,7 +7,7 @@ The pages of a collection are the same for all of them, under its name:
 from django.urls import path, register_converter
 
 import utils.addresses  # noqa: F401  it registers record_id
-from core import views
+from core import past_pages, views
 from core.published import json_schema
 from utils.records import COLLECTIONS, RECORD_COLLECTIONS, CollectionSpec
 
@@ -29,6 +29,9 @@ register_converter(CollectionConverter, "collection")
 urlpatterns = [
     path("", views.home, name="home"),
     path("dashboard/", views.dashboard, name="dashboard"),
+    path("activity/", past_pages.activity, name="activity"),
+    path("activity/activity.csv", past_pages.activity_csv, name="activity_csv"),
+    path("activity/activity.json", past_pages.activity_json, name="activity_json"),
     path("schemas/v1/<slug:name>.json", json_schema, name="json_schema"),
     path("<collection:spec>/", views.record_list, name="record_list"),
     path("<collection:spec>/new/", views.record_add, name="record_add"),
