@@ -19,6 +19,7 @@ from accounts.api_query import LIMIT_MAX, TEXT_CHARACTERS_MAX, limit_of
 from utils.documents import own_copy
 from utils.lists import Test
 from utils.past import LOOKED_AT_MAX, newest, of_text, of_time, of_types
+from utils.schemas import TIME
 
 _FILTERS = ("type", "after", "before", "q")
 
@@ -109,8 +110,8 @@ activity_view = endpoint(
         answers({200: Answer("A page of activities", _PAGE)}),
         parameters=(
             Parameter("type", "Only of these types; repeat it, or put commas between.", many=True),
-            Parameter("after", "Only those after this moment or day."),
-            Parameter("before", "Only those before this moment or day."),
+            Parameter("after", "Only those after this moment or day.", TIME),
+            Parameter("before", "Only those before this moment or day.", TIME),
             Parameter(
                 "q",
                 "Only those with this in type or description, whatever its capitals.",

@@ -13,7 +13,7 @@ from accounts.api_json_patch import OPERATIONS_MAX, STEPS_MAX
 from accounts.api_operations import ref
 from accounts.api_problems import PROBLEMS
 from utils import bulk, schemas
-from utils.json_values import FAULTS_MAX
+from utils.json_values import FAULTS_MAX, INTEGER_MAX
 from utils.records import COLLECTIONS, RECORD_COLLECTIONS, CollectionSpec, new_record
 from utils.schemas import Schema
 from utils.table import MEMBER_STATUSES, ROLES
@@ -66,7 +66,12 @@ def _object(description: str, properties: Schema, *optional: str) -> Schema:
     }
 
 
-_ID: Schema = {"type": "integer", "minimum": 1}
+_ID: Schema = {
+    "type": "integer",
+    "minimum": 1,
+    "maximum": INTEGER_MAX,
+    "description": schemas.RULES_BEYOND["whole numbers"],
+}
 _OR_NULL: Schema = {"type": ["integer", "null"], "minimum": 1}
 _TIME_OR_NULL: Schema = {"type": ["string", "null"]}
 _NUMBER: Schema = {"type": "integer", "minimum": 0}
@@ -94,7 +99,7 @@ def _of_records(spec: CollectionSpec) -> dict[str, Schema]:
 
 def _bulk(spec: CollectionSpec) -> Schema:
     name = spec.singular.title()
-    tag = {"type": "string", "description": "As If-Match: what the record must be."}
+    tag = {**schemas.TEXT, "description": "As If-Match: what the record must be."}
     steps = [
         _asked(op={"const": "create"}, record=ref(f"{name}Input")),
         _asked(op={"const": "update"}, id=_ID, changes=ref(f"{name}Patch"), if_match=tag),
@@ -200,7 +205,7 @@ def _sharing() -> dict[str, Schema]:
         "SharedList": _listed("shared", "What others share with you.", ref("Shared")),
         "Invitation": {
             **_asked(
-                who={"type": "string", "description": "A user name or an e-mail address."},
+                who={**schemas.TEXT, "description": "A user name or an e-mail address."},
                 role=role,
             ),
             "examples": [{"who": "bob", "role": "editor"}],
@@ -232,13 +237,17 @@ def _asked(**members: Mapping[str, Any]) -> Schema:
 def _json_patch() -> Schema:
     pointer: Schema = {
         "type": "string",
-        "pattern": f"^(/([^/~]|~[01])*){{0,{STEPS_MAX}}}$",
+        "pattern": f"^(/([^/~{schemas.UNFIT}]|~[01])*){{0,{STEPS_MAX}}}$",
         "description": "A JSON Pointer (RFC 6901).",
     }
     value: Schema = {"description": "Any JSON value.", **ref("Value")}
     kinds = (("add", "replace", "test"), {"value": value}), (("move", "copy"), {"from": pointer})
     operations = [
-        _object("", {"op": {"enum": list(names)}, "path": pointer, **more})
+        schemas.FREE_OBJECT
+        | _object(
+            "What else it holds is passed over.",
+            {"op": {"enum": list(names)}, "path": pointer, **more},
+        )
         for names, more in (*kinds, (("remove",), {}))
     ]
     return {

@@ -7,7 +7,7 @@ The pages of a collection are the same for all of them, under its name:
 from django.urls import path, register_converter
 
 import utils.addresses  # noqa: F401  it registers record_id
-from core import past_pages, views
+from core import past_pages, views, well_known
 from core.published import json_schema
 from utils.records import COLLECTIONS, RECORD_COLLECTIONS, CollectionSpec
 
@@ -28,6 +28,9 @@ register_converter(CollectionConverter, "collection")
 
 urlpatterns = [
     path("", views.home, name="home"),
+    path(".well-known/security.txt", well_known.security_txt, name="security_txt"),
+    path(".well-known/change-password", well_known.change_password, name="change_password"),
+    path("security/", well_known.security_policy, name="security_policy"),
     path("dashboard/", views.dashboard, name="dashboard"),
     path("activity/", past_pages.activity, name="activity"),
     path("activity/activity.csv", past_pages.activity_csv, name="activity_csv"),

@@ -174,6 +174,10 @@ FOR_EVERYBODY = shape("""
            GET HEAD OPTIONS TRACE BREW PUT PATCH POST DELETE
 others     200 200  405     405   405  405 405   405  405
 """)
+POINTER = shape("""
+           GET HEAD OPTIONS TRACE BREW PUT PATCH POST DELETE
+others     302 302  405     405   405  405 405   405  405
+""")
 OWN_PAGE = shape("""
            GET HEAD OPTIONS TRACE BREW PUT PATCH POST DELETE
 anonymous  302 302  405     405   405  405 405   405  405
@@ -264,10 +268,6 @@ PASSWORD_CHANGE = shape("""
            GET HEAD OPTIONS TRACE BREW PUT PATCH POST DELETE
 anonymous  302 302  302     405   405  302 302   302  302
 others     200 200  200     405   405  200 405   200  405
-""")
-SENT_ON = shape("""
-           GET HEAD OPTIONS TRACE BREW PUT PATCH POST DELETE
-others     302 302  302     405   405  302 302   302  302
 """)
 PASSWORD_RESET = shape("""
            GET HEAD OPTIONS TRACE BREW PUT PATCH POST DELETE
@@ -385,6 +385,9 @@ ROWS: dict[str, Row] = {
     "activity/activity.csv": Row("/activity/activity.csv", OWN_PAGE),
     "activity/activity.json": Row("/activity/activity.json", OWN_PAGE),
     "schemas/v1/<slug:name>.json": Row("/schemas/v1/tasks.json", FOR_EVERYBODY, public=True),
+    ".well-known/security.txt": Row("/.well-known/security.txt", FOR_EVERYBODY),
+    ".well-known/change-password": Row("/.well-known/change-password", POINTER),
+    "security/": Row("/security/", FOR_EVERYBODY),
     "problems/": Row("/problems/", FOR_EVERYBODY),
     "problems/<slug:slug>/": Row("/problems/not-found/", FOR_EVERYBODY),
     "<collection:spec>/": Row("/tasks/", OWN_PAGE),
@@ -422,7 +425,7 @@ ROWS: dict[str, Row] = {
     "accounts/2fa/codes/": Row("/accounts/2fa/codes/", NO_CODES),
     "accounts/2fa/codes/generate/": Row("/accounts/2fa/codes/generate/", GUARDED),
     "accounts/password/change/": Row("/accounts/password/change/", PASSWORD_CHANGE),
-    "accounts/password/set/": Row("/accounts/password/set/", SENT_ON),
+    "accounts/password/set/": Row("/accounts/password/set/", GUARDED),
     "accounts/password/reset/": Row("/accounts/password/reset/", PASSWORD_RESET),
     "accounts/password/reset/done/": Row("/accounts/password/reset/done/", TOLD_TO_ALL),
     f"accounts/{RESET_KEY}": Row("/accounts/password/reset/key/1-guessed/", PASSWORD_RESET_KEY),
