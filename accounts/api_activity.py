@@ -22,6 +22,7 @@ from accounts.api_operations import Answer, Operation, Parameter, answers
 from accounts.api_problems import BadParameter, ParameterFault
 from accounts.api_query import LIMIT_MAX, TEXT_CHARACTERS_MAX, limit_of
 from utils.documents import own_copy
+from utils.schemas import TIME
 from utils.table import ACTIVITY_FIELDS
 
 LOOKED_AT_MAX = 10_000  # activities for one page: what is sought may be rare
@@ -129,8 +130,8 @@ activity_view = endpoint(
         answers({200: Answer("A page of activities", _PAGE)}),
         parameters=(
             Parameter("type", "Only of these types; repeat it, or put commas between.", many=True),
-            Parameter("after", "Only those after this moment or day."),
-            Parameter("before", "Only those before this moment or day."),
+            Parameter("after", "Only those after this moment or day.", TIME),
+            Parameter("before", "Only those before this moment or day.", TIME),
             Parameter(
                 "q",
                 "Only those with this in type or description, whatever its capitals.",

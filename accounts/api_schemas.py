@@ -13,7 +13,7 @@ from accounts.api_json_patch import OPERATIONS_MAX, STEPS_MAX
 from accounts.api_operations import ref
 from accounts.api_problems import PROBLEMS
 from utils import bulk, schemas
-from utils.json_values import FAULTS_MAX
+from utils.json_values import FAULTS_MAX, INTEGER_MAX
 from utils.records import COLLECTIONS, RECORD_COLLECTIONS, CollectionSpec, new_record
 from utils.schemas import Schema
 from utils.table import MEMBER_STATUSES, ROLES
@@ -66,7 +66,12 @@ def _object(description: str, properties: Schema, *optional: str) -> Schema:
     }
 
 
-_ID: Schema = {"type": "integer", "minimum": 1}
+_ID: Schema = {
+    "type": "integer",
+    "minimum": 1,
+    "maximum": INTEGER_MAX,
+    "description": schemas.RULES_BEYOND["whole numbers"],
+}
 _OR_NULL: Schema = {"type": ["integer", "null"], "minimum": 1}
 _TIME_OR_NULL: Schema = {"type": ["string", "null"]}
 _NUMBER: Schema = {"type": "integer", "minimum": 0}
@@ -88,12 +93,13 @@ def _of_records(spec: CollectionSpec) -> dict[str, Schema]:
         },
         f"{name}Replacement": {**schemas.replacement_schema(spec), "examples": [example]},
         f"{name}Patch": {**schemas.change_schema(spec), "examples": [_CHANGES[spec.name]]},
-        f"{name}Bulk": _bulk(name),
+        f"{name}Bulk": _bulk(spec),
     }
 
 
-def _bulk(name: str) -> Schema:
-    tag = {"type": "string", "description": "As If-Match: what the record must be."}
+def _bulk(spec: CollectionSpec) -> Schema:
+    name = spec.singular.title()
+    tag = {**schemas.TEXT, "description": "As If-Match: what the record must be."}
     steps = [
         _asked(op={"const": "create"}, record=ref(f"{name}Input")),
         _asked(op={"const": "update"}, id=_ID, changes=ref(f"{name}Patch"), if_match=tag),
@@ -101,14 +107,18 @@ def _bulk(name: str) -> Schema:
     ]
     for step in steps[1:]:
         step["required"].remove("if_match")
-    return _asked(
-        operations={
-            "type": "array",
-            "minItems": 1,
-            "maxItems": bulk.OPERATIONS_MAX,
-            "items": {"oneOf": steps},
-        }
-    )
+    example = [
+        {"op": "create", "record": EXAMPLES[spec.name]},
+        {"op": "update", "id": 3, "changes": _CHANGES[spec.name]},
+        {"op": "delete", "id": 4},
+    ]
+    operations: Schema = {
+        "type": "array",
+        "minItems": 1,
+        "maxItems": bulk.OPERATIONS_MAX,
+        "items": {"oneOf": steps},
+    }
+    return {**_asked(operations=operations), "examples": [{"operations": example}]}
 
 
 def _bulk_result() -> Schema:
@@ -193,12 +203,19 @@ def _sharing() -> dict[str, Schema]:
         "MemberList": _listed("members", "Who is in the project.", ref("Member")),
         "Shared": shared,
         "SharedList": _listed("shared", "What others share with you.", ref("Shared")),
-        "Invitation": _asked(
-            who={"type": "string", "description": "A user name or an e-mail address."}, role=role
-        ),
-        "RolePatch": _asked(role=role),
-        "AcceptPatch": _asked(status={"const": "member"}),
-        "Transfer": _asked(to={**_ID, "description": "The user id of a member."}),
+        "Invitation": {
+            **_asked(
+                who={**schemas.TEXT, "description": "A user name or an e-mail address."},
+                role=role,
+            ),
+            "examples": [{"who": "bob", "role": "editor"}],
+        },
+        "RolePatch": {**_asked(role=role), "examples": [{"role": "viewer"}]},
+        "AcceptPatch": {**_asked(status={"const": "member"}), "examples": [{"status": "member"}]},
+        "Transfer": {
+            **_asked(to={**_ID, "description": "The user id of a member."}),
+            "examples": [{"to": 9}],
+        },
     }
 
 
@@ -220,13 +237,17 @@ def _asked(**members: Mapping[str, Any]) -> Schema:
 def _json_patch() -> Schema:
     pointer: Schema = {
         "type": "string",
-        "pattern": f"^(/([^/~]|~[01])*){{0,{STEPS_MAX}}}$",
+        "pattern": f"^(/([^/~{schemas.UNFIT}]|~[01])*){{0,{STEPS_MAX}}}$",
         "description": "A JSON Pointer (RFC 6901).",
     }
     value: Schema = {"description": "Any JSON value.", **ref("Value")}
     kinds = (("add", "replace", "test"), {"value": value}), (("move", "copy"), {"from": pointer})
     operations = [
-        _object("", {"op": {"enum": list(names)}, "path": pointer, **more})
+        schemas.FREE_OBJECT
+        | _object(
+            "What else it holds is passed over.",
+            {"op": {"enum": list(names)}, "path": pointer, **more},
+        )
         for names, more in (*kinds, (("remove",), {}))
     ]
     return {

@@ -187,7 +187,7 @@ def _quota(request: ApiRequest) -> HttpResponse:
 
 
 _KNOWN = Answer("It is as you know it", None, ("ETag",))
-_UNTOLD = Answer("Done; as preferred, the record is left out", None, ("ETag", "Preference-Applied"))
+_UNTOLD = Answer("Done; as preferred, the record is left out", None, ("Preference-Applied",))
 
 
 def collection_view(spec: CollectionSpec) -> Endpoint:

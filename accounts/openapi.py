@@ -241,6 +241,13 @@ def _tag(operation: Operation) -> str:
     return operation.area or ("about the API" if operation.open else "everything")
 
 
+# The server itself refuses these, before the API sees them (RFC 9110, section 15.5.15).
+_TOO_LONG: Json = {
+    "description": "The address has more than 4,094 characters.",
+    "content": {"text/html": {"schema": {"type": "string"}}},
+}
+
+
 # Addresses
 
 
@@ -278,6 +285,10 @@ def _operation(method: str, operation: Operation, address: Address, found: list[
         str(status): _answer(status, answer, operation, links if status == 201 else {})
         for status, answer in operation.answers.items()
     }
+    if address.parts:  # somebody else's, or beyond what an id may be
+        told["responses"].setdefault("404", {"$ref": "#/components/responses/Problem404"})
+    if operation.parameters:
+        told["responses"]["414"] = _TOO_LONG
     return told
 
 
@@ -303,9 +314,9 @@ def _security(method: str, operation: Operation) -> list[Json]:
 
 def _headers(method: str, operation: Operation) -> Iterator[str]:
     """The headers that the operation looks at, beside those that say who calls and what is sent."""
-    if 412 in operation.answers:
+    if method != "POST" and 412 in operation.answers:
         yield "If-Match"
-    if {304, 412} & operation.answers.keys():
+    if method != "POST" and {304, 412} & operation.answers.keys():
         yield "If-None-Match"
     if (method in {"POST", "PATCH"} and 201 in operation.answers) or JSON_PATCH in operation.bodies:
         yield "Idempotency-Key"

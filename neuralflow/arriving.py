@@ -52,6 +52,11 @@ class Arrival:
     def idle(self) -> bool:
         return not self.data
 
+    @property
+    def has_head(self) -> bool:
+        """Whether all of its headers are here."""
+        return self._head_end > 0
+
     def is_overdue(self, now: float) -> bool:
         return now > self._deadline
 

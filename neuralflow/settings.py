@@ -217,6 +217,7 @@ STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
     "staticfiles": {"BACKEND": "neuralflow.static_storage.CollectedOrPlainStorage"},
 }
+WHITENOISE_ALLOW_ALL_ORIGINS = False  # pages of other sites have no use for ours
 WHITENOISE_USE_FINDERS = True  # plain names work before `collectstatic` has run
 
 # People
@@ -312,6 +313,22 @@ CONTENT_SECURITY_POLICY = {
 
 DATA_UPLOAD_MAX_MEMORY_SIZE = 1024 * 1024  # bytes; also the API's limit of a body
 DATA_UPLOAD_MAX_NUMBER_FIELDS = 1000
+
+
+def _contact(text: str) -> str:
+    """Where to tell of a weakness, as a URI: an e-mail address may come without `mailto:`."""
+    uri = text if ":" in text else f"mailto:{text}"
+    if not re.fullmatch(r"(mailto:[^\s@]+@[^\s@]+|https://\S+|tel:\+?[0-9-]+)", uri):
+        raise ImproperlyConfigured(
+            "NEURALFLOW_SECURITY_CONTACT must be e-mail addresses, https: or tel: addresses, "
+            f"not {text!r}."
+        )
+    return uri
+
+
+NEURALFLOW_SECURITY_CONTACT = [
+    _contact(text.strip()) for text in env.list("NEURALFLOW_SECURITY_CONTACT", default=[])
+]
 
 # Language, time, logs
 

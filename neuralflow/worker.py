@@ -112,12 +112,14 @@ class Worker(ThreadWorker):
         except BlockingIOError:
             data = None
         except OSError:
-            data = b""
-        if data == b"" or self._held > HELD_MAX:
+            self._drop(arrival)
+            return
+        ended = data == b""  # the client sends no more; it may still want to be answered
+        if (ended and not arrival.has_head) or self._held > HELD_MAX:
             self._drop(arrival)
             return
         self._take(arrival, data or b"")
-        if arrival.is_ready():
+        if ended or arrival.is_ready():
             self._hand_over(arrival)
         elif fault := arrival.fault():
             self._refuse(arrival, fault)

@@ -16,7 +16,7 @@ without rights; those that the project has here stay as long as it is here.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from functools import partial
@@ -142,7 +142,8 @@ def judge(records: Mapping[str, RecordList], owner: int, now: datetime) -> Judge
 
     def judged(spec: CollectionSpec, data: Record) -> Sequence[FieldError]:
         try:
-            imported_record(spec, data, _same(records[spec.name], data), owner=owner, now=now)
+            before = _same(records[spec.name], data, moment_of(data.get("created_at")))
+            imported_record(spec, data, before, owner=owner, now=now)
         except InvalidRecord as fault:
             return fault.errors
         return ()
@@ -150,28 +151,65 @@ def judge(records: Mapping[str, RecordList], owner: int, now: datetime) -> Judge
     return judged
 
 
-def take_in(transaction: Transaction, owner: int, package: Package, mode: Mode) -> Report:
-    """Makes the owner's records what merging or replacing leaves, and tells what that was.
+class _Judged(NamedTuple):
+    """A record of an archive as it is to be stored, given the same record here."""
+
+    record: Record
+    before: Record | None
+    made: datetime | None
+
+
+class Arrival:
+    """What a package brings, made ready while nobody waits; `take_in` needs a transaction.
 
     Raises `InvalidRecord` where a record changed here since the package was judged.
     """
-    report = Report(mode, package.owner)
-    report.notes.told += package.notes.told
-    report.notes.more = package.notes.more
-    taking = _TakingIn(transaction, owner, report)
-    incoming = package.records()
-    # First what others refer to.
-    for name in sorted(incoming, key=lambda one: any(references_of(one))):
-        taking.take(name, incoming[name], incoming)
-    taking.let_go()
-    return report
+
+    def __init__(
+        self, package: Package, here: Mapping[str, RecordList], owner: int, now: datetime
+    ) -> None:
+        self.owner, self.came_from, self.notes = owner, package.owner, package.notes
+        self.incoming = package.records()
+        self._judged = {
+            name: [self._judge(name, data, here[name], now) for data in incoming.records]
+            for name, incoming in self.incoming.items()
+        }
+
+    def _judge(self, name: str, data: Record, here: RecordList, now: datetime) -> _Judged:
+        made = moment_of(data.get("created_at"))
+        before = _same(here, data, made)
+        record = imported_record(COLLECTIONS[name], data, before, owner=self.owner, now=now)
+        return _Judged(record | {"id": id_of(data)}, before, made)
+
+    def records(self, name: str, here: RecordList, now: datetime) -> list[Record]:
+        """The records as they are to be stored, still with their ids in the archive."""
+        found = []
+        for position, judged in enumerate(self._judged[name]):
+            data = self.incoming[name].records[position]
+            if _same(here, data, judged.made) is not judged.before:  # it was changed meanwhile
+                judged = self._judge(name, data, here, now)
+            found.append(dict(judged.record))
+        return found
+
+    def take_in(self, transaction: Transaction, mode: Mode) -> Report:
+        """Makes the owner's records what merging or replacing leaves, and tells what that was."""
+        report = Report(mode, self.came_from)
+        report.notes.told += self.notes.told
+        report.notes.more = self.notes.more
+        taking = _TakingIn(transaction, self, report)
+        # First what others refer to.
+        for name in sorted(self.incoming, key=lambda one: any(references_of(one))):
+            taking.take(name)
+        taking.let_go()
+        return report
 
 
 class _TakingIn:
-    """The work of `take_in`, collection by collection."""
+    """The work of `Arrival.take_in`, collection by collection."""
 
-    def __init__(self, transaction: Transaction, owner: int, report: Report) -> None:
-        self._transaction, self._owner, self._report = transaction, owner, report
+    def __init__(self, transaction: Transaction, arrival: Arrival, report: Report) -> None:
+        self._transaction, self._arrival, self._report = transaction, arrival, report
+        self._owner = arrival.owner
         self._ids: dict[str, dict[int, int]] = {}  # by collection: an archive's id, and ours
         self._removed: dict[str, set[int]] = {}
 
@@ -179,14 +217,15 @@ class _TakingIn:
     def _replaces(self) -> bool:
         return self._report.mode == "replace"
 
-    def take(self, name: str, incoming: Incoming, others: Collection[str]) -> None:
-        """Takes in a collection; `others` are those that the archive has files of."""
+    def take(self, name: str) -> None:
+        """Takes in a collection."""
+        incoming = self._arrival.incoming[name]
         key, spec = key_of(name, self._owner), COLLECTIONS[name]
         ensure(self._transaction, key)
         here, tally = self._transaction.records(key), Tally()
         self._report.collections[name] = tally
         first_new = self._first_new_id(key, incoming)
-        records = [self._imported(spec, data, here) for data in incoming.records]
+        records = self._arrival.records(name, here, self._transaction.now)
         formed = partial(self._formed, spec)
         places = _Places(records, here, first_new, formed, keep_all=self._replaces)
         self._ids[name] = places.by_archive_id()
@@ -195,17 +234,11 @@ class _TakingIn:
             place = _Place(incoming.file, f"/{spec.layout.records}/{position}")
             before = places.same.get(position)
             record["id"] = places.ids[position]
-            self._mend(spec, record, before, place, others)
+            self._mend(spec, record, before, place)
             self._put(key, record, before, tally, place)
         if self._replaces:
             self._remove_others(key, here, set(places.ids), tally)
         self._take_head(key, incoming, first_new)
-
-    def _imported(self, spec: CollectionSpec, data: Record, here: RecordList) -> Record:
-        """The record as it is to be stored, still with its id in the archive, or None."""
-        before, now = _same(here, data), self._transaction.now
-        record = imported_record(spec, data, before, owner=self._owner, now=now)
-        return record | {"id": id_of(data)}
 
     def _first_new_id(self, key: Key, incoming: Incoming) -> int:
         """An id that was given neither here nor, when replacing, there."""
@@ -273,19 +306,14 @@ class _TakingIn:
     # References
 
     def _mend(
-        self,
-        spec: CollectionSpec,
-        record: Record,
-        before: Record | None,
-        place: _Place,
-        others: Collection[str],
+        self, spec: CollectionSpec, record: Record, before: Record | None, place: _Place
     ) -> None:
         """Lets references lead to what they meant, as it is here, or nowhere."""
         for name, target in references_of(spec.name):
             meant = record.get(name)
             if meant is None:
                 continue
-            found = self._found(target, meant, record, others)
+            found = self._found(target, meant, record)
             was_so = before is not None and before.get(name) == meant
             if found is None and was_so and target != "users":
                 continue  # it leads nowhere, as it did before
@@ -294,15 +322,13 @@ class _TakingIn:
                 self._report.notes.add(place.file, f"{place.pointer}/{name}", detail)
             record[name] = found
 
-    def _found(
-        self, target: str, meant: int, record: Record, others: Collection[str]
-    ) -> int | None:
+    def _found(self, target: str, meant: int, record: Record) -> int | None:
         is_own = self._report.owner == self._owner
         if target == "users":
             if meant == self._report.owner:
                 return self._owner
             return meant if is_own and meant in self._members_of(record) else None
-        if target in others:
+        if target in self._arrival.incoming:
             return self._ids[target].get(meant)
         here = self._transaction.records(key_of(target, self._owner))
         return meant if is_own and here.find(meant) else None
@@ -366,7 +392,7 @@ class _Places:
         self._given: dict[int, int] = {}  # the id here, by position
         self._taken: set[int] = set()
         for position, record in enumerate(records):
-            same = _same(here, record)
+            same = _same(here, record, moment_of(record.get("created_at")))
             if same is not None and same["id"] not in self._taken:
                 self._give(position, same["id"], same)
         if len(self._given) < len(records):
@@ -403,7 +429,7 @@ class _Places:
             record_id = id_of(record)
             if record_id and record_id not in self._taken and len(here.find(record_id)) == 1:
                 alike.setdefault(_likeness(formed(record)), []).append(record)
-        for position, record in enumerate(records):
+        for position, record in enumerate(records if alike else ()):
             found = alike.get(_likeness(record)) if position not in self._given else None
             if found and (not same_id or found[0]["id"] == record["id"]):
                 same = found.pop(0)
@@ -418,9 +444,9 @@ class _Places:
         return ids
 
 
-def _same(here: RecordList, record: Record) -> Record | None:
+def _same(here: RecordList, record: Record, made: datetime | None) -> Record | None:
     """The record here with this id, if it was made in the same moment."""
-    record_id, made = id_of(record), moment_of(record.get("created_at"))
+    record_id = id_of(record)
     found = here.find(record_id) if record_id and made else ()
     is_same = len(found) == 1 and moment_of(found[0].get("created_at")) == made
     return found[0] if is_same else None

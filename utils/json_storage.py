@@ -49,7 +49,7 @@ from utils.departure import drop_person
 from utils.documents import key_of, own_copy
 from utils.edits import Changed, Changes, Expect, create_record, delete_record, update_record
 from utils.exporting import Export
-from utils.importing import Mode, judge, take_in
+from utils.importing import Arrival, Mode, judge
 from utils.once import Once, keep, replay
 from utils.package import Package
 from utils.people import Activity, account_of, log, meter, meter_burst, mirror, quota_now, tell
@@ -464,10 +464,12 @@ class JSONStorageManager:
         changed, logged or counted. Raises `ArchiveFault`, `InvalidImport`.
         """
         here = {name: self._records(name, user_id) for name in RECORD_COLLECTIONS}
-        package = Package(file, judge(here, user_id, datetime.now(UTC)), owner=owner)
+        now = datetime.now(UTC)
+        package = Package(file, judge(here, user_id, now), owner=owner)
+        arrival = Arrival(package, here, user_id, now)
 
         def edit(transaction: Transaction) -> Record:
-            report = take_in(transaction, user_id, package, mode).told()
+            report = arrival.take_in(transaction, mode).told()
             if dry_run:
                 raise _OnlyLooked(report)
             return report

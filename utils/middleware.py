@@ -89,6 +89,7 @@ class RefusalMiddleware:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
+        request.get_host()  # raises for a strange one; static files are served without asking
         return _refusal(request) or self.get_response(request)
 
 

@@ -48,15 +48,17 @@ _SPACE_IN_TEXT = r"\u0009\u000a\u000d" + _SPACE[_SPACE.index(r"\u0020") :]
 _CONTROL = r"\u0000-\u001f"
 _NOT_BLANK = f"[^{_SPACE}]"
 _ONE_LINE: Schema = {"not": {"pattern": f"[{_CONTROL}]"}}
-_SEVERAL_LINES: Schema = {"not": {"pattern": r"[\u0000-\u0008\u000b\u000c\u000e-\u001f]"}}
+UNFIT = r"\u0000-\u0008\u000b\u000c\u000e-\u001f"  # what no text of a body may hold
+_SEVERAL_LINES: Schema = {"not": {"pattern": f"[{UNFIT}]"}}
 
 _ID: Schema = {"type": "integer", "minimum": 1, "maximum": INTEGER_MAX}
 _COUNT: Schema = {"type": "integer", "minimum": 0, "maximum": INTEGER_MAX}
-_TIME: Schema = {"type": "string", "pattern": f"^{TIME_PATTERN}$"}
+TIME: Schema = {"type": "string", "pattern": f"^({TIME_PATTERN})$"}
+TEXT: Schema = {"type": "string", **_SEVERAL_LINES}  # any that a body may hold
 
 # What may stand inside of an object that people fill themselves.
 _FREE: Schema = {"$ref": "#/$defs/value"}
-_FREE_OBJECT: Schema = {
+FREE_OBJECT: Schema = {
     "type": "object",
     "propertyNames": {"maxLength": KEY_CHARACTERS_MAX, **_ONE_LINE},
     "additionalProperties": _FREE,
@@ -65,9 +67,9 @@ VALUE: Schema = {
     "description": "Any JSON value whose texts hold no control character but line break and tab.",
     "anyOf": [
         {"type": ["null", "boolean", "number"]},
-        {"type": "string", **_SEVERAL_LINES},
+        TEXT,
         {"type": "array", "items": _FREE},
-        _FREE_OBJECT,
+        FREE_OBJECT,
     ],
 }
 
@@ -106,7 +108,7 @@ _STORED: Mapping[Kind, Callable[[Field], Schema]] = {
     Kind.TEXT: lambda _: {"type": ["string", "null"]},
     Kind.CHOICE: lambda field: {"type": "string", "enum": list(field.choices)},
     Kind.OPEN_CHOICE: lambda field: {"type": "string", "examples": list(field.choices)},
-    Kind.TIME: lambda _: _TIME,
+    Kind.TIME: lambda _: TIME,
     Kind.TEXTS: lambda _: {"type": "array"},
     Kind.MEMBERS: lambda _: {"type": "array"},
     Kind.OBJECT: lambda _: {"type": "object"},
@@ -131,9 +133,9 @@ _WRITTEN: Mapping[Kind, Callable[[Field], Schema]] = {
         **_entries({**_NAME, "maxLength": ENTRY_CHARACTERS_MAX}),
         "maxItems": ENTRIES_MAX,
     },
-    Kind.MEMBERS: lambda _: _entries({"anyOf": [_ID, _NAME, _FREE_OBJECT]}),
-    Kind.OBJECT: lambda _: _FREE_OBJECT,
-    Kind.OBJECTS: lambda _: _entries(_FREE_OBJECT),
+    Kind.MEMBERS: lambda _: _entries({"anyOf": [_ID, _NAME, FREE_OBJECT]}),
+    Kind.OBJECT: lambda _: FREE_OBJECT,
+    Kind.OBJECTS: lambda _: _entries(FREE_OBJECT),
     Kind.NUMBER: lambda field: _limited(field, {"type": "number"}),
     Kind.INTEGER: lambda field: _limited(field, _INTEGER),
 }

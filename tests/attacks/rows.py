@@ -33,6 +33,7 @@ class Row:
     shape: Shape
     sends: Mapping[str, Any] = field(default_factory=dict)
     public: bool = False
+    media_type: str = ""  # of what is sent, where it is neither JSON nor a form
 
 
 # The API. A call by nobody is refused before anything else is looked at.
@@ -174,6 +175,10 @@ FOR_EVERYBODY = shape("""
            GET HEAD OPTIONS TRACE BREW PUT PATCH POST DELETE
 others     200 200  405     405   405  405 405   405  405
 """)
+POINTER = shape("""
+           GET HEAD OPTIONS TRACE BREW PUT PATCH POST DELETE
+others     302 302  405     405   405  405 405   405  405
+""")
 OWN_PAGE = shape("""
            GET HEAD OPTIONS TRACE BREW PUT PATCH POST DELETE
 anonymous  302 302  405     405   405  405 405   405  405
@@ -264,10 +269,6 @@ PASSWORD_CHANGE = shape("""
            GET HEAD OPTIONS TRACE BREW PUT PATCH POST DELETE
 anonymous  302 302  302     405   405  302 302   302  302
 others     200 200  200     405   405  200 405   200  405
-""")
-SENT_ON = shape("""
-           GET HEAD OPTIONS TRACE BREW PUT PATCH POST DELETE
-others     302 302  302     405   405  302 302   302  302
 """)
 PASSWORD_RESET = shape("""
            GET HEAD OPTIONS TRACE BREW PUT PATCH POST DELETE
@@ -372,7 +373,7 @@ ROWS: dict[str, Row] = {
     **_own_records("models"),
     f"{API}dashboard/": Row(f"/{API}dashboard/", OWN_FIGURES),
     f"{API}export/": Row(f"/{API}export/", OWN_ARCHIVE),
-    f"{API}import/": Row(f"/{API}import/", ARCHIVE_SENT_AS_JSON),
+    f"{API}import/": Row(f"/{API}import/", ARCHIVE_SENT_AS_JSON, media_type="application/zip"),
     f"{API}openapi.json": Row(f"/{API}openapi.json", API_FOR_EVERYBODY, public=True),
     f"{API}docs/": Row(f"/{API}docs/", API_FOR_EVERYBODY, public=True),
     f"{API}quota/": Row(f"/{API}quota/", OWN_FIGURES),
@@ -381,7 +382,13 @@ ROWS: dict[str, Row] = {
     API: Row(f"/{API}nothing/here/", NOTHING_THERE),
     "": Row("/", FOR_EVERYBODY),
     "dashboard/": Row("/dashboard/", OWN_PAGE),
+    "files/": Row("/files/", OWN_PAGE),
+    "files/<own_file:spec>/": Row("/files/users/", OWN_PAGE),
+    "files/<own_file:spec>/download/": Row("/files/users/download/", OWN_PAGE),
     "schemas/v1/<slug:name>.json": Row("/schemas/v1/tasks.json", FOR_EVERYBODY, public=True),
+    ".well-known/security.txt": Row("/.well-known/security.txt", FOR_EVERYBODY),
+    ".well-known/change-password": Row("/.well-known/change-password", POINTER),
+    "security/": Row("/security/", FOR_EVERYBODY),
     "problems/": Row("/problems/", FOR_EVERYBODY),
     "problems/<slug:slug>/": Row("/problems/not-found/", FOR_EVERYBODY),
     "<collection:spec>/": Row("/tasks/", OWN_PAGE),
@@ -419,7 +426,7 @@ ROWS: dict[str, Row] = {
     "accounts/2fa/codes/": Row("/accounts/2fa/codes/", NO_CODES),
     "accounts/2fa/codes/generate/": Row("/accounts/2fa/codes/generate/", GUARDED),
     "accounts/password/change/": Row("/accounts/password/change/", PASSWORD_CHANGE),
-    "accounts/password/set/": Row("/accounts/password/set/", SENT_ON),
+    "accounts/password/set/": Row("/accounts/password/set/", GUARDED),
     "accounts/password/reset/": Row("/accounts/password/reset/", PASSWORD_RESET),
     "accounts/password/reset/done/": Row("/accounts/password/reset/done/", TOLD_TO_ALL),
     f"accounts/{RESET_KEY}": Row("/accounts/password/reset/key/1-guessed/", PASSWORD_RESET_KEY),

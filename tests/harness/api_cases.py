@@ -27,7 +27,7 @@ EXPLORING: Final = "fuzzing,stateful"
 # Schemathesis knows of no 412 and 413 for what it has broken itself.
 CONFIGURATION: Final = """
 [checks.negative_data_rejection]
-expected-statuses = [400, 401, 403, 404, 405, 406, 409, 410, 411, 412, 413, 415, 422, 428]
+expected-statuses = [400, 401, 403, 404, 405, 406, 409, 410, 411, 412, 413, 414, 415, 422, 428]
 """
 EXAMPLES: Final = 100  # of each operation, in one exploring run of many
 
@@ -44,7 +44,13 @@ def run(count: int, seed: int) -> Report:
     return report.finish(count)
 
 
-def hold(server: Server, report: Report, count: int, seed: int, examples: int = EXAMPLES) -> None:
+def hold(
+    server: Server,
+    report: Report,
+    count: int,
+    seed: int,
+    options: Sequence[str] = ("--max-examples", str(EXAMPLES)),
+) -> None:
     """Runs schemathesis, two of it at a time, until `count` cases ran: once to cover the document,
     and to explore as often as it takes. Each run is another person with another seed."""
     phases = (COVERING, EXPLORING)
@@ -54,8 +60,8 @@ def hold(server: Server, report: Report, count: int, seed: int, examples: int = 
             seed += 1
             token = server.person(f"caller{seed}", CALLS).token
             at = Path(tempfile.mkdtemp(dir=server.folder))
-            options = ["--phases", one, "-n", str(examples), "--seed", str(seed)]
-            runs.append((at, _started(server, at, token, options)))
+            chosen = ["--phases", one, "--seed", str(seed), *options]
+            runs.append((at, _started(server, at, token, chosen)))
         for at, process in runs:
             _count(report, at, process)
         phases = (EXPLORING, EXPLORING)

@@ -154,3 +154,12 @@ def test_a_truncated_archive_is_refused(length: int) -> None:
 def test_anything_else_is_refused(data: bytes) -> None:
     with pytest.raises(ArchiveFault):
         contents(data + b"\0")
+
+
+def test_no_more_is_unpacked_than_was_announced() -> None:
+    opened = Archive(io.BytesIO(archive(Part(NAME, bytes(10_000_000), size=100))))
+    came = 0
+    with pytest.raises(MalformedArchive):
+        for piece in opened.chunks(opened.entries[0]):
+            came += len(piece)
+    assert came == 0

@@ -10,16 +10,19 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from docstore import Key, NotFound
+from docstore import Key, NotFound, open_store
 from tests.folders import contents
 from tests.utils.bombs import honest
 from utils.archives import Archive
 from utils.caller import Caller
 from utils.importing import ID_KEPT_MAX
-from utils.json_storage import json_storage
+from utils.json_storage import JSONStorageManager, json_storage
 from utils.memberships import Memberships
 from utils.package import InvalidImport
+from utils.table import COLLECTIONS
 
 ALICE, BOB = 7, 9
 GOLDEN = Path(__file__).parents[1] / "golden" / "old_folder"
@@ -256,6 +259,68 @@ class TestMerge:
         assert found["due_date"] == "2025-07-09T17:00:00.000000Z"
         assert (found["category"], found["user_id"]) == ("", ALICE)
         assert counts(imported(data), "tasks") == {"unchanged": 1}
+
+
+dates = st.integers(1, 4).map(lambda day: f"2026-01-0{day}T00:00:00.000000Z")
+archived = st.fixed_dictionaries(
+    {"title": st.sampled_from("abc"), "created_at": dates, "updated_at": dates},
+    optional={"id": st.integers(1, 6), "project_id": st.integers(1, 4)},
+)
+archives = st.tuples(
+    st.lists(archived, max_size=6),
+    st.lists(
+        st.fixed_dictionaries(
+            {"name": st.sampled_from("xyz"), "created_at": dates},
+            optional={"id": st.integers(1, 4)},
+        ),
+        max_size=4,
+    ),
+)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.tuples(archives, st.sampled_from(["merge", "replace"])), min_size=1, max_size=4))
+def test_whatever_comes_in_everything_stays_in_order(history: list[Any]) -> None:
+    """Ids are unique and never given again, references lead somewhere, twice is once."""
+    manager = JSONStorageManager(
+        open_store("memory:", [one.layout for one in COLLECTIONS.values()])
+    )
+    last = 0
+    for (tasks, projects), mode in history:
+        before = {task["id"]: task for task in manager.list("tasks", ALICE)}
+        data = honest(
+            [
+                ("tasks/tasks_7.json", json.dumps({"tasks": tasks}).encode()),
+                ("projects/projects_7.json", json.dumps({"projects": projects}).encode()),
+            ]
+        )
+        report = manager.import_archive(ALICE, io.BytesIO(data), mode=mode)
+        after = manager.list("tasks", ALICE)
+        known = {project["id"] for project in manager.list("projects", ALICE)}
+        assert len({task["id"] for task in after}) == len(after)
+        assert all(task["project_id"] in {None, *known} for task in after)
+        tally = report["collections"]["tasks"]
+        told = ("added", "changed", "unchanged", "skipped")
+        assert sum(tally[name] for name in told) == len(tasks)
+        if mode == "merge":
+            now = {task["id"]: task for task in after}
+            assert before.keys() <= now.keys()
+            for record_id, task in before.items():
+                assert now[record_id]["created_at"] == task["created_at"]
+                assert now[record_id]["updated_at"] >= task["updated_at"]
+        else:
+            assert len(after) == len(tasks)
+        state = {name: manager.list(name, ALICE) for name in ("tasks", "projects")}
+        fresh = manager.create("tasks", ALICE, {"title": "next"})["id"]
+        assert fresh > max([last, *(task["id"] for task in after)])
+        last = fresh
+        manager.delete("tasks", ALICE, last)
+        again = manager.import_archive(ALICE, io.BytesIO(data), mode=mode)
+        assert again["collections"]["tasks"]["changed"] == 0
+        # Records without an id of their own get a new one whenever they replace others.
+        ids = [[one.get("id") for one in records] for records in (tasks, projects)]
+        if mode == "merge" or all(None not in one and len({*one}) == len(one) for one in ids):
+            assert {name: manager.list(name, ALICE) for name in state} == state
 
 
 class TestRights:

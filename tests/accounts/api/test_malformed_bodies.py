@@ -23,4 +23,5 @@ def test_every_body_that_is_taken_has_an_example_to_break() -> None:
     goals = malformed_bodies.targets(document())
     assert len(goals) >= 15
     for goal in goals:
-        assert goal.good != {"anything": 1}, f"give the schema of {goal[:3]} an example"
+        if "json" in goal.media_type:
+            assert goal.good != {"anything": 1}, f"give the schema of {goal[:3]} an example"

@@ -1,0 +1,76 @@
+"""Whom to tell of a weakness, and where a password is changed."""
+
+from datetime import UTC, datetime
+
+import pytest
+from django.core.exceptions import ImproperlyConfigured
+from django.test import Client
+from pytest_django.fixtures import Settings
+
+from neuralflow.settings import _contact
+from tests.core.pages import text_of
+
+
+def fields(client: Client) -> dict[str, list[str]]:
+    answer = client.get("/.well-known/security.txt")
+    assert answer.status_code == 200
+    assert answer["Content-Type"] == "text/plain; charset=utf-8"
+    found: dict[str, list[str]] = {}
+    for line in answer.content.decode().splitlines():
+        name, _, value = line.partition(": ")
+        found.setdefault(name, []).append(value)
+    return found
+
+
+def test_the_file_names_whom_to_tell(client: Client, settings: Settings) -> None:
+    settings.NEURALFLOW_SECURITY_CONTACT = ["mailto:a@example.com", "https://example.com/report"]
+
+    told = fields(client)
+
+    assert told["Contact"] == ["mailto:a@example.com", "https://example.com/report"]
+    (expires,) = told["Expires"]
+    left = datetime.fromisoformat(expires) - datetime.now(UTC)
+    assert 30 < left.days < 366
+    assert told["Canonical"] == ["http://testserver/.well-known/security.txt"]
+    assert client.get(told["Policy"][0]).status_code == 200
+    assert told["Preferred-Languages"] == ["en"]
+
+
+def test_without_a_contact_there_is_no_file(client: Client, settings: Settings) -> None:
+    settings.NEURALFLOW_SECURITY_CONTACT = []
+
+    assert client.get("/.well-known/security.txt").status_code == 404
+    assert "whoever runs this server" in text_of(client.get("/security/"))
+
+
+def test_the_page_names_them_too(client: Client, settings: Settings) -> None:
+    settings.NEURALFLOW_SECURITY_CONTACT = ["mailto:a@example.com"]
+
+    page = client.get("/security/").content.decode()
+
+    assert '<a href="mailto:a@example.com">a@example.com</a>' in page
+
+
+@pytest.mark.parametrize(
+    ("text", "uri"),
+    [
+        ("a@example.com", "mailto:a@example.com"),
+        ("mailto:a@example.com", "mailto:a@example.com"),
+        ("https://example.com/report", "https://example.com/report"),
+        ("tel:+49-30-1234", "tel:+49-30-1234"),
+    ],
+)
+def test_contacts(text: str, uri: str) -> None:
+    assert _contact(text) == uri
+
+
+@pytest.mark.parametrize("text", ["alice", "javascript:x()", "http://a", "a@b\nExpires: x", ""])
+def test_contacts_that_are_none(text: str) -> None:
+    with pytest.raises(ImproperlyConfigured):
+        _contact(text)
+
+
+def test_password_managers_are_sent_to_the_form(client: Client) -> None:
+    answer = client.get("/.well-known/change-password")
+
+    assert (answer.status_code, answer["Location"]) == (302, "/accounts/password/change/")
