@@ -2,13 +2,16 @@
 
 The pages of a collection are the same for all of them, under its name:
 /tasks/  /tasks/new/  /tasks/3/edit/  /tasks/3/delete/  /tasks/3/complete/
+
+A person's own files are under the names of their collections, too: /files/tasks/
 """
 
 from django.urls import path, register_converter
 
 import utils.addresses  # noqa: F401  it registers record_id
-from core import past_pages, views, well_known
+from core import file_pages, past_pages, views, well_known
 from core.published import json_schema
+from utils.own_files import OWN_FILES
 from utils.records import COLLECTIONS, RECORD_COLLECTIONS, CollectionSpec
 
 
@@ -24,7 +27,14 @@ class CollectionConverter:
         return value if isinstance(value, str) else value.name
 
 
+class FileConverter(CollectionConverter):
+    """The name of a collection of which people have files that they are shown."""
+
+    regex = "|".join(OWN_FILES)
+
+
 register_converter(CollectionConverter, "collection")
+register_converter(FileConverter, "own_file")
 
 urlpatterns = [
     path("", views.home, name="home"),
@@ -35,6 +45,9 @@ urlpatterns = [
     path("activity/", past_pages.activity, name="activity"),
     path("activity/activity.csv", past_pages.activity_csv, name="activity_csv"),
     path("activity/activity.json", past_pages.activity_json, name="activity_json"),
+    path("files/", file_pages.file_list, name="file_list"),
+    path("files/<own_file:spec>/", file_pages.file_page, name="file_page"),
+    path("files/<own_file:spec>/download/", file_pages.file_download, name="file_download"),
     path("schemas/v1/<slug:name>.json", json_schema, name="json_schema"),
     path("<collection:spec>/", views.record_list, name="record_list"),
     path("<collection:spec>/new/", views.record_add, name="record_add"),

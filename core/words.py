@@ -80,6 +80,15 @@ WORDS = {
     ),
 }
 
+# What is in each of a person's own files.
+FILE_WORDS: dict[str, Text] = {
+    "users": _("Profile and activities"),
+    "tasks": _("Tasks"),
+    "projects": _("Projects"),
+    "models": _("Models"),
+    "shared": _("What others share with you"),
+}
+
 FIELD_WORDS: dict[str, Text] = {
     "title": _("Title"),
     "name": _("Name"),

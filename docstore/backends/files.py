@@ -43,6 +43,7 @@ import msgspec
 
 from docstore.backend import ABSENT, ENTRIES_BYTES, Change, Commit, Copy, Entries, Finding, Stored
 from docstore.codec import encode
+from docstore.condition import Condition
 from docstore.document import CollectionLayout, Document, Key
 from docstore.entries import encode_entry
 from docstore.errors import (
@@ -433,6 +434,36 @@ class FilesBackend:
         if since >= limit:
             return Entries((), since)
         return self._feed.entries(since, limit, wanted, bytes_max)
+
+    def condition(self) -> Condition:
+        """How the store does, in work that does not grow with it. Raises `Unavailable`."""
+        self.read_journal()
+        journal = self._journal
+        numbers = journal.segments()
+        sizes = []
+        for number in numbers:
+            with suppress(FileNotFoundError):  # retired meanwhile
+                sizes.append(self._files.status(journal.path(number)).st_size)
+        with self._follower.mutex:
+            since = [live.since for live in self._follower.pending.values()]
+        return Condition(
+            refusal=self._refusal(),
+            first=min(numbers, default=0),
+            last=journal.appended,
+            checkpoint=journal.checkpointed,
+            segments=len(sizes),
+            journal_bytes=sum(sizes),
+            waiting=len(since),
+            behind=time.monotonic() - min(since) if since else 0.0,
+        )
+
+    def _refusal(self) -> str:
+        try:
+            self._refuse_looking()
+            self._refuse_blocked()
+        except Unavailable as fault:
+            return fault.reason
+        return ""
 
     # Writing
 

@@ -33,6 +33,7 @@ class Row:
     shape: Shape
     sends: Mapping[str, Any] = field(default_factory=dict)
     public: bool = False
+    media_type: str = ""  # of what is sent, where it is neither JSON nor a form
 
 
 # The API. A call by nobody is refused before anything else is looked at.
@@ -372,7 +373,7 @@ ROWS: dict[str, Row] = {
     **_own_records("models"),
     f"{API}dashboard/": Row(f"/{API}dashboard/", OWN_FIGURES),
     f"{API}export/": Row(f"/{API}export/", OWN_ARCHIVE),
-    f"{API}import/": Row(f"/{API}import/", ARCHIVE_SENT_AS_JSON),
+    f"{API}import/": Row(f"/{API}import/", ARCHIVE_SENT_AS_JSON, media_type="application/zip"),
     f"{API}openapi.json": Row(f"/{API}openapi.json", API_FOR_EVERYBODY, public=True),
     f"{API}docs/": Row(f"/{API}docs/", API_FOR_EVERYBODY, public=True),
     f"{API}quota/": Row(f"/{API}quota/", OWN_FIGURES),
@@ -384,6 +385,9 @@ ROWS: dict[str, Row] = {
     "activity/": Row("/activity/", OWN_PAGE),
     "activity/activity.csv": Row("/activity/activity.csv", OWN_PAGE),
     "activity/activity.json": Row("/activity/activity.json", OWN_PAGE),
+    "files/": Row("/files/", OWN_PAGE),
+    "files/<own_file:spec>/": Row("/files/users/", OWN_PAGE),
+    "files/<own_file:spec>/download/": Row("/files/users/download/", OWN_PAGE),
     "schemas/v1/<slug:name>.json": Row("/schemas/v1/tasks.json", FOR_EVERYBODY, public=True),
     ".well-known/security.txt": Row("/.well-known/security.txt", FOR_EVERYBODY),
     ".well-known/change-password": Row("/.well-known/change-password", POINTER),

@@ -1,0 +1,87 @@
+"""My files: what a person owns, as the files that it is. Looked at, shown, and handed over.
+
+The address says which collection, and the session whose; the rest of a file's name comes from the
+table of collections.
+"""
+
+from dataclasses import dataclass
+from typing import cast
+
+from django.contrib.auth.decorators import login_required
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.views.decorators.http import require_safe
+
+from core.words import FILE_WORDS, Text
+from docstore import Corrupt, NotFound
+from utils.middleware import StorageRequest, storage_refusal
+from utils.own_files import OWN_FILES, OwnFile, own_file
+from utils.records import CollectionSpec
+
+
+@dataclass(frozen=True)
+class FileRow:
+    """A file of the list; of one that cannot even be read as bytes, only why."""
+
+    collection: str
+    label: Text
+    file: OwnFile | None = None
+    fault: Corrupt | None = None
+
+
+@require_safe
+@login_required
+def file_list(request: StorageRequest) -> HttpResponse:
+    """All files of the person that there are."""
+    rows = [row for name in OWN_FILES if (row := _row(request, name))]
+    return render(request, "core/file_list.html", {"rows": rows})
+
+
+def _row(request: StorageRequest, collection: str) -> FileRow | None:
+    label = FILE_WORDS[collection]
+    try:
+        with own_file(request.json_storage.store, collection, _owner(request)) as file:
+            return FileRow(collection, label, file, file.fault)
+    except Corrupt as fault:
+        return FileRow(collection, label, fault=fault)
+    except NotFound:
+        return None
+
+
+@require_safe
+@login_required
+def file_page(request: StorageRequest, spec: CollectionSpec) -> HttpResponse:
+    """One file, as it is; a long one in part."""
+    context: dict[str, object] = {"label": FILE_WORDS[spec.name], "collection": spec.name}
+    try:
+        with own_file(request.json_storage.store, spec.name, _owner(request)) as file:
+            context |= {"file": file, "excerpt": file.excerpt()}
+    except Corrupt as fault:
+        return storage_refusal(request, fault, "core/file_page.html", context)
+    return render(request, "core/file_page.html", context | _told(file.fault))
+
+
+def _told(fault: Corrupt | None) -> dict[str, object]:
+    if fault is None:
+        return {}
+    names = ("document", "reason", "line", "column")
+    return {name: getattr(fault, name) for name in names}
+
+
+@require_safe
+@login_required
+def file_download(request: StorageRequest, spec: CollectionSpec) -> HttpResponse:
+    """One file, byte for byte, whether it can be read as JSON or not."""
+    with own_file(request.json_storage.store, spec.name, _owner(request)) as file:
+        return HttpResponse(
+            file.content(),
+            content_type="application/json",
+            headers={
+                "Content-Disposition": f'attachment; filename="{file.base_name}"',
+                "Cache-Control": "no-store",
+            },
+        )
+
+
+def _owner(request: HttpRequest) -> int:
+    return cast(int, request.user.pk)

@@ -1,0 +1,143 @@
+"""My files: what is listed, shown and handed over, and to whom."""
+
+import html
+import json
+import re
+from pathlib import Path
+
+import pytest
+from django.http import HttpResponse
+from django.test import Client
+
+from accounts.models import User
+from tests.core.pages import text_of, write_document
+from tests.folders import contents, exact
+from utils.json_storage import json_storage
+from utils.own_files import OWN_FILES, SHOWN_BYTES
+
+
+@pytest.fixture
+def browser(client: Client, alice: User) -> Client:
+    client.force_login(alice)
+    return client
+
+
+def shown(page: HttpResponse) -> str:
+    """What stands in the region that shows the file."""
+    found = re.search(r"<pre [^>]*><code>(.*?)</code>", page.content.decode(), re.DOTALL)
+    assert found
+    return html.unescape(re.sub("</?mark>", "", found[1]))
+
+
+def tasks_file(folder: Path, user: User) -> Path:
+    return exact(folder / "tasks" / f"tasks_{user.pk}.json")
+
+
+def test_each_file_is_listed_with_what_is_to_be_known(
+    browser: Client, alice: User, data_folder: Path
+) -> None:
+    for title in ("Train", "Read"):
+        json_storage.create("tasks", alice.pk, {"title": title})
+    words = text_of(browser.get("/files/"))
+    document = json.loads(tasks_file(data_folder, alice).read_bytes())
+    assert f"tasks/tasks_{alice.pk}.json" in words
+    assert f"2 records revision {document['revision']} changed" in words
+    for name in ("users", "projects", "models"):
+        assert f"{name}/" in words
+    assert "requests/" not in words and "shared/" not in words  # not begun
+
+
+@pytest.mark.parametrize("name", OWN_FILES)
+def test_a_file_is_shown_and_downloaded_as_it_is(
+    browser: Client, alice: User, bob: User, data_folder: Path, name: str
+) -> None:
+    json_storage.create("tasks", alice.pk, {"title": "</code></pre><b>&amp;'\"\\"})
+    write_document(data_folder, f"shared/shared_{alice.pk}.json", {"shared": []})
+    download = browser.get(f"/files/{name}/download/")
+    base = "user" if name == "users" else name
+    stored = exact(data_folder / name / f"{base}_{alice.pk}.json").read_bytes()
+    assert download.content == stored
+    assert download["Content-Type"] == "application/json"
+    assert download["Content-Disposition"] == f'attachment; filename="{base}_{alice.pk}.json"'
+    assert download["X-Content-Type-Options"] == "nosniff"
+    assert "no-store" in download["Cache-Control"]
+    assert shown(browser.get(f"/files/{name}/")) == stored.decode()
+
+
+def test_what_no_file_shows_yet_is_shown(browser: Client, alice: User) -> None:
+    json_storage.create("tasks", alice.pk, {"title": "In this moment"})
+    assert "In this moment" in shown(browser.get("/files/tasks/"))
+    assert b"In this moment" in browser.get("/files/tasks/download/").content
+
+
+def test_a_long_file_is_shown_in_part(browser: Client, alice: User, data_folder: Path) -> None:
+    tasks = [{"title": f"Müde {number}", "id": number} for number in range(1, 2000)]
+    write_document(data_folder, f"tasks/tasks_{alice.pk}.json", {"tasks": tasks})
+    page = browser.get("/files/tasks/")
+    stored = tasks_file(data_folder, alice).read_text()
+    assert SHOWN_BYTES // 2 < len(shown(page).encode()) <= SHOWN_BYTES
+    assert stored.startswith(shown(page)) and shown(page).endswith("\n")
+    assert "Its beginning is shown" in text_of(page)
+    assert len(page.content) < 60_000
+    assert browser.get("/files/tasks/download/").content == stored.encode()
+
+
+BROKEN = {
+    "cut off": (b'{\n  "tasks": [,\n', 2, 13),
+    "no text": (b'{\n  "tasks": "\xff\x00"\n}\n', 2, 13),
+    "one endless line": (b'{"tasks": [' + b"1," * 50_000 + b"]}", 1, 100_012),
+    "far below": (b'{"tasks": [\n' + b'"a",\n' * 20_000 + b"]}", 20_002, 1),
+    "empty": (b"", 1, 1),
+}
+
+
+@pytest.mark.parametrize("name", BROKEN)
+def test_a_file_that_cannot_be_read_is_shown_where_it_is_broken(
+    browser: Client, alice: User, data_folder: Path, name: str
+) -> None:
+    content, line, column = BROKEN[name]
+    path = tasks_file(data_folder, alice)
+    path.write_bytes(content)
+    words = text_of(browser.get("/files/"))
+    assert f"Cannot be read line {line}, column {column}" in words
+    page = browser.get("/files/tasks/")
+    assert f"Line {line}, column {column}" in text_of(page)
+    assert len(shown(page)) <= 2 * SHOWN_BYTES
+    marked = re.search("<mark>(.*?)</mark>", page.content.decode(), re.DOTALL)
+    assert (marked is not None) == (name != "empty")
+    assert browser.get("/files/tasks/download/").content == content
+    assert path.read_bytes() == content
+
+
+def test_a_file_without_rights_costs_itself_only(
+    browser: Client, alice: User, data_folder: Path
+) -> None:
+    path = tasks_file(data_folder, alice)
+    path.unlink()
+    path.symlink_to("nowhere")  # to root, no file is without rights
+    words = text_of(browser.get("/files/"))
+    assert "Cannot be read" in words and "projects/" in words
+    assert browser.get("/files/tasks/").status_code == 503
+    assert browser.get("/files/tasks/download/").status_code == 503
+
+
+def test_nothing_else_can_be_asked_for(browser: Client, bob: User) -> None:
+    json_storage.create("tasks", bob.pk, {"title": "Bob's"})
+    for path in ("requests/", "shared/", "user/", f"tasks_{bob.pk}.json/", "..%2fusers/"):
+        assert browser.get(f"/files/{path}").status_code == 404
+        assert browser.get(f"/files/{path}download/").status_code == 404
+    for path in ("", "tasks/", "tasks/download/"):
+        page = browser.get(f"/files/{path}?owner={bob.pk}&spec=users")
+        assert b"Bob" not in page.content and b"_%d.json" % bob.pk not in page.content
+
+
+def test_one_must_log_in(client: Client, db: None) -> None:
+    for path in ("/files/", "/files/tasks/", "/files/tasks/download/"):
+        assert client.get(path)["Location"] == f"/accounts/login/?next={path}"
+
+
+def test_looking_changes_nothing(browser: Client, alice: User, data_folder: Path) -> None:
+    before = contents(data_folder)
+    for path in ("", "tasks/", "tasks/download/"):
+        browser.get(f"/files/{path}")
+    assert contents(data_folder) == before
