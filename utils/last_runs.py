@@ -33,6 +33,11 @@ class Validated(msgspec.Struct, frozen=True):
     found: int
     findings: list[Finding]
 
+    @property
+    def more(self) -> int:
+        """How many were found beside those that are kept."""
+        return max(self.found - len(self.findings), 0)
+
 
 class Counted(msgspec.Struct, frozen=True):
     """When everything was counted: how many of each, how many bytes, and what did not read."""
