@@ -52,12 +52,13 @@ class Arrival:
     def idle(self) -> bool:
         return not self.data
 
+    @property
+    def has_head(self) -> bool:
+        """Whether all of its headers are here."""
+        return self._head_end > 0
+
     def is_overdue(self, now: float) -> bool:
         return now > self._deadline
-
-    def hurry(self, deadline: float) -> None:
-        """Ends the patience earlier."""
-        self._deadline = min(self._deadline, deadline)
 
     def is_ready(self) -> bool:
         """Whether a thread can take it without having to wait for what `BODY_MAX` allows for."""

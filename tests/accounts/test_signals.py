@@ -148,14 +148,14 @@ def test_deleting_an_account_leaves_its_documents_to_nobody(alice: User, data_fo
     assert User.objects.create_user("heir", "heir@example.com", PASSWORD).pk > owner
 
 
-def test_the_administration_says_that_documents_stay(client: Client, alice: User) -> None:
+def test_the_administration_says_that_documents_go_too(client: Client, alice: User) -> None:
     root = User.objects.create_superuser("root", "root@example.com", PASSWORD)
     client.force_login(root)
     page = client.get(f"/admin/accounts/user/{alice.pk}/delete/").content.decode()
-    assert "not deleted" in page
+    assert "Everything that this person owns goes too" in page
     chosen = {"action": "delete_selected", "_selected_action": [str(alice.pk)]}
     page = client.post("/admin/accounts/user/", chosen).content.decode()
-    assert "not deleted" in page
+    assert "own goes too" in page
 
 
 def test_the_administration_can_make_and_change_accounts(client: Client) -> None:

@@ -60,9 +60,10 @@ def pytest_terminal_summary(
 
 def _of_all_attacks(config: pytest.Config) -> bool:
     """Whether nothing was left out of this run's attacks by choice."""
-    chosen = config.option.keyword or config.option.collectonly or hasattr(config, "workerinput")
+    options = config.option
+    chosen = options.keyword or options.markexpr or options.collectonly
     whole = {"tests", "tests/", "tests/attacks", "tests/attacks/"} & {*config.args}
-    return bool(_done and whole and not chosen)
+    return bool(_done and whole and not chosen and not hasattr(config, "workerinput"))
 
 
 def _missing() -> list[str]:

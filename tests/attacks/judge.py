@@ -163,7 +163,8 @@ class Attempt:
         if body is None:
             body = json.dumps(taken).encode() if in_api else urlencode(taken or {}).encode()
         if media_type is None:
-            media_type = "application/json" if in_api else "application/x-www-form-urlencoded"
+            usual = "application/json" if in_api else "application/x-www-form-urlencoded"
+            media_type = self.target.row.media_type or usual
         client = self.world.program(OWNER) if in_api else self._browser()
         moment = self.world.moment()
         answer = whole(

@@ -33,6 +33,7 @@ class Row:
     shape: Shape
     sends: Mapping[str, Any] = field(default_factory=dict)
     public: bool = False
+    media_type: str = ""  # of what is sent, where it is neither JSON nor a form
 
 
 # The API. A call by nobody is refused before anything else is looked at.
@@ -378,7 +379,7 @@ ROWS: dict[str, Row] = {
     **_own_records("models"),
     f"{API}dashboard/": Row(f"/{API}dashboard/", OWN_FIGURES),
     f"{API}export/": Row(f"/{API}export/", OWN_ARCHIVE),
-    f"{API}import/": Row(f"/{API}import/", ARCHIVE_SENT_AS_JSON),
+    f"{API}import/": Row(f"/{API}import/", ARCHIVE_SENT_AS_JSON, media_type="application/zip"),
     f"{API}openapi.json": Row(f"/{API}openapi.json", API_FOR_EVERYBODY, public=True),
     f"{API}docs/": Row(f"/{API}docs/", API_FOR_EVERYBODY, public=True),
     f"{API}quota/": Row(f"/{API}quota/", OWN_FIGURES),

@@ -16,6 +16,7 @@ from tests.attacks.targets import (
 )
 from tests.attacks.world import UNSAFE, World
 
+pytestmark = pytest.mark.slow
 KIND = "hostile addresses"
 # The administration, all of one make, by what changes something there and what does not.
 EVERY = [

@@ -12,6 +12,7 @@ from tests.attacks.judge import Attempt
 from tests.attacks.targets import JSON_TARGETS, Target
 from tests.attacks.world import World
 
+pytestmark = pytest.mark.slow
 KIND = "hostile bodies"
 every_target = pytest.mark.parametrize("target", JSON_TARGETS, ids=str)
 

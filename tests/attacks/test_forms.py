@@ -15,6 +15,7 @@ from tests.attacks.targets import FORM_TARGETS, Target
 from tests.attacks.world import ANONYMOUS, OWNER, UNSAFE, World
 from utils.middleware import API_PREFIX
 
+pytestmark = pytest.mark.slow
 every_form = pytest.mark.parametrize("target", FORM_TARGETS, ids=str)
 every_route = pytest.mark.parametrize("route", sorted(routes()))
 MEGABYTES = 20

@@ -12,6 +12,7 @@ from utils.fields import Kind
 from utils.json_storage import json_storage
 from utils.records import COLLECTIONS, RECORD_COLLECTIONS, CollectionSpec
 
+pytestmark = pytest.mark.slow
 TEXTS = (Kind.TITLE, Kind.LINE, Kind.TEXT, Kind.OPEN_CHOICE)
 # Of the addresses an element may have.
 LINKS = ("href", "src", "action", "formaction", "data", "poster")
@@ -87,7 +88,7 @@ def test_it_is_kept_and_only_shown(
         assert page.happens == [], address
         if address != "/dashboard/":
             assert payload in page.words, address
-            assert "49" not in page.words.replace(payload, "") or "7*7" not in payload
+        assert str(1337 * 1337) not in page.words, address  # nobody has worked it out
         count("pages that show an injection", 1)
 
 
