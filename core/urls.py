@@ -9,7 +9,7 @@ A person's own files are under the names of their collections, too: /files/tasks
 from django.urls import path, register_converter
 
 import utils.addresses  # noqa: F401  it registers record_id
-from core import file_pages, views, well_known
+from core import file_pages, past_pages, views, well_known
 from core.operator_page import operator_page
 from core.published import json_schema
 from utils.own_files import OWN_FILES
@@ -44,6 +44,9 @@ urlpatterns = [
     path("security/", well_known.security_policy, name="security_policy"),
     path("dashboard/", views.dashboard, name="dashboard"),
     path("operator/", operator_page, name="operator"),
+    path("activity/", past_pages.activity, name="activity"),
+    path("activity/activity.csv", past_pages.activity_csv, name="activity_csv"),
+    path("activity/activity.json", past_pages.activity_json, name="activity_json"),
     path("files/", file_pages.file_list, name="file_list"),
     path("files/<own_file:spec>/", file_pages.file_page, name="file_page"),
     path("files/<own_file:spec>/download/", file_pages.file_download, name="file_download"),
