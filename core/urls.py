@@ -10,6 +10,7 @@ from django.urls import path, register_converter
 
 import utils.addresses  # noqa: F401  it registers record_id
 from core import file_pages, past_pages, views, well_known
+from core.operator_page import operator_page
 from core.published import json_schema
 from utils.own_files import OWN_FILES
 from utils.records import COLLECTIONS, RECORD_COLLECTIONS, CollectionSpec
@@ -42,6 +43,7 @@ urlpatterns = [
     path(".well-known/change-password", well_known.change_password, name="change_password"),
     path("security/", well_known.security_policy, name="security_policy"),
     path("dashboard/", views.dashboard, name="dashboard"),
+    path("operator/", operator_page, name="operator"),
     path("activity/", past_pages.activity, name="activity"),
     path("activity/activity.csv", past_pages.activity_csv, name="activity_csv"),
     path("activity/activity.json", past_pages.activity_json, name="activity_json"),

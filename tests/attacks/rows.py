@@ -283,6 +283,12 @@ STAFF_ONLY = shape("""
 staff      *   *    *       405   405  *   *     *    *
 others     302 302  302     405   405  302 302   302  302
 """)
+STAFFS_OWN_PAGE = shape("""
+           GET HEAD OPTIONS TRACE BREW PUT PATCH POST DELETE
+anonymous  302 302  405     405   405  405 405   405  405
+staff      200 200  405     405   405  405 405   405  405
+others     404 404  405     405   405  405 405   405  405
+""")
 STAFF_LOGIN = shape("""
            GET HEAD OPTIONS TRACE BREW PUT PATCH POST DELETE
 anonymous  302 302  302     405   405  302 302   302  302
@@ -382,6 +388,7 @@ ROWS: dict[str, Row] = {
     API: Row(f"/{API}nothing/here/", NOTHING_THERE),
     "": Row("/", FOR_EVERYBODY),
     "dashboard/": Row("/dashboard/", OWN_PAGE),
+    "operator/": Row("/operator/", STAFFS_OWN_PAGE),
     "activity/": Row("/activity/", OWN_PAGE),
     "activity/activity.csv": Row("/activity/activity.csv", OWN_PAGE),
     "activity/activity.json": Row("/activity/activity.json", OWN_PAGE),
