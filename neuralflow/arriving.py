@@ -60,10 +60,6 @@ class Arrival:
     def is_overdue(self, now: float) -> bool:
         return now > self._deadline
 
-    def hurry(self, deadline: float) -> None:
-        """Ends the patience earlier."""
-        self._deadline = min(self._deadline, deadline)
-
     def is_ready(self) -> bool:
         """Whether a thread can take it without having to wait for what `BODY_MAX` allows for."""
         if not self._head_end and not self._find_head():

@@ -7,9 +7,9 @@ import signal
 import socket
 import subprocess
 import time
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import ExitStack
 from http.client import HTTPConnection
+from pathlib import Path
 
 import pytest
 
@@ -18,6 +18,13 @@ from tests.server import Server, prepared_server, started
 
 pytestmark = pytest.mark.slow
 SOON = 8  # seconds, on a busy machine; gunicorn gives up waiting after ten
+
+# The server as it is, but that it would wait a minute for a client that it waits for at all.
+PATIENT = """
+from neuralflow.gunicorn import *
+from neuralflow import arriving, worker
+arriving.IDLE_SECONDS = worker.LINGER_SECONDS = graceful_timeout = 60
+"""
 
 
 @pytest.fixture(scope="module")
@@ -94,19 +101,30 @@ def test_what_is_under_way_is_answered_first(server: Server, number: signal.Sign
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_whoever_only_waits_is_sent_away(server: Server, number: signal.Signals) -> None:
-    with started(server) as process:
+def test_whoever_only_waits_is_sent_away(
+    server: Server, number: signal.Signals, tmp_path: Path
+) -> None:
+    patient = tmp_path / "patient.py"
+    patient.write_text(PATIENT)
+    with started(server, options=["--config", str(patient)]) as process, ExitStack() as stack:
         person, other = (server.person(f"{name}{number}") for name in ("streaming", "polling"))
+        polling, idle = get(server), get(server)
         since = other.call("GET", "changes/")[1]["next"]
-        with Stream(person).begun() as stream, ThreadPoolExecutor(1) as thread:
-            polling = thread.submit(other.call, "GET", f"changes/?since={since}&wait=30")
-            with suppress(TimeoutError):
-                polling.result(0.5)
-            os.killpg(process.pid, number)
-            assert_gone(server, process)
-            assert list(stream) == []
-            status, answer = polling.result()
-            assert (status, answer["changes"]) == (200, [])
+        headers = {"Authorization": f"Bearer {other.token}"}
+        polling.request("GET", f"/accounts/api/changes/?since={since}&wait=30", headers=headers)
+        answered = stack.enter_context(socket.create_connection(("127.0.0.1", server.port)))
+        answered.sendall(b"GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+        while answered.recv(65536):
+            pass
+        stream = stack.enter_context(Stream(person).begun())
+
+        os.killpg(process.pid, number)
+
+        assert_gone(server, process)  # no client has closed, or as much as heard of it
+        assert list(stream) == []
+        answer = polling.getresponse()
+        assert (answer.status, json.load(answer)["changes"]) == (200, [])
+        assert idle.sock.recv(1) == b""
 
 
 def test_it_stops_when_its_terminal_is_closed(server: Server) -> None:

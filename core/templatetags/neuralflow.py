@@ -45,6 +45,16 @@ def begins(text: str, beginning: str) -> bool:
 
 
 @register.filter
+def clock(value: object) -> SafeString | str:
+    """The time of day of a stored time, "14:05 UTC"; "" where it names none."""
+    when = moment_of(value)
+    if when is None or is_date(str(value)):
+        return ""
+    exact = when.isoformat().replace("+00:00", "Z")
+    return format_html('<time datetime="{}">{} UTC</time>', exact, f"{when:%H:%M}")
+
+
+@register.filter
 def word(value: object) -> Text:
     """A choice of the table in words."""
     return in_words(value, CHOICE_WORDS)
