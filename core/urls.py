@@ -3,6 +3,9 @@
 The pages of a collection are the same for all of them, under its name:
 /tasks/  /tasks/new/  /tasks/3/edit/  /tasks/3/delete/  /tasks/3/complete/
 
+What another shares is under their number, where only tasks are added and deleted:
+/shared/7/projects/  /shared/7/tasks/?project=3  /shared/7/tasks/new/  /shared/7/tasks/3/edit/
+
 A person's own files are under the names of their collections, too: /files/tasks/
 """
 
@@ -11,6 +14,7 @@ from django.urls import path, register_converter
 import utils.addresses  # noqa: F401  it registers record_id
 from core import file_pages, views, well_known
 from core.published import json_schema
+from utils.access import SHARED_COLLECTIONS
 from utils.own_files import OWN_FILES
 from utils.records import COLLECTIONS, RECORD_COLLECTIONS, CollectionSpec
 
@@ -27,6 +31,12 @@ class CollectionConverter:
         return value if isinstance(value, str) else value.name
 
 
+class SharedConverter(CollectionConverter):
+    """The name of a collection of which something can be shared."""
+
+    regex = "|".join(SHARED_COLLECTIONS)
+
+
 class FileConverter(CollectionConverter):
     """The name of a collection of which people have files that they are shown."""
 
@@ -34,7 +44,24 @@ class FileConverter(CollectionConverter):
 
 
 register_converter(CollectionConverter, "collection")
+register_converter(SharedConverter, "shared_collection")
 register_converter(FileConverter, "own_file")
+
+_THEIRS = "shared/<record_id:owner>/"
+_THEIR_TASK = f"{_THEIRS}tasks/<record_id:record_id>/"
+_TASKS = {"spec": COLLECTIONS["tasks"]}
+
+shared_pages = [
+    path(f"{_THEIRS}<shared_collection:spec>/", views.record_list, name="record_list"),
+    path(
+        f"{_THEIRS}<shared_collection:spec>/<record_id:record_id>/edit/",
+        views.record_edit,
+        name="record_edit",
+    ),
+    path(f"{_THEIRS}tasks/new/", views.record_add, _TASKS, name="record_add"),
+    path(f"{_THEIR_TASK}delete/", views.record_delete, _TASKS, name="record_delete"),
+    path(f"{_THEIR_TASK}complete/", views.record_complete, _TASKS, name="record_complete"),
+]
 
 urlpatterns = [
     path("", views.home, name="home"),
@@ -46,6 +73,7 @@ urlpatterns = [
     path("files/<own_file:spec>/", file_pages.file_page, name="file_page"),
     path("files/<own_file:spec>/download/", file_pages.file_download, name="file_download"),
     path("schemas/v1/<slug:name>.json", json_schema, name="json_schema"),
+    *shared_pages,
     path("<collection:spec>/", views.record_list, name="record_list"),
     path("<collection:spec>/new/", views.record_add, name="record_add"),
     path("<collection:spec>/<record_id:record_id>/edit/", views.record_edit, name="record_edit"),
