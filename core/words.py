@@ -112,6 +112,7 @@ FIELD_WORDS: dict[str, Text] = {
     "hyperparameters": _("Hyperparameters"),
     "performance_metrics": _("Performance metrics"),
     "is_public": _("Public"),
+    "other_keys": _("Keys of your own"),
 }
 
 CHOICE_WORDS: dict[str, Text] = {

@@ -189,6 +189,12 @@ OWN_FORM = shape("""
 anonymous  302 302  405     405   405  405 405   302  405
 others     200 200  405     405   405  405 405   302  405
 """)
+RECORD_PAGE = shape("""
+           GET HEAD OPTIONS TRACE BREW PUT PATCH POST DELETE
+anonymous  302 302  405     405   405  405 405   405  405
+owner      200 200  405     405   405  405 405   405  405
+others     404 404  405     405   405  405 405   405  405
+""")
 RECORD_FORM = shape("""
            GET HEAD OPTIONS TRACE BREW PUT PATCH POST DELETE
 anonymous  302 302  405     405   405  405 405   302  405
@@ -401,6 +407,8 @@ ROWS: dict[str, Row] = {
     "security/": Row("/security/", FOR_EVERYBODY),
     "problems/": Row("/problems/", FOR_EVERYBODY),
     "problems/<slug:slug>/": Row("/problems/not-found/", FOR_EVERYBODY),
+    "models/compare/": Row("/models/compare/?a={model}&b={model}", RECORD_PAGE),
+    "models/<record_id:record_id>/": Row("/models/{model}/", RECORD_PAGE),
     "<collection:spec>/": Row("/tasks/", OWN_PAGE),
     "<collection:spec>/new/": Row("/tasks/new/", OWN_FORM, {"POST": TASK}),
     "<collection:spec>/<record_id:record_id>/edit/": Row(
