@@ -1,8 +1,4 @@
-"""What the caller did: their activities, newest first, page by page.
-
-Activities have no ids, and none is ever taken out. So a place among them is how many are before
-it, counted from the oldest: new ones do not move it.
-"""
+"""What the caller did: their activities, newest first, page by page."""
 
 import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -15,18 +11,16 @@ from django.http import HttpResponse
 
 from accounts.api_calls import read
 from accounts.api_cursors import Place, cursor, read_cursor
-from accounts.api_filters import Test, time_test
 from accounts.api_http import ApiRequest, endpoint, json_response
 from accounts.api_lists import page_address
 from accounts.api_operations import Answer, Operation, Parameter, answers
 from accounts.api_problems import BadParameter, ParameterFault
 from accounts.api_query import LIMIT_MAX, TEXT_CHARACTERS_MAX, limit_of
 from utils.documents import own_copy
+from utils.lists import Test
+from utils.past import LOOKED_AT_MAX, newest, of_text, of_time, of_types
 from utils.schemas import TIME
-from utils.table import ACTIVITY_FIELDS
 
-LOOKED_AT_MAX = 10_000  # activities for one page: what is sought may be rare
-_TIME = next(field for field in ACTIVITY_FIELDS if field.name == "timestamp")
 _FILTERS = ("type", "after", "before", "q")
 
 Value = TypeVar("Value")
@@ -49,16 +43,9 @@ def _activities(request: ApiRequest) -> HttpResponse:
 
 def _page(request: ApiRequest, query: _Query) -> dict[str, Any]:
     every: Sequence[Mapping[str, Any]] = request.json_storage.view("users", request.user.pk)
-    end = len(every) if query.end is None else min(query.end, len(every))
-    place, found = max(end - LOOKED_AT_MAX, 0), []
-    for position, activity in enumerate(reversed(every[place:end]), 1):
-        if all(test(activity) for test in query.tests):
-            found.append(own_copy(activity))
-        if len(found) == query.limit:
-            place = end - position
-            break
+    found, place = newest(every, query.tests, end=query.end, limit=query.limit)
     after = page_address(request, cursor(Place((), place, 0), query.digest)) if place else None
-    page = {"activities": found, "next": after}
+    page = {"activities": [own_copy(activity) for activity in found], "next": after}
     return page if query.tests else page | {"total": len(every)}
 
 
@@ -89,26 +76,19 @@ def _query(request: ApiRequest) -> _Query:
 
 def _tests(types: list[str], understood: Callable[..., Test | None]) -> Iterator[Test]:
     if types:
-        yield _of_types({one for text in types for one in text.split(",")})
+        yield of_types({one for text in types for one in text.split(",")})
     tests = [
-        understood("after", partial(time_test, _TIME, "after"), None),
-        understood("before", partial(time_test, _TIME, "before"), None),
+        understood("after", partial(of_time, "after"), None),
+        understood("before", partial(of_time, "before"), None),
         understood("q", _of_text, None),
     ]
     yield from filter(None, tests)
 
 
-def _of_types(types: set[str]) -> Test:
-    return lambda activity: activity.get("type") in types
-
-
 def _of_text(text: str) -> Test:
     if len(text) > TEXT_CHARACTERS_MAX:
         raise ValueError(f"may have at most {TEXT_CHARACTERS_MAX} characters")
-    sought = text.strip().casefold()
-    return lambda activity: any(
-        sought in str(activity.get(name, "")).casefold() for name in ("type", "description")
-    )
+    return of_text(text)
 
 
 # What the address does

@@ -109,4 +109,5 @@ def _fingerprint(request: ApiRequest) -> str:
 
 def call_metadata(request: ApiRequest) -> dict[str, Any]:
     """What an activity tells of the call that it was done by."""
-    return {"via": "api", "method": request.method, "path": request.path}
+    token = {"token": request.caller.token} if request.caller.token else {}
+    return {"via": "api", **token, "method": request.method, "path": request.path}

@@ -6,20 +6,18 @@ not know, are no filters.
 """
 
 import re
-from collections.abc import Callable, Iterator, Mapping
-from datetime import datetime
+from collections.abc import Iterator, Mapping
 from functools import cache
 from typing import Any, NamedTuple
 
 from utils.fields import Field, Kind
-from utils.lists import names_of_entry
+from utils.lists import Bound, Test, names_of_entry, side_of
 from utils.table import COLLECTIONS, CollectionSpec
-from utils.times import TIME_PATTERN, is_date, moment_of, parse_time
+from utils.times import TIME_PATTERN, moment_of
 
 VALUES_MAX = 100  # of one filter
 
 Record = Mapping[str, Any]
-Test = Callable[[Record], bool]
 
 _NUMBER = r"-?[0-9]{1,15}(\.[0-9]{1,15})?([eE][+-]?[0-9]{1,3})?"
 _WHOLE = r"-?[0-9]{1,16}"
@@ -62,7 +60,7 @@ class Filter(NamedTuple):
         """What lets a record through, for the values of the query. Raises ValueError, saying what
         the parameter must be."""
         if self.how in {"before", "after"}:
-            return _of_time(self.field, self.how, _Bound(values[0]))
+            return _of_time(self.field, self.how, Bound(values[0]))
         if self.how:
             return _of_limit(self.field, self.how, _number(values[0]))
         wanted = [one for value in values for one in _split(self.field, value)]
@@ -133,7 +131,7 @@ def _any_of(field: Field, wanted: list[str]) -> Test:
     if field.kind in _LISTS:
         return _of_entries(field, {text.casefold() for text in wanted})
     if field.kind is Kind.TIME:
-        return _of_times(field, [_Bound(text) if text else None for text in wanted])
+        return _of_times(field, [Bound(text) if text else None for text in wanted])
     values = {_value(field, text) for text in wanted}
     name, default, is_text = field.name, field.default, field.kind in _TEXTS
 
@@ -212,52 +210,19 @@ def _of_entries(field: Field, wanted: set[str]) -> Test:
     return test
 
 
-class _Bound:
-    """A moment, or a day that stands for all of its moments in UTC."""
-
-    def __init__(self, text: str) -> None:
-        try:
-            self.moment = parse_time(text)
-        except ValueError:
-            raise ValueError(
-                "must be a date (2026-11-23) or a date-time (2026-11-23T12:00:00Z)"
-            ) from None
-        self.is_day = is_date(text)
-
-    def side(self, text: str, moment: datetime) -> int:
-        """-1, 0 or 1: the stored time is before it, the same, or after it. Where either is a day,
-        days are compared."""
-        if self.is_day or is_date(text):
-            day, other = moment.date(), self.moment.date()
-            return (day > other) - (day < other)
-        return (moment > self.moment) - (moment < self.moment)
-
-
-def _side(record: Record, name: str, bound: _Bound) -> int | None:
-    """As `_Bound.side`; None where the record has no time there."""
-    text = record.get(name)
-    moment = moment_of(text)
-    return None if moment is None else bound.side(str(text), moment)
-
-
-def time_test(field: Field, how: str, text: str) -> Test:
-    """Whether a record's time is `how`, before or after, a day or moment. Raises ValueError."""
-    return _of_time(field, how, _Bound(text))
-
-
-def _of_time(field: Field, how: str, bound: _Bound) -> Test:
+def _of_time(field: Field, how: str, bound: Bound) -> Test:
     side, name = -1 if how == "before" else 1, field.name
-    return lambda record: _side(record, name, bound) == side
+    return lambda record: side_of(record, name, bound) == side
 
 
-def _of_times(field: Field, wanted: list[_Bound | None]) -> Test:
+def _of_times(field: Field, wanted: list[Bound | None]) -> Test:
     name = field.name
 
     def test(record: Record) -> bool:
         return any(
             moment_of(record.get(name)) is None
             if bound is None
-            else _side(record, name, bound) == 0
+            else side_of(record, name, bound) == 0
             for bound in wanted
         )
 

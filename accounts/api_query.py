@@ -15,11 +15,11 @@ import msgspec
 from django.http import QueryDict
 
 from accounts.api_cursors import Ordering, Place, SortBy, read_cursor
-from accounts.api_filters import Test, filters_of
+from accounts.api_filters import filters_of
 from accounts.api_operations import Parameter
 from accounts.api_problems import BadParameter, ParameterFault, UnknownParameter
 from utils.access import SHARED_COLLECTIONS
-from utils.lists import is_ordered
+from utils.lists import Test, is_ordered
 from utils.table import COLLECTIONS, CollectionSpec
 
 LIMIT_MAX = 1000  # records of one answer; also where nothing is said

@@ -113,6 +113,7 @@ FIELD_WORDS: dict[str, Text] = {
     "hyperparameters": _("Hyperparameters"),
     "performance_metrics": _("Performance metrics"),
     "is_public": _("Public"),
+    "other_keys": _("Keys of your own"),
 }
 
 # What a field says of itself on a page only.
@@ -169,6 +170,7 @@ ACTIVITY_WORDS: dict[str, Text] = {
     "token_created": _("Made an API token"),
     "token_revoked": _("Revoked an API token"),
     "api_call": _("Called the API"),
+    "account_imported": _("Took in an archive"),
     "task_created": _("Added a task"),
     "task_updated": _("Changed a task"),
     "task_completed": _("Completed a task"),
@@ -179,6 +181,17 @@ ACTIVITY_WORDS: dict[str, Text] = {
     "model_created": _("Added a model"),
     "model_updated": _("Changed a model"),
     "model_deleted": _("Deleted a model"),
+    "tasks_changed": _("Changed many tasks"),
+    "projects_changed": _("Changed many projects"),
+    "models_changed": _("Changed many models"),
+    "member_invited": _("Invited somebody to a project"),
+    "member_changed": _("Gave a member another role"),
+    "member_removed": _("Took somebody out of a project"),
+    "invitation_accepted": _("Accepted an invitation"),
+    "invitation_declined": _("Declined an invitation"),
+    "project_left": _("Left a project"),
+    "project_transferred": _("Handed a project over"),
+    "project_received": _("Was given a project"),
 }
 
 

@@ -1,17 +1,18 @@
 """How lists of records are searched and put in order, for the pages and the API alike."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from utils.fields import Field, Kind
 from utils.table import CollectionSpec
-from utils.times import moment_of
+from utils.times import is_date, moment_of, parse_time
 
 # Texts are ordered by so many of their first characters: a cursor has to hold them.
 ORDERED_CHARACTERS = 64
 
 SortValue = int | float | str
+Test = Callable[[Mapping[str, Any]], bool]  # whether a record is let through
 
 _TEXTS = (Kind.TITLE, Kind.LINE, Kind.TEXT, Kind.OPEN_CHOICE)
 _NUMBERS = (Kind.NUMBER, Kind.INTEGER, Kind.ID, Kind.REFERENCE)
@@ -80,3 +81,32 @@ def sort_value(field: Field, record: Mapping[str, Any]) -> SortValue | None:
     if isinstance(value, bool):
         return int(value) if field.kind is Kind.BOOLEAN else None
     return value if isinstance(value, int | float) and field.kind in _NUMBERS else None
+
+
+class Bound:
+    """A moment, or a day that stands for all of its moments in UTC."""
+
+    def __init__(self, text: str) -> None:
+        """Raises ValueError, saying what it must be."""
+        try:
+            self.moment = parse_time(text)
+        except ValueError:
+            raise ValueError(
+                "must be a date (2026-11-23) or a date-time (2026-11-23T12:00:00Z)"
+            ) from None
+        self.is_day = is_date(text)
+
+    def side(self, text: str, moment: datetime) -> int:
+        """-1, 0 or 1: the stored time is before it, the same, or after it. Where either is a day,
+        days are compared."""
+        if self.is_day or is_date(text):
+            day, other = moment.date(), self.moment.date()
+            return (day > other) - (day < other)
+        return (moment > self.moment) - (moment < self.moment)
+
+
+def side_of(record: Mapping[str, Any], name: str, bound: Bound) -> int | None:
+    """As `Bound.side`; None where the record has no time there."""
+    text = record.get(name)
+    moment = moment_of(text)
+    return None if moment is None else bound.side(str(text), moment)

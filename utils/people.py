@@ -6,7 +6,7 @@ Each function works within a transaction that somebody else commits.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 from typing import Any, cast
 
@@ -105,9 +105,12 @@ def log(transaction: Transaction, owner: int, activity: Activity) -> Record:
 
 def tell(transaction: Transaction, person: int, owner: int, activity: Activity) -> None:
     """Logs what a person did, and where it was another's, for the owner too."""
-    log(transaction, person, activity)
-    if person != owner:
-        tell_other(transaction, person, owner, activity)
+    if person == owner:
+        log(transaction, person, activity)
+        return
+    told = {**activity.metadata, "owner": owner}
+    log(transaction, person, replace(activity, metadata=told))
+    tell_other(transaction, person, owner, activity)
 
 
 def tell_other(transaction: Transaction, person: int, owner: int, activity: Activity) -> None:

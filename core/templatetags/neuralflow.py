@@ -29,6 +29,16 @@ def moment(value: object) -> SafeString | str:
 
 
 @register.filter
+def clock(value: object) -> SafeString | str:
+    """The time of day of a stored time, "14:05 UTC"; "" where it names none."""
+    when = moment_of(value)
+    if when is None or is_date(str(value)):
+        return ""
+    exact = when.isoformat().replace("+00:00", "Z")
+    return format_html('<time datetime="{}">{} UTC</time>', exact, f"{when:%H:%M}")
+
+
+@register.filter
 def word(value: object) -> Text:
     """A choice of the table in words."""
     return in_words(value, CHOICE_WORDS)
@@ -47,9 +57,9 @@ def activity_word(value: object) -> Text:
 
 
 @register.filter
-def under(path: str, address: str) -> bool:
-    """Whether a page is one of those below an address."""
-    return bool(address) and path.startswith(address)
+def is_under(path: object, address: str) -> bool:
+    """Whether the page at the path belongs to what begins at the address."""
+    return bool(address) and str(path or "").startswith(address)
 
 
 @register.simple_tag(takes_context=True)

@@ -189,6 +189,12 @@ OWN_FORM = shape("""
 anonymous  302 302  405     405   405  405 405   302  405
 others     200 200  405     405   405  405 405   302  405
 """)
+RECORD_PAGE = shape("""
+           GET HEAD OPTIONS TRACE BREW PUT PATCH POST DELETE
+anonymous  302 302  405     405   405  405 405   405  405
+owner      200 200  405     405   405  405 405   405  405
+others     404 404  405     405   405  405 405   405  405
+""")
 RECORD_FORM = shape("""
            GET HEAD OPTIONS TRACE BREW PUT PATCH POST DELETE
 anonymous  302 302  405     405   405  405 405   302  405
@@ -323,6 +329,12 @@ STAFF_ONLY = shape("""
 staff      *   *    *       405   405  *   *     *    *
 others     302 302  302     405   405  302 302   302  302
 """)
+STAFFS_OWN_PAGE = shape("""
+           GET HEAD OPTIONS TRACE BREW PUT PATCH POST DELETE
+anonymous  302 302  405     405   405  405 405   405  405
+staff      200 200  405     405   405  405 405   405  405
+others     404 404  405     405   405  405 405   405  405
+""")
 STAFF_LOGIN = shape("""
            GET HEAD OPTIONS TRACE BREW PUT PATCH POST DELETE
 anonymous  302 302  302     405   405  302 302   302  302
@@ -438,6 +450,10 @@ ROWS: dict[str, Row] = {
     API: Row(f"/{API}nothing/here/", NOTHING_THERE),
     "": Row("/", FOR_EVERYBODY),
     "dashboard/": Row("/dashboard/", OWN_PAGE),
+    "operator/": Row("/operator/", STAFFS_OWN_PAGE),
+    "activity/": Row("/activity/", OWN_PAGE),
+    "activity/activity.csv": Row("/activity/activity.csv", OWN_PAGE),
+    "activity/activity.json": Row("/activity/activity.json", OWN_PAGE),
     "files/": Row("/files/", OWN_PAGE),
     "files/<own_file:spec>/": Row("/files/users/", OWN_PAGE),
     "files/<own_file:spec>/download/": Row("/files/users/download/", OWN_PAGE),
@@ -447,6 +463,8 @@ ROWS: dict[str, Row] = {
     "security/": Row("/security/", FOR_EVERYBODY),
     "problems/": Row("/problems/", FOR_EVERYBODY),
     "problems/<slug:slug>/": Row("/problems/not-found/", FOR_EVERYBODY),
+    "models/compare/": Row("/models/compare/?a={model}&b={model}", RECORD_PAGE),
+    "models/<record_id:record_id>/": Row("/models/{model}/", RECORD_PAGE),
     "<collection:spec>/": Row("/tasks/", OWN_PAGE),
     "<collection:spec>/new/": Row("/tasks/new/", OWN_FORM, {"POST": TASK}),
     "<collection:spec>/<record_id:record_id>/edit/": Row(

@@ -4,9 +4,9 @@ from typing import Any
 
 import pytest
 
-from accounts import api_activity
 from docstore import Key, Transaction
 from tests.accounts.api.conftest import Caller
+from utils import past
 from utils.json_storage import json_storage
 
 
@@ -75,7 +75,7 @@ def test_old_times_without_a_zone_are_understood(alice: Caller) -> None:
 
 
 def test_what_is_rare_is_found_in_parts(alice: Caller, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(api_activity, "LOOKED_AT_MAX", 4)
+    monkeypatch.setattr(past, "LOOKED_AT_MAX", 4)
     log(alice, "rare", *["common"] * 10)
     found: list[str] = []
     address, pages = "/accounts/api/activity/?type=rare", 0
