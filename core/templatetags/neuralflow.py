@@ -52,3 +52,9 @@ def tone(value: object) -> str:
 def activity_word(value: object) -> Text:
     """The kind of an activity in words."""
     return in_words(value, ACTIVITY_WORDS)
+
+
+@register.filter
+def is_under(path: object, address: str) -> bool:
+    """Whether the page at the path belongs to what begins at the address."""
+    return bool(address) and str(path or "").startswith(address)
