@@ -3,8 +3,9 @@
 The pages of a collection are the same for all of them, under its name:
 /tasks/  /tasks/new/  /tasks/3/edit/  /tasks/3/delete/  /tasks/3/complete/
 
-Who shares a project is under /projects/3/members/, or /shared/7/projects/3/members/ where it is
-person 7's; /shared/ has what others share with one.
+What another shares is under their number, where only tasks are added and deleted:
+/shared/7/projects/  /shared/7/tasks/?project=3  /shared/7/tasks/new/  /shared/7/tasks/3/edit/
+Its members are at /shared/7/projects/3/members/, as one's own project's at /projects/3/members/.
 
 A person's own files are under the names of their collections, too: /files/tasks/
 """
@@ -15,6 +16,7 @@ import utils.addresses  # noqa: F401  it registers record_id
 from core import file_pages, model_pages, past_pages, sharing_views, views, well_known
 from core.operator_page import operator_page
 from core.published import json_schema
+from utils.access import SHARED_COLLECTIONS
 from utils.own_files import OWN_FILES
 from utils.records import COLLECTIONS, RECORD_COLLECTIONS, CollectionSpec
 
@@ -29,6 +31,12 @@ class CollectionConverter:
 
     def to_url(self, value: str | CollectionSpec) -> str:
         return value if isinstance(value, str) else value.name
+
+
+class SharedConverter(CollectionConverter):
+    """The name of a collection of which something can be shared."""
+
+    regex = "|".join(SHARED_COLLECTIONS)
 
 
 class FileConverter(CollectionConverter):
@@ -50,7 +58,24 @@ def _members(of: str, name: str) -> list[URLPattern]:
 
 
 register_converter(CollectionConverter, "collection")
+register_converter(SharedConverter, "shared_collection")
 register_converter(FileConverter, "own_file")
+
+_THEIRS = "shared/<record_id:owner>/"
+_THEIR_TASK = f"{_THEIRS}tasks/<record_id:record_id>/"
+_TASKS = {"spec": COLLECTIONS["tasks"]}
+
+shared_pages = [
+    path(f"{_THEIRS}<shared_collection:spec>/", views.record_list, name="record_list"),
+    path(
+        f"{_THEIRS}<shared_collection:spec>/<record_id:record_id>/edit/",
+        views.record_edit,
+        name="record_edit",
+    ),
+    path(f"{_THEIRS}tasks/new/", views.record_add, _TASKS, name="record_add"),
+    path(f"{_THEIR_TASK}delete/", views.record_delete, _TASKS, name="record_delete"),
+    path(f"{_THEIR_TASK}complete/", views.record_complete, _TASKS, name="record_complete"),
+]
 
 urlpatterns = [
     path("", views.home, name="home"),
@@ -79,6 +104,7 @@ urlpatterns = [
     *_members("", ""),
     *_members("shared/<record_id:owner>/", "shared_"),
     path("schemas/v1/<slug:name>.json", json_schema, name="json_schema"),
+    *shared_pages,
     path("models/compare/", model_pages.model_compare, name="model_compare"),
     path("models/<record_id:record_id>/", model_pages.model_detail, name="model_detail"),
     path("<collection:spec>/", views.record_list, name="record_list"),

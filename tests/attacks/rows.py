@@ -255,6 +255,46 @@ anonymous  405 405  405     405   405  405 405   302  405
 owner      405 405  405     405   405  405 405   302  405
 others     405 405  405     405   405  405 405   404  405
 """)
+SHARED_PAGE = shape("""
+           GET HEAD OPTIONS TRACE BREW PUT PATCH POST DELETE
+anonymous  302 302  405     405   405  405 405   405  405
+owner      200 200  405     405   405  405 405   405  405
+editor     200 200  405     405   405  405 405   405  405
+viewer     200 200  405     405   405  405 405   405  405
+others     404 404  405     405   405  405 405   405  405
+""")
+SHARED_NEW = shape("""
+           GET HEAD OPTIONS TRACE BREW PUT PATCH POST DELETE
+anonymous  302 302  405     405   405  405 405   302  405
+owner      200 200  405     405   405  405 405   302  405
+editor     200 200  405     405   405  405 405   302  405
+viewer     403 403  405     405   405  405 405   403  405
+others     404 404  405     405   405  405 405   404  405
+""")
+SHARED_FORM = shape("""
+           GET HEAD OPTIONS TRACE BREW PUT PATCH POST DELETE
+anonymous  302 302  405     405   405  405 405   302  405
+owner      200 200  405     405   405  405 405   409  405
+editor     200 200  405     405   405  405 405   409  405
+viewer     200 200  405     405   405  405 405   403  405
+others     404 404  405     405   405  405 405   404  405
+""")
+SHARED_QUESTION = shape("""
+           GET HEAD OPTIONS TRACE BREW PUT PATCH POST DELETE
+anonymous  302 302  405     405   405  405 405   302  405
+owner      200 200  405     405   405  405 405   409  405
+editor     200 200  405     405   405  405 405   409  405
+viewer     403 403  405     405   405  405 405   403  405
+others     404 404  405     405   405  405 405   404  405
+""")
+SHARED_BUTTON = shape("""
+           GET HEAD OPTIONS TRACE BREW PUT PATCH POST DELETE
+anonymous  405 405  405     405   405  405 405   302  405
+owner      405 405  405     405   405  405 405   302  405
+editor     405 405  405     405   405  405 405   302  405
+viewer     405 405  405     405   405  405 405   403  405
+others     405 405  405     405   405  405 405   404  405
+""")
 FOR_THOSE_OUTSIDE = shape("""
            GET HEAD OPTIONS TRACE BREW PUT PATCH POST DELETE
 anonymous  200 200  200     405   405  200 405   200  405
@@ -460,9 +500,25 @@ SHARING_PAGES: dict[str, Row] = {
     ),
 }
 
+_PAGES, _THEIR_PAGES = "shared/<record_id:owner>/", "/shared/{owner}/"
+_ONE_TASK, _THEIR_TASK = f"{_PAGES}tasks/<record_id:record_id>/", "tasks/{shared_task}/"
+
+SHARED_PAGES: dict[str, Row] = {
+    f"{_PAGES}<shared_collection:spec>/": Row(f"{_THEIR_PAGES}projects/", SHARED_PAGE),
+    f"{_PAGES}<shared_collection:spec>/<record_id:record_id>/edit/": Row(
+        f"{_THEIR_PAGES}{_THEIR_TASK}edit/", SHARED_FORM, {"POST": _in_shared_project}
+    ),
+    f"{_PAGES}tasks/new/": Row(
+        f"{_THEIR_PAGES}tasks/new/", SHARED_NEW, {"POST": _in_shared_project}
+    ),
+    f"{_ONE_TASK}delete/": Row(f"{_THEIR_PAGES}{_THEIR_TASK}delete/", SHARED_QUESTION),
+    f"{_ONE_TASK}complete/": Row(f"{_THEIR_PAGES}{_THEIR_TASK}complete/", SHARED_BUTTON),
+}
+
 ROWS: dict[str, Row] = {
     **SHARING_PAGES,
     **SHARING,
+    **SHARED_PAGES,
     **_own_records("tasks"),
     **_own_records("projects"),
     **_own_records("models"),

@@ -10,6 +10,7 @@ from django.test import Client
 from pytest_django.fixtures import Settings
 
 from accounts.models import User
+from docstore import OutOfSpace
 from tests.attacks.world import reads
 from tests.core.pages import text_of
 from tests.folders import contents, exact
@@ -113,12 +114,12 @@ def test_why_it_cannot_be_written_is_told(
 ) -> None:
     User.objects.filter(pk=alice.pk).update(is_staff=True)
     client.force_login(alice)
-    full = OSError(28, "No space left on device")
-    backend = json_storage.store.backend
-    monkeypatch.setattr(backend._journal, "blocked", full.errno)
+
+    def refuse() -> None:
+        raise OutOfSpace("the files of documents cannot be written: No space left on device")
+
+    monkeypatch.setattr(json_storage.store.backend, "_refuse_blocked", refuse)
     words = text_of(client.get("/operator/"))
-    monkeypatch.undo()
-    backend._journal.blocked = 0
     assert "Cannot be written" in words and "No space left on device" in words
 
 
