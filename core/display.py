@@ -7,6 +7,7 @@ from typing import Any
 
 from core.words import CHOICE_WORDS, WORDS, Text, in_words
 from docstore import id_of
+from utils.access import entries_of
 from utils.records import CollectionSpec, Field, Kind
 from utils.statistics import is_overdue
 
@@ -25,6 +26,10 @@ class Row:
     record: dict[str, Any]  # with a value that can be shown for every field
     overdue: bool = False
     project: Text = ""
+    assignee: Text = ""
+    members: int = 0  # how many have joined it; of a project
+    may_change: bool = True  # by who looks at the row
+    may_delete: bool = True
 
     @property
     def done(self) -> bool:
@@ -32,20 +37,32 @@ class Row:
 
 
 def row(
-    spec: CollectionSpec, record: Record, now: datetime, projects: Mapping[int, Text] | None = None
+    spec: CollectionSpec,
+    record: Record,
+    now: datetime,
+    projects: Mapping[int, Text] | None = None,
+    people: Mapping[int, str] | None = None,
+    *,
+    may_change: bool = True,
+    may_delete: bool = True,
 ) -> Row:
-    """`projects` holds the names of the owner's projects, as far as they are known."""
-    project_id = record.get("project_id")
-    name: Text = ""
-    if isinstance(project_id, int):
-        name = (projects or {}).get(project_id) or f"#{project_id}"
+    """`projects` and `people` hold the names of those that records refer to, as far as known."""
+    joined = entries_of(record).values() if spec.name == "projects" else ()
     return Row(
         id=id_of(record),
         title=title_of(spec, record),
         record={field.name: _presentable(field, record.get(field.name)) for field in spec.fields},
         overdue=is_overdue(record, now),
-        project=name,
+        project=_named(record.get("project_id"), projects),
+        assignee=_named(record.get("assignee"), people),
+        members=sum(entry["status"] == "member" for entry in joined),
+        may_change=may_change,
+        may_delete=may_delete,
     )
+
+
+def _named(number: object, names: Mapping[int, Text] | None) -> Text:
+    return (names or {}).get(number) or f"#{number}" if isinstance(number, int) else ""
 
 
 def title_of(spec: CollectionSpec, record: Record) -> Text:

@@ -9,7 +9,7 @@ hidden fields, so that what the person changed is known also when the record has
 
 import csv
 import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -20,7 +20,7 @@ from django.utils.text import capfirst
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
-from core.words import CHOICE_WORDS, FIELD_WORDS, Text, in_words
+from core.words import CHOICE_WORDS, FIELD_HINTS, FIELD_WORDS, Text, in_words
 from utils.json_body import MalformedBody, load_body
 from utils.json_values import same_value
 from utils.records import (
@@ -35,6 +35,7 @@ from utils.records import (
 from utils.times import is_date, parse_time
 
 Record = dict[str, Any]
+Choices = Mapping[str, Sequence[tuple[str, Text]]]  # by the name of the field
 
 
 def sentence(detail: object) -> str:
@@ -207,7 +208,11 @@ class RecordField(forms.Field):
             required=field.required or field.kind in (Kind.CHOICE, Kind.OPEN_CHOICE),
             widget=widget,
             label=str(in_words(field.name, FIELD_WORDS)),
-            help_text=" ".join(str(part) for part in (self.entry.help, field.help) if part),
+            help_text=" ".join(
+                str(part)
+                for part in (self.entry.help, field.help, FIELD_HINTS.get(field.name))
+                if part
+            ),
             initial=self.entry.show(stored),
         )
 
@@ -232,6 +237,9 @@ class FlagField(forms.BooleanField):
         super().__init__(required=False, label=label, help_text=field.help, initial=self.stored)
 
 
+AnyField = RecordField | FlagField
+
+
 class RecordForm(forms.Form):
     """Adds a record to a collection, or edits `stored`."""
 
@@ -241,22 +249,26 @@ class RecordForm(forms.Form):
         typed: Mapping[str, Any] | None = None,
         *,
         stored: Record | None = None,
-        references: Iterable[tuple[int, Text]] = (),
+        choices: Choices | None = None,
+        proposed: Mapping[str, Any] | None = None,
     ) -> None:
-        """`references`: id and name of the records that a reference may point to."""
+        """`choices`: of each reference that can be entered, the ids and names to choose from.
+
+        `proposed`: what stands in the form for a new record at first.
+        """
         super().__init__(typed)
-        self.spec, self.stored, self.references = spec, stored, tuple(references)
-        self.more_names = [field.name for field in self._entered(spec) if field.kind is Kind.OBJECT]
+        self.spec, self.stored, self.choices = spec, stored, choices or {}
+        entered = [
+            field
+            for field in spec.writable
+            if field.kind is not Kind.REFERENCE or field.name in self.choices
+        ]
+        self.more_names = [field.name for field in entered if field.kind is Kind.OBJECT]
         self.values: dict[str, Any] = {}  # as they are without anything typed
-        for field in self._entered(spec):
-            made = _form_field(field, stored, self.references)
+        for field in entered:
+            made = _form_field(field, proposed if stored is None else stored, self.choices)
             made.show_hidden_initial = stored is not None
             self.fields[field.name], self.values[field.name] = made, made.stored
-
-    @staticmethod
-    def _entered(spec: CollectionSpec) -> list[Field]:
-        """The fields that are filled in here; a person is chosen among a project's members."""
-        return [field for field in spec.writable if field.refers_to != "users"]
 
     @property
     def version(self) -> str:
@@ -315,11 +327,19 @@ class RecordForm(forms.Form):
         saving sets nothing back that somebody else changed.
         """
         typed = dict(self.data.items()) | {"version": record_version(stored)}
-        for bound in RecordForm(self.spec, stored=stored, references=self.references):
+        for bound in RecordForm(self.spec, stored=stored, choices=self.choices):
             typed[bound.html_initial_name] = str(bound.initial)
             if bound.name not in self.changed_data:
                 typed[bound.name] = str(bound.initial)
-        return RecordForm(self.spec, typed, stored=stored, references=self.references)
+        return RecordForm(self.spec, typed, stored=stored, choices=self.choices)
+
+    def facts(self) -> list[dict[str, Text]]:
+        """What the record holds, for those who only read it: label and value."""
+        return [
+            {"label": str(bound.label), "value": value}
+            for bound in self
+            if (value := _readable(bound, bound.initial))
+        ]
 
     def differences(self) -> list[dict[str, Text]]:
         """Where what was typed differs from the record as it is: label, stored, typed."""
@@ -339,10 +359,9 @@ def _readable(bound: BoundField, value: object) -> Text:
     return options.get(value) or _unix_lines(str(value or ""))
 
 
-def _form_field(
-    field: Field, stored: Record | None, references: Iterable[tuple[int, Text]]
-) -> RecordField | FlagField:
-    value = field.fresh_default() if stored is None else stored.get(field.name, field.default)
+def _form_field(field: Field, held: Mapping[str, Any] | None, choices: Choices) -> AnyField:
+    """The field for what a record holds, if there is one yet."""
+    value = held[field.name] if held and field.name in held else field.fresh_default()
     if field.kind is Kind.BOOLEAN:
         return FlagField(field, value)
     options: list[tuple[str, Text]] = []
@@ -350,7 +369,7 @@ def _form_field(
         options = [(choice, in_words(choice, CHOICE_WORDS)) for choice in field.choices]
         value = field.default if value is None else value
     elif field.kind is Kind.REFERENCE:
-        options = [("", "—"), *((str(number), name) for number, name in references)]
+        options = list(choices[field.name])
     if options and (shown := _show_text(value)) not in dict(options):
         # Kept as a choice, or the first of the others would take its place unasked.
         options.append((shown, _("%(value)s (not there any more)") % {"value": shown}))

@@ -1,6 +1,6 @@
 """Which records of a list are shown, and in which order, as the address says (GET parameters)."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import dataclass
 from operator import itemgetter
 from typing import Any
@@ -12,6 +12,7 @@ from utils.lists import mentions, sort_value
 from utils.records import CollectionSpec
 
 PAGE_RECORDS = 50
+ID_DIGITS_MAX = 18
 
 Record = Mapping[str, Any]
 SortKey = Callable[[Record], Any]
@@ -24,20 +25,25 @@ class Selection:
     text: str
     status: str
     sort: str
+    project: int | None = None
 
     @classmethod
-    def of(cls, spec: CollectionSpec, parameters: Mapping[str, str]) -> "Selection":
+    def of(
+        cls, spec: CollectionSpec, parameters: Mapping[str, str], projects: Container[int] = ()
+    ) -> "Selection":
+        """`projects` are those that the list can be narrowed to."""
         statuses, sorts = dict(status_options(spec)), dict(sort_options(spec))
         status, sort = parameters.get("status", ""), parameters.get("sort", "")
         return cls(
             text=parameters.get("q", "").strip(),
             status=status if status in statuses else "",
             sort=sort if sort in sorts else "newest",
+            project=project_in(parameters, projects),
         )
 
     @property
     def narrows(self) -> bool:
-        return bool(self.text or self.status)
+        return bool(self.text or self.status or self.project)
 
     def of_records(self, spec: CollectionSpec, records: Sequence[Record]) -> list[Any]:
         """The records asked for, in the order asked for."""
@@ -46,6 +52,7 @@ class Selection:
             record
             for record in reversed(records)  # among equals, the newest first
             if (not self.status or (record.get("status") or default) == self.status)
+            and (self.project is None or record.get("project_id") == self.project)
             and (not self.text or mentions(spec, record, self.text.casefold()))
         ]
         key, backwards = _order(spec, self.sort)
@@ -56,6 +63,13 @@ class Selection:
         return [record for _value, record in with_value] + [
             record for value, record in keyed if value is None
         ]
+
+
+def project_in(parameters: Mapping[str, str], projects: Container[int]) -> int | None:
+    """The project that an address names (`?project=3`), if it is one of these."""
+    text = parameters.get("project", "")
+    named = int(text) if text.isdecimal() and len(text) <= ID_DIGITS_MAX else 0
+    return named if named in projects else None
 
 
 def status_options(spec: CollectionSpec) -> list[tuple[str, Text]]:

@@ -207,6 +207,8 @@ def _quoted(description: str) -> str:
 
 
 def _link(collection: str, number: int) -> str:
+    if collection == "models":
+        return reverse("model_detail", args=[number])
     return reverse("record_edit", args=[collection, number])
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from core.display import Bar, Row, bars, names_of, row, share
 from docstore import StoreError, id_of
+from utils.caller import Caller
 from utils.json_storage import JSONStorageManager, Quota
 from utils.records import COLLECTIONS
 from utils.statistics import due_moment, statistics
@@ -60,10 +61,15 @@ class Summary:
     quota: Quota | None
 
 
-def read_panel(manager: JSONStorageManager, collection: str, owner: int) -> Panel:
-    """The owner's records of a collection, or the fault that keeps them."""
+def read_panel(
+    manager: JSONStorageManager, collection: str, owner: int, caller: Caller | None = None
+) -> Panel:
+    """The owner's records of a collection, as the caller sees them, or the fault that keeps them.
+
+    By default the owner asks.
+    """
     try:
-        return Panel(manager.view(collection, owner))
+        return Panel(manager.view(collection, owner, caller=caller))
     except StoreError as fault:
         return Panel(fault=fault)
 

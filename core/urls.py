@@ -3,14 +3,19 @@
 The pages of a collection are the same for all of them, under its name:
 /tasks/  /tasks/new/  /tasks/3/edit/  /tasks/3/delete/  /tasks/3/complete/
 
+What another shares is under their number, where only tasks are added and deleted:
+/shared/7/projects/  /shared/7/tasks/?project=3  /shared/7/tasks/new/  /shared/7/tasks/3/edit/
+
 A person's own files are under the names of their collections, too: /files/tasks/
 """
 
 from django.urls import path, register_converter
 
 import utils.addresses  # noqa: F401  it registers record_id
-from core import file_pages, past_pages, views, well_known
+from core import file_pages, model_pages, past_pages, views, well_known
+from core.operator_page import operator_page
 from core.published import json_schema
+from utils.access import SHARED_COLLECTIONS
 from utils.own_files import OWN_FILES
 from utils.records import COLLECTIONS, RECORD_COLLECTIONS, CollectionSpec
 
@@ -27,6 +32,12 @@ class CollectionConverter:
         return value if isinstance(value, str) else value.name
 
 
+class SharedConverter(CollectionConverter):
+    """The name of a collection of which something can be shared."""
+
+    regex = "|".join(SHARED_COLLECTIONS)
+
+
 class FileConverter(CollectionConverter):
     """The name of a collection of which people have files that they are shown."""
 
@@ -34,7 +45,24 @@ class FileConverter(CollectionConverter):
 
 
 register_converter(CollectionConverter, "collection")
+register_converter(SharedConverter, "shared_collection")
 register_converter(FileConverter, "own_file")
+
+_THEIRS = "shared/<record_id:owner>/"
+_THEIR_TASK = f"{_THEIRS}tasks/<record_id:record_id>/"
+_TASKS = {"spec": COLLECTIONS["tasks"]}
+
+shared_pages = [
+    path(f"{_THEIRS}<shared_collection:spec>/", views.record_list, name="record_list"),
+    path(
+        f"{_THEIRS}<shared_collection:spec>/<record_id:record_id>/edit/",
+        views.record_edit,
+        name="record_edit",
+    ),
+    path(f"{_THEIRS}tasks/new/", views.record_add, _TASKS, name="record_add"),
+    path(f"{_THEIR_TASK}delete/", views.record_delete, _TASKS, name="record_delete"),
+    path(f"{_THEIR_TASK}complete/", views.record_complete, _TASKS, name="record_complete"),
+]
 
 urlpatterns = [
     path("", views.home, name="home"),
@@ -42,6 +70,7 @@ urlpatterns = [
     path(".well-known/change-password", well_known.change_password, name="change_password"),
     path("security/", well_known.security_policy, name="security_policy"),
     path("dashboard/", views.dashboard, name="dashboard"),
+    path("operator/", operator_page, name="operator"),
     path("activity/", past_pages.activity, name="activity"),
     path("activity/activity.csv", past_pages.activity_csv, name="activity_csv"),
     path("activity/activity.json", past_pages.activity_json, name="activity_json"),
@@ -49,6 +78,9 @@ urlpatterns = [
     path("files/<own_file:spec>/", file_pages.file_page, name="file_page"),
     path("files/<own_file:spec>/download/", file_pages.file_download, name="file_download"),
     path("schemas/v1/<slug:name>.json", json_schema, name="json_schema"),
+    *shared_pages,
+    path("models/compare/", model_pages.model_compare, name="model_compare"),
+    path("models/<record_id:record_id>/", model_pages.model_detail, name="model_detail"),
     path("<collection:spec>/", views.record_list, name="record_list"),
     path("<collection:spec>/new/", views.record_add, name="record_add"),
     path("<collection:spec>/<record_id:record_id>/edit/", views.record_edit, name="record_edit"),

@@ -1,7 +1,8 @@
 """The pages: home, dashboard, and for each collection a list, a form, and a question before
-anything is deleted. One set of views serves all collections; `spec` is their entry in the table."""
+anything is deleted. One set of views serves all collections, one's own and with `owner` what
+another shares; `spec` is their entry in the table."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any, cast
 
@@ -9,20 +10,21 @@ from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.core.paginator import Paginator
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
-from django.shortcuts import redirect, render
+from django.shortcuts import render
 from django.utils.http import url_has_allowed_host_and_scheme
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
-from core.display import names_of, row, title_of
+from core.display import Row, row, title_of
 from core.forms import RecordForm
-from core.listing import PAGE_RECORDS, Selection, sort_options, status_options
-from core.summary import Panel, read_panel, summary
+from core.listing import PAGE_RECORDS, Selection, project_in, sort_options, status_options
+from core.summary import summary
+from core.whose import Whose
 from core.words import WORDS, Text
 from docstore import Conflict, Corrupt, StoreError
 from utils.activities import activity_of
 from utils.middleware import StorageRequest, storage_refusal
-from utils.records import COLLECTIONS, CollectionSpec, InvalidRecord, record_version
+from utils.records import CollectionSpec, InvalidRecord, record_version
 
 UNPROCESSABLE = 422
 
@@ -39,114 +41,141 @@ def home(request: HttpRequest) -> HttpResponse:
 @login_required
 def dashboard(request: StorageRequest) -> HttpResponse:
     """The figures. A document that cannot be read costs its own panels, not the page."""
-    figures = summary(request.json_storage, _owner(request), datetime.now(UTC))
+    figures = summary(request.json_storage, cast(int, request.user.pk), datetime.now(UTC))
     return render(request, "core/dashboard.html", {"summary": figures})
 
 
 @require_safe
 @login_required
-def record_list(request: StorageRequest, spec: CollectionSpec) -> HttpResponse:
+def record_list(
+    request: StorageRequest, spec: CollectionSpec, owner: int | None = None
+) -> HttpResponse:
     """A collection, 50 records a page, narrowed and sorted as the address says."""
-    selection = Selection.of(spec, request.GET)
-    context = {
-        "spec": spec,
-        "words": WORDS[spec.name],
+    whose = Whose.of(request, spec, owner)
+    selection = Selection.of(spec, request.GET, whose.projects if spec.name == "tasks" else ())
+    context = _context(whose) | {
         "selection": selection,
         "statuses": status_options(spec),
         "sorts": sort_options(spec),
+        "project": whose.projects.get(selection.project or 0),
     }
     try:
-        records = request.json_storage.view(spec.name, _owner(request))
+        records = whose.manager.view(spec.name, whose.owner, caller=whose.caller)
     except Corrupt as fault:
         return storage_refusal(request, fault, "core/record_list.html", context)
     chosen = selection.of_records(spec, records)
     page = Paginator(chosen, PAGE_RECORDS).get_page(request.GET.get("page"))
-    projects = names_of(COLLECTIONS["projects"], _projects(request, spec).records)
     now = datetime.now(UTC)
-    page.object_list = [row(spec, record, now, projects) for record in page.object_list]
+    page.object_list = [_row(whose, record, now) for record in page.object_list]
     return render(request, "core/record_list.html", context | {"page": page, "total": len(records)})
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
 @login_required
-def record_add(request: StorageRequest, spec: CollectionSpec) -> HttpResponse:
+def record_add(
+    request: StorageRequest, spec: CollectionSpec, owner: int | None = None
+) -> HttpResponse:
     """A form for a new record."""
-    form = _form(request, spec)
+    whose = Whose.of(request, spec, owner)
+    whose.require_add()
+    form = _form(request, whose)
     if request.method != "POST":
-        return _form_page(request, form)
+        return _form_page(request, whose, form)
 
     def write() -> Record:
-        activity = activity_of(request, spec, "created")
-        return request.json_storage.create(
-            spec.name, _owner(request), form.changes(), activity=activity
+        return whose.manager.create(
+            spec.name,
+            whose.owner,
+            form.changes(),
+            caller=whose.caller,
+            activity=activity_of(request, spec, "created"),
         )
 
-    return _saved(request, form, write, WORDS[spec.name].created)
+    return _saved(request, whose, form, write, WORDS[spec.name].created)
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
 @login_required
-def record_edit(request: StorageRequest, spec: CollectionSpec, record_id: int) -> HttpResponse:
-    """A form for a record that exists. Someone else's newer state is shown beside what was
-    typed (409), and only saving again replaces it."""
-    stored = request.json_storage.get(spec.name, _owner(request), record_id)
-    form = _form(request, spec, stored)
+def record_edit(
+    request: StorageRequest, spec: CollectionSpec, record_id: int, owner: int | None = None
+) -> HttpResponse:
+    """A form for a record that exists; for who only reads it, what it holds.
+
+    Someone else's newer state is shown beside what was typed (409), and only saving again
+    replaces it.
+    """
+    whose = Whose.of(request, spec, owner)
+    stored = whose.manager.get(spec.name, whose.owner, record_id, caller=whose.caller)
+    form = _form(request, whose, stored)
     if request.method != "POST":
-        return _form_page(request, form)
+        if not whose.may_change(stored):
+            context = _form_context(request, whose, form) | {
+                "row": _row(whose, stored, datetime.now(UTC))
+            }
+            return render(request, "core/record_read.html", context)
+        return _form_page(request, whose, form)
+    whose.require_change(stored)
 
     def write() -> Record:
-        return request.json_storage.update(
+        return whose.manager.update(
             spec.name,
-            _owner(request),
+            whose.owner,
             record_id,
             form.changes(),
             expect=form.version,
+            caller=whose.caller,
             activity=activity_of(request, spec, "updated"),
         )
 
-    return _saved(request, form, write, WORDS[spec.name].saved)
+    return _saved(request, whose, form, write, WORDS[spec.name].saved)
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
 @login_required
-def record_delete(request: StorageRequest, spec: CollectionSpec, record_id: int) -> HttpResponse:
+def record_delete(
+    request: StorageRequest, spec: CollectionSpec, record_id: int, owner: int | None = None
+) -> HttpResponse:
     """Asks, and then deletes what the question was about: not a record changed since."""
-    manager, owner = request.json_storage, _owner(request)
-    stored = manager.get(spec.name, owner, record_id)
-    context = {
-        "spec": spec,
-        "words": WORDS[spec.name],
-        "row": row(spec, stored, datetime.now(UTC)),
+    whose = Whose.of(request, spec, owner)
+    stored = whose.manager.get(spec.name, whose.owner, record_id, caller=whose.caller)
+    whose.require_change(stored)
+    context = _context(whose) | {
+        "row": _row(whose, stored, datetime.now(UTC)),
         "version": record_version(stored),
     }
     if request.method != "POST":
         return render(request, "core/record_delete.html", context)
     try:
-        manager.delete(
+        whose.manager.delete(
             spec.name,
-            owner,
+            whose.owner,
             record_id,
             expect=request.POST.get("version", ""),
+            caller=whose.caller,
             activity=activity_of(request, spec, "deleted"),
         )
     except StoreError as fault:
         return storage_refusal(request, fault, "core/record_delete.html", context)
     messages.success(request, str(WORDS[spec.name].deleted))
-    return redirect("record_list", spec)
+    return HttpResponseRedirect(whose.address("record_list"))
 
 
 @require_POST
 @login_required
-def record_complete(request: StorageRequest, spec: CollectionSpec, record_id: int) -> HttpResponse:
+def record_complete(
+    request: StorageRequest, spec: CollectionSpec, record_id: int, owner: int | None = None
+) -> HttpResponse:
     """Completes a task, or with `reopen` takes it up again; then back to where one was."""
     if "completed_at" not in spec.by_name:
         raise Http404
+    whose = Whose.of(request, spec, owner)
     reopen = "reopen" in request.POST
-    request.json_storage.update(
+    whose.manager.update(
         spec.name,
-        _owner(request),
+        whose.owner,
         record_id,
         {"status": spec.by_name["status"].default if reopen else "completed"},
+        caller=whose.caller,
         activity=activity_of(request, spec, "updated"),
     )
     done = _("The task is open again.") if reopen else _("The task is completed.")
@@ -155,69 +184,108 @@ def record_complete(request: StorageRequest, spec: CollectionSpec, record_id: in
     # `redirect` would take what has no slash for the name of a view.
     if back.startswith("/") and url_has_allowed_host_and_scheme(back, allowed_hosts=None):
         return HttpResponseRedirect(back)
-    return redirect("record_list", spec)
+    return HttpResponseRedirect(whose.address("record_list"))
 
 
-def _owner(request: HttpRequest) -> int:
-    """The person asking: pages show and change nobody else's records."""
-    return cast(int, request.user.pk)
+def _context(whose: Whose) -> dict[str, Any]:
+    return {"whose": whose, "spec": whose.spec, "words": WORDS[whose.spec.name]}
 
 
-def _projects(request: StorageRequest, spec: CollectionSpec) -> Panel:
-    """The owner's projects where records of this collection refer to them; otherwise none."""
-    if "project_id" not in spec.by_name:
-        return Panel()
-    return read_panel(request.json_storage, "projects", _owner(request))
+def _row(whose: Whose, record: Mapping[str, Any], now: datetime) -> Row:
+    return row(
+        whose.spec,
+        record,
+        now,
+        whose.projects,
+        whose.people,
+        may_change=whose.may_change(record),
+        may_delete=whose.may_delete(record),
+    )
 
 
-def _form(
-    request: StorageRequest, spec: CollectionSpec, stored: Record | None = None
-) -> RecordForm:
-    projects = names_of(COLLECTIONS["projects"], _projects(request, spec).records)
+def _form(request: StorageRequest, whose: Whose, stored: Record | None = None) -> RecordForm:
+    """The form, with the choices of the project that was typed, or else is stored or proposed."""
     typed = request.POST if request.method == "POST" else None
-    return RecordForm(spec, typed, stored=stored, references=projects.items())
+    proposed = {} if stored else _proposed(request, whose)
+    held = stored or proposed
+    chosen = held.get("project_id")
+    if typed is not None:
+        chosen = project_in({"project": typed.get("project_id", "")}, whose.projects)
+    choices = whose.choices(chosen, held.get("assignee"))
+    return RecordForm(whose.spec, typed, stored=stored, choices=choices, proposed=proposed)
 
 
-def _form_context(form: RecordForm) -> dict[str, Any]:
-    spec, stored = form.spec, form.stored
-    context: dict[str, Any] = {"spec": spec, "words": WORDS[spec.name], "form": form}
+def _proposed(request: StorageRequest, whose: Whose) -> Record:
+    """What stands in the form for a new task: the project that one comes from.
+
+    What is another's, must be in a project.
+    """
+    if whose.spec.name != "tasks":
+        return {}
+    open_projects = whose.open_projects
+    first = next(iter(open_projects), None) if whose.shared else None
+    project = project_in(request.GET, open_projects) or first
+    return {} if project is None else {"project_id": project}
+
+
+def _back(request: StorageRequest, whose: Whose) -> str:
+    """The list that the form was opened from."""
+    address = whose.address("record_list")
+    known = whose.projects if whose.spec.name == "tasks" else ()
+    project = project_in(request.GET, known)
+    return address if project is None else f"{address}?project={project}"
+
+
+def _form_context(request: StorageRequest, whose: Whose, form: RecordForm) -> dict[str, Any]:
+    context = _context(whose) | {"form": form, "back": _back(request, whose)}
+    stored = form.stored
     if stored is not None:
         context |= {
             "record": stored,
-            "record_title": title_of(spec, stored),
+            "record_title": title_of(whose.spec, stored),
             "version": form.version,
+            "may_delete": whose.may_delete(stored),
         }
     return context
 
 
-def _form_page(request: HttpRequest, form: RecordForm, status: int = 200) -> HttpResponse:
-    return render(request, "core/record_form.html", _form_context(form), status=status)
+def _form_page(
+    request: StorageRequest, whose: Whose, form: RecordForm, status: int = 200
+) -> HttpResponse:
+    context = _form_context(request, whose, form)
+    return render(request, "core/record_form.html", context, status=status)
 
 
 def _saved(
-    request: StorageRequest, form: RecordForm, write: Callable[[], Record], said: Text
+    request: StorageRequest,
+    whose: Whose,
+    form: RecordForm,
+    write: Callable[[], Record],
+    said: Text,
 ) -> HttpResponse:
     """Writes what the form holds, or shows the form again with what stands against it."""
     if not form.is_valid():
-        return _form_page(request, form, UNPROCESSABLE)
+        return _form_page(request, whose, form, UNPROCESSABLE)
     try:
         write()
     except InvalidRecord as invalid:
         form.add_faults(invalid)
-        return _form_page(request, form, UNPROCESSABLE)
+        return _form_page(request, whose, form, UNPROCESSABLE)
     except Conflict as fault:
-        return _conflict(request, form, fault)
+        return _conflict(request, whose, form, fault)
     except StoreError as fault:
-        return storage_refusal(request, fault, "core/record_form.html", _form_context(form))
+        context = _form_context(request, whose, form)
+        return storage_refusal(request, fault, "core/record_form.html", context)
     messages.success(request, str(said))
-    return redirect("record_list", form.spec)
+    return HttpResponseRedirect(_back(request, whose))
 
 
-def _conflict(request: StorageRequest, form: RecordForm, fault: Conflict) -> HttpResponse:
+def _conflict(
+    request: StorageRequest, whose: Whose, form: RecordForm, fault: Conflict
+) -> HttpResponse:
     """What was typed, beside what the record has become."""
     assert form.stored is not None, "a new record has nothing to conflict with"
-    spec = form.spec
-    stored = request.json_storage.get(spec.name, _owner(request), form.stored["id"])
+    stored = whose.manager.get(whose.spec.name, whose.owner, form.stored["id"], caller=whose.caller)
     newer = form.on_top_of(stored)
-    context = _form_context(newer) | {"differences": newer.differences()}
+    context = _form_context(request, whose, newer) | {"differences": newer.differences()}
     return storage_refusal(request, fault, "core/record_form.html", context)

@@ -99,6 +99,7 @@ FIELD_WORDS: dict[str, Text] = {
     "due_date": _("Due"),
     "tags": _("Tags"),
     "project_id": _("Project"),
+    "assignee": _("Assigned to"),
     "metadata": _("Metadata"),
     "start_date": _("Start"),
     "end_date": _("End"),
@@ -112,6 +113,12 @@ FIELD_WORDS: dict[str, Text] = {
     "hyperparameters": _("Hyperparameters"),
     "performance_metrics": _("Performance metrics"),
     "is_public": _("Public"),
+    "other_keys": _("Keys of your own"),
+}
+
+# What a field says of itself on a page only.
+FIELD_HINTS: dict[str, Text] = {
+    "assignee": _("The owner, or a member of the project that the task is saved in."),
 }
 
 CHOICE_WORDS: dict[str, Text] = {

@@ -22,3 +22,8 @@ class Condition(NamedTuple):
     journal_bytes: int
     waiting: int
     behind: float
+
+    @property
+    def since_checkpoint(self) -> int:
+        """How many frames the journal could not be without."""
+        return max(self.last - self.checkpoint, 0)

@@ -33,6 +33,11 @@ class Validated(msgspec.Struct, frozen=True):
     found: int
     findings: list[Finding]
 
+    @property
+    def more(self) -> int:
+        """How many were found beside those that are kept."""
+        return max(self.found - len(self.findings), 0)
+
 
 class Counted(msgspec.Struct, frozen=True):
     """When everything was counted: how many of each, how many bytes, and what did not read."""
@@ -45,7 +50,10 @@ class Counted(msgspec.Struct, frozen=True):
 
 def keep_validated(folder: Path | None, findings: Sequence[Finding]) -> None:
     """Keeps what a validation found."""
-    kept = list(findings[:FINDINGS_KEPT])
+    kept = [
+        Finding(_as_text(each.document), _as_text(each.problem), each.line, each.column)
+        for each in findings[:FINDINGS_KEPT]
+    ]
     _keep(folder, VALIDATED, Validated(utc_text(datetime.now(UTC)), len(findings), kept))
 
 
@@ -69,6 +77,11 @@ def last_validated(folder: Path) -> Validated | None:
 def last_counted(folder: Path) -> Counted | None:
     """None where nothing is kept, or nothing that can be read."""
     return _kept(folder, COUNTED, Counted)
+
+
+def _as_text(name: str) -> str:
+    """Names of files need not be text: what is none, is written out."""
+    return name.encode("utf-8", "backslashreplace").decode()
 
 
 def _keep(folder: Path | None, name: str, result: msgspec.Struct) -> None:

@@ -22,7 +22,7 @@ from docstore import (
     TooLarge,
     Unavailable,
 )
-from utils.json_storage import JSONStorageManager, json_storage
+from utils.json_storage import Forbidden, JSONStorageManager, json_storage
 from utils.json_storage import request_id as current_request_id
 
 log = logging.getLogger(__name__)
@@ -74,7 +74,11 @@ class JSONStorageMiddleware:
     def process_exception(
         self, request: StorageRequest, exception: Exception
     ) -> HttpResponse | None:
-        if not isinstance(exception, StoreError) or request.path.startswith(API_PREFIX):
+        if request.path.startswith(API_PREFIX):
+            return None
+        if isinstance(exception, Forbidden):
+            return render(request, "403.html", {"only_reads": True}, status=403)
+        if not isinstance(exception, StoreError):
             return None
         if isinstance(exception, NotFound):
             return page_not_found(request, exception)

@@ -1,10 +1,12 @@
-"""Filters for templates: `{% load neuralflow %}`."""
+"""Filters and a tag for templates: `{% load neuralflow %}`."""
 
 from django import template
+from django.template import Context
 from django.utils import dateformat
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
+from core.whose import address_of
 from core.words import ACTIVITY_WORDS, CHOICE_WORDS, TONES, Text, in_words
 from utils.times import is_date, moment_of
 
@@ -52,3 +54,20 @@ def tone(value: object) -> str:
 def activity_word(value: object) -> Text:
     """The kind of an activity in words."""
     return in_words(value, ACTIVITY_WORDS)
+
+
+@register.filter
+def is_under(path: object, address: str) -> bool:
+    """Whether the page at the path belongs to what begins at the address."""
+    return bool(address) and str(path or "").startswith(address)
+
+
+@register.simple_tag(takes_context=True)
+def record_url(context: Context, view: str, record_id: int | None = None, spec: str = "") -> str:
+    """The address of a page of the records that are looked at, whosever they are.
+
+    `spec`: of another collection of the same owner.
+    """
+    whose = context.get("whose")
+    owner = whose.owner if whose and whose.shared else None
+    return address_of(view, spec or context["spec"], record_id, owner)

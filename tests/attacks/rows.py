@@ -189,6 +189,12 @@ OWN_FORM = shape("""
 anonymous  302 302  405     405   405  405 405   302  405
 others     200 200  405     405   405  405 405   302  405
 """)
+RECORD_PAGE = shape("""
+           GET HEAD OPTIONS TRACE BREW PUT PATCH POST DELETE
+anonymous  302 302  405     405   405  405 405   405  405
+owner      200 200  405     405   405  405 405   405  405
+others     404 404  405     405   405  405 405   405  405
+""")
 RECORD_FORM = shape("""
            GET HEAD OPTIONS TRACE BREW PUT PATCH POST DELETE
 anonymous  302 302  405     405   405  405 405   302  405
@@ -199,6 +205,46 @@ RECORD_BUTTON = shape("""
            GET HEAD OPTIONS TRACE BREW PUT PATCH POST DELETE
 anonymous  405 405  405     405   405  405 405   302  405
 owner      405 405  405     405   405  405 405   302  405
+others     405 405  405     405   405  405 405   404  405
+""")
+SHARED_PAGE = shape("""
+           GET HEAD OPTIONS TRACE BREW PUT PATCH POST DELETE
+anonymous  302 302  405     405   405  405 405   405  405
+owner      200 200  405     405   405  405 405   405  405
+editor     200 200  405     405   405  405 405   405  405
+viewer     200 200  405     405   405  405 405   405  405
+others     404 404  405     405   405  405 405   405  405
+""")
+SHARED_NEW = shape("""
+           GET HEAD OPTIONS TRACE BREW PUT PATCH POST DELETE
+anonymous  302 302  405     405   405  405 405   302  405
+owner      200 200  405     405   405  405 405   302  405
+editor     200 200  405     405   405  405 405   302  405
+viewer     403 403  405     405   405  405 405   403  405
+others     404 404  405     405   405  405 405   404  405
+""")
+SHARED_FORM = shape("""
+           GET HEAD OPTIONS TRACE BREW PUT PATCH POST DELETE
+anonymous  302 302  405     405   405  405 405   302  405
+owner      200 200  405     405   405  405 405   409  405
+editor     200 200  405     405   405  405 405   409  405
+viewer     200 200  405     405   405  405 405   403  405
+others     404 404  405     405   405  405 405   404  405
+""")
+SHARED_QUESTION = shape("""
+           GET HEAD OPTIONS TRACE BREW PUT PATCH POST DELETE
+anonymous  302 302  405     405   405  405 405   302  405
+owner      200 200  405     405   405  405 405   409  405
+editor     200 200  405     405   405  405 405   409  405
+viewer     403 403  405     405   405  405 405   403  405
+others     404 404  405     405   405  405 405   404  405
+""")
+SHARED_BUTTON = shape("""
+           GET HEAD OPTIONS TRACE BREW PUT PATCH POST DELETE
+anonymous  405 405  405     405   405  405 405   302  405
+owner      405 405  405     405   405  405 405   302  405
+editor     405 405  405     405   405  405 405   302  405
+viewer     405 405  405     405   405  405 405   403  405
 others     405 405  405     405   405  405 405   404  405
 """)
 FOR_THOSE_OUTSIDE = shape("""
@@ -283,6 +329,12 @@ STAFF_ONLY = shape("""
 staff      *   *    *       405   405  *   *     *    *
 others     302 302  302     405   405  302 302   302  302
 """)
+STAFFS_OWN_PAGE = shape("""
+           GET HEAD OPTIONS TRACE BREW PUT PATCH POST DELETE
+anonymous  302 302  405     405   405  405 405   405  405
+staff      200 200  405     405   405  405 405   405  405
+others     404 404  405     405   405  405 405   405  405
+""")
 STAFF_LOGIN = shape("""
            GET HEAD OPTIONS TRACE BREW PUT PATCH POST DELETE
 anonymous  302 302  302     405   405  302 302   302  302
@@ -366,8 +418,24 @@ SHARING: dict[str, Row] = {
     f"{_THERE}{_ONE_PROJECT}transfer/": Row(f"{_THEIR_PROJECT}transfer/", SHARED_TRANSFER, _HANDED),
 }
 
+_PAGES, _THEIR_PAGES = "shared/<record_id:owner>/", "/shared/{owner}/"
+_ONE_TASK, _THEIR_TASK = f"{_PAGES}tasks/<record_id:record_id>/", "tasks/{shared_task}/"
+
+SHARED_PAGES: dict[str, Row] = {
+    f"{_PAGES}<shared_collection:spec>/": Row(f"{_THEIR_PAGES}projects/", SHARED_PAGE),
+    f"{_PAGES}<shared_collection:spec>/<record_id:record_id>/edit/": Row(
+        f"{_THEIR_PAGES}{_THEIR_TASK}edit/", SHARED_FORM, {"POST": _in_shared_project}
+    ),
+    f"{_PAGES}tasks/new/": Row(
+        f"{_THEIR_PAGES}tasks/new/", SHARED_NEW, {"POST": _in_shared_project}
+    ),
+    f"{_ONE_TASK}delete/": Row(f"{_THEIR_PAGES}{_THEIR_TASK}delete/", SHARED_QUESTION),
+    f"{_ONE_TASK}complete/": Row(f"{_THEIR_PAGES}{_THEIR_TASK}complete/", SHARED_BUTTON),
+}
+
 ROWS: dict[str, Row] = {
     **SHARING,
+    **SHARED_PAGES,
     **_own_records("tasks"),
     **_own_records("projects"),
     **_own_records("models"),
@@ -382,6 +450,7 @@ ROWS: dict[str, Row] = {
     API: Row(f"/{API}nothing/here/", NOTHING_THERE),
     "": Row("/", FOR_EVERYBODY),
     "dashboard/": Row("/dashboard/", OWN_PAGE),
+    "operator/": Row("/operator/", STAFFS_OWN_PAGE),
     "activity/": Row("/activity/", OWN_PAGE),
     "activity/activity.csv": Row("/activity/activity.csv", OWN_PAGE),
     "activity/activity.json": Row("/activity/activity.json", OWN_PAGE),
@@ -394,6 +463,8 @@ ROWS: dict[str, Row] = {
     "security/": Row("/security/", FOR_EVERYBODY),
     "problems/": Row("/problems/", FOR_EVERYBODY),
     "problems/<slug:slug>/": Row("/problems/not-found/", FOR_EVERYBODY),
+    "models/compare/": Row("/models/compare/?a={model}&b={model}", RECORD_PAGE),
+    "models/<record_id:record_id>/": Row("/models/{model}/", RECORD_PAGE),
     "<collection:spec>/": Row("/tasks/", OWN_PAGE),
     "<collection:spec>/new/": Row("/tasks/new/", OWN_FORM, {"POST": TASK}),
     "<collection:spec>/<record_id:record_id>/edit/": Row(

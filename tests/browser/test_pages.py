@@ -1,8 +1,10 @@
 """From signing up to a first task, project and model, and back again."""
 
 import json
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from subprocess import CalledProcessError
 from typing import Any
 
 import pytest
@@ -221,6 +223,56 @@ def test_a_file_that_cannot_be_read_is_told_where_it_matters(visitor: Visitor) -
     visitor.go("/dashboard/", "dashboard-unreadable")
     expect(page.get_by_role("link", name="Add a model")).to_be_visible()
     assert path.read_text() == '{\n  "tasks": [,\n'
+
+
+def test_ones_own_files(visitor: Visitor) -> None:
+    username = sign_up(visitor, "ivan")
+    page, server = visitor.page, visitor.server
+    for number in range(3):
+        page.goto("/tasks/new/")
+        page.get_by_label("Title").fill(f"Label batch {number}")
+        visitor.press("Save")
+    visitor.go("/accounts/profile/")
+    page.get_by_role("main").get_by_role("link", name="My files").click()
+    visitor.look_at("files")
+    with page.expect_download() as begun:
+        page.get_by_role("link", name="Download tasks/").click()
+    path = server.documents / "tasks" / f"tasks_{server.user_id(username)}.json"
+    assert begun.value.suggested_filename == path.name
+    assert begun.value.path().read_bytes() == path.read_bytes()
+    page.get_by_role("link", name="Tasks", exact=True).last.click()
+    visitor.look_at("file")
+    region = page.get_by_role("region", name=f"tasks/{path.name}")
+    assert region.inner_text() == path.read_text()
+    region.focus()
+    page.keyboard.press("End")
+    page.wait_for_function("document.activeElement.scrollTop > 0")
+    path.write_text('{\n  "tasks": [,\n')
+    visitor.go("/files/", "files-unreadable")
+    visitor.go("/files/tasks/", "file-unreadable")
+    expect(page.get_by_text("Line 2, column 13")).to_be_visible()
+
+
+_MAKE_STAFF = """
+import sys, django
+django.setup()
+from accounts.models import User
+User.objects.filter(username=sys.argv[1]).update(is_staff=True)
+"""
+
+
+def test_the_operators_page(visitor: Visitor) -> None:
+    username = sign_up(visitor, "olga")
+    server = visitor.server
+    server.run("-c", _MAKE_STAFF, username)
+    visitor.go("/operator/", "operator")
+    stray = server.documents / "tasks" / "a stray file.txt"
+    stray.touch()
+    with suppress(CalledProcessError):  # it found something
+        server.run("manage.py", "setup_data", "--validate", "--stats", "--backup")
+    stray.unlink()
+    visitor.go("/operator/", "operator-findings")
+    expect(visitor.page.get_by_text("tasks/a stray file.txt")).to_be_visible()
 
 
 @some_looks

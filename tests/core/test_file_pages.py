@@ -131,6 +131,11 @@ def test_nothing_else_can_be_asked_for(browser: Client, bob: User) -> None:
         assert b"Bob" not in page.content and b"_%d.json" % bob.pk not in page.content
 
 
+def test_only_its_own_place_is_marked_in_the_navigation(browser: Client, alice: User) -> None:
+    page = browser.get("/files/tasks/").content.decode()
+    assert re.findall(r'href="([^"]+)" aria-current="[^"]+"', page) == ["/files/"]
+
+
 def test_one_must_log_in(client: Client, db: None) -> None:
     for path in ("/files/", "/files/tasks/", "/files/tasks/download/"):
         assert client.get(path)["Location"] == f"/accounts/login/?next={path}"

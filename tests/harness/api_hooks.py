@@ -26,6 +26,7 @@ RULES: Final = {
     "whole numbers": r"^must be (a positive whole number|an id)$",
     "people": r"must be the name of an account|must be the id of (the owner or of )?a member of",
     "cursors": r"is none that was given",
+    "own lists": r"^is for one's own lists",
 }
 _NAMED: Final = re.compile("|".join(RULES.values()))
 # What depends on what is there, or was sent before, and so on nothing that a schema could say.

@@ -17,6 +17,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from core.telling import advice, count, printable
 from docstore import Finding, StoreError
 from utils.data_initializer import data_initializer
+from utils.json_storage import json_storage
+from utils.last_runs import keep_counted, keep_validated
 
 Result = dict[str, Any]
 Watch = Callable[[int, int], None]
@@ -41,6 +43,7 @@ def _sync(options: Result, watch: Watch) -> Result:
 
 def _validate(options: Result, watch: Watch) -> Result:
     findings = data_initializer.validate_data_integrity(watch)
+    keep_validated(json_storage.folder, findings)
     return {"findings": [asdict(finding) for finding in findings]}
 
 
@@ -50,7 +53,9 @@ def _backup(options: Result, watch: Watch) -> Result:
 
 
 def _stats(options: Result, watch: Watch) -> Result:
-    return data_initializer.get_storage_stats(watch)
+    stats = data_initializer.get_storage_stats(watch)
+    keep_counted(json_storage.folder, stats)
+    return stats
 
 
 def _tell_structure(result: Result) -> Iterator[str]:

@@ -1,0 +1,159 @@
+"""Whose records a page is about, and who else has to do with them.
+
+A person's own records are at /tasks/, what another shares with them at /shared/7/tasks/, by the
+same views. What the person who asks may do there, is for `utils.access` alone to say.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, cast
+
+from django.urls import reverse
+from django.utils.translation import gettext_lazy as _
+
+from core.display import names_of
+from core.summary import Panel, read_panel
+from core.words import Text
+from docstore import id_of
+from utils.access import SHARED_COLLECTIONS, Access, Forbidden, Role, entries_of
+from utils.caller import Caller
+from utils.json_storage import JSONStorageManager
+from utils.middleware import StorageRequest
+from utils.records import COLLECTIONS, CollectionSpec
+
+Record = Mapping[str, Any]
+Option = tuple[str, Text]
+
+
+@dataclass(frozen=True)
+class Whose:
+    """One owner's records of a collection, as the person who asks sees them."""
+
+    manager: JSONStorageManager
+    spec: CollectionSpec
+    owner: int
+    caller: Caller
+    caller_name: str
+
+    @classmethod
+    def of(cls, request: StorageRequest, spec: CollectionSpec, owner: int | None) -> Whose:
+        """Raises `NotFound` where the owner shares nothing with the person."""
+        person, name = cast(int, request.user.pk), request.user.get_username()
+        whose = cls(request.json_storage, spec, owner or person, Caller(person), name)
+        if whose.shared:
+            whose.access  # noqa: B018  it raises, before anything of the owner's is read
+        return whose
+
+    @property
+    def shared(self) -> bool:
+        """Whether they are another's."""
+        return self.owner != self.caller.user_id
+
+    @cached_property
+    def access(self) -> Access:
+        return self.manager.access(self.spec.name, self.owner, self.caller)
+
+    # Addresses
+
+    def address(self, view: str, record_id: int | None = None) -> str:
+        """Where the pages of these records are: by the name of the view, and of which record."""
+        return address_of(view, self.spec, record_id, self.owner if self.shared else None)
+
+    # Rights
+
+    def may_change(self, record: Record) -> bool:
+        return (self.access.role(self.spec.name, record) or 0) >= Role.EDITOR
+
+    def may_delete(self, record: Record) -> bool:
+        """A project goes by its owner's hand only."""
+        return self.may_change(record) if self.spec.name == "tasks" else not self.shared
+
+    @property
+    def may_add(self) -> bool:
+        return not self.shared or (self.spec.name == "tasks" and bool(self.open_projects))
+
+    def require_add(self) -> None:
+        """Raises `Forbidden` where there is nothing that the person may add to."""
+        if not self.may_add:
+            raise Forbidden("you may read these, not add to them")
+
+    def require_change(self, record: Record) -> None:
+        """Raises `Forbidden` where the person only reads the record."""
+        self.access.require(Role.EDITOR, self.spec.name, record)
+
+    # Names
+
+    @cached_property
+    def owner_name(self) -> str:
+        if not self.shared:
+            return self.caller_name
+        told = self.manager.view("shared", self.caller.user_id)
+        names = (record.get("owner_name") for record in told if record.get("owner") == self.owner)
+        return next((name for name in names if isinstance(name, str) and name), f"#{self.owner}")
+
+    @cached_property
+    def _panel(self) -> Panel:
+        if self.spec.name not in SHARED_COLLECTIONS:
+            return Panel()
+        return read_panel(self.manager, "projects", self.owner, self.caller)
+
+    @cached_property
+    def projects(self) -> dict[int, Text]:
+        """The owner's projects by id, as far as the person sees them and they can be read."""
+        return names_of(COLLECTIONS["projects"], self._panel.records)
+
+    @property
+    def open_projects(self) -> dict[int, Text]:
+        """Those that the person may put a task into."""
+        roles = self.access.roles
+        return {
+            number: name
+            for number, name in self.projects.items()
+            if roles is None or roles.get(number) == Role.EDITOR
+        }
+
+    @cached_property
+    def people(self) -> dict[int, str]:
+        """Who may have a task: the owner, and the members of the projects; name by id."""
+        found = {self.owner: self.owner_name}
+        for project in self._panel.records:
+            found |= members_of(project)
+        return found
+
+    # Choices of a form
+
+    def choices(self, project_id: object, assignee: object = None) -> dict[str, list[Option]]:
+        """What the references of a record may be set to, where it has these now."""
+        if self.spec.name != "tasks":
+            return {}
+        nowhere: list[Option] = [] if self.shared else [("", "—")]
+        members = {self.owner: self.owner_name}
+        for project in self._panel.records:
+            if id_of(project) == project_id:
+                members |= members_of(project)
+        if isinstance(assignee, int) and assignee in self.people:
+            members.setdefault(assignee, self.people[assignee])
+        return {
+            "project_id": [*nowhere, *((str(n), name) for n, name in self.open_projects.items())],
+            "assignee": [("", _("nobody")), *((str(n), name) for n, name in members.items())],
+        }
+
+
+def members_of(project: Record) -> dict[int, str]:
+    """Who has joined a project: name by id."""
+    return {
+        person: str(entry.get("username") or f"#{person}")
+        for person, entry in entries_of(project).items()
+        if entry["status"] == "member"
+    }
+
+
+def address_of(
+    view: str, spec: str | CollectionSpec, record_id: int | None = None, owner: int | None = None
+) -> str:
+    """The address of a page of a collection: one's own, or `owner`'s."""
+    named: dict[str, Any] = {"spec": spec, "record_id": record_id, "owner": owner}
+    return reverse(view, kwargs={name: told for name, told in named.items() if told is not None})
