@@ -15,7 +15,7 @@ from allauth.mfa.totp.internal.auth import (
 )
 from playwright.sync_api import expect
 
-from tests.browser.conftest import Server, Visitor
+from tests.browser.conftest import LOOKS, Server, Visitor
 
 some_looks = pytest.mark.parametrize("context", ["phone-light", "wide-dark"], indirect=True)
 
@@ -34,6 +34,14 @@ def sign_up(visitor: Visitor, purpose: str) -> str:
     page.locator('main [type="submit"]').click()
     expect(page).to_have_url(f"{visitor.server.address}/dashboard/")
     return username
+
+
+def log_in(visitor: Visitor, username: str) -> None:
+    visitor.page.goto("/accounts/login/")
+    visitor.page.locator('[name="login"]').fill(username)
+    visitor.page.locator('[name="password"]').fill(PASSWORD)
+    visitor.page.locator('main [type="submit"]').click()
+    expect(visitor.page).to_have_url(f"{visitor.server.address}/dashboard/")
 
 
 def records(server: Server, collection: str, username: str) -> list[dict[str, Any]]:
@@ -168,6 +176,58 @@ def test_an_account_is_guarded(visitor: Visitor) -> None:
     page.get_by_label("Code").fill(code)
     page.get_by_role("main").get_by_role("button", name="Log in").click()
     expect(page).to_have_url(f"{visitor.server.address}/dashboard/")
+
+
+@some_looks
+def test_a_project_is_shared(visitor: Visitor) -> None:
+    page = visitor.page
+    guest = sign_up(visitor, "ivan")
+    visitor.go("/shared/", "shared-empty")
+    visitor.press("Log out")
+    sign_up(visitor, "judy")
+    page.goto("/projects/new/")
+    page.get_by_label("Name", exact=True).fill("Reading X-rays of the chest")
+    visitor.press("Save")
+    visitor.go("/projects/", "projects-one")
+    page.get_by_role("link", name="Members of Reading X-rays").click()
+    page.get_by_label("User name").fill("nobody at all")
+    visitor.press("Invite")
+    visitor.look_at("members-faults")
+    expect(page.get_by_label("User name")).to_have_accessible_description(
+        "Must be the name of an account."
+    )
+    page.get_by_label("User name").fill(f"{guest}@example.com")
+    visitor.press("Invite")
+    visitor.look_at("members-invited")
+    judys = page.url
+    visitor.press("Log out")
+
+    log_in(visitor, guest)
+    visitor.look_at("dashboard-invited")
+    page.get_by_role("link", name="Answer").click()
+    visitor.look_at("shared-invited")
+    page.get_by_role("button", name="Accept").click()
+    visitor.look_at("shared")
+    page.get_by_role("link", name="Members").click()
+    visitor.look_at("members-as-viewer")
+    page.get_by_role("link", name="Leave").click()
+    visitor.look_at("member-leave")
+    page.set_viewport_size({"width": 320, "height": 640})
+    visitor.go("/shared/", "shared-narrow")
+    page.set_viewport_size({"width": LOOKS[visitor.look][0], "height": LOOKS[visitor.look][1]})
+    visitor.press("Log out")
+
+    log_in(visitor, f"judy-{visitor.look}")
+    visitor.go(judys)
+    page.get_by_role("button", name="Make editor").click()
+    visitor.look_at("members-editor")
+    page.get_by_role("link", name="Remove").click()
+    visitor.look_at("member-remove")
+    page.goto(judys)
+    page.get_by_role("link", name="Hand over").click()
+    visitor.look_at("member-hand-over")
+    visitor.press("Hand over")
+    visitor.look_at("members-handed-over")
 
 
 def test_faults_are_shown_at_their_fields(visitor: Visitor) -> None:
