@@ -8,11 +8,12 @@ from typing import Any
 from core.words import CHOICE_WORDS, WORDS, Text, in_words
 from docstore import id_of
 from utils.access import entries_of
-from utils.records import CollectionSpec, Field, Kind
+from utils.records import COLLECTIONS, CollectionSpec, Field, Kind
 from utils.statistics import is_overdue
 
 Record = Mapping[str, Any]
 
+_IDS_END = 10**18  # what an address has room for
 _LISTS = (Kind.TEXTS, Kind.MEMBERS)
 _TEXTS = (Kind.TITLE, Kind.LINE, Kind.TEXT, Kind.CHOICE, Kind.OPEN_CHOICE, Kind.TIME)
 
@@ -74,6 +75,46 @@ def names_of(spec: CollectionSpec, records: Iterable[Record]) -> dict[int, Text]
     """The names of records by their ids."""
     ids = ((id_of(record), record) for record in records)
     return {number: title_of(spec, record) for number, record in ids if number is not None}
+
+
+@dataclass(frozen=True)
+class SharedRow:
+    """A project that another shares with one, or offers to."""
+
+    id: int
+    owner: int
+    project_id: int
+    title: Text
+    owner_name: str
+    record: dict[str, Any]  # with a value that can be shown for every field
+
+    @property
+    def is_invitation(self) -> bool:
+        return bool(self.record["status"] == "invited")
+
+
+def shared_rows(records: Iterable[Record]) -> list[SharedRow]:
+    """The newest first. What a hand left without its numbers leads nowhere, and is left out."""
+    rows = [_shared_row(record) for record in records if _leads_somewhere(record)]
+    return rows[::-1]
+
+
+def _leads_somewhere(record: Record) -> bool:
+    numbers = [record.get(name) for name in ("id", "owner", "project_id")]
+    return all(type(number) is int and 0 < number < _IDS_END for number in numbers)
+
+
+def _shared_row(record: Record) -> SharedRow:
+    fields = COLLECTIONS["shared"].fields
+    shown = {field.name: _presentable(field, record.get(field.name)) for field in fields}
+    return SharedRow(
+        id=record["id"],
+        owner=record["owner"],
+        project_id=record["project_id"],
+        title=shown["project_name"] or WORDS["projects"].untitled,
+        owner_name=shown["owner_name"] or f"#{record['owner']}",
+        record=shown,
+    )
 
 
 @dataclass(frozen=True)

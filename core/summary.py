@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from operator import itemgetter
 from typing import Any
 
-from core.display import Bar, Row, bars, names_of, row, share
+from core.display import Bar, Row, bars, names_of, row, share, shared_rows
 from docstore import StoreError, id_of
 from utils.caller import Caller
 from utils.json_storage import JSONStorageManager, Quota
@@ -58,6 +58,7 @@ class Summary:
     progress: list[Progress]
     model_rows: list[Row]
     activities: Panel
+    invitations: int  # that wait for an answer
     quota: Quota | None
 
 
@@ -94,6 +95,7 @@ def summary(manager: JSONStorageManager, owner: int, now: datetime) -> Summary:
         progress=_progress(tasks.records, projects.records, now),
         model_rows=_latest_models(models.records, now),
         activities=activities,
+        invitations=_invitations(manager, owner),
         quota=quota,
     )
 
@@ -103,6 +105,11 @@ def _person(manager: JSONStorageManager, owner: int) -> tuple[Panel, Quota | Non
         return Panel(manager.activities(owner, ACTIVITIES)), manager.quota(owner)
     except StoreError as fault:
         return Panel(fault=fault), None
+
+
+def _invitations(manager: JSONStorageManager, owner: int) -> int:
+    shared = read_panel(manager, "shared", owner)
+    return sum(row.is_invitation for row in shared_rows(shared.records))
 
 
 def _due(

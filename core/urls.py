@@ -5,14 +5,15 @@ The pages of a collection are the same for all of them, under its name:
 
 What another shares is under their number, where only tasks are added and deleted:
 /shared/7/projects/  /shared/7/tasks/?project=3  /shared/7/tasks/new/  /shared/7/tasks/3/edit/
+Its members are at /shared/7/projects/3/members/, as one's own project's at /projects/3/members/.
 
 A person's own files are under the names of their collections, too: /files/tasks/
 """
 
-from django.urls import path, register_converter
+from django.urls import URLPattern, path, register_converter
 
 import utils.addresses  # noqa: F401  it registers record_id
-from core import file_pages, model_pages, past_pages, views, well_known
+from core import file_pages, model_pages, past_pages, sharing_views, views, well_known
 from core.operator_page import operator_page
 from core.published import json_schema
 from utils.access import SHARED_COLLECTIONS
@@ -42,6 +43,18 @@ class FileConverter(CollectionConverter):
     """The name of a collection of which people have files that they are shown."""
 
     regex = "|".join(OWN_FILES)
+
+
+def _members(of: str, name: str) -> list[URLPattern]:
+    """The addresses of a project's members; `of` leads to the owner, `name` begins their names."""
+    project = f"{of}projects/<record_id:record_id>/members/"
+    member = f"{project}<record_id:person>/"
+    return [
+        path(project, sharing_views.members, name=f"{name}project_members"),
+        path(f"{member}role/", sharing_views.member_role, name=f"{name}member_role"),
+        path(f"{member}remove/", sharing_views.member_remove, name=f"{name}member_remove"),
+        path(f"{member}hand-over/", sharing_views.hand_over, name=f"{name}hand_over"),
+    ]
 
 
 register_converter(CollectionConverter, "collection")
@@ -77,6 +90,19 @@ urlpatterns = [
     path("files/", file_pages.file_list, name="file_list"),
     path("files/<own_file:spec>/", file_pages.file_page, name="file_page"),
     path("files/<own_file:spec>/download/", file_pages.file_download, name="file_download"),
+    path("shared/", sharing_views.shared, name="shared"),
+    path(
+        "shared/invitations/<record_id:shared_id>/accept/",
+        sharing_views.invitation_accept,
+        name="invitation_accept",
+    ),
+    path(
+        "shared/invitations/<record_id:shared_id>/decline/",
+        sharing_views.invitation_decline,
+        name="invitation_decline",
+    ),
+    *_members("", ""),
+    *_members("shared/<record_id:owner>/", "shared_"),
     path("schemas/v1/<slug:name>.json", json_schema, name="json_schema"),
     *shared_pages,
     path("models/compare/", model_pages.model_compare, name="model_compare"),

@@ -140,6 +140,10 @@ CHOICE_WORDS: dict[str, Text] = {
     "regression": _("Regression"),
     "nlp": _("NLP"),
     "free": _("Free"),
+    "owner": _("Owner"),
+    "editor": _("Editor"),
+    "viewer": _("Viewer"),
+    "invited": _("Invited"),
 }
 
 # How loud a choice is shown. The word says it too; colour only repeats it.
@@ -149,6 +153,9 @@ TONES = {
     "planning": "tone-info",
     "review": "tone-accent",
     "active": "tone-accent",
+    "owner": "tone-accent",
+    "editor": "tone-info",
+    "invited": "tone-warn",
     "completed": "tone-good",
     "on_hold": "tone-warn",
     "high": "tone-warn",

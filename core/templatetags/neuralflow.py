@@ -1,4 +1,4 @@
-"""Filters and a tag for templates: `{% load neuralflow %}`."""
+"""Filters and tags for templates: `{% load neuralflow %}`."""
 
 from django import template
 from django.template import Context
@@ -8,6 +8,8 @@ from django.utils.safestring import SafeString
 
 from core.whose import address_of
 from core.words import ACTIVITY_WORDS, CHOICE_WORDS, TONES, Text, in_words
+from docstore import StoreError
+from utils.json_storage import json_storage
 from utils.times import is_date, moment_of
 
 register = template.Library()
@@ -26,6 +28,15 @@ def moment(value: object) -> SafeString | str:
     readable = dateformat.format(when, shape) + ("" if is_date(text) else " UTC")
     exact = text if is_date(text) else when.isoformat().replace("+00:00", "Z")
     return format_html('<time datetime="{}">{}</time>', exact, readable)
+
+
+@register.simple_tag(takes_context=True)
+def shared_count(context: Context) -> int:
+    """How much others share with the person, or offer; 0 also where that cannot be read now."""
+    try:
+        return len(json_storage.view("shared", context["user"].pk))
+    except (StoreError, OSError):
+        return 0
 
 
 @register.filter

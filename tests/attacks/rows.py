@@ -201,6 +201,54 @@ anonymous  302 302  405     405   405  405 405   302  405
 owner      200 200  405     405   405  405 405   409  405
 others     404 404  405     405   405  405 405   404  405
 """)
+# Of one's own project; and of another's, where {editor} is asked about.
+OWN_MEMBER_PAGES = shape("""
+           GET HEAD OPTIONS TRACE BREW PUT PATCH POST DELETE
+anonymous  302 302  405     405   405  405 405   302  405
+owner      200 200  405     405   405  405 405   302  405
+others     404 404  405     405   405  405 405   404  405
+""")
+SHARED_MEMBER_LIST = shape("""
+           GET HEAD OPTIONS TRACE BREW PUT PATCH POST DELETE
+anonymous  302 302  405     405   405  405 405   302  405
+owner      200 200  405     405   405  405 405   302  405
+editor     200 200  405     405   405  405 405   403  405
+viewer     200 200  405     405   405  405 405   403  405
+others     404 404  405     405   405  405 405   404  405
+""")
+SHARED_MEMBER_LEAVES = shape("""
+           GET HEAD OPTIONS TRACE BREW PUT PATCH POST DELETE
+anonymous  302 302  405     405   405  405 405   302  405
+owner      200 200  405     405   405  405 405   302  405
+editor     200 200  405     405   405  405 405   302  405
+viewer     403 403  405     405   405  405 405   403  405
+others     404 404  405     405   405  405 405   404  405
+""")
+SHARED_HAND_OVER = shape("""
+           GET HEAD OPTIONS TRACE BREW PUT PATCH POST DELETE
+anonymous  302 302  405     405   405  405 405   302  405
+owner      200 200  405     405   405  405 405   302  405
+editor     403 403  405     405   405  405 405   403  405
+viewer     403 403  405     405   405  405 405   403  405
+others     404 404  405     405   405  405 405   404  405
+""")
+SHARED_ROLE_BUTTON = shape("""
+           GET HEAD OPTIONS TRACE BREW PUT PATCH POST DELETE
+anonymous  405 405  405     405   405  405 405   302  405
+owner      405 405  405     405   405  405 405   302  405
+editor     405 405  405     405   405  405 405   403  405
+viewer     405 405  405     405   405  405 405   403  405
+others     405 405  405     405   405  405 405   404  405
+""")
+# What others share with the editor and the viewer has numbers like these.
+INVITATION_BUTTON = shape("""
+           GET HEAD OPTIONS TRACE BREW PUT PATCH POST DELETE
+anonymous  405 405  405     405   405  405 405   302  405
+owner      405 405  405     405   405  405 405   302  405
+editor     405 405  405     405   405  405 405   *    405
+viewer     405 405  405     405   405  405 405   *    405
+others     405 405  405     405   405  405 405   404  405
+""")
 RECORD_BUTTON = shape("""
            GET HEAD OPTIONS TRACE BREW PUT PATCH POST DELETE
 anonymous  405 405  405     405   405  405 405   302  405
@@ -418,6 +466,40 @@ SHARING: dict[str, Row] = {
     f"{_THERE}{_ONE_PROJECT}transfer/": Row(f"{_THEIR_PROJECT}transfer/", SHARED_TRANSFER, _HANDED),
 }
 
+_OWN_PAGE = "/projects/{another_shared_project}/members/"
+_THEIR_PAGE = "/shared/{owner}/projects/{another_shared_project}/members/"
+_OWN_MEMBERS, _THEIR_MEMBERS = (
+    f"{_ONE_PROJECT}members/",
+    f"shared/<record_id:owner>/{_ONE_PROJECT}members/",
+)
+_MEMBER, _NEW_ROLE = "<record_id:person>/", {"POST": {"role": "viewer"}}
+
+SHARING_PAGES: dict[str, Row] = {
+    _OWN_MEMBERS: Row(_OWN_PAGE, OWN_MEMBER_PAGES, _INVITED),
+    f"{_OWN_MEMBERS}{_MEMBER}role/": Row(f"{_OWN_PAGE}{{editor}}/role/", RECORD_BUTTON, _NEW_ROLE),
+    f"{_OWN_MEMBERS}{_MEMBER}remove/": Row(f"{_OWN_PAGE}{{editor}}/remove/", OWN_MEMBER_PAGES),
+    f"{_OWN_MEMBERS}{_MEMBER}hand-over/": Row(
+        f"{_OWN_PAGE}{{editor}}/hand-over/", OWN_MEMBER_PAGES
+    ),
+    _THEIR_MEMBERS: Row(_THEIR_PAGE, SHARED_MEMBER_LIST, _INVITED),
+    f"{_THEIR_MEMBERS}{_MEMBER}role/": Row(
+        f"{_THEIR_PAGE}{{editor}}/role/", SHARED_ROLE_BUTTON, _NEW_ROLE
+    ),
+    f"{_THEIR_MEMBERS}{_MEMBER}remove/": Row(
+        f"{_THEIR_PAGE}{{editor}}/remove/", SHARED_MEMBER_LEAVES
+    ),
+    f"{_THEIR_MEMBERS}{_MEMBER}hand-over/": Row(
+        f"{_THEIR_PAGE}{{editor}}/hand-over/", SHARED_HAND_OVER
+    ),
+    "shared/": Row("/shared/", OWN_PAGE),
+    "shared/invitations/<record_id:shared_id>/accept/": Row(
+        "/shared/invitations/{invitation}/accept/", INVITATION_BUTTON
+    ),
+    "shared/invitations/<record_id:shared_id>/decline/": Row(
+        "/shared/invitations/{invitation}/decline/", INVITATION_BUTTON
+    ),
+}
+
 _PAGES, _THEIR_PAGES = "shared/<record_id:owner>/", "/shared/{owner}/"
 _ONE_TASK, _THEIR_TASK = f"{_PAGES}tasks/<record_id:record_id>/", "tasks/{shared_task}/"
 
@@ -434,6 +516,7 @@ SHARED_PAGES: dict[str, Row] = {
 }
 
 ROWS: dict[str, Row] = {
+    **SHARING_PAGES,
     **SHARING,
     **SHARED_PAGES,
     **_own_records("tasks"),

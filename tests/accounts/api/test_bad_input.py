@@ -246,7 +246,7 @@ def exchange(person: Person, *lines: str, body: bytes = b"") -> tuple[int, dict[
         "Connection: close",
         *lines,
     ]
-    with socket.create_connection(("127.0.0.1", person.server.port), timeout=5) as connection:
+    with socket.create_connection(("127.0.0.1", person.server.port), timeout=30) as connection:
         connection.sendall("\r\n".join(head).encode() + b"\r\n\r\n" + body)
         connection.shutdown(socket.SHUT_WR)
         received = b""

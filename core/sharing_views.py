@@ -1,0 +1,274 @@
+"""The pages of sharing: who is in a project, and what others share with oneself.
+
+What is done stands in `utils.memberships`; over the API it is at other addresses, and the same. The
+members of one's own project are under /projects/3/members/, those of another's under
+/shared/7/projects/3/members/, where 7 is its owner.
+"""
+
+from dataclasses import dataclass
+from typing import Any, cast
+
+from django import forms
+from django.contrib import messages
+from django.contrib.auth.decorators import login_required
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.shortcuts import redirect, render
+from django.urls import reverse
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+from django.views.decorators.http import require_http_methods, require_POST, require_safe
+
+from core.display import SharedRow, shared_rows, title_of
+from core.forms import sentence
+from core.words import Text
+from docstore import Corrupt, NotFound
+from utils.access import Forbidden, entries_of
+from utils.caller import Caller
+from utils.memberships import Call, Memberships
+from utils.middleware import StorageRequest, request_metadata, storage_refusal
+from utils.records import COLLECTIONS, InvalidRecord
+
+UNPROCESSABLE = 422
+ROLE_WORDS = [
+    ("viewer", gettext_lazy("Viewer: sees the project and its tasks")),
+    ("editor", gettext_lazy("Editor: changes them, too")),
+]
+
+Record = dict[str, Any]
+
+
+class InviteForm(forms.Form):
+    """Whom to invite, and as what."""
+
+    who = forms.CharField(
+        label=gettext_lazy("User name or e-mail address"),
+        max_length=254,
+        widget=forms.TextInput(
+            attrs={"autocomplete": "off", "autocapitalize": "none", "spellcheck": "false"}
+        ),
+    )
+    role = forms.ChoiceField(
+        label=gettext_lazy("Role"),
+        choices=ROLE_WORDS,
+        initial="viewer",
+        widget=forms.RadioSelect,
+    )
+
+    def add_faults(self, invalid: InvalidRecord) -> None:
+        """Shows each fault at the field that it concerns."""
+        for fault in invalid.errors:
+            name = fault.pointer.removeprefix("/")
+            self.add_error(name if name in self.fields else None, sentence(fault.detail))
+
+
+@dataclass(frozen=True)
+class Place:
+    """The project that a page is about, and who looks at it."""
+
+    person: int
+    owner: int
+    project: Record
+    address: str  # of its page of members
+
+    @property
+    def is_own(self) -> bool:
+        return self.person == self.owner
+
+    @property
+    def title(self) -> Text:
+        return title_of(COLLECTIONS["projects"], self.project)
+
+    @property
+    def entries(self) -> list[Record]:
+        """The member entries, the members before those who are only invited."""
+        found = entries_of(self.project).values()
+        return sorted(found, key=lambda entry: entry["status"] != "member")
+
+    def entry(self, person: int) -> Record:
+        """The member entry of a person. Raises `NotFound`."""
+        entry = entries_of(self.project).get(person)
+        if entry is None:
+            raise NotFound(f"there is no member {person}")
+        return entry
+
+    def require_owner(self) -> None:
+        """Raises `Forbidden` for all others; the manager does so, too, once it is asked."""
+        if not self.is_own:
+            raise Forbidden("only its owner decides who shares a project")
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+@login_required
+def members(request: StorageRequest, record_id: int, owner: int | None = None) -> HttpResponse:
+    """Who is in a project, and who is invited; its owner invites here."""
+    place = _place(request, record_id, owner)
+    if request.method != "POST":
+        return _members_page(request, place, InviteForm())
+    place.require_owner()
+    form = InviteForm(request.POST)
+    if not form.is_valid():
+        return _members_page(request, place, form, UNPROCESSABLE)
+    asked = form.cleaned_data
+    try:
+        entry = _memberships(request).invite(
+            place.owner, record_id, asked["who"], asked["role"], **_call(request)
+        )
+    except InvalidRecord as invalid:
+        form.add_faults(invalid)
+        return _members_page(request, place, form, UNPROCESSABLE)
+    messages.success(request, _("%(name)s is invited.") % {"name": _name(entry)})
+    return HttpResponseRedirect(place.address)
+
+
+@require_POST
+@login_required
+def member_role(
+    request: StorageRequest, record_id: int, person: int, owner: int | None = None
+) -> HttpResponse:
+    """Gives a member, or one who is invited, another role."""
+    place = _place(request, record_id, owner)
+    role = request.POST.get("role", "")
+    try:
+        entry = _memberships(request).change_role(
+            place.owner, record_id, person, role, **_call(request)
+        )
+    except InvalidRecord:  # no form of ours sends that
+        return render(request, "400.html", {"status": UNPROCESSABLE}, status=UNPROCESSABLE)
+    done = _("%(name)s is an editor now.") if role == "editor" else _("%(name)s is a viewer now.")
+    messages.success(request, done % {"name": _name(entry)})
+    return HttpResponseRedirect(place.address)
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+@login_required
+def member_remove(
+    request: StorageRequest, record_id: int, person: int, owner: int | None = None
+) -> HttpResponse:
+    """Asks, and then takes a member out, or an invitation back; a member leaves here."""
+    place = _place(request, record_id, owner)
+    leaves = person == place.person != place.owner
+    if not leaves:
+        place.require_owner()
+    entry = place.entry(person)
+    if request.method != "POST":
+        return _question(request, place, entry, "leave" if leaves else "remove")
+    _memberships(request).remove(place.owner, record_id, person, **_call(request))
+    if leaves:
+        messages.success(request, _("You left “%(project)s”.") % {"project": place.title})
+        return redirect("shared")
+    done = _("%(name)s is out.") if entry["status"] == "member" else _("The invitation is gone.")
+    messages.success(request, done % {"name": _name(entry)})
+    return HttpResponseRedirect(place.address)
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+@login_required
+def hand_over(
+    request: StorageRequest, record_id: int, person: int, owner: int | None = None
+) -> HttpResponse:
+    """Asks, and then makes a member the project's owner."""
+    place = _place(request, record_id, owner)
+    place.require_owner()
+    entry = place.entry(person)
+    if entry["status"] != "member":
+        raise NotFound(f"there is no member {person}")
+    if request.method != "POST":
+        return _question(request, place, entry, "hand_over")
+    try:
+        moved = _memberships(request).transfer(place.owner, record_id, person, **_call(request))
+    except InvalidRecord as left:  # in this moment
+        raise NotFound(f"there is no member {person}") from left
+    done = _("The project belongs to %(name)s now. You are one of its editors.")
+    messages.success(request, done % {"name": _name(entry)})
+    return redirect("shared_project_members", person, moved["id"])
+
+
+@require_safe
+@login_required
+def shared(request: StorageRequest) -> HttpResponse:
+    """What others share with one, and what they offer."""
+    try:
+        rows = shared_rows(request.json_storage.view("shared", _person(request)))
+    except Corrupt as fault:
+        return storage_refusal(request, fault, "core/shared.html", {"fault": fault})
+    context = {
+        "invitations": [row for row in rows if row.is_invitation],
+        "joined": [row for row in rows if not row.is_invitation],
+    }
+    return render(request, "core/shared.html", context)
+
+
+@require_POST
+@login_required
+def invitation_accept(request: StorageRequest, shared_id: int) -> HttpResponse:
+    """Joins the project that one was invited to."""
+    record = _memberships(request).accept(_person(request), shared_id, **_call(request))
+    joined = _("You are in “%(project)s” now.") % {"project": record["project_name"]}
+    messages.success(request, joined)
+    return redirect("shared")
+
+
+@require_POST
+@login_required
+def invitation_decline(request: StorageRequest, shared_id: int) -> HttpResponse:
+    """Declines an invitation."""
+    _memberships(request).decline(_person(request), shared_id, **_call(request))
+    messages.success(request, _("You declined the invitation."))
+    return redirect("shared")
+
+
+# What they have in common
+
+
+def _person(request: HttpRequest) -> int:
+    return cast(int, request.user.pk)
+
+
+def _memberships(request: StorageRequest) -> Memberships:
+    return Memberships(request.json_storage)
+
+
+def _call(request: StorageRequest) -> Call:
+    """Who acts, and what is noted of it."""
+    return Call(caller=Caller(_person(request)), told=request_metadata(request))
+
+
+def _place(request: StorageRequest, record_id: int, owner: int | None) -> Place:
+    """Where the page is; `owner` is None for one's own. Raises `NotFound` for what is not seen."""
+    person = _person(request)
+    whose = person if owner is None else owner
+    project = request.json_storage.get("projects", whose, record_id, caller=Caller(person))
+    if owner is None:
+        address = reverse("project_members", args=[record_id])
+    else:
+        address = reverse("shared_project_members", args=[owner, record_id])
+    return Place(person, whose, project, address)
+
+
+def _members_page(
+    request: StorageRequest, place: Place, form: InviteForm, status: int = 200
+) -> HttpResponse:
+    context = {"place": place, "form": form, "owner_name": _owner_name(request, place)}
+    return render(request, "core/members.html", context, status=status)
+
+
+def _question(request: StorageRequest, place: Place, entry: Record, asked: str) -> HttpResponse:
+    context = {"place": place, "entry": entry, "name": _name(entry), "asked": asked}
+    return render(request, "core/member_question.html", context)
+
+
+def _owner_name(request: StorageRequest, place: Place) -> str:
+    """What the owner is called; another's, as what they share tells it."""
+    if place.is_own:
+        return request.user.get_username()
+    records = request.json_storage.view("shared", place.person)
+    names = [row.owner_name for row in shared_rows(records) if _is_of(row, place)]
+    return names[0] if names else f"#{place.owner}"
+
+
+def _is_of(row: SharedRow, place: Place) -> bool:
+    return (row.owner, row.project_id) == (place.owner, place.project["id"])
+
+
+def _name(entry: Record) -> str:
+    return str(entry.get("username") or f"#{entry['user_id']}")

@@ -1,0 +1,231 @@
+"""Alice shares a project with Bob, on the pages alone. Charlie must see nothing of it."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.test import Client
+
+from accounts.models import User
+from core import sharing_views
+from tests.conftest import PASSWORD
+from tests.core.pages import text_of, write_document
+from tests.folders import contents
+from utils.json_storage import json_storage
+from utils.memberships import Memberships
+
+MEMBERS = Memberships(json_storage)
+
+
+def signed_in(user: User) -> Client:
+    client = Client()
+    assert client.login(username=user.username, password=PASSWORD)
+    return client
+
+
+@pytest.fixture
+def owner(alice: User) -> Client:
+    """Alice's browser; she has a project."""
+    json_storage.create("projects", alice.pk, {"name": "X-rays"})
+    return signed_in(alice)
+
+
+@pytest.fixture
+def guest(bob: User) -> Client:
+    return signed_in(bob)
+
+
+@pytest.fixture
+def joined(owner: Client, guest: Client, alice: User, bob: User) -> str:
+    """Bob is a viewer of the project; the address of its members as he sees them."""
+    MEMBERS.invite(alice.pk, 1, "bob", "viewer")
+    MEMBERS.accept(bob.pk, 1)
+    return f"/shared/{alice.pk}/projects/1/members/"
+
+
+def roles(owner: User, project: int = 1) -> list[tuple[str, str, str]]:
+    entries = MEMBERS.members(owner.pk, project)
+    return [(entry["username"], entry["role"], entry["status"]) for entry in entries]
+
+
+def last_activity(user: User) -> dict[str, Any]:
+    return json_storage.activities(user.pk, 1)[0]
+
+
+def after(client: Client, address: str, **typed: str) -> str:
+    """Posts, and reads the page that one is sent to."""
+    answer = client.post(address, typed)
+    assert answer.status_code == 302, text_of(answer)
+    return text_of(client.get(answer["Location"]))
+
+
+def test_the_whole_walk(owner: Client, guest: Client, alice: User, bob: User) -> None:
+    json_storage.create("tasks", alice.pk, {"title": "Read", "project_id": 1})
+    page, theirs = "/projects/1/members/", f"/shared/{alice.pk}/projects/1/members/"
+    assert b'href="/shared/"' not in guest.get("/dashboard/").content
+    assert "bob is invited." in after(owner, page, who="Bob@example.com", role="viewer")
+    assert roles(alice) == [("bob", "viewer", "invited")]
+
+    assert "1 invitation to a project is waiting." in text_of(guest.get("/dashboard/"))
+    assert "X-rays of alice Viewer" in text_of(guest.get("/shared/"))
+    assert guest.get(theirs).status_code == 404  # who is only invited, sees no more than that
+    accepted = after(guest, "/shared/invitations/1/accept/")
+    assert (
+        "You are in “X-rays” now." in accepted and theirs in guest.get("/shared/").content.decode()
+    )
+    assert "waiting" not in text_of(guest.get("/dashboard/"))
+    assert "alice Owner bob (you) Viewer since" in text_of(guest.get(theirs))
+
+    assert "bob is an editor now." in after(owner, f"{page}{bob.pk}/role/", role="editor")
+    assert roles(alice) == [("bob", "editor", "member")]
+    assert "move into the files of bob" in text_of(owner.get(f"{page}{bob.pk}/hand-over/"))
+    assert "belongs to bob now" in after(owner, f"{page}{bob.pk}/hand-over/")
+    assert roles(bob) == [("alice", "editor", "member")]
+    assert [task["title"] for task in json_storage.list("tasks", bob.pk)] == ["Read"]
+
+    there = f"/shared/{bob.pk}/projects/1/members/"
+    assert "Leave this project?" in text_of(owner.get(f"{there}{alice.pk}/remove/"))
+    assert "You left “X-rays”." in after(owner, f"{there}{alice.pk}/remove/")
+    assert roles(bob) == []
+
+
+def test_a_member_is_taken_out_and_an_invitation_back(
+    owner: Client, joined: str, alice: User, bob: User, charlie: User
+) -> None:
+    MEMBERS.invite(alice.pk, 1, "charlie", "editor")
+    page = "/projects/1/members/"
+    assert "Take bob out" in text_of(owner.get(f"{page}{bob.pk}/remove/"))
+    assert "invitation of charlie back" in text_of(owner.get(f"{page}{charlie.pk}/remove/"))
+    assert "bob is out." in after(owner, f"{page}{bob.pk}/remove/")
+    assert "The invitation is gone." in after(owner, f"{page}{charlie.pk}/remove/")
+    assert roles(alice) == []
+    assert owner.get(f"{page}{bob.pk}/remove/").status_code == 404
+
+
+def test_an_invitation_is_declined(owner: Client, guest: Client, alice: User) -> None:
+    MEMBERS.invite(alice.pk, 1, "bob", "viewer")
+    assert "You declined" in after(guest, "/shared/invitations/1/decline/")
+    assert roles(alice) == []
+    assert guest.post("/shared/invitations/1/accept/").status_code == 404
+
+
+@pytest.mark.parametrize(
+    ("typed", "said"),
+    [
+        ({"who": "nobody", "role": "viewer"}, "Must be the name of an account."),
+        ({"who": "alice", "role": "viewer"}, "Must be another person than the owner."),
+        ({"who": "charlie", "role": "owner"}, "Select a valid choice."),
+        ({"who": "", "role": "viewer"}, "This field is required."),
+        ({"who": "bob", "role": "editor"}, "Is member already."),
+    ],
+)
+def test_faults_are_told_at_the_field(
+    owner: Client, joined: str, charlie: User, typed: dict[str, str], said: str
+) -> None:
+    answer = owner.post("/projects/1/members/", typed)
+    assert answer.status_code == 422
+    assert said in text_of(answer)
+    assert 'aria-invalid="true"' in answer.content.decode()
+    assert owner.post("/projects/1/members/", typed | {"role": "king"}).status_code == 422
+
+
+def test_what_is_done_is_noted_with_where_it_came_from(
+    owner: Client, alice: User, bob: User
+) -> None:
+    typed = {"who": "bob", "role": "editor"}
+    owner.post("/projects/1/members/", typed, headers={"User-Agent": "Tester/1"})
+    activity = last_activity(alice)
+    assert activity["type"] == "member_invited"
+    assert activity["metadata"] == {
+        "id": 1,
+        "collection": "projects",
+        "role": "editor",
+        "ip_address": "127.0.0.1",
+        "user_agent": "Tester/1",
+    }
+
+
+def _forged(client: Client, page: str, person: int) -> set[int]:
+    """The answers to all that only an owner does."""
+    sent = [
+        (page, {"who": "charlie", "role": "editor"}),
+        (page, {}),
+        (f"{page}{person}/role/", {"role": "editor"}),
+        (f"{page}{person}/role/", {}),
+        (f"{page}{person}/hand-over/", {}),
+    ]
+    return {client.post(address, typed).status_code for address, typed in sent}
+
+
+def test_only_the_owner_decides(
+    guest: Client, joined: str, bob: User, charlie: User, alice: User, data_folder: Path
+) -> None:
+    MEMBERS.invite(alice.pk, 1, "charlie", "viewer")
+    before = contents(data_folder)
+    assert _forged(guest, joined, bob.pk) == {403}
+    assert guest.post(f"{joined}{charlie.pk}/remove/").status_code == 403
+    for words in ("Invite somebody", "Make editor", "Hand over", "Remove", "Take back"):
+        assert words not in text_of(guest.get(joined))
+    assert contents(data_folder) == before
+
+
+def test_a_stranger_finds_nothing(joined: str, bob: User, charlie: User, data_folder: Path) -> None:
+    stranger = signed_in(charlie)
+    before = contents(data_folder)
+    for page in (joined, "/projects/1/members/"):
+        assert stranger.get(page).status_code == 404
+        assert _forged(stranger, page, bob.pk) == {404}
+        assert stranger.get(f"{page}{bob.pk}/remove/").status_code == 404
+        assert stranger.post(f"{page}{bob.pk}/remove/").status_code == 404
+    assert contents(data_folder) == before
+
+
+def test_a_page_that_believes_in_its_address_is_noticed(
+    guest: Client,
+    joined: str,
+    bob: User,
+    charlie: User,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Planted: the owner of the address, and not who looks, is the one who acts."""
+
+    def believes(request: Any, record_id: int, owner: int | None) -> sharing_views.Place:
+        whose = owner or request.user.pk
+        project = json_storage.get("projects", whose, record_id)
+        return sharing_views.Place(whose, whose, project, joined)
+
+    monkeypatch.setattr(sharing_views, "_place", believes)
+    stranger = signed_in(charlie)
+    assert stranger.get(joined).status_code == 200  # as the test above would see
+    # The store asks once more, by itself.
+    assert _forged(guest, joined, bob.pk) >= {403}
+    assert stranger.post(f"{joined}{bob.pk}/remove/").status_code == 404
+
+
+def test_what_a_hand_wrote_is_shown_as_far_as_it_leads(
+    guest: Client, bob: User, data_folder: Path
+) -> None:
+    odd = [{"id": 1}, {"id": 2, "owner": -7, "project_id": 1}, "text", {"id": True, "owner": 1}]
+    whole = {"id": 3, "owner": 777, "project_id": 4, "role": 5, "status": None, "since": []}
+    write_document(data_folder, f"shared/shared_{bob.pk}.json", {"shared": [*odd, whole]})
+    page = guest.get("/shared/")
+    assert page.status_code == 200
+    assert "Project without a name of #777" in text_of(page)
+    assert guest.get("/dashboard/").status_code == 200
+
+
+def test_a_file_that_cannot_be_read_is_told_and_costs_itself_only(
+    guest: Client, bob: User, data_folder: Path
+) -> None:
+    write_document(data_folder, f"shared/shared_{bob.pk}.json", '{"shared": [,')
+    page = guest.get("/shared/")
+    assert page.status_code == 503
+    assert f"shared/shared_{bob.pk}.json cannot be read." in text_of(page)
+    assert guest.get("/dashboard/").status_code == 200
+
+
+def test_one_finds_the_way(owner: Client, guest: Client, joined: str) -> None:
+    for page in ("/projects/", "/projects/1/edit/"):
+        assert b'href="/projects/1/members/"' in owner.get(page).content
+    assert b'href="/shared/"' in guest.get("/tasks/").content
+    assert b'href="/shared/"' not in owner.get("/tasks/").content
