@@ -205,7 +205,9 @@ class RecordField(forms.Field):
         if self.suggestions:
             widget.attrs["list"] = f"id_{field.name}_suggestions"
         super().__init__(
-            required=field.required or field.kind in (Kind.CHOICE, Kind.OPEN_CHOICE),
+            required=field.required
+            or field.kind in (Kind.CHOICE, Kind.OPEN_CHOICE)
+            or bool(options and "" not in dict(options)),
             widget=widget,
             label=str(in_words(field.name, FIELD_WORDS)),
             help_text=" ".join(
@@ -334,11 +336,11 @@ class RecordForm(forms.Form):
         return RecordForm(self.spec, typed, stored=stored, choices=self.choices)
 
     def facts(self) -> list[dict[str, Text]]:
-        """What the record holds, for those who only read it: label and value."""
+        """What the record holds beside its title, for those who only read it: label and value."""
         return [
             {"label": str(bound.label), "value": value}
             for bound in self
-            if (value := _readable(bound, bound.initial))
+            if bound.name != self.spec.title_field and (value := _readable(bound, bound.initial))
         ]
 
     def differences(self) -> list[dict[str, Text]]:

@@ -109,9 +109,7 @@ def record_edit(
     form = _form(request, whose, stored)
     if request.method != "POST":
         if not whose.may_change(stored):
-            context = _form_context(request, whose, form) | {
-                "row": _row(whose, stored, datetime.now(UTC))
-            }
+            context = _form_context(request, whose, form)
             return render(request, "core/record_read.html", context)
         return _form_page(request, whose, form)
     whose.require_change(stored)

@@ -134,10 +134,13 @@ class Whose:
         for project in self._panel.records:
             if id_of(project) == project_id:
                 members |= members_of(project)
+        projects = self.open_projects
         if isinstance(assignee, int) and assignee in self.people:
             members.setdefault(assignee, self.people[assignee])
+        if isinstance(project_id, int) and project_id in self.projects:
+            projects.setdefault(project_id, self.projects[project_id])
         return {
-            "project_id": [*nowhere, *((str(n), name) for n, name in self.open_projects.items())],
+            "project_id": [*nowhere, *((str(n), name) for n, name in projects.items())],
             "assignee": [("", _("nobody")), *((str(n), name) for n, name in members.items())],
         }
 

@@ -82,6 +82,7 @@ def test_an_editor_finds_what_is_shared_and_nothing_else(
     assert "Shared by alice" in text_of(tasks)
     assert "In the project X-rays." in text_of(tasks)
     assert "Dear diary" not in text_of(tasks)
+    assert 'href="/shared/"' in tasks.content.decode().partition("<main")[2]
     assert f'href="/shared/{alice.pk}/projects/"' in tasks.content.decode()
     assert f'href="/shared/{alice.pk}/tasks/new/?project={project}"' in tasks.content.decode()
     assert f'href="/shared/{alice.pk}/tasks/{task}/edit/"' in tasks.content.decode()
