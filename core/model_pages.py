@@ -91,7 +91,7 @@ def _number(text: str) -> int | None:
     """The id that a parameter names, None where it is empty. Raises `Http404` for no number."""
     if not text:
         return None
-    if not (text.isascii() and text.isdecimal() and len(text) <= ID_DIGITS_MAX):
+    if not (text.isascii() and text.isdecimal() and len(text) <= ID_DIGITS_MAX) or text[0] == "0":
         raise Http404
     return int(text)
 
