@@ -15,13 +15,13 @@ from core.display import row, title_of
 from core.past import Line, lines
 from core.words import FIELD_WORDS, Text, in_words
 from docstore import StoreError, id_of
+from utils.addresses import record_id_of
 from utils.middleware import StorageRequest
 from utils.past import newest, of_record
 from utils.records import COLLECTIONS
 
 CHANGES = 10
 OFFERED_MAX = 100  # models to compare with: the newest
-ID_DIGITS_MAX = 15
 
 _SPEC = COLLECTIONS["models"]
 _TABLES = ("hyperparameters", "parameters", "metadata")
@@ -91,9 +91,10 @@ def _number(text: str) -> int | None:
     """The id that a parameter names, None where it is empty. Raises `Http404` for no number."""
     if not text:
         return None
-    if not (text.isascii() and text.isdecimal() and len(text) <= ID_DIGITS_MAX) or text[0] == "0":
+    number = record_id_of(text)
+    if number is None:
         raise Http404
-    return int(text)
+    return number
 
 
 def _tables(model: Record) -> list[Table]:

@@ -1,5 +1,7 @@
 """What stands in addresses, of pages and of the API."""
 
+import re
+
 from django.urls import register_converter
 
 
@@ -13,6 +15,11 @@ class RecordId:
 
     def to_url(self, value: int) -> str:
         return str(value)
+
+
+def record_id_of(text: str) -> int | None:
+    """The id that a parameter names, written as in an address; None where it is none."""
+    return int(text) if re.fullmatch(RecordId.regex, text) else None
 
 
 register_converter(RecordId, "record_id")
