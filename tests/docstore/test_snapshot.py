@@ -175,7 +175,8 @@ def test_a_restore_stopped_at_any_step_is_whole_or_has_not_happened(
             restore_snapshot(DocumentStore(backend, LAYOUTS), snapshot)
         except Killed:
             backend._abandon()
-            FilesBackend(root, LAYOUTS, background=False)  # whoever comes next
+            with FilesBackend(root, LAYOUTS, background=False).exclusive():
+                pass  # whoever writes next finds it finished, by itself or by another
             outcomes.append(contents(root) == taken)
             assert contents(root) in (taken, spoiled)
             if outcomes[-1]:

@@ -57,6 +57,7 @@ def test_the_call_is_counted_and_logged_with_the_task_in_one_commit(alice: Calle
     assert activity["metadata"] == {
         "id": answer.json()["id"],
         "via": "api",
+        "token": "1",
         "method": "POST",
         "path": "/accounts/api/tasks/",
         "ip_address": "127.0.0.1",
