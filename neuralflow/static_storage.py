@@ -9,6 +9,7 @@ class CollectedOrPlainStorage(CompressedManifestStaticFilesStorage):
     manifest."""
 
     manifest_strict = False
+    support_js_module_import_aggregation = True  # our modules import each other by plain names
 
     def stored_name(self, name: str) -> str:
         # The parent would open the missing file to hash it, and raise.

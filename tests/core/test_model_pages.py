@@ -69,7 +69,7 @@ def test_a_page_shows_all_that_a_model_holds(browser: Client, alice: User) -> No
     assert f'href="/models/{number}/edit/"' in body
     assert f'href="/models/{number}/delete/"' in body
     assert 'points="6,6 160,' in body
-    assert "style=" not in body and "<script" not in body
+    assert "style=" not in body and "<script>" not in body
 
 
 def test_a_page_tells_its_latest_changes_and_no_others(browser: Client, alice: User) -> None:

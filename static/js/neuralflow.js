@@ -1,0 +1,7 @@
+/*
+ * What pages do by script, beside what htmx does by attributes: one module for each behaviour.
+ *
+ * A behaviour belongs to an attribute (`data-...`) of the page, and listens on the document: so it
+ * holds for what htmx puts into the page later, too. Nothing here is needed to do anything: a page
+ * that is not enhanced has the same links, forms and buttons.
+ */
