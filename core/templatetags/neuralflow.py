@@ -1,6 +1,7 @@
 """Filters and tags for templates: `{% load neuralflow %}`."""
 
 from functools import cache
+from itertools import count
 
 from django import template
 from django.template import Context
@@ -108,21 +109,25 @@ _parts = KeptParts()
 
 
 class KeptNode(Node):
-    def __init__(self, values: list[FilterExpression], nodes: NodeList, place: str) -> None:
-        self._values, self._nodes, self._place = values, nodes, place
+    """One place in a template whose part is kept."""
+
+    _places = count()
+
+    def __init__(self, values: list[FilterExpression], nodes: NodeList) -> None:
+        self._values, self._nodes, self._place = values, nodes, next(self._places)
 
     def render(self, context: Context) -> SafeString:
         zone = timezone.get_current_timezone_name()
         values = [value.resolve(context) for value in self._values]
         known = [self._place, get_language(), zone, *values]
-        return mark_safe(_parts.part(known, lambda: self._nodes.render(context)))  # noqa: S308
+        return mark_safe(_parts.part(known, lambda: self._nodes.render(context)))
 
 
 @register.tag
 def kept(parser: Parser, token: Token) -> KeptNode:
-    """`{% kept row whose.owner %}...{% endkept %}`: rendered once for these values, the language and
-    the time zone. Whatever the part shows must follow from them; so nothing of a request's own, such
-    as a token against forgery, may stand in it.
+    """`{% kept row whose.owner %}...{% endkept %}`: rendered once for these values, the language
+    and the time zone. Whatever the part shows must follow from them; so nothing of a request's
+    own, such as a token against forgery, may stand in it.
     """
     _name, *names = token.split_contents()
     values = [parser.compile_filter(name) for name in names]
@@ -130,4 +135,4 @@ def kept(parser: Parser, token: Token) -> KeptNode:
     parser.delete_first_token()
     if not names or nodes.get_nodes_by_type(CsrfTokenNode):
         raise template.TemplateSyntaxError("kept needs the values of its part, and no csrf_token")
-    return KeptNode(values, nodes, f"{parser.origin}:{token.lineno}")
+    return KeptNode(values, nodes)
