@@ -163,5 +163,5 @@ def address_of(
 
 @lru_cache(4_000)
 def _address(view: str, spec: str, record_id: int | None, owner: int | None) -> str:
-    named: dict[str, Any] = {"spec": spec, "record_id": record_id, "owner": owner}
+    named: dict[str, Any] = {"spec": COLLECTIONS[spec], "record_id": record_id, "owner": owner}
     return reverse(view, kwargs={name: told for name, told in named.items() if told is not None})
