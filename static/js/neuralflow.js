@@ -7,3 +7,4 @@
  */
 
 import "./focus.js";
+import "./time_zone.js";
