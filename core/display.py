@@ -49,7 +49,8 @@ def row(
     may_delete: bool = True,
     owner: int | None = None,
 ) -> Row:
-    """`owner`: whose the record is, where it is another's. `projects` and `people` hold the names of those that records refer to, as far as known."""
+    """`projects` and `people` hold the names of those that records refer to, as far as known;
+    `owner` is whose the record is, where it is another's."""
     joined = entries_of(record).values() if spec.name == "projects" else ()
     return Row(
         id=id_of(record),
