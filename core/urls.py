@@ -2,6 +2,7 @@
 
 The pages of a collection are the same for all of them, under its name:
 /tasks/  /tasks/new/  /tasks/3/edit/  /tasks/3/delete/  /tasks/3/complete/
+A project and a model have a page of their own: /projects/3/  /models/3/
 
 What another shares is under their number, where only tasks are added and deleted:
 /shared/7/projects/  /shared/7/tasks/?project=3  /shared/7/tasks/new/  /shared/7/tasks/3/edit/
@@ -13,7 +14,15 @@ A person's own files are under the names of their collections, too: /files/tasks
 from django.urls import URLPattern, path, register_converter
 
 import utils.addresses  # noqa: F401  it registers record_id
-from core import file_pages, model_pages, past_pages, sharing_views, views, well_known
+from core import (
+    file_pages,
+    model_pages,
+    past_pages,
+    project_pages,
+    sharing_views,
+    views,
+    well_known,
+)
 from core.operator_page import operator_page
 from core.published import json_schema
 from utils.access import SHARED_COLLECTIONS
@@ -100,6 +109,12 @@ urlpatterns = [
         "shared/invitations/<record_id:shared_id>/decline/",
         sharing_views.invitation_decline,
         name="invitation_decline",
+    ),
+    path("projects/<record_id:record_id>/", project_pages.project_detail, name="project_detail"),
+    path(
+        f"{_THEIRS}projects/<record_id:record_id>/",
+        project_pages.project_detail,
+        name="shared_project_detail",
     ),
     *_members("", ""),
     *_members("shared/<record_id:owner>/", "shared_"),

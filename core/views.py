@@ -19,7 +19,7 @@ from core.display import Row, row, title_of
 from core.forms import RecordForm
 from core.listing import PAGE_RECORDS, Selection, project_in, sort_options, status_options
 from core.summary import summary
-from core.whose import Whose
+from core.whose import Whose, project_address
 from core.words import WORDS, Text
 from docstore import Conflict, Corrupt, StoreError
 from utils.activities import activity_of
@@ -218,7 +218,7 @@ def _proposed(request: StorageRequest, whose: Whose) -> Record:
 
     What is another's, must be in a project.
     """
-    if whose.spec.name != "tasks":
+    if "project_id" not in whose.spec.by_name:
         return {}
     open_projects = whose.open_projects
     first = next(iter(open_projects), None) if whose.shared else None
@@ -229,8 +229,10 @@ def _proposed(request: StorageRequest, whose: Whose) -> Record:
 def _back(request: StorageRequest, whose: Whose) -> str:
     """The list that the form was opened from."""
     address = whose.address("record_list")
-    known = whose.projects if whose.spec.name == "tasks" else ()
+    known = whose.projects if "project_id" in whose.spec.by_name else ()
     project = project_in(request.GET, known)
+    if project is not None and whose.spec.name == "models":
+        return project_address("project_detail", project)
     return address if project is None else f"{address}?project={project}"
 
 
