@@ -109,12 +109,20 @@ def _groups(whose: Whose, tasks: Sequence[Record], now: datetime) -> list[Group]
         status = task.get("status") or field.default
         by_status[status if status in by_status else str(field.default)].append(task)
     order = ["in_progress", "review", "pending", "completed"]
-    groups = []
+    groups, theirs = [], whose.owner if whose.shared else None
     for status in [*order, *(one for one in by_status if one not in order)]:
         found = by_status.get(status) or []
         found = sorted(found, key=_latest if status == "completed" else _pressing)
         rows = [
-            row(_TASKS, task, now, None, whose.people, may_change=whose.may_change(task))
+            row(
+                _TASKS,
+                task,
+                now,
+                None,
+                whose.people,
+                owner=theirs,
+                may_change=whose.may_change(task),
+            )
             for task in found[:GROUP_TASKS]
         ]
         if rows:
