@@ -192,6 +192,8 @@ MIDDLEWARE = [
     "django_htmx.middleware.HtmxMiddleware",
     "allauth.account.middleware.AccountMiddleware",
     "accounts.middleware.AccountsMiddleware",
+    # Last: it asks who is signed in, and a session that had its time has ended by now.
+    "utils.localization.LocalizationMiddleware",
 ]
 
 TEMPLATES = [
@@ -335,6 +337,8 @@ NEURALFLOW_SECURITY_CONTACT = [
 # Language, time, logs
 
 LANGUAGE_CODE = "en"
+LANGUAGES = [("en", "English"), ("es", "Español")]  # each by its own name
+LOCALE_PATHS = [BASE_DIR / "locale"]
 USE_I18N = True
 USE_TZ = True
 TIME_ZONE = "UTC"

@@ -10,3 +10,5 @@ import "./announce.js";
 import "./toasts.js";
 import "./connection.js";
 import "./drafts.js";
+import "./focus.js";
+import "./time_zone.js";
