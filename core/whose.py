@@ -158,5 +158,6 @@ def address_of(
     view: str, spec: str | CollectionSpec, record_id: int | None = None, owner: int | None = None
 ) -> str:
     """The address of a page of a collection: one's own, or `owner`'s."""
+    spec = COLLECTIONS[spec] if isinstance(spec, str) else spec
     named: dict[str, Any] = {"spec": spec, "record_id": record_id, "owner": owner}
     return reverse(view, kwargs={name: told for name, told in named.items() if told is not None})
