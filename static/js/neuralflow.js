@@ -5,4 +5,6 @@
  * holds for what htmx puts into the page later, too. Nothing here is needed to do anything: a page
  * that is not enhanced has the same links, forms and buttons.
  */
+
+import "./focus.js";
 import "./time_zone.js";
