@@ -107,7 +107,7 @@ def test_the_page_tells_days_by_their_names(browser: Client, alice: User) -> Non
     page = browser.get("/tasks/agenda/")
     assert "Nothing is due today." in text_of(page)
     assert f"{day:%A} {day.day} {day:%B}" in text_of(page)
-    assert f'href="/tasks/{task}/edit/"' in page.content.decode()
+    assert f'href="/tasks/{task}/edit/?next=%2Ftasks%2Fagenda%2F"' in page.content.decode()
     assert 'href="/tasks/board/"' in page.content.decode()
 
 
