@@ -23,6 +23,7 @@ class Row:
     """One record of a list."""
 
     id: int | None  # old files may hold records without one; they can be seen, not changed
+    anchor: str  # its id within a page: "task-3", of another's "task-7-3"
     title: Text
     record: dict[str, Any]  # with a value that can be shown for every field
     overdue: bool = False
@@ -46,11 +47,14 @@ def row(
     *,
     may_change: bool = True,
     may_delete: bool = True,
+    owner: int | None = None,
 ) -> Row:
-    """`projects` and `people` hold the names of those that records refer to, as far as known."""
+    """`projects` and `people` hold the names of those that records refer to, as far as known;
+    `owner` is whose the record is, where it is another's."""
     joined = entries_of(record).values() if spec.name == "projects" else ()
     return Row(
         id=id_of(record),
+        anchor="-".join(str(part) for part in (spec.singular, owner, id_of(record)) if part),
         title=title_of(spec, record),
         record={field.name: _presentable(field, record.get(field.name)) for field in spec.fields},
         overdue=is_overdue(record, now),

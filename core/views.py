@@ -12,12 +12,12 @@ from django.core.paginator import Paginator
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import render
 from django.utils import timezone
-from django.utils.http import url_has_allowed_host_and_scheme
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from core.display import Row, row, title_of
 from core.forms import RecordForm
+from core.going_back import back_to
 from core.listing import PAGE_RECORDS, Selection, project_in, sort_options, status_options
 from core.summary import summary
 from core.whose import Whose
@@ -141,6 +141,7 @@ def record_delete(
     context = _context(whose) | {
         "row": _row(whose, stored, timezone.localtime()),
         "version": record_version(stored),
+        "back": back_to(request, whose.address("record_list")),
     }
     if request.method != "POST":
         return render(request, "core/record_delete.html", context)
@@ -156,7 +157,7 @@ def record_delete(
     except StoreError as fault:
         return storage_refusal(request, fault, "core/record_delete.html", context)
     messages.success(request, str(WORDS[spec.name].deleted))
-    return HttpResponseRedirect(whose.address("record_list"))
+    return HttpResponseRedirect(context["back"])
 
 
 @require_POST
@@ -179,11 +180,7 @@ def record_complete(
     )
     done = _("The task is open again.") if reopen else _("The task is completed.")
     messages.success(request, done)
-    back = request.POST.get("next", "")
-    # `redirect` would take what has no slash for the name of a view.
-    if back.startswith("/") and url_has_allowed_host_and_scheme(back, allowed_hosts=None):
-        return HttpResponseRedirect(back)
-    return HttpResponseRedirect(whose.address("record_list"))
+    return HttpResponseRedirect(back_to(request, whose.address("record_list")))
 
 
 def _context(whose: Whose) -> dict[str, Any]:
@@ -199,6 +196,7 @@ def _row(whose: Whose, record: Mapping[str, Any], now: datetime) -> Row:
         whose.people,
         may_change=whose.may_change(record),
         may_delete=whose.may_delete(record),
+        owner=whose.owner if whose.shared else None,
     )
 
 
@@ -228,11 +226,11 @@ def _proposed(request: StorageRequest, whose: Whose) -> Record:
 
 
 def _back(request: StorageRequest, whose: Whose) -> str:
-    """The list that the form was opened from."""
+    """The page that the form was opened from; by default the list, with the project's filter."""
     address = whose.address("record_list")
     known = whose.projects if whose.spec.name == "tasks" else ()
     project = project_in(request.GET, known)
-    return address if project is None else f"{address}?project={project}"
+    return back_to(request, address if project is None else f"{address}?project={project}")
 
 
 def _form_context(request: StorageRequest, whose: Whose, form: RecordForm) -> dict[str, Any]:
