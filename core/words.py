@@ -143,6 +143,7 @@ CHOICE_WORDS: dict[str, Text] = {
     "classification": _("Classification"),
     "regression": _("Regression"),
     "nlp": _("NLP"),
+    "other": _("Other"),
     "free": _("Free"),
     "owner": _("Owner"),
     "editor": _("Editor"),
