@@ -3,7 +3,7 @@ anything is deleted. One set of views serves all collections, one's own and with
 another shares; `spec` is their entry in the table."""
 
 from collections.abc import Callable, Mapping
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any, cast
 
 from django.contrib import messages
@@ -11,6 +11,7 @@ from django.contrib.auth.decorators import login_required
 from django.core.paginator import Paginator
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import render
+from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
@@ -19,7 +20,7 @@ from core.forms import RecordForm
 from core.going_back import back_to
 from core.listing import PAGE_RECORDS, Selection, project_in, sort_options, status_options
 from core.summary import summary
-from core.whose import Whose
+from core.whose import Whose, project_address
 from core.words import WORDS, Text
 from docstore import Conflict, Corrupt, StoreError
 from utils.activities import activity_of
@@ -41,7 +42,7 @@ def home(request: HttpRequest) -> HttpResponse:
 @login_required
 def dashboard(request: StorageRequest) -> HttpResponse:
     """The figures. A document that cannot be read costs its own panels, not the page."""
-    figures = summary(request.json_storage, cast(int, request.user.pk), datetime.now(UTC))
+    figures = summary(request.json_storage, cast(int, request.user.pk), timezone.localtime())
     return render(request, "core/dashboard.html", {"summary": figures})
 
 
@@ -65,7 +66,7 @@ def record_list(
         return storage_refusal(request, fault, "core/record_list.html", context)
     chosen = selection.of_records(spec, records)
     page = Paginator(chosen, PAGE_RECORDS).get_page(request.GET.get("page"))
-    now = datetime.now(UTC)
+    now = timezone.localtime()
     page.object_list = [_row(whose, record, now) for record in page.object_list]
     return render(request, "core/record_list.html", context | {"page": page, "total": len(records)})
 
@@ -138,7 +139,7 @@ def record_delete(
     stored = whose.manager.get(spec.name, whose.owner, record_id, caller=whose.caller)
     whose.require_change(stored)
     context = _context(whose) | {
-        "row": _row(whose, stored, datetime.now(UTC)),
+        "row": _row(whose, stored, timezone.localtime()),
         "version": record_version(stored),
         "back": back_to(request, whose.address("record_list")),
     }
@@ -216,7 +217,7 @@ def _proposed(request: StorageRequest, whose: Whose) -> Record:
 
     What is another's, must be in a project.
     """
-    if whose.spec.name != "tasks":
+    if "project_id" not in whose.spec.by_name:
         return {}
     open_projects = whose.open_projects
     first = next(iter(open_projects), None) if whose.shared else None
@@ -227,9 +228,13 @@ def _proposed(request: StorageRequest, whose: Whose) -> Record:
 def _back(request: StorageRequest, whose: Whose) -> str:
     """The page that the form was opened from; by default the list, with the project's filter."""
     address = whose.address("record_list")
-    known = whose.projects if whose.spec.name == "tasks" else ()
+    known = whose.projects if "project_id" in whose.spec.by_name else ()
     project = project_in(request.GET, known)
-    return back_to(request, address if project is None else f"{address}?project={project}")
+    if project is not None and whose.spec.name == "models":
+        address = project_address("project_detail", project)
+    elif project is not None:
+        address += f"?project={project}"
+    return back_to(request, address)
 
 
 def _form_context(request: StorageRequest, whose: Whose, form: RecordForm) -> dict[str, Any]:

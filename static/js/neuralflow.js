@@ -6,5 +6,9 @@
  * that is not enhanced has the same links, forms and buttons.
  */
 
+import "./announce.js";
+import "./toasts.js";
+import "./connection.js";
+import "./drafts.js";
 import "./focus.js";
 import "./time_zone.js";
