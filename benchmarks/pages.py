@@ -3,10 +3,10 @@
     .venv/bin/python -m benchmarks.pages
     … python -m benchmarks.pages --rounds 1 --calls 20 --tasks 1000  # a first look
 
-Served by gunicorn as `make run` does, after `collectstatic`. A person with 12 projects, 12 models and
-so many tasks asks for each page over one kept connection, as a browser does (with its session, and
-taking gzip), each page in turn with one that says "ok" to the same person. The first answer, when nothing
-is kept yet, is reported by itself.
+Served by gunicorn as `make run` does, after `collectstatic`. A person with 12 projects, 12 models
+and so many tasks asks for each page over one kept connection, as a browser does (with its session,
+and taking gzip), each page in turn with one that says "ok" to the same person. The first answer,
+when nothing is kept yet, is reported by itself.
 """
 
 from __future__ import annotations

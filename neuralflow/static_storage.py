@@ -9,8 +9,8 @@ class CollectedOrPlainStorage(CompressedManifestStaticFilesStorage):
     manifest."""
 
     manifest_strict = False
-    # What a file names is renamed in it: in style sheets, and in our own modules. (Django can do so
-    # for all modules; it takes comments for code, and packages have such that name what is not there.)
+    # What a file names is renamed in it: in style sheets, and in our own modules. (Django can do
+    # so for all modules, but takes comments for code: some of packages name what is not there.)
     patterns = (
         *CompressedManifestStaticFilesStorage.patterns,
         (
