@@ -13,7 +13,7 @@ A person's own files are under the names of their collections, too: /files/tasks
 from django.urls import URLPattern, path, register_converter
 
 import utils.addresses  # noqa: F401  it registers record_id
-from core import file_pages, model_pages, past_pages, sharing_views, views, well_known
+from core import file_pages, model_pages, past_pages, sharing_views, task_pages, views, well_known
 from core.operator_page import operator_page
 from core.published import json_schema
 from utils.access import SHARED_COLLECTIONS
@@ -39,6 +39,12 @@ class SharedConverter(CollectionConverter):
     regex = "|".join(SHARED_COLLECTIONS)
 
 
+class TasksConverter(CollectionConverter):
+    """The name of the tasks, where no other collection has such a page."""
+
+    regex = "tasks"
+
+
 class FileConverter(CollectionConverter):
     """The name of a collection of which people have files that they are shown."""
 
@@ -59,6 +65,7 @@ def _members(of: str, name: str) -> list[URLPattern]:
 
 register_converter(CollectionConverter, "collection")
 register_converter(SharedConverter, "shared_collection")
+register_converter(TasksConverter, "tasks")
 register_converter(FileConverter, "own_file")
 
 _THEIRS = "shared/<record_id:owner>/"
@@ -72,6 +79,7 @@ shared_pages = [
         views.record_edit,
         name="record_edit",
     ),
+    path(f"{_THEIRS}<tasks:spec>/quick/", task_pages.quick_add, name="quick_add"),
     path(f"{_THEIRS}tasks/new/", views.record_add, _TASKS, name="record_add"),
     path(f"{_THEIR_TASK}delete/", views.record_delete, _TASKS, name="record_delete"),
     path(f"{_THEIR_TASK}complete/", views.record_complete, _TASKS, name="record_complete"),
@@ -107,6 +115,7 @@ urlpatterns = [
     *shared_pages,
     path("models/compare/", model_pages.model_compare, name="model_compare"),
     path("models/<record_id:record_id>/", model_pages.model_detail, name="model_detail"),
+    path("<tasks:spec>/quick/", task_pages.quick_add, name="quick_add"),
     path("<collection:spec>/", views.record_list, name="record_list"),
     path("<collection:spec>/new/", views.record_add, name="record_add"),
     path("<collection:spec>/<record_id:record_id>/edit/", views.record_edit, name="record_edit"),

@@ -6,5 +6,6 @@
  * that is not enhanced has the same links, forms and buttons.
  */
 
+import "./escape.js";
 import "./focus.js";
 import "./time_zone.js";

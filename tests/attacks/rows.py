@@ -511,6 +511,9 @@ SHARED_PAGES: dict[str, Row] = {
     f"{_PAGES}tasks/new/": Row(
         f"{_THEIR_PAGES}tasks/new/", SHARED_NEW, {"POST": _in_shared_project}
     ),
+    f"{_PAGES}<tasks:spec>/quick/": Row(
+        f"{_THEIR_PAGES}tasks/quick/", SHARED_NEW, {"POST": {"text": "Sent"}}
+    ),
     f"{_ONE_TASK}delete/": Row(f"{_THEIR_PAGES}{_THEIR_TASK}delete/", SHARED_QUESTION),
     f"{_ONE_TASK}complete/": Row(f"{_THEIR_PAGES}{_THEIR_TASK}complete/", SHARED_BUTTON),
 }
@@ -549,6 +552,7 @@ ROWS: dict[str, Row] = {
     "models/compare/": Row("/models/compare/?a={model}&b={model}", RECORD_PAGE),
     "models/<record_id:record_id>/": Row("/models/{model}/", RECORD_PAGE),
     "<collection:spec>/": Row("/tasks/", OWN_PAGE),
+    "<tasks:spec>/quick/": Row("/tasks/quick/", OWN_FORM, {"POST": {"text": "Sent"}}),
     "<collection:spec>/new/": Row("/tasks/new/", OWN_FORM, {"POST": TASK}),
     "<collection:spec>/<record_id:record_id>/edit/": Row(
         "/tasks/{task}/edit/", RECORD_FORM, {"POST": TASK}
