@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any, cast
 
 from django.urls import reverse
@@ -162,5 +162,10 @@ def address_of(
     view: str, spec: str | CollectionSpec, record_id: int | None = None, owner: int | None = None
 ) -> str:
     """The address of a page of a collection: one's own, or `owner`'s."""
-    named: dict[str, Any] = {"spec": spec, "record_id": record_id, "owner": owner}
+    return _address(view, spec if isinstance(spec, str) else spec.name, record_id, owner)
+
+
+@lru_cache(4_000)
+def _address(view: str, spec: str, record_id: int | None, owner: int | None) -> str:
+    named: dict[str, Any] = {"spec": COLLECTIONS[spec], "record_id": record_id, "owner": owner}
     return reverse(view, kwargs={name: told for name, told in named.items() if told is not None})

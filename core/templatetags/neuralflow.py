@@ -1,11 +1,19 @@
 """Filters and tags for templates: `{% load neuralflow %}`."""
 
+from functools import cache
+from itertools import count
+
 from django import template
 from django.template import Context
-from django.utils import dateformat
+from django.template.base import FilterExpression, Node, NodeList, Parser, Token
+from django.template.defaulttags import CsrfTokenNode
+from django.templatetags.static import static
+from django.utils import dateformat, timezone
 from django.utils.html import format_html
-from django.utils.safestring import SafeString
+from django.utils.safestring import SafeString, mark_safe
+from django.utils.translation import get_language
 
+from core.kept import KeptParts
 from core.whose import address_of
 from core.words import ACTIVITY_WORDS, CHOICE_WORDS, TONES, Text, in_words
 from docstore import StoreError
@@ -82,3 +90,49 @@ def record_url(context: Context, view: str, record_id: int | None = None, spec: 
     whose = context.get("whose")
     owner = whose.owner if whose and whose.shared else None
     return address_of(view, spec or context["spec"], record_id, owner)
+
+
+@register.simple_tag
+def icon(name: str) -> SafeString:
+    """A drawing of the sprite that repeats what a word beside it says."""
+    return _drawn(static("img/icons.svg"), name)
+
+
+@cache
+def _drawn(sprite: str, name: str) -> SafeString:
+    return format_html(
+        '<svg class="icon" aria-hidden="true"><use href="{}#{}"></use></svg>', sprite, name
+    )
+
+
+_parts = KeptParts()
+
+
+class KeptNode(Node):
+    """One place in a template whose part is kept."""
+
+    _places = count()
+
+    def __init__(self, values: list[FilterExpression], nodes: NodeList) -> None:
+        self._values, self._nodes, self._place = values, nodes, next(self._places)
+
+    def render(self, context: Context) -> SafeString:
+        zone = timezone.get_current_timezone_name()
+        values = [value.resolve(context) for value in self._values]
+        known = [self._place, get_language(), zone, *values]
+        return mark_safe(_parts.part(known, lambda: self._nodes.render(context)))
+
+
+@register.tag
+def kept(parser: Parser, token: Token) -> KeptNode:
+    """`{% kept row whose.owner %}...{% endkept %}`: rendered once for these values, the language
+    and the time zone. Whatever the part shows must follow from them; so nothing of a request's
+    own, such as a token against forgery, may stand in it.
+    """
+    _name, *names = token.split_contents()
+    values = [parser.compile_filter(name) for name in names]
+    nodes = parser.parse(("endkept",))
+    parser.delete_first_token()
+    if not names or nodes.get_nodes_by_type(CsrfTokenNode):
+        raise template.TemplateSyntaxError("kept needs the values of its part, and no csrf_token")
+    return KeptNode(values, nodes)

@@ -7,5 +7,9 @@
  */
 
 import "./escape.js";
+import "./announce.js";
+import "./toasts.js";
+import "./connection.js";
+import "./drafts.js";
 import "./focus.js";
 import "./time_zone.js";
