@@ -11,11 +11,13 @@ import csv
 import json
 from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, tzinfo
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from django import forms
 from django.forms.boundfield import BoundField
+from django.utils import timezone
 from django.utils.text import capfirst
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
@@ -23,6 +25,8 @@ from django.utils.translation import gettext_lazy as _
 from core.words import CHOICE_WORDS, FIELD_HINTS, FIELD_WORDS, Text, in_words
 from utils.json_body import MalformedBody, load_body
 from utils.json_values import same_value
+from utils.localization import local_time
+from utils.preferences import is_time_zone
 from utils.records import (
     CollectionSpec,
     Field,
@@ -32,7 +36,7 @@ from utils.records import (
     new_record,
     record_version,
 )
-from utils.times import is_date, parse_time
+from utils.times import is_date, parse_time, utc_text
 
 Record = dict[str, Any]
 Choices = Mapping[str, Sequence[tuple[str, Text]]]  # by the name of the field
@@ -61,6 +65,13 @@ def _show_time(value: object) -> str:
         return text
     if is_date(text):
         return text
+    local = local_time(moment)
+    if parse_time(_typed(local), local.tzinfo or UTC) != moment:  # an hour that clocks show twice
+        return _typed(moment) + "Z"
+    return _typed(local)
+
+
+def _typed(moment: datetime) -> str:
     exact = moment.second or moment.microsecond
     return moment.replace(tzinfo=None).isoformat(" ", "auto" if exact else "minutes")
 
@@ -101,8 +112,15 @@ def _read_line(typed: str, field: Field, stored: object) -> str:
     return typed.strip()
 
 
-def _read_optional(typed: str, field: Field, stored: object) -> str | None:
-    return typed.strip() or None
+def _read_time(typed: str, field: Field, stored: object) -> str | None:
+    """A time without an offset is meant in the zone that the form was shown in."""
+    text = typed.strip()
+    if is_date(text) or not text:
+        return text or None
+    try:
+        return utc_text(parse_time(text, timezone.get_current_timezone()))
+    except ValueError:
+        raise forms.ValidationError(sentence(field.must_be)) from None
 
 
 def _read_entries(typed: str, field: Field, stored: object) -> list[Any]:
@@ -173,7 +191,7 @@ ENTRIES = {
     Kind.CHOICE: Entry(forms.Select, _show_text, _read_line),
     Kind.OPEN_CHOICE: Entry(_line_input(), _show_text, _read_line),
     Kind.TIME: Entry(
-        _line_input(), _show_time, _read_optional, _("As 2026-11-23, or 2026-11-23 14:05 in UTC.")
+        _line_input(), _show_time, _read_time, _("As 2026-11-23, or 2026-11-23 14:05.")
     ),
     Kind.TEXTS: Entry(_line_input(), _show_entries, _read_entries, _("Separated by commas.")),
     Kind.MEMBERS: Entry(_line_input(), _show_names, _read_names, _("Names, separated by commas.")),
@@ -212,7 +230,7 @@ class RecordField(forms.Field):
             label=str(in_words(field.name, FIELD_WORDS)),
             help_text=" ".join(
                 str(part)
-                for part in (self.entry.help, field.help, FIELD_HINTS.get(field.name))
+                for part in (self.entry.help, FIELD_HINTS.get(field.name, field.help))
                 if part
             ),
             initial=self.entry.show(stored),
@@ -236,7 +254,12 @@ class FlagField(forms.BooleanField):
     def __init__(self, field: Field, stored: object) -> None:
         label = str(in_words(field.name, FIELD_WORDS))
         self.stored = stored is True
-        super().__init__(required=False, label=label, help_text=field.help, initial=self.stored)
+        super().__init__(
+            required=False,
+            label=label,
+            help_text=str(FIELD_HINTS.get(field.name, field.help)),
+            initial=self.stored,
+        )
 
 
 AnyField = RecordField | FlagField
@@ -270,6 +293,7 @@ class RecordForm(forms.Form):
         """
         super().__init__(typed, auto_id=part.auto_id if part else "id_%s")
         self.spec, self.stored, self.choices, self.part = spec, stored, choices or {}, part
+        self.zone = _zone(typed)
         entered = [
             field
             for field in spec.writable
@@ -278,10 +302,15 @@ class RecordForm(forms.Form):
         ]
         self.more_names = [field.name for field in entered if field.kind is Kind.OBJECT]
         self.values: dict[str, Any] = {}  # as they are without anything typed
-        for field in entered:
-            made = _form_field(field, proposed if stored is None else stored, self.choices)
-            made.show_hidden_initial = stored is not None
-            self.fields[field.name], self.values[field.name] = made, made.stored
+        with timezone.override(self.zone):
+            for field in entered:
+                made = _form_field(field, proposed if stored is None else stored, self.choices)
+                made.show_hidden_initial = stored is not None
+                self.fields[field.name], self.values[field.name] = made, made.stored
+
+    def full_clean(self) -> None:
+        with timezone.override(self.zone):
+            super().full_clean()
 
     @property
     def version(self) -> str:
@@ -370,6 +399,12 @@ def _readable(bound: BoundField, value: object) -> Text:
     widget = bound.field.widget
     options = dict(widget.choices) if isinstance(widget, forms.Select) else {}
     return options.get(value) or _unix_lines(str(value or ""))
+
+
+def _zone(typed: Mapping[str, Any] | None) -> tzinfo:
+    """The zone that a form was shown in and sends along: the person's may be another by now."""
+    name = (typed or {}).get("zone", "")
+    return ZoneInfo(name) if is_time_zone(name) else timezone.get_current_timezone()
 
 
 def _form_field(field: Field, held: Mapping[str, Any] | None, choices: Choices) -> AnyField:

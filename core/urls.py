@@ -3,6 +3,8 @@
 The pages of a collection are the same for all of them, under its name:
 /tasks/  /tasks/new/  /tasks/3/edit/  /tasks/3/delete/  /tasks/3/complete/
 
+Tasks are looked at as a board and by their days, too: /tasks/board/  /tasks/agenda/
+
 What another shares is under their number, where only tasks are added and deleted:
 /shared/7/projects/  /shared/7/tasks/?project=3  /shared/7/tasks/new/  /shared/7/tasks/3/edit/
 Its members are at /shared/7/projects/3/members/, as one's own project's at /projects/3/members/.
@@ -13,7 +15,16 @@ A person's own files are under the names of their collections, too: /files/tasks
 from django.urls import URLPattern, path, register_converter
 
 import utils.addresses  # noqa: F401  it registers record_id
-from core import file_pages, model_pages, past_pages, sharing_views, task_pages, views, well_known
+from core import (
+    board_pages,
+    file_pages,
+    model_pages,
+    past_pages,
+    sharing_views,
+    task_pages,
+    views,
+    well_known,
+)
 from core.operator_page import operator_page
 from core.published import json_schema
 from utils.access import SHARED_COLLECTIONS
@@ -80,6 +91,8 @@ shared_pages = [
         name="record_edit",
     ),
     path(f"{_THEIRS}<tasks:spec>/quick/", task_pages.quick_add, name="quick_add"),
+    path(f"{_THEIRS}tasks/board/", board_pages.task_board, _TASKS, name="task_board"),
+    path(f"{_THEIRS}tasks/agenda/", board_pages.task_agenda, _TASKS, name="task_agenda"),
     path(f"{_THEIRS}tasks/new/", views.record_add, _TASKS, name="record_add"),
     path(f"{_THEIR_TASK}delete/", views.record_delete, _TASKS, name="record_delete"),
     path(f"{_THEIR_TASK}complete/", views.record_complete, _TASKS, name="record_complete"),
@@ -116,6 +129,8 @@ urlpatterns = [
     path("models/compare/", model_pages.model_compare, name="model_compare"),
     path("models/<record_id:record_id>/", model_pages.model_detail, name="model_detail"),
     path("<tasks:spec>/quick/", task_pages.quick_add, name="quick_add"),
+    path("tasks/board/", board_pages.task_board, _TASKS, name="task_board"),
+    path("tasks/agenda/", board_pages.task_agenda, _TASKS, name="task_agenda"),
     path("<collection:spec>/", views.record_list, name="record_list"),
     path("<collection:spec>/new/", views.record_add, name="record_add"),
     path("<collection:spec>/<record_id:record_id>/edit/", views.record_edit, name="record_edit"),

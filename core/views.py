@@ -3,7 +3,7 @@ anything is deleted. One set of views serves all collections, one's own and with
 another shares; `spec` is their entry in the table."""
 
 from collections.abc import Callable, Mapping
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any, cast
 
 from django.contrib import messages
@@ -11,6 +11,7 @@ from django.contrib.auth.decorators import login_required
 from django.core.paginator import Paginator
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import render
+from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
@@ -42,7 +43,7 @@ def home(request: HttpRequest) -> HttpResponse:
 @login_required
 def dashboard(request: StorageRequest) -> HttpResponse:
     """The figures. A document that cannot be read costs its own panels, not the page."""
-    figures = summary(request.json_storage, cast(int, request.user.pk), datetime.now(UTC))
+    figures = summary(request.json_storage, cast(int, request.user.pk), timezone.localtime())
     return render(request, "core/dashboard.html", {"summary": figures})
 
 
@@ -66,7 +67,7 @@ def record_list(
         return storage_refusal(request, fault, "core/record_list.html", context)
     chosen = selection.of_records(spec, records)
     page = Paginator(chosen, PAGE_RECORDS).get_page(request.GET.get("page"))
-    now = datetime.now(UTC)
+    now = timezone.localtime()
     page.object_list = [_row(whose, record, now) for record in page.object_list]
     return render(request, "core/record_list.html", context | {"page": page, "total": len(records)})
 
@@ -140,7 +141,7 @@ def record_delete(
     stored = whose.manager.get(spec.name, whose.owner, record_id, caller=whose.caller)
     whose.require_change(stored)
     context = _context(whose) | {
-        "row": _row(whose, stored, datetime.now(UTC)),
+        "row": _row(whose, stored, timezone.localtime()),
         "version": record_version(stored),
         "back": back_to(request, whose.address("record_list")),
     }

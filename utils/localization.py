@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from datetime import datetime
 from typing import cast
 from zoneinfo import ZoneInfo
 
+from django.conf import settings
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 from django.utils import timezone, translation
@@ -40,7 +42,9 @@ def preferences_of(request: HttpRequest) -> Preferences:
 
 
 def _read(request: HttpRequest) -> Preferences:
-    user = getattr(request, "user", None)
+    # Without the cookie there is nobody to look up: what is the same for all may be kept by all.
+    known = settings.SESSION_COOKIE_NAME in request.COOKIES
+    user = getattr(request, "user", None) if known else None
     if user is None or not user.is_authenticated:
         return Preferences()
     try:
@@ -62,6 +66,14 @@ def zone_of(request: HttpRequest) -> ZoneInfo:
     return ZoneInfo(chosen if is_time_zone(chosen) else "UTC")
 
 
+def local_time(moment: datetime) -> datetime:
+    """The moment in the time zone of the page; in its own where that has no such year."""
+    try:
+        return timezone.localtime(moment)
+    except OverflowError:
+        return moment
+
+
 class LocalizationMiddleware:
     """Answers pages in the person's language and time zone, and sets `request.theme`: "light" or
     "dark", or "" for what the system says. It stands behind whatever knows who asks."""
@@ -78,7 +90,7 @@ class LocalizationMiddleware:
         request.theme = "" if theme == "system" else theme  # type: ignore[attr-defined]
         with translation.override(language), timezone.override(zone_of(request)):
             response = self.get_response(request)
-        response.headers.setdefault("Content-Language", language)
-        if not preferences.language:
+        if response.get("Content-Type", "").startswith("text/html"):
+            response.headers.setdefault("Content-Language", language)
             patch_vary_headers(response, ("Accept-Language",))
         return response

@@ -1,5 +1,6 @@
 """Filters and tags for templates: `{% load neuralflow %}`."""
 
+from datetime import UTC, datetime
 from functools import cache
 from itertools import count
 
@@ -18,6 +19,7 @@ from core.whose import address_of
 from core.words import ACTIVITY_WORDS, CHOICE_WORDS, TONES, Text, in_words
 from docstore import StoreError
 from utils.json_storage import json_storage
+from utils.localization import local_time
 from utils.times import is_date, moment_of
 
 register = template.Library()
@@ -25,16 +27,25 @@ register = template.Library()
 
 @register.filter
 def moment(value: object) -> SafeString | str:
-    """A stored time as people read it, "23 Nov 2026, 14:05 UTC"; of a date only the day.
+    """A stored time, or one of the database, as people read it in their zone: "23 Nov 2026, 14:05".
 
-    A text that names no time is shown as it is; what is no text, not at all.
+    A date is only a day, in every zone. A text that names no time is shown as it is; what is
+    neither text nor time, not at all.
     """
-    when, text = moment_of(value), value if isinstance(value, str) else ""
+    when = value if isinstance(value, datetime) else moment_of(value)
+    text = value if isinstance(value, str) else ""
     if when is None:
         return text
-    shape = "j M Y" if is_date(text) else "j M Y, H:i"
-    readable = dateformat.format(when, shape) + ("" if is_date(text) else " UTC")
-    exact = text if is_date(text) else when.isoformat().replace("+00:00", "Z")
+    if text and is_date(text):
+        return format_html('<time datetime="{}">{}</time>', text, dateformat.format(when, "j M Y"))
+    return _time_tag(when, "j M Y, H:i")
+
+
+def _time_tag(when: datetime, shape: str) -> SafeString:
+    """Tells the zone where it is UTC: there it is mostly nobody's own."""
+    local = local_time(when)
+    readable = dateformat.format(local, shape) + (" UTC" if local.tzname() == "UTC" else "")
+    exact = when.astimezone(UTC).isoformat().replace("+00:00", "Z")
     return format_html('<time datetime="{}">{}</time>', exact, readable)
 
 
@@ -49,12 +60,9 @@ def shared_count(context: Context) -> int:
 
 @register.filter
 def clock(value: object) -> SafeString | str:
-    """The time of day of a stored time, "14:05 UTC"; "" where it names none."""
+    """The time of day of a stored time in the person's zone, "14:05"; "" where it names none."""
     when = moment_of(value)
-    if when is None or is_date(str(value)):
-        return ""
-    exact = when.isoformat().replace("+00:00", "Z")
-    return format_html('<time datetime="{}">{} UTC</time>', exact, f"{when:%H:%M}")
+    return "" if when is None or is_date(str(value)) else _time_tag(when, "H:i")
 
 
 @register.filter

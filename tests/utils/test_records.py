@@ -100,6 +100,7 @@ def test_a_user_document_has_these_keys_and_defaults() -> None:
                 "education": "",
                 "certifications": [],
             },
+            "preferences": {},
             "date_joined": None,
             "updated_at": None,
             "activities": [],
