@@ -2,6 +2,7 @@
 
 The pages of a collection are the same for all of them, under its name:
 /tasks/  /tasks/new/  /tasks/3/edit/  /tasks/3/delete/  /tasks/3/complete/
+A project and a model have a page of their own: /projects/3/  /models/3/
 
 Tasks are looked at as a board and by their days, too: /tasks/board/  /tasks/agenda/
 
@@ -20,6 +21,7 @@ from core import (
     file_pages,
     model_pages,
     past_pages,
+    project_pages,
     sharing_views,
     task_pages,
     views,
@@ -121,6 +123,12 @@ urlpatterns = [
         "shared/invitations/<record_id:shared_id>/decline/",
         sharing_views.invitation_decline,
         name="invitation_decline",
+    ),
+    path("projects/<record_id:record_id>/", project_pages.project_detail, name="project_detail"),
+    path(
+        f"{_THEIRS}projects/<record_id:record_id>/",
+        project_pages.project_detail,
+        name="shared_project_detail",
     ),
     *_members("", ""),
     *_members("shared/<record_id:owner>/", "shared_"),

@@ -20,7 +20,7 @@ from core.forms import Part, RecordForm
 from core.going_back import back_to
 from core.listing import PAGE_RECORDS, Selection, project_in, sort_options, status_options
 from core.summary import summary
-from core.whose import Whose
+from core.whose import Whose, project_address
 from core.words import WORDS, Text
 from docstore import Conflict, Corrupt, StoreError
 from utils.activities import activity_of
@@ -233,7 +233,7 @@ def _proposed(request: StorageRequest, whose: Whose) -> Record:
 
     What is another's, must be in a project.
     """
-    if whose.spec.name != "tasks":
+    if "project_id" not in whose.spec.by_name:
         return {}
     open_projects = whose.open_projects
     first = next(iter(open_projects), None) if whose.shared else None
@@ -244,9 +244,13 @@ def _proposed(request: StorageRequest, whose: Whose) -> Record:
 def _back(request: StorageRequest, whose: Whose) -> str:
     """The page that the form was opened from; by default the list, with the project's filter."""
     address = whose.address("record_list")
-    known = whose.projects if whose.spec.name == "tasks" else ()
+    known = whose.projects if "project_id" in whose.spec.by_name else ()
     project = project_in(request.GET, known)
-    return back_to(request, address if project is None else f"{address}?project={project}")
+    if project is not None and whose.spec.name == "models":
+        address = project_address("project_detail", project)
+    elif project is not None:
+        address += f"?project={project}"
+    return back_to(request, address)
 
 
 def _form_context(request: StorageRequest, whose: Whose, form: RecordForm) -> dict[str, Any]:

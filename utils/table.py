@@ -140,6 +140,7 @@ _MODELS = CollectionSpec(
         Field("hyperparameters", Kind.OBJECT, {}),
         Field("performance_metrics", Kind.OBJECT, {}),
         Field("is_public", Kind.BOOLEAN, False),
+        Field("project_id", Kind.REFERENCE, refers_to="projects", came_later=True),
         Field("metadata", Kind.OBJECT, {}),
         _ID,
         _CREATED,

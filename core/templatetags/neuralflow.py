@@ -15,7 +15,7 @@ from django.utils.safestring import SafeString, mark_safe
 from django.utils.translation import get_language
 
 from core.kept import KeptParts
-from core.whose import address_of
+from core.whose import address_of, project_address
 from core.words import ACTIVITY_WORDS, CHOICE_WORDS, TONES, Text, in_words
 from docstore import StoreError
 from utils.json_storage import json_storage
@@ -98,6 +98,13 @@ def record_url(context: Context, view: str, record_id: int | None = None, spec: 
     whose = context.get("whose")
     owner = whose.owner if whose and whose.shared else None
     return address_of(view, spec or context["spec"], record_id, owner)
+
+
+@register.simple_tag(takes_context=True)
+def project_url(context: Context, view: str, project_id: int) -> str:
+    """The address of a page of one project of whose records are looked at."""
+    whose = context.get("whose")
+    return project_address(view, project_id, whose.owner if whose and whose.shared else None)
 
 
 @register.simple_tag

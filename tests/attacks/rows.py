@@ -533,6 +533,8 @@ _PAGES, _THEIR_PAGES = "shared/<record_id:owner>/", "/shared/{owner}/"
 _ONE_TASK, _THEIR_TASK = f"{_PAGES}tasks/<record_id:record_id>/", "tasks/{shared_task}/"
 
 SHARED_PAGES: dict[str, Row] = {
+    _ONE_PROJECT: Row("/projects/{another_shared_project}/", RECORD_PAGE),
+    f"{_PAGES}{_ONE_PROJECT}": Row(f"{_THEIR_PAGES}projects/{{shared_project}}/", SHARED_PAGE),
     f"{_PAGES}<shared_collection:spec>/": Row(f"{_THEIR_PAGES}projects/", SHARED_PAGE),
     f"{_PAGES}<shared_collection:spec>/<record_id:record_id>/edit/": Row(
         f"{_THEIR_PAGES}{_THEIR_TASK}edit/", SHARED_FORM, {"POST": _in_shared_project}

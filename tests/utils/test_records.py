@@ -167,6 +167,7 @@ def test_a_new_model_has_these_keys_and_defaults() -> None:
             "hyperparameters": {},
             "performance_metrics": {},
             "is_public": False,
+            "project_id": None,
             "metadata": {},
             "id": 1,
             "created_at": "2026-11-23T12:04:05.123456Z",
