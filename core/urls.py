@@ -23,6 +23,7 @@ from core import (
     past_pages,
     project_pages,
     sharing_views,
+    task_pages,
     views,
     well_known,
 )
@@ -51,6 +52,12 @@ class SharedConverter(CollectionConverter):
     regex = "|".join(SHARED_COLLECTIONS)
 
 
+class TasksConverter(CollectionConverter):
+    """The name of the tasks, where no other collection has such a page."""
+
+    regex = "tasks"
+
+
 class FileConverter(CollectionConverter):
     """The name of a collection of which people have files that they are shown."""
 
@@ -71,6 +78,7 @@ def _members(of: str, name: str) -> list[URLPattern]:
 
 register_converter(CollectionConverter, "collection")
 register_converter(SharedConverter, "shared_collection")
+register_converter(TasksConverter, "tasks")
 register_converter(FileConverter, "own_file")
 
 _THEIRS = "shared/<record_id:owner>/"
@@ -84,6 +92,7 @@ shared_pages = [
         views.record_edit,
         name="record_edit",
     ),
+    path(f"{_THEIRS}<tasks:spec>/quick/", task_pages.quick_add, name="quick_add"),
     path(f"{_THEIRS}tasks/board/", board_pages.task_board, _TASKS, name="task_board"),
     path(f"{_THEIRS}tasks/agenda/", board_pages.task_agenda, _TASKS, name="task_agenda"),
     path(f"{_THEIRS}tasks/new/", views.record_add, _TASKS, name="record_add"),
@@ -127,6 +136,7 @@ urlpatterns = [
     *shared_pages,
     path("models/compare/", model_pages.model_compare, name="model_compare"),
     path("models/<record_id:record_id>/", model_pages.model_detail, name="model_detail"),
+    path("<tasks:spec>/quick/", task_pages.quick_add, name="quick_add"),
     path("tasks/board/", board_pages.task_board, _TASKS, name="task_board"),
     path("tasks/agenda/", board_pages.task_agenda, _TASKS, name="task_agenda"),
     path("<collection:spec>/", views.record_list, name="record_list"),

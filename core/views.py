@@ -16,7 +16,7 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from core.display import Row, row, title_of
-from core.forms import RecordForm
+from core.forms import Part, RecordForm
 from core.going_back import back_to
 from core.listing import PAGE_RECORDS, Selection, project_in, sort_options, status_options
 from core.summary import summary
@@ -28,6 +28,7 @@ from utils.middleware import StorageRequest, storage_refusal
 from utils.records import CollectionSpec, InvalidRecord, record_version
 
 UNPROCESSABLE = 422
+QUICK_FIELDS = ("title", "due_date", "priority", "status")  # what is edited within a row
 
 Record = dict[str, Any]
 
@@ -100,7 +101,8 @@ def record_add(
 def record_edit(
     request: StorageRequest, spec: CollectionSpec, record_id: int, owner: int | None = None
 ) -> HttpResponse:
-    """A form for a record that exists; for who only reads it, what it holds.
+    """A form for a record that exists; for who only reads it, what it holds. With `?quick=1`, of
+    a task only what is edited within its row.
 
     Someone else's newer state is shown beside what was typed (409), and only saving again
     replaces it.
@@ -209,7 +211,21 @@ def _form(request: StorageRequest, whose: Whose, stored: Record | None = None) -
     if typed is not None:
         chosen = project_in({"project": typed.get("project_id", "")}, whose.projects)
     choices = whose.choices(chosen, held.get("assignee"))
-    return RecordForm(whose.spec, typed, stored=stored, choices=choices, proposed=proposed)
+    part = _part(request, whose, stored)
+    return RecordForm(
+        whose.spec, typed, stored=stored, choices=choices, proposed=proposed, part=part
+    )
+
+
+def _part(request: StorageRequest, whose: Whose, stored: Record | None) -> Part | None:
+    """What is entered, where it is not everything."""
+    if stored is None or whose.spec.name != "tasks" or "quick" not in request.GET:
+        return None
+    return Part(QUICK_FIELDS, f"{whose.anchor(stored['id'])}-%s")
+
+
+def _template_of(form: RecordForm) -> str:
+    return "core/record_form.html" if form.part is None else "core/record_quick.html"
 
 
 def _proposed(request: StorageRequest, whose: Whose) -> Record:
@@ -246,6 +262,7 @@ def _form_context(request: StorageRequest, whose: Whose, form: RecordForm) -> di
             "record_title": title_of(whose.spec, stored),
             "version": form.version,
             "may_delete": whose.may_delete(stored),
+            "anchor": whose.anchor(stored["id"]),
         }
     return context
 
@@ -254,7 +271,7 @@ def _form_page(
     request: StorageRequest, whose: Whose, form: RecordForm, status: int = 200
 ) -> HttpResponse:
     context = _form_context(request, whose, form)
-    return render(request, "core/record_form.html", context, status=status)
+    return render(request, _template_of(form), context, status=status)
 
 
 def _saved(
@@ -276,7 +293,7 @@ def _saved(
         return _conflict(request, whose, form, fault)
     except StoreError as fault:
         context = _form_context(request, whose, form)
-        return storage_refusal(request, fault, "core/record_form.html", context)
+        return storage_refusal(request, fault, _template_of(form), context)
     messages.success(request, str(said))
     return HttpResponseRedirect(_back(request, whose))
 
@@ -289,4 +306,4 @@ def _conflict(
     stored = whose.manager.get(whose.spec.name, whose.owner, form.stored["id"], caller=whose.caller)
     newer = form.on_top_of(stored)
     context = _form_context(request, whose, newer) | {"differences": newer.differences()}
-    return storage_refusal(request, fault, "core/record_form.html", context)
+    return storage_refusal(request, fault, _template_of(form), context)
