@@ -7,12 +7,30 @@ from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from django.shortcuts import render
+from django.urls import reverse
+from django.utils.http import urlencode
 
 from accounts.hashers import TooBusy
 from accounts.sessions import end_if_old
 from utils.middleware import API_PREFIX
 
 log = logging.getLogger(__name__)
+
+
+# Where a person is sent to say who they are.
+_WHO_ARE_YOU = ("login", "account_reauthenticate", "mfa_reauthenticate")
+
+
+def leaving_the_page(request: HttpRequest, response: HttpResponseBase) -> HttpResponseBase:
+    """For a part of a page that is asked for by somebody who is no longer logged in: an answer that
+    has the browser leave the page, and come back to it. Any other answer is as it was."""
+    target = response.headers.get("Location", "")
+    path, _question, query = target.partition("?")
+    if not getattr(request, "htmx", False) or path not in map(reverse, _WHO_ARE_YOU):
+        return response
+    if path == reverse("login"):  # what was asked for is a part, or a change: nothing to look at
+        query = urlencode({"next": request.htmx.current_url_abs_path or "/"})  # type: ignore[attr-defined]
+    return HttpResponse(status=204, headers={"HX-Redirect": f"{path}?{query}"})
 
 
 class AccountsMiddleware:
@@ -25,7 +43,7 @@ class AccountsMiddleware:
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
         # Without the cookie there is nothing to look up: calls with a token stay as cheap as ever.
         signed_in = settings.SESSION_COOKIE_NAME in request.COOKIES and end_if_old(request)
-        response = self.get_response(request)
+        response = leaving_the_page(request, self.get_response(request))
         personal = signed_in or request.path.startswith("/accounts/")
         if personal and not request.path.startswith(API_PREFIX):
             response["Cache-Control"] = "no-store, private"

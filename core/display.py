@@ -23,6 +23,7 @@ class Row:
     """One record of a list."""
 
     id: int | None  # old files may hold records without one; they can be seen, not changed
+    anchor: str  # its id within a page: "task-3", of another's "task-7-3"
     title: Text
     record: dict[str, Any]  # with a value that can be shown for every field
     overdue: bool = False
@@ -46,11 +47,14 @@ def row(
     *,
     may_change: bool = True,
     may_delete: bool = True,
+    owner: int | None = None,
 ) -> Row:
-    """`projects` and `people` hold the names of those that records refer to, as far as known."""
+    """`projects` and `people` hold the names of those that records refer to, as far as known;
+    `owner` is whose the record is, where it is another's."""
     joined = entries_of(record).values() if spec.name == "projects" else ()
     return Row(
         id=id_of(record),
+        anchor=anchor_of(spec, id_of(record), owner),
         title=title_of(spec, record),
         record={field.name: _presentable(field, record.get(field.name)) for field in spec.fields},
         overdue=is_overdue(record, now),
@@ -60,6 +64,11 @@ def row(
         may_change=may_change,
         may_delete=may_delete,
     )
+
+
+def anchor_of(spec: CollectionSpec, record_id: int | None, owner: int | None = None) -> str:
+    """The id of a record within a page; `owner` is whose it is, where it is another's."""
+    return "-".join(str(part) for part in (spec.singular, owner, record_id) if part is not None)
 
 
 def _named(number: object, names: Mapping[int, Text] | None) -> Text:

@@ -9,13 +9,15 @@ hidden fields, so that what the person changed is known also when the record has
 
 import csv
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, tzinfo
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from django import forms
 from django.forms.boundfield import BoundField
+from django.utils import timezone
 from django.utils.text import capfirst
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
@@ -23,6 +25,8 @@ from django.utils.translation import gettext_lazy as _
 from core.words import CHOICE_WORDS, FIELD_HINTS, FIELD_WORDS, Text, in_words
 from utils.json_body import MalformedBody, load_body
 from utils.json_values import same_value
+from utils.localization import local_time
+from utils.preferences import is_time_zone
 from utils.records import (
     CollectionSpec,
     Field,
@@ -32,7 +36,7 @@ from utils.records import (
     new_record,
     record_version,
 )
-from utils.times import is_date, parse_time
+from utils.times import is_date, parse_time, utc_text
 
 Record = dict[str, Any]
 Choices = Mapping[str, Sequence[tuple[str, Text]]]  # by the name of the field
@@ -61,6 +65,13 @@ def _show_time(value: object) -> str:
         return text
     if is_date(text):
         return text
+    local = local_time(moment)
+    if parse_time(_typed(local), local.tzinfo or UTC) != moment:  # an hour that clocks show twice
+        return _typed(moment) + "Z"
+    return _typed(local)
+
+
+def _typed(moment: datetime) -> str:
     exact = moment.second or moment.microsecond
     return moment.replace(tzinfo=None).isoformat(" ", "auto" if exact else "minutes")
 
@@ -101,8 +112,15 @@ def _read_line(typed: str, field: Field, stored: object) -> str:
     return typed.strip()
 
 
-def _read_optional(typed: str, field: Field, stored: object) -> str | None:
-    return typed.strip() or None
+def _read_time(typed: str, field: Field, stored: object) -> str | None:
+    """A time without an offset is meant in the zone that the form was shown in."""
+    text = typed.strip()
+    if is_date(text) or not text:
+        return text or None
+    try:
+        return utc_text(parse_time(text, timezone.get_current_timezone()))
+    except ValueError:
+        raise forms.ValidationError(sentence(field.must_be)) from None
 
 
 def _read_entries(typed: str, field: Field, stored: object) -> list[Any]:
@@ -196,7 +214,7 @@ ENTRIES = {
     Kind.CHOICE: Entry(forms.Select, _show_text, _read_line),
     Kind.OPEN_CHOICE: Entry(_line_input(), _show_text, _read_line),
     Kind.TIME: Entry(
-        _line_input(), _show_time, _read_optional, _("As 2026-11-23, or 2026-11-23 14:05 in UTC.")
+        _line_input(), _show_time, _read_time, _("As 2026-11-23, or 2026-11-23 14:05.")
     ),
     Kind.TEXTS: Entry(_line_input(), _show_entries, _read_entries, _("Separated by commas.")),
     Kind.MEMBERS: Entry(_line_input(), _show_names, _read_names, _("Names, separated by commas.")),
@@ -242,7 +260,7 @@ class RecordField(forms.Field):
             label=str(in_words(field.name, FIELD_WORDS)),
             help_text=" ".join(
                 str(part)
-                for part in (self.entry.help, field.help, FIELD_HINTS.get(field.name))
+                for part in (self.entry.help, FIELD_HINTS.get(field.name, field.help))
                 if part
             ),
             initial=self.entry.show(stored),
@@ -266,10 +284,23 @@ class FlagField(forms.BooleanField):
     def __init__(self, field: Field, stored: object) -> None:
         label = str(in_words(field.name, FIELD_WORDS))
         self.stored = stored is True
-        super().__init__(required=False, label=label, help_text=field.help, initial=self.stored)
+        super().__init__(
+            required=False,
+            label=label,
+            help_text=str(FIELD_HINTS.get(field.name, field.help)),
+            initial=self.stored,
+        )
 
 
 AnyField = RecordField | FlagField
+
+
+@dataclass(frozen=True)
+class Part:
+    """Some fields of a record in a form of their own, of which a page may have several."""
+
+    names: Container[str]
+    auto_id: str  # the ids of its controls; %s is the name of the field
 
 
 class RecordForm(forms.Form):
@@ -283,24 +314,33 @@ class RecordForm(forms.Form):
         stored: Record | None = None,
         choices: Choices | None = None,
         proposed: Mapping[str, Any] | None = None,
+        part: Part | None = None,
     ) -> None:
         """`choices`: of each reference that can be entered, the ids and names to choose from.
 
-        `proposed`: what stands in the form for a new record at first.
+        `proposed`: what stands in the form for a new record at first. `part`: what alone is
+        entered, of an edit within a row.
         """
-        super().__init__(typed)
-        self.spec, self.stored, self.choices = spec, stored, choices or {}
+        super().__init__(typed, auto_id=part.auto_id if part else "id_%s")
+        self.spec, self.stored, self.choices, self.part = spec, stored, choices or {}, part
+        self.zone = _zone(typed)
         entered = [
             field
             for field in spec.writable
-            if field.kind is not Kind.REFERENCE or field.name in self.choices
+            if (field.kind is not Kind.REFERENCE or field.name in self.choices)
+            and (part is None or field.name in part.names)
         ]
         self.more_names = [field.name for field in entered if field.kind is Kind.OBJECT]
         self.values: dict[str, Any] = {}  # as they are without anything typed
-        for field in entered:
-            made = _form_field(field, proposed if stored is None else stored, self.choices)
-            made.show_hidden_initial = stored is not None
-            self.fields[field.name], self.values[field.name] = made, made.stored
+        with timezone.override(self.zone):
+            for field in entered:
+                made = _form_field(field, proposed if stored is None else stored, self.choices)
+                made.show_hidden_initial = stored is not None
+                self.fields[field.name], self.values[field.name] = made, made.stored
+
+    def full_clean(self) -> None:
+        with timezone.override(self.zone):
+            super().full_clean()
 
     @property
     def version(self) -> str:
@@ -359,11 +399,11 @@ class RecordForm(forms.Form):
         saving sets nothing back that somebody else changed.
         """
         typed = dict(self.data.items()) | {"version": record_version(stored)}
-        for bound in RecordForm(self.spec, stored=stored, choices=self.choices):
+        for bound in RecordForm(self.spec, stored=stored, choices=self.choices, part=self.part):
             typed[bound.html_initial_name] = str(bound.initial)
             if bound.name not in self.changed_data:
                 typed[bound.name] = str(bound.initial)
-        return RecordForm(self.spec, typed, stored=stored, choices=self.choices)
+        return RecordForm(self.spec, typed, stored=stored, choices=self.choices, part=self.part)
 
     def facts(self) -> list[dict[str, Text]]:
         """What the record holds beside its title, for those who only read it: label and value."""
@@ -389,6 +429,12 @@ def _readable(bound: BoundField, value: object) -> Text:
     widget = bound.field.widget
     options = dict(widget.choices) if isinstance(widget, forms.Select) else {}
     return options.get(value) or _unix_lines(str(value or ""))
+
+
+def _zone(typed: Mapping[str, Any] | None) -> tzinfo:
+    """The zone that a form was shown in and sends along: the person's may be another by now."""
+    name = (typed or {}).get("zone", "")
+    return ZoneInfo(name) if is_time_zone(name) else timezone.get_current_timezone()
 
 
 def _form_field(field: Field, held: Mapping[str, Any] | None, choices: Choices) -> AnyField:

@@ -1,12 +1,12 @@
 """The pages of one model, with its metrics as charts, and of two side by side."""
 
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
 from typing import Any, cast
 
 from django.contrib.auth.decorators import login_required
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import render
+from django.utils import timezone
 from django.views.decorators.http import require_safe
 
 from core.charts import metrics_of, part
@@ -35,7 +35,7 @@ def model_detail(request: StorageRequest, record_id: int) -> HttpResponse:
     """All that a model's record holds, and what was done to it lately."""
     manager, owner = request.json_storage, _owner(request)
     model = manager.get("models", owner, record_id)
-    shown = row(_SPEC, model, datetime.now(UTC))
+    shown = row(_SPEC, model, timezone.localtime())
     metrics = metrics_of(model.get("performance_metrics"))
     accuracy = shown.record["accuracy"]
     context = {
@@ -74,8 +74,8 @@ def model_compare(request: StorageRequest) -> HttpResponse:
         every = pairs(_SPEC, first, second)
         only = "differing" in request.GET
         context |= {
-            "first": row(_SPEC, first, datetime.now(UTC)),
-            "second": row(_SPEC, second, datetime.now(UTC)),
+            "first": row(_SPEC, first, timezone.localtime()),
+            "second": row(_SPEC, second, timezone.localtime()),
             "pairs": [pair for pair in every if pair.differs or not only],
             "only": only,
             "differing": sum(pair.differs for pair in every),

@@ -3,12 +3,13 @@
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, timedelta
 from itertools import groupby
 from typing import Any
 from urllib.parse import urlencode
 
 from django.urls import reverse
+from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
@@ -18,9 +19,10 @@ from core.words import ACTIVITY_WORDS, Text, in_words
 from docstore import StoreError, id_of
 from utils.json_storage import JSONStorageManager
 from utils.lists import Test
+from utils.localization import local_time
 from utils.past import Activity, of_text, of_time, of_types
 from utils.records import COLLECTIONS, RECORD_COLLECTIONS
-from utils.times import is_date, moment_of
+from utils.times import is_date, moment_of, parse_time, utc_text
 
 PAGE_ACTIVITIES = 50
 TEXT_CHARACTERS_MAX = 200
@@ -46,6 +48,7 @@ _SAID = {
 }
 _OF_RECORD = re.compile(r"(task|project|model)_(created|updated|completed|deleted)")
 _TITLE = re.compile(r"“(.*)”", re.S)  # as `utils.activities` writes it
+_PAGES = {"models": "model_detail", "projects": "project_detail"}
 _COLLECTIONS = {COLLECTIONS[name].singular: name for name in RECORD_COLLECTIONS}
 
 
@@ -88,8 +91,8 @@ class Asked:
         """What an activity must pass."""
         return [
             *([of_types(_types_of(self.kind))] if self.kind else []),
-            *([of_time("from", self.since)] if self.since else []),
-            *([of_time("until", self.until)] if self.until else []),
+            *([of_time("from", _midnight(self.since))] if self.since else []),
+            *([of_time("before", _midnight(self.until, 1))] if self.until else []),
             *([of_text(self.text)] if self.text else []),
         ]
 
@@ -103,6 +106,12 @@ def _types_of(kind: str) -> set[str]:
 
 def _day(text: str) -> str:
     return text if is_date(text) and moment_of(text) else ""
+
+
+def _midnight(day: str, later: int = 0) -> str:
+    """The moment in which a day, or the day after it, begins in the person's zone."""
+    begins = date.fromisoformat(day) + timedelta(days=later)
+    return utc_text(parse_time(f"{begins} 00:00", timezone.get_current_timezone()))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -130,13 +139,13 @@ def lines(manager: JSONStorageManager, owner: int, activities: Sequence[Activity
 
 
 def days(found: Iterable[Line]) -> list[tuple[date | None, list[Line]]]:
-    """The lines by their day in UTC; None for those without a time."""
+    """The lines by their day in the person's zone; None for those without a time."""
     return [(day, list(group)) for day, group in groupby(found, _day_of)]
 
 
 def _day_of(line: Line) -> date | None:
     moment = moment_of(line.at)
-    return moment.date() if moment else None
+    return local_time(moment).date() if moment else None
 
 
 def _about(activity: Activity) -> tuple[str, int] | None:
@@ -207,8 +216,8 @@ def _quoted(description: str) -> str:
 
 
 def _link(collection: str, number: int) -> str:
-    if collection == "models":
-        return reverse("model_detail", args=[number])
+    if collection in _PAGES:
+        return reverse(_PAGES[collection], args=[number])
     return reverse("record_edit", args=[collection, number])
 
 

@@ -76,7 +76,7 @@ def read_panel(
 
 
 def summary(manager: JSONStorageManager, owner: int, now: datetime) -> Summary:
-    """The dashboard of one person."""
+    """The dashboard of one person, whose zone is that of `now`."""
     tasks, projects, models = (
         read_panel(manager, name, owner) for name in ("tasks", "projects", "models")
     )
@@ -118,7 +118,9 @@ def _due(
     """Open tasks that are overdue, and those due soon: of each the first few, earliest first."""
     spec, names = COLLECTIONS["tasks"], names_of(COLLECTIONS["projects"], projects)
     timed = [
-        (due_moment(task) or _LAST, task) for task in tasks if task.get("status") != "completed"
+        (due_moment(task, now.tzinfo) or _LAST, task)
+        for task in tasks
+        if task.get("status") != "completed"
     ]
     timed.sort(key=itemgetter(0))
     late = [task for due, task in timed if due <= now][:PANEL_RECORDS]

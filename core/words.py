@@ -118,8 +118,12 @@ FIELD_WORDS: dict[str, Text] = {
     "other_keys": _("Keys of your own"),
 }
 
-# What a field says of itself on a page only.
+# What a field says of itself on a page, in place of what the table says of it to programs.
 FIELD_HINTS: dict[str, Text] = {
+    "due_date": _("A date is due when its day has ended."),
+    "end_date": _("Not before the start."),
+    "accuracy": _("Such as 0.93, or 93."),
+    "training_data_size": _("Number of examples."),
     "assignee": _("The owner, or a member of the project that the task is saved in."),
 }
 
@@ -141,6 +145,7 @@ CHOICE_WORDS: dict[str, Text] = {
     "classification": _("Classification"),
     "regression": _("Regression"),
     "nlp": _("NLP"),
+    "other": _("Other"),
     "free": _("Free"),
     "owner": _("Owner"),
     "editor": _("Editor"),

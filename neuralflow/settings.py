@@ -179,6 +179,7 @@ MIDDLEWARE = [
     # First: what follows asks whether the request is secure, and whose it is.
     "utils.middleware.JSONStorageMiddleware",
     "django.middleware.security.SecurityMiddleware",
+    "neuralflow.compression.PagesGZipMiddleware",
     "neuralflow.headers.HeadersMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "neuralflow.headers.PolicyMiddleware",
@@ -192,6 +193,8 @@ MIDDLEWARE = [
     "django_htmx.middleware.HtmxMiddleware",
     "allauth.account.middleware.AccountMiddleware",
     "accounts.middleware.AccountsMiddleware",
+    # Last: it asks who is signed in, and a session that had its time has ended by now.
+    "utils.localization.LocalizationMiddleware",
 ]
 
 TEMPLATES = [
@@ -335,6 +338,8 @@ NEURALFLOW_SECURITY_CONTACT = [
 # Language, time, logs
 
 LANGUAGE_CODE = "en"
+LANGUAGES = [("en", "English"), ("es", "Español")]  # each by its own name
+LOCALE_PATHS = [BASE_DIR / "locale"]
 USE_I18N = True
 USE_TZ = True
 TIME_ZONE = "UTC"

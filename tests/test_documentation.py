@@ -14,7 +14,7 @@ from accounts.models import User
 from tests.folders import exact
 from utils.fields import Field
 from utils.records import COLLECTIONS
-from utils.table import ACTIVITY_FIELDS
+from utils.table import ACTIVITY_FIELDS, PREFERENCE_FIELDS
 
 PROJECT = Path(__file__).resolve().parents[1]
 APPS = ("core", "accounts")
@@ -49,7 +49,10 @@ def test_every_flag_of_setup_data_has_its_chapter() -> None:
         ("### A record of `models`", COLLECTIONS["models"].fields),
         ("### A record of `shared`", COLLECTIONS["shared"].fields),
         ("### A record of `requests`", COLLECTIONS["requests"].fields),
-        ("### `users/user_7.json`", (*COLLECTIONS["users"].fields, *ACTIVITY_FIELDS)),
+        (
+            "### `users/user_7.json`",
+            (*COLLECTIONS["users"].fields, *PREFERENCE_FIELDS, *ACTIVITY_FIELDS),
+        ),
     ],
 )
 def test_every_field_is_documented_as_the_table_has_it(

@@ -52,7 +52,18 @@ from utils.exporting import Export
 from utils.importing import Arrival, Mode, judge
 from utils.once import Once, keep, replay
 from utils.package import Package
-from utils.people import Activity, account_of, log, meter, meter_burst, mirror, quota_now, tell
+from utils.people import (
+    Activity,
+    account_of,
+    log,
+    meter,
+    meter_burst,
+    mirror,
+    prefer,
+    quota_now,
+    tell,
+)
+from utils.preferences import Change, Preferences, preferences_in
 from utils.quota import (
     BURST_UNTIL,
     BY_TOKEN,
@@ -344,6 +355,23 @@ class JSONStorageManager:
         """The user's whole document, activities included; None where there is none."""
         document = self.store.read(key_of("users", user_id))
         return own_copy(document.content) if document else None
+
+    def preferences(self, user_id: int) -> Preferences:
+        """How the person wants pages to be; what they never chose is as the table says."""
+        document = self.store.read(key_of("users", user_id))
+        return preferences_in(document.content if document else {})
+
+    def change_preferences(self, user_id: int, change: Change) -> Preferences:
+        """Changes some of the person's preferences. Raises `InvalidRecord`.
+
+        `change` is what to set, or makes that from what is stored: then of two who change at once,
+        neither loses what the other did.
+        """
+
+        def edit(transaction: Transaction) -> Record:
+            return prefer(transaction, user_id, change)
+
+        return preferences_in({"preferences": self._change(user_id, edit)})
 
     def save_task_data(self, user_id: int, data: Mapping[str, Any]) -> Record:
         """Stores a task: a new one, or changes to the one whose `id` is given."""

@@ -18,6 +18,7 @@ from docstore import Key, Transaction, utc_text
 from utils.caller import Caller
 from utils.documents import ensure, key_of
 from utils.json_values import text_fault
+from utils.preferences import Change, changed_preferences
 from utils.quota import (
     Quota,
     after_one_more,
@@ -29,7 +30,7 @@ from utils.quota import (
 from utils.table import COLLECTIONS, RECORD_COLLECTIONS, Record
 
 # Of a user's document: what the store keeps itself and no mirror of the account may touch.
-_KEPT_BY_STORE = {"user_id", "api_calls_used", "updated_at", "activities"}
+_KEPT_BY_STORE = {"user_id", "api_calls_used", "updated_at", "activities", "preferences"}
 
 # Of what an activity notes, what the owner of the record is told of another person's.
 _TOLD_TO_OWNER = ("id", "collection", "user_id", "role")
@@ -60,6 +61,16 @@ def mirror(transaction: Transaction, user: Any, *, lay_out: bool = False) -> Rec
     transaction.set(key, fields)
     # The draft itself and no copy: its revision and time are set when it is committed.
     return cast(Record, transaction.document(key))
+
+
+def prefer(transaction: Transaction, owner: int, change: Change) -> Record:
+    """Changes the person's preferences and returns them. Raises `InvalidRecord`."""
+    key = _person(transaction, owner)
+    stored = transaction.document(key) or {}
+    preferences = changed_preferences(stored, change)
+    if preferences != stored.get("preferences"):
+        transaction.set(key, period_to_keep(stored) | {"preferences": preferences})
+    return preferences
 
 
 def account_of(user_id: int) -> Any | None:

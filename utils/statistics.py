@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta, tzinfo
 from typing import Any
 
 from utils.records import COLLECTIONS
@@ -41,19 +41,20 @@ def count_by(collection: str, field_name: str, records: Iterable[Record]) -> dic
     return dict.fromkeys(field.choices, 0) | counts
 
 
-def due_moment(task: Record) -> datetime | None:
-    """When the task becomes overdue: a date when its day has ended; None if it never does."""
+def due_moment(task: Record, zone: tzinfo | None = UTC) -> datetime | None:
+    """When the task becomes overdue: a date when its day has ended in the zone; None if never."""
     due = task.get("due_date")
     moment = moment_of(due)
     if moment is None or not is_date(str(due)):
         return moment
     try:
-        return moment + timedelta(days=1)
+        # In wall time: a day in which clocks are changed has not 24 hours.
+        return (moment + timedelta(days=1)).replace(tzinfo=zone)
     except OverflowError:  # the last day there is
         return None
 
 
 def is_overdue(task: Record, now: datetime) -> bool:
-    """Whether it should have been completed by now."""
-    due = due_moment(task)
+    """Whether it should have been completed by now; days end as in the zone of `now`."""
+    due = due_moment(task, now.tzinfo)
     return due is not None and due <= now and task.get("status") != "completed"

@@ -142,6 +142,7 @@ _MODELS = CollectionSpec(
         Field("hyperparameters", Kind.OBJECT, {}),
         Field("performance_metrics", Kind.OBJECT, {}),
         Field("is_public", Kind.BOOLEAN, False),
+        Field("project_id", Kind.REFERENCE, refers_to="projects", came_later=True),
         Field("metadata", Kind.OBJECT, {}),
         _ID,
         _CREATED,
@@ -197,6 +198,7 @@ _USERS = CollectionSpec(
         Field("receive_notifications", Kind.BOOLEAN, True),
         Field("last_login", Kind.TIME, read_only=True),
         Field("profile", Kind.OBJECT, _PROFILE),
+        Field("preferences", Kind.OBJECT, {}, came_later=True),
         Field("date_joined", Kind.TIME, read_only=True),
         _UPDATED,
         Field("activities", Kind.OBJECTS, [], read_only=True),
@@ -238,6 +240,16 @@ _REQUESTS = CollectionSpec(
         Field("fingerprint", Kind.LINE, "", read_only=True),
         Field("at", Kind.TIME, read_only=True),
     ),
+)
+
+# What is in a person's `preferences`, each where they chose something: see `preferences`.
+PREFERENCE_FIELDS = (
+    Field("language", Kind.CHOICE, "", choices=("", "en", "es")),
+    Field("time_zone", Kind.LINE, ""),
+    Field("theme", Kind.CHOICE, "system", choices=("system", "light", "dark")),
+    Field("single_keys", Kind.BOOLEAN, True),
+    Field("week_start", Kind.CHOICE, "monday", choices=("monday", "sunday", "saturday")),
+    Field("views", Kind.OBJECTS, []),
 )
 
 ACTIVITY_FIELDS = (

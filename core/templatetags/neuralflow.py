@@ -1,15 +1,25 @@
 """Filters and tags for templates: `{% load neuralflow %}`."""
 
+from datetime import UTC, datetime
+from functools import cache
+from itertools import count
+
 from django import template
 from django.template import Context
-from django.utils import dateformat
+from django.template.base import FilterExpression, Node, NodeList, Parser, Token
+from django.template.defaulttags import CsrfTokenNode
+from django.templatetags.static import static
+from django.utils import dateformat, timezone
 from django.utils.html import format_html
-from django.utils.safestring import SafeString
+from django.utils.safestring import SafeString, mark_safe
+from django.utils.translation import get_language
 
-from core.whose import address_of
+from core.kept import KeptParts
+from core.whose import address_of, project_address
 from core.words import ACTIVITY_WORDS, CHOICE_WORDS, TONES, Text, in_words
 from docstore import StoreError
 from utils.json_storage import json_storage
+from utils.localization import local_time
 from utils.times import is_date, moment_of
 
 register = template.Library()
@@ -17,16 +27,25 @@ register = template.Library()
 
 @register.filter
 def moment(value: object) -> SafeString | str:
-    """A stored time as people read it, "23 Nov 2026, 14:05 UTC"; of a date only the day.
+    """A stored time, or one of the database, as people read it in their zone: "23 Nov 2026, 14:05".
 
-    A text that names no time is shown as it is; what is no text, not at all.
+    A date is only a day, in every zone. A text that names no time is shown as it is; what is
+    neither text nor time, not at all.
     """
-    when, text = moment_of(value), value if isinstance(value, str) else ""
+    when = value if isinstance(value, datetime) else moment_of(value)
+    text = value if isinstance(value, str) else ""
     if when is None:
         return text
-    shape = "j M Y" if is_date(text) else "j M Y, H:i"
-    readable = dateformat.format(when, shape) + ("" if is_date(text) else " UTC")
-    exact = text if is_date(text) else when.isoformat().replace("+00:00", "Z")
+    if text and is_date(text):
+        return format_html('<time datetime="{}">{}</time>', text, dateformat.format(when, "j M Y"))
+    return _time_tag(when, "j M Y, H:i")
+
+
+def _time_tag(when: datetime, shape: str) -> SafeString:
+    """Tells the zone where it is UTC: there it is mostly nobody's own."""
+    local = local_time(when)
+    readable = dateformat.format(local, shape) + (" UTC" if local.tzname() == "UTC" else "")
+    exact = when.astimezone(UTC).isoformat().replace("+00:00", "Z")
     return format_html('<time datetime="{}">{}</time>', exact, readable)
 
 
@@ -41,12 +60,9 @@ def shared_count(context: Context) -> int:
 
 @register.filter
 def clock(value: object) -> SafeString | str:
-    """The time of day of a stored time, "14:05 UTC"; "" where it names none."""
+    """The time of day of a stored time in the person's zone, "14:05"; "" where it names none."""
     when = moment_of(value)
-    if when is None or is_date(str(value)):
-        return ""
-    exact = when.isoformat().replace("+00:00", "Z")
-    return format_html('<time datetime="{}">{} UTC</time>', exact, f"{when:%H:%M}")
+    return "" if when is None or is_date(str(value)) else _time_tag(when, "H:i")
 
 
 @register.filter
@@ -82,3 +98,56 @@ def record_url(context: Context, view: str, record_id: int | None = None, spec: 
     whose = context.get("whose")
     owner = whose.owner if whose and whose.shared else None
     return address_of(view, spec or context["spec"], record_id, owner)
+
+
+@register.simple_tag(takes_context=True)
+def project_url(context: Context, view: str, project_id: int) -> str:
+    """The address of a page of one project of whose records are looked at."""
+    whose = context.get("whose")
+    return project_address(view, project_id, whose.owner if whose and whose.shared else None)
+
+
+@register.simple_tag
+def icon(name: str) -> SafeString:
+    """A drawing of the sprite that repeats what a word beside it says."""
+    return _drawn(static("img/icons.svg"), name)
+
+
+@cache
+def _drawn(sprite: str, name: str) -> SafeString:
+    return format_html(
+        '<svg class="icon" aria-hidden="true"><use href="{}#{}"></use></svg>', sprite, name
+    )
+
+
+_parts = KeptParts()
+
+
+class KeptNode(Node):
+    """One place in a template whose part is kept."""
+
+    _places = count()
+
+    def __init__(self, values: list[FilterExpression], nodes: NodeList) -> None:
+        self._values, self._nodes, self._place = values, nodes, next(self._places)
+
+    def render(self, context: Context) -> SafeString:
+        zone = timezone.get_current_timezone_name()
+        values = [value.resolve(context) for value in self._values]
+        known = [self._place, get_language(), zone, *values]
+        return mark_safe(_parts.part(known, lambda: self._nodes.render(context)))
+
+
+@register.tag
+def kept(parser: Parser, token: Token) -> KeptNode:
+    """`{% kept row whose.owner %}...{% endkept %}`: rendered once for these values, the language
+    and the time zone. Whatever the part shows must follow from them; so nothing of a request's
+    own, such as a token against forgery, may stand in it.
+    """
+    _name, *names = token.split_contents()
+    values = [parser.compile_filter(name) for name in names]
+    nodes = parser.parse(("endkept",))
+    parser.delete_first_token()
+    if not names or nodes.get_nodes_by_type(CsrfTokenNode):
+        raise template.TemplateSyntaxError("kept needs the values of its part, and no csrf_token")
+    return KeptNode(values, nodes)

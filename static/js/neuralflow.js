@@ -5,3 +5,11 @@
  * holds for what htmx puts into the page later, too. Nothing here is needed to do anything: a page
  * that is not enhanced has the same links, forms and buttons.
  */
+
+import "./escape.js";
+import "./announce.js";
+import "./toasts.js";
+import "./connection.js";
+import "./drafts.js";
+import "./focus.js";
+import "./time_zone.js";

@@ -219,3 +219,15 @@ def test_what_is_no_page_may_load_and_run_nothing(client: Client) -> None:
 
 def test_a_strange_host_is_refused(client: Client) -> None:
     assert client.get("/accounts/login/", HTTP_HOST="evil.example").status_code == 400
+
+
+@pytest.mark.django_db
+def test_a_part_of_a_page_is_never_the_log_in(client: Client) -> None:
+    """The browser leaves the page, and comes back to it: not to the part, nor to the change."""
+    headers = {"HX-Request": "true", "HX-Current-URL": "http://testserver/tasks/?status=review"}
+    answer = client.post("/tasks/3/complete/", headers=headers)
+    assert answer.status_code == 204
+    assert answer["HX-Redirect"] == "/accounts/login/?next=%2Ftasks%2F%3Fstatus%3Dreview"
+    elsewhere = headers | {"HX-Current-URL": "https://elsewhere.example/"}
+    assert client.get("/tasks/", headers=elsewhere)["HX-Redirect"] == "/accounts/login/?next=%2F"
+    assert client.get("/tasks/").status_code == 302

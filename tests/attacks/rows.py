@@ -12,6 +12,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from tests.attacks.world import ROLES, World
+from utils.json_storage import json_storage
+from utils.records import record_version
 
 Statuses = Mapping[str, str]  # by method
 Shape = Mapping[str, Statuses]  # by role
@@ -263,6 +265,20 @@ editor     200 200  405     405   405  405 405   405  405
 viewer     200 200  405     405   405  405 405   405  405
 others     404 404  405     405   405  405 405   405  405
 """)
+OWN_BOARD = shape("""
+           GET HEAD OPTIONS TRACE BREW PUT PATCH POST DELETE
+anonymous  302 302  405     405   405  405 405   302  405
+owner      200 200  405     405   405  405 405   302  405
+others     200 200  405     405   405  405 405   404  405
+""")
+SHARED_BOARD = shape("""
+           GET HEAD OPTIONS TRACE BREW PUT PATCH POST DELETE
+anonymous  302 302  405     405   405  405 405   302  405
+owner      200 200  405     405   405  405 405   302  405
+editor     200 200  405     405   405  405 405   302  405
+viewer     200 200  405     405   405  405 405   403  405
+others     404 404  405     405   405  405 405   404  405
+""")
 SHARED_NEW = shape("""
            GET HEAD OPTIONS TRACE BREW PUT PATCH POST DELETE
 anonymous  302 302  405     405   405  405 405   302  405
@@ -421,6 +437,19 @@ def _shared_bulk(world: World) -> dict[str, Any]:
     return {"operations": [{"op": "create", "record": _in_shared_project(world)}]}
 
 
+def _moved(world: World) -> dict[str, Any]:
+    return _move_of(world, world.task())
+
+
+def _moved_shared(world: World) -> dict[str, Any]:
+    return _move_of(world, world.shared_task())
+
+
+def _move_of(world: World, task: int) -> dict[str, Any]:
+    version = record_version(json_storage.get("tasks", world.owner, task))
+    return {"move": f"{task}:review:{version}"}
+
+
 def _handed_to_editor(world: World) -> dict[str, Any]:
     return {"to": world.editor}
 
@@ -504,12 +533,21 @@ _PAGES, _THEIR_PAGES = "shared/<record_id:owner>/", "/shared/{owner}/"
 _ONE_TASK, _THEIR_TASK = f"{_PAGES}tasks/<record_id:record_id>/", "tasks/{shared_task}/"
 
 SHARED_PAGES: dict[str, Row] = {
+    _ONE_PROJECT: Row("/projects/{another_shared_project}/", RECORD_PAGE),
+    f"{_PAGES}{_ONE_PROJECT}": Row(f"{_THEIR_PAGES}projects/{{shared_project}}/", SHARED_PAGE),
     f"{_PAGES}<shared_collection:spec>/": Row(f"{_THEIR_PAGES}projects/", SHARED_PAGE),
     f"{_PAGES}<shared_collection:spec>/<record_id:record_id>/edit/": Row(
         f"{_THEIR_PAGES}{_THEIR_TASK}edit/", SHARED_FORM, {"POST": _in_shared_project}
     ),
+    f"{_PAGES}tasks/board/": Row(
+        f"{_THEIR_PAGES}tasks/board/", SHARED_BOARD, {"POST": _moved_shared}
+    ),
+    f"{_PAGES}tasks/agenda/": Row(f"{_THEIR_PAGES}tasks/agenda/", SHARED_PAGE),
     f"{_PAGES}tasks/new/": Row(
         f"{_THEIR_PAGES}tasks/new/", SHARED_NEW, {"POST": _in_shared_project}
+    ),
+    f"{_PAGES}<tasks:spec>/quick/": Row(
+        f"{_THEIR_PAGES}tasks/quick/", SHARED_NEW, {"POST": {"text": "Sent"}}
     ),
     f"{_ONE_TASK}delete/": Row(f"{_THEIR_PAGES}{_THEIR_TASK}delete/", SHARED_QUESTION),
     f"{_ONE_TASK}complete/": Row(f"{_THEIR_PAGES}{_THEIR_TASK}complete/", SHARED_BUTTON),
@@ -548,7 +586,10 @@ ROWS: dict[str, Row] = {
     "problems/<slug:slug>/": Row("/problems/not-found/", FOR_EVERYBODY),
     "models/compare/": Row("/models/compare/?a={model}&b={model}", RECORD_PAGE),
     "models/<record_id:record_id>/": Row("/models/{model}/", RECORD_PAGE),
+    "tasks/board/": Row("/tasks/board/", OWN_BOARD, {"POST": _moved}),
+    "tasks/agenda/": Row("/tasks/agenda/", OWN_PAGE),
     "<collection:spec>/": Row("/tasks/", OWN_PAGE),
+    "<tasks:spec>/quick/": Row("/tasks/quick/", OWN_FORM, {"POST": {"text": "Sent"}}),
     "<collection:spec>/new/": Row("/tasks/new/", OWN_FORM, {"POST": TASK}),
     "<collection:spec>/<record_id:record_id>/edit/": Row(
         "/tasks/{task}/edit/", RECORD_FORM, {"POST": TASK}

@@ -67,7 +67,9 @@ def test_templates_have_no_inline_script_and_no_inline_style() -> None:
     for name in ("templates", "core/templates", "accounts/templates"):
         for path in (settings.BASE_DIR / name).rglob("*.html"):
             text = path.read_text()
-            found = re.findall(r"<script(?! src=\"{% static)|<style|\sstyle=|\son\w+=|javascript:|https?://", text)
+            found = re.findall(
+                r"<script(?! src=\"{% static)|<style|\sstyle=|\son\w+=|javascript:|https?://", text
+            )
             assert not found, f"{path}: {found}"
 
 

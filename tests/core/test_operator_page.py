@@ -154,7 +154,8 @@ def test_it_reads_no_document_and_changes_nothing(
     before = contents(data_folder)
     with reads() as asked:
         assert browser.get("/operator/").status_code == 200
-    assert {collection for collection, _ in asked} <= {"shared"}  # one's own, for the navigation
+    # One's own: for the navigation, and how one wants pages to be.
+    assert set(asked) <= {("shared", alice.pk), ("users", alice.pk)}
     assert contents(data_folder) == before
 
 

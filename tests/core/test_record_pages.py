@@ -341,6 +341,30 @@ def test_completing_never_leads_elsewhere(browser: Client, task: dict[str, Any],
     assert browser.post("/tasks/1/complete/", {"next": away})["Location"] == "/tasks/"
 
 
+def test_a_form_leads_back_to_where_it_was_opened(browser: Client, task: dict[str, Any]) -> None:
+    """The filtered page of the list, also by way of the question before deleting."""
+    back = "/tasks/?status=pending&page=1"
+    here = urlencode({"next": back})
+    assert html.escape(f"/tasks/1/edit/?{here}") in browser.get(back).content.decode()
+    form = browser.get(f"/tasks/1/edit/?{here}")
+    assert form.context["back"] == back
+    typed = sent_by(form) | {"title": "Trained", "next": back}
+    assert browser.post("/tasks/1/edit/", typed)["Location"] == back
+    question = browser.get(f"/tasks/1/delete/?{here}")
+    version = version_in(question)
+    gone = browser.post("/tasks/1/delete/", {"version": version, "next": back})
+    assert gone["Location"] == back
+
+
+@pytest.mark.parametrize(
+    "away", ["//evil.example/", "https://evil.example/", "evil", "/\\evil.example"]
+)
+def test_a_form_never_leads_elsewhere(browser: Client, task: dict[str, Any], away: str) -> None:
+    form = browser.get(f"/tasks/1/edit/?{urlencode({'next': away})}")
+    assert form.context["back"] == "/tasks/"
+    assert browser.post("/tasks/1/edit/", sent_by(form) | {"next": away})["Location"] == "/tasks/"
+
+
 def test_only_tasks_can_be_completed(browser: Client, alice: User) -> None:
     json_storage.create("models", alice.pk, {"name": "resnet"})
     assert browser.post("/models/1/complete/").status_code == 404

@@ -85,7 +85,7 @@ def test_an_editor_finds_what_is_shared_and_nothing_else(
     assert 'href="/shared/"' in tasks.content.decode().partition("<main")[2]
     assert f'href="/shared/{alice.pk}/projects/"' in tasks.content.decode()
     assert f'href="/shared/{alice.pk}/tasks/new/?project={project}"' in tasks.content.decode()
-    assert f'href="/shared/{alice.pk}/tasks/{task}/edit/"' in tasks.content.decode()
+    assert f'href="/shared/{alice.pk}/tasks/{task}/edit/?next=' in tasks.content.decode()
     assert "/projects/new/" not in projects.content.decode()
     assert "/delete/" not in projects.content.decode()
 
@@ -264,4 +264,4 @@ def test_projects_tell_how_many_share_them(
 def test_ones_own_are_where_one_looks_for_them(alice: User, task: int) -> None:
     page = signed_in(alice).get(f"/shared/{alice.pk}/tasks/")
     assert "Dear diary" in text_of(page)
-    assert f'href="/tasks/{task}/edit/"' in page.content.decode()
+    assert f'href="/tasks/{task}/edit/?next=' in page.content.decode()

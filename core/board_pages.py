@@ -1,0 +1,182 @@
+"""The board and the agenda: tasks by status, and by the day that they are due.
+
+Of one's own tasks and of those that another shares, narrowed to a project by `?project=3`.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from django.contrib import messages
+from django.contrib.auth.decorators import login_required
+from django.http import Http404, HttpResponse, HttpResponseRedirect
+from django.shortcuts import render
+from django.utils import timezone
+from django.utils.translation import gettext as _
+from django.views.decorators.http import require_http_methods, require_safe
+
+from core.agenda import agenda
+from core.board import Part, columns
+from core.display import Row, row
+from core.listing import project_in
+from core.whose import Whose
+from core.words import CHOICE_WORDS, WORDS, in_words
+from docstore import Corrupt
+from utils.activities import activity_of
+from utils.json_storage import Changed
+from utils.middleware import StorageRequest, storage_refusal
+from utils.records import CollectionSpec, record_version
+
+Record = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Card:
+    """A task on the board, and the version that a move of it expects."""
+
+    row: Row
+    version: str
+
+
+@dataclass(frozen=True)
+class Shown:
+    """A column or a group as it is on the page."""
+
+    part: Part
+    rows: list[Any]
+    further: str  # the address that shows more of it
+
+    @classmethod
+    def of(cls, request: StorageRequest, part: Part, rows: list[Any]) -> "Shown":
+        asked = request.GET.copy()
+        asked[part.name] = str(part.shown + part.step)
+        return cls(part, rows, f"?{asked.urlencode()}")
+
+
+@dataclass(frozen=True)
+class Move:
+    """What a button of a card says: which task goes where, and what it was when it was seen."""
+
+    task: int
+    to: str
+    version: str
+
+    @classmethod
+    def of(cls, text: str) -> "Move":
+        """From "3:review:0a1b". Raises `Http404` for what no button says."""
+        task, _colon, rest = text.partition(":")
+        to, _colon, version = rest.partition(":")
+        if not (task.isascii() and task.isdecimal() and len(task) < 19):
+            raise Http404("no such task")
+        return cls(int(task), to, version)
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+@login_required
+def task_board(
+    request: StorageRequest, spec: CollectionSpec, owner: int | None = None
+) -> HttpResponse:
+    """A column for each status. A move is one form: the redirect leads to the board again; where
+    the task is not any more what it was when the board was seen, the answer is the board as it is
+    now (409), and nothing was moved."""
+    whose = Whose.of(request, spec, owner)
+    if request.method != "POST":
+        return _board(request, whose)
+    move = Move.of(request.POST.get("move", ""))
+    if move.to not in spec.by_name["status"].choices:
+        raise Http404("no such column")
+    try:
+        whose.manager.update(
+            spec.name,
+            whose.owner,
+            move.task,
+            {"status": move.to},
+            expect=move.version,
+            caller=whose.caller,
+            activity=activity_of(request, spec, "updated"),
+        )
+    except Changed:
+        return _board(request, whose, 409, changed=move.task)
+    messages.success(
+        request, _("Moved to: %(column)s") % {"column": in_words(move.to, CHOICE_WORDS)}
+    )
+    return HttpResponseRedirect(request.get_full_path())
+
+
+def _board(
+    request: StorageRequest, whose: Whose, status: int = 200, changed: int | None = None
+) -> HttpResponse:
+    def told(tasks: Sequence[Record]) -> dict[str, Any]:
+        now = datetime.now(UTC)
+        return {
+            "columns": [
+                Shown.of(request, column, _cards(whose, column.on_page, now))
+                for column in columns(tasks, request.GET)
+            ],
+            "changed": changed,
+        }
+
+    return _page(request, whose, "core/task_board.html", told, status)
+
+
+@require_safe
+@login_required
+def task_agenda(
+    request: StorageRequest, spec: CollectionSpec, owner: int | None = None
+) -> HttpResponse:
+    """Open tasks by the day that they are due, in the person's zone."""
+    whose = Whose.of(request, spec, owner)
+    now = timezone.localtime()
+
+    def told(tasks: Sequence[Record]) -> dict[str, Any]:
+        return {
+            "groups": [
+                Shown.of(request, group, [_row(whose, task, now) for task in group.on_page])
+                for group in agenda(tasks, now, request.GET)
+            ]
+        }
+
+    return _page(request, whose, "core/task_agenda.html", told)
+
+
+def _page(
+    request: StorageRequest,
+    whose: Whose,
+    template: str,
+    told: Callable[[Sequence[Record]], dict[str, Any]],
+    status: int = 200,
+) -> HttpResponse:
+    """A page of the tasks of the project that the address names, or of all."""
+    project = project_in(request.GET, whose.projects)
+    context: dict[str, Any] = {
+        "whose": whose,
+        "spec": whose.spec,
+        "words": WORDS[whose.spec.name],
+        "project": whose.projects.get(project or 0),
+        "of": project,
+    }
+    try:
+        tasks = whose.manager.view(whose.spec.name, whose.owner, caller=whose.caller)
+    except Corrupt as fault:
+        return storage_refusal(request, fault, template, context)
+    if project is not None:
+        tasks = [task for task in tasks if task.get("project_id") == project]
+    context |= {"total": len(tasks)} | told(tasks)
+    return render(request, template, context, status=status)
+
+
+def _cards(whose: Whose, tasks: Sequence[Record], now: datetime) -> list[Card]:
+    return [Card(_row(whose, task, now), record_version(task)) for task in tasks]
+
+
+def _row(whose: Whose, task: Record, now: datetime) -> Row:
+    return row(
+        whose.spec,
+        task,
+        now,
+        whose.projects,
+        whose.people,
+        may_change=whose.may_change(task),
+        may_delete=whose.may_delete(task),
+    )

@@ -1,0 +1,74 @@
+/*
+ * Says that the server cannot be reached, or could not do what was asked, and tries again when told
+ * to. The page stays as it is. A form with a draft is not sent before the server has answered once:
+ * the browser would put its own page in the place of what was typed.
+ */
+
+const region = document.getElementById("trouble");
+const PATIENCE = 5_000; // ms that a server may take to answer at all
+
+let again = null;
+
+function say(kind, retry) {
+  if (!region) return;
+  const told = document.getElementById(`trouble-${kind}`).content.cloneNode(true);
+  told.querySelector(".notice").append(document.getElementById("close-button").content.cloneNode(true));
+  region.replaceChildren(told);
+  again = retry;
+}
+
+function fallSilent() {
+  region?.replaceChildren();
+  again = null;
+}
+
+// The same request once more, by the control that made it.
+function repeat({ elt, requestConfig }) {
+  const cause = requestConfig?.triggeringEvent;
+  return () => {
+    if (!elt.isConnected) return;
+    if (elt instanceof HTMLFormElement) elt.requestSubmit(cause?.submitter ?? null);
+    else htmx.trigger(elt, cause?.type ?? "click");
+  };
+}
+
+document.addEventListener("htmx:sendError", ({ detail }) => say("offline", repeat(detail)));
+document.addEventListener("htmx:timeout", ({ detail }) => say("offline", repeat(detail)));
+document.addEventListener("htmx:responseError", ({ detail }) => say("refused", repeat(detail)));
+document.addEventListener("htmx:afterRequest", ({ detail }) => detail.successful && fallSilent());
+
+window.addEventListener("offline", () => say("offline", () => {}));
+window.addEventListener("online", fallSilent);
+
+document.addEventListener("click", ({ target }) => {
+  if (!target.closest("[data-retry]")) return;
+  const retry = again;
+  fallSilent();
+  retry?.();
+});
+
+async function answers() {
+  const icon = document.querySelector("link[rel=icon]").href;
+  try {
+    const signal = AbortSignal.timeout(PATIENCE);
+    await fetch(icon, { method: "HEAD", cache: "no-store", signal });
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+const asked = new WeakSet(); // forms for which the server has answered
+
+document.addEventListener("submit", async (event) => {
+  const { target: form, submitter } = event;
+  // What htmx sends leaves the page alone anyway; it has stopped the browser by now.
+  if (event.defaultPrevented || !form.matches("[data-draft]") || asked.delete(form)) return;
+  event.preventDefault();
+  if (!(await answers())) {
+    say("offline", () => form.requestSubmit(submitter));
+    return;
+  }
+  asked.add(form);
+  form.requestSubmit(submitter);
+});

@@ -1,0 +1,22 @@
+/*
+ * data-row: a row of a list. When a swap takes away what had the focus, it goes to the name of the
+ * row, or of the one that stands in its place. What keeps its id, keeps the focus by htmx alone.
+ */
+
+let left = null;
+
+const rows = () => [...document.querySelectorAll("[data-row]")];
+
+document.addEventListener("htmx:beforeSwap", () => {
+  const row = document.activeElement.closest("[data-row]");
+  left = row && { id: row.id, place: rows().indexOf(row) };
+});
+
+document.addEventListener("htmx:afterSettle", () => {
+  const was = left;
+  left = null;
+  if (!was || document.activeElement !== document.body) return;
+  const all = rows();
+  const row = document.getElementById(was.id) ?? all[Math.min(was.place, all.length - 1)];
+  (row?.querySelector("a[href]") ?? document.getElementById("main")).focus();
+});

@@ -1,0 +1,55 @@
+"""What stands around every page: messages, what is typed and not lost, the palette, keys."""
+
+from playwright.sync_api import expect
+
+from tests.browser.conftest import Visitor
+from tests.browser.test_pages import PASSWORD, records, sign_up, some_looks
+
+
+@some_looks
+def test_nothing_typed_is_lost(visitor: Visitor) -> None:
+    page, server = visitor.page, visitor.server
+    username = sign_up(visitor, "nadia")
+    page.goto("/tasks/new/")
+    page.get_by_label("Title").fill("Write it down")
+    page.get_by_label("Priority").select_option("High")
+
+    page.context.set_offline(True)
+    visitor.press("Save")
+    expect(page.get_by_text("The server cannot be reached.")).to_be_visible()
+    visitor.look_at("offline")
+    page.context.set_offline(False)
+    expect(page.get_by_text("The server cannot be reached.")).to_be_hidden()
+
+    page.context.clear_cookies(name="sessionid")
+    visitor.press("Save")
+    page.locator('[name="login"]').fill(username)
+    page.locator('[name="password"]').fill(PASSWORD)
+    page.locator('main [type="submit"]').click()
+    expect(page.locator("[data-draft-notice]")).to_be_visible()
+    visitor.look_at("draft-restored")
+    expect(page.get_by_label("Title")).to_have_value("Write it down")
+    visitor.press("Save")
+    expect(page.get_by_text("The task was added.")).to_be_visible()
+    visitor.look_at("toast")
+    assert [task["priority"] for task in records(server, "tasks", username)] == ["high"]
+    visitor.press("Close")
+    expect(page.get_by_text("The task was added.")).to_be_hidden()
+    page.goto("/tasks/new/")
+    expect(page.get_by_label("Title")).to_have_value("")
+
+
+@some_looks
+def test_a_log_in_that_ran_out_leaves_the_page_and_comes_back(visitor: Visitor) -> None:
+    page = visitor.page
+    username = sign_up(visitor, "nils")
+    page.goto("/tasks/new/")
+    page.get_by_label("Title").fill("First")
+    visitor.press("Save")
+    expect(page.get_by_role("status")).to_contain_text("The task was added.")
+    page.context.clear_cookies(name="sessionid")
+    page.get_by_label("Status").select_option("Pending")
+    page.locator('[name="login"]').fill(username)
+    page.locator('[name="password"]').fill(PASSWORD)
+    page.locator('main [type="submit"]').click()
+    expect(page).to_have_url(f"{visitor.server.address}/tasks/")
