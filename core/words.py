@@ -198,6 +198,7 @@ ACTIVITY_WORDS: dict[str, Text] = {
     "tasks_changed": _("Changed many tasks"),
     "projects_changed": _("Changed many projects"),
     "models_changed": _("Changed many models"),
+    "change_undone": _("Undid a change"),
     "member_invited": _("Invited somebody to a project"),
     "member_changed": _("Gave a member another role"),
     "member_removed": _("Took somebody out of a project"),
