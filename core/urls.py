@@ -15,7 +15,16 @@ A person's own files are under the names of their collections, too: /files/tasks
 from django.urls import URLPattern, path, register_converter
 
 import utils.addresses  # noqa: F401  it registers record_id
-from core import board_pages, file_pages, model_pages, past_pages, sharing_views, views, well_known
+from core import (
+    board_pages,
+    file_pages,
+    model_pages,
+    past_pages,
+    search_pages,
+    sharing_views,
+    views,
+    well_known,
+)
 from core.operator_page import operator_page
 from core.published import json_schema
 from utils.access import SHARED_COLLECTIONS
@@ -94,6 +103,8 @@ urlpatterns = [
     path("files/", file_pages.file_list, name="file_list"),
     path("files/<own_file:spec>/", file_pages.file_page, name="file_page"),
     path("files/<own_file:spec>/download/", file_pages.file_download, name="file_download"),
+    path("search/", search_pages.search, name="search"),
+    path("shortcuts/", search_pages.shortcuts, name="shortcuts"),
     path("shared/", sharing_views.shared, name="shared"),
     path(
         "shared/invitations/<record_id:shared_id>/accept/",
