@@ -48,6 +48,7 @@ _SAID = {
 }
 _OF_RECORD = re.compile(r"(task|project|model)_(created|updated|completed|deleted)")
 _TITLE = re.compile(r"“(.*)”", re.S)  # as `utils.activities` writes it
+_PAGES = {"models": "model_detail", "projects": "project_detail"}
 _COLLECTIONS = {COLLECTIONS[name].singular: name for name in RECORD_COLLECTIONS}
 
 
@@ -215,8 +216,8 @@ def _quoted(description: str) -> str:
 
 
 def _link(collection: str, number: int) -> str:
-    if collection == "models":
-        return reverse("model_detail", args=[number])
+    if collection in _PAGES:
+        return reverse(_PAGES[collection], args=[number])
     return reverse("record_edit", args=[collection, number])
 
 

@@ -13,13 +13,13 @@ from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import redirect, render
-from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from core.display import SharedRow, shared_rows, title_of
 from core.forms import sentence
+from core.whose import project_address
 from core.words import Text
 from docstore import Corrupt, NotFound
 from utils.access import Forbidden, entries_of
@@ -77,6 +77,13 @@ class Place:
     @property
     def title(self) -> Text:
         return title_of(COLLECTIONS["projects"], self.project)
+
+    @property
+    def project_address(self) -> str:
+        """Of the project's own page."""
+        return project_address(
+            "project_detail", self.project["id"], None if self.is_own else self.owner
+        )
 
     @property
     def entries(self) -> list[Record]:
@@ -238,11 +245,7 @@ def _place(request: StorageRequest, record_id: int, owner: int | None) -> Place:
     person = _person(request)
     whose = person if owner is None else owner
     project = request.json_storage.get("projects", whose, record_id, caller=Caller(person))
-    if owner is None:
-        address = reverse("project_members", args=[record_id])
-    else:
-        address = reverse("shared_project_members", args=[owner, record_id])
-    return Place(person, whose, project, address)
+    return Place(person, whose, project, project_address("project_members", record_id, owner))
 
 
 def _members_page(

@@ -14,11 +14,11 @@ from typing import Any, cast
 from django.urls import reverse
 from django.utils.translation import gettext_lazy as _
 
-from core.display import names_of
+from core.display import anchor_of, names_of
 from core.summary import Panel, read_panel
 from core.words import Text
 from docstore import id_of
-from utils.access import SHARED_COLLECTIONS, Access, Forbidden, Role, entries_of
+from utils.access import Access, Forbidden, Role, entries_of
 from utils.caller import Caller
 from utils.json_storage import JSONStorageManager
 from utils.middleware import StorageRequest
@@ -62,6 +62,10 @@ class Whose:
         """Where the pages of these records are: by the name of the view, and of which record."""
         return address_of(view, self.spec, record_id, self.owner if self.shared else None)
 
+    def anchor(self, record_id: int) -> str:
+        """The id of a record within a page."""
+        return anchor_of(self.spec, record_id, self.owner if self.shared else None)
+
     # Rights
 
     def may_change(self, record: Record) -> bool:
@@ -96,8 +100,6 @@ class Whose:
 
     @cached_property
     def _panel(self) -> Panel:
-        if self.spec.name not in SHARED_COLLECTIONS:
-            return Panel()
         return read_panel(self.manager, "projects", self.owner, self.caller)
 
     @cached_property
@@ -127,7 +129,7 @@ class Whose:
 
     def choices(self, project_id: object, assignee: object = None) -> dict[str, list[Option]]:
         """What the references of a record may be set to, where it has these now."""
-        if self.spec.name != "tasks":
+        if "project_id" not in self.spec.by_name:
             return {}
         nowhere: list[Option] = [] if self.shared else [("", "—")]
         members = {self.owner: self.owner_name}
@@ -139,10 +141,11 @@ class Whose:
             members.setdefault(assignee, self.people[assignee])
         if isinstance(project_id, int) and project_id in self.projects:
             projects.setdefault(project_id, self.projects[project_id])
-        return {
+        choices: dict[str, list[Option]] = {
             "project_id": [*nowhere, *((str(n), name) for n, name in projects.items())],
             "assignee": [("", _("nobody")), *((str(n), name) for n, name in members.items())],
         }
+        return {name: options for name, options in choices.items() if name in self.spec.by_name}
 
 
 def members_of(project: Record) -> dict[int, str]:
@@ -165,3 +168,10 @@ def address_of(
 def _address(view: str, spec: str, record_id: int | None, owner: int | None) -> str:
     named: dict[str, Any] = {"spec": COLLECTIONS[spec], "record_id": record_id, "owner": owner}
     return reverse(view, kwargs={name: told for name, told in named.items() if told is not None})
+
+
+def project_address(view: str, project_id: int, owner: int | None = None) -> str:
+    """The address of a page of one project, such as "project_detail": one's own, or `owner`'s."""
+    if owner is None:
+        return reverse(view, args=[project_id])
+    return reverse(f"shared_{view}", args=[owner, project_id])

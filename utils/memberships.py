@@ -24,6 +24,7 @@ from utils.json_storage import Activity, JSONStorageManager, Once
 from utils.json_values import FieldError
 from utils.people import person_named, tell_other
 from utils.records import InvalidRecord, Record
+from utils.references import clear_references
 from utils.sharing import name_of, take_out, write_members
 from utils.table import COLLECTIONS, ROLES
 from utils.times import utc_text
@@ -156,7 +157,8 @@ class Memberships:
         """Hands a project and its tasks over to a member, who becomes its owner.
 
         They move into the new owner's documents and get new ids there; who owned them becomes an
-        editor, and all other members stay what they are. Returns the project as it is then.
+        editor, and all other members stay what they are. Models stay, and belong to no project
+        then. Returns the project as it is then.
         """
         asks = _caller(owner, call)
 
@@ -167,6 +169,7 @@ class Memberships:
                 _refuse("/to", "must be the id of a member of the project")
             moved = _move_project(transaction, project, owner, to)
             _move_tasks(transaction, owner, project_id, to, moved["id"])
+            clear_references(transaction, key_of("projects", owner), {project_id})
             activity = _activity(("project_received", "Was given a project"), moved["id"], {})
             tell_other(transaction, asks.user_id, to, activity)
             return moved

@@ -40,16 +40,19 @@ def of_time(how: str, text: str) -> Test:
 
 def of_record(singular: str, record_id: int) -> Test:
     """Whether an activity is about one of a person's own records, such as "model" 3."""
-    start = f"{singular}_"
+    return of_records({singular: {record_id}})
+
+
+def of_records(wanted: Mapping[str, Collection[int]]) -> Test:
+    """Whether an activity is about one of these records of a person's own: ids by the kind."""
 
     def test(activity: Activity) -> bool:
+        ids = wanted.get(str(activity.get("type")).partition("_")[0])
         told = activity.get("metadata")
-        return (
-            str(activity.get("type")).startswith(start)
-            and isinstance(told, dict)
-            and told.get("id") == record_id
-            and "owner" not in told
-        )
+        if ids is None or not isinstance(told, dict) or "owner" in told:
+            return False
+        number = told.get("id")
+        return type(number) is int and number in ids
 
     return test
 

@@ -68,7 +68,7 @@ def clear_references(transaction: Transaction, key: Key, ids: Collection[int]) -
             place, spec = key_of(other, key.owner), COLLECTIONS[other]
             for record in transaction.records(place):
                 if id_of(record) and _id_in(record, name) in ids:
-                    cleared = {name: None} | _unassigned(record, key.owner)
+                    cleared = {name: None} | _unassigned(other, record, key.owner)
                     changed = changed_record(spec, record, cleared, now=transaction.now)
                     transaction.put(place, changed)
 
@@ -79,9 +79,9 @@ def _id_in(record: Mapping[str, Any], name: str) -> int:
     return value if type(value) is int else 0
 
 
-def _unassigned(record: Mapping[str, Any], owner: int) -> dict[str, None]:
+def _unassigned(collection: str, record: Mapping[str, Any], owner: int) -> dict[str, None]:
     """Without a project, there is nobody but the owner to do a task."""
-    assignee = record.get("assignee")
+    assignee = record.get("assignee") if collection == "tasks" else None
     return {} if type(assignee) is not int or assignee == owner else {"assignee": None}
 
 

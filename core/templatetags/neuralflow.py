@@ -5,6 +5,8 @@ from functools import cache
 from itertools import count
 
 from django import template
+from django.forms import FileInput, PasswordInput
+from django.forms.boundfield import BoundField
 from django.http import HttpRequest
 from django.template import Context
 from django.template.base import FilterExpression, Node, NodeList, Parser, Token
@@ -15,9 +17,9 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString, mark_safe
 from django.utils.translation import get_language
 
-from core.kept import KeptParts
+from core.kept import NOT_KEPT, KeptParts
 from core.places import Place, places_for
-from core.whose import address_of
+from core.whose import address_of, project_address
 from core.words import ACTIVITY_WORDS, CHOICE_WORDS, TONES, Text, in_words
 from docstore import StoreError
 from utils.json_storage import json_storage
@@ -102,6 +104,13 @@ def record_url(context: Context, view: str, record_id: int | None = None, spec: 
     return address_of(view, spec or context["spec"], record_id, owner)
 
 
+@register.simple_tag(takes_context=True)
+def project_url(context: Context, view: str, project_id: int) -> str:
+    """The address of a page of one project of whose records are looked at."""
+    whose = context.get("whose")
+    return project_address(view, project_id, whose.owner if whose and whose.shared else None)
+
+
 @register.simple_tag
 def icon(name: str) -> SafeString:
     """A drawing of the sprite that repeats what a word beside it says."""
@@ -112,6 +121,28 @@ def icon(name: str) -> SafeString:
 def _drawn(sprite: str, name: str) -> SafeString:
     return format_html(
         '<svg class="icon" aria-hidden="true"><use href="{}#{}"></use></svg>', sprite, name
+    )
+
+
+@register.filter
+def facts_of_field(field: BoundField) -> object:
+    """All that a field of a form shows, for `kept`; a secret that was typed is never kept."""
+    widget = field.field.widget
+    if isinstance(widget, PasswordInput | FileInput):
+        return NOT_KEPT
+    return (
+        type(widget).__qualname__,
+        field.html_name,
+        field.auto_id,
+        field.label,
+        field.help_text,
+        field.value(),
+        field.initial if field.field.show_hidden_initial else None,
+        field.errors,
+        field.build_widget_attrs(widget.attrs),
+        list(getattr(widget, "choices", ())),
+        getattr(field.field, "suggestions", ()),
+        field.field.required,
     )
 
 

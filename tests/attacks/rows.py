@@ -533,6 +533,8 @@ _PAGES, _THEIR_PAGES = "shared/<record_id:owner>/", "/shared/{owner}/"
 _ONE_TASK, _THEIR_TASK = f"{_PAGES}tasks/<record_id:record_id>/", "tasks/{shared_task}/"
 
 SHARED_PAGES: dict[str, Row] = {
+    _ONE_PROJECT: Row("/projects/{another_shared_project}/", RECORD_PAGE),
+    f"{_PAGES}{_ONE_PROJECT}": Row(f"{_THEIR_PAGES}projects/{{shared_project}}/", SHARED_PAGE),
     f"{_PAGES}<shared_collection:spec>/": Row(f"{_THEIR_PAGES}projects/", SHARED_PAGE),
     f"{_PAGES}<shared_collection:spec>/<record_id:record_id>/edit/": Row(
         f"{_THEIR_PAGES}{_THEIR_TASK}edit/", SHARED_FORM, {"POST": _in_shared_project}
@@ -543,6 +545,9 @@ SHARED_PAGES: dict[str, Row] = {
     f"{_PAGES}tasks/agenda/": Row(f"{_THEIR_PAGES}tasks/agenda/", SHARED_PAGE),
     f"{_PAGES}tasks/new/": Row(
         f"{_THEIR_PAGES}tasks/new/", SHARED_NEW, {"POST": _in_shared_project}
+    ),
+    f"{_PAGES}<tasks:spec>/quick/": Row(
+        f"{_THEIR_PAGES}tasks/quick/", SHARED_NEW, {"POST": {"text": "Sent"}}
     ),
     f"{_ONE_TASK}delete/": Row(f"{_THEIR_PAGES}{_THEIR_TASK}delete/", SHARED_QUESTION),
     f"{_ONE_TASK}complete/": Row(f"{_THEIR_PAGES}{_THEIR_TASK}complete/", SHARED_BUTTON),
@@ -586,6 +591,7 @@ ROWS: dict[str, Row] = {
     "tasks/board/": Row("/tasks/board/", OWN_BOARD, {"POST": _moved}),
     "tasks/agenda/": Row("/tasks/agenda/", OWN_PAGE),
     "<collection:spec>/": Row("/tasks/", OWN_PAGE),
+    "<tasks:spec>/quick/": Row("/tasks/quick/", OWN_FORM, {"POST": {"text": "Sent"}}),
     "<collection:spec>/new/": Row("/tasks/new/", OWN_FORM, {"POST": TASK}),
     "<collection:spec>/<record_id:record_id>/edit/": Row(
         "/tasks/{task}/edit/", RECORD_FORM, {"POST": TASK}

@@ -1,0 +1,169 @@
+"""The page of one project: how far it has come, its tasks and models, who is in it, what was done.
+
+One's own is at /projects/3/, another's at /shared/7/projects/3/. Models and activities are told of
+one's own only: they lie in documents that are shared with nobody.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, cast
+
+from django.contrib.auth.decorators import login_required
+from django.http import HttpResponse
+from django.shortcuts import render
+from django.utils import timezone
+from django.views.decorators.http import require_safe
+
+from core.display import Row, row
+from core.past import Line, lines
+from core.progress import progress_of
+from core.summary import Panel, by_pressure, read_panel
+from core.whose import Whose
+from core.words import CHOICE_WORDS, Text, in_words
+from docstore import StoreError, id_of
+from utils.access import entries_of
+from utils.lists import sort_value
+from utils.middleware import StorageRequest
+from utils.past import newest, of_records
+from utils.records import COLLECTIONS
+
+GROUP_TASKS = 6  # shown of each status; the list has all
+MODELS_SHOWN = 50
+CHANGES = 10
+
+_SPEC, _TASKS = COLLECTIONS["projects"], COLLECTIONS["tasks"]
+
+Record = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Group:
+    """The tasks of one status: the first few, and how many there are."""
+
+    status: str
+    label: Text
+    rows: list[Row]
+    total: int
+
+    @property
+    def more(self) -> int:
+        return self.total - len(self.rows)
+
+
+@dataclass(frozen=True)
+class Member:
+    """Somebody in the project, or invited to it."""
+
+    name: str
+    role: str
+    invited: bool = False
+    is_you: bool = False
+
+
+@require_safe
+@login_required
+def project_detail(
+    request: StorageRequest, record_id: int, owner: int | None = None
+) -> HttpResponse:
+    """All that belongs to a project. A document that cannot be read costs its own panels."""
+    whose, now = Whose.of(request, _SPEC, owner), timezone.localtime()
+    manager, caller = whose.manager, whose.caller
+    project = manager.get("projects", whose.owner, record_id, caller=caller)
+    tasks = _of_project(read_panel(manager, "tasks", whose.owner, caller), record_id)
+    models = Panel() if whose.shared else read_panel(manager, "models", whose.owner)
+    models = _of_project(models, record_id)
+    shown = row(
+        _SPEC, project, now, may_change=whose.may_change(project), may_delete=not whose.shared
+    )
+    context = {
+        "whose": whose,
+        "spec": _SPEC,
+        "row": shown,
+        "project": shown.record,
+        "tasks": tasks,
+        "progress": progress_of(tasks.records, now),
+        "groups": _groups(whose, tasks.records, now),
+        "models": models,
+        "model_rows": [
+            row(COLLECTIONS["models"], one, now) for one in models.records[: -MODELS_SHOWN - 1 : -1]
+        ],
+        "members": _members(whose, project),
+        "may_add": record_id in whose.open_projects,
+        "changes": None if whose.shared else _changes(request, record_id, tasks.records),
+    }
+    return render(request, "core/project_detail.html", context)
+
+
+def _of_project(panel: Panel, project_id: int) -> Panel:
+    found = [one for one in panel.records if one.get("project_id") == project_id]
+    return Panel(found, panel.fault)
+
+
+def _groups(whose: Whose, tasks: Sequence[Record], now: datetime) -> list[Group]:
+    """The tasks by status, those under way first; of each the most pressing, or the latest done."""
+    field = _TASKS.by_name["status"]
+    by_status: dict[str, list[Record]] = {status: [] for status in field.choices}
+    for task in tasks:
+        status = task.get("status") or field.default
+        by_status[status if status in by_status else str(field.default)].append(task)
+    order = ["in_progress", "review", "pending", "completed"]
+    pressing = by_pressure(now)
+    groups, theirs = [], whose.owner if whose.shared else None
+    for status in [*order, *(one for one in by_status if one not in order)]:
+        found = by_status.get(status) or []
+        found = sorted(found, key=_latest if status == "completed" else pressing)
+        rows = [
+            row(
+                _TASKS,
+                task,
+                now,
+                None,
+                whose.people,
+                owner=theirs,
+                may_change=whose.may_change(task),
+            )
+            for task in found[:GROUP_TASKS]
+        ]
+        if rows:
+            groups.append(Group(status, in_words(status, CHOICE_WORDS), rows, len(found)))
+    return groups
+
+
+def _latest(task: Record) -> int:
+    done = sort_value(_TASKS.by_name["completed_at"], task)
+    return -done if isinstance(done, int) else 0
+
+
+def _members(whose: Whose, project: Record) -> list[Member]:
+    """The owner, the members, and those who are invited."""
+    you = whose.caller.user_id
+    entries = sorted(entries_of(project).items(), key=lambda one: one[1]["status"] != "member")
+    return [
+        Member(whose.owner_name, "owner", is_you=not whose.shared),
+        *(
+            Member(
+                str(entry.get("username") or f"#{person}"),
+                str(entry.get("role")),
+                invited=entry["status"] != "member",
+                is_you=person == you,
+            )
+            for person, entry in entries
+        ),
+    ]
+
+
+def _changes(
+    request: StorageRequest, project_id: int, tasks: Sequence[Record]
+) -> list[Line] | None:
+    """The latest activities about the project and its tasks; None where they cannot be read."""
+    manager, owner = request.json_storage, cast(int, request.user.pk)
+    try:
+        every = manager.view("users", owner)
+    except StoreError:
+        return None
+    ids = {number for task in tasks if (number := id_of(task)) is not None}
+    found, _place = newest(
+        every, [of_records({"project": {project_id}, "task": ids})], limit=CHANGES
+    )
+    return lines(manager, owner, found)
