@@ -18,7 +18,14 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 from core.display import Row, row, title_of
 from core.forms import Part, RecordForm
 from core.going_back import back_to
-from core.listing import PAGE_RECORDS, Selection, project_in, sort_options, status_options
+from core.listing import (
+    PAGE_RECORDS,
+    Selection,
+    priority_options,
+    project_in,
+    sort_options,
+    status_options,
+)
 from core.summary import summary
 from core.whose import Whose, project_address
 from core.words import WORDS, Text
@@ -59,6 +66,7 @@ def record_list(
         "selection": selection,
         "statuses": status_options(spec),
         "sorts": sort_options(spec),
+        "priorities": priority_options(spec),
         "project": whose.projects.get(selection.project or 0),
     }
     try:

@@ -12,4 +12,5 @@ import "./toasts.js";
 import "./connection.js";
 import "./drafts.js";
 import "./focus.js";
+import "./pick.js";
 import "./time_zone.js";
