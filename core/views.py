@@ -229,7 +229,7 @@ def _part(request: StorageRequest, whose: Whose, stored: Record | None) -> Part 
     """What is entered, where it is not everything."""
     if stored is None or whose.spec.name != "tasks" or "quick" not in request.GET:
         return None
-    return Part(QUICK_FIELDS, f"{whose.anchor(stored['id'])}-%s")
+    return Part(QUICK_FIELDS, f"{whose.anchor(stored['id'])}-%s", "title")
 
 
 def _template_of(form: RecordForm) -> str:

@@ -1,6 +1,7 @@
 /*
  * data-pick-all: the box that chooses all rows of the page; data-picked: how many are chosen.
- * Both belong to a form, whose boxes stand in the rows; they are hidden where no script runs.
+ * Both belong to a form, whose boxes stand in the rows; they are hidden where no script runs. The box
+ * for all of the list goes where that is the same (data-pick-page).
  */
 
 const boxes = (form) => [...form.elements].filter((control) => control.name === "id");
@@ -19,6 +20,7 @@ function show() {
     every.hidden = false;
     const form = every.closest("form");
     form.querySelector("[data-picked]").hidden = false;
+    form.querySelector("[data-pick-page]")?.remove();
     tell(form);
   }
 }
