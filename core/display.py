@@ -14,7 +14,7 @@ from utils.statistics import is_overdue
 Record = Mapping[str, Any]
 
 _IDS_END = 10**18  # what an address has room for
-_LISTS = (Kind.TEXTS, Kind.MEMBERS)
+_LISTS = (Kind.TEXTS, Kind.MEMBERS, Kind.CHECKLIST)
 _TEXTS = (Kind.TITLE, Kind.LINE, Kind.TEXT, Kind.CHOICE, Kind.OPEN_CHOICE, Kind.TIME)
 
 

@@ -154,6 +154,29 @@ def _read_object(typed: str, field: Field, stored: object) -> Any:
         raise forms.ValidationError(sentence(place)) from None
 
 
+def _show_checklist(value: object) -> str:
+    """Each item on a line, behind "[ ]" or "[x]"; what is no item, as JSON."""
+    return "\n".join(_item_line(entry) for entry in _entries(value))
+
+
+def _item_line(entry: object) -> str:
+    if not isinstance(entry, dict) or entry.keys() != {"text", "done"}:
+        return _show_text(entry)
+    return f"[{'x' if entry['done'] is True else ' '}] {_show_text(entry['text'])}"
+
+
+def _read_checklist(typed: str, field: Field, stored: object) -> list[Any]:
+    lines = (line.strip() for line in typed.splitlines())
+    return [_item(line) for line in lines if line]
+
+
+def _item(line: str) -> dict[str, Any]:
+    box, text = line[:3].lower(), line[3:].strip()
+    if box in {"[x]", "[ ]"}:
+        return {"text": text, "done": box == "[x]"}
+    return {"text": line, "done": False}
+
+
 def _read_number(typed: str, field: Field, stored: object) -> Any:
     text = typed.strip()
     if not text:
@@ -204,9 +227,16 @@ ENTRIES = {
     Kind.NUMBER: Entry(_line_input(inputmode="decimal"), _show_text, _read_number),
     Kind.INTEGER: Entry(_line_input(inputmode="numeric"), _show_text, _read_number),
     Kind.REFERENCE: Entry(forms.Select, _show_text, _read_number),
+    Kind.REPEAT: Entry(_line_input(), _show_text, _read_line, _("As FREQ=WEEKLY;BYDAY=MO.")),
+    Kind.CHECKLIST: Entry(
+        _area(),
+        _show_checklist,
+        _read_checklist,
+        _("One item a line, with [x] before what is done."),
+    ),
 }
 
-WIDE = (Kind.TITLE, Kind.TEXT, Kind.OBJECT)
+WIDE = (Kind.TITLE, Kind.TEXT, Kind.OBJECT, Kind.CHECKLIST)
 
 
 class RecordField(forms.Field):

@@ -23,11 +23,13 @@ from core import (
     model_pages,
     past_pages,
     project_pages,
+    search_pages,
     sharing_views,
     task_pages,
     views,
     well_known,
 )
+from core.dashboard_page import dashboard
 from core.operator_page import operator_page
 from core.published import json_schema
 from utils.access import SHARED_COLLECTIONS
@@ -107,7 +109,7 @@ urlpatterns = [
     path(".well-known/security.txt", well_known.security_txt, name="security_txt"),
     path(".well-known/change-password", well_known.change_password, name="change_password"),
     path("security/", well_known.security_policy, name="security_policy"),
-    path("dashboard/", views.dashboard, name="dashboard"),
+    path("dashboard/", dashboard, name="dashboard"),
     path("operator/", operator_page, name="operator"),
     path("activity/", past_pages.activity, name="activity"),
     path("activity/activity.csv", past_pages.activity_csv, name="activity_csv"),
@@ -115,6 +117,8 @@ urlpatterns = [
     path("files/", file_pages.file_list, name="file_list"),
     path("files/<own_file:spec>/", file_pages.file_page, name="file_page"),
     path("files/<own_file:spec>/download/", file_pages.file_download, name="file_download"),
+    path("search/", search_pages.search, name="search"),
+    path("shortcuts/", search_pages.shortcuts, name="shortcuts"),
     path("shared/", sharing_views.shared, name="shared"),
     path(
         "shared/invitations/<record_id:shared_id>/accept/",

@@ -5,6 +5,9 @@ from functools import cache
 from itertools import count
 
 from django import template
+from django.forms import FileInput, PasswordInput
+from django.forms.boundfield import BoundField
+from django.http import HttpRequest
 from django.template import Context
 from django.template.base import FilterExpression, Node, NodeList, Parser, Token
 from django.template.defaulttags import CsrfTokenNode
@@ -14,12 +17,13 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString, mark_safe
 from django.utils.translation import get_language
 
-from core.kept import KeptParts
+from core.kept import NOT_KEPT, KeptParts
+from core.places import Place, places_for
 from core.whose import address_of, project_address
 from core.words import ACTIVITY_WORDS, CHOICE_WORDS, TONES, Text, in_words
 from docstore import StoreError
 from utils.json_storage import json_storage
-from utils.localization import local_time
+from utils.localization import local_time, preferences_of
 from utils.times import is_date, moment_of
 
 register = template.Library()
@@ -120,6 +124,28 @@ def _drawn(sprite: str, name: str) -> SafeString:
     )
 
 
+@register.filter
+def facts_of_field(field: BoundField) -> object:
+    """All that a field of a form shows, for `kept`; a secret that was typed is never kept."""
+    widget = field.field.widget
+    if isinstance(widget, PasswordInput | FileInput):
+        return NOT_KEPT
+    return (
+        type(widget).__qualname__,
+        field.html_name,
+        field.auto_id,
+        field.label,
+        field.help_text,
+        field.value(),
+        field.initial if field.field.show_hidden_initial else None,
+        field.errors,
+        field.build_widget_attrs(widget.attrs),
+        list(getattr(widget, "choices", ())),
+        getattr(field.field, "suggestions", ()),
+        field.field.required,
+    )
+
+
 _parts = KeptParts()
 
 
@@ -151,3 +177,21 @@ def kept(parser: Parser, token: Token) -> KeptNode:
     if not names or nodes.get_nodes_by_type(CsrfTokenNode):
         raise template.TemplateSyntaxError("kept needs the values of its part, and no csrf_token")
     return KeptNode(values, nodes)
+
+
+@register.simple_tag(takes_context=True)
+def places(context: Context) -> list[Place]:
+    """Where the person can go, from anywhere."""
+    return places_for(context["user"].is_staff)
+
+
+@register.filter
+def keys_of(keys: str) -> list[str]:
+    """The keys that are pressed one after the other: "g t" is g, then t."""
+    return keys.split()
+
+
+@register.filter
+def wants_keys(request: HttpRequest) -> bool:
+    """Whether single keys count for the person who asks."""
+    return preferences_of(request).single_keys

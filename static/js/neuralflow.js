@@ -14,3 +14,5 @@ import "./drafts.js";
 import "./focus.js";
 import "./pick.js";
 import "./time_zone.js";
+import "./palette.js";
+import "./keys.js";
