@@ -1,10 +1,10 @@
-"""The pages: home, dashboard, and for each collection a list, a form, and a question before
+"""The pages: home, and for each collection a list, a form, and a question before
 anything is deleted. One set of views serves all collections, one's own and with `owner` what
 another shares; `spec` is their entry in the table."""
 
 from collections.abc import Callable, Mapping
 from datetime import datetime
-from typing import Any, cast
+from typing import Any
 
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
@@ -19,7 +19,6 @@ from core.display import Row, row, title_of
 from core.forms import Part, RecordForm
 from core.going_back import back_to
 from core.listing import PAGE_RECORDS, Selection, project_in, sort_options, status_options
-from core.summary import summary
 from core.whose import Whose, project_address
 from core.words import WORDS, Text
 from docstore import Conflict, Corrupt, StoreError
@@ -37,14 +36,6 @@ Record = dict[str, Any]
 def home(request: HttpRequest) -> HttpResponse:
     """What NeuralFlow is, for everybody."""
     return render(request, "core/home.html")
-
-
-@require_safe
-@login_required
-def dashboard(request: StorageRequest) -> HttpResponse:
-    """The figures. A document that cannot be read costs its own panels, not the page."""
-    figures = summary(request.json_storage, cast(int, request.user.pk), timezone.localtime())
-    return render(request, "core/dashboard.html", {"summary": figures})
 
 
 @require_safe
