@@ -22,6 +22,7 @@ from core import (
     model_pages,
     past_pages,
     project_pages,
+    search_pages,
     sharing_views,
     task_pages,
     views,
@@ -114,6 +115,8 @@ urlpatterns = [
     path("files/", file_pages.file_list, name="file_list"),
     path("files/<own_file:spec>/", file_pages.file_page, name="file_page"),
     path("files/<own_file:spec>/download/", file_pages.file_download, name="file_download"),
+    path("search/", search_pages.search, name="search"),
+    path("shortcuts/", search_pages.shortcuts, name="shortcuts"),
     path("shared/", sharing_views.shared, name="shared"),
     path(
         "shared/invitations/<record_id:shared_id>/accept/",

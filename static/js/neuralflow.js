@@ -13,3 +13,5 @@ import "./connection.js";
 import "./drafts.js";
 import "./focus.js";
 import "./time_zone.js";
+import "./palette.js";
+import "./keys.js";
