@@ -54,6 +54,12 @@ def _read(request: HttpRequest) -> Preferences:
         return Preferences()
 
 
+def forget_preferences(request: HttpRequest) -> None:
+    """Has them read again: they were changed."""
+    if hasattr(request, _KEPT):
+        delattr(request, _KEPT)
+
+
 def browsers_zone(request: HttpRequest) -> str:
     """The name of the time zone that the browser tells; UTC where it tells none."""
     told = request.COOKIES.get(ZONE_COOKIE, "")
