@@ -18,16 +18,19 @@ from django.urls import URLPattern, path, register_converter
 import utils.addresses  # noqa: F401  it registers record_id
 from core import (
     board_pages,
+    bulk_pages,
     file_pages,
     model_pages,
     past_pages,
     project_pages,
+    search_pages,
     sharing_views,
     task_pages,
     undoing,
     views,
     well_known,
 )
+from core.dashboard_page import dashboard
 from core.operator_page import operator_page
 from core.published import json_schema
 from utils.access import SHARED_COLLECTIONS
@@ -93,6 +96,7 @@ shared_pages = [
         views.record_edit,
         name="record_edit",
     ),
+    path(f"{_THEIRS}<tasks:spec>/bulk/", bulk_pages.bulk_change, name="bulk_change"),
     path(f"{_THEIRS}<tasks:spec>/quick/", task_pages.quick_add, name="quick_add"),
     path(f"{_THEIRS}tasks/board/", board_pages.task_board, _TASKS, name="task_board"),
     path(f"{_THEIRS}tasks/agenda/", board_pages.task_agenda, _TASKS, name="task_agenda"),
@@ -106,7 +110,7 @@ urlpatterns = [
     path(".well-known/security.txt", well_known.security_txt, name="security_txt"),
     path(".well-known/change-password", well_known.change_password, name="change_password"),
     path("security/", well_known.security_policy, name="security_policy"),
-    path("dashboard/", views.dashboard, name="dashboard"),
+    path("dashboard/", dashboard, name="dashboard"),
     path("operator/", operator_page, name="operator"),
     path("activity/", past_pages.activity, name="activity"),
     path("activity/activity.csv", past_pages.activity_csv, name="activity_csv"),
@@ -114,6 +118,8 @@ urlpatterns = [
     path("files/", file_pages.file_list, name="file_list"),
     path("files/<own_file:spec>/", file_pages.file_page, name="file_page"),
     path("files/<own_file:spec>/download/", file_pages.file_download, name="file_download"),
+    path("search/", search_pages.search, name="search"),
+    path("shortcuts/", search_pages.shortcuts, name="shortcuts"),
     path("shared/", sharing_views.shared, name="shared"),
     path(
         "shared/invitations/<record_id:shared_id>/accept/",
@@ -138,6 +144,7 @@ urlpatterns = [
     *shared_pages,
     path("models/compare/", model_pages.model_compare, name="model_compare"),
     path("models/<record_id:record_id>/", model_pages.model_detail, name="model_detail"),
+    path("<tasks:spec>/bulk/", bulk_pages.bulk_change, name="bulk_change"),
     path("<tasks:spec>/quick/", task_pages.quick_add, name="quick_add"),
     path("tasks/board/", board_pages.task_board, _TASKS, name="task_board"),
     path("tasks/agenda/", board_pages.task_agenda, _TASKS, name="task_agenda"),

@@ -1,10 +1,10 @@
-"""The pages: home, dashboard, and for each collection a list, a form, and a question before
+"""The pages: home, and for each collection a list, a form, and a question before
 anything is deleted. One set of views serves all collections, one's own and with `owner` what
 another shares; `spec` is their entry in the table."""
 
 from collections.abc import Callable, Mapping
 from datetime import datetime
-from typing import Any, cast
+from typing import Any
 
 from django.contrib.auth.decorators import login_required
 from django.core.paginator import Paginator
@@ -18,8 +18,14 @@ from core import undoing
 from core.display import Row, row, title_of
 from core.forms import Part, RecordForm
 from core.going_back import back_to
-from core.listing import PAGE_RECORDS, Selection, project_in, sort_options, status_options
-from core.summary import summary
+from core.listing import (
+    PAGE_RECORDS,
+    Selection,
+    priority_options,
+    project_in,
+    sort_options,
+    status_options,
+)
 from core.whose import Whose, project_address
 from core.words import WORDS, Text
 from docstore import Conflict, Corrupt, StoreError
@@ -41,14 +47,6 @@ def home(request: HttpRequest) -> HttpResponse:
 
 @require_safe
 @login_required
-def dashboard(request: StorageRequest) -> HttpResponse:
-    """The figures. A document that cannot be read costs its own panels, not the page."""
-    figures = summary(request.json_storage, cast(int, request.user.pk), timezone.localtime())
-    return render(request, "core/dashboard.html", {"summary": figures})
-
-
-@require_safe
-@login_required
 def record_list(
     request: StorageRequest, spec: CollectionSpec, owner: int | None = None
 ) -> HttpResponse:
@@ -59,6 +57,7 @@ def record_list(
         "selection": selection,
         "statuses": status_options(spec),
         "sorts": sort_options(spec),
+        "priorities": priority_options(spec),
         "project": whose.projects.get(selection.project or 0),
     }
     try:
@@ -221,7 +220,7 @@ def _part(request: StorageRequest, whose: Whose, stored: Record | None) -> Part 
     """What is entered, where it is not everything."""
     if stored is None or whose.spec.name != "tasks" or "quick" not in request.GET:
         return None
-    return Part(QUICK_FIELDS, f"{whose.anchor(stored['id'])}-%s")
+    return Part(QUICK_FIELDS, f"{whose.anchor(stored['id'])}-%s", "title")
 
 
 def _template_of(form: RecordForm) -> str:

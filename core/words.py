@@ -185,6 +185,7 @@ ACTIVITY_WORDS: dict[str, Text] = {
     "token_revoked": _("Revoked an API token"),
     "api_call": _("Called the API"),
     "account_imported": _("Took in an archive"),
+    "account_exported": _("Exported everything"),
     "task_created": _("Added a task"),
     "task_updated": _("Changed a task"),
     "task_completed": _("Completed a task"),

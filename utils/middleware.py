@@ -28,6 +28,7 @@ from utils.json_storage import request_id as current_request_id
 log = logging.getLogger(__name__)
 
 API_PREFIX = "/accounts/api/"
+UPLOADS = "/settings/data/"  # where a form takes an archive
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 USER_AGENT_CHARACTERS_MAX = 300
 
@@ -156,6 +157,8 @@ def _refusal(request: HttpRequest) -> HttpResponse | None:
             headers={"Allow": allowed},
         )
     length, most = request.META.get("CONTENT_LENGTH") or "0", settings.DATA_UPLOAD_MAX_MEMORY_SIZE
+    if request.path == UPLOADS and most is not None:
+        most += settings.NEURALFLOW_IMPORT_BYTES
     # Django's own limit does not count files, which no form of ours takes.
     if most is not None and length.isdecimal() and int(length[:20]) > most:
         return render(request, "400.html", {"status": 413}, status=413)

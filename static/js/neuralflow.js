@@ -12,4 +12,7 @@ import "./toasts.js";
 import "./connection.js";
 import "./drafts.js";
 import "./focus.js";
+import "./pick.js";
 import "./time_zone.js";
+import "./palette.js";
+import "./keys.js";
