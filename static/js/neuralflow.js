@@ -16,3 +16,4 @@ import "./pick.js";
 import "./time_zone.js";
 import "./palette.js";
 import "./keys.js";
+import "./versus.js";
