@@ -19,8 +19,8 @@ from __future__ import annotations
 
 import hashlib
 import operator
-from bisect import bisect_right
 import sys
+from bisect import bisect_right
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import chain
 from typing import Any, Final, SupportsIndex, TypeVar, overload
