@@ -18,7 +18,7 @@ from django.views.decorators.http import require_safe
 from core.display import Row, row
 from core.past import Line, lines
 from core.progress import progress_of
-from core.summary import Panel, by_pressure, read_panel
+from core.summary import Panel, by_pressure, read_panel, sequence_now
 from core.whose import Whose
 from core.words import CHOICE_WORDS, Text, in_words
 from docstore import StoreError, id_of
@@ -68,7 +68,7 @@ def project_detail(
 ) -> HttpResponse:
     """All that belongs to a project. A document that cannot be read costs its own panels."""
     whose, now = Whose.of(request, _SPEC, owner), timezone.localtime()
-    manager, caller = whose.manager, whose.caller
+    manager, caller, sequence = whose.manager, whose.caller, sequence_now(request)
     project = manager.get("projects", whose.owner, record_id, caller=caller)
     tasks = _of_project(read_panel(manager, "tasks", whose.owner, caller), record_id)
     models = Panel() if whose.shared else read_panel(manager, "models", whose.owner)
@@ -81,6 +81,7 @@ def project_detail(
         "spec": _SPEC,
         "row": shown,
         "project": shown.record,
+        "sequence": sequence,
         "tasks": tasks,
         "progress": progress_of(tasks.records, now),
         "groups": _groups(whose, tasks.records, now),

@@ -13,3 +13,4 @@ import "./connection.js";
 import "./drafts.js";
 import "./focus.js";
 import "./time_zone.js";
+import "./live.js";
