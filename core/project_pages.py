@@ -5,7 +5,7 @@ one's own only: they lie in documents that are shared with nobody.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, cast
 
@@ -110,25 +110,22 @@ def _groups(whose: Whose, tasks: Sequence[Record], now: datetime) -> list[Group]
         by_status[status if status in by_status else str(field.default)].append(task)
     order = ["in_progress", "review", "pending", "completed"]
     pressing = by_pressure(now)
-    groups, theirs = [], whose.owner if whose.shared else None
+    groups = []
     for status in [*order, *(one for one in by_status if one not in order)]:
         found = by_status.get(status) or []
         found = sorted(found, key=_latest if status == "completed" else pressing)
-        rows = [
-            row(
-                _TASKS,
-                task,
-                now,
-                None,
-                whose.people,
-                owner=theirs,
-                may_change=whose.may_change(task),
-            )
-            for task in found[:GROUP_TASKS]
-        ]
+        rows = [_task_row(whose, task, now) for task in found[:GROUP_TASKS]]
         if rows:
             groups.append(Group(status, in_words(status, CHOICE_WORDS), rows, len(found)))
     return groups
+
+
+def _task_row(whose: Whose, task: Record, now: datetime) -> Row:
+    """Without the name of the project, for the page is about that."""
+    theirs = whose.owner if whose.shared else None
+    may_change = whose.may_change(task)
+    shown = row(_TASKS, task, now, None, whose.people, owner=theirs, may_change=may_change)
+    return replace(shown, project="")
 
 
 def _latest(task: Record) -> int:

@@ -18,10 +18,12 @@ from django.urls import URLPattern, path, register_converter
 import utils.addresses  # noqa: F401  it registers record_id
 from core import (
     board_pages,
+    bulk_pages,
     file_pages,
     model_pages,
     past_pages,
     project_pages,
+    search_pages,
     sharing_views,
     task_pages,
     views,
@@ -93,6 +95,7 @@ shared_pages = [
         views.record_edit,
         name="record_edit",
     ),
+    path(f"{_THEIRS}<tasks:spec>/bulk/", bulk_pages.bulk_change, name="bulk_change"),
     path(f"{_THEIRS}<tasks:spec>/quick/", task_pages.quick_add, name="quick_add"),
     path(f"{_THEIRS}tasks/board/", board_pages.task_board, _TASKS, name="task_board"),
     path(f"{_THEIRS}tasks/agenda/", board_pages.task_agenda, _TASKS, name="task_agenda"),
@@ -114,6 +117,8 @@ urlpatterns = [
     path("files/", file_pages.file_list, name="file_list"),
     path("files/<own_file:spec>/", file_pages.file_page, name="file_page"),
     path("files/<own_file:spec>/download/", file_pages.file_download, name="file_download"),
+    path("search/", search_pages.search, name="search"),
+    path("shortcuts/", search_pages.shortcuts, name="shortcuts"),
     path("shared/", sharing_views.shared, name="shared"),
     path(
         "shared/invitations/<record_id:shared_id>/accept/",
@@ -137,6 +142,7 @@ urlpatterns = [
     *shared_pages,
     path("models/compare/", model_pages.model_compare, name="model_compare"),
     path("models/<record_id:record_id>/", model_pages.model_detail, name="model_detail"),
+    path("<tasks:spec>/bulk/", bulk_pages.bulk_change, name="bulk_change"),
     path("<tasks:spec>/quick/", task_pages.quick_add, name="quick_add"),
     path("tasks/board/", board_pages.task_board, _TASKS, name="task_board"),
     path("tasks/agenda/", board_pages.task_agenda, _TASKS, name="task_agenda"),

@@ -18,7 +18,14 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 from core.display import Row, row, title_of
 from core.forms import Part, RecordForm
 from core.going_back import back_to
-from core.listing import PAGE_RECORDS, Selection, project_in, sort_options, status_options
+from core.listing import (
+    PAGE_RECORDS,
+    Selection,
+    priority_options,
+    project_in,
+    sort_options,
+    status_options,
+)
 from core.whose import Whose, project_address
 from core.words import WORDS, Text
 from docstore import Conflict, Corrupt, StoreError
@@ -50,6 +57,7 @@ def record_list(
         "selection": selection,
         "statuses": status_options(spec),
         "sorts": sort_options(spec),
+        "priorities": priority_options(spec),
         "project": whose.projects.get(selection.project or 0),
     }
     try:
@@ -212,7 +220,7 @@ def _part(request: StorageRequest, whose: Whose, stored: Record | None) -> Part 
     """What is entered, where it is not everything."""
     if stored is None or whose.spec.name != "tasks" or "quick" not in request.GET:
         return None
-    return Part(QUICK_FIELDS, f"{whose.anchor(stored['id'])}-%s")
+    return Part(QUICK_FIELDS, f"{whose.anchor(stored['id'])}-%s", "title")
 
 
 def _template_of(form: RecordForm) -> str:

@@ -12,5 +12,8 @@ import "./toasts.js";
 import "./connection.js";
 import "./drafts.js";
 import "./focus.js";
+import "./pick.js";
 import "./time_zone.js";
 import "./live.js";
+import "./palette.js";
+import "./keys.js";

@@ -257,6 +257,10 @@ anonymous  405 405  405     405   405  405 405   302  405
 owner      405 405  405     405   405  405 405   302  405
 others     405 405  405     405   405  405 405   404  405
 """)
+LIST_BUTTON = shape("""
+           GET HEAD OPTIONS TRACE BREW PUT PATCH POST DELETE
+others     405 405  405     405   405  405 405   302  405
+""")
 SHARED_PAGE = shape("""
            GET HEAD OPTIONS TRACE BREW PUT PATCH POST DELETE
 anonymous  302 302  405     405   405  405 405   405  405
@@ -546,6 +550,9 @@ SHARED_PAGES: dict[str, Row] = {
     f"{_PAGES}tasks/new/": Row(
         f"{_THEIR_PAGES}tasks/new/", SHARED_NEW, {"POST": _in_shared_project}
     ),
+    f"{_PAGES}<tasks:spec>/bulk/": Row(
+        f"{_THEIR_PAGES}tasks/bulk/", SHARED_BUTTON, {"POST": {"do": "complete", "all": "yes"}}
+    ),
     f"{_PAGES}<tasks:spec>/quick/": Row(
         f"{_THEIR_PAGES}tasks/quick/", SHARED_NEW, {"POST": {"text": "Sent"}}
     ),
@@ -571,6 +578,8 @@ ROWS: dict[str, Row] = {
     API: Row(f"/{API}nothing/here/", NOTHING_THERE),
     "": Row("/", FOR_EVERYBODY),
     "dashboard/": Row("/dashboard/", OWN_PAGE),
+    "search/": Row("/search/?q=a", OWN_PAGE),
+    "shortcuts/": Row("/shortcuts/", OWN_FORM, {"POST": {"single_keys": "off"}}),
     "operator/": Row("/operator/", STAFFS_OWN_PAGE),
     "activity/": Row("/activity/", OWN_PAGE),
     "activity/activity.csv": Row("/activity/activity.csv", OWN_PAGE),
@@ -589,6 +598,7 @@ ROWS: dict[str, Row] = {
     "tasks/board/": Row("/tasks/board/", OWN_BOARD, {"POST": _moved}),
     "tasks/agenda/": Row("/tasks/agenda/", OWN_PAGE),
     "<collection:spec>/": Row("/tasks/", OWN_PAGE),
+    "<tasks:spec>/bulk/": Row("/tasks/bulk/", LIST_BUTTON, {"POST": {"do": "complete", "id": "1"}}),
     "<tasks:spec>/quick/": Row("/tasks/quick/", OWN_FORM, {"POST": {"text": "Sent"}}),
     "<collection:spec>/new/": Row("/tasks/new/", OWN_FORM, {"POST": TASK}),
     "<collection:spec>/<record_id:record_id>/edit/": Row(
