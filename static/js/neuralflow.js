@@ -14,6 +14,7 @@ import "./drafts.js";
 import "./focus.js";
 import "./pick.js";
 import "./time_zone.js";
+import "./live.js";
 import "./palette.js";
 import "./keys.js";
 import "./versus.js";
