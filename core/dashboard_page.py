@@ -9,6 +9,7 @@ from django.shortcuts import render
 from django.utils import timezone
 from django.views.decorators.http import require_safe
 
+from core.first_steps import steps_of
 from core.summary import summary
 from utils.localization import preferences_of
 from utils.middleware import StorageRequest
@@ -25,7 +26,7 @@ def dashboard(request: StorageRequest) -> HttpResponse:
     now, owner = timezone.localtime(), cast(int, request.user.pk)
     sunday_first = preferences_of(request).week_start == "sunday"
     figures = summary(request.json_storage, owner, now, sunday_first=sunday_first)
-    context = {"summary": figures, "now": now} | _backup(request, now)
+    context = {"summary": figures, "now": now, "steps": steps_of(figures)} | _backup(request, now)
     return render(request, "core/dashboard.html", context)
 
 
