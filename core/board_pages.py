@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.http import Http404, HttpResponse, HttpResponseRedirect
 from django.shortcuts import render
@@ -16,6 +15,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods, require_safe
 
+from core import undoing
 from core.agenda import agenda
 from core.board import Part, columns
 from core.display import Row, row
@@ -98,9 +98,8 @@ def task_board(
         )
     except Changed:
         return _board(request, whose, 409, changed=move.task)
-    messages.success(
-        request, _("Moved to: %(column)s") % {"column": in_words(move.to, CHOICE_WORDS)}
-    )
+    moved = _("Moved to: %(column)s") % {"column": in_words(move.to, CHOICE_WORDS)}
+    undoing.say(request, moved)
     return HttpResponseRedirect(request.get_full_path())
 
 

@@ -27,6 +27,7 @@ from core import (
     search_pages,
     sharing_views,
     task_pages,
+    undoing,
     views,
     well_known,
 )
@@ -139,6 +140,7 @@ urlpatterns = [
         project_pages.project_detail,
         name="shared_project_detail",
     ),
+    path("undo/", undoing.undo, name="undo"),
     *_members("", ""),
     *_members("shared/<record_id:owner>/", "shared_"),
     path("schemas/v1/<slug:name>.json", json_schema, name="json_schema"),

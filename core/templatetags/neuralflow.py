@@ -20,7 +20,7 @@ from django.utils.translation import get_language
 from core.kept import NOT_KEPT, KeptParts
 from core.places import Place, places_for
 from core.whose import address_of, project_address
-from core.words import ACTIVITY_WORDS, CHOICE_WORDS, TONES, Text, in_words
+from core.words import ACTIVITY_WORDS, CHOICE_WORDS, TONES, WORDS, Text, in_words
 from docstore import StoreError
 from utils.json_storage import json_storage
 from utils.localization import local_time, preferences_of
@@ -73,6 +73,12 @@ def clock(value: object) -> SafeString | str:
 def word(value: object) -> Text:
     """A choice of the table in words."""
     return in_words(value, CHOICE_WORDS)
+
+
+@register.filter
+def collection_word(name: object) -> Text:
+    """The name of a collection, as of the page of its records."""
+    return WORDS[str(name)].plural if name in WORDS else str(name)
 
 
 @register.filter

@@ -14,5 +14,6 @@ import "./drafts.js";
 import "./focus.js";
 import "./pick.js";
 import "./time_zone.js";
+import "./live.js";
 import "./palette.js";
 import "./keys.js";

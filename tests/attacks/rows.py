@@ -334,6 +334,12 @@ OWN_SETTINGS = shape("""
 anonymous  302 302  302     405   405  302 302   302  302
 others     200 200  405     405   405  405 405   200  405
 """)
+OWN_UPLOAD = shape("""
+           GET HEAD OPTIONS TRACE BREW PUT PATCH POST DELETE
+anonymous  302 302  405     405   405  405 405   302  405
+others     200 200  405     405   405  405 405   422  405
+""")
+PREFERRED = {"theme": "dark", "week_start": "sunday", "language": "", "time_zone": ""}
 GUARDED = shape("""
            GET HEAD OPTIONS TRACE BREW PUT PATCH POST DELETE
 others     302 302  302     405   405  302 302   302  302
@@ -382,6 +388,10 @@ others     200 200  405     405   405  405 405   302  405
 OWN_BUTTON = shape("""
            GET HEAD OPTIONS TRACE BREW PUT PATCH POST DELETE
 anonymous  302 302  302     405   405  302 302   302  302
+others     405 405  405     405   405  405 405   302  405
+""")
+UNDO = shape("""
+           GET HEAD OPTIONS TRACE BREW PUT PATCH POST DELETE
 others     405 405  405     405   405  405 405   302  405
 """)
 PASSWORD_CHANGE = shape("""
@@ -615,11 +625,16 @@ ROWS: dict[str, Row] = {
     "<collection:spec>/<record_id:record_id>/complete/": Row(
         "/tasks/{task}/complete/", RECORD_BUTTON
     ),
+    "undo/": Row("/undo/", UNDO),
     "accounts/signup/": Row("/accounts/signup/", FOR_THOSE_OUTSIDE),
     "accounts/login/": Row("/accounts/login/", FOR_THOSE_OUTSIDE),
     "accounts/logout/": Row("/accounts/logout/", LOGOUT),
     "accounts/inactive/": Row("/accounts/inactive/", TOLD_TO_ALL),
     "accounts/profile/": Row("/accounts/profile/", OWN_SETTINGS),
+    "settings/": Row("/settings/", POINTER),
+    "settings/preferences/": Row("/settings/preferences/", OWN_FORM, {"POST": PREFERRED}),
+    "settings/data/": Row("/settings/data/", OWN_UPLOAD),
+    "settings/data/export/": Row("/settings/data/export/", OWN_PAGE),
     "accounts/delete/": Row("/accounts/delete/", OWN_SETTINGS, {"POST": {"password": "guess"}}),
     "accounts/deleted/": Row("/accounts/deleted/", ONES_OWN_RECEIPT),
     "accounts/deleted/receipt.txt": Row("/accounts/deleted/receipt.txt", ONES_OWN_RECEIPT),
