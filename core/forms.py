@@ -287,7 +287,7 @@ class RecordForm(forms.Form):
         entered = [
             field
             for field in spec.writable
-            if field.kind is not Kind.REFERENCE or field.name in self.choices
+            if field.on_forms and (field.kind is not Kind.REFERENCE or field.name in self.choices)
         ]
         self.more_names = [field.name for field in entered if field.kind is Kind.OBJECT]
         self.values: dict[str, Any] = {}  # as they are without anything typed
