@@ -25,6 +25,7 @@ _WHOLE = r"-?[0-9]{1,16}"
 _TEXT = re.compile(r'(?:^|,)(?:\s*"((?:[^"]|"")*)"\s*(?=,|\Z)|([^,]*))')
 _TEXTS = (Kind.TITLE, Kind.LINE, Kind.TEXT, Kind.OPEN_CHOICE)
 _LISTS = (Kind.TEXTS, Kind.MEMBERS)
+_NO_FILTER = (Kind.OBJECT, Kind.OBJECTS, Kind.REPEAT, Kind.CHECKLIST)
 _NUMBERS = (Kind.NUMBER, Kind.INTEGER)
 
 
@@ -80,7 +81,7 @@ def filters_of(collection: str) -> Mapping[str, Filter]:
 
 def _filters(spec: CollectionSpec) -> Iterator[tuple[str, Filter]]:
     for field in spec.fields:
-        if field.kind in (Kind.OBJECT, Kind.OBJECTS):
+        if field.kind in _NO_FILTER:
             continue
         yield field.name, Filter(field)
         if field.kind is Kind.TIME:

@@ -14,7 +14,7 @@ from utils.statistics import is_overdue
 Record = Mapping[str, Any]
 
 _IDS_END = 10**18  # what an address has room for
-_LISTS = (Kind.TEXTS, Kind.MEMBERS)
+_LISTS = (Kind.TEXTS, Kind.MEMBERS, Kind.CHECKLIST)
 _TEXTS = (Kind.TITLE, Kind.LINE, Kind.TEXT, Kind.CHOICE, Kind.OPEN_CHOICE, Kind.TIME)
 
 
@@ -54,7 +54,7 @@ def row(
     joined = entries_of(record).values() if spec.name == "projects" else ()
     return Row(
         id=id_of(record),
-        anchor="-".join(str(part) for part in (spec.singular, owner, id_of(record)) if part),
+        anchor=anchor_of(spec, id_of(record), owner),
         title=title_of(spec, record),
         record={field.name: _presentable(field, record.get(field.name)) for field in spec.fields},
         overdue=is_overdue(record, now),
@@ -64,6 +64,11 @@ def row(
         may_change=may_change,
         may_delete=may_delete,
     )
+
+
+def anchor_of(spec: CollectionSpec, record_id: int | None, owner: int | None = None) -> str:
+    """The id of a record within a page; `owner` is whose it is, where it is another's."""
+    return "-".join(str(part) for part in (spec.singular, owner, record_id) if part is not None)
 
 
 def _named(number: object, names: Mapping[int, Text] | None) -> Text:

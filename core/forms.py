@@ -9,7 +9,7 @@ hidden fields, so that what the person changed is known also when the record has
 
 import csv
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, tzinfo
 from typing import Any
@@ -154,6 +154,29 @@ def _read_object(typed: str, field: Field, stored: object) -> Any:
         raise forms.ValidationError(sentence(place)) from None
 
 
+def _show_checklist(value: object) -> str:
+    """Each item on a line, behind "[ ]" or "[x]"; what is no item, as JSON."""
+    return "\n".join(_item_line(entry) for entry in _entries(value))
+
+
+def _item_line(entry: object) -> str:
+    if not isinstance(entry, dict) or entry.keys() != {"text", "done"}:
+        return _show_text(entry)
+    return f"[{'x' if entry['done'] is True else ' '}] {_show_text(entry['text'])}"
+
+
+def _read_checklist(typed: str, field: Field, stored: object) -> list[Any]:
+    lines = (line.strip() for line in typed.splitlines())
+    return [_item(line) for line in lines if line]
+
+
+def _item(line: str) -> dict[str, Any]:
+    box, text = line[:3].lower(), line[3:].strip()
+    if box in {"[x]", "[ ]"}:
+        return {"text": text, "done": box == "[x]"}
+    return {"text": line, "done": False}
+
+
 def _read_number(typed: str, field: Field, stored: object) -> Any:
     text = typed.strip()
     if not text:
@@ -204,9 +227,16 @@ ENTRIES = {
     Kind.NUMBER: Entry(_line_input(inputmode="decimal"), _show_text, _read_number),
     Kind.INTEGER: Entry(_line_input(inputmode="numeric"), _show_text, _read_number),
     Kind.REFERENCE: Entry(forms.Select, _show_text, _read_number),
+    Kind.REPEAT: Entry(_line_input(), _show_text, _read_line, _("As FREQ=WEEKLY;BYDAY=MO.")),
+    Kind.CHECKLIST: Entry(
+        _area(),
+        _show_checklist,
+        _read_checklist,
+        _("One item a line, with [x] before what is done."),
+    ),
 }
 
-WIDE = (Kind.TITLE, Kind.TEXT, Kind.OBJECT)
+WIDE = (Kind.TITLE, Kind.TEXT, Kind.OBJECT, Kind.CHECKLIST)
 
 
 class RecordField(forms.Field):
@@ -265,6 +295,14 @@ class FlagField(forms.BooleanField):
 AnyField = RecordField | FlagField
 
 
+@dataclass(frozen=True)
+class Part:
+    """Some fields of a record in a form of their own, of which a page may have several."""
+
+    names: Container[str]
+    auto_id: str  # the ids of its controls; %s is the name of the field
+
+
 class RecordForm(forms.Form):
     """Adds a record to a collection, or edits `stored`."""
 
@@ -276,18 +314,22 @@ class RecordForm(forms.Form):
         stored: Record | None = None,
         choices: Choices | None = None,
         proposed: Mapping[str, Any] | None = None,
+        part: Part | None = None,
     ) -> None:
         """`choices`: of each reference that can be entered, the ids and names to choose from.
 
-        `proposed`: what stands in the form for a new record at first.
+        `proposed`: what stands in the form for a new record at first. `part`: what alone is
+        entered, of an edit within a row.
         """
-        super().__init__(typed)
-        self.spec, self.stored, self.choices = spec, stored, choices or {}
+        super().__init__(typed, auto_id=part.auto_id if part else "id_%s")
+        self.spec, self.stored, self.choices, self.part = spec, stored, choices or {}, part
         self.zone = _zone(typed)
         entered = [
             field
             for field in spec.writable
-            if field.on_forms and (field.kind is not Kind.REFERENCE or field.name in self.choices)
+            if field.on_forms
+            and (field.kind is not Kind.REFERENCE or field.name in self.choices)
+            and (part is None or field.name in part.names)
         ]
         self.more_names = [field.name for field in entered if field.kind is Kind.OBJECT]
         self.values: dict[str, Any] = {}  # as they are without anything typed
@@ -358,11 +400,11 @@ class RecordForm(forms.Form):
         saving sets nothing back that somebody else changed.
         """
         typed = dict(self.data.items()) | {"version": record_version(stored)}
-        for bound in RecordForm(self.spec, stored=stored, choices=self.choices):
+        for bound in RecordForm(self.spec, stored=stored, choices=self.choices, part=self.part):
             typed[bound.html_initial_name] = str(bound.initial)
             if bound.name not in self.changed_data:
                 typed[bound.name] = str(bound.initial)
-        return RecordForm(self.spec, typed, stored=stored, choices=self.choices)
+        return RecordForm(self.spec, typed, stored=stored, choices=self.choices, part=self.part)
 
     def facts(self) -> list[dict[str, Text]]:
         """What the record holds beside its title, for those who only read it: label and value."""

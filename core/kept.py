@@ -13,7 +13,16 @@ import msgspec
 
 KEPT_PARTS = 5_000  # of about 2 KB each, in each process
 
-_MAKES_KEY = msgspec.json.Encoder(enc_hook=str)  # a lazy text counts as what it says now
+NOT_KEPT = object()  # among the values of a part: it is made anew each time
+
+
+def _as_text(value: object) -> str:
+    if value is NOT_KEPT:
+        raise TypeError("not to be kept")
+    return str(value)  # a lazy text counts as what it says now
+
+
+_MAKES_KEY = msgspec.json.Encoder(enc_hook=_as_text)
 
 
 class KeptParts:
@@ -30,8 +39,7 @@ class KeptParts:
     def part(self, values: Iterable[object], make: Callable[[], str]) -> str:
         """What `make` returns for these values; made only where it is not known.
 
-        The values must be all that it depends on. Those that have no key (such as numbers beyond
-        64 bits) are made anew each time.
+        The values must be all that it depends on. Where one has no key, it is made anew each time.
         """
         try:
             key = _MAKES_KEY.encode(list(values))

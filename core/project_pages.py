@@ -6,18 +6,19 @@ one's own only: they lie in documents that are shared with nobody.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any, cast
 
 from django.contrib.auth.decorators import login_required
 from django.http import HttpResponse
 from django.shortcuts import render
+from django.utils import timezone
 from django.views.decorators.http import require_safe
 
 from core.display import Row, row
 from core.past import Line, lines
 from core.progress import progress_of
-from core.summary import Panel, read_panel
+from core.summary import Panel, by_pressure, read_panel
 from core.whose import Whose
 from core.words import CHOICE_WORDS, Text, in_words
 from docstore import StoreError, id_of
@@ -26,14 +27,12 @@ from utils.lists import sort_value
 from utils.middleware import StorageRequest
 from utils.past import newest, of_records
 from utils.records import COLLECTIONS
-from utils.statistics import due_moment
 
 GROUP_TASKS = 6  # shown of each status; the list has all
 MODELS_SHOWN = 50
 CHANGES = 10
 
 _SPEC, _TASKS = COLLECTIONS["projects"], COLLECTIONS["tasks"]
-_LAST = datetime.max.replace(tzinfo=UTC)
 
 Record = Mapping[str, Any]
 
@@ -68,7 +67,7 @@ def project_detail(
     request: StorageRequest, record_id: int, owner: int | None = None
 ) -> HttpResponse:
     """All that belongs to a project. A document that cannot be read costs its own panels."""
-    whose, now = Whose.of(request, _SPEC, owner), datetime.now(UTC)
+    whose, now = Whose.of(request, _SPEC, owner), timezone.localtime()
     manager, caller = whose.manager, whose.caller
     project = manager.get("projects", whose.owner, record_id, caller=caller)
     tasks = _of_project(read_panel(manager, "tasks", whose.owner, caller), record_id)
@@ -109,10 +108,11 @@ def _groups(whose: Whose, tasks: Sequence[Record], now: datetime) -> list[Group]
         status = task.get("status") or field.default
         by_status[status if status in by_status else str(field.default)].append(task)
     order = ["in_progress", "review", "pending", "completed"]
+    pressing = by_pressure(now)
     groups, theirs = [], whose.owner if whose.shared else None
     for status in [*order, *(one for one in by_status if one not in order)]:
         found = by_status.get(status) or []
-        found = sorted(found, key=_latest if status == "completed" else _pressing)
+        found = sorted(found, key=_latest if status == "completed" else pressing)
         rows = [
             row(
                 _TASKS,
@@ -128,11 +128,6 @@ def _groups(whose: Whose, tasks: Sequence[Record], now: datetime) -> list[Group]
         if rows:
             groups.append(Group(status, in_words(status, CHOICE_WORDS), rows, len(found)))
     return groups
-
-
-def _pressing(task: Record) -> tuple[datetime, int]:
-    urgency = sort_value(_TASKS.by_name["priority"], task)
-    return due_moment(task) or _LAST, -urgency if isinstance(urgency, int) else 0
 
 
 def _latest(task: Record) -> int:

@@ -1,18 +1,20 @@
 """What the dashboard shows, read panel by panel: where one document cannot be read, the panels
 that need it say so and the others go on."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from operator import itemgetter
 from typing import Any
 
 from core.display import Bar, Row, bars, names_of, row, share, shared_rows
+from core.heat import Heat, heat_of
 from docstore import StoreError, id_of
 from utils.caller import Caller
 from utils.json_storage import JSONStorageManager, Quota
+from utils.lists import sort_value
 from utils.records import COLLECTIONS
-from utils.statistics import due_moment, statistics
+from utils.statistics import count_by, due_moment, statistics
 
 SOON = timedelta(days=7)
 PANEL_RECORDS = 6
@@ -54,12 +56,21 @@ class Summary:
     by_status: list[Bar]
     by_priority: list[Bar]
     overdue: list[Row]
+    today: list[Row]
+    more_pressing: int  # that are overdue or due today, and not among the rows
     due_soon: list[Row]
     progress: list[Progress]
+    models_by_status: list[Bar]
     model_rows: list[Row]
     activities: Panel
     invitations: int  # that wait for an answer
     quota: Quota | None
+    heat: Heat | None  # None where the activities cannot be read
+
+    @property
+    def quota_share(self) -> int:
+        """The calls used, in per cent."""
+        return share(self.quota.used, self.quota.limit) if self.quota else 0
 
 
 def read_panel(
@@ -75,14 +86,18 @@ def read_panel(
         return Panel(fault=fault)
 
 
-def summary(manager: JSONStorageManager, owner: int, now: datetime) -> Summary:
+def summary(
+    manager: JSONStorageManager, owner: int, now: datetime, *, sunday_first: bool = False
+) -> Summary:
     """The dashboard of one person, whose zone is that of `now`."""
     tasks, projects, models = (
         read_panel(manager, name, owner) for name in ("tasks", "projects", "models")
     )
     activities, quota = _person(manager, owner)
+    heat = None if activities.fault else heat_of(activities.records, now, sunday_first=sunday_first)
     figures = statistics(tasks.records, projects.records, models.records, now)
-    late, soon = _due(tasks.records, projects.records, now)
+    late, today, soon, more = _due(tasks.records, projects.records, now)
+    by_status = bars(count_by("models", "status", models.records))
     return Summary(
         tasks=tasks,
         projects=projects,
@@ -91,18 +106,22 @@ def summary(manager: JSONStorageManager, owner: int, now: datetime) -> Summary:
         by_status=bars(figures["tasks_by_status"]),
         by_priority=bars(figures["tasks_by_priority"]),
         overdue=late,
+        today=today,
+        more_pressing=more,
         due_soon=soon,
         progress=_progress(tasks.records, projects.records, now),
+        models_by_status=[bar for bar in by_status if bar.count],
         model_rows=_latest_models(models.records, now),
-        activities=activities,
+        activities=Panel(list(activities.records[: -ACTIVITIES - 1 : -1]), activities.fault),
         invitations=_invitations(manager, owner),
         quota=quota,
+        heat=heat,
     )
 
 
 def _person(manager: JSONStorageManager, owner: int) -> tuple[Panel, Quota | None]:
     try:
-        return Panel(manager.activities(owner, ACTIVITIES)), manager.quota(owner)
+        return Panel(manager.view("users", owner)), manager.quota(owner)
     except StoreError as fault:
         return Panel(fault=fault), None
 
@@ -112,23 +131,42 @@ def _invitations(manager: JSONStorageManager, owner: int) -> int:
     return sum(row.is_invitation for row in shared_rows(shared.records))
 
 
+def by_pressure(now: datetime) -> Callable[[Record], tuple[datetime, int]]:
+    """Orders open tasks: what is due first, comes first, and then what is more urgent."""
+    priority = COLLECTIONS["tasks"].by_name["priority"]
+
+    def key(task: Record) -> tuple[datetime, int]:
+        urgency = sort_value(priority, task)
+        return due_moment(task, now.tzinfo) or _LAST, -urgency if isinstance(urgency, int) else 0
+
+    return key
+
+
 def _due(
     tasks: Sequence[Record], projects: Sequence[Record], now: datetime
-) -> tuple[list[Row], list[Row]]:
-    """Open tasks that are overdue, and those due soon: of each the first few, earliest first."""
+) -> tuple[list[Row], list[Row], list[Row], int]:
+    """Open tasks that are overdue, due today and due soon: of each the first few, the most pressing
+    first; and how many of the first two are left out."""
     spec, names = COLLECTIONS["tasks"], names_of(COLLECTIONS["projects"], projects)
+    key = by_pressure(now)
     timed = [
-        (due_moment(task, now.tzinfo) or _LAST, task)
+        (key(task), task)
         for task in tasks
-        if task.get("status") != "completed"
+        if task.get("due_date") and task.get("status") != "completed"
     ]
     timed.sort(key=itemgetter(0))
-    late = [task for due, task in timed if due <= now][:PANEL_RECORDS]
-    soon = [task for due, task in timed if now < due <= now + SOON][:PANEL_RECORDS]
-    return (
-        [row(spec, task, now, names) for task in late],
-        [row(spec, task, now, names) for task in soon],
-    )
+    # A day that is only named ends with midnight; so the last moment of today is that.
+    midnight = (now + timedelta(days=1)).replace(hour=0, minute=0, second=0, microsecond=0)
+    ends = (now, midnight, now + SOON)
+    groups: tuple[list[Record], ...] = ([], [], [])
+    for (due, _urgency), task in timed:
+        group = next((one for one, end in zip(groups, ends, strict=True) if due <= end), None)
+        if group is None:
+            break
+        group.append(task)
+    rows = [[row(spec, task, now, names) for task in group[:PANEL_RECORDS]] for group in groups]
+    left = sum(len(group) - len(shown) for group, shown in zip(groups[:2], rows[:2], strict=True))
+    return rows[0], rows[1], rows[2], left
 
 
 def _progress(tasks: Sequence[Record], projects: Sequence[Record], now: datetime) -> list[Progress]:

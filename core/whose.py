@@ -14,7 +14,7 @@ from typing import Any, cast
 from django.urls import reverse
 from django.utils.translation import gettext_lazy as _
 
-from core.display import names_of
+from core.display import anchor_of, names_of
 from core.summary import Panel, read_panel
 from core.words import Text
 from docstore import id_of
@@ -61,6 +61,10 @@ class Whose:
     def address(self, view: str, record_id: int | None = None) -> str:
         """Where the pages of these records are: by the name of the view, and of which record."""
         return address_of(view, self.spec, record_id, self.owner if self.shared else None)
+
+    def anchor(self, record_id: int) -> str:
+        """The id of a record within a page."""
+        return anchor_of(self.spec, record_id, self.owner if self.shared else None)
 
     # Rights
 

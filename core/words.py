@@ -97,6 +97,8 @@ FIELD_WORDS: dict[str, Text] = {
     "status": _("Status"),
     "category": _("Category"),
     "due_date": _("Due"),
+    "repeat": _("Repeats"),
+    "checklist": _("Checklist"),
     "tags": _("Tags"),
     "project_id": _("Project"),
     "assignee": _("Assigned to"),

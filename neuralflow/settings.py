@@ -179,6 +179,7 @@ MIDDLEWARE = [
     # First: what follows asks whether the request is secure, and whose it is.
     "utils.middleware.JSONStorageMiddleware",
     "django.middleware.security.SecurityMiddleware",
+    "neuralflow.compression.PagesGZipMiddleware",
     "neuralflow.headers.HeadersMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "neuralflow.headers.PolicyMiddleware",

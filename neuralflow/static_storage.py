@@ -9,7 +9,18 @@ class CollectedOrPlainStorage(CompressedManifestStaticFilesStorage):
     manifest."""
 
     manifest_strict = False
-    support_js_module_import_aggregation = True  # our modules import each other by plain names
+    # What a file names is renamed in it: in style sheets, and in our own modules. (Django can do
+    # so for all modules, but takes comments for code: some of packages name what is not there.)
+    patterns = (
+        *CompressedManifestStaticFilesStorage.patterns,
+        (
+            "js/*.js",
+            (
+                (r'(?P<matched>import "(?P<url>\./[^"]+)")', 'import "%(url)s"'),
+                (r'(?P<matched>from "(?P<url>\./[^"]+)")', 'from "%(url)s"'),
+            ),
+        ),
+    )
 
     def stored_name(self, name: str) -> str:
         # The parent would open the missing file to hash it, and raise.

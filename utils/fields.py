@@ -14,10 +14,13 @@ from enum import StrEnum
 from typing import Any, NamedTuple
 
 from utils.json_values import INTEGER_MAX, Faults, checked_copy, pointer_to, text_fault
+from utils.repeats import REPEAT_CHARACTERS_MAX, canonical_repeat
 from utils.times import moment_of, stored_time
 
 ENTRIES_MAX = 50  # of a list of texts
 ENTRY_CHARACTERS_MAX = 50
+ITEMS_MAX = 100  # of a checklist
+ITEM_CHARACTERS_MAX = 200
 
 
 class Kind(StrEnum):
@@ -38,10 +41,19 @@ class Kind(StrEnum):
     BOOLEAN = "boolean"
     ID = "id"
     REFERENCE = "reference"  # the id of a record in the collection `refers_to`
+    REPEAT = "repeat"  # a rule of RFC 5545, or "": see `repeats`
+    CHECKLIST = "checklist"  # a list of {"text": ..., "done": ...}
 
 
 _ONE_LINE = {Kind.TITLE, Kind.LINE, Kind.CHOICE, Kind.OPEN_CHOICE}
-_CHARACTERS_MAX = {Kind.TITLE: 200, Kind.LINE: 200, Kind.TEXT: 50_000, Kind.OPEN_CHOICE: 50}
+_CHARACTERS_MAX = {
+    Kind.TITLE: 200,
+    Kind.LINE: 200,
+    Kind.TEXT: 50_000,
+    Kind.OPEN_CHOICE: 50,
+    Kind.REPEAT: REPEAT_CHARACTERS_MAX,
+}
+_LENGTH_MAX = {Kind.TEXTS: ENTRIES_MAX, Kind.CHECKLIST: ITEMS_MAX}
 
 
 @dataclass(frozen=True)
@@ -100,6 +112,8 @@ class Field:
             value = value.strip()
         elif self.kind is Kind.TIME:
             value = _stored_or_none(value)
+        elif self.kind is Kind.REPEAT:
+            value = canonical_repeat(value)
         elif self.kind in (Kind.INTEGER, Kind.REFERENCE):
             value = _whole(value)
         if value is None or not self.has_shape(value) or not self._within_bounds(value):
@@ -115,7 +129,7 @@ class Field:
             at_most = len(value) if self.characters_max is None else self.characters_max
             return at_least <= len(value.strip()) and len(value) <= at_most
         if isinstance(value, list):
-            return self.kind is not Kind.TEXTS or len(value) <= ENTRIES_MAX
+            return len(value) <= _LENGTH_MAX.get(self.kind, len(value))
         if isinstance(value, int | float):
             # Written so that NaN, of which every comparison is false, is outside.
             return (self.minimum is None or value >= self.minimum) and (
@@ -162,6 +176,16 @@ def _is_entry(value: object) -> bool:
 
 def _is_member(value: object) -> bool:
     return _is_id(value) or _is_line(value) or isinstance(value, dict)
+
+
+def _is_item(value: object) -> bool:
+    return (
+        isinstance(value, dict)
+        and value.keys() == {"text", "done"}
+        and isinstance(value["done"], bool)
+        and _is_line(value["text"])
+        and len(value["text"]) <= ITEM_CHARACTERS_MAX
+    )
 
 
 def _is_time(value: object) -> bool:
@@ -249,10 +273,22 @@ _RULES = {
         lambda _, value: _is_id(value),
         lambda field: f"the id of one of the {field.refers_to}",
     ),
+    Kind.REPEAT: _Rule(
+        lambda _, value: isinstance(value, str),
+        lambda _: 'a rule of RFC 5545 such as FREQ=WEEKLY;BYDAY=MO,FR, or ""',
+    ),
+    Kind.CHECKLIST: _Rule(
+        lambda _, value: isinstance(value, list),
+        lambda _: f'a list of at most {ITEMS_MAX} objects, each with "text" and "done"',
+    ),
 }
 
 _ENTRIES = {
     Kind.TEXTS: (_is_entry, f"a text of 1 to {ENTRY_CHARACTERS_MAX} characters"),
     Kind.MEMBERS: (_is_member, "a name, an id (a positive whole number) or an object"),
     Kind.OBJECTS: (lambda entry: isinstance(entry, dict), "an object"),
+    Kind.CHECKLIST: (
+        _is_item,
+        f'an object with "text" (1 to {ITEM_CHARACTERS_MAX} characters) and "done" (true or false)',
+    ),
 }

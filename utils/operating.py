@@ -85,6 +85,15 @@ def overview(manager: JSONStorageManager) -> Overview:
     return Overview(**told)
 
 
+def latest_backup(manager: JSONStorageManager) -> Backup | None:
+    """The newest backup, if there is one and it can be read."""
+    with suppress(Unavailable):
+        if (folder := manager.folder) is not None:
+            found: tuple[Backup, ...] = _backups(folder, 1).get("backups", ())
+            return found[0] if found else None
+    return None
+
+
 def _room(folder: Path) -> Room | None:
     try:
         disk = os.statvfs(folder)
@@ -93,10 +102,10 @@ def _room(folder: Path) -> Room | None:
     return Room(disk.f_blocks * disk.f_frsize, disk.f_bavail * disk.f_frsize)
 
 
-def _backups(folder: Path) -> dict[str, Any]:
+def _backups(folder: Path, told: int = BACKUPS_TOLD) -> dict[str, Any]:
     try:
         names = snapshots(folder / BACKUPS)[::-1]
-        found = [_backup(folder / BACKUPS / name) for name in names[:BACKUPS_TOLD]]
+        found = [_backup(folder / BACKUPS / name) for name in names[:told]]
     except OSError:  # cannot be read, or went in this moment
         return {}
     return {"backups": tuple(found), "older": len(names) - len(found)}

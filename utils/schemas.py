@@ -11,8 +11,16 @@ from collections.abc import Callable, Iterable, Mapping
 from types import MappingProxyType
 from typing import Any
 
-from utils.fields import ENTRIES_MAX, ENTRY_CHARACTERS_MAX, Field, Kind
+from utils.fields import (
+    ENTRIES_MAX,
+    ENTRY_CHARACTERS_MAX,
+    ITEM_CHARACTERS_MAX,
+    ITEMS_MAX,
+    Field,
+    Kind,
+)
 from utils.json_values import INTEGER_MAX, KEY_CHARACTERS_MAX, NESTING_MAX
+from utils.repeats import REPEAT_PATTERN
 from utils.table import (
     ACTIVITY_FIELDS,
     COLLECTIONS,
@@ -34,6 +42,7 @@ RULES_BEYOND: Mapping[str, str] = MappingProxyType(
         "large integers": f"A number beyond ±{INTEGER_MAX} is written with a fraction or exponent.",
         "nesting": f"Lists and objects are nested at most {NESTING_MAX} levels deep in a field.",
         "period": "end_date is not before start_date.",
+        "repeats": "The parts of a rule go together, and the day of UNTIL is one.",
         "references": "A reference is the id of a record that is there.",
         "as stored": "A field that NeuralFlow sets, or does not know, may be given with the value"
         " that it has, and with no other.",
@@ -99,6 +108,15 @@ def _entries(entry: Schema) -> Schema:
 
 
 _NAME: Schema = {"type": "string", "pattern": _NOT_BLANK, **_ONE_LINE}
+_ITEM: Schema = {
+    "type": "object",
+    "properties": {
+        "text": {**_NAME, "maxLength": ITEM_CHARACTERS_MAX},
+        "done": {"type": "boolean"},
+    },
+    "required": ["text", "done"],
+    "additionalProperties": False,
+}
 _INTEGER: Schema = {"type": "integer", "minimum": -INTEGER_MAX, "maximum": INTEGER_MAX}
 
 # Of each kind: what a stored record of any age may hold, and what may be written today.
@@ -118,6 +136,8 @@ _STORED: Mapping[Kind, Callable[[Field], Schema]] = {
     Kind.BOOLEAN: lambda _: {"type": "boolean"},
     Kind.ID: lambda _: _ID,
     Kind.REFERENCE: lambda _: _ID,
+    Kind.REPEAT: lambda _: {"type": "string"},
+    Kind.CHECKLIST: lambda _: {"type": "array"},
 }
 _WRITTEN: Mapping[Kind, Callable[[Field], Schema]] = {
     **_STORED,
@@ -138,6 +158,12 @@ _WRITTEN: Mapping[Kind, Callable[[Field], Schema]] = {
     Kind.OBJECTS: lambda _: _entries(FREE_OBJECT),
     Kind.NUMBER: lambda field: _limited(field, {"type": "number"}),
     Kind.INTEGER: lambda field: _limited(field, _INTEGER),
+    Kind.REPEAT: lambda field: {
+        "type": "string",
+        "maxLength": field.characters_max,
+        "pattern": f"^({REPEAT_PATTERN})$",
+    },
+    Kind.CHECKLIST: lambda _: {**_entries(_ITEM), "maxItems": ITEMS_MAX},
 }
 
 
@@ -228,6 +254,7 @@ def _rules_of(spec: CollectionSpec) -> tuple[str, ...]:
     """The rules beyond a schema that what is written of this collection must keep."""
     own = {
         "period": "end_date" in spec.by_name,
+        "repeats": "repeat" in spec.by_name,
         "references": any(field.refers_to and not field.read_only for field in spec.fields),
     }
     general = ("years", "large integers", "nesting")

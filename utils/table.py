@@ -91,6 +91,8 @@ _TASKS = CollectionSpec(
         Field("status", Kind.CHOICE, "pending", choices=_TASK_STATUSES),
         Field("category", Kind.LINE, ""),
         Field("due_date", Kind.TIME, help="A date is due when its day has ended, in UTC."),
+        Field("repeat", Kind.REPEAT, "", came_later=True),
+        Field("checklist", Kind.CHECKLIST, [], came_later=True),
         Field("tags", Kind.TEXTS, []),
         Field("project_id", Kind.REFERENCE, refers_to="projects"),
         Field("assignee", Kind.REFERENCE, refers_to="users", came_later=True),

@@ -5,6 +5,8 @@ from functools import cache
 from itertools import count
 
 from django import template
+from django.forms import FileInput, PasswordInput
+from django.forms.boundfield import BoundField
 from django.template import Context
 from django.template.base import FilterExpression, Node, NodeList, Parser, Token
 from django.template.defaulttags import CsrfTokenNode
@@ -14,7 +16,7 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString, mark_safe
 from django.utils.translation import get_language
 
-from core.kept import KeptParts
+from core.kept import NOT_KEPT, KeptParts
 from core.whose import address_of, project_address
 from core.words import ACTIVITY_WORDS, CHOICE_WORDS, TONES, Text, in_words
 from docstore import StoreError
@@ -117,6 +119,28 @@ def icon(name: str) -> SafeString:
 def _drawn(sprite: str, name: str) -> SafeString:
     return format_html(
         '<svg class="icon" aria-hidden="true"><use href="{}#{}"></use></svg>', sprite, name
+    )
+
+
+@register.filter
+def facts_of_field(field: BoundField) -> object:
+    """All that a field of a form shows, for `kept`; a secret that was typed is never kept."""
+    widget = field.field.widget
+    if isinstance(widget, PasswordInput | FileInput):
+        return NOT_KEPT
+    return (
+        type(widget).__qualname__,
+        field.html_name,
+        field.auto_id,
+        field.label,
+        field.help_text,
+        field.value(),
+        field.initial if field.field.show_hidden_initial else None,
+        field.errors,
+        field.build_widget_attrs(widget.attrs),
+        list(getattr(widget, "choices", ())),
+        getattr(field.field, "suggestions", ()),
+        field.field.required,
     )
 
 

@@ -6,6 +6,7 @@
  * that is not enhanced has the same links, forms and buttons.
  */
 
+import "./escape.js";
 import "./announce.js";
 import "./toasts.js";
 import "./connection.js";

@@ -58,6 +58,8 @@ def _record(spec: CollectionSpec, payload: str) -> dict[str, Any]:
             record[field.name] = [payload]
         elif field.kind is Kind.OBJECT:
             record[field.name] = {payload: [payload]}
+        elif field.kind is Kind.CHECKLIST:
+            record[field.name] = [{"text": payload, "done": False}]
     return record
 
 

@@ -3,14 +3,17 @@ the documents cannot be read."""
 
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import pytest
 from django.test import Client
 
 from accounts.models import User
 from core import summary
+from core.heat import heat_of
 from tests.core.pages import OLD_MODELS, OLD_PROJECTS, OLD_TASKS, text_of, write_document
 from tests.folders import exact
+from utils.data_initializer import data_initializer
 from utils.json_storage import json_storage
 
 
@@ -62,7 +65,8 @@ def test_overdue_and_due_soon_are_told_apart(browser: Client, alice: User) -> No
     json_storage.create("tasks", alice.pk, done)
     figures = summary.summary(json_storage, alice.pk, datetime.now(UTC))
     assert [row.title for row in figures.overdue] == ["Late"]
-    assert [row.title for row in figures.due_soon] == ["Today", "Soon"]
+    assert [row.title for row in figures.today] == ["Today"]
+    assert [row.title for row in figures.due_soon] == ["Soon"]
     assert "Tasks overdue 1" in text_of(browser.get("/dashboard/"))
 
 
@@ -128,3 +132,57 @@ def test_a_user_document_that_cannot_be_read_costs_the_activities(
     assert page.status_code == 200
     assert f"users/user_{alice.pk}.json cannot be read" in text_of(page)
     assert "resnet" in text_of(page)
+
+
+def test_what_is_due_is_ticked_where_it_stands(browser: Client, alice: User) -> None:
+    for number in range(8):
+        task = {"title": f"Task {number}", "due_date": day(0)}
+        json_storage.create("tasks", alice.pk, task)
+    urgent = {"title": "Urgent", "due_date": day(0), "priority": "critical"}
+    json_storage.create("tasks", alice.pk, urgent)
+    words = text_of(browser.get("/dashboard/"))
+    assert words.index("Complete Urgent") < words.index("Complete Task 0")
+    assert "3 more" in words
+    answer = browser.post("/tasks/9/complete/", {"next": "/dashboard/"}, follow=True)
+    assert answer.redirect_chain == [("/dashboard/", 302)]
+    assert "Complete Urgent" not in text_of(answer)
+    assert "2 more" in text_of(answer)
+
+
+def test_a_half_year_is_told_by_days(browser: Client, alice: User) -> None:
+    assert "Nothing yet. Each thing you do" in text_of(browser.get("/dashboard/"))
+    for _time in range(2):
+        json_storage.update_user_activity(alice.pk, "task_created", "Added a task")
+    json_storage.update_user_activity(alice.pk, "login", "Logged in")
+    page = browser.get("/dashboard/")
+    today = datetime.now(UTC).date()
+    assert f"2 deeds in 26 weeks; most on {today.day} {today:%b}: 2." in text_of(page)
+    assert page.content.decode().count('class="heat-4"') == 1
+
+
+def test_days_of_the_half_year_are_those_of_the_zone() -> None:
+    late = {"type": "task_created", "timestamp": "2026-11-22T23:30:00Z"}
+    old = {"type": "task_created", "timestamp": "2026-01-01T10:00:00Z"}
+    odd = [{"type": "task_created", "timestamp": None}, {"type": None}, {}]
+    found = {}
+    for zone in ("UTC", "Europe/Madrid"):
+        now = datetime(2026, 11, 23, 12, tzinfo=ZoneInfo(zone))
+        heat = heat_of([old, *odd, late], now)
+        assert heat.total == 1 and heat.best is not None
+        found[zone] = heat.best.date.isoformat()
+        assert len(heat.weeks) == 26
+        assert [day is not None for day in heat.weeks[-1].days] == [True] + 6 * [False]
+    assert found == {"UTC": "2026-11-22", "Europe/Madrid": "2026-11-23"}
+    sundays = heat_of([], now, sunday_first=True)
+    assert {week.start.weekday() for week in sundays.weeks} == {6}
+
+
+def test_staff_is_told_how_old_the_last_backup_is(browser: Client, alice: User) -> None:
+    assert "Last backup" not in text_of(browser.get("/dashboard/"))
+    alice.is_staff = True
+    alice.save()
+    page = browser.get("/dashboard/")
+    assert "Last backup none" in text_of(page) and "figure-warn" in page.content.decode()
+    data_initializer.create_backup()
+    page = browser.get("/dashboard/")
+    assert "0 minutes ago" in text_of(page) and "figure-warn" not in page.content.decode()

@@ -3,11 +3,14 @@
 from zoneinfo import ZoneInfo
 
 import pytest
+from django import forms
 from django.template import Context, Template, TemplateSyntaxError
+from django.template.loader import render_to_string
 from django.utils import timezone, translation
 from django.utils.translation import gettext_lazy
 
 from core.kept import KeptParts
+from core.templatetags import neuralflow as templatetags
 
 LOAD = "{% load i18n neuralflow %}"
 
@@ -88,3 +91,26 @@ def test_only_the_last_are_kept() -> None:
 def test_a_part_without_values_or_with_a_token_is_refused(source: str) -> None:
     with pytest.raises(TemplateSyntaxError, match="kept needs"):
         Template(LOAD + source)
+
+
+class Typed(forms.Form):
+    name = forms.CharField()
+    secret = forms.CharField(widget=forms.PasswordInput(render_value=True))
+
+
+def field_of(form: forms.Form, name: str) -> str:
+    return render_to_string("forms/field.html", {"field": form[name]})
+
+
+def test_a_field_is_shown_with_what_was_typed_and_what_is_wrong_with_it() -> None:
+    assert "anne" in field_of(Typed({"name": "anne"}), "name")
+    assert "bert" in field_of(Typed({"name": "bert"}), "name")
+    assert "This field is required" in field_of(Typed({"name": ""}), "name")
+    assert "This field is required" not in field_of(Typed(), "name")
+
+
+def test_a_secret_that_was_typed_is_not_kept() -> None:
+    for _again in range(2):
+        assert "owls-at-dusk" in field_of(Typed({"secret": "owls-at-dusk"}), "secret")
+    kept = templatetags._parts._parts
+    assert not [key for key, part in kept.items() if b"owls" in key or "owls" in part]

@@ -120,6 +120,8 @@ def test_a_new_task_has_these_keys_and_defaults() -> None:
             "status": "pending",
             "category": "",
             "due_date": None,
+            "repeat": "",
+            "checklist": [],
             "tags": [],
             "project_id": None,
             "assignee": None,
@@ -347,7 +349,7 @@ def test_unknown_and_read_only_keys_can_be_refused() -> None:
     assert list(found) == ["/__proto__", "/no~1such", "/id", "/completed_at"]
     assert found["/no~1such"] == (
         "is not a field of a task; its fields are title, description, priority, status, category,"
-        " due_date, tags, project_id, assignee, position, metadata"
+        " due_date, repeat, checklist, tags, project_id, assignee, position, metadata"
     )
     assert found["/id"] == "is set by NeuralFlow; leave it out"
 

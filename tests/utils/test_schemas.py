@@ -83,6 +83,27 @@ LISTS = st.one_of(
     st.lists(TEXTS | NUMBERS | st.dictionaries(KEYS, VALUES, max_size=2), max_size=3),
 )
 OBJECTS = st.dictionaries(KEYS, VALUES, max_size=3)
+REPEAT_PARTS = [
+    *("FREQ=DAILY", "FREQ=WEEKLY", "FREQ=MONTHLY", "FREQ=YEARLY", "FREQ=HOURLY", "freq=DAILY"),
+    *("INTERVAL=1", "INTERVAL=999", "INTERVAL=0", "INTERVAL=1000", "COUNT=3", "COUNT=03"),
+    *("BYDAY=MO", "BYDAY=MO,FR", "BYDAY=-1FR,+2MO", "BYDAY=6MO", "BYMONTHDAY=31,-1", "BYMONTH=2"),
+    *("BYMONTHDAY=0", "BYSETPOS=-1", "UNTIL=20261231", "UNTIL=20260230", "UNTIL=20261231T235959Z"),
+    *("BYMONTH=13", "WKST=SU", ""),
+]
+REPEATS = st.one_of(
+    st.lists(st.sampled_from(REPEAT_PARTS), max_size=4).map(";".join),
+    st.builds("FREQ=YEARLY;BYMONTH={}{}".format, st.just("1"), st.sampled_from(["", ",12" * 60])),
+    TEXTS,
+)
+ITEMS = st.fixed_dictionaries(
+    {"text": TEXTS | st.just("Label images"), "done": st.booleans() | st.just(1)},
+    optional={"due": st.none()},
+)
+CHECKLISTS = st.one_of(
+    st.lists(ITEMS, max_size=2),
+    st.builds(lambda size: [{"text": "x", "done": True}] * size, st.sampled_from([100, 101])),
+    LISTS,
+)
 
 LIKELY: dict[Kind, st.SearchStrategy[Any]] = {
     Kind.TIME: TIMES,
@@ -95,6 +116,8 @@ LIKELY: dict[Kind, st.SearchStrategy[Any]] = {
     Kind.ID: NUMBERS,
     Kind.REFERENCE: NUMBERS,
     Kind.BOOLEAN: st.booleans(),
+    Kind.REPEAT: REPEATS,
+    Kind.CHECKLIST: CHECKLISTS,
 }
 
 
@@ -144,6 +167,8 @@ def rules_touched(record: object) -> set[str]:
             touched.add("large integers")
         if isinstance(value, str) and value[:4] in {"0001", "9999"}:
             touched.add("years")
+        if isinstance(value, str) and "=" in value:
+            touched.add("repeats")
     if isinstance(record, dict):
         if record.get("start_date") and record.get("end_date"):
             touched.add("period")
@@ -229,6 +254,7 @@ BREACHES: dict[str, tuple[str, dict[str, Any]]] = {
         "projects",
         {"name": "Vision", "start_date": "2026-11-24", "end_date": "2026-11-23"},
     ),
+    "repeats": ("tasks", {"title": "Train", "repeat": "FREQ=DAILY;BYDAY=MO"}),
     "references": ("tasks", {"title": "Train", "project_id": 99}),
 }
 

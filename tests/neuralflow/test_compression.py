@@ -1,0 +1,41 @@
+"""Pages travel compressed; what programs ask for travels as it is."""
+
+import gzip
+
+import pytest
+from django.test import Client
+
+from neuralflow.static_storage import CollectedOrPlainStorage
+
+TAKES_GZIP = {"accept-encoding": "gzip"}
+
+
+@pytest.mark.django_db
+def test_a_page_travels_compressed_where_the_browser_takes_it() -> None:
+    page = Client().get("/", headers=TAKES_GZIP)
+    assert page["Content-Encoding"] == "gzip"
+    assert "Accept-Encoding" in page["Vary"]
+    plain = Client().get("/")
+    assert "Content-Encoding" not in plain
+    assert gzip.decompress(page.content).startswith(plain.content[:200])
+    assert len(page.content) < len(plain.content) / 2
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("address", ["/accounts/api/openapi.json", "/schemas/v1/tasks.json"])
+def test_what_programs_ask_for_travels_as_it_is(address: str) -> None:
+    answer = Client().get(address, headers=TAKES_GZIP)
+    assert answer.status_code == 200
+    assert len(b"".join(answer)) > 200
+    assert "Content-Encoding" not in answer
+
+
+def test_modules_name_each_other_by_their_hashed_names() -> None:
+    storage = CollectedOrPlainStorage()
+    found = [
+        expression.findall('import "./a.js";\nexport { b } from "./b.js";\n// from x\n')
+        for pattern, expressions in storage._patterns.items()
+        if pattern == "js/*.js"
+        for expression, _template in expressions
+    ]
+    assert [[url for _matched, url in each] for each in found] == [["./a.js"], ["./b.js"]]

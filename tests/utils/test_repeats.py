@@ -1,0 +1,122 @@
+"""Rules of RFC 5545, beside what python-dateutil makes of them, and the dates of tasks."""
+
+from datetime import UTC, date, datetime
+from itertools import islice, takewhile
+from zoneinfo import ZoneInfo
+
+import pytest
+from dateutil.rrule import rrulestr
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from utils.repeats import Next, canonical_repeat, coming_due, next_due
+
+NOW = datetime(2026, 11, 23, 12, 4, tzinfo=UTC)  # a Monday
+
+days = st.sampled_from(["MO", "TU", "WE", "TH", "FR", "SA", "SU"])
+numbered = st.builds(lambda number, day: number + day, st.sampled_from(["1", "2", "-1"]), days)
+month_days = st.integers(1, 31) | st.integers(-31, -1)
+
+
+def listed(entries: st.SearchStrategy[object]) -> st.SearchStrategy[str]:
+    return st.lists(entries, min_size=1, max_size=3).map(lambda many: ",".join(map(str, many)))
+
+
+def parts(**some: st.SearchStrategy[object]) -> st.SearchStrategy[str]:
+    """Rules with any of these parts."""
+    chosen = st.fixed_dictionaries({}, optional=some)
+    return chosen.map(lambda got: "".join(f";{name}={value}" for name, value in got.items()))
+
+
+intervals = st.integers(1, 40)
+within_month = {
+    "BYDAY": listed(days) | listed(numbered),
+    "BYMONTHDAY": listed(month_days),
+    "INTERVAL": intervals,
+}
+rules = st.one_of(
+    parts(INTERVAL=intervals).map("FREQ=DAILY{}".format),
+    parts(INTERVAL=intervals, BYDAY=listed(days)).map("FREQ=WEEKLY{}".format),
+    parts(**within_month).map("FREQ=MONTHLY{}".format),
+    parts(INTERVAL=intervals, BYMONTH=listed(st.integers(1, 12))).map("FREQ=YEARLY{}".format),
+    st.builds("FREQ=YEARLY;BYMONTH={}{}".format, listed(st.integers(1, 12)), parts(**within_month)),
+    st.builds("FREQ=MONTHLY;BYDAY={};BYSETPOS={}".format, listed(days), st.sampled_from([1, -1])),
+)
+
+
+@settings(deadline=None, max_examples=300)
+@given(rules, st.dates(date(2000, 1, 1), date(2060, 1, 1)))
+def test_the_days_are_those_of_another_reader_of_the_rfc(rule: str, due: date) -> None:
+    ours = list(takewhile("2100".__gt__, islice(coming_due(due.isoformat(), rule), 6)))
+    begins = datetime(due.year, due.month, due.day)
+    theirs = (day for day in rrulestr(rule, dtstart=begins) if day > begins)
+    # Asked for no more than we found: it would look for ever for what never comes.
+    assert ours == [day.date().isoformat() for day in islice(theirs, len(ours))]
+    assert len(ours) == 6 or "MONTH" in rule or "YEAR" in rule
+
+
+@settings(deadline=None)
+@given(rules, st.dates())
+def test_a_rule_is_stored_in_one_form_and_always_comes_to_an_end(rule: str, due: date) -> None:
+    stored = canonical_repeat(rule)
+    assert stored is not None and canonical_repeat(stored) == stored
+    following = next_due(due.isoformat(), rule, now=NOW)
+    assert following is None or following.due > max(due.isoformat(), "2026-11-22")
+    assert following == next_due(due.isoformat(), stored, now=NOW)
+
+
+@settings(deadline=None)
+@given(st.text() | st.text("FREQ=DAILYBM;,-10/"))
+def test_any_other_text_is_no_rule(text: str) -> None:
+    assert canonical_repeat(text) is None or not text or text.count("FREQ=") == 1
+    next_due(text, text, now=NOW)
+
+
+@pytest.mark.parametrize(
+    ("due", "rule", "then"),
+    [
+        ("2026-11-23", "FREQ=DAILY", Next("2026-11-24", "FREQ=DAILY")),
+        ("2026-11-27", "FREQ=WEEKLY;BYDAY=MO,FR", Next("2026-11-30", "FREQ=WEEKLY;BYDAY=MO,FR")),
+        ("2026-12-31", "FREQ=MONTHLY", Next("2027-01-31", "FREQ=MONTHLY")),
+        ("2027-01-31", "FREQ=MONTHLY", Next("2027-03-31", "FREQ=MONTHLY")),
+        ("2028-02-29", "FREQ=YEARLY", Next("2032-02-29", "FREQ=YEARLY")),
+        ("2026-11-23T09:00:00Z", "FREQ=DAILY", Next("2026-11-24T09:00:00.000000Z", "FREQ=DAILY")),
+        # What was missed is passed over, and counted; today is not missed.
+        ("2026-11-01", "FREQ=DAILY", Next("2026-11-23", "FREQ=DAILY")),
+        ("2026-11-21", "FREQ=DAILY;COUNT=5", Next("2026-11-23", "FREQ=DAILY;COUNT=3")),
+        ("0001-01-01", "FREQ=DAILY;INTERVAL=3", Next("2026-11-25", "FREQ=DAILY;INTERVAL=3")),
+        ("2026-11-09", "FREQ=WEEKLY;INTERVAL=4", Next("2026-12-07", "FREQ=WEEKLY;INTERVAL=4")),
+        # What was never due, begins today.
+        (None, "FREQ=WEEKLY;BYDAY=SU", Next("2026-11-29", "FREQ=WEEKLY;BYDAY=SU")),
+        # It ends.
+        ("2026-11-23", "FREQ=DAILY;COUNT=2", Next("2026-11-24", "FREQ=DAILY;COUNT=1")),
+        ("2026-11-24", "FREQ=DAILY;COUNT=1", None),
+        ("2026-11-01", "FREQ=DAILY;COUNT=20", None),
+        (
+            "2026-11-23",
+            "FREQ=DAILY;UNTIL=20261124",
+            Next("2026-11-24", "FREQ=DAILY;UNTIL=20261124"),
+        ),
+        ("2026-11-24", "FREQ=DAILY;UNTIL=20261124", None),
+        ("2026-11-23T09:00:00Z", "FREQ=DAILY;UNTIL=20261124T085959Z", None),
+        ("9999-12-31", "FREQ=DAILY", None),
+        ("2026-11-23", "FREQ=YEARLY;BYMONTH=2;BYMONTHDAY=30", None),
+        ("2026-11-23", "", None),
+        ("next week", "FREQ=DAILY", None),
+        ("2026-11-23", "every day", None),
+    ],
+)
+def test_when_it_is_due_again(due: str | None, rule: str, then: Next | None) -> None:
+    assert next_due(due, rule, now=NOW) == then
+
+
+def test_a_time_of_day_and_a_weekday_are_those_of_the_zone() -> None:
+    madrid, new_york = ZoneInfo("Europe/Madrid"), ZoneInfo("America/New_York")
+    before = next_due("2026-10-24T07:00:00Z", "FREQ=DAILY", now=NOW.replace(month=10), zone=madrid)
+    assert before and before.due == "2026-10-25T08:00:00.000000Z"  # nine o'clock, on either side
+    friday = next_due("2026-11-28T01:00:00Z", "FREQ=WEEKLY;BYDAY=FR", now=NOW, zone=new_york)
+    assert friday and friday.due == "2026-12-05T01:00:00.000000Z"  # still Friday there
+    late = datetime(2026, 11, 23, 23, 30, tzinfo=UTC)
+    assert next_due("2026-11-01", "FREQ=DAILY", now=late, zone=madrid) == Next(
+        "2026-11-24", "FREQ=DAILY"
+    )

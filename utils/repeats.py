@@ -1,0 +1,294 @@
+"""How a task repeats: rules of RFC 5545, section 3.3.10, and the next day that one falls on.
+
+Of the RFC's rules those are taken that say something about days. DAILY has no other part than
+INTERVAL; WEEKLY may have BYDAY; MONTHLY and YEARLY may have BYDAY (also "2MO", the second Monday,
+and "-1FR", the last Friday), BYMONTHDAY and BYSETPOS, and YEARLY then needs BYMONTH. COUNT or UNTIL
+ends any of them. As the RFC has it, a month without a 31st is passed over by what repeats on the
+31st; BYMONTHDAY=-1 is the last day of each.
+
+A task is due once. Its date is the rule's DTSTART, so that COUNT counts the task itself. All is
+counted on the calendar of a time zone, where nine o'clock stays nine o'clock.
+"""
+
+from __future__ import annotations
+
+import re
+from calendar import monthrange
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from datetime import UTC, date, datetime, timedelta, tzinfo
+from typing import Final
+
+from utils.times import is_date, parse_time, utc_text
+
+REPEAT_CHARACTERS_MAX: Final = 200
+PERIODS_MAX: Final = 4_000  # looked at for the next day: a rule may be one that never falls on any
+
+_DAYS: Final = ("MO", "TU", "WE", "TH", "FR", "SA", "SU")
+_DAY: Final = f"({'|'.join(_DAYS)})"
+_NUMBERED: Final = rf"([+-]?[1-5])?{_DAY}"
+_MONTH_DAY: Final = "[+-]?(3[01]|[12][0-9]|[1-9])"
+_MONTH: Final = "(1[0-2]|[1-9])"
+
+
+def _list_of(entry: str) -> str:
+    return f"{entry}(,{entry})*"
+
+
+# The parts in the order in which they are stored, and what each may be.
+_PARTS: Final[Mapping[str, str]] = {
+    "FREQ": "(DAILY|WEEKLY|MONTHLY|YEARLY)",
+    "INTERVAL": "[1-9][0-9]{0,2}",
+    "BYMONTH": _list_of(_MONTH),
+    "BYMONTHDAY": _list_of(_MONTH_DAY),
+    "BYDAY": _list_of(_NUMBERED),
+    "BYSETPOS": _list_of(_MONTH_DAY),
+    "COUNT": "[1-9][0-9]{0,2}",
+    "UNTIL": "[0-9]{8}(T[0-9]{6}Z)?",
+}
+_PART: Final = f"({'|'.join(f'{name}={value}' for name, value in _PARTS.items())})"
+
+# What every rule matches, and some texts that are none. JSON Schemas say it with this pattern.
+REPEAT_PATTERN: Final = f"({_PART}(;{_PART})*)?"
+_RULE: Final = re.compile(REPEAT_PATTERN)
+
+_TAKES: Final[Mapping[str, frozenset[str]]] = {
+    "DAILY": frozenset(),
+    "WEEKLY": frozenset({"BYDAY"}),
+    "MONTHLY": frozenset({"BYDAY", "BYMONTHDAY", "BYSETPOS"}),
+    "YEARLY": frozenset({"BYDAY", "BYMONTHDAY", "BYSETPOS", "BYMONTH"}),
+}
+_ALWAYS: Final = frozenset({"FREQ", "INTERVAL", "COUNT", "UNTIL"})
+
+
+@dataclass(frozen=True)
+class Rule:
+    """A rule, read. `days` are weekdays (Monday is 0), each with the ordinal that it has, or 0."""
+
+    freq: str
+    interval: int = 1
+    months: tuple[int, ...] = ()
+    month_days: tuple[int, ...] = ()
+    days: tuple[tuple[int, int], ...] = ()
+    positions: tuple[int, ...] = ()
+    count: int | None = None
+    until: str = ""
+
+    def __str__(self) -> str:
+        """The rule as it is stored."""
+        parts = {
+            "FREQ": self.freq,
+            "INTERVAL": "" if self.interval == 1 else self.interval,
+            "BYMONTH": _listed(self.months),
+            "BYMONTHDAY": _listed(self.month_days),
+            "BYDAY": ",".join(f"{number or ''}{_DAYS[day]}" for number, day in self.days),
+            "BYSETPOS": _listed(self.positions),
+            "COUNT": self.count or "",
+            "UNTIL": self.until,
+        }
+        return ";".join(f"{name}={value}" for name, value in parts.items() if value)
+
+
+def _listed(numbers: tuple[int, ...]) -> str:
+    return ",".join(map(str, numbers))
+
+
+def parse_repeat(text: str) -> Rule | None:
+    """The rule in a text; None for "", which says that nothing repeats. Raises ValueError."""
+    if len(text) > REPEAT_CHARACTERS_MAX or not _RULE.fullmatch(text):
+        raise ValueError(f"{text!r} is no rule that is known here")
+    if not text:
+        return None
+    parts = {name: value for name, _is, value in (part.partition("=") for part in text.split(";"))}
+    if len(parts) <= text.count(";"):
+        raise ValueError("each part may stand there once")
+    _refuse_misfits(parts)
+    return Rule(
+        freq=parts["FREQ"],
+        interval=int(parts.get("INTERVAL", "1")),
+        months=_numbers(parts.get("BYMONTH")),
+        month_days=_numbers(parts.get("BYMONTHDAY")),
+        days=tuple(map(_numbered_day, _entries(parts.get("BYDAY")))),
+        positions=_numbers(parts.get("BYSETPOS")),
+        count=int(parts["COUNT"]) if "COUNT" in parts else None,
+        until=parts.get("UNTIL", ""),
+    )
+
+
+def _refuse_misfits(parts: Mapping[str, str]) -> None:
+    """Refuses parts that do not go together."""
+    if "FREQ" not in parts:
+        raise ValueError("FREQ is missing")
+    if beyond := parts.keys() - _ALWAYS - _TAKES[parts["FREQ"]]:
+        raise ValueError(f"{min(beyond)} does not go with {parts['FREQ']}")
+    by = parts.keys() & {"BYDAY", "BYMONTHDAY"}
+    if parts["FREQ"] == "YEARLY" and by and "BYMONTH" not in parts:
+        raise ValueError(f"{min(by)} of a year needs BYMONTH")
+    if parts["FREQ"] == "WEEKLY" and any(map(str.isdigit, parts.get("BYDAY", ""))):
+        raise ValueError("a week has no second Monday")
+    if "BYSETPOS" in parts and not by:
+        raise ValueError("BYSETPOS needs BYDAY or BYMONTHDAY")
+    if "UNTIL" in parts and "COUNT" in parts:
+        raise ValueError("UNTIL and COUNT do not go together")
+    if "UNTIL" in parts:
+        _moment(parts["UNTIL"])
+
+
+def canonical_repeat(text: object) -> str | None:
+    """The rule in the form that is stored; None where it is none."""
+    try:
+        return str(parse_repeat(text) or "") if isinstance(text, str) else None
+    except ValueError:
+        return None
+
+
+def _entries(value: str | None) -> list[str]:
+    return value.split(",") if value else []
+
+
+def _numbers(value: str | None) -> tuple[int, ...]:
+    return tuple(dict.fromkeys(map(int, _entries(value))))
+
+
+def _numbered_day(entry: str) -> tuple[int, int]:
+    return int(entry[:-2] or 0), _DAYS.index(entry[-2:])
+
+
+def _moment(until: str) -> datetime:
+    """The last moment that UNTIL allows. Raises ValueError."""
+    if "T" in until:
+        return datetime.strptime(until, "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC)
+    return datetime.strptime(until, "%Y%m%d").replace(hour=23, minute=59, second=59, tzinfo=UTC)
+
+
+# When it is due again
+
+
+@dataclass(frozen=True)
+class Next:
+    """When a task is due again, as it is stored, and the rule that it then has."""
+
+    due: str
+    repeat: str
+
+
+def next_due(due: str | None, repeat: str, *, now: datetime, zone: tzinfo = UTC) -> Next | None:
+    """What follows on what was due; None where the rule has come to its end, or is none.
+
+    It is after `due`, and not before today: what was missed is passed over. What was never due, is
+    counted from today. A date stays a date, and a moment keeps its time of day in the zone.
+    """
+    today = now.astimezone(zone).date()
+    try:
+        return next(_following(due or today.isoformat(), repeat, zone, today), None)
+    except (ValueError, OverflowError):  # an old record holds anything
+        return None
+
+
+def coming_due(due: str, repeat: str, zone: tzinfo = UTC) -> Iterator[str]:
+    """The dates and moments that come after `due`, in order. Take as many as you need."""
+    try:
+        for following in _following(due, repeat, zone, date.min):
+            yield following.due
+    except (ValueError, OverflowError):
+        return
+
+
+def _following(due: str, repeat: str, zone: tzinfo, today: date) -> Iterator[Next]:
+    rule = parse_repeat(repeat)
+    if rule is None:
+        return
+    moment = None if is_date(due) else parse_time(due).astimezone(zone)
+    begins = moment.date() if moment else parse_time(due).date()
+    for number, day in enumerate(_days(rule, begins, today), start=1):
+        again = _as_due(day, moment, zone)
+        if rule.until and not _is_until(rule.until, again, day):
+            return
+        if rule.count is not None and rule.count <= number:
+            return
+        if day >= today:
+            left = replace(rule, count=rule.count and rule.count - number)
+            yield Next(again, str(left))
+
+
+def _as_due(day: date, moment: datetime | None, zone: tzinfo) -> str:
+    if moment is None:
+        return day.isoformat()
+    return utc_text(datetime.combine(day, moment.time(), zone).astimezone(UTC))
+
+
+def _is_until(until: str, due: str, day: date) -> bool:
+    """Whether UNTIL still allows what is due; a date stands for its whole day."""
+    last = _moment(until)
+    if "T" not in until or is_date(due):
+        return day <= last.date()
+    return parse_time(due) <= last
+
+
+def _days(rule: Rule, begins: date, today: date) -> Iterator[date]:
+    """The days of the rule that come after `begins`. None before `today` need be among them."""
+    first = 0
+    if rule.count is None and today > begins:  # else each is counted
+        first = _periods_between(rule.freq, begins, today) // rule.interval
+    for period in range(first, first + PERIODS_MAX):
+        for day in _days_of(rule, begins, period * rule.interval):
+            if day > begins:
+                yield day
+
+
+def _periods_between(freq: str, one: date, other: date) -> int:
+    if freq == "YEARLY":
+        return other.year - one.year
+    if freq == "MONTHLY":
+        return (other.year - one.year) * 12 + other.month - one.month
+    if freq == "WEEKLY":
+        return (_monday(other) - _monday(one)).days // 7
+    return (other - one).days
+
+
+def _monday(day: date) -> date:
+    return day - timedelta(day.weekday())
+
+
+def _days_of(rule: Rule, begins: date, offset: int) -> list[date]:
+    """The rule's days in the period that is so many days, weeks, months or years after the first.
+
+    Raises ValueError or OverflowError where that is after the year 9999.
+    """
+    if rule.freq == "DAILY":
+        return [begins + timedelta(offset)]
+    if rule.freq == "WEEKLY":
+        days = {day for _none, day in rule.days} or {begins.weekday()}
+        return [_monday(begins) + timedelta(7 * offset + day) for day in sorted(days)]
+    if rule.freq == "MONTHLY":
+        months = [begins.year * 12 + begins.month - 1 + offset]
+    else:
+        chosen = sorted(rule.months) or [begins.month]
+        months = [(begins.year + offset) * 12 + month - 1 for month in chosen]
+    return _at(rule.positions, [day for month in months for day in _in_month(rule, begins, month)])
+
+
+def _in_month(rule: Rule, begins: date, month: int) -> list[date]:
+    """The rule's days in a month, which is counted from the year 0 on."""
+    year, number = divmod(month, 12)
+    last = monthrange(year, number + 1)[1]
+    wanted: set[int] = set(range(1, last + 1))
+    if rule.month_days:
+        wanted &= {day if day > 0 else last + 1 + day for day in rule.month_days}
+    if rule.days:
+        wanted &= {day for day in wanted if _is_among(rule.days, date(year, number + 1, day), last)}
+    if not rule.month_days and not rule.days:
+        wanted &= {begins.day}
+    return [date(year, number + 1, day) for day in sorted(wanted)]
+
+
+def _is_among(days: tuple[tuple[int, int], ...], day: date, last: int) -> bool:
+    ordinals = {0, (day.day - 1) // 7 + 1, -((last - day.day) // 7 + 1)}
+    return any(weekday == day.weekday() and number in ordinals for number, weekday in days)
+
+
+def _at(positions: tuple[int, ...], days: list[date]) -> list[date]:
+    if not positions:
+        return days
+    found = {position - 1 if position > 0 else len(days) + position for position in positions}
+    return [day for index, day in enumerate(days) if index in found]
