@@ -4,7 +4,7 @@ SHELL := /bin/bash
 
 QUICK := not browser and not slow
 
-.PHONY: help run test check lint environment test-tools soak benchmark clean
+.PHONY: help run test check screenshots lint environment test-tools soak benchmark clean
 
 help: ## list the targets
 	@sed -nE 's/^([a-z-]+):.*## (.*)/\1|\2/p' $(MAKEFILE_LIST) | while IFS='|' read -r name does; \
@@ -21,6 +21,10 @@ test: environment test-tools lint ## set everything up and test everything
 
 check: environment lint ## before each commit: format, lint, types, layers, quick tests
 	.venv/bin/python -m pytest -n 2 --dist loadgroup -q -m "$(QUICK)" $(ARGS)
+
+screenshots: environment test-tools ## pictures of every page, in test-results: light, dark, phone
+	@.venv/bin/python manage.py collectstatic --no-input --verbosity 0
+	.venv/bin/python -m pytest -n 2 -q tests/browser/test_every_page.py
 
 lint: environment ## format, lint, types and layers only
 	@.venv/bin/ruff format --check --quiet . || { .venv/bin/ruff format --diff --quiet .; exit 1; }

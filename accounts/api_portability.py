@@ -70,7 +70,7 @@ def _import(request: ApiRequest) -> HttpResponse:
     mode = _chosen(request, "mode", _MODES, "merge")
     dry_run = _chosen(request, "dry_run", {"true": True, "false": False}, "false")
     owner = _owner(request)
-    with _uploaded(request) as file, _alone():
+    with _uploaded(request) as file, alone():
         take = partial(
             request.json_storage.import_archive,
             request.user.pk,
@@ -86,12 +86,16 @@ def _import(request: ApiRequest) -> HttpResponse:
 
 
 def _imported(request: ApiRequest, report: Record) -> Activity:
+    return archive_imported(report, told=call_metadata(request) | request_metadata(request))
+
+
+def archive_imported(report: Record, *, told: Mapping[str, Any]) -> Activity:
+    """What the activities tell of an import, through whichever door."""
     counts = {
         name: {what: tally[what] for what in ("added", "changed", "removed")}
         for name, tally in report["collections"].items()
     }
-    metadata = {"mode": report["mode"], "records": counts}
-    metadata |= call_metadata(request) | request_metadata(request)
+    metadata = {"mode": report["mode"], "records": counts, **told}
     return Activity("account_imported", "Took in an archive", metadata)
 
 
@@ -133,7 +137,7 @@ def _uploaded(request: ApiRequest) -> Iterator[BinaryIO]:
 
 
 @contextmanager
-def _alone() -> Iterator[None]:
+def alone() -> Iterator[None]:
     """One import at a time in this process. Raises `Unavailable` where another goes on."""
     if not _one_import.acquire(timeout=_WAIT):
         raise Unavailable("another archive is being taken in", retry_after=_WAIT)

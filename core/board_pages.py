@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.http import Http404, HttpResponse, HttpResponseRedirect
 from django.shortcuts import render
@@ -16,6 +15,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods, require_safe
 
+from core import undoing
 from core.agenda import agenda
 from core.board import Part, columns, move_to, step
 from core.display import Row, row
@@ -112,7 +112,7 @@ def _moved(request: StorageRequest, whose: Whose, move: Move) -> HttpResponse:
     except Changed:
         return _board(request, whose, 409, changed=move.task)
     column = in_words(task["status"], CHOICE_WORDS)
-    messages.success(request, _("Moved to: %(column)s") % {"column": column})
+    undoing.say(request, _("Moved to: %(column)s") % {"column": column})
     return HttpResponseRedirect(request.get_full_path())
 
 

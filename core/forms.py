@@ -301,6 +301,7 @@ class Part:
 
     names: Container[str]
     auto_id: str  # the ids of its controls; %s is the name of the field
+    first: str  # the field that has the focus when it appears
 
 
 class RecordForm(forms.Form):
@@ -338,6 +339,8 @@ class RecordForm(forms.Form):
                 made = _form_field(field, proposed if stored is None else stored, self.choices)
                 made.show_hidden_initial = stored is not None
                 self.fields[field.name], self.values[field.name] = made, made.stored
+        if part is not None:
+            self.fields[part.first].widget.attrs["autofocus"] = True
 
     def full_clean(self) -> None:
         with timezone.override(self.zone):

@@ -77,6 +77,11 @@ def status_options(spec: CollectionSpec) -> list[tuple[str, Text]]:
     return [("", _("All")), *((choice, in_words(choice, CHOICE_WORDS)) for choice in choices)]
 
 
+def priority_options(spec: CollectionSpec) -> list[tuple[str, Text]]:
+    field = spec.by_name.get("priority")
+    return [(choice, in_words(choice, CHOICE_WORDS)) for choice in field.choices] if field else []
+
+
 def sort_options(spec: CollectionSpec) -> list[tuple[str, Text]]:
     options: list[tuple[str, Text, str]] = [
         ("newest", _("Newest first"), "created_at"),

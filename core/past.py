@@ -45,6 +45,7 @@ _SAID = {
     "second_factor_on",
     "second_factor_off",
     "recovery_codes_made",
+    "account_exported",
 }
 _OF_RECORD = re.compile(r"(task|project|model)_(created|updated|completed|deleted)")
 _TITLE = re.compile(r"“(.*)”", re.S)  # as `utils.activities` writes it

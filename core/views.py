@@ -6,7 +6,6 @@ from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any
 
-from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.core.paginator import Paginator
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
@@ -15,10 +14,18 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
+from core import undoing
 from core.display import Row, row, title_of
 from core.forms import Part, RecordForm
 from core.going_back import back_to
-from core.listing import PAGE_RECORDS, Selection, project_in, sort_options, status_options
+from core.listing import (
+    PAGE_RECORDS,
+    Selection,
+    priority_options,
+    project_in,
+    sort_options,
+    status_options,
+)
 from core.whose import Whose, project_address
 from core.words import WORDS, Text
 from docstore import Conflict, Corrupt, StoreError
@@ -50,6 +57,7 @@ def record_list(
         "selection": selection,
         "statuses": status_options(spec),
         "sorts": sort_options(spec),
+        "priorities": priority_options(spec),
         "project": whose.projects.get(selection.project or 0),
     }
     try:
@@ -149,7 +157,7 @@ def record_delete(
         )
     except StoreError as fault:
         return storage_refusal(request, fault, "core/record_delete.html", context)
-    messages.success(request, str(WORDS[spec.name].deleted))
+    undoing.say(request, WORDS[spec.name].deleted)
     return HttpResponseRedirect(context["back"])
 
 
@@ -172,7 +180,7 @@ def record_complete(
         activity=activity_of(request, spec, "updated"),
     )
     done = _("The task is open again.") if reopen else _("The task is completed.")
-    messages.success(request, done)
+    undoing.say(request, done)
     return HttpResponseRedirect(back_to(request, whose.address("record_list")))
 
 
@@ -212,7 +220,7 @@ def _part(request: StorageRequest, whose: Whose, stored: Record | None) -> Part 
     """What is entered, where it is not everything."""
     if stored is None or whose.spec.name != "tasks" or "quick" not in request.GET:
         return None
-    return Part(QUICK_FIELDS, f"{whose.anchor(stored['id'])}-%s")
+    return Part(QUICK_FIELDS, f"{whose.anchor(stored['id'])}-%s", "title")
 
 
 def _template_of(form: RecordForm) -> str:
@@ -285,7 +293,7 @@ def _saved(
     except StoreError as fault:
         context = _form_context(request, whose, form)
         return storage_refusal(request, fault, _template_of(form), context)
-    messages.success(request, str(said))
+    undoing.say(request, said)
     return HttpResponseRedirect(_back(request, whose))
 
 

@@ -9,6 +9,7 @@ from accounts.problem_pages import problem_list, problem_page
 
 urlpatterns = [
     path("accounts/", include("accounts.urls")),
+    path("settings/", include("accounts.settings_urls")),
     path("admin/", admin.site.urls),
     path("problems/", problem_list, name="problems"),
     path("problems/<slug:slug>/", problem_page, name="problem"),

@@ -60,10 +60,15 @@ def forget_preferences(request: HttpRequest) -> None:
         delattr(request, _KEPT)
 
 
+def browsers_zone(request: HttpRequest) -> str:
+    """The name of the time zone that the browser tells; UTC where it tells none."""
+    told = request.COOKIES.get(ZONE_COOKIE, "")
+    return told if is_time_zone(told) else "UTC"
+
+
 def zone_of(request: HttpRequest) -> ZoneInfo:
-    """The time zone in which the person's times are shown and read; UTC where none is known."""
-    chosen = preferences_of(request).time_zone or request.COOKIES.get(ZONE_COOKIE, "")
-    return ZoneInfo(chosen if is_time_zone(chosen) else "UTC")
+    """The time zone in which the person's times are shown and read."""
+    return ZoneInfo(preferences_of(request).time_zone or browsers_zone(request))
 
 
 def local_time(moment: datetime) -> datetime:

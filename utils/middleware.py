@@ -22,12 +22,13 @@ from docstore import (
     TooLarge,
     Unavailable,
 )
-from utils.json_storage import Forbidden, JSONStorageManager, json_storage
+from utils.json_storage import Forbidden, JSONStorageManager, json_storage, latest_commit
 from utils.json_storage import request_id as current_request_id
 
 log = logging.getLogger(__name__)
 
 API_PREFIX = "/accounts/api/"
+UPLOADS = "/settings/data/"  # where a form takes an archive
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 USER_AGENT_CHARACTERS_MAX = 300
 
@@ -60,6 +61,7 @@ class JSONStorageMiddleware:
         request.request_id = str(uuid.uuid4())
         # Changes made for this request carry its id into the store.
         current_request_id.set(request.request_id)
+        latest_commit.set(0)
         request.client_address = client_address(
             request.META.get("REMOTE_ADDR", ""),
             request.META.get("HTTP_X_FORWARDED_FOR", ""),
@@ -155,6 +157,8 @@ def _refusal(request: HttpRequest) -> HttpResponse | None:
             headers={"Allow": allowed},
         )
     length, most = request.META.get("CONTENT_LENGTH") or "0", settings.DATA_UPLOAD_MAX_MEMORY_SIZE
+    if request.path == UPLOADS and most is not None:
+        most += settings.NEURALFLOW_IMPORT_BYTES
     # Django's own limit does not count files, which no form of ours takes.
     if most is not None and length.isdecimal() and int(length[:20]) > most:
         return render(request, "400.html", {"status": 413}, status=413)

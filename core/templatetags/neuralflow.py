@@ -7,6 +7,7 @@ from itertools import count
 from django import template
 from django.forms import FileInput, PasswordInput
 from django.forms.boundfield import BoundField
+from django.http import HttpRequest
 from django.template import Context
 from django.template.base import FilterExpression, Node, NodeList, Parser, Token
 from django.template.defaulttags import CsrfTokenNode
@@ -17,11 +18,12 @@ from django.utils.safestring import SafeString, mark_safe
 from django.utils.translation import get_language
 
 from core.kept import NOT_KEPT, KeptParts
+from core.places import Place, places_for
 from core.whose import address_of, project_address
-from core.words import ACTIVITY_WORDS, CHOICE_WORDS, TONES, Text, in_words
+from core.words import ACTIVITY_WORDS, CHOICE_WORDS, TONES, WORDS, Text, in_words
 from docstore import StoreError
 from utils.json_storage import json_storage
-from utils.localization import local_time
+from utils.localization import local_time, preferences_of
 from utils.times import is_date, moment_of
 
 register = template.Library()
@@ -71,6 +73,12 @@ def clock(value: object) -> SafeString | str:
 def word(value: object) -> Text:
     """A choice of the table in words."""
     return in_words(value, CHOICE_WORDS)
+
+
+@register.filter
+def collection_word(name: object) -> Text:
+    """The name of a collection, as of the page of its records."""
+    return WORDS[str(name)].plural if name in WORDS else str(name)
 
 
 @register.filter
@@ -175,3 +183,21 @@ def kept(parser: Parser, token: Token) -> KeptNode:
     if not names or nodes.get_nodes_by_type(CsrfTokenNode):
         raise template.TemplateSyntaxError("kept needs the values of its part, and no csrf_token")
     return KeptNode(values, nodes)
+
+
+@register.simple_tag(takes_context=True)
+def places(context: Context) -> list[Place]:
+    """Where the person can go, from anywhere."""
+    return places_for(context["user"].is_staff)
+
+
+@register.filter
+def keys_of(keys: str) -> list[str]:
+    """The keys that are pressed one after the other: "g t" is g, then t."""
+    return keys.split()
+
+
+@register.filter
+def wants_keys(request: HttpRequest) -> bool:
+    """Whether single keys count for the person who asks."""
+    return preferences_of(request).single_keys

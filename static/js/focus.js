@@ -8,8 +8,8 @@ let left = null;
 const rows = () => [...document.querySelectorAll("[data-row]")];
 
 document.addEventListener("htmx:beforeSwap", () => {
-  const row = document.activeElement.closest("[data-row]");
-  left = row && { id: row.id, place: rows().indexOf(row) };
+  const row = document.activeElement.closest("[data-row], [data-group]");
+  left = row && { id: row.id, place: Math.max(0, rows().indexOf(row)) };
 });
 
 document.addEventListener("htmx:afterSettle", () => {

@@ -14,4 +14,8 @@ import "./drafts.js";
 import "./board_keys.js";
 import "./board_pointer.js";
 import "./focus.js";
+import "./pick.js";
 import "./time_zone.js";
+import "./live.js";
+import "./palette.js";
+import "./keys.js";

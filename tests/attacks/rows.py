@@ -257,6 +257,10 @@ anonymous  405 405  405     405   405  405 405   302  405
 owner      405 405  405     405   405  405 405   302  405
 others     405 405  405     405   405  405 405   404  405
 """)
+LIST_BUTTON = shape("""
+           GET HEAD OPTIONS TRACE BREW PUT PATCH POST DELETE
+others     405 405  405     405   405  405 405   302  405
+""")
 SHARED_PAGE = shape("""
            GET HEAD OPTIONS TRACE BREW PUT PATCH POST DELETE
 anonymous  302 302  405     405   405  405 405   405  405
@@ -330,6 +334,12 @@ OWN_SETTINGS = shape("""
 anonymous  302 302  302     405   405  302 302   302  302
 others     200 200  405     405   405  405 405   200  405
 """)
+OWN_UPLOAD = shape("""
+           GET HEAD OPTIONS TRACE BREW PUT PATCH POST DELETE
+anonymous  302 302  405     405   405  405 405   302  405
+others     200 200  405     405   405  405 405   422  405
+""")
+PREFERRED = {"theme": "dark", "week_start": "sunday", "language": "", "time_zone": ""}
 GUARDED = shape("""
            GET HEAD OPTIONS TRACE BREW PUT PATCH POST DELETE
 others     302 302  302     405   405  302 302   302  302
@@ -373,6 +383,10 @@ others     200 200  405     405   405  405 405   302  405
 OWN_BUTTON = shape("""
            GET HEAD OPTIONS TRACE BREW PUT PATCH POST DELETE
 anonymous  302 302  302     405   405  302 302   302  302
+others     405 405  405     405   405  405 405   302  405
+""")
+UNDO = shape("""
+           GET HEAD OPTIONS TRACE BREW PUT PATCH POST DELETE
 others     405 405  405     405   405  405 405   302  405
 """)
 PASSWORD_CHANGE = shape("""
@@ -546,6 +560,9 @@ SHARED_PAGES: dict[str, Row] = {
     f"{_PAGES}tasks/new/": Row(
         f"{_THEIR_PAGES}tasks/new/", SHARED_NEW, {"POST": _in_shared_project}
     ),
+    f"{_PAGES}<tasks:spec>/bulk/": Row(
+        f"{_THEIR_PAGES}tasks/bulk/", SHARED_BUTTON, {"POST": {"do": "complete", "all": "yes"}}
+    ),
     f"{_PAGES}<tasks:spec>/quick/": Row(
         f"{_THEIR_PAGES}tasks/quick/", SHARED_NEW, {"POST": {"text": "Sent"}}
     ),
@@ -571,6 +588,8 @@ ROWS: dict[str, Row] = {
     API: Row(f"/{API}nothing/here/", NOTHING_THERE),
     "": Row("/", FOR_EVERYBODY),
     "dashboard/": Row("/dashboard/", OWN_PAGE),
+    "search/": Row("/search/?q=a", OWN_PAGE),
+    "shortcuts/": Row("/shortcuts/", OWN_FORM, {"POST": {"single_keys": "off"}}),
     "operator/": Row("/operator/", STAFFS_OWN_PAGE),
     "activity/": Row("/activity/", OWN_PAGE),
     "activity/activity.csv": Row("/activity/activity.csv", OWN_PAGE),
@@ -589,6 +608,7 @@ ROWS: dict[str, Row] = {
     "tasks/board/": Row("/tasks/board/", OWN_BOARD, {"POST": _moved}),
     "tasks/agenda/": Row("/tasks/agenda/", OWN_PAGE),
     "<collection:spec>/": Row("/tasks/", OWN_PAGE),
+    "<tasks:spec>/bulk/": Row("/tasks/bulk/", LIST_BUTTON, {"POST": {"do": "complete", "id": "1"}}),
     "<tasks:spec>/quick/": Row("/tasks/quick/", OWN_FORM, {"POST": {"text": "Sent"}}),
     "<collection:spec>/new/": Row("/tasks/new/", OWN_FORM, {"POST": TASK}),
     "<collection:spec>/<record_id:record_id>/edit/": Row(
@@ -598,11 +618,16 @@ ROWS: dict[str, Row] = {
     "<collection:spec>/<record_id:record_id>/complete/": Row(
         "/tasks/{task}/complete/", RECORD_BUTTON
     ),
+    "undo/": Row("/undo/", UNDO),
     "accounts/signup/": Row("/accounts/signup/", FOR_THOSE_OUTSIDE),
     "accounts/login/": Row("/accounts/login/", FOR_THOSE_OUTSIDE),
     "accounts/logout/": Row("/accounts/logout/", LOGOUT),
     "accounts/inactive/": Row("/accounts/inactive/", TOLD_TO_ALL),
     "accounts/profile/": Row("/accounts/profile/", OWN_SETTINGS),
+    "settings/": Row("/settings/", POINTER),
+    "settings/preferences/": Row("/settings/preferences/", OWN_FORM, {"POST": PREFERRED}),
+    "settings/data/": Row("/settings/data/", OWN_UPLOAD),
+    "settings/data/export/": Row("/settings/data/export/", OWN_PAGE),
     "accounts/delete/": Row("/accounts/delete/", OWN_SETTINGS, {"POST": {"password": "guess"}}),
     "accounts/deleted/": Row("/accounts/deleted/", ONES_OWN_RECEIPT),
     "accounts/deleted/receipt.txt": Row("/accounts/deleted/receipt.txt", ONES_OWN_RECEIPT),

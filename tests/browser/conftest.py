@@ -79,7 +79,7 @@ def context(
         color_scheme=scheme,
         reduced_motion="reduce",
     )
-    context.set_default_timeout(10_000)
+    context.set_default_timeout(30_000)  # a busy machine is no fault of the page
     yield context
     context.close()
 

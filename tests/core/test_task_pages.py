@@ -110,3 +110,103 @@ def test_who_has_no_tasks_is_told_so_and_how_to_begin(
 ) -> None:
     said = text_of(browser.get(address))
     assert words in said
+
+
+# Many at once
+
+
+def many(client: Client, **sent: Any) -> Any:
+    return client.post("/tasks/bulk/", {"next": "/tasks/?page=1"} | sent)
+
+
+def test_the_chosen_are_changed_in_one_commit_and_no_others(browser: Client, alice: User) -> None:
+    first, second, third = (add(alice, tags=["old"]) for _ in range(3))
+    project = json_storage.create("projects", alice.pk, {"name": "X-rays"})["id"]
+    chosen = [str(first), str(third)]
+    before = json_storage.get_user_data(alice.pk)
+    for sent in [
+        {"do": "complete"},
+        {"do": "reopen"},
+        {"do": "priority", "priority": "critical"},
+        {"do": "project", "project": str(project)},
+        {"do": "due", "due": "2026-12-01"},
+        {"do": "tag", "tag": " vision "},
+        {"do": "untag", "tag": "old"},
+    ]:
+        assert many(browser, id=chosen, **sent)["Location"] == "/tasks/?page=1"
+    after = json_storage.get_user_data(alice.pk)
+    assert before and after
+    assert len(after["activities"]) == len(before["activities"]) + 7
+    expected = {
+        "status": "pending",
+        "priority": "critical",
+        "project_id": project,
+        "due_date": "2026-12-01",
+        "tags": ["vision"],
+    }
+    for number in (first, third):
+        assert stored(alice, number) | expected == stored(alice, number)
+    assert stored(alice, second)["updated_at"] == stored(alice, second)["created_at"]
+
+
+def test_all_that_the_list_holds_are_chosen_by_its_address(browser: Client, alice: User) -> None:
+    add(alice, title="Train the baseline")
+    add(alice, title="Label the scans")
+    browser.post("/tasks/bulk/?q=train", {"all": "yes", "do": "complete"})
+    assert [stored(alice, n)["status"] for n in (1, 2)] == ["completed", "pending"]
+
+
+@pytest.mark.parametrize(
+    ("sent", "words"),
+    [
+        ({"do": "complete"}, "Nothing is chosen"),
+        ({"do": "complete", "id": "99"}, "Nothing is chosen"),
+        ({"do": "due", "due": "some day", "id": "1"}, "Nothing was changed"),
+        ({"do": "project", "project": "", "id": "1"}, "Nothing was changed"),
+        ({"do": "project", "project": "77", "id": "1"}, "Nothing was changed"),
+    ],
+)
+def test_what_cannot_be_done_is_said_and_changes_nothing(
+    browser: Client, alice: User, sent: dict[str, str], words: str
+) -> None:
+    add(alice)
+    before = stored(alice, 1)
+    assert words in text_of(browser.post("/tasks/bulk/", sent, follow=True))
+    assert stored(alice, 1) == before
+
+
+def seen_in(page: Any) -> str:
+    return str(page.context["question"].seen)
+
+
+def test_deleting_many_asks_first_and_spares_what_was_changed_since(
+    browser: Client, alice: User
+) -> None:
+    for title in ("First", "Second", "Third"):
+        add(alice, title=title)
+    question = many(browser, id=["1", "2"], do="delete")
+    assert "First" in text_of(question)
+    assert "Third" not in text_of(question)
+    assert len(json_storage.get_user_tasks(alice.pk)) == 3
+    json_storage.update("tasks", alice.pk, 2, {"title": "Second thought"})
+    again = many(browser, seen=seen_in(question))
+    assert again.status_code == 409
+    assert "Second thought" in text_of(again)
+    assert len(json_storage.get_user_tasks(alice.pk)) == 3
+    assert many(browser, seen=seen_in(again))["Location"] == "/tasks/?page=1"
+    assert [task["title"] for task in json_storage.get_user_tasks(alice.pk)] == ["Third"]
+
+
+def test_what_a_hand_made_of_the_question_deletes_nothing(browser: Client, alice: User) -> None:
+    add(alice)
+    for seen in ("", "1", "1:", "x:y", "1:guess", "99:guess"):
+        assert many(browser, seen=seen).status_code in (302, 409)
+    assert len(json_storage.get_user_tasks(alice.pk)) == 1
+
+
+def test_charlie_changes_nothing_of_alices(browser: Client, alice: User, charlie: User) -> None:
+    add(alice)
+    browser.force_login(charlie)
+    address = f"/shared/{alice.pk}/tasks/bulk/"
+    assert browser.post(address, {"id": "1", "do": "complete"}).status_code == 404
+    assert stored(alice, 1)["status"] == "pending"

@@ -1,0 +1,108 @@
+"""The page on which a person takes everything with them, or takes in what they bring.
+
+An archive is looked at first: the page says what would become of it, and offers to do that. What is
+sent then must be the same archive, or it is looked at once more.
+"""
+
+import hashlib
+from functools import partial
+from typing import Any, BinaryIO, cast
+
+from django.contrib import messages
+from django.contrib.auth.decorators import login_required
+from django.core.files.uploadedfile import UploadedFile
+from django.http import HttpResponse, StreamingHttpResponse
+from django.http.response import HttpResponseBase
+from django.shortcuts import redirect, render
+from django.utils.translation import gettext as _
+from django.views.decorators.cache import never_cache
+from django.views.decorators.csrf import csrf_exempt, csrf_protect
+from django.views.decorators.http import require_http_methods, require_safe
+
+from accounts.api_portability import ZIP, alone, archive_imported
+from accounts.settings_forms import ImportForm
+from accounts.signals import tell_store
+from accounts.views import SignedInRequest
+from utils.archives import CHUNK, ArchiveFault
+from utils.exporting import MANIFEST_DIGEST
+from utils.json_storage import Activity, json_storage
+from utils.middleware import request_metadata
+from utils.package import ImportFault, InvalidImport
+from utils.records import Record
+
+_TEMPLATE = "accounts/data.html"
+_DONE = "import_report"  # in the session, until it was shown
+
+
+@require_safe
+@login_required
+def export(request: SignedInRequest) -> HttpResponseBase:
+    """Everything the person owns, as one archive. It is noted, but a full disk does not keep
+    anybody from leaving."""
+    export = json_storage.export(request.user.pk)
+    headers = {"Content-Disposition": f'attachment; filename="{export.name}"'}
+    if request.method == "HEAD":
+        export.close()
+        return HttpResponse(content_type=ZIP, headers=headers)
+    told = {MANIFEST_DIGEST: export.manifest_digest, **request_metadata(request)}
+    tell_store(request.user.pk, Activity("account_exported", "Exported everything", told))
+    return StreamingHttpResponse(export, content_type=ZIP, headers=headers)
+
+
+@csrf_exempt  # until it is known who asks: nobody else's archive is read, not even to find a token
+@require_http_methods(["GET", "HEAD", "POST"])
+@login_required
+@never_cache
+def your_data(request: SignedInRequest) -> HttpResponse:
+    """Export and import: what there is to do, and what an import would do or did."""
+    if request.method == "POST":
+        return _import(request)
+    context = {"form": ImportForm(), "done": request.session.pop(_DONE, None)}
+    return render(request, _TEMPLATE, context)
+
+
+@csrf_protect
+def _import(request: SignedInRequest) -> HttpResponse:
+    """Looks at an archive, or takes in the one that was looked at."""
+    form = ImportForm(request.POST, request.FILES)
+    if not form.is_valid():
+        return render(request, _TEMPLATE, {"form": form}, status=422)
+    judged = _seal(form.cleaned_data)
+    wanted = request.POST.get("judged") == judged and "take" in request.POST
+    try:
+        report = _taken(request, form.cleaned_data, dry_run=not wanted)
+    except ArchiveFault as fault:
+        context = {"form": form, "faults": [ImportFault("", "", str(fault))]}
+        return render(request, _TEMPLATE, context, status=422)
+    except InvalidImport as fault:
+        return render(request, _TEMPLATE, {"form": form, "faults": fault.faults}, status=422)
+    if not wanted:
+        other = "take" in request.POST
+        context = {"form": form, "report": report, "judged": judged, "other": other}
+        return render(request, _TEMPLATE, context)
+    request.session[_DONE] = report
+    messages.success(request, _("The archive was taken in."))
+    return redirect("your_data")
+
+
+def _taken(request: SignedInRequest, asked: dict[str, Any], *, dry_run: bool) -> Record:
+    """The report. Raises `ArchiveFault`, `InvalidImport`, `Unavailable` while another goes on."""
+    with alone():
+        return json_storage.import_archive(
+            request.user.pk,
+            cast(BinaryIO, asked["archive"]),
+            mode=asked["mode"],
+            owner=asked["owner"],
+            dry_run=dry_run,
+            activity=partial(archive_imported, told=request_metadata(request)),
+        )
+
+
+def _seal(asked: dict[str, Any]) -> str:
+    """What stands for an archive and what is to be done with it."""
+    archive: UploadedFile[Any] = asked["archive"]
+    digest = hashlib.sha256(f"{asked['mode']} {asked['owner']} ".encode())
+    for piece in archive.chunks(CHUNK):
+        digest.update(piece)
+    archive.seek(0)
+    return digest.hexdigest()

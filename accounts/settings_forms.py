@@ -1,0 +1,102 @@
+"""What a person chooses of how pages are, and which archive they bring."""
+
+from typing import Any
+
+from django import forms
+from django.conf import settings
+from django.utils.translation import gettext_lazy as _
+
+from utils.preferences import Preferences, time_zones
+from utils.table import PREFERENCE_FIELDS
+
+THEME_WORDS = {
+    "system": _("As this device"),
+    "light": _("Light"),
+    "dark": _("Dark"),
+}
+DAY_WORDS = {
+    "monday": _("Monday"),
+    "sunday": _("Sunday"),
+    "saturday": _("Saturday"),
+}
+MODES = [
+    ("merge", _("Add to what is here; of the same record, the newer one stays")),
+    ("replace", _("Put it in place of what is here; what is not in it, goes")),
+]
+
+_CHOICES = {field.name: field.choices for field in PREFERENCE_FIELDS}
+
+
+class PreferencesForm(forms.Form):
+    """How pages look, which language they speak, and which time they tell."""
+
+    theme = forms.ChoiceField(
+        label=_("Look"),
+        choices=[(theme, THEME_WORDS[theme]) for theme in _CHOICES["theme"]],
+        widget=forms.RadioSelect,
+    )
+    language = forms.ChoiceField(
+        label=_("Language"),
+        required=False,
+        choices=[("", _("As this browser asks for")), *settings.LANGUAGES],
+    )
+    time_zone = forms.ChoiceField(
+        label=_("Time zone"),
+        required=False,
+        help_text=_("Times are shown in it, and meant in it when you type them."),
+    )
+    week_start = forms.ChoiceField(
+        label=_("A week begins on"),
+        choices=[(day, DAY_WORDS[day]) for day in _CHOICES["week_start"]],
+    )
+    single_keys = forms.BooleanField(
+        label=_("Single keys do things"),
+        required=False,
+        help_text=_("Such as n for something new. Switch it off if you press keys by voice."),
+    )
+
+    def __init__(self, data: Any = None, *, chosen: Preferences, browsers_zone: str) -> None:
+        super().__init__(data, initial=vars(chosen))
+        as_browser = _("As this browser tells: %(zone)s") % {"zone": readable_zone(browsers_zone)}
+        zones = self.fields["time_zone"]
+        assert isinstance(zones, forms.ChoiceField)
+        zones.choices = [("", as_browser), *_zones_by_region(chosen.time_zone)]
+
+
+def readable_zone(name: str) -> str:
+    """Europe/Madrid as people write it."""
+    return name.replace("_", " ")
+
+
+def _zones_by_region(chosen: str) -> list[tuple[str, list[tuple[str, str]]]]:
+    """All places, and what a person chose beside those: names of old, and hours from UTC."""
+    regions: dict[str, list[tuple[str, str]]] = {"UTC": [("UTC", "UTC")]}
+    for name in time_zones():
+        region, _slash, place = name.partition("/")
+        if (place and region not in {"Etc", "US", "Canada", "Mexico", "Chile", "Brazil"}) or (
+            name == chosen != "UTC"
+        ):
+            regions.setdefault(region, []).append((name, readable_zone(place or name)))
+    return list(regions.items())
+
+
+class ImportForm(forms.Form):
+    """An archive, and what is to be done with it."""
+
+    archive = forms.FileField(
+        label=_("Archive"),
+        widget=forms.FileInput(attrs={"accept": ".zip,application/zip"}),
+        help_text=_("What you exported, a backup, or a NeuralFlow folder as a zip file."),
+    )
+    mode = forms.ChoiceField(
+        label=_("What to do with it"), choices=MODES, initial="merge", widget=forms.RadioSelect
+    )
+    owner = forms.IntegerField(
+        label=_("Whose files"),
+        required=False,
+        min_value=1,
+        max_value=10**18 - 1,
+        help_text=_(
+            "The number in the names of the files; needed only where there are several people's."
+        ),
+    )

@@ -1,0 +1,14 @@
+"""The addresses of the settings that have no place among those of accounts."""
+
+from django.urls import path
+from django.views.decorators.http import require_safe
+from django.views.generic import RedirectView
+
+from accounts import portability_views, preference_views
+
+urlpatterns = [
+    path("", require_safe(RedirectView.as_view(pattern_name="preferences")), name="settings"),
+    path("preferences/", preference_views.preferences, name="preferences"),
+    path("data/", portability_views.your_data, name="your_data"),
+    path("data/export/", portability_views.export, name="export"),
+]

@@ -1,0 +1,69 @@
+"""Where one can go, and what one can begin, from anywhere: what the palette, the search page and
+the keys share."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+from django.urls import reverse
+from django.utils.translation import gettext_lazy as _
+
+from core.words import WORDS, Text
+
+
+@dataclass(frozen=True)
+class Place:
+    """A page, and the words that lead to it."""
+
+    icon: str
+    title: Text
+    view: str
+    arguments: tuple[str, ...] = ()
+    keys: str = ""  # "g t": pressed one after the other
+    staff: bool = False  # whether it is for those alone who run the server
+    more: Text = ""  # words by which it is found, too
+
+    @cached_property
+    def address(self) -> str:
+        return reverse(self.view, args=self.arguments)
+
+    def goes_by(self, words: Sequence[str]) -> bool:
+        """Whether it goes by all of these words; they are case-folded already."""
+        told = f"{self.title} {self.more}".casefold()
+        return all(word in told for word in words)
+
+
+BEGINNINGS = (
+    Place("plus", WORDS["tasks"].new, "record_add", ("tasks",), "n", more=_("add create")),
+    Place("plus", WORDS["projects"].new, "record_add", ("projects",), more=_("add create")),
+    Place("plus", WORDS["models"].new, "record_add", ("models",), more=_("add create")),
+)
+PAGES = (
+    Place("dashboard", _("Dashboard"), "dashboard", keys="g d", more=_("overview start")),
+    Place("tasks", WORDS["tasks"].plural, "record_list", ("tasks",), "g t", more=_("list")),
+    Place("board", _("Board"), "task_board", keys="g b", more=_("tasks columns kanban")),
+    Place("calendar", _("Agenda"), "task_agenda", keys="g a", more=_("tasks days due calendar")),
+    Place("projects", WORDS["projects"].plural, "record_list", ("projects",), "g p"),
+    Place("models", WORDS["models"].plural, "record_list", ("models",), "g m"),
+    Place("members", _("Shared"), "shared", keys="g s", more=_("invitations members")),
+    Place("file", _("My files"), "file_list", keys="g f", more=_("json download")),
+    Place("calendar", _("Activity"), "activity", keys="g y", more=_("history log")),
+    Place("profile", _("Profile"), "profile", keys="g u", more=_("settings account name")),
+    Place("profile", _("Change your password"), "account_change_password"),
+    Place("profile", _("Two-factor log-in"), "mfa_index", more=_("totp code app")),
+    Place("profile", _("Where you are logged in"), "sessions", more=_("sessions devices")),
+    Place("profile", _("API tokens"), "tokens", more=_("programs")),
+    Place("info", _("Documentation of the API"), "api_docs", more=_("openapi programs")),
+    Place("info", _("Keys"), "shortcuts", keys="?", more=_("shortcuts keyboard help")),
+    Place("operator", _("Operator"), "operator", staff=True, more=_("server backups journal")),
+    Place("logout", _("Log out"), "account_logout"),
+)
+
+
+def places_for(is_staff: bool, words: Sequence[str] = ()) -> list[Place]:
+    """Those that go by the words; without words, all."""
+    return [
+        place
+        for place in (*PAGES, *BEGINNINGS)
+        if (is_staff or not place.staff) and place.goes_by(words)
+    ]

@@ -1,0 +1,39 @@
+"""The search page, which the command palette takes its answers from, and the list of keys."""
+
+from typing import cast
+
+from django.contrib.auth.decorators import login_required
+from django.http import HttpResponse, HttpResponseRedirect
+from django.shortcuts import render
+from django.views.decorators.http import require_http_methods, require_safe
+
+from core.going_back import back_to
+from core.places import places_for
+from core.search import find
+from utils.localization import forget_preferences, preferences_of
+from utils.middleware import StorageRequest
+
+
+@require_safe
+@login_required
+def search(request: StorageRequest) -> HttpResponse:
+    """Records and pages that go by the words of `q`."""
+    person, text = cast(int, request.user.pk), request.GET.get("q", "").strip()
+    found = find(request.json_storage, person, request.user.is_staff, text)
+    return render(request, "core/search.html", {"found": found})
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+@login_required
+def shortcuts(request: StorageRequest) -> HttpResponse:
+    """All keys; and whether those count that are one letter."""
+    if request.method == "POST":
+        chosen = {"single_keys": request.POST.get("single_keys") == "on"}
+        request.json_storage.change_preferences(cast(int, request.user.pk), chosen)
+        forget_preferences(request)
+        return HttpResponseRedirect(back_to(request, request.path))
+    context = {
+        "places": [place for place in places_for(request.user.is_staff) if place.keys],
+        "single_keys": preferences_of(request).single_keys,
+    }
+    return render(request, "core/shortcuts.html", context)
