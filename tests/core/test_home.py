@@ -68,7 +68,7 @@ def test_every_rule_of_the_style_sheet_is_closed_before_the_next_begins() -> Non
     lines = re.sub(r"/\*.*?\*/", lambda found: "\n" * found[0].count("\n"), sheet, flags=re.S)
     depth = 0
     for number, line in enumerate(lines.splitlines(), start=1):
-        assert depth == 0 or not line[:1].strip("}"), f"line {number} stands in an unclosed rule"
+        assert depth == 0 or not line[:1].strip(" }"), f"line {number} stands in an unclosed rule"
         depth += line.count("{") - line.count("}")
     assert depth == 0
 
