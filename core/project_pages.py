@@ -5,7 +5,7 @@ one's own only: they lie in documents that are shared with nobody.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, cast
 
@@ -18,7 +18,7 @@ from django.views.decorators.http import require_safe
 from core.display import Row, row
 from core.past import Line, lines
 from core.progress import progress_of
-from core.summary import Panel, by_pressure, read_panel
+from core.summary import Panel, by_pressure, read_panel, sequence_now
 from core.whose import Whose
 from core.words import CHOICE_WORDS, Text, in_words
 from docstore import StoreError, id_of
@@ -68,7 +68,7 @@ def project_detail(
 ) -> HttpResponse:
     """All that belongs to a project. A document that cannot be read costs its own panels."""
     whose, now = Whose.of(request, _SPEC, owner), timezone.localtime()
-    manager, caller = whose.manager, whose.caller
+    manager, caller, sequence = whose.manager, whose.caller, sequence_now(request)
     project = manager.get("projects", whose.owner, record_id, caller=caller)
     tasks = _of_project(read_panel(manager, "tasks", whose.owner, caller), record_id)
     models = Panel() if whose.shared else read_panel(manager, "models", whose.owner)
@@ -81,6 +81,7 @@ def project_detail(
         "spec": _SPEC,
         "row": shown,
         "project": shown.record,
+        "sequence": sequence,
         "tasks": tasks,
         "progress": progress_of(tasks.records, now),
         "groups": _groups(whose, tasks.records, now),
@@ -109,25 +110,22 @@ def _groups(whose: Whose, tasks: Sequence[Record], now: datetime) -> list[Group]
         by_status[status if status in by_status else str(field.default)].append(task)
     order = ["in_progress", "review", "pending", "completed"]
     pressing = by_pressure(now)
-    groups, theirs = [], whose.owner if whose.shared else None
+    groups = []
     for status in [*order, *(one for one in by_status if one not in order)]:
         found = by_status.get(status) or []
         found = sorted(found, key=_latest if status == "completed" else pressing)
-        rows = [
-            row(
-                _TASKS,
-                task,
-                now,
-                None,
-                whose.people,
-                owner=theirs,
-                may_change=whose.may_change(task),
-            )
-            for task in found[:GROUP_TASKS]
-        ]
+        rows = [_task_row(whose, task, now) for task in found[:GROUP_TASKS]]
         if rows:
             groups.append(Group(status, in_words(status, CHOICE_WORDS), rows, len(found)))
     return groups
+
+
+def _task_row(whose: Whose, task: Record, now: datetime) -> Row:
+    """Without the name of the project, for the page is about that."""
+    theirs = whose.owner if whose.shared else None
+    may_change = whose.may_change(task)
+    shown = row(_TASKS, task, now, None, whose.people, owner=theirs, may_change=may_change)
+    return replace(shown, project="")
 
 
 def _latest(task: Record) -> int:

@@ -13,6 +13,7 @@ from docstore import StoreError, id_of
 from utils.caller import Caller
 from utils.json_storage import JSONStorageManager, Quota
 from utils.lists import sort_value
+from utils.middleware import StorageRequest
 from utils.records import COLLECTIONS
 from utils.statistics import count_by, due_moment, statistics
 
@@ -71,6 +72,15 @@ class Summary:
     def quota_share(self) -> int:
         """The calls used, in per cent."""
         return share(self.quota.used, self.quota.limit) if self.quota else 0
+
+
+def sequence_now(request: StorageRequest) -> int | None:
+    """The number of the latest commit, for a page that follows the feed; to be asked for before the
+    page reads anything. None where the store cannot tell."""
+    try:
+        return request.json_storage.store.sequence()
+    except StoreError:
+        return None
 
 
 def read_panel(

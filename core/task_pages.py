@@ -3,12 +3,12 @@
 from collections.abc import Mapping
 from typing import Any
 
-from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.http import HttpResponse, HttpResponseRedirect
 from django.shortcuts import render
 from django.views.decorators.http import require_http_methods
 
+from core import undoing
 from core.forms import sentence
 from core.going_back import back_to
 from core.listing import project_in
@@ -55,7 +55,7 @@ def quick_add(
         return render(request, "core/quick_add.html", context, status=UNPROCESSABLE)
     except StoreError as fault:
         return storage_refusal(request, fault, "core/quick_add.html", context)
-    messages.success(request, str(WORDS[spec.name].created))
+    undoing.say(request, WORDS[spec.name].created)
     return HttpResponseRedirect(str(context["back"]))
 
 

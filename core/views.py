@@ -6,7 +6,6 @@ from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any
 
-from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.core.paginator import Paginator
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
@@ -15,6 +14,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
+from core import undoing
 from core.display import Row, row, title_of
 from core.forms import Part, RecordForm
 from core.going_back import back_to
@@ -157,7 +157,7 @@ def record_delete(
         )
     except StoreError as fault:
         return storage_refusal(request, fault, "core/record_delete.html", context)
-    messages.success(request, str(WORDS[spec.name].deleted))
+    undoing.say(request, WORDS[spec.name].deleted)
     return HttpResponseRedirect(context["back"])
 
 
@@ -180,7 +180,7 @@ def record_complete(
         activity=activity_of(request, spec, "updated"),
     )
     done = _("The task is open again.") if reopen else _("The task is completed.")
-    messages.success(request, done)
+    undoing.say(request, done)
     return HttpResponseRedirect(back_to(request, whose.address("record_list")))
 
 
@@ -293,7 +293,7 @@ def _saved(
     except StoreError as fault:
         context = _form_context(request, whose, form)
         return storage_refusal(request, fault, _template_of(form), context)
-    messages.success(request, str(said))
+    undoing.say(request, said)
     return HttpResponseRedirect(_back(request, whose))
 
 

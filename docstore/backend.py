@@ -172,8 +172,9 @@ class Backend(Protocol):
         (`contextvars`); with `here`, it runs on the calling thread.
         """
 
-    def commit(self, commit: Commit) -> None:
-        """Makes the changes durable, then visible. Raises `Conflict`, `Unavailable`, `TooLarge`."""
+    def commit(self, commit: Commit) -> int:
+        """Makes the changes durable, then visible; returns the number that `entries` tells them
+        under. Raises `Conflict`, `Unavailable`, `TooLarge`."""
 
     def sequence(self) -> int:
         """The number up to which all is told that happened; it grows, and costs next to nothing.

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Final, TypeVar
 
-from docstore.backend import ABSENT, Backend, Change, Commit, Edit, Entries, Stored
+from docstore.backend import ABSENT, Backend, Change, Commit, Edit, Entries, Entry, Stored
 from docstore.codec import checked_copy
 from docstore.document import (
     LAST_ID,
@@ -254,6 +254,7 @@ class DocumentStore:
         request_id: str = "",
         relaxed: bool = False,
         here: bool = False,
+        note: Callable[[int], None] = lambda number: None,
     ) -> Result:
         """Runs the edit and commits what it changed, all or nothing; returns what it returns.
 
@@ -261,8 +262,9 @@ class DocumentStore:
         may run on another thread, in the caller's context; with `here` it runs on this one, for
         an edit that needs what belongs to the thread. What it raises ends the transaction with
         nothing written. `relaxed` is for changes that a power cut may take back, such as the count
-        of a read. Raises `Conflict` when other writers win every time, and `Corrupt`,
-        `Unavailable`, `OutOfSpace`, `TooLarge`.
+        of a read. `note` is told the number that `entries` gives the commit, where there is one;
+        the commit may not be durable yet. Raises `Conflict` when other writers win every time, and
+        `Corrupt`, `Unavailable`, `OutOfSpace`, `TooLarge`.
         """
 
         def attempt() -> Result:
@@ -273,9 +275,8 @@ class DocumentStore:
                 if not changes:
                     return result
                 try:
-                    self.backend.commit(
-                        Commit(changes, transaction.now, actor, request_id, relaxed)
-                    )
+                    commit = Commit(changes, transaction.now, actor, request_id, relaxed)
+                    note(self.backend.commit(commit))
                 except Conflict:
                     continue
                 return result
@@ -289,6 +290,14 @@ class DocumentStore:
         Who keeps a copy asks for it first, then reads, and then asks for the entries after it.
         """
         return self.backend.sequence()
+
+    def entry(self, number: int) -> Entry | None:
+        """The commit with this number; None where that is the number of no commit.
+
+        Raises `HistoryGone` where it is no longer kept, `Corrupt`, `Unavailable`.
+        """
+        found = self.backend.entries(number - 1, lambda key: True, 1).told[:1]
+        return next((entry for entry in found if entry.sequence == number), None)
 
     def entries(self, since: int, wanted: Callable[[Key], bool] = lambda key: True) -> Entries:
         """The commits after number `since` in their order, as far as they change documents that are

@@ -48,6 +48,20 @@ def bulk_activity_of(
     return of_answer
 
 
+def undo_activity_of(request: StorageRequest) -> Callable[[Mapping[str, Any]], Activity]:
+    """The activity for what `JSONStorageManager.undo` says that it did."""
+
+    def of_undoing(told: Mapping[str, Any]) -> Activity:
+        about = {name: told[name] for name in ("collection", "id") if name in told}
+        return Activity(
+            type="change_undone",
+            description=f"Undid: {told['description']}",
+            metadata={**about, **request_metadata(request)},
+        )
+
+    return of_undoing
+
+
 def _just_completed(record: Mapping[str, Any]) -> bool:
     """Whether the change that the record comes from was the one that completed it."""
     completed_at = record.get("completed_at")

@@ -98,7 +98,7 @@ def _changes_of(entry: Entry, user_id: int, sight: Sight) -> list[Json]:
 def _of_document(entry: Entry, change: EntryChange, user_id: int, sight: Sight) -> Iterator[Json]:
     """What the person is told of one document's change."""
     key, at = change.key, parse_time(entry.at)
-    for record_id, (before, after) in _records(change).items():
+    for record_id, (before, after) in records_of(change).items():
         if key.owner != user_id:
             visible = sight[key.owner]
             before = before if _is_seen(key, before, visible, at) else None
@@ -119,7 +119,7 @@ def _is_seen(
     return type(project) is int and project in visible and visible[project] <= at
 
 
-def _records(change: EntryChange) -> dict[int, tuple[Record | None, Record | None]]:
+def records_of(change: EntryChange) -> dict[int, tuple[Record | None, Record | None]]:
     """Each record that a change touched, before and after it; None where there was or is none."""
     found: dict[int, tuple[Record | None, Record | None]] = {}
     for record_id, before, after in _steps(change):

@@ -76,6 +76,7 @@ from utils.quota import (
 from utils.records import COLLECTIONS, RECORD_COLLECTIONS, Record, Unknown
 from utils.sharing import follow, mend_index
 from utils.statistics import statistics
+from utils.undo import Touched, Undoing
 
 __all__ = [
     "Activity",
@@ -87,7 +88,9 @@ __all__ = [
     "Quota",
     "QuotaExceeded",
     "TooManyCalls",
+    "Touched",
     "json_storage",
+    "latest_commit",
     "request_id",
 ]
 
@@ -95,6 +98,10 @@ Result = TypeVar("Result")
 
 # The id of the web request that a change belongs to; the middleware sets it.
 request_id: ContextVar[str] = ContextVar("request_id", default="")
+
+# The number of the latest commit that was made in this context, and 0 where it made none; the
+# middleware sets it to 0.
+latest_commit: ContextVar[int] = ContextVar("latest_commit", default=0)
 
 # Of a person's document, what the dashboard leaves to others.
 _NOT_TOLD = {"activities", BY_TOKEN, BURST_UNTIL}
@@ -314,6 +321,38 @@ class JSONStorageManager:
             owner, edit, caller=caller, once=once, activity=activity, metered=metered
         )
         return cast(builtins.list[Record], done["results"])
+
+    def undo(
+        self,
+        person: int,
+        commit: int,
+        request: str = "",
+        *,
+        activity: ActivityOf = None,
+    ) -> Record:
+        """Sets back what the person changed in a commit of theirs, if it is still as they left it.
+
+        With `request`, the commit must be one of that request. Returns what an activity can tell
+        of it (`Undoing.told`). Raises `Touched` for what was changed since, and `HistoryGone`,
+        `NotFound`, `Forbidden` where there is nothing that the person may set back.
+        """
+        entry = self.store.entry(commit)
+        if entry is None or entry.actor != str(person) or request not in ("", entry.request_id):
+            raise NotFound("there is no such change of yours")
+        undoing = Undoing(entry, person)
+
+        def edit(transaction: Transaction) -> Record:
+            undoing.set_back(transaction)
+            return undoing.told()
+
+        return self._change(
+            undoing.owner,
+            edit,
+            caller=Caller(person),
+            activity=activity,
+            # Who is a member comes back with a project of one's own.
+            licence=Licence(members=undoing.owner == person),
+        )
 
     # People
 
@@ -587,13 +626,16 @@ class JSONStorageManager:
             check(transaction, who.user_id, before, licence)
             return result
 
+        numbers: builtins.list[int] = []
         result = self.store.change(
             whole_edit,
             actor=str(who.user_id),
             request_id=request_id.get(),
             relaxed=relaxed,
             here=here,
+            note=numbers.append,
         )
+        latest_commit.set(sum(numbers))
         return own_copy(result) if isinstance(result, dict | list) else result
 
     def _save(self, collection: str, owner: int, data: Mapping[str, Any]) -> Record:

@@ -22,7 +22,7 @@ from docstore import (
     TooLarge,
     Unavailable,
 )
-from utils.json_storage import Forbidden, JSONStorageManager, json_storage
+from utils.json_storage import Forbidden, JSONStorageManager, json_storage, latest_commit
 from utils.json_storage import request_id as current_request_id
 
 log = logging.getLogger(__name__)
@@ -61,6 +61,7 @@ class JSONStorageMiddleware:
         request.request_id = str(uuid.uuid4())
         # Changes made for this request carry its id into the store.
         current_request_id.set(request.request_id)
+        latest_commit.set(0)
         request.client_address = client_address(
             request.META.get("REMOTE_ADDR", ""),
             request.META.get("HTTP_X_FORWARDED_FOR", ""),

@@ -512,14 +512,13 @@ class FilesBackend:
         self._prepare_to_write()
         return work() if self._only_looks else self._together.run(work)
 
-    def commit(self, commit: Commit) -> None:
+    def commit(self, commit: Commit) -> int:
         if self._lock.held:
-            self._commit(commit)
-            return
+            return self._commit(commit)
         with self.exclusive():
-            self._commit(commit)
+            return self._commit(commit)
 
-    def _commit(self, commit: Commit) -> None:
+    def _commit(self, commit: Commit) -> int:
         self._refuse_looking()
         self._refuse_blocked()
         with self._follower.mutex:
@@ -535,6 +534,7 @@ class FilesBackend:
             self._journal.took(sequence, relaxed=commit.relaxed)
         if is_news and self._in_background:
             self._wake()
+        return sequence
 
     def _refuse_blocked(self) -> None:
         self._journal.refuse_failed()

@@ -80,7 +80,7 @@ class MemoryBackend:
         with self._lock:
             return work()
 
-    def commit(self, commit: Commit) -> None:
+    def commit(self, commit: Commit) -> int:
         with self._lock:
             for change in commit.changes:
                 if self._version(change.key) != change.expect:
@@ -92,6 +92,7 @@ class MemoryBackend:
                     self._documents.pop(change.key, None)
                 else:
                     self._documents[change.key] = (change.after, self._count)
+            return self._count
 
     def sequence(self) -> int:
         return self._count

@@ -98,3 +98,13 @@ def test_the_style_sheet_reads_nothing_from_elsewhere() -> None:
     sheet = Path(settings.BASE_DIR / "static/css/neuralflow.css").read_text()
     assert "url(" not in sheet
     assert "@import" not in sheet
+
+
+def test_every_block_of_the_style_sheet_is_closed() -> None:
+    """One brace less, and the rest of the sheet holds for some pages only."""
+    sheet = Path(settings.BASE_DIR, "static/css/neuralflow.css").read_text()
+    depth = 0
+    for number, line in enumerate(sheet.splitlines(), 1):
+        assert depth == 0 or not line.startswith("/* "), f"line {number} is within a block"
+        depth += line.count("{") - line.count("}")
+    assert depth == 0

@@ -44,10 +44,11 @@ class KeepingBackend(MemoryBackend):
         super().__init__(LAYOUTS)
         self.commits: list[tuple[dict[Key, Document | None], Commit]] = []
 
-    def commit(self, commit: Commit) -> None:
+    def commit(self, commit: Commit) -> int:
         before = {change.key: self.read(change.key).document for change in commit.changes}
-        super().commit(commit)
+        number = super().commit(commit)
         self.commits.append((before, commit))
+        return number
 
 
 def do(transaction: Transaction, deed: Deed) -> None:

@@ -35,12 +35,12 @@ class KeepingBackend(MemoryBackend):
         self.commits: list[Commit] = []
         self.rivals = 0
 
-    def commit(self, commit: Commit) -> None:
+    def commit(self, commit: Commit) -> int:
         if self.rivals:
             self.rivals -= 1
             raise Conflict("a rival was first")
-        super().commit(commit)
         self.commits.append(commit)
+        return super().commit(commit)
 
 
 @pytest.fixture

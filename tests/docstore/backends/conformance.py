@@ -17,6 +17,7 @@ from docstore import (
     Commit,
     Conflict,
     Document,
+    DocumentStore,
     Edit,
     Entries,
     Entry,
@@ -24,7 +25,7 @@ from docstore import (
     HistoryGone,
     Key,
 )
-from tests.docstore.layouts import ALICE, ALICE_NOTES, BOB_NOTES
+from tests.docstore.layouts import ALICE, ALICE_NOTES, BOB_NOTES, LAYOUTS
 
 NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
 
@@ -211,6 +212,20 @@ class BackendConformance:
         first = entries[0]
         assert (first.at, first.actor, first.request_id) == ("2026-11-23T12:00:00.000000Z", "", "")
         assert first.changes == (EntryChange(Key("notes", 1), (Edit((), ABSENT, {"n": 0}),)),)
+
+    def test_a_commit_is_told_under_its_number(self, backend: Backend) -> None:
+        store = DocumentStore(backend, LAYOUTS)
+        for number in range(3):
+            made = backend.commit(Commit((change(backend, ALICE_NOTES, {"n": number}),), NOW))
+            backend.commit(Commit((change(backend, BOB_NOTES, {"n": number}),), NOW))
+            entry = store.entry(made)
+            assert entry is not None and entry.sequence == made and written(entry) == number
+        numbers: list[int] = []
+        store.change(lambda transaction: transaction.set(BOB_NOTES, {"n": 7}), note=numbers.append)
+        store.change(lambda transaction: transaction.set(BOB_NOTES, {"n": 7}), note=numbers.append)
+        (made,) = numbers
+        entry = store.entry(made)
+        assert entry is not None and entry.changes[0].edits == (Edit(("n",), 2, 7),)
 
     def test_who_comes_back_is_told_what_came_after(self, backend: Backend) -> None:
         begin = backend.sequence()

@@ -1,0 +1,77 @@
+"""Projects, models and the dashboard, as people work with them."""
+
+from datetime import UTC, datetime, timedelta
+
+from playwright.sync_api import expect
+
+from tests.browser.conftest import Visitor
+from tests.browser.test_pages import sign_up, some_looks
+
+
+def add_task(visitor: Visitor, title: str, **chosen: str) -> None:
+    """Fills the form of a new task in, and saves it: a due date, a priority, a status."""
+    page = visitor.page
+    page.locator('[name="title"]').fill(title)
+    page.locator('[name="due_date"]').fill(chosen.pop("due_date"))
+    for name, value in chosen.items():
+        page.locator(f'[name="{name}"]').select_option(value)
+    visitor.press("Save")
+
+
+def test_a_first_project(visitor: Visitor) -> None:
+    sign_up(visitor, "work-project")
+    page = visitor.page
+    visitor.go("/projects/new/")
+    page.get_by_label("Name", exact=True).fill("Reading X-rays")
+    page.get_by_label("Description").fill("Find fractures that tired eyes pass over.")
+    page.get_by_label("Technologies").fill("PyTorch, DICOM")
+    visitor.press("Save")
+    page.get_by_role("link", name="Reading X-rays", exact=True).click()
+    visitor.look_at("project-empty")
+    today = datetime.now(UTC).date()
+    for days, title, chosen in [
+        (-2, "Label the second batch", {"priority": "high"}),
+        (0, "Train the baseline", {"status": "in_progress"}),
+        (0, "Ask two radiologists", {"priority": "critical"}),
+        (3, "Write the report", {}),
+        (-9, "Collect images", {"status": "completed"}),
+    ]:
+        page.get_by_role("link", name="New task").click()
+        add_task(visitor, title, due_date=(today + timedelta(days)).isoformat(), **chosen)
+        expect(page).to_have_url(f"{visitor.server.address}/projects/1/")
+    page.get_by_role("link", name="Add a model").click()
+    page.get_by_label("Name", exact=True).fill("xray-resnet50")
+    page.get_by_label("Accuracy").fill("93.4")
+    visitor.press("Save")
+    expect(page.get_by_text("1 of 5 tasks done, 20 per cent")).to_be_attached()
+    visitor.look_at("project")
+    visitor.press("Complete Ask two radiologists")
+    expect(page.get_by_text("2 of 5 tasks done, 40 per cent")).to_be_attached()
+    expect(page).to_have_url(f"{visitor.server.address}/projects/1/")
+    visitor.go("/dashboard/", "dashboard-at-work")
+    visitor.press("Complete Label the second batch")
+    expect(page.get_by_role("button", name="Complete Label the second batch")).to_have_count(0)
+    expect(page).to_have_url(f"{visitor.server.address}/dashboard/")
+    page.get_by_text("The numbers").click()
+    visitor.look_at("dashboard-numbers")
+
+
+@some_looks
+def test_the_dashboard_follows_what_happens_elsewhere(visitor: Visitor) -> None:
+    sign_up(visitor, "work-live")
+    page = visitor.page
+    visitor.go("/dashboard/")
+    expect(page.get_by_text("No tasks yet. Write down")).to_be_visible()
+    other = page.context.new_page()
+    other.goto("/dashboard/")
+    other.get_by_role("link", name="New task").click()
+    other.locator('[name="title"]').fill("From the other window")
+    other.locator('[name="due_date"]').fill(datetime.now(UTC).date().isoformat())
+    other.get_by_role("button", name="Save").click()
+    expect(page.get_by_role("button", name="Complete From the other window")).to_be_visible()
+    expect(page.locator("#announcer")).to_have_text("This page shows what has just changed.")
+    expect(other.get_by_role("button", name="Complete From the other window")).to_be_visible()
+    other.get_by_role("button", name="Complete From the other window").click()
+    expect(page.get_by_role("button", name="Complete From the other window")).to_have_count(0)
+    other.close()
+    visitor.look_at("dashboard-live")
