@@ -18,7 +18,7 @@ from django.utils.translation import ngettext
 from django.views.decorators.http import require_POST
 
 from core.display import title_of
-from core.forms import sentence
+from core.faults import sentence
 from core.going_back import back_to
 from core.listing import Selection
 from core.whose import Whose

@@ -89,7 +89,9 @@ def read(language: str) -> Catalog:
 def updated(language: str, found: Catalog) -> Catalog:
     """The translations of what is found now, in the order of the messages."""
     before = read(language)
-    catalog = Catalog(locale=language, fuzzy=False, header_comment="# NeuralFlow in another language")
+    catalog = Catalog(
+        locale=language, fuzzy=False, header_comment="# NeuralFlow in another language"
+    )
     for message in sorted(found, key=lambda one: (str(one.id), one.context or "")):
         if not message.id:
             continue
@@ -120,7 +122,7 @@ def mo_bytes(catalog: Catalog) -> bytes:
     """The .mo file: what Django reads."""
     file = BytesIO()
     with_head = read_po(BytesIO(po_text(catalog)), locale=str(catalog.locale))
-    with_head.header_comment, with_head.fuzzy = "", False
+    with_head.fuzzy = False
     write_mo(file, with_head)
     return file.getvalue()
 
