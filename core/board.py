@@ -5,6 +5,7 @@ nobody has placed has its id for one, so that the newest is on top. What is comp
 it was: the latest on top, wherever it had been. Why: `docs/decisions/0026`.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -13,6 +14,7 @@ from core.words import CHOICE_WORDS, Text, in_words
 from docstore import id_of
 from utils.lists import sort_value
 from utils.records import COLLECTIONS
+from utils.table import PLACES_END
 
 COLUMN_CARDS = 12  # of each column on a page at first; so many more each time
 OTHER = "other"  # the column of what an old file holds beside the statuses
@@ -20,6 +22,9 @@ OTHER = "other"  # the column of what an old file holds beside the statuses
 Record = Mapping[str, Any]
 _TASKS = COLLECTIONS["tasks"]
 _STATUS = _TASKS.by_name["status"]
+_POSITION = _TASKS.by_name["position"]
+_COMPLETED_AT = _TASKS.by_name["completed_at"]
+_DIGITS = 15  # of a place behind its point; a float holds no more
 
 
 @dataclass(frozen=True)
@@ -92,11 +97,71 @@ def how_many(parameters: Mapping[str, str], name: str, step: int) -> int:
     return max(step, number - number % step)
 
 
+def move_to(
+    tasks: Sequence[Record], task_id: int, status: str, below: int | None
+) -> dict[str, Any]:
+    """What changes in a task that is put into a column: below another one, or on top.
+
+    Its own place stays where that fits, and where nobody chooses the order.
+    """
+    task, others = _apart(tasks, task_id, status)
+    changes: dict[str, Any] = {"status": status}
+    if task is None or status == "completed":
+        return changes
+    ids = [id_of(other) for other in others]
+    return changes | _put(task, others, ids.index(below) + 1 if below in ids else 0)
+
+
+def step(tasks: Sequence[Record], task_id: int, by: int) -> dict[str, Any]:
+    """What changes in a task that goes one place up (-1) or down (1) in its column."""
+    status = next((status_of(task) for task in tasks if id_of(task) == task_id), "")
+    task, others = _apart(tasks, task_id, status)
+    if task is None or status == "completed":
+        return {}
+    index = sum(_place(other) > _place(task) for other in others) + by
+    return _put(task, others, min(max(index, 0), len(others)))
+
+
+def _apart(
+    tasks: Sequence[Record], task_id: int, status: str
+) -> tuple[Record | None, list[Record]]:
+    """A task, and the column that it is to stand in without it, from the top."""
+    task = next((task for task in tasks if id_of(task) == task_id), None)
+    others = [other for other in tasks if other is not task and status_of(other) == status]
+    return task, sorted(others, key=_place, reverse=True)
+
+
+def _put(task: Record, others: Sequence[Record], index: int) -> dict[str, Any]:
+    """The change of place that lets a task stand before the other with this index."""
+    above = _place(others[index - 1]) if index else None
+    under = _place(others[index]) if index < len(others) else None
+    own = _place(task)
+    if (above is None or own < above) and (under is None or under < own):
+        return {}
+    return {"position": _between(above and above[0], under and under[0])}
+
+
+def _between(above: float | None, under: float | None) -> float:
+    """The place with the fewest digits between two; where there is no room, that of the upper."""
+    if above is None or under is None:
+        free = 0 if under is None else math.floor(under) + 1
+        free = free if above is None else math.ceil(above) - 1
+        return min(max(free, -PLACES_END), PLACES_END)
+    for digits in range(_DIGITS + 1):
+        middle = round((above + under) / 2, digits)
+        if under < middle < above:
+            return middle if digits else int(middle)
+    return above
+
+
 def _place(task: Record) -> tuple[float, int]:
-    number = id_of(task) or 0
-    return (number, number)
+    """Where a task stands. Of two with the same place, the newer stands higher."""
+    number, place = id_of(task) or 0, sort_value(_POSITION, task)
+    if isinstance(place, int | float) and -PLACES_END <= place <= PLACES_END:
+        return place, number
+    return number, number
 
 
 def _completed(task: Record) -> tuple[float, int]:
-    moment = sort_value(_TASKS.by_name["completed_at"], task)
+    moment = sort_value(_COMPLETED_AT, task)
     return (moment if isinstance(moment, int) else 0, id_of(task) or 0)

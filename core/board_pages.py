@@ -17,18 +17,20 @@ from django.views.decorators.http import require_http_methods, require_safe
 
 from core import undoing
 from core.agenda import agenda
-from core.board import Part, columns
+from core.board import Part, columns, move_to, step
 from core.display import Row, row
-from core.listing import project_in
+from core.listing import ID_DIGITS_MAX, project_in
 from core.whose import Whose
 from core.words import CHOICE_WORDS, WORDS, in_words
 from docstore import Corrupt
 from utils.activities import activity_of
 from utils.json_storage import Changed
 from utils.middleware import StorageRequest, storage_refusal
-from utils.records import CollectionSpec, record_version
+from utils.records import COLLECTIONS, CollectionSpec, record_version
 
 Record = Mapping[str, Any]
+STEPS = {"up": -1, "down": 1}
+MOVES = {*COLLECTIONS["tasks"].by_name["status"].choices, *STEPS}
 
 
 @dataclass(frozen=True)
@@ -59,17 +61,25 @@ class Move:
     """What a button of a card says: which task goes where, and what it was when it was seen."""
 
     task: int
-    to: str
+    to: str  # a status, "up" or "down"
     version: str
+    below: int | None  # of the tasks there, which one to stand under; None is on top
 
     @classmethod
-    def of(cls, text: str) -> "Move":
-        """From "3:review:0a1b". Raises `Http404` for what no button says."""
-        task, _colon, rest = text.partition(":")
+    def of(cls, sent: Mapping[str, str]) -> "Move":
+        """From `move=3:review:0a1b` and `below=7`. Raises `Http404` for what no button says."""
+        task, _colon, rest = sent.get("move", "").partition(":")
         to, _colon, version = rest.partition(":")
-        if not (task.isascii() and task.isdecimal() and len(task) < 19):
-            raise Http404("no such task")
-        return cls(int(task), to, version)
+        number = _number(task)
+        if number is None or to not in MOVES:
+            raise Http404("no such move")
+        return cls(number, to, version, _number(sent.get("below", "")))
+
+    def changes(self, tasks: Sequence[Record]) -> dict[str, Any]:
+        """What it changes in the task, on the board of these."""
+        if self.to in STEPS:
+            return step(tasks, self.task, STEPS[self.to])
+        return move_to(tasks, self.task, self.to, self.below)
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
@@ -83,23 +93,26 @@ def task_board(
     whose = Whose.of(request, spec, owner)
     if request.method != "POST":
         return _board(request, whose)
-    move = Move.of(request.POST.get("move", ""))
-    if move.to not in spec.by_name["status"].choices:
-        raise Http404("no such column")
+    return _moved(request, whose, Move.of(request.POST))
+
+
+def _moved(request: StorageRequest, whose: Whose, move: Move) -> HttpResponse:
+    tasks = whose.manager.view(whose.spec.name, whose.owner, caller=whose.caller)
+    changes = move.changes(_of_project(tasks, project_in(request.GET, whose.projects)))
     try:
-        whose.manager.update(
-            spec.name,
+        task = whose.manager.update(
+            whose.spec.name,
             whose.owner,
             move.task,
-            {"status": move.to},
+            changes,
             expect=move.version,
             caller=whose.caller,
-            activity=activity_of(request, spec, "updated"),
+            activity=activity_of(request, whose.spec, "updated"),
         )
     except Changed:
         return _board(request, whose, 409, changed=move.task)
-    moved = _("Moved to: %(column)s") % {"column": in_words(move.to, CHOICE_WORDS)}
-    undoing.say(request, moved)
+    column = in_words(task["status"], CHOICE_WORDS)
+    undoing.say(request, _("Moved to: %(column)s") % {"column": column})
     return HttpResponseRedirect(request.get_full_path())
 
 
@@ -159,10 +172,20 @@ def _page(
         tasks = whose.manager.view(whose.spec.name, whose.owner, caller=whose.caller)
     except Corrupt as fault:
         return storage_refusal(request, fault, template, context)
-    if project is not None:
-        tasks = [task for task in tasks if task.get("project_id") == project]
+    tasks = _of_project(tasks, project)
     context |= {"total": len(tasks)} | told(tasks)
     return render(request, template, context, status=status)
+
+
+def _of_project(tasks: Sequence[Record], project: int | None) -> Sequence[Record]:
+    if project is None:
+        return tasks
+    return [task for task in tasks if task.get("project_id") == project]
+
+
+def _number(text: str) -> int | None:
+    """The id that a form names."""
+    return int(text) if text.isascii() and text.isdecimal() and len(text) <= ID_DIGITS_MAX else None
 
 
 def _cards(whose: Whose, tasks: Sequence[Record], now: datetime) -> list[Card]:

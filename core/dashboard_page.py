@@ -9,6 +9,7 @@ from django.shortcuts import render
 from django.utils import timezone
 from django.views.decorators.http import require_safe
 
+from core.first_steps import steps_of
 from core.summary import sequence_now, summary
 from utils.localization import preferences_of
 from utils.middleware import StorageRequest
@@ -26,7 +27,12 @@ def dashboard(request: StorageRequest) -> HttpResponse:
     sunday_first = preferences_of(request).week_start == "sunday"
     sequence = sequence_now(request)
     figures = summary(request.json_storage, owner, now, sunday_first=sunday_first)
-    context = {"summary": figures, "now": now, "sequence": sequence} | _backup(request, now)
+    context = {
+        "summary": figures,
+        "now": now,
+        "sequence": sequence,
+        "steps": steps_of(figures),
+    } | _backup(request, now)
     return render(request, "core/dashboard.html", context)
 
 

@@ -364,7 +364,8 @@ class RecordForm(forms.Form):
         entered = [
             field
             for field in spec.writable
-            if (field.kind is not Kind.REFERENCE or field.name in self.choices)
+            if field.on_forms
+            and (field.kind is not Kind.REFERENCE or field.name in self.choices)
             and (part is None or field.name in part.names)
         ]
         self.more_names = [field.name for field in entered if field.kind is Kind.OBJECT]

@@ -199,6 +199,8 @@ ACTIVITY_WORDS: dict[str, Text] = {
     "tasks_changed": _("Changed many tasks"),
     "projects_changed": _("Changed many projects"),
     "models_changed": _("Changed many models"),
+    "example_added": _("Added the example project"),
+    "example_removed": _("Removed the example project"),
     "change_undone": _("Undid a change"),
     "member_invited": _("Invited somebody to a project"),
     "member_changed": _("Gave a member another role"),

@@ -10,20 +10,24 @@ stood, in versions to come and in some that were never committed too; whether it
 this version, the chunk itself says.
 
 Each chunk remembers its records as JSON, compact and as a file has them, once somebody asked for
-it. `bytes_kept` estimates what that holds in memory; `forget_bytes` lets go of it. A list also
-remembers the digest of its JSON.
+it, and in the same way what a function makes of each (`each`): so putting 100,000 records in order
+again after a change costs no more than comparing. `bytes_kept` estimates what that holds in memory;
+`forget_bytes` lets go of it. A list also remembers the digest of its JSON.
 """
 
 from __future__ import annotations
 
 import hashlib
 import operator
+import sys
 from bisect import bisect_right
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import chain
-from typing import Any, Final, SupportsIndex, overload
+from typing import Any, Final, SupportsIndex, TypeVar, overload
 
 import msgspec
+
+Value = TypeVar("Value")
 
 CHUNK: Final = 64
 BRANCH: Final = 64
@@ -44,7 +48,7 @@ def id_of(item: Any) -> int | None:
 class _Chunk:
     """Records that stand together, and what was made of them so far."""
 
-    __slots__ = ("_compact", "_ids", "_indented", "_span", "items")
+    __slots__ = ("_compact", "_ids", "_indented", "_made", "_span", "items")
 
     def __init__(self, items: tuple[Any, ...], ids: tuple[int | None, ...] | None = None) -> None:
         self.items = items
@@ -52,6 +56,7 @@ class _Chunk:
         self._span: tuple[int, int] | None = None
         self._compact: bytes | None = None
         self._indented: bytes | None = None
+        self._made: dict[Callable[[Any], Any], tuple[Any, ...]] | None = None
 
     @property
     def ids(self) -> tuple[int | None, ...]:
@@ -110,8 +115,18 @@ class _Chunk:
             self._indented = indented
         return indented
 
+    def made(self, function: Callable[[Any], Value]) -> tuple[Value, ...]:
+        """What the function makes of the items; made by the first who asks."""
+        kept = self._made  # once: another thread may be letting go of it
+        if kept is None:
+            kept = self._made = {}
+        made = kept.get(function)
+        if made is None:
+            made = kept[function] = tuple(map(function, self.items))
+        return made
+
     def forget_bytes(self) -> None:
-        self._compact = self._indented = None
+        self._compact = self._indented = self._made = None
 
 
 class _Index:
@@ -162,6 +177,7 @@ class RecordList(Sequence[Any]):
         "_indented_bytes",
         "_index",
         "_length",
+        "_made_bytes",
         "_strangers",
     )
 
@@ -178,6 +194,7 @@ class RecordList(Sequence[Any]):
         self._index: _Index | None = None
         self._highest = 0
         self._compact_bytes = self._indented_bytes = 0
+        self._made_bytes: dict[Callable[[Any], Any], int] = {}
         self._digest: str | None = None
         self._in_id_order: bool | None = None
 
@@ -242,6 +259,19 @@ class RecordList(Sequence[Any]):
 
     def _chunks_backwards(self) -> Iterator[_Chunk]:
         return chain.from_iterable(map(reversed, reversed(self._branches)))
+
+    def each(self, function: Callable[[Any], Value]) -> Iterator[Value]:
+        """What the function makes of each item, in order; remembered by chunk.
+
+        It must depend on the item alone, and be a function that stays, not one made for this call:
+        what each one made is kept beside what the others did.
+        """
+        made = [chunk.made(function) for chunk in self._chunks()]
+        if function not in self._made_bytes:
+            sizes = (sys.getsizeof(value) for value in chain.from_iterable(made))
+            weight = sum(sizes) + 8 * self._length
+            self._made_bytes = {**self._made_bytes, function: weight}  # others may be adding it up
+        return chain.from_iterable(made)
 
     # By id
 
@@ -385,6 +415,7 @@ class RecordList(Sequence[Any]):
         new._branches, new._index, new._highest = branches, index, highest
         new._length, new._strangers = self._length, self._strangers
         new._compact_bytes, new._indented_bytes = self._compact_bytes, self._indented_bytes
+        new._made_bytes = self._made_bytes
         new._digest = new._in_id_order = None
         return new
 
@@ -441,11 +472,13 @@ class RecordList(Sequence[Any]):
 
     @property
     def bytes_kept(self) -> int:
-        """About how many bytes of JSON its chunks keep, as far as this version can tell."""
-        return self._compact_bytes + self._indented_bytes
+        """About how many bytes of JSON, and of what functions made, its chunks keep, as far as
+        this version can tell."""
+        return self._compact_bytes + self._indented_bytes + sum(self._made_bytes.values())
 
     def forget_bytes(self) -> None:
-        """Lets go of all JSON that is kept, also where other versions share it."""
+        """Lets go of all JSON and values that are kept, also where other versions share them."""
         for chunk in self._chunks():
             chunk.forget_bytes()
         self._compact_bytes = self._indented_bytes = 0
+        self._made_bytes = {}

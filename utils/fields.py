@@ -68,6 +68,7 @@ class Field:
     maximum: int | None = None
     refers_to: str = ""
     read_only: bool = False  # NeuralFlow sets it; nobody else does
+    on_forms: bool = True  # people enter it; or they set it by what they do on a page
     came_later: bool = False  # older records may hold anything under its name, and keep it
     help: str = ""
 

@@ -71,6 +71,8 @@ _MODEL_TYPES = (
     "other",
 )
 
+PLACES_END = 10**12  # of positions on the board, both ways
+
 _ID = Field("id", Kind.ID, read_only=True)
 _CREATED = Field("created_at", Kind.TIME, read_only=True)
 _UPDATED = Field("updated_at", Kind.TIME, read_only=True)
@@ -94,6 +96,15 @@ _TASKS = CollectionSpec(
         Field("tags", Kind.TEXTS, []),
         Field("project_id", Kind.REFERENCE, refers_to="projects"),
         Field("assignee", Kind.REFERENCE, refers_to="users", came_later=True),
+        Field(
+            "position",
+            Kind.NUMBER,
+            minimum=-PLACES_END,
+            maximum=PLACES_END,
+            came_later=True,
+            on_forms=False,
+            help="Where it stands on the board: greater is higher; null is by its id.",
+        ),
         Field("metadata", Kind.OBJECT, {}),
         _ID,
         _CREATED,

@@ -11,6 +11,8 @@ import "./announce.js";
 import "./toasts.js";
 import "./connection.js";
 import "./drafts.js";
+import "./board_keys.js";
+import "./board_pointer.js";
 import "./focus.js";
 import "./pick.js";
 import "./time_zone.js";

@@ -354,6 +354,11 @@ SECOND_FACTOR = shape("""
 anonymous  302 302  302     405   405  302 302   302  302
 others     200 200  200     405   405  405 405   405  405
 """)
+ANYBODYS_BUTTON = shape("""
+           GET HEAD OPTIONS TRACE BREW PUT PATCH POST DELETE
+anonymous  405 405  405     405   405  405 405   302  405
+others     405 405  405     405   405  405 405   302  405
+""")
 NOTHING_TO_TURN_OFF = shape("""
            GET HEAD OPTIONS TRACE BREW PUT PATCH POST DELETE
 anonymous  302 302  302     405   405  302 302   302  302
@@ -588,6 +593,8 @@ ROWS: dict[str, Row] = {
     API: Row(f"/{API}nothing/here/", NOTHING_THERE),
     "": Row("/", FOR_EVERYBODY),
     "dashboard/": Row("/dashboard/", OWN_PAGE),
+    "example/add/": Row("/example/add/", ANYBODYS_BUTTON),
+    "example/remove/": Row("/example/remove/", ANYBODYS_BUTTON),
     "search/": Row("/search/?q=a", OWN_PAGE),
     "shortcuts/": Row("/shortcuts/", OWN_FORM, {"POST": {"single_keys": "off"}}),
     "operator/": Row("/operator/", STAFFS_OWN_PAGE),

@@ -94,3 +94,16 @@ def test_the_palette_and_keys_lead_everywhere(visitor: Visitor) -> None:
     page.keyboard.press("n")
     visitor.go("/search/?q=data", "search")
     expect(page).to_have_url(f"{server.address}/search/?q=data")
+
+
+@some_looks
+def test_the_first_minutes(visitor: Visitor) -> None:
+    page = visitor.page
+    username = sign_up(visitor, "felix")
+    visitor.look_at("first-steps")
+    visitor.press("Show me an example project")
+    expect(page.get_by_role("status")).to_contain_text("The example project was added.")
+    visitor.look_at("dashboard-example")
+    visitor.press("Remove the example")
+    expect(page.get_by_role("heading", name="Three things to begin with")).to_be_visible()
+    assert records(visitor.server, "tasks", username) == []

@@ -7,11 +7,15 @@ from typing import Any
 
 import pytest
 from django.test import Client
+from hypothesis import given
+from hypothesis import strategies as st
 
 from accounts.models import User
+from core.board import columns, move_to
 from tests.core.pages import OLD_TASKS, text_of, write_document
 from utils.json_storage import json_storage
 from utils.memberships import Memberships
+from utils.records import record_version
 
 _MEMBERSHIPS = Memberships(json_storage)
 
@@ -140,6 +144,96 @@ def test_a_task_that_was_changed_meanwhile_stays_and_is_shown(browser: Client, a
     assert status_of(alice, moved) == "pending"
     browser.post("/tasks/board/", {"move": button_of(page, moved, "review")})
     assert status_of(alice, moved) == "review"
+
+
+# Order within a column
+
+
+def titles(browser: Client) -> list[str]:
+    return columns_of(browser.get("/tasks/board/"))["pending"]
+
+
+def put(browser: Client, owner: User, record_id: int, to: str, below: object = "") -> Any:
+    version = record_version(json_storage.get("tasks", owner.pk, record_id))
+    sent = {"move": f"{record_id}:{to}:{version}", "below": str(below)}
+    return browser.post("/tasks/board/", sent)
+
+
+def test_a_task_stays_where_it_is_put(browser: Client, alice: User) -> None:
+    a, b, c, d = (task(alice, title) for title in "ABCD")
+    assert titles(browser) == ["D", "C", "B", "A"]
+    put(browser, alice, a, "pending", d)
+    assert titles(browser) == ["D", "A", "C", "B"]
+    assert json_storage.get("tasks", alice.pk, a)["position"] == 3.5
+    put(browser, alice, d, "pending", b)
+    assert titles(browser) == ["A", "C", "B", "D"]
+    assert json_storage.get("tasks", alice.pk, d)["position"] == 1
+    put(browser, alice, c, "pending")
+    assert titles(browser) == ["C", "A", "B", "D"]
+    assert json_storage.get("tasks", alice.pk, b)["position"] is None
+    task(alice, "E")
+    assert titles(browser) == ["E", "C", "A", "B", "D"]
+
+
+def test_a_task_goes_up_and_down_by_buttons(browser: Client, alice: User) -> None:
+    a, _b, c = (task(alice, title) for title in "ABC")
+    for to, expected in [("up", "CAB"), ("up", "ACB"), ("up", "ACB"), ("down", "CAB")]:
+        put(browser, alice, a, to)
+        assert titles(browser) == list(expected)
+    page = browser.get("/tasks/board/").content.decode()
+    assert f'value="{a}:up:' in page
+    assert f'value="{c}:up:' not in page
+
+
+def test_a_task_is_put_below_another_of_its_new_column(browser: Client, alice: User) -> None:
+    a, b = (task(alice, title, status="review") for title in "AB")
+    c = task(alice, "C")
+    put(browser, alice, c, "review", b)
+    assert columns_of(browser.get("/tasks/board/"))["review"] == ["B", "C", "A"]
+    put(browser, alice, a, "pending", 999)  # which is not there: on top
+    assert titles(browser) == ["A"]
+
+
+def test_what_is_completed_keeps_its_own_order(browser: Client, alice: User) -> None:
+    a, b = (task(alice, title) for title in "AB")
+    put(browser, alice, b, "completed")
+    put(browser, alice, a, "completed", b)
+    assert columns_of(browser.get("/tasks/board/"))["completed"] == ["A", "B"]
+    put(browser, alice, b, "up")
+    assert columns_of(browser.get("/tasks/board/"))["completed"] == ["A", "B"]
+
+
+@given(st.lists(st.tuples(st.integers(1, 6), st.integers(0, 5)), max_size=25))
+def test_any_moves_leave_the_order_that_they_made(moves: list[tuple[int, int]]) -> None:
+    tasks: list[dict[str, Any]] = [{"id": n, "status": "pending"} for n in range(1, 7)]
+    order = [6, 5, 4, 3, 2, 1]
+    for number, index in moves:
+        order.remove(number)
+        order.insert(index, number)
+        changes = move_to(tasks, number, "pending", order[index - 1] if index else None)
+        tasks[number - 1] |= changes
+        assert changes.keys() <= {"status", "position"}
+        assert [task["id"] for task in columns(tasks, {})[0].tasks] == order
+
+
+def test_there_is_room_for_dozens_of_moves_to_one_place() -> None:
+    tasks: list[dict[str, Any]] = [{"id": n, "status": "pending"} for n in range(1, 41)]
+    for number in range(1, 39):
+        tasks[number - 1] |= move_to(tasks, number, "pending", 40)
+        assert [task["id"] for task in columns(tasks, {})[0].tasks][:2] == [40, number]
+
+
+@pytest.mark.parametrize("position", [1e308, -1e308, 10**12, -(10**12), "x", True, [], 10**400])
+def test_no_position_is_too_odd(position: Any) -> None:
+    tasks: list[dict[str, Any]] = [{"id": 1}, {"id": 2, "position": position}, {"id": 3}]
+    for number in (1, 3):
+        for below in (None, 1, 2, 3):
+            place = move_to(tasks, number, "pending", below).get("position", 0)
+            assert -(10**12) <= place <= 10**12
+    assert len(columns(tasks, {})[0].tasks) == 3
+
+
+# What is refused
 
 
 @pytest.mark.parametrize(

@@ -35,6 +35,7 @@ def same(one: RecordList, model: list[Any]) -> bool:
         and len(one) == len(model)
         and bool(one) == bool(model)
         and list(reversed(one)) == model[::-1]
+        and list(one.each(repr)) == list(map(repr, model))
         and one.only_objects == all(isinstance(item, dict) for item in model)
         and one.highest_id >= max((number or 0 for number in ids), default=0)
         and found == {n: tuple(i for i in model if id_of(i) == n) for n in range(14)}
@@ -227,6 +228,29 @@ def test_bytes_are_kept_counted_and_let_go() -> None:
     assert newer.bytes_kept == whole + len(kept), "an estimate until it is asked for its own"
     large.forget_bytes()
     assert (large.bytes_kept, large.json()) == (0, kept)
+
+
+def test_what_a_function_makes_is_made_once_for_each_chunk_that_is_new() -> None:
+    seen: list[int] = []
+
+    def number(record: dict[str, Any]) -> int:
+        seen.append(record["id"])
+        return -int(record["id"])
+
+    one = RecordList(records(CHUNK * 5))
+    for _again in range(2):
+        assert list(one.each(number)) == [-n for n in range(1, CHUNK * 5 + 1)]
+    assert len(seen) == CHUNK * 5
+    changed = one.replace({"id": 7, "text": "changed"}).append({"id": 1000}).remove(CHUNK * 3)
+    assert list(changed.each(number)) == [-record["id"] for record in changed]
+    assert len(seen) < CHUNK * 5 + 3 * CHUNK
+    assert list(one.each(len)) == [2] * CHUNK * 5, "each function has its own"
+    assert one.bytes_kept > 0
+    one.forget_bytes()
+    assert one.bytes_kept == 0
+    seen.clear()
+    assert list(one.each(number)) == [-n for n in range(1, CHUNK * 5 + 1)]
+    assert seen, "it was let go of"
 
 
 def test_a_part_of_a_long_list_encodes_and_keeps_no_more_than_the_part() -> None:

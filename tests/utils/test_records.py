@@ -125,6 +125,7 @@ def test_a_new_task_has_these_keys_and_defaults() -> None:
             "tags": [],
             "project_id": None,
             "assignee": None,
+            "position": None,
             "metadata": {},
             "id": 3,
             "created_at": "2026-11-23T12:04:05.123456Z",
@@ -348,7 +349,7 @@ def test_unknown_and_read_only_keys_can_be_refused() -> None:
     assert list(found) == ["/__proto__", "/no~1such", "/id", "/completed_at"]
     assert found["/no~1such"] == (
         "is not a field of a task; its fields are title, description, priority, status, category,"
-        " due_date, repeat, checklist, tags, project_id, assignee, metadata"
+        " due_date, repeat, checklist, tags, project_id, assignee, position, metadata"
     )
     assert found["/id"] == "is set by NeuralFlow; leave it out"
 

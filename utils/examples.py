@@ -1,0 +1,77 @@
+"""Example records: a project with its tasks and models, laid down in one commit and taken away in
+one. They are a person's own records like any other, marked by `metadata.example`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from docstore import Transaction, id_of
+from utils.access import access_to
+from utils.documents import key_of
+from utils.edits import create_record, delete_record
+from utils.json_storage import Activity, JSONStorageManager
+from utils.records import RECORD_COLLECTIONS, Record
+from utils.references import clear_references
+
+EXAMPLE = "example"
+
+
+def is_example(record: Mapping[str, Any]) -> bool:
+    metadata = record.get("metadata")
+    return isinstance(metadata, dict) and metadata.get(EXAMPLE) is True
+
+
+def add_example(
+    manager: JSONStorageManager,
+    owner: int,
+    project: Mapping[str, Any],
+    parts: Mapping[str, Sequence[Mapping[str, Any]]],
+    activity: Activity,
+) -> bool:
+    """Adds the project, and the tasks and models of it; False where an example is there already."""
+    if any(map(is_example, manager.view("projects", owner))):
+        return False  # without a commit, and so without an activity
+
+    def edit(transaction: Transaction) -> Record:
+        key = key_of("projects", owner)
+        if any(is_example(one) for one in transaction.records(key) if isinstance(one, dict)):
+            return {}  # of two who asked at once, this is the second
+        project_id = _create(transaction, owner, "projects", project)["id"]
+        for collection, records in parts.items():
+            for record in records:
+                _create(transaction, owner, collection, {**record, "project_id": project_id})
+        return {"id": project_id}
+
+    return bool(manager._change(owner, edit, activity=activity))
+
+
+def remove_example(manager: JSONStorageManager, owner: int, activity: Activity) -> int:
+    """Removes all records that are marked; returns how many. What is in them and is not marked,
+    such as a task of one's own in the example project, stays and belongs to nothing."""
+
+    def edit(transaction: Transaction) -> int:
+        return sum(_remove(transaction, owner, collection) for collection in RECORD_COLLECTIONS)
+
+    if not any(is_example(one) for name in RECORD_COLLECTIONS for one in manager.view(name, owner)):
+        return 0
+    return manager._change(owner, edit, activity=activity)
+
+
+def _create(
+    transaction: Transaction, owner: int, collection: str, data: Mapping[str, Any]
+) -> Record:
+    marked = {**data, "metadata": {EXAMPLE: True}}
+    access = access_to(transaction, collection, owner, None)
+    return create_record(transaction, access, collection, marked, "refuse")
+
+
+def _remove(transaction: Transaction, owner: int, collection: str) -> int:
+    key = key_of(collection, owner)
+    records = [one for one in transaction.records(key) if isinstance(one, dict)]
+    marked = {number for one in records if is_example(one) and (number := id_of(one))}
+    access = access_to(transaction, collection, owner, None)
+    for number in marked:
+        delete_record(transaction, access, collection, number, None, clear=False)
+    clear_references(transaction, key, marked)
+    return len(marked)
