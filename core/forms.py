@@ -43,6 +43,8 @@ from utils.times import is_date, parse_time, utc_text
 Record = dict[str, Any]
 Choices = Mapping[str, Sequence[tuple[str, Text]]]  # by the name of the field
 
+KEEP = "keep-"  # before the name of a field: whether what is stored there stays, or what was typed
+
 
 def sentence(detail: object) -> str:
     """A fault's detail ("must be one line") as a sentence that stands by itself."""
@@ -355,7 +357,7 @@ class RecordForm(forms.Form):
         `proposed`: what stands in the form for a new record at first. `part`: what alone is
         entered, of an edit within a row.
         """
-        super().__init__(typed, auto_id=part.auto_id if part else "id_%s")
+        super().__init__(_as_chosen(typed), auto_id=part.auto_id if part else "id_%s")
         self.spec, self.stored, self.choices, self.part = spec, stored, choices or {}, part
         self.zone = _zone(typed)
         self.slips = (
@@ -375,6 +377,8 @@ class RecordForm(forms.Form):
                 made = _form_field(field, proposed if stored is None else stored, self.choices)
                 made.show_hidden_initial = stored is not None
                 self.fields[field.name], self.values[field.name] = made, made.stored
+        self.meanwhile: frozenset[str] = frozenset()  # what others changed while this was typed
+        self.differences: list[Difference] = []
         if part is not None:
             self.fields[part.first].widget.attrs["autofocus"] = True
 
@@ -391,11 +395,16 @@ class RecordForm(forms.Form):
 
     @property
     def main_fields(self) -> list[BoundField]:
-        return [bound for bound in self if bound.name not in self.more_names]
+        return [bound for bound in self._asked_for() if bound.name not in self.more_names]
 
     @property
     def more_fields(self) -> list[BoundField]:
-        return [bound for bound in self if bound.name in self.more_names]
+        return [bound for bound in self._asked_for() if bound.name in self.more_names]
+
+    def _asked_for(self) -> list[BoundField]:
+        """The fields but for those that stand with their differences."""
+        apart = {difference.field.name for difference in self.differences}
+        return [bound for bound in self if bound.name not in apart]
 
     @property
     def more_is_open(self) -> bool:
@@ -456,11 +465,27 @@ class RecordForm(forms.Form):
         saving sets nothing back that somebody else changed.
         """
         typed = dict(self.data.items()) | {"version": record_version(stored)}
+        meanwhile = set()
         for bound in RecordForm(self.spec, stored=stored, choices=self.choices, part=self.part):
-            typed[bound.html_initial_name] = str(bound.initial)
+            now, name = str(bound.initial), bound.html_initial_name
+            if _unix_lines(typed.get(name, "")) != _unix_lines(now):
+                meanwhile.add(bound.name)
+            typed[name] = now
             if bound.name not in self.changed_data:
-                typed[bound.name] = str(bound.initial)
-        return RecordForm(self.spec, typed, stored=stored, choices=self.choices, part=self.part)
+                typed[bound.name] = now
+            typed.pop(KEEP + bound.name, None)
+        newer = RecordForm(self.spec, typed, stored=stored, choices=self.choices, part=self.part)
+        newer.meanwhile = frozenset(meanwhile)
+        newer.differences = newer._differences()
+        return newer
+
+    def taken_over(self) -> list[dict[str, Text]]:
+        """What others changed meanwhile, and the person did not: label and value."""
+        return [
+            {"label": str(bound.label), "value": _readable(bound, bound.initial)}
+            for bound in self._asked_for()
+            if bound.name in self.meanwhile
+        ]
 
     def facts(self) -> list[dict[str, Text]]:
         """What the record holds beside its title, for those who only read it: label and value."""
@@ -470,14 +495,37 @@ class RecordForm(forms.Form):
             if bound.name != self.spec.title_field and (value := _readable(bound, bound.initial))
         ]
 
-    def differences(self) -> list[dict[str, Text]]:
-        """Where what was typed differs from the record as it is: label, stored, typed."""
+    def _differences(self) -> list["Difference"]:
         return [
-            {"label": bound.label, "stored": stored, "typed": typed}
+            Difference(bound, stored, typed, bound.name in self.meanwhile)
             for bound in self
             if (stored := _readable(bound, bound.initial))
             != (typed := _readable(bound, bound.value()))
         ]
+
+
+@dataclass(frozen=True)
+class Difference:
+    """Where what was typed differs from the record as it is: one of them is to be chosen."""
+
+    field: BoundField
+    stored: Text
+    typed: Text
+    both: bool  # others changed it, too, since the form was shown
+
+    @property
+    def name(self) -> str:
+        """Of the choice, in the form."""
+        return KEEP + self.field.name
+
+
+def _as_chosen(typed: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
+    """What was typed; where the person chose what is stored, that takes its place."""
+    kept = [name for name in typed or () if name.startswith(KEEP)]
+    if typed is None or not kept:
+        return typed
+    names = (name.removeprefix(KEEP) for name in kept if typed[name] == "stored")
+    return dict(typed.items()) | {name: typed.get(f"initial-{name}", "") for name in names}
 
 
 def _readable(bound: BoundField, value: object) -> Text:

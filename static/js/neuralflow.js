@@ -20,3 +20,4 @@ import "./live.js";
 import "./json_editor.js";
 import "./palette.js";
 import "./keys.js";
+import "./versus.js";

@@ -256,11 +256,27 @@ def test_an_edit_that_meets_a_newer_record_shows_both_and_loses_nothing(
     assert page.status_code == 409
     words = text_of(page)
     assert "changed while you were editing" in words
-    assert "Title Theirs Mine" in words
+    assert "Title Stored now Theirs Yours" in words
+    assert 'value="Mine"' in page.content.decode()
     assert "My thoughts" in page.content.decode()
+    assert "Priority High" in words  # what only they changed is told, and not asked about
     assert json_storage.get("tasks", alice.pk, 1)["title"] == "Theirs"
     assert browser.post("/tasks/1/edit/", sent_by(page)).status_code == 302
     assert json_storage.get("tasks", alice.pk, 1)["title"] == "Mine"
+
+
+def test_of_an_edit_that_meets_a_newer_record_each_field_is_chosen(
+    browser: Client, alice: User, task: dict[str, Any]
+) -> None:
+    typed = edit_of(browser, "/tasks/1/edit/") | {"title": "Mine", "description": "My thoughts"}
+    json_storage.update("tasks", alice.pk, 1, {"title": "Theirs", "description": "Their thoughts"})
+    page = browser.post("/tasks/1/edit/", typed)
+    asked = {each.name: each.both for each in page.context["form"].differences}
+    assert asked == {"keep-title": True, "keep-description": True}
+    chosen = sent_by(page) | {"keep-title": "stored", "keep-description": "typed"}
+    assert browser.post("/tasks/1/edit/", chosen).status_code == 302
+    record = json_storage.get("tasks", alice.pk, 1)
+    assert (record["title"], record["description"]) == ("Theirs", "My thoughts")
 
 
 def test_saving_over_a_newer_record_sets_nothing_back_that_one_did_not_change(
@@ -279,7 +295,7 @@ def test_saving_over_a_newer_record_sets_nothing_back_that_one_did_not_change(
     newer = json_storage.update("models", alice.pk, 1, theirs)
     page = browser.post("/models/1/edit/", typed)
     assert page.status_code == 409
-    assert [each["label"] for each in page.context["differences"]] == ["Name"]
+    assert [each.field.name for each in page.context["form"].differences] == ["name"]
     # Once more: neither page makes what the first one showed into something that was typed.
     json_storage.update("models", alice.pk, 1, {"status": "training"})
     page = browser.post("/models/1/edit/", sent_by(page))
