@@ -23,9 +23,11 @@ from django.utils.translation import gettext_lazy as _
 
 from core.faults import in_persons_words, sentence
 from core.words import CHOICE_WORDS, FIELD_HINTS, FIELD_WORDS, Text, in_words
+from docstore.positions import Places
 from utils.json_body import MalformedBody, load_body
 from utils.json_values import same_value
 from utils.localization import local_time
+from utils.model_schemas import OBJECTS, Wanted, misfits
 from utils.preferences import is_time_zone
 from utils.records import (
     CollectionSpec,
@@ -40,6 +42,8 @@ from utils.times import is_date, parse_time, utc_text
 
 Record = dict[str, Any]
 Choices = Mapping[str, Sequence[tuple[str, Text]]]  # by the name of the field
+
+KEEP = "keep-"  # before the name of a field: whether what is stored there stays, or what was typed
 
 
 # Values as they stand in a form
@@ -213,7 +217,7 @@ ENTRIES = {
     Kind.TEXTS: Entry(_line_input(), _show_entries, _read_entries, _("Separated by commas.")),
     Kind.MEMBERS: Entry(_line_input(), _show_names, _read_names, _("Names, separated by commas.")),
     Kind.OBJECT: Entry(
-        _area(**{"class": "mono", "spellcheck": "false"}),
+        _area(**{"class": "mono", "spellcheck": "false", "data-json": ""}),
         _show_object,
         _read_object,
         _("A JSON object, or nothing."),
@@ -231,6 +235,37 @@ ENTRIES = {
 }
 
 WIDE = (Kind.TITLE, Kind.TEXT, Kind.OBJECT, Kind.CHECKLIST)
+
+
+_SLIP = _("Line %(line)d, column %(column)d: “%(key)s” is usually %(wanted)s.")
+
+
+def wanted_words(wanted: Wanted) -> Text:
+    """What is usual, as the end of a sentence: "a number from 0 to 1"."""
+    low, high = number_words(wanted.minimum), number_words(wanted.maximum)
+    above = number_words(wanted.above)
+    if wanted.kind == "text":
+        return gettext("a text")
+    if wanted.kind == "integer":
+        return (
+            gettext("a whole number of at least %(low)s") % {"low": low}
+            if low
+            else gettext("a whole number")
+        )
+    if above:
+        return gettext("a number greater than %(above)s") % {"above": above}
+    if low and high:
+        return gettext("a number from %(low)s to %(high)s") % {"low": low, "high": high}
+    if low:
+        return gettext("a number of at least %(low)s") % {"low": low}
+    if high:
+        return gettext("a number of at most %(high)s") % {"high": high}
+    return gettext("a number")
+
+
+def number_words(limit: float | None) -> str:
+    """A limit as it is written; "" for none."""
+    return "" if limit is None else f"{limit:g}"
 
 
 class RecordField(forms.Field):
@@ -316,9 +351,12 @@ class RecordForm(forms.Form):
         `proposed`: what stands in the form for a new record at first. `part`: what alone is
         entered, of an edit within a row.
         """
-        super().__init__(typed, auto_id=part.auto_id if part else "id_%s")
+        super().__init__(_as_chosen(typed), auto_id=part.auto_id if part else "id_%s")
         self.spec, self.stored, self.choices, self.part = spec, stored, choices or {}, part
         self.zone = _zone(typed)
+        self.slips = (
+            False  # whether something unusual stands in it, which may be saved all the same
+        )
         entered = [
             field
             for field in spec.writable
@@ -333,6 +371,8 @@ class RecordForm(forms.Form):
                 made = _form_field(field, proposed if stored is None else stored, self.choices)
                 made.show_hidden_initial = stored is not None
                 self.fields[field.name], self.values[field.name] = made, made.stored
+        self.meanwhile: frozenset[str] = frozenset()  # what others changed while this was typed
+        self.differences: list[Difference] = []
         if part is not None:
             self.fields[part.first].widget.attrs["autofocus"] = True
 
@@ -349,11 +389,16 @@ class RecordForm(forms.Form):
 
     @property
     def main_fields(self) -> list[BoundField]:
-        return [bound for bound in self if bound.name not in self.more_names]
+        return [bound for bound in self._asked_for() if bound.name not in self.more_names]
 
     @property
     def more_fields(self) -> list[BoundField]:
-        return [bound for bound in self if bound.name in self.more_names]
+        return [bound for bound in self._asked_for() if bound.name in self.more_names]
+
+    def _asked_for(self) -> list[BoundField]:
+        """The fields but for those that stand with their differences."""
+        apart = {difference.field.name for difference in self.differences}
+        return [bound for bound in self if bound.name not in apart]
 
     @property
     def more_is_open(self) -> bool:
@@ -369,6 +414,23 @@ class RecordForm(forms.Form):
                 changed_record(self.spec, self.stored, self.changes(), now=now)
         except InvalidRecord as invalid:
             self.add_faults(invalid)
+        if self.spec.name == "models" and not self.data.get("unusual"):
+            self._point_at_slips()
+
+    def _point_at_slips(self) -> None:
+        """Of a model, shows what is unusual in the objects that were typed, by line and column."""
+        model_type = str(self.cleaned_data.get("model_type") or self.values.get("model_type"))
+        for name in OBJECTS:
+            value = self.cleaned_data.get(name)
+            if name not in self.fields or same_value(value, self.values[name]):
+                continue
+            places = Places(_unix_lines(self.data.get(name, "")).encode("utf-8", "replace"))
+            for misfit in misfits(model_type, name, value):
+                self.slips = True
+                line, column = places.of((misfit.key,))
+                told = {"line": line, "column": column, "key": misfit.key}
+                told["wanted"] = wanted_words(misfit.wanted)
+                self.add_error(name, _SLIP % told)
 
     def changes(self) -> dict[str, Any]:
         """What is to be written: of a new record all values, of an edited one the changed."""
@@ -398,11 +460,27 @@ class RecordForm(forms.Form):
         saving sets nothing back that somebody else changed.
         """
         typed = dict(self.data.items()) | {"version": record_version(stored)}
+        meanwhile = set()
         for bound in RecordForm(self.spec, stored=stored, choices=self.choices, part=self.part):
-            typed[bound.html_initial_name] = str(bound.initial)
+            now, name = str(bound.initial), bound.html_initial_name
+            if _unix_lines(typed.get(name, "")) != _unix_lines(now):
+                meanwhile.add(bound.name)
+            typed[name] = now
             if bound.name not in self.changed_data:
-                typed[bound.name] = str(bound.initial)
-        return RecordForm(self.spec, typed, stored=stored, choices=self.choices, part=self.part)
+                typed[bound.name] = now
+            typed.pop(KEEP + bound.name, None)
+        newer = RecordForm(self.spec, typed, stored=stored, choices=self.choices, part=self.part)
+        newer.meanwhile = frozenset(meanwhile)
+        newer.differences = newer._differences()
+        return newer
+
+    def taken_over(self) -> list[dict[str, Text]]:
+        """What others changed meanwhile, and the person did not: label and value."""
+        return [
+            {"label": str(bound.label), "value": _readable(bound, bound.initial)}
+            for bound in self._asked_for()
+            if bound.name in self.meanwhile
+        ]
 
     def facts(self) -> list[dict[str, Text]]:
         """What the record holds beside its title, for those who only read it: label and value."""
@@ -412,14 +490,37 @@ class RecordForm(forms.Form):
             if bound.name != self.spec.title_field and (value := _readable(bound, bound.initial))
         ]
 
-    def differences(self) -> list[dict[str, Text]]:
-        """Where what was typed differs from the record as it is: label, stored, typed."""
+    def _differences(self) -> list["Difference"]:
         return [
-            {"label": bound.label, "stored": stored, "typed": typed}
+            Difference(bound, stored, typed, bound.name in self.meanwhile)
             for bound in self
             if (stored := _readable(bound, bound.initial))
             != (typed := _readable(bound, bound.value()))
         ]
+
+
+@dataclass(frozen=True)
+class Difference:
+    """Where what was typed differs from the record as it is: one of them is to be chosen."""
+
+    field: BoundField
+    stored: Text
+    typed: Text
+    both: bool  # others changed it, too, since the form was shown
+
+    @property
+    def name(self) -> str:
+        """Of the choice, in the form."""
+        return KEEP + self.field.name
+
+
+def _as_chosen(typed: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
+    """What was typed; where the person chose what is stored, that takes its place."""
+    kept = [name for name in typed or () if name.startswith(KEEP)]
+    if typed is None or not kept:
+        return typed
+    names = (name.removeprefix(KEEP) for name in kept if typed[name] == "stored")
+    return dict(typed.items()) | {name: typed.get(f"initial-{name}", "") for name in names}
 
 
 def _readable(bound: BoundField, value: object) -> Text:

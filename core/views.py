@@ -304,5 +304,5 @@ def _conflict(
     assert form.stored is not None, "a new record has nothing to conflict with"
     stored = whose.manager.get(whose.spec.name, whose.owner, form.stored["id"], caller=whose.caller)
     newer = form.on_top_of(stored)
-    context = _form_context(request, whose, newer) | {"differences": newer.differences()}
+    context = _form_context(request, whose, newer) | {"conflict": True}
     return storage_refusal(request, fault, _template_of(form), context)

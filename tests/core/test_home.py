@@ -63,6 +63,16 @@ def test_every_icon_that_a_template_names_is_in_the_sprite() -> None:
     assert named and named <= drawn
 
 
+def test_every_rule_of_the_style_sheet_is_closed_before_the_next_begins() -> None:
+    sheet = (settings.BASE_DIR / "static/css/neuralflow.css").read_text()
+    lines = re.sub(r"/\*.*?\*/", lambda found: "\n" * found[0].count("\n"), sheet, flags=re.S)
+    depth = 0
+    for number, line in enumerate(lines.splitlines(), start=1):
+        assert depth == 0 or not line[:1].strip(" }"), f"line {number} stands in an unclosed rule"
+        depth += line.count("{") - line.count("}")
+    assert depth == 0
+
+
 def test_templates_have_no_inline_script_and_no_inline_style() -> None:
     for name in ("templates", "core/templates", "accounts/templates"):
         for path in (settings.BASE_DIR / name).rglob("*.html"):

@@ -256,11 +256,27 @@ def test_an_edit_that_meets_a_newer_record_shows_both_and_loses_nothing(
     assert page.status_code == 409
     words = text_of(page)
     assert "changed while you were editing" in words
-    assert "Title Theirs Mine" in words
+    assert "Title Stored now Theirs Yours" in words
+    assert 'value="Mine"' in page.content.decode()
     assert "My thoughts" in page.content.decode()
+    assert "Priority High" in words  # what only they changed is told, and not asked about
     assert json_storage.get("tasks", alice.pk, 1)["title"] == "Theirs"
     assert browser.post("/tasks/1/edit/", sent_by(page)).status_code == 302
     assert json_storage.get("tasks", alice.pk, 1)["title"] == "Mine"
+
+
+def test_of_an_edit_that_meets_a_newer_record_each_field_is_chosen(
+    browser: Client, alice: User, task: dict[str, Any]
+) -> None:
+    typed = edit_of(browser, "/tasks/1/edit/") | {"title": "Mine", "description": "My thoughts"}
+    json_storage.update("tasks", alice.pk, 1, {"title": "Theirs", "description": "Their thoughts"})
+    page = browser.post("/tasks/1/edit/", typed)
+    asked = {each.name: each.both for each in page.context["form"].differences}
+    assert asked == {"keep-title": True, "keep-description": True}
+    chosen = sent_by(page) | {"keep-title": "stored", "keep-description": "typed"}
+    assert browser.post("/tasks/1/edit/", chosen).status_code == 302
+    record = json_storage.get("tasks", alice.pk, 1)
+    assert (record["title"], record["description"]) == ("Theirs", "My thoughts")
 
 
 def test_saving_over_a_newer_record_sets_nothing_back_that_one_did_not_change(
@@ -279,7 +295,7 @@ def test_saving_over_a_newer_record_sets_nothing_back_that_one_did_not_change(
     newer = json_storage.update("models", alice.pk, 1, theirs)
     page = browser.post("/models/1/edit/", typed)
     assert page.status_code == 409
-    assert [each["label"] for each in page.context["differences"]] == ["Name"]
+    assert [each.field.name for each in page.context["form"].differences] == ["name"]
     # Once more: neither page makes what the first one showed into something that was typed.
     json_storage.update("models", alice.pk, 1, {"status": "training"})
     page = browser.post("/models/1/edit/", sent_by(page))
@@ -597,3 +613,28 @@ def test_a_form_comes_back_whole_when_it_cannot_be_saved(
     assert browser.post("/tasks/1/delete/", typed).status_code == status
     if status == 503:
         assert page["Retry-After"] == "7"
+
+
+def test_what_is_unusual_in_a_model_is_pointed_at(browser: Client, alice: User) -> None:
+    typed = {"name": "vit", "status": "draft", "model_type": "classification"}
+    typed["performance_metrics"] = '{\n  "loss": [1, 0.5],\n  "f1": 91\n}'
+    refused = browser.post("/models/new/", typed)
+    assert refused.status_code == 422
+    words = text_of(refused)
+    assert "Line 3, column 9: “f1” is usually a number from 0 to 1." in words
+    assert "Save it as it is" in words
+    # Nothing is usual in a type that is not known but what is so in all.
+    assert browser.post("/models/new/", typed | {"model_type": "my own"}).status_code == 302
+    assert browser.post("/models/new/", typed | {"unusual": "yes"}).status_code == 302
+    assert json_storage.get("models", alice.pk, 2)["performance_metrics"]["f1"] == 91
+
+
+def test_what_is_stored_and_unusual_does_not_keep_from_saving(browser: Client, alice: User) -> None:
+    metrics = {"f1": 91}
+    json_storage.create("models", alice.pk, {"name": "vit", "performance_metrics": metrics})
+    page = browser.get("/models/1/edit/")
+    typed = {bound.html_name: bound.value() or "" for bound in page.context["form"]}
+    typed |= {"version": version_in(page), "description": "Odd."}
+    assert browser.post("/models/1/edit/", typed).status_code == 302
+    stored = json_storage.get("models", alice.pk, 1)
+    assert (stored["description"], stored["performance_metrics"]) == ("Odd.", metrics)
