@@ -24,6 +24,44 @@ PROJECT = Path(__file__).resolve().parent.parent
 LANGUAGES = ("es",)
 ROOMS = ("accounts", "core", "neuralflow", "templates", "utils")
 
+Found = tuple[str | tuple[str, str], str | None]
+
+# What Django and django-allauth say on pages of ours, and we say otherwise: as to a friend.
+BORROWED: tuple[Found, ...] = tuple(
+    (message, None)
+    for message in (
+        "Enter a complete value.",
+        "Enter a list of values.",
+        "Enter a number.",
+        "Enter a valid URL.",
+        "Enter a valid date.",
+        "Enter a valid email address.",
+        "Enter a valid username. This value may contain only unaccented lowercase a-z and uppercase"
+        " A-Z letters, numbers, and @/./+/-/_ characters.",
+        "Enter a valid value.",
+        "Enter a whole number.",
+        (
+            "Ensure this value has at least %(limit_value)d character (it has %(show_value)d).",
+            "Ensure this value has at least %(limit_value)d characters (it has %(show_value)d).",
+        ),
+        (
+            "Ensure this value has at most %(limit_value)d character (it has %(show_value)d).",
+            "Ensure this value has at most %(limit_value)d characters (it has %(show_value)d).",
+        ),
+        "Ensure this value is greater than or equal to %(limit_value)s.",
+        "Ensure this value is less than or equal to %(limit_value)s.",
+        "Forgot your password?",
+        "No file was submitted. Check the encoding type on the form.",
+        "Please type your current password.",
+        "Select a valid choice. %(value)s is not one of the available choices.",
+        "Select a valid choice. That choice is not one of the available choices.",
+        "Use your password",
+        "Your password can\N{RIGHT SINGLE QUOTATION MARK}t be a commonly used password.",
+        "Your password can\N{RIGHT SINGLE QUOTATION MARK}t be too similar to your other personal"
+        " information.",
+    )
+)
+
 KEYWORDS = DEFAULT_KEYWORDS | {
     "gettext_lazy": None,
     "gettext_noop": None,
@@ -35,8 +73,6 @@ _TEXT = r"""[ur]?('(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*")"""
 _CALL = re.compile(
     rf"(?<!\w)(gettext|_|ngettext|pgettext|npgettext)\(\s*{_TEXT}(?:\s*,\s*{_TEXT})?(?:\s*,\s*{_TEXT})?"
 )
-
-Found = tuple[str | tuple[str, str], str | None]
 
 
 def in_template(text: str, name: str) -> Iterator[Found]:
@@ -65,12 +101,18 @@ def extracted() -> Catalog:
             found = in_code(path.read_bytes())
         else:
             continue
-        for message, context in found:
-            known = catalog.get(message if isinstance(message, str) else message[0], context)
-            if known is not None and isinstance(known.id, tuple) and isinstance(message, str):
-                message = known.id  # once with two forms, once with one: both find the two
-            catalog.add(message, context=context, locations=[(name, None)])
+        catalog_all(catalog, name, found)
+    catalog_all(catalog, "Django, django-allauth", iter(BORROWED))
     return catalog
+
+
+def catalog_all(catalog: Catalog, name: str, found: Iterator[Found]) -> None:
+    """Adds the messages of a file."""
+    for message, context in found:
+        known = catalog.get(message if isinstance(message, str) else message[0], context)
+        if known is not None and isinstance(known.id, tuple) and isinstance(message, str):
+            message = known.id  # once with two forms, once with one: both find the two
+        catalog.add(message, context=context, locations=[(name, None)])
 
 
 def po_of(language: str) -> Path:
@@ -106,24 +148,40 @@ def _fits(known: Message, message: Message) -> bool:
     return known.pluralizable == message.pluralizable
 
 
+class Timeless(Catalog):
+    """A catalogue whose head says nothing of when and by what it was made."""
+
+    @property
+    def mime_headers(self) -> list[tuple[str, str]]:  # type: ignore[override]
+        return [
+            ("Language", str(self.locale)),
+            ("MIME-Version", "1.0"),
+            ("Content-Type", "text/plain; charset=utf-8"),
+            ("Content-Transfer-Encoding", "8bit"),
+            ("Plural-Forms", self.plural_forms),
+        ]
+
+
+def _timeless(catalog: Catalog) -> Timeless:
+    copy = Timeless(locale=catalog.locale, fuzzy=False)
+    for one in catalog:
+        if one.id:
+            copy.add(one.id, one.string, one.locations, one.flags, context=one.context)
+    return copy
+
+
 def po_text(catalog: Catalog) -> bytes:
     """The .po file, with nothing in it that changes by itself."""
-    file = BytesIO()
-    write_po(file, catalog, width=100, omit_header=True)
-    head = (
-        'msgid ""\nmsgstr ""\n"Language: {0}\\n"\n"MIME-Version: 1.0\\n"\n'
-        '"Content-Type: text/plain; charset=utf-8\\n"\n"Content-Transfer-Encoding: 8bit\\n"\n'
-        '"Plural-Forms: {1}\\n"\n\n'
-    )
-    return head.format(catalog.locale, catalog.plural_forms).encode() + file.getvalue()
+    copy, file = _timeless(catalog), BytesIO()
+    write_po(file, copy, width=100, omit_header=True)
+    head = "".join(f'"{name}: {value}\\n"\n' for name, value in copy.mime_headers)
+    return f'msgid ""\nmsgstr ""\n{head}\n'.encode() + file.getvalue()
 
 
 def mo_bytes(catalog: Catalog) -> bytes:
     """The .mo file: what Django reads."""
     file = BytesIO()
-    with_head = read_po(BytesIO(po_text(catalog)), locale=str(catalog.locale))
-    with_head.fuzzy = False
-    write_mo(file, with_head)
+    write_mo(file, _timeless(catalog))
     return file.getvalue()
 
 
