@@ -138,6 +138,6 @@ def test_the_navigation_marks_the_room_of_each_page_whatever_was_looked_at_befor
     }
     for _again in range(2):
         for address, mark in marks.items():
-            rail = client.get(address).content.decode().partition("<main")[0]
+            rail = client.get(address, follow=True).content.decode().partition("<main")[0]
             found = re.findall(r'href="([^"]+)" aria-current="(\w+)"', rail)
             assert found == [mark], address
