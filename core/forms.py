@@ -23,9 +23,11 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from core.words import CHOICE_WORDS, FIELD_HINTS, FIELD_WORDS, Text, in_words
+from docstore.positions import Places
 from utils.json_body import MalformedBody, load_body
 from utils.json_values import same_value
 from utils.localization import local_time
+from utils.model_schemas import OBJECTS, Wanted, misfits
 from utils.preferences import is_time_zone
 from utils.records import (
     CollectionSpec,
@@ -221,7 +223,7 @@ ENTRIES = {
     Kind.TEXTS: Entry(_line_input(), _show_entries, _read_entries, _("Separated by commas.")),
     Kind.MEMBERS: Entry(_line_input(), _show_names, _read_names, _("Names, separated by commas.")),
     Kind.OBJECT: Entry(
-        _area(**{"class": "mono", "spellcheck": "false"}),
+        _area(**{"class": "mono", "spellcheck": "false", "data-json": ""}),
         _show_object,
         _read_object,
         _("A JSON object, or nothing."),
@@ -239,6 +241,37 @@ ENTRIES = {
 }
 
 WIDE = (Kind.TITLE, Kind.TEXT, Kind.OBJECT, Kind.CHECKLIST)
+
+
+_SLIP = _("Line %(line)d, column %(column)d: “%(key)s” is usually %(wanted)s.")
+
+
+def wanted_words(wanted: Wanted) -> Text:
+    """What is usual, as the end of a sentence: "a number from 0 to 1"."""
+    low, high = number_words(wanted.minimum), number_words(wanted.maximum)
+    above = number_words(wanted.above)
+    if wanted.kind == "text":
+        return gettext("a text")
+    if wanted.kind == "integer":
+        return (
+            gettext("a whole number of at least %(low)s") % {"low": low}
+            if low
+            else gettext("a whole number")
+        )
+    if above:
+        return gettext("a number greater than %(above)s") % {"above": above}
+    if low and high:
+        return gettext("a number from %(low)s to %(high)s") % {"low": low, "high": high}
+    if low:
+        return gettext("a number of at least %(low)s") % {"low": low}
+    if high:
+        return gettext("a number of at most %(high)s") % {"high": high}
+    return gettext("a number")
+
+
+def number_words(limit: float | None) -> str:
+    """A limit as it is written; "" for none."""
+    return "" if limit is None else f"{limit:g}"
 
 
 class RecordField(forms.Field):
@@ -327,6 +360,9 @@ class RecordForm(forms.Form):
         super().__init__(_as_chosen(typed), auto_id=part.auto_id if part else "id_%s")
         self.spec, self.stored, self.choices, self.part = spec, stored, choices or {}, part
         self.zone = _zone(typed)
+        self.slips = (
+            False  # whether something unusual stands in it, which may be saved all the same
+        )
         entered = [
             field
             for field in spec.writable
@@ -384,6 +420,23 @@ class RecordForm(forms.Form):
                 changed_record(self.spec, self.stored, self.changes(), now=now)
         except InvalidRecord as invalid:
             self.add_faults(invalid)
+        if self.spec.name == "models" and not self.data.get("unusual"):
+            self._point_at_slips()
+
+    def _point_at_slips(self) -> None:
+        """Of a model, shows what is unusual in the objects that were typed, by line and column."""
+        model_type = str(self.cleaned_data.get("model_type") or self.values.get("model_type"))
+        for name in OBJECTS:
+            value = self.cleaned_data.get(name)
+            if name not in self.fields or same_value(value, self.values[name]):
+                continue
+            places = Places(_unix_lines(self.data.get(name, "")).encode("utf-8", "replace"))
+            for misfit in misfits(model_type, name, value):
+                self.slips = True
+                line, column = places.of((misfit.key,))
+                told = {"line": line, "column": column, "key": misfit.key}
+                told["wanted"] = wanted_words(misfit.wanted)
+                self.add_error(name, _SLIP % told)
 
     def changes(self) -> dict[str, Any]:
         """What is to be written: of a new record all values, of an edited one the changed."""
