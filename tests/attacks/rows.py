@@ -615,6 +615,7 @@ ROWS: dict[str, Row] = {
     "tasks/board/": Row("/tasks/board/", OWN_BOARD, {"POST": _moved}),
     "tasks/agenda/": Row("/tasks/agenda/", OWN_PAGE),
     "<collection:spec>/": Row("/tasks/", OWN_PAGE),
+    "tasks/views/": Row("/tasks/views/", LIST_BUTTON, {"POST": {"do": "save", "name": "Mine"}}),
     "<tasks:spec>/bulk/": Row("/tasks/bulk/", LIST_BUTTON, {"POST": {"do": "complete", "id": "1"}}),
     "<tasks:spec>/quick/": Row("/tasks/quick/", OWN_FORM, {"POST": {"text": "Sent"}}),
     "<collection:spec>/new/": Row("/tasks/new/", OWN_FORM, {"POST": TASK}),
