@@ -33,6 +33,7 @@ from core import (
     well_known,
 )
 from core.dashboard_page import dashboard
+from core.design_page import design
 from core.operator_page import operator_page
 from core.published import json_schema
 from utils.access import SHARED_COLLECTIONS
@@ -113,6 +114,7 @@ urlpatterns = [
     path(".well-known/change-password", well_known.change_password, name="change_password"),
     path("security/", well_known.security_policy, name="security_policy"),
     path("dashboard/", dashboard, name="dashboard"),
+    path("design/", design, name="design"),
     path("example/add/", first_steps.example_add, name="example_add"),
     path("example/remove/", first_steps.example_remove, name="example_remove"),
     path("operator/", operator_page, name="operator"),

@@ -177,6 +177,10 @@ FOR_EVERYBODY = shape("""
            GET HEAD OPTIONS TRACE BREW PUT PATCH POST DELETE
 others     200 200  405     405   405  405 405   405  405
 """)
+NOT_IN_SERVICE = shape("""
+           GET HEAD OPTIONS TRACE BREW PUT PATCH POST DELETE
+others     404 404  405     405   405  405 405   405  405
+""")
 POINTER = shape("""
            GET HEAD OPTIONS TRACE BREW PUT PATCH POST DELETE
 others     302 302  405     405   405  405 405   405  405
@@ -593,6 +597,7 @@ ROWS: dict[str, Row] = {
     API: Row(f"/{API}nothing/here/", NOTHING_THERE),
     "": Row("/", FOR_EVERYBODY),
     "dashboard/": Row("/dashboard/", OWN_PAGE),
+    "design/": Row("/design/", NOT_IN_SERVICE),
     "example/add/": Row("/example/add/", ANYBODYS_BUTTON),
     "example/remove/": Row("/example/remove/", ANYBODYS_BUTTON),
     "search/": Row("/search/?q=a", OWN_PAGE),
