@@ -26,6 +26,7 @@ from core.listing import (
     sort_options,
     status_options,
 )
+from core.model_table import model_table
 from core.whose import Whose, project_address
 from core.words import WORDS, Text
 from docstore import Conflict, Corrupt, StoreError
@@ -68,6 +69,8 @@ def record_list(
     page = Paginator(chosen, PAGE_RECORDS).get_page(request.GET.get("page"))
     now = timezone.localtime()
     page.object_list = [_row(whose, record, now) for record in page.object_list]
+    if spec.name == "models" and request.GET.get("view") == "table":
+        context["table"] = model_table(page.object_list)
     return render(request, "core/record_list.html", context | {"page": page, "total": len(records)})
 
 
