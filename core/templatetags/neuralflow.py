@@ -99,6 +99,13 @@ def is_under(path: object, address: str) -> bool:
     return bool(address) and str(path or "").startswith(address)
 
 
+@register.filter
+def section(path: object) -> str:
+    """What the navigation shows of a page's address: where there are many pages, only the room."""
+    first, *others = str(path or "").strip("/").split("/")
+    return f"/{first}/..." if others and first != "accounts" else str(path or "")
+
+
 @register.simple_tag(takes_context=True)
 def record_url(context: Context, view: str, record_id: int | None = None, spec: str = "") -> str:
     """The address of a page of the records that are looked at, whosever they are.
