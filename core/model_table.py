@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from core.charts import is_line, is_number, number_text
-from core.compared import value_text
 from core.display import Row
 
 COLUMNS_MAX: Final = 4  # of metrics
@@ -18,7 +17,6 @@ class ModelRow:
 
     row: Row
     accuracy: str
-    size: str
     metrics: list[str]
 
 
@@ -28,6 +26,11 @@ class ModelTable:
 
     names: list[str]
     rows: list[ModelRow]
+
+    @property
+    def projects(self) -> bool:
+        """Whether one of them belongs to a project."""
+        return any(model.row.project for model in self.rows)
 
 
 def model_table(rows: Sequence[Row]) -> ModelTable:
@@ -41,7 +44,6 @@ def model_table(rows: Sequence[Row]) -> ModelTable:
             ModelRow(
                 row,
                 _number(row.record.get("accuracy")),
-                value_text(row.record.get("training_data_size")),
                 [_number(found.get(name)) for name in names],
             )
             for row, found in zip(rows, metrics, strict=True)

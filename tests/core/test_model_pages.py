@@ -206,8 +206,8 @@ def test_models_stand_in_a_table(browser: Client, alice: User) -> None:
     model(alice, name="vit", performance_metrics={"f1": 0.95}, accuracy=None)
     words = text_of(browser.get("/models/?view=table"))
     assert "Accuracy f1 loss" in words  # the metrics that most have, first
-    assert "resnet Active Classification 93.4 0.91 0.25" in words
-    assert "vit Active Classification — 0.95 — — 12,000" in words
+    assert "resnet Classification Active 93.4 0.91 0.25" in words
+    assert "vit Classification Active — 0.95 — —" in words
     assert '<table class="model-table"' not in browser.get("/models/").content.decode()
     page = browser.get("/models/?view=table&sort=accuracy&q=e").content.decode()
     assert 'name="view" value="table"' in page
