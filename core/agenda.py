@@ -52,7 +52,7 @@ def agenda(tasks: Sequence[Record], now: datetime, parameters: Mapping[str, str]
     for task in tasks:
         if task.get("status") == "completed":
             continue
-        day, late, moment = _due(task, now)
+        day, late, moment = due_of(task, now)
         name = "overdue" if late else names.get(day, "later") if day else "undated"
         found[name].append((_order(task, day, moment), task))
     return [
@@ -69,7 +69,7 @@ def agenda(tasks: Sequence[Record], now: datetime, parameters: Mapping[str, str]
     ]
 
 
-def _due(task: Record, now: datetime) -> tuple[date | None, bool, datetime | None]:
+def due_of(task: Record, now: datetime) -> tuple[date | None, bool, datetime | None]:
     """The day on which it is due, whether that has passed, and the moment, where one is named."""
     due = task.get("due_date")
     moment = moment_of(due)

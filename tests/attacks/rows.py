@@ -177,6 +177,10 @@ FOR_EVERYBODY = shape("""
            GET HEAD OPTIONS TRACE BREW PUT PATCH POST DELETE
 others     200 200  405     405   405  405 405   405  405
 """)
+NOT_IN_SERVICE = shape("""
+           GET HEAD OPTIONS TRACE BREW PUT PATCH POST DELETE
+others     404 404  405     405   405  405 405   405  405
+""")
 POINTER = shape("""
            GET HEAD OPTIONS TRACE BREW PUT PATCH POST DELETE
 others     302 302  405     405   405  405 405   405  405
@@ -593,6 +597,7 @@ ROWS: dict[str, Row] = {
     API: Row(f"/{API}nothing/here/", NOTHING_THERE),
     "": Row("/", FOR_EVERYBODY),
     "dashboard/": Row("/dashboard/", OWN_PAGE),
+    "design/": Row("/design/", NOT_IN_SERVICE),
     "example/add/": Row("/example/add/", ANYBODYS_BUTTON),
     "example/remove/": Row("/example/remove/", ANYBODYS_BUTTON),
     "search/": Row("/search/?q=a", OWN_PAGE),
@@ -615,6 +620,7 @@ ROWS: dict[str, Row] = {
     "tasks/board/": Row("/tasks/board/", OWN_BOARD, {"POST": _moved}),
     "tasks/agenda/": Row("/tasks/agenda/", OWN_PAGE),
     "<collection:spec>/": Row("/tasks/", OWN_PAGE),
+    "tasks/views/": Row("/tasks/views/", LIST_BUTTON, {"POST": {"do": "save", "name": "Mine"}}),
     "<tasks:spec>/bulk/": Row("/tasks/bulk/", LIST_BUTTON, {"POST": {"do": "complete", "id": "1"}}),
     "<tasks:spec>/quick/": Row("/tasks/quick/", OWN_FORM, {"POST": {"text": "Sent"}}),
     "<collection:spec>/new/": Row("/tasks/new/", OWN_FORM, {"POST": TASK}),

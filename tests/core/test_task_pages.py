@@ -1,6 +1,7 @@
 """What the list of tasks can do beside what every list does."""
 
 import html
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -10,6 +11,7 @@ from accounts.models import User
 from tests.core.pages import text_of, version_in
 from tests.core.test_record_pages import sent_by
 from utils.json_storage import json_storage
+from utils.preferences import View
 
 HTMX = {"HX-Request": "true"}
 
@@ -210,3 +212,86 @@ def test_charlie_changes_nothing_of_alices(browser: Client, alice: User, charlie
     address = f"/shared/{alice.pk}/tasks/bulk/"
     assert browser.post(address, {"id": "1", "do": "complete"}).status_code == 404
     assert stored(alice, 1)["status"] == "pending"
+
+
+def test_a_change_of_many_can_be_undone(browser: Client, alice: User) -> None:
+    first, second = add(alice), add(alice)
+    chosen = {"id": [str(first), str(second)], "do": "priority", "priority": "critical"}
+    page = browser.post("/tasks/bulk/", chosen | {"next": "/tasks/"}, follow=True)
+    token = html.unescape(page.content.decode()).partition('name="undo" value="')[2].split('"')[0]
+    browser.post("/undo/", {"undo": token})
+    assert {stored(alice, n)["priority"] for n in (first, second)} == {"medium"}
+
+
+# What is shown
+
+
+def titles_at(client: Client, address: str) -> list[str]:
+    return [str(row.title) for row in client.get(address).context["page"].object_list]
+
+
+def test_the_list_is_narrowed_by_what_a_task_has(browser: Client, alice: User, today: date) -> None:
+    project = json_storage.create("projects", alice.pk, {"name": "X-rays"})["id"]
+    add(alice, title="Late", due_date=str(today - timedelta(days=3)), priority="high")
+    add(alice, title="Now", due_date=str(today), tags=["Vision"], assignee=alice.pk)
+    add(alice, title="Soon", due_date=str(today + timedelta(days=6)), project_id=project)
+    add(alice, title="Some day", due_date=str(today + timedelta(days=7)), status="completed")
+    add(alice, title="Never")
+    for query, expected in {
+        "due=overdue": ["Late"],
+        "due=today": ["Now"],
+        "due=week": ["Soon", "Now"],
+        "due=none": ["Never"],
+        "due=nonsense": ["Never", "Some day", "Soon", "Now", "Late"],
+        "priority=high": ["Late"],
+        "tag=vision": ["Now"],
+        "tag=vis": [],
+        f"assignee={alice.pk}": ["Now"],
+        "assignee=77": ["Never", "Some day", "Soon", "Now", "Late"],
+        "status=open": ["Never", "Soon", "Now", "Late"],
+        f"due=week&project={project}": ["Soon"],
+    }.items():
+        assert titles_at(browser, f"/tasks/?{query}") == expected, query
+
+
+@pytest.fixture
+def today() -> date:
+    return datetime.now(UTC).date()
+
+
+# Views that are saved
+
+
+def test_what_the_list_shows_is_saved_by_a_name(browser: Client, alice: User) -> None:
+    sent = {"do": "save", "name": " Urgent ", "query": "priority=high&nonsense=1&status=&page=3"}
+    answer = browser.post("/tasks/views/", sent)
+    assert answer["Location"] == "/tasks/?priority=high"
+    page = browser.get("/tasks/").content.decode()
+    assert "Urgent" not in page  # nothing to look at yet
+    add(alice)
+    assert '<a href="/tasks/?priority=high">Urgent</a>' in browser.get("/tasks/").content.decode()
+    shown = browser.get("/tasks/?priority=high")
+    assert shown.context["tab"].name == "Urgent"
+    renamed = {"do": "rename", "was": "Urgent", "name": "High", "query": "priority=high"}
+    assert browser.post("/tasks/views/", renamed)["Location"] == "/tasks/?priority=high"
+    assert [view.name for view in json_storage.preferences(alice.pk).views] == ["High"]
+    browser.post("/tasks/views/", {"do": "remove", "was": "High"})
+    assert json_storage.preferences(alice.pk).views == ()
+
+
+def test_a_view_of_the_same_name_is_replaced_and_one_without_is_refused(
+    browser: Client, alice: User
+) -> None:
+    for query in ("due=today", "due=none"):
+        browser.post("/tasks/views/", {"do": "save", "name": "Mine", "query": query})
+    assert json_storage.preferences(alice.pk).views == (View("Mine", "due=none"),)
+    said = browser.post("/tasks/views/", {"do": "save", "name": "", "query": ""}, follow=True)
+    assert "Must be a text of 1 to 50 characters" in text_of(said)
+    assert json_storage.preferences(alice.pk).views == (View("Mine", "due=none"),)
+
+
+def test_views_are_ones_own(browser: Client, alice: User, charlie: User) -> None:
+    browser.post("/tasks/views/", {"do": "save", "name": "Mine", "query": "due=today"})
+    add(charlie)
+    browser.force_login(charlie)
+    assert "Mine" not in [tab.name for tab in browser.get("/tasks/").context["tabs"]]
