@@ -9,7 +9,7 @@ from django.shortcuts import render
 from django.views.decorators.http import require_http_methods
 
 from core import undoing
-from core.forms import sentence
+from core.faults import sentence
 from core.going_back import back_to
 from core.listing import project_in
 from core.whose import Whose
