@@ -58,7 +58,7 @@ def agenda(tasks: Sequence[Record], now: datetime, parameters: Mapping[str, str]
     return [
         Group(
             name,
-            _TITLES.get(name) or formats.date_format(days[name], "l j F"),
+            _TITLES.get(name) or formats.date_format(days[name], str(_("l j F"))),
             [task for _key, task in sorted(members, key=itemgetter(0))],
             how_many(parameters, name, GROUP_TASKS),
             GROUP_TASKS,

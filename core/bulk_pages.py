@@ -20,7 +20,7 @@ from django.views.decorators.http import require_POST
 
 from core import undoing
 from core.display import title_of
-from core.forms import sentence
+from core.faults import sentence
 from core.going_back import back_to
 from core.saved_views import selection_of
 from core.whose import Whose

@@ -18,10 +18,10 @@ from zoneinfo import ZoneInfo
 from django import forms
 from django.forms.boundfield import BoundField
 from django.utils import timezone
-from django.utils.text import capfirst
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
+from core.faults import in_persons_words, sentence
 from core.words import CHOICE_WORDS, FIELD_HINTS, FIELD_WORDS, Text, in_words
 from docstore.positions import Places
 from utils.json_body import MalformedBody, load_body
@@ -44,12 +44,6 @@ Record = dict[str, Any]
 Choices = Mapping[str, Sequence[tuple[str, Text]]]  # by the name of the field
 
 KEEP = "keep-"  # before the name of a field: whether what is stored there stays, or what was typed
-
-
-def sentence(detail: object) -> str:
-    """A fault's detail ("must be one line") as a sentence that stands by itself."""
-    text = str(capfirst(str(detail))).replace(", or null", ", or empty")
-    return text if text.endswith((".", "!", "?")) else f"{text}."
 
 
 # Values as they stand in a form
@@ -153,7 +147,7 @@ def _read_object(typed: str, field: Field, stored: object) -> Any:
         place = gettext("Line %(line)d, column %(column)d: %(reason)s") % {
             "line": fault.line,
             "column": fault.column,
-            "reason": fault.reason,
+            "reason": in_persons_words(fault.reason),
         }
         raise forms.ValidationError(sentence(place)) from None
 
@@ -452,7 +446,8 @@ class RecordForm(forms.Form):
         """Shows each fault that the table found at the field that it concerns."""
         for fault in invalid.errors:
             name, _slash, inside = fault.pointer.removeprefix("/").partition("/")
-            detail = f"{inside}: {fault.detail}" if inside else fault.detail
+            told = in_persons_words(fault.detail)
+            detail = f"{inside}: {told}" if inside else told
             if name in self.fields:
                 self.add_error(name, sentence(detail))
             else:

@@ -139,6 +139,14 @@ def lines(manager: JSONStorageManager, owner: int, activities: Sequence[Activity
     return [_line(activity, one, titles) for activity, one in zip(activities, about, strict=True)]
 
 
+def said_of(activity: Activity) -> tuple[Text, str]:
+    """What was done, and the title that the record had then."""
+    type_, description = str(activity.get("type") or ""), str(activity.get("description") or "")
+    known = type_ in ACTIVITY_WORDS or not description
+    what = in_words(type_, ACTIVITY_WORDS) if known else description
+    return what, _quoted(description) if _OF_RECORD.fullmatch(type_) else ""
+
+
 def days(found: Iterable[Line]) -> list[tuple[date | None, list[Line]]]:
     """The lines by their day in the person's zone; None for those without a time."""
     return [(day, list(group)) for day, group in groupby(found, _day_of)]

@@ -14,7 +14,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 from django.views.decorators.http import require_POST
 
-from core.forms import sentence
+from core.faults import sentence
 from core.listing import Selection
 from core.whose import Whose
 from core.words import Text

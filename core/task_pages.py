@@ -16,7 +16,7 @@ from django.views.decorators.http import require_http_methods, require_POST
 
 from core import undoing
 from core.display import checklist_in
-from core.forms import sentence
+from core.faults import sentence
 from core.going_back import back_to
 from core.listing import project_in
 from core.whose import Whose

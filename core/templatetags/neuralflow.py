@@ -1,8 +1,10 @@
 """Filters and tags for templates: `{% load neuralflow %}`."""
 
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from functools import cache
 from itertools import count
+from typing import Any
 
 from django import template
 from django.forms import FileInput, PasswordInput
@@ -15,9 +17,10 @@ from django.templatetags.static import static
 from django.utils import dateformat, timezone
 from django.utils.html import format_html
 from django.utils.safestring import SafeString, mark_safe
-from django.utils.translation import get_language
+from django.utils.translation import get_language, gettext
 
 from core.kept import NOT_KEPT, KeptParts
+from core.past import said_of
 from core.places import Place, places_for
 from core.whose import address_of, project_address
 from core.words import ACTIVITY_WORDS, CHOICE_WORDS, TONES, WORDS, Text, in_words
@@ -41,8 +44,10 @@ def moment(value: object) -> SafeString | str:
     if when is None:
         return text
     if text and is_date(text):
-        return format_html('<time datetime="{}">{}</time>', text, dateformat.format(when, "j M Y"))
-    return _time_tag(when, "j M Y, H:i")
+        return format_html(
+            '<time datetime="{}">{}</time>', text, dateformat.format(when, gettext("j M Y"))
+        )
+    return _time_tag(when, gettext("j M Y, H:i"))
 
 
 def _time_tag(when: datetime, shape: str) -> SafeString:
@@ -91,6 +96,13 @@ def tone(value: object) -> str:
 def activity_word(value: object) -> Text:
     """The kind of an activity in words."""
     return in_words(value, ACTIVITY_WORDS)
+
+
+@register.filter
+def deed(activity: Mapping[str, Any]) -> str:
+    """An activity in a few words: what was done, and to what."""
+    what, about = said_of(activity)
+    return f"{what}: {about}" if about else str(what)
 
 
 @register.filter
