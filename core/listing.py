@@ -186,6 +186,7 @@ def sort_options(spec: CollectionSpec) -> list[tuple[str, Text]]:
         ("changed", _("Recently changed"), "updated_at"),
         ("due", _("Due first"), "due_date"),
         ("priority", _("Most urgent first"), "priority"),
+        ("accuracy", _("Most accurate first"), "accuracy"),
         ("title", _("By name"), spec.title_field),
     ]
     return [(value, label) for value, label, needs in options if needs in spec.by_name]
@@ -197,6 +198,7 @@ def _order(spec: CollectionSpec, sort: str) -> tuple[SortKey, bool]:
         "title": spec.title_field,
         "priority": "priority",
         "due": "due_date",
+        "accuracy": "accuracy",
         "changed": "updated_at",
     }
     field = spec.by_name[names.get(sort, "created_at")]

@@ -26,6 +26,7 @@ from core.listing import (
     sort_options,
     status_options,
 )
+from core.model_table import model_table
 from core.saved_views import current_of, selection_of, tabs_of
 from core.whose import Whose, project_address
 from core.words import WORDS, Text
@@ -72,6 +73,8 @@ def record_list(
     chosen = selection.of_records(spec, records, now)
     page = Paginator(chosen, PAGE_RECORDS).get_page(request.GET.get("page"))
     page.object_list = [_row(whose, record, now) for record in page.object_list]
+    if spec.name == "models" and request.GET.get("view") == "table":
+        context["table"] = model_table(page.object_list)
     return render(request, "core/record_list.html", context | {"page": page, "total": len(records)})
 
 
