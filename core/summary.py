@@ -1,9 +1,11 @@
 """What the dashboard shows, read panel by panel: where one document cannot be read, the panels
 that need it say so and the others go on."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from heapq import nsmallest
 from operator import itemgetter
 from typing import Any
 
@@ -12,16 +14,17 @@ from core.heat import Heat, heat_of
 from docstore import StoreError, id_of
 from utils.caller import Caller
 from utils.json_storage import JSONStorageManager, Quota
-from utils.lists import sort_value
+from utils.lists import each, sort_value
 from utils.middleware import StorageRequest
 from utils.records import COLLECTIONS
-from utils.statistics import count_by, due_moment, statistics
+from utils.statistics import count_by, due_moment, open_due, statistics
 
 SOON = timedelta(days=7)
 PANEL_RECORDS = 6
 ACTIVITIES = 10
 
 Record = Mapping[str, Any]
+_ABOUT = timedelta(days=2)
 _LAST = datetime.max.replace(tzinfo=UTC)
 
 
@@ -107,6 +110,7 @@ def summary(
     heat = None if activities.fault else heat_of(activities.records, now, sunday_first=sunday_first)
     figures = statistics(tasks.records, projects.records, models.records, now)
     late, today, soon, more = _due(tasks.records, projects.records, now)
+    more += figures["overdue_tasks"] - len(late)
     by_status = bars(count_by("models", "status", models.records))
     return Summary(
         tasks=tasks,
@@ -156,46 +160,59 @@ def _due(
     tasks: Sequence[Record], projects: Sequence[Record], now: datetime
 ) -> tuple[list[Row], list[Row], list[Row], int]:
     """Open tasks that are overdue, due today and due soon: of each the first few, the most pressing
-    first; and how many of the first two are left out."""
+    first; and how many of those due today are left out."""
     spec, names = COLLECTIONS["tasks"], names_of(COLLECTIONS["projects"], projects)
     key = by_pressure(now)
-    timed = [
-        (key(task), task)
-        for task in tasks
-        if task.get("due_date") and task.get("status") != "completed"
-    ]
-    timed.sort(key=itemgetter(0))
     # A day that is only named ends with midnight; so the last moment of today is that.
     midnight = (now + timedelta(days=1)).replace(hour=0, minute=0, second=0, microsecond=0)
     ends = (now, midnight, now + SOON)
     groups: tuple[list[Record], ...] = ([], [], [])
-    for (due, _urgency), task in timed:
+    for (due, _urgency), task in sorted(
+        ((key(task), task) for task in _pressing(tasks, now)), key=itemgetter(0)
+    ):
         group = next((one for one, end in zip(groups, ends, strict=True) if due <= end), None)
-        if group is None:
-            break
-        group.append(task)
+        if group is not None:
+            group.append(task)
     rows = [[row(spec, task, now, names) for task in group[:PANEL_RECORDS]] for group in groups]
-    left = sum(len(group) - len(shown) for group, shown in zip(groups[:2], rows[:2], strict=True))
-    return rows[0], rows[1], rows[2], left
+    return rows[0], rows[1], rows[2], len(groups[1]) - len(rows[1])
+
+
+def _pressing(tasks: Sequence[Record], now: datetime) -> Iterator[Record]:
+    """The open tasks that may be due about now, and of those before enough for a panel.
+
+    Days are compared as they are written, which costs next to nothing for thousands of tasks; two
+    days are more than time zones and offsets make of it.
+    """
+    near, until = ((now + span).date().isoformat() for span in (-_ABOUT, SOON + _ABOUT))
+    dues = [
+        (due[:10], n) for n, due in enumerate(each(tasks, open_due)) if due and due[:10] <= until
+    ]
+    before = [day for day, _place in dues if day < near]
+    last = nsmallest(PANEL_RECORDS, before)[-1] if before else ""
+    return (tasks[place] for day, place in dues if day >= near or day <= last)
+
+
+def _standing(task: Record) -> tuple[int | None, bool]:
+    """The project of a task, and whether it is done."""
+    project_id = task.get("project_id")
+    return project_id if type(project_id) is int else None, task.get("status") == "completed"
 
 
 def _progress(tasks: Sequence[Record], projects: Sequence[Record], now: datetime) -> list[Progress]:
     """The newest of the active projects."""
     spec = COLLECTIONS["projects"]
-    total: dict[int, int] = {}
-    done: dict[int, int] = {}
-    for task in tasks:
-        project_id = task.get("project_id")
-        if isinstance(project_id, int):
-            total[project_id] = total.get(project_id, 0) + 1
-            done[project_id] = done.get(project_id, 0) + (task.get("status") == "completed")
+    counts = Counter(each(tasks, _standing))
     active = [
         project
         for project in reversed(projects)
         if (project.get("status") or spec.by_name["status"].default) == "active"
     ]
     return [
-        Progress(row(spec, project, now), done.get(number, 0), total.get(number, 0))
+        Progress(
+            row(spec, project, now),
+            counts[number, True],
+            counts[number, True] + counts[number, False],
+        )
         for project in active[:PANEL_RECORDS]
         if (number := id_of(project)) is not None
     ]
