@@ -44,7 +44,7 @@ def design(request: HttpRequest) -> HttpResponse:
 def _context() -> dict[str, Any]:
     sheet = _SHEET.read_text()
     tokens = sheet.partition(":root {")[2].partition("\n}")[0]
-    typed = {"line": "Typed", "faulty": "seven", "choice": "b", "several": "a", "json": '{"lr": 3}'}
+    typed = {"line": "Typed", "faulty": "7.5", "choice": "b", "several": "a", "json": '{"lr": 3}'}
     return {
         "colours": re.findall(r"--([\w-]+): light-dark\(#", tokens),
         "types": re.findall(r"--(t-[\w-]+):", tokens),

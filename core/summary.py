@@ -184,24 +184,17 @@ def _pressing(tasks: Sequence[Record], now: datetime) -> Iterator[Record]:
     days are more than time zones and offsets make of it.
     """
     near, until = ((now + span).date().isoformat() for span in (-_ABOUT, SOON + _ABOUT))
-    dues = [
-        (due[:10], n) for n, due in enumerate(each(tasks, open_due)) if due and due[:10] <= until
-    ]
+    every = enumerate(each(tasks, open_due))
+    dues = [(due[:10], place) for place, due in every if due and due[:10] <= until]
     before = [day for day, _place in dues if day < near]
     last = nsmallest(PANEL_RECORDS, before)[-1] if before else ""
     return (tasks[place] for day, place in dues if day >= near or day <= last)
 
 
-def _standing(task: Record) -> tuple[int | None, bool]:
-    """The project of a task, and whether it is done."""
-    project_id = task.get("project_id")
-    return project_id if type(project_id) is int else None, task.get("status") == "completed"
-
-
 def _progress(tasks: Sequence[Record], projects: Sequence[Record], now: datetime) -> list[Progress]:
     """The newest of the active projects."""
     spec = COLLECTIONS["projects"]
-    counts = Counter(each(tasks, _standing))
+    counts = Counter(each(tasks, _project_and_done))
     active = [
         project
         for project in reversed(projects)
@@ -216,6 +209,13 @@ def _progress(tasks: Sequence[Record], projects: Sequence[Record], now: datetime
         for project in active[:PANEL_RECORDS]
         if (number := id_of(project)) is not None
     ]
+
+
+def _project_and_done(task: Record) -> tuple[Any, bool]:
+    """Which project a task belongs to, 0 for none, and whether it is completed."""
+    project_id = task.get("project_id")
+    done = task.get("status") == "completed"
+    return project_id if isinstance(project_id, int) else 0, done
 
 
 def _latest_models(models: Sequence[Record], now: datetime) -> list[Row]:
