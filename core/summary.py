@@ -2,10 +2,9 @@
 that need it say so and the others go on."""
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from heapq import nsmallest
 from operator import itemgetter
 from typing import Any
 
@@ -14,17 +13,16 @@ from core.heat import Heat, heat_of
 from docstore import StoreError, id_of
 from utils.caller import Caller
 from utils.json_storage import JSONStorageManager, Quota
-from utils.lists import each, sort_value
+from utils.lists import each, order_by, sort_value
 from utils.middleware import StorageRequest
 from utils.records import COLLECTIONS
-from utils.statistics import count_by, due_moment, open_due, statistics
+from utils.statistics import count_by, due_end, due_moment, open_due, statistics
 
 SOON = timedelta(days=7)
 PANEL_RECORDS = 6
 ACTIVITIES = 10
 
 Record = Mapping[str, Any]
-_ABOUT = timedelta(days=2)
 _LAST = datetime.max.replace(tzinfo=UTC)
 
 
@@ -110,7 +108,6 @@ def summary(
     heat = None if activities.fault else heat_of(activities.records, now, sunday_first=sunday_first)
     figures = statistics(tasks.records, projects.records, models.records, now)
     late, today, soon, more = _due(tasks.records, projects.records, now)
-    more += figures["overdue_tasks"] - len(late)
     by_status = bars(count_by("models", "status", models.records))
     return Summary(
         tasks=tasks,
@@ -160,35 +157,28 @@ def _due(
     tasks: Sequence[Record], projects: Sequence[Record], now: datetime
 ) -> tuple[list[Row], list[Row], list[Row], int]:
     """Open tasks that are overdue, due today and due soon: of each the first few, the most pressing
-    first; and how many of those due today are left out."""
+    first; and how many of the first two are left out."""
     spec, names = COLLECTIONS["tasks"], names_of(COLLECTIONS["projects"], projects)
-    key = by_pressure(now)
+    dues = list(each(tasks, open_due))
+    # Many are due at the same time, and of those that are due later nothing is asked.
+    times = {due: due_end(due, now.tzinfo) or _LAST for due in set(dues)}
+    near = {due: end for due, end in times.items() if end <= now + SOON}
+    urgencies = each(tasks, order_by("tasks", "priority"))
+    timed = [
+        ((near[due], -urgency if isinstance(urgency, int) else 0), task)
+        for due, urgency, task in zip(dues, urgencies, tasks, strict=True)
+        if due in near
+    ]
+    timed.sort(key=itemgetter(0))
     # A day that is only named ends with midnight; so the last moment of today is that.
     midnight = (now + timedelta(days=1)).replace(hour=0, minute=0, second=0, microsecond=0)
     ends = (now, midnight, now + SOON)
     groups: tuple[list[Record], ...] = ([], [], [])
-    for (due, _urgency), task in sorted(
-        ((key(task), task) for task in _pressing(tasks, now)), key=itemgetter(0)
-    ):
-        group = next((one for one, end in zip(groups, ends, strict=True) if due <= end), None)
-        if group is not None:
-            group.append(task)
+    for (due, _urgency), task in timed:
+        next(one for one, end in zip(groups, ends, strict=True) if due <= end).append(task)
     rows = [[row(spec, task, now, names) for task in group[:PANEL_RECORDS]] for group in groups]
-    return rows[0], rows[1], rows[2], len(groups[1]) - len(rows[1])
-
-
-def _pressing(tasks: Sequence[Record], now: datetime) -> Iterator[Record]:
-    """The open tasks that may be due about now, and of those before enough for a panel.
-
-    Days are compared as they are written, which costs next to nothing for thousands of tasks; two
-    days are more than time zones and offsets make of it.
-    """
-    near, until = ((now + span).date().isoformat() for span in (-_ABOUT, SOON + _ABOUT))
-    every = enumerate(each(tasks, open_due))
-    dues = [(due[:10], place) for place, due in every if due and due[:10] <= until]
-    before = [day for day, _place in dues if day < near]
-    last = nsmallest(PANEL_RECORDS, before)[-1] if before else ""
-    return (tasks[place] for day, place in dues if day >= near or day <= last)
+    left = sum(len(group) - len(shown) for group, shown in zip(groups[:2], rows[:2], strict=True))
+    return rows[0], rows[1], rows[2], left
 
 
 def _progress(tasks: Sequence[Record], projects: Sequence[Record], now: datetime) -> list[Progress]:
