@@ -13,7 +13,7 @@ from core.heat import Heat, heat_of
 from docstore import StoreError, id_of
 from utils.caller import Caller
 from utils.json_storage import JSONStorageManager, Quota
-from utils.lists import each, sort_value
+from utils.lists import each, order_by, sort_value
 from utils.middleware import StorageRequest
 from utils.records import COLLECTIONS
 from utils.statistics import count_by, due_end, due_moment, open_due, statistics
@@ -161,9 +161,14 @@ def _due(
     spec, names = COLLECTIONS["tasks"], names_of(COLLECTIONS["projects"], projects)
     dues = list(each(tasks, open_due))
     # Many are due at the same time, and of those that are due later nothing is asked.
-    near = {due for due in set(dues) if (due_end(due, now.tzinfo) or _LAST) <= now + SOON}
-    key = by_pressure(now)
-    timed = [(key(task), task) for due, task in zip(dues, tasks, strict=True) if due in near]
+    times = {due: due_end(due, now.tzinfo) or _LAST for due in set(dues)}
+    near = {due: end for due, end in times.items() if end <= now + SOON}
+    urgencies = each(tasks, order_by("tasks", "priority"))
+    timed = [
+        ((near[due], -urgency if isinstance(urgency, int) else 0), task)
+        for due, urgency, task in zip(dues, urgencies, tasks, strict=True)
+        if due in near
+    ]
     timed.sort(key=itemgetter(0))
     # A day that is only named ends with midnight; so the last moment of today is that.
     midnight = (now + timedelta(days=1)).replace(hour=0, minute=0, second=0, microsecond=0)

@@ -100,6 +100,11 @@ shared_pages = [
         name="record_edit",
     ),
     path(f"{_THEIRS}<tasks:spec>/bulk/", bulk_pages.bulk_change, name="bulk_change"),
+    path(
+        f"{_THEIRS}<tasks:spec>/<record_id:record_id>/checklist/",
+        task_pages.checklist_tick,
+        name="checklist_tick",
+    ),
     path(f"{_THEIRS}<tasks:spec>/quick/", task_pages.quick_add, name="quick_add"),
     path(f"{_THEIRS}tasks/board/", board_pages.task_board, _TASKS, name="task_board"),
     path(f"{_THEIRS}tasks/agenda/", board_pages.task_agenda, _TASKS, name="task_agenda"),
@@ -152,6 +157,11 @@ urlpatterns = [
     path("models/<record_id:record_id>/", model_pages.model_detail, name="model_detail"),
     path("tasks/views/", saved_views.task_views, name="task_views"),
     path("<tasks:spec>/bulk/", bulk_pages.bulk_change, name="bulk_change"),
+    path(
+        "<tasks:spec>/<record_id:record_id>/checklist/",
+        task_pages.checklist_tick,
+        name="checklist_tick",
+    ),
     path("<tasks:spec>/quick/", task_pages.quick_add, name="quick_add"),
     path("tasks/board/", board_pages.task_board, _TASKS, name="task_board"),
     path("tasks/agenda/", board_pages.task_agenda, _TASKS, name="task_agenda"),

@@ -20,4 +20,5 @@ import "./live.js";
 import "./json_editor.js";
 import "./palette.js";
 import "./keys.js";
+import "./unfolded.js";
 import "./versus.js";

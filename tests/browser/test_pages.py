@@ -262,8 +262,10 @@ def test_two_windows_that_edit_the_same_task_lose_nothing(visitor: Visitor) -> N
     page.get_by_label("Title").fill("Mine")
     visitor.press("Save")
     visitor.look_at("task-conflict")
-    expect(page.get_by_role("row", name="Title Theirs Mine")).to_be_visible()
-    visitor.press("Save mine over it")
+    choice = page.get_by_role("group", name="Title")
+    expect(choice).to_contain_text("Theirs")
+    expect(choice.get_by_role("textbox", name="Title")).to_have_value("Mine")
+    visitor.press("Save what is chosen")
     expect(page.get_by_role("link", name="Mine", exact=True)).to_be_visible()
 
 

@@ -2,13 +2,14 @@
 
 import html
 from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
 from django.test import Client
 
 from accounts.models import User
-from tests.core.pages import text_of, version_in
+from tests.core.pages import text_of, version_in, write_document
 from tests.core.test_record_pages import sent_by
 from utils.json_storage import json_storage
 from utils.preferences import View
@@ -295,3 +296,61 @@ def test_views_are_ones_own(browser: Client, alice: User, charlie: User) -> None
     add(charlie)
     browser.force_login(charlie)
     assert "Mine" not in [tab.name for tab in browser.get("/tasks/").context["tabs"]]
+
+
+# Plain words
+
+
+def test_a_line_in_plain_words_says_more_than_a_title(browser: Client, alice: User) -> None:
+    project = json_storage.create("projects", alice.pk, {"name": "X-rays"})["id"]
+    line = "Train the baseline 26 nov 2031 !high #vision +x-rays"
+    shown = browser.get("/tasks/quick/", {"text": line})
+    assert "Train the baseline 26 Nov 2031 High X-rays #vision" in text_of(shown)
+    assert json_storage.get_user_tasks(alice.pk) == []
+    browser.post("/tasks/quick/", {"text": line})
+    record = stored(alice, 1)
+    assert record["title"] == "Train the baseline"
+    assert (record["due_date"], record["priority"]) == ("2031-11-26", "high")
+    assert (record["tags"], record["project_id"]) == (["vision"], project)
+
+
+def test_days_in_a_line_are_those_of_the_persons_zone(browser: Client, alice: User) -> None:
+    json_storage.change_preferences(alice.pk, {"time_zone": "Pacific/Kiritimati"})
+    browser.post("/tasks/quick/", {"text": "Train 26 nov 2031 17:00"})
+    assert stored(alice, 1)["due_date"] == "2031-11-26T03:00:00.000000Z"
+
+
+# Checklists
+
+
+def test_a_checklist_is_ticked_item_by_item(browser: Client, alice: User) -> None:
+    items = [{"text": "Label", "done": False}, {"text": "Train", "done": False}]
+    number = add(alice, checklist=items)
+    assert "0 of 2 done" in text_of(browser.get("/tasks/"))
+    back = {"next": "/tasks/?page=1"}
+    address = f"/tasks/{number}/checklist/"
+    assert browser.post(address, {"tick": "1 Train"} | back)["Location"] == "/tasks/?page=1"
+    assert [item["done"] for item in stored(alice, number)["checklist"]] == [False, True]
+    assert "1 of 2 done" in text_of(browser.get("/tasks/"))
+    browser.post(address, {"untick": "1 Train"})
+    assert stored(alice, number)["checklist"] == items
+
+
+@pytest.mark.parametrize("named", ["0 Train", "1 Label", "7 Train", "-1 Train", "", "Train"])
+def test_an_item_that_is_not_there_any_more_is_not_ticked(
+    browser: Client, alice: User, named: str
+) -> None:
+    items = [{"text": "Label", "done": False}, {"text": "Train", "done": False}]
+    number = add(alice, checklist=items)
+    said = browser.post(f"/tasks/{number}/checklist/", {"tick": named}, follow=True)
+    assert "was changed meanwhile" in text_of(said)
+    assert stored(alice, number)["checklist"] == items
+
+
+def test_a_checklist_that_a_hand_spoilt_hides_no_task(
+    browser: Client, alice: User, data_folder: Path
+) -> None:
+    odd = {"title": "Odd", "id": 1, "checklist": [1, {"text": "Label"}]}
+    write_document(data_folder, f"tasks/tasks_{alice.pk}.json", {"tasks": [odd]})
+    assert "Odd" in text_of(browser.get("/tasks/"))
+    assert browser.post("/tasks/1/checklist/", {"tick": "1 Label"}).status_code == 302
