@@ -343,7 +343,7 @@ OWN_UPLOAD = shape("""
 anonymous  302 302  405     405   405  405 405   302  405
 others     200 200  405     405   405  405 405   422  405
 """)
-PREFERRED = {"theme": "dark", "week_start": "sunday", "language": "", "time_zone": ""}
+PREFERRED = {"theme": "dark", "week_start": "sunday", "language": "es", "time_zone": "browser"}
 GUARDED = shape("""
            GET HEAD OPTIONS TRACE BREW PUT PATCH POST DELETE
 others     302 302  302     405   405  302 302   302  302
