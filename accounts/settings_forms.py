@@ -24,6 +24,7 @@ MODES = [
     ("replace", _("Put it in place of what is here; what is not in it, goes")),
 ]
 
+_BROWSERS = "browser"  # where nothing is chosen
 _CHOICES = {field.name: field.choices for field in PREFERENCE_FIELDS}
 
 
@@ -37,12 +38,10 @@ class PreferencesForm(forms.Form):
     )
     language = forms.ChoiceField(
         label=_("Language"),
-        required=False,
-        choices=[("", _("As this browser asks for")), *settings.LANGUAGES],
+        choices=[(_BROWSERS, _("As this browser asks for")), *settings.LANGUAGES],
     )
     time_zone = forms.ChoiceField(
         label=_("Time zone"),
-        required=False,
         help_text=_("Times are shown in it, and meant in it when you type them."),
     )
     week_start = forms.ChoiceField(
@@ -56,11 +55,19 @@ class PreferencesForm(forms.Form):
     )
 
     def __init__(self, data: Any = None, *, chosen: Preferences, browsers_zone: str) -> None:
-        super().__init__(data, initial=vars(chosen))
+        own = {"language": chosen.language, "time_zone": chosen.time_zone}
+        shown = {name: value or _BROWSERS for name, value in own.items()}
+        super().__init__(data, initial=vars(chosen) | shown)
         as_browser = _("As this browser tells: %(zone)s") % {"zone": readable_zone(browsers_zone)}
         zones = self.fields["time_zone"]
         assert isinstance(zones, forms.ChoiceField)
-        zones.choices = [("", as_browser), *_zones_by_region(chosen.time_zone)]
+        zones.choices = [(_BROWSERS, as_browser), *_zones_by_region(chosen.time_zone)]
+
+    def clean_language(self) -> str:
+        return str(self.cleaned_data["language"]).removeprefix(_BROWSERS)
+
+    def clean_time_zone(self) -> str:
+        return str(self.cleaned_data["time_zone"]).removeprefix(_BROWSERS)
 
 
 def readable_zone(name: str) -> str:

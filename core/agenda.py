@@ -52,7 +52,7 @@ def agenda(tasks: Sequence[Record], now: datetime, parameters: Mapping[str, str]
     }
     for task in tasks:
         if task.get("status") != "completed":
-            day, late, moment = _due(task, now)
+            day, late, moment = due_of(task, now)
             name = "overdue" if late else names.get(day, "later") if day else "undated"
             found[name].append((_order(task, day, moment), task))
     groups, left = [], PAGE_TASKS
@@ -61,12 +61,12 @@ def agenda(tasks: Sequence[Record], now: datetime, parameters: Mapping[str, str]
             ordered = [task for _key, task in sorted(members, key=itemgetter(0))]
             shown = how_many(parameters, name, min(GROUP_TASKS, left), GROUP_TASKS)
             left = max(0, left - min(shown, len(ordered)))
-            title = _TITLES.get(name) or formats.date_format(days[name], "l j F")
+            title = _TITLES.get(name) or formats.date_format(days[name], str(_("l j F")))
             groups.append(Group(name, title, ordered, shown, GROUP_TASKS, days.get(name)))
     return groups
 
 
-def _due(task: Record, now: datetime) -> tuple[date | None, bool, datetime | None]:
+def due_of(task: Record, now: datetime) -> tuple[date | None, bool, datetime | None]:
     """The day on which it is due, whether that has passed, and the moment, where one is named."""
     due = task.get("due_date")
     moment = moment_of(due)

@@ -13,14 +13,16 @@ from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.http import HttpResponse, HttpResponseRedirect
 from django.shortcuts import render
+from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 from django.views.decorators.http import require_POST
 
+from core import undoing
 from core.display import title_of
-from core.forms import sentence
+from core.faults import sentence
 from core.going_back import back_to
-from core.listing import Selection
+from core.saved_views import selection_of
 from core.whose import Whose
 from core.words import WORDS
 from docstore import Conflict, id_of
@@ -102,8 +104,8 @@ def _chosen(request: StorageRequest, whose: Whose) -> dict[int, Record]:
     """The records that the form names, by id, in the list's order; what is gone is left out."""
     records = whose.manager.view(whose.spec.name, whose.owner, caller=whose.caller)
     if "all" in request.POST:
-        selection = Selection.of(whose.spec, request.GET, whose.projects)
-        found = selection.of_records(whose.spec, records)
+        selection = selection_of(whose, request.GET)
+        found = selection.of_records(whose.spec, records, timezone.localtime())
     else:
         named = {record_id_of(text) for text in request.POST.getlist("id")}
         found = [record for record in reversed(records) if id_of(record) in named - {None}]
@@ -138,7 +140,7 @@ def _write(
         said = ngettext("%(count)d task was deleted.", "%(count)d tasks were deleted.", count)
     else:
         said = ngettext("%(count)d task was changed.", "%(count)d tasks were changed.", count)
-    messages.success(request, said % {"count": count})
+    undoing.say(request, said % {"count": count})
 
 
 # Deleting

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Any
 
@@ -71,6 +71,7 @@ class Pair:
     second: Text
     differs: bool
     more: str = ""
+    within: Text = ""  # the object that it stands in
 
 
 def pairs(spec: CollectionSpec, first: Record, second: Record) -> list[Pair]:
@@ -97,7 +98,7 @@ def _held(field: Field, record: Record) -> Any:
 def _pairs_within(label: Text, first: object, second: object) -> Iterator[Pair]:
     one, other = (dict(leaves(v)) if isinstance(v, Mapping) else {} for v in (first, second))
     for name in list({**one, **other})[:ROWS_MAX]:
-        yield _pair(f"{label}: {name}", one.get(name), other.get(name))
+        yield replace(_pair(name, one.get(name), other.get(name)), within=label)
 
 
 def _pair(label: Text, first: Any, second: Any, field: Field | None = None) -> Pair:

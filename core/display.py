@@ -14,7 +14,7 @@ from utils.statistics import is_overdue
 Record = Mapping[str, Any]
 
 _IDS_END = 10**18  # what an address has room for
-_LISTS = (Kind.TEXTS, Kind.MEMBERS, Kind.CHECKLIST)
+_LISTS = (Kind.TEXTS, Kind.MEMBERS)
 _TEXTS = (Kind.TITLE, Kind.LINE, Kind.TEXT, Kind.CHOICE, Kind.OPEN_CHOICE, Kind.TIME)
 
 
@@ -32,6 +32,11 @@ class Row:
     members: int = 0  # how many have joined it; of a project
     may_change: bool = True  # by who looks at the row
     may_delete: bool = True
+
+    @property
+    def ticked(self) -> int:
+        """How many items of its checklist are done."""
+        return sum(item["done"] is True for item in self.record.get("checklist", ()))
 
     @property
     def done(self) -> bool:
@@ -149,7 +154,19 @@ def share(part: int, whole: int) -> int:
     return min(100, round(100 * part / whole)) if whole > 0 else 0
 
 
+def checklist_in(value: object) -> list[dict[str, Any]]:
+    """The items of a checklist, if it is one that can be shown: a hand may have spoilt it."""
+    items = value if isinstance(value, list) else []
+    good = all(
+        isinstance(item, dict) and isinstance(item.get("text"), str) and "done" in item
+        for item in items
+    )
+    return items if good else []
+
+
 def _presentable(field: Field, value: object) -> Any:
+    if field.kind is Kind.CHECKLIST:
+        return checklist_in(value)
     if field.kind in _LISTS:
         return value if isinstance(value, list) else []
     if value is None:

@@ -18,14 +18,17 @@ from zoneinfo import ZoneInfo
 from django import forms
 from django.forms.boundfield import BoundField
 from django.utils import timezone
-from django.utils.text import capfirst
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
+from core import repeating
+from core.faults import in_persons_words, sentence
 from core.words import CHOICE_WORDS, FIELD_HINTS, FIELD_WORDS, Text, in_words
+from docstore.positions import Places
 from utils.json_body import MalformedBody, load_body
 from utils.json_values import same_value
 from utils.localization import local_time
+from utils.model_schemas import OBJECTS, Wanted, misfits
 from utils.preferences import is_time_zone
 from utils.records import (
     CollectionSpec,
@@ -42,12 +45,6 @@ Record = dict[str, Any]
 Choices = Mapping[str, Sequence[tuple[str, Text]]]  # by the name of the field
 
 KEEP = "keep-"  # before the name of a field: whether what is stored there stays, or what was typed
-
-
-def sentence(detail: object) -> str:
-    """A fault's detail ("must be one line") as a sentence that stands by itself."""
-    text = str(capfirst(str(detail))).replace(", or null", ", or empty")
-    return text if text.endswith((".", "!", "?")) else f"{text}."
 
 
 # Values as they stand in a form
@@ -151,9 +148,17 @@ def _read_object(typed: str, field: Field, stored: object) -> Any:
         place = gettext("Line %(line)d, column %(column)d: %(reason)s") % {
             "line": fault.line,
             "column": fault.column,
-            "reason": fault.reason,
+            "reason": in_persons_words(fault.reason),
         }
         raise forms.ValidationError(sentence(place)) from None
+
+
+def _show_repeat(value: object) -> str:
+    return repeating.typed(value) if isinstance(value, str) else _show_text(value)
+
+
+def _read_repeat(typed: str, field: Field, stored: object) -> str:
+    return repeating.read(typed)
 
 
 def _show_checklist(value: object) -> str:
@@ -221,7 +226,7 @@ ENTRIES = {
     Kind.TEXTS: Entry(_line_input(), _show_entries, _read_entries, _("Separated by commas.")),
     Kind.MEMBERS: Entry(_line_input(), _show_names, _read_names, _("Names, separated by commas.")),
     Kind.OBJECT: Entry(
-        _area(**{"class": "mono", "spellcheck": "false"}),
+        _area(**{"class": "mono", "spellcheck": "false", "data-json": ""}),
         _show_object,
         _read_object,
         _("A JSON object, or nothing."),
@@ -229,7 +234,12 @@ ENTRIES = {
     Kind.NUMBER: Entry(_line_input(inputmode="decimal"), _show_text, _read_number),
     Kind.INTEGER: Entry(_line_input(inputmode="numeric"), _show_text, _read_number),
     Kind.REFERENCE: Entry(forms.Select, _show_text, _read_number),
-    Kind.REPEAT: Entry(_line_input(), _show_text, _read_line, _("As FREQ=WEEKLY;BYDAY=MO.")),
+    Kind.REPEAT: Entry(
+        _line_input(),
+        _show_repeat,
+        _read_repeat,
+        _("In words, such as “every week” or “every Monday”, or as a rule: FREQ=WEEKLY;BYDAY=MO."),
+    ),
     Kind.CHECKLIST: Entry(
         _area(),
         _show_checklist,
@@ -241,6 +251,37 @@ ENTRIES = {
 WIDE = (Kind.TITLE, Kind.TEXT, Kind.OBJECT, Kind.CHECKLIST)
 
 
+_SLIP = _("Line %(line)d, column %(column)d: “%(key)s” is usually %(wanted)s.")
+
+
+def wanted_words(wanted: Wanted) -> Text:
+    """What is usual, as the end of a sentence: "a number from 0 to 1"."""
+    low, high = number_words(wanted.minimum), number_words(wanted.maximum)
+    above = number_words(wanted.above)
+    if wanted.kind == "text":
+        return gettext("a text")
+    if wanted.kind == "integer":
+        return (
+            gettext("a whole number of at least %(low)s") % {"low": low}
+            if low
+            else gettext("a whole number")
+        )
+    if above:
+        return gettext("a number greater than %(above)s") % {"above": above}
+    if low and high:
+        return gettext("a number from %(low)s to %(high)s") % {"low": low, "high": high}
+    if low:
+        return gettext("a number of at least %(low)s") % {"low": low}
+    if high:
+        return gettext("a number of at most %(high)s") % {"high": high}
+    return gettext("a number")
+
+
+def number_words(limit: float | None) -> str:
+    """A limit as it is written; "" for none."""
+    return "" if limit is None else f"{limit:g}"
+
+
 class RecordField(forms.Field):
     """One field of a record in a form."""
 
@@ -248,7 +289,7 @@ class RecordField(forms.Field):
         self.entry = ENTRIES[field.kind]
         self.field, self.stored = field, stored
         self.wide = field.kind in WIDE
-        self.suggestions = field.choices if field.kind is Kind.OPEN_CHOICE else ()
+        self.suggestions = _suggestions(field)
         widget = self.entry.widget()
         if isinstance(widget, forms.Select):
             widget.choices = options
@@ -276,6 +317,13 @@ class RecordField(forms.Field):
 
     def has_changed(self, initial: Any, data: Any) -> bool:
         return _unix_lines(initial or "") != _unix_lines(data or "")
+
+
+def _suggestions(field: Field) -> Sequence[str]:
+    """What may be chosen without typing it, where one may type something else."""
+    if field.kind is Kind.REPEAT:
+        return [repeating.told(rule) for rule in repeating.OFFERED]
+    return field.choices if field.kind is Kind.OPEN_CHOICE else ()
 
 
 class FlagField(forms.BooleanField):
@@ -327,6 +375,9 @@ class RecordForm(forms.Form):
         super().__init__(_as_chosen(typed), auto_id=part.auto_id if part else "id_%s")
         self.spec, self.stored, self.choices, self.part = spec, stored, choices or {}, part
         self.zone = _zone(typed)
+        self.slips = (
+            False  # whether something unusual stands in it, which may be saved all the same
+        )
         entered = [
             field
             for field in spec.writable
@@ -384,6 +435,23 @@ class RecordForm(forms.Form):
                 changed_record(self.spec, self.stored, self.changes(), now=now)
         except InvalidRecord as invalid:
             self.add_faults(invalid)
+        if self.spec.name == "models" and not self.data.get("unusual"):
+            self._point_at_slips()
+
+    def _point_at_slips(self) -> None:
+        """Of a model, shows what is unusual in the objects that were typed, by line and column."""
+        model_type = str(self.cleaned_data.get("model_type") or self.values.get("model_type"))
+        for name in OBJECTS:
+            value = self.cleaned_data.get(name)
+            if name not in self.fields or same_value(value, self.values[name]):
+                continue
+            places = Places(_unix_lines(self.data.get(name, "")).encode("utf-8", "replace"))
+            for misfit in misfits(model_type, name, value):
+                self.slips = True
+                line, column = places.of((misfit.key,))
+                told = {"line": line, "column": column, "key": misfit.key}
+                told["wanted"] = wanted_words(misfit.wanted)
+                self.add_error(name, _SLIP % told)
 
     def changes(self) -> dict[str, Any]:
         """What is to be written: of a new record all values, of an edited one the changed."""
@@ -399,7 +467,8 @@ class RecordForm(forms.Form):
         """Shows each fault that the table found at the field that it concerns."""
         for fault in invalid.errors:
             name, _slash, inside = fault.pointer.removeprefix("/").partition("/")
-            detail = f"{inside}: {fault.detail}" if inside else fault.detail
+            told = in_persons_words(fault.detail)
+            detail = f"{inside}: {told}" if inside else told
             if name in self.fields:
                 self.add_error(name, sentence(detail))
             else:

@@ -1,62 +1,104 @@
 """Which records of a list are shown, and in which order, as the address says (GET parameters)."""
 
 from collections.abc import Callable, Container, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from datetime import datetime, timedelta
 from operator import itemgetter
 from typing import Any
+from urllib.parse import urlencode
 
 from django.utils.translation import gettext_lazy as _
 
+from core.agenda import due_of
 from core.words import CHOICE_WORDS, Text, in_words
-from utils.lists import mentions, sort_value
+from utils.addresses import record_id_of
+from utils.lists import each, order_by, texts_of
 from utils.records import CollectionSpec
+from utils.statistics import is_overdue
 
 PAGE_RECORDS = 50
-ID_DIGITS_MAX = 18
 
 Record = Mapping[str, Any]
-SortKey = Callable[[Record], Any]
+Test = Callable[[Record], bool]  # whether a record is shown
+
+
+OPEN = "open"  # of the statuses of tasks: all but completed
+DUE: dict[str, Text] = {
+    "overdue": _("Overdue"),
+    "today": _("Today"),
+    "week": _("Within seven days"),
+    "none": _("Without a date"),
+}
 
 
 @dataclass(frozen=True)
 class Selection:
     """What a person asked to see. Anything the list does not know counts as not asked."""
 
-    text: str
-    status: str
-    sort: str
+    text: str = ""
+    status: str = ""
+    sort: str = "newest"
     project: int | None = None
+    priority: str = ""
+    due: str = ""
+    tag: str = ""
+    assignee: int | None = None
 
     @classmethod
     def of(
-        cls, spec: CollectionSpec, parameters: Mapping[str, str], projects: Container[int] = ()
+        cls,
+        spec: CollectionSpec,
+        parameters: Mapping[str, str],
+        projects: Container[int] = (),
+        people: Container[int] = (),
     ) -> "Selection":
-        """`projects` are those that the list can be narrowed to."""
-        statuses, sorts = dict(status_options(spec)), dict(sort_options(spec))
-        status, sort = parameters.get("status", ""), parameters.get("sort", "")
+        """`projects` and `people` are those that the list can be narrowed to."""
+
+        def among(name: str, options: Container[str], default: str = "") -> str:
+            return text if (text := parameters.get(name, "")) in options else default
+
         return cls(
             text=parameters.get("q", "").strip(),
-            status=status if status in statuses else "",
-            sort=sort if sort in sorts else "newest",
-            project=project_in(parameters, projects),
+            status=among("status", dict(status_options(spec))),
+            sort=among("sort", dict(sort_options(spec)), "newest"),
+            project=_id_in(parameters, "project", projects),
+            priority=among("priority", dict(priority_options(spec))),
+            due=among("due", DUE if "due_date" in spec.by_name else ()),
+            tag=parameters.get("tag", "").strip() if "tags" in spec.by_name else "",
+            assignee=_id_in(parameters, "assignee", people),
         )
 
     @property
     def narrows(self) -> bool:
-        return bool(self.text or self.status or self.project)
+        return bool(self.text or self.filters)
 
-    def of_records(self, spec: CollectionSpec, records: Sequence[Record]) -> list[Any]:
-        """The records asked for, in the order asked for."""
-        default = spec.by_name["status"].default
-        chosen = [
-            record
-            for record in reversed(records)  # among equals, the newest first
-            if (not self.status or (record.get("status") or default) == self.status)
-            and (self.project is None or record.get("project_id") == self.project)
-            and (not self.text or mentions(spec, record, self.text.casefold()))
-        ]
-        key, backwards = _order(spec, self.sort)
-        keyed = [(key(record), record) for record in chosen]
+    @property
+    def filters(self) -> int:
+        """How many there are, beside the text that is sought."""
+        asked = (self.status, self.project, self.priority, self.due, self.tag, self.assignee)
+        return sum(bool(value) for value in asked)
+
+    @property
+    def query(self) -> str:
+        """The query of the address that asks for this, in one way to write it."""
+        names = {"text": "q"}
+        asked = {field.name: getattr(self, field.name) for field in fields(self)}
+        if self.sort == "newest":
+            del asked["sort"]
+        return urlencode({names.get(name, name): value for name, value in asked.items() if value})
+
+    def of_records(
+        self, spec: CollectionSpec, records: Sequence[Record], now: datetime
+    ) -> list[Any]:
+        """The records asked for, in the order asked for; `now` is in the person's zone."""
+        name, backwards = _order(spec, self.sort)
+        keyed = list(zip(each(records, order_by(spec.name, name)), records, strict=True))
+        if self.text:
+            sought, texts = self.text.casefold(), each(records, texts_of(spec.name))
+            keyed = [pair for pair, text in zip(keyed, texts, strict=True) if sought in text]
+        for test in self._tests(spec, now):
+            keyed = [pair for pair in keyed if test(pair[1])]
+        keyed.reverse()  # among equals, the newest first
         # Those without a value come last, whichever way the others go.
         with_value = [pair for pair in keyed if pair[0] is not None]
         with_value.sort(key=itemgetter(0), reverse=backwards)
@@ -64,17 +106,68 @@ class Selection:
             record for value, record in keyed if value is None
         ]
 
+    def _tests(self, spec: CollectionSpec, now: datetime) -> list[Test]:
+        """What a record must pass beside the text, the cheapest first."""
+        tests: list[Test] = []
+        if self.status == OPEN:
+            tests.append(lambda record: record.get("status") != "completed")
+        elif self.status:
+            tests.append(_has(spec, "status", self.status))
+        if self.project:
+            tests.append(lambda record: record.get("project_id") == self.project)
+        if self.assignee:
+            tests.append(lambda record: record.get("assignee") == self.assignee)
+        if self.priority:
+            tests.append(_has(spec, "priority", self.priority))
+        if self.tag:
+            tests.append(_has_tag(self.tag.casefold()))
+        if self.due:
+            tests.append(_is_due(self.due, now))
+        return tests
+
+
+def _has(spec: CollectionSpec, name: str, choice: str) -> Test:
+    default = spec.by_name[name].default
+    return lambda record: (record.get(name) or default) == choice
+
+
+def _has_tag(sought: str) -> Test:
+    def test(record: Record) -> bool:
+        tags = record.get("tags")
+        return isinstance(tags, list) and any(str(tag).casefold() == sought for tag in tags)
+
+    return test
+
+
+def _is_due(when: str, now: datetime) -> Test:
+    today = now.date()
+    last = today + timedelta(days=0 if when == "today" else 6)
+    if when == "overdue":
+        return lambda record: is_overdue(record, now)
+
+    def test(record: Record) -> bool:
+        day = due_of(record, now)[0]
+        return day is None if when == "none" else day is not None and today <= day <= last
+
+    return test
+
+
+def _id_in(parameters: Mapping[str, str], name: str, known: Container[int]) -> int | None:
+    """The id that an address names (`?project=3`), if it is one of these."""
+    number = record_id_of(parameters.get(name, ""))
+    return number if number is not None and number in known else None
+
 
 def project_in(parameters: Mapping[str, str], projects: Container[int]) -> int | None:
     """The project that an address names (`?project=3`), if it is one of these."""
-    text = parameters.get("project", "")
-    named = int(text) if text.isdecimal() and len(text) <= ID_DIGITS_MAX else 0
-    return named if named in projects else None
+    return _id_in(parameters, "project", projects)
 
 
 def status_options(spec: CollectionSpec) -> list[tuple[str, Text]]:
     choices = spec.by_name["status"].choices
-    return [("", _("All")), *((choice, in_words(choice, CHOICE_WORDS)) for choice in choices)]
+    unfinished = [(OPEN, _("Not completed"))] if "completed_at" in spec.by_name else []
+    named = [(choice, in_words(choice, CHOICE_WORDS)) for choice in choices]
+    return [("", _("All")), *unfinished, *named]
 
 
 def priority_options(spec: CollectionSpec) -> list[tuple[str, Text]]:
@@ -88,18 +181,19 @@ def sort_options(spec: CollectionSpec) -> list[tuple[str, Text]]:
         ("changed", _("Recently changed"), "updated_at"),
         ("due", _("Due first"), "due_date"),
         ("priority", _("Most urgent first"), "priority"),
+        ("accuracy", _("Most accurate first"), "accuracy"),
         ("title", _("By name"), spec.title_field),
     ]
     return [(value, label) for value, label, needs in options if needs in spec.by_name]
 
 
-def _order(spec: CollectionSpec, sort: str) -> tuple[SortKey, bool]:
-    """What the records are ordered by, and whether the greatest comes first."""
+def _order(spec: CollectionSpec, sort: str) -> tuple[str, bool]:
+    """The field that the records are ordered by, and whether the greatest comes first."""
     names = {
         "title": spec.title_field,
         "priority": "priority",
         "due": "due_date",
+        "accuracy": "accuracy",
         "changed": "updated_at",
     }
-    field = spec.by_name[names.get(sort, "created_at")]
-    return lambda record: sort_value(field, record), sort not in {"due", "title"}
+    return names.get(sort, "created_at"), sort not in {"due", "title"}

@@ -11,8 +11,9 @@ from django.views.decorators.http import require_safe
 
 from core.charts import metrics_of, part
 from core.compared import Table, pairs, table, value_text
-from core.display import row, title_of
+from core.display import names_of, row, title_of
 from core.past import Line, lines
+from core.summary import read_panel
 from core.words import FIELD_WORDS, Text, in_words
 from docstore import StoreError, id_of
 from utils.addresses import record_id_of
@@ -35,12 +36,14 @@ def model_detail(request: StorageRequest, record_id: int) -> HttpResponse:
     """All that a model's record holds, and what was done to it lately."""
     manager, owner = request.json_storage, _owner(request)
     model = manager.get("models", owner, record_id)
-    shown = row(_SPEC, model, timezone.localtime())
+    projects = names_of(COLLECTIONS["projects"], read_panel(manager, "projects", owner).records)
+    shown = row(_SPEC, model, timezone.localtime(), projects)
     metrics = metrics_of(model.get("performance_metrics"))
     accuracy = shown.record["accuracy"]
     context = {
         "row": shown,
         "model": shown.record,
+        "in_project": shown.record["project_id"] in projects,
         "accuracy": None if accuracy is None else part("accuracy", accuracy),
         "size": value_text(shown.record["training_data_size"]),
         "metrics": metrics,

@@ -29,7 +29,11 @@ TEXT_CHARACTERS_MAX = 200
 
 _KINDS: tuple[tuple[str, Text, str], ...] = (
     ("tasks", gettext_lazy("Tasks"), r"tasks?_.*"),
-    ("projects", gettext_lazy("Projects"), r"projects?_(created|updated|deleted|changed)"),
+    (
+        "projects",
+        gettext_lazy("Projects"),
+        r"projects?_(created|updated|deleted|changed)|example_.*",
+    ),
     ("models", gettext_lazy("Models"), r"models?_.*"),
     ("sharing", gettext_lazy("Sharing"), r"member_.*|invitation_.*|project_.*"),
     ("api", gettext_lazy("Calls of the API that only read"), r"api_call"),
@@ -46,6 +50,8 @@ _SAID = {
     "second_factor_off",
     "recovery_codes_made",
     "account_exported",
+    "example_added",
+    "example_removed",
 }
 _OF_RECORD = re.compile(r"(task|project|model)_(created|updated|completed|deleted)")
 _TITLE = re.compile(r"“(.*)”", re.S)  # as `utils.activities` writes it
@@ -137,6 +143,14 @@ def lines(manager: JSONStorageManager, owner: int, activities: Sequence[Activity
     about = [_about(activity) for activity in activities]
     titles = _titles(manager, owner, [one for one in about if one])
     return [_line(activity, one, titles) for activity, one in zip(activities, about, strict=True)]
+
+
+def said_of(activity: Activity) -> tuple[Text, str]:
+    """What was done, and the title that the record had then."""
+    type_, description = str(activity.get("type") or ""), str(activity.get("description") or "")
+    known = type_ in ACTIVITY_WORDS or not description
+    what = in_words(type_, ACTIVITY_WORDS) if known else description
+    return what, _quoted(description) if _OF_RECORD.fullmatch(type_) else ""
 
 
 def days(found: Iterable[Line]) -> list[tuple[date | None, list[Line]]]:

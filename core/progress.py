@@ -7,7 +7,7 @@ from typing import Any
 
 from core.display import share
 from core.words import CHOICE_WORDS, Text, in_words
-from utils.statistics import count_by, is_overdue
+from utils.statistics import count_by, count_overdue
 
 # From the left: what is done, and what comes next to it.
 _ORDER = ("completed", "review", "in_progress", "pending")
@@ -54,5 +54,5 @@ def progress_of(tasks: Iterable[Mapping[str, Any]], now: datetime) -> Progress:
         label = in_words(status, CHOICE_WORDS)
         parts.append(Part(status, label, counts[status], round(start, 2), round(width, 2)))
         start += width
-    overdue = sum(is_overdue(task, now) for task in tasks)
+    overdue = count_overdue(tasks, now)
     return Progress(parts, counts["completed"], len(tasks), overdue)

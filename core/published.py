@@ -1,4 +1,5 @@
-"""What NeuralFlow publishes for programs and everybody: the JSON Schemas of its files.
+"""What NeuralFlow publishes for programs and everybody: the JSON Schemas of its files,
+and of what is usual in models.
 
 The same for all who ask, so that a proxy, a browser and an editor may keep it.
 """
@@ -12,12 +13,13 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.views.decorators.cache import cache_control
 from django.views.decorators.http import etag, require_safe
 
+from utils.model_schemas import MODEL_SCHEMAS
 from utils.schemas import SCHEMAS
 
 _SCHEMAS: Mapping[str, bytes] = MappingProxyType(
     {
         name: msgspec.json.format(msgspec.json.encode(schema), indent=2) + b"\n"
-        for name, schema in SCHEMAS.items()
+        for name, schema in {**SCHEMAS, **MODEL_SCHEMAS}.items()
     }
 )
 

@@ -10,7 +10,7 @@ from django.urls import reverse
 from core.display import shared_rows, title_of
 from core.places import Place, places_for
 from core.summary import Panel, read_panel
-from core.whose import address_of
+from core.whose import address_of, project_address
 from core.words import WORDS, Text
 from docstore import id_of
 from utils.access import SHARED_COLLECTIONS
@@ -124,6 +124,8 @@ def _hit(of: _Of, record: Record) -> Hit:
         address = address_of("record_list", spec, owner=of.owner)
     elif spec.name == "models":
         address = reverse("model_detail", args=[record_id])
+    elif spec.name == "projects":
+        address = project_address("project_detail", record_id, of.owner)
     else:
         address = address_of("record_edit", spec, record_id, of.owner)
     return Hit(

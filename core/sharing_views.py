@@ -18,7 +18,7 @@ from django.utils.translation import gettext_lazy
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from core.display import SharedRow, shared_rows, title_of
-from core.forms import sentence
+from core.faults import sentence
 from core.whose import project_address
 from core.words import Text
 from docstore import Corrupt, NotFound

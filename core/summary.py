@@ -1,6 +1,7 @@
 """What the dashboard shows, read panel by panel: where one document cannot be read, the panels
 that need it say so and the others go on."""
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -12,10 +13,10 @@ from core.heat import Heat, heat_of
 from docstore import StoreError, id_of
 from utils.caller import Caller
 from utils.json_storage import JSONStorageManager, Quota
-from utils.lists import sort_value
+from utils.lists import each, order_by, sort_value
 from utils.middleware import StorageRequest
 from utils.records import COLLECTIONS
-from utils.statistics import count_by, due_moment, statistics
+from utils.statistics import count_by, due_end, due_moment, open_due, statistics
 
 SOON = timedelta(days=7)
 PANEL_RECORDS = 6
@@ -158,11 +159,15 @@ def _due(
     """Open tasks that are overdue, due today and due soon: of each the first few, the most pressing
     first; and how many of the first two are left out."""
     spec, names = COLLECTIONS["tasks"], names_of(COLLECTIONS["projects"], projects)
-    key = by_pressure(now)
+    dues = list(each(tasks, open_due))
+    # Many are due at the same time, and of those that are due later nothing is asked.
+    times = {due: due_end(due, now.tzinfo) or _LAST for due in set(dues)}
+    near = {due: end for due, end in times.items() if end <= now + SOON}
+    urgencies = each(tasks, order_by("tasks", "priority"))
     timed = [
-        (key(task), task)
-        for task in tasks
-        if task.get("due_date") and task.get("status") != "completed"
+        ((near[due], -urgency if isinstance(urgency, int) else 0), task)
+        for due, urgency, task in zip(dues, urgencies, tasks, strict=True)
+        if due in near
     ]
     timed.sort(key=itemgetter(0))
     # A day that is only named ends with midnight; so the last moment of today is that.
@@ -170,10 +175,7 @@ def _due(
     ends = (now, midnight, now + SOON)
     groups: tuple[list[Record], ...] = ([], [], [])
     for (due, _urgency), task in timed:
-        group = next((one for one, end in zip(groups, ends, strict=True) if due <= end), None)
-        if group is None:
-            break
-        group.append(task)
+        next(one for one, end in zip(groups, ends, strict=True) if due <= end).append(task)
     rows = [[row(spec, task, now, names) for task in group[:PANEL_RECORDS]] for group in groups]
     left = sum(len(group) - len(shown) for group, shown in zip(groups[:2], rows[:2], strict=True))
     return rows[0], rows[1], rows[2], left
@@ -182,23 +184,28 @@ def _due(
 def _progress(tasks: Sequence[Record], projects: Sequence[Record], now: datetime) -> list[Progress]:
     """The newest of the active projects."""
     spec = COLLECTIONS["projects"]
-    total: dict[int, int] = {}
-    done: dict[int, int] = {}
-    for task in tasks:
-        project_id = task.get("project_id")
-        if isinstance(project_id, int):
-            total[project_id] = total.get(project_id, 0) + 1
-            done[project_id] = done.get(project_id, 0) + (task.get("status") == "completed")
+    counts = Counter(each(tasks, _project_and_done))
     active = [
         project
         for project in reversed(projects)
         if (project.get("status") or spec.by_name["status"].default) == "active"
     ]
     return [
-        Progress(row(spec, project, now), done.get(number, 0), total.get(number, 0))
+        Progress(
+            row(spec, project, now),
+            counts[number, True],
+            counts[number, True] + counts[number, False],
+        )
         for project in active[:PANEL_RECORDS]
         if (number := id_of(project)) is not None
     ]
+
+
+def _project_and_done(task: Record) -> tuple[Any, bool]:
+    """Which project a task belongs to, 0 for none, and whether it is completed."""
+    project_id = task.get("project_id")
+    done = task.get("status") == "completed"
+    return project_id if isinstance(project_id, int) else 0, done
 
 
 def _latest_models(models: Sequence[Record], now: datetime) -> list[Row]:

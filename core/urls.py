@@ -24,6 +24,7 @@ from core import (
     model_pages,
     past_pages,
     project_pages,
+    saved_views,
     search_pages,
     sharing_views,
     task_pages,
@@ -32,6 +33,7 @@ from core import (
     well_known,
 )
 from core.dashboard_page import dashboard
+from core.design_page import design
 from core.operator_page import operator_page
 from core.published import json_schema
 from utils.access import SHARED_COLLECTIONS
@@ -98,6 +100,11 @@ shared_pages = [
         name="record_edit",
     ),
     path(f"{_THEIRS}<tasks:spec>/bulk/", bulk_pages.bulk_change, name="bulk_change"),
+    path(
+        f"{_THEIRS}<tasks:spec>/<record_id:record_id>/checklist/",
+        task_pages.checklist_tick,
+        name="checklist_tick",
+    ),
     path(f"{_THEIRS}<tasks:spec>/quick/", task_pages.quick_add, name="quick_add"),
     path(f"{_THEIRS}tasks/board/", board_pages.task_board, _TASKS, name="task_board"),
     path(f"{_THEIRS}tasks/agenda/", board_pages.task_agenda, _TASKS, name="task_agenda"),
@@ -112,6 +119,7 @@ urlpatterns = [
     path(".well-known/change-password", well_known.change_password, name="change_password"),
     path("security/", well_known.security_policy, name="security_policy"),
     path("dashboard/", dashboard, name="dashboard"),
+    path("design/", design, name="design"),
     path("example/add/", first_steps.example_add, name="example_add"),
     path("example/remove/", first_steps.example_remove, name="example_remove"),
     path("operator/", operator_page, name="operator"),
@@ -147,7 +155,13 @@ urlpatterns = [
     *shared_pages,
     path("models/compare/", model_pages.model_compare, name="model_compare"),
     path("models/<record_id:record_id>/", model_pages.model_detail, name="model_detail"),
+    path("tasks/views/", saved_views.task_views, name="task_views"),
     path("<tasks:spec>/bulk/", bulk_pages.bulk_change, name="bulk_change"),
+    path(
+        "<tasks:spec>/<record_id:record_id>/checklist/",
+        task_pages.checklist_tick,
+        name="checklist_tick",
+    ),
     path("<tasks:spec>/quick/", task_pages.quick_add, name="quick_add"),
     path("tasks/board/", board_pages.task_board, _TASKS, name="task_board"),
     path("tasks/agenda/", board_pages.task_agenda, _TASKS, name="task_agenda"),

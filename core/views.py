@@ -19,13 +19,15 @@ from core.display import Row, row, title_of
 from core.forms import Part, RecordForm
 from core.going_back import back_to
 from core.listing import (
+    DUE,
     PAGE_RECORDS,
-    Selection,
     priority_options,
     project_in,
     sort_options,
     status_options,
 )
+from core.model_table import model_table
+from core.saved_views import current_of, selection_of, tabs_of
 from core.whose import Whose, project_address
 from core.words import WORDS, Text
 from docstore import Conflict, Corrupt, StoreError
@@ -52,22 +54,27 @@ def record_list(
 ) -> HttpResponse:
     """A collection, 50 records a page, narrowed and sorted as the address says."""
     whose = Whose.of(request, spec, owner)
-    selection = Selection.of(spec, request.GET, whose.projects if spec.name == "tasks" else ())
+    selection = selection_of(whose, request.GET)
     context = _context(whose) | {
         "selection": selection,
         "statuses": status_options(spec),
         "sorts": sort_options(spec),
         "priorities": priority_options(spec),
+        "dues": DUE,
+        "tabs": (tabs := tabs_of(request, whose) if spec.name == "tasks" else []),
+        "tab": current_of(tabs, selection),
         "project": whose.projects.get(selection.project or 0),
     }
     try:
         records = whose.manager.view(spec.name, whose.owner, caller=whose.caller)
     except Corrupt as fault:
         return storage_refusal(request, fault, "core/record_list.html", context)
-    chosen = selection.of_records(spec, records)
-    page = Paginator(chosen, PAGE_RECORDS).get_page(request.GET.get("page"))
     now = timezone.localtime()
+    chosen = selection.of_records(spec, records, now)
+    page = Paginator(chosen, PAGE_RECORDS).get_page(request.GET.get("page"))
     page.object_list = [_row(whose, record, now) for record in page.object_list]
+    if spec.name == "models" and request.GET.get("view") == "table":
+        context["table"] = model_table(page.object_list)
     return render(request, "core/record_list.html", context | {"page": page, "total": len(records)})
 
 

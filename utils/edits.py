@@ -12,6 +12,7 @@ from typing import Any
 from docstore import Conflict, Key, NotFound, Transaction
 from utils.access import MEMBERS, Access, Forbidden, Role
 from utils.documents import ensure, key_of, own_copy
+from utils.occurrences import put_with_next
 from utils.records import (
     COLLECTIONS,
     Record,
@@ -76,7 +77,10 @@ def update_record(
     replace: bool,
     unknown: Unknown,
 ) -> Record:
-    """A record with changes made. Raises as `create_record`, and `NotFound`, `Changed`."""
+    """A record with changes made, and the next task where that completes one that repeats.
+
+    Raises as `create_record`, and `NotFound`, `Changed`.
+    """
     spec, key = COLLECTIONS[collection], key_of(collection, access.owner)
     before = _expected(transaction, access, key, record_id, expect)
     wanted = changes(own_copy(before)) if callable(changes) else changes
@@ -87,8 +91,7 @@ def update_record(
         spec, dict(before), wanted, now=transaction.now, replace=replace, unknown=unknown
     )
     _refuse_misfits(transaction, access, key, record, before)
-    transaction.put(key, record)
-    return record
+    return put_with_next(transaction, key, before, record)
 
 
 def delete_record(

@@ -1,16 +1,20 @@
 """How lists of records are searched and put in order, for the pages and the API alike."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from functools import cache, partial
+from typing import Any, TypeVar
 
+from docstore import RecordList
 from utils.fields import Field, Kind
-from utils.table import CollectionSpec
+from utils.table import COLLECTIONS, CollectionSpec
 from utils.times import is_date, moment_of, parse_time
 
 # Texts are ordered by so many of their first characters: a cursor has to hold them.
 ORDERED_CHARACTERS = 64
 
+Record = Mapping[str, Any]
+Value = TypeVar("Value")
 SortValue = int | float | str
 Test = Callable[[Mapping[str, Any]], bool]  # whether a record is let through
 
@@ -22,21 +26,46 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 
 
-def mentions(spec: CollectionSpec, record: Mapping[str, Any], sought: str) -> bool:
-    """Whether a text of the record, a tag or the name of a member holds the text sought.
+def each(records: Iterable[Record], function: Callable[[Record], Value]) -> Iterator[Value]:
+    """What the function makes of each record, in order; it must depend on the record alone.
 
-    *sought* is case-folded already. Times that NeuralFlow sets are no texts: every record of a
-    year would mention its number.
+    Of a document as it is stored, only what is new since the last call is asked for: so the
+    function must be one that stays, such as those that `texts_of` and `order_by` return.
     """
-    texts = (
-        text
-        for name, value in record.items()
-        if name not in spec.stamps
-        for text in (_names(value) if isinstance(value, list) else (value,))
-        if isinstance(text, str)
-    )
-    # Folded all at once, for that is what costs. No stored text has a NUL.
-    return sought in "\0".join(texts).casefold()
+    return records.each(function) if isinstance(records, RecordList) else map(function, records)
+
+
+@cache
+def texts_of(collection: str) -> Callable[[Record], str]:
+    """The function that gives all texts of a record, case-folded: its words, tags and names.
+
+    Times that NeuralFlow sets are no texts: every record of a year would mention its number.
+    """
+    stamps = COLLECTIONS[collection].stamps
+
+    def texts(record: Record) -> str:
+        found = (
+            text
+            for name, value in record.items()
+            if name not in stamps
+            for text in (_names(value) if isinstance(value, list) else (value,))
+            if isinstance(text, str)
+        )
+        return "\0".join(found).casefold()  # all at once, for that is what costs
+
+    return texts
+
+
+@cache
+def order_by(collection: str, field_name: str) -> Callable[[Record], SortValue | None]:
+    """The function that gives what a record is ordered by: see `sort_value`."""
+    return partial(sort_value, COLLECTIONS[collection].by_name[field_name])
+
+
+def mentions(spec: CollectionSpec, record: Record, sought: str) -> bool:
+    """Whether a text of the record, a tag or the name of a member holds the text sought, which
+    is case-folded already."""
+    return sought in texts_of(spec.name)(record)
 
 
 def names_of_entry(entry: object) -> Iterator[object]:

@@ -17,6 +17,7 @@ from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 from django.utils import timezone, translation
 from django.utils.cache import patch_vary_headers
+from django.utils.functional import SimpleLazyObject
 
 from docstore import StoreError
 from utils.json_storage import json_storage
@@ -79,6 +80,11 @@ def local_time(moment: datetime) -> datetime:
         return moment
 
 
+def _theme_of(request: HttpRequest) -> str:
+    theme = preferences_of(request).theme
+    return "" if theme == "system" else theme
+
+
 class LocalizationMiddleware:
     """Answers pages in the person's language and time zone, and sets `request.theme`: "light" or
     "dark", or "" for what the system says. It stands behind whatever knows who asks."""
@@ -87,12 +93,12 @@ class LocalizationMiddleware:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
+        theme = SimpleLazyObject(lambda: _theme_of(request))  # its documentation is a page, too
+        request.theme = theme  # type: ignore[attr-defined]
         if request.path.startswith(API_PREFIX):
             return self.get_response(request)
         preferences = preferences_of(request)
         language = preferences.language or translation.get_language_from_request(request)
-        theme = preferences.theme
-        request.theme = "" if theme == "system" else theme  # type: ignore[attr-defined]
         with translation.override(language), timezone.override(zone_of(request)):
             response = self.get_response(request)
         if response.get("Content-Type", "").startswith("text/html"):

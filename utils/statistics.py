@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta, tzinfo
+from functools import cache
 from typing import Any
 
+from utils.lists import each
 from utils.records import COLLECTIONS
 from utils.times import is_date, moment_of
 
@@ -21,7 +23,7 @@ def statistics(
     return {
         "total_tasks": len(tasks),
         "completed_tasks": statuses["completed"],
-        "overdue_tasks": sum(is_overdue(task, now) for task in tasks),
+        "overdue_tasks": count_overdue(tasks, now),
         "total_projects": len(projects),
         "active_projects": count_by("projects", "status", projects)["active"],
         "total_models": len(models),
@@ -37,13 +39,36 @@ def count_by(collection: str, field_name: str, records: Iterable[Record]) -> dic
     What an old folder holds beside the choices is counted too, under its own name.
     """
     field = COLLECTIONS[collection].by_name[field_name]
-    counts = Counter(str(record.get(field_name) or field.default) for record in records)
+    counts = Counter(each(records, _choice_of(collection, field_name)))
     return dict.fromkeys(field.choices, 0) | counts
+
+
+@cache
+def _choice_of(collection: str, field_name: str) -> Callable[[Record], str]:
+    default = COLLECTIONS[collection].by_name[field_name].default
+    return lambda record: str(record.get(field_name) or default)
+
+
+def count_overdue(tasks: Iterable[Record], now: datetime) -> int:
+    """How many `is_overdue`."""
+    dues = Counter(each(tasks, open_due))
+    del dues[None]
+    return sum(count for due, count in dues.items() if _is_past(due, now))
+
+
+def open_due(task: Record) -> str | None:
+    """When a task is due that is still to be done, as it is stored; None for any other."""
+    due = task.get("due_date")
+    return due if isinstance(due, str) and task.get("status") != "completed" else None
 
 
 def due_moment(task: Record, zone: tzinfo | None = UTC) -> datetime | None:
     """When the task becomes overdue: a date when its day has ended in the zone; None if never."""
-    due = task.get("due_date")
+    return due_end(task.get("due_date"), zone)
+
+
+def due_end(due: object, zone: tzinfo | None = UTC) -> datetime | None:
+    """When a time is over that a task is due at: a date when its day has ended in the zone."""
     moment = moment_of(due)
     if moment is None or not is_date(str(due)):
         return moment
@@ -56,5 +81,9 @@ def due_moment(task: Record, zone: tzinfo | None = UTC) -> datetime | None:
 
 def is_overdue(task: Record, now: datetime) -> bool:
     """Whether it should have been completed by now; days end as in the zone of `now`."""
-    due = due_moment(task, now.tzinfo)
-    return due is not None and due <= now and task.get("status") != "completed"
+    return _is_past(open_due(task), now)
+
+
+def _is_past(due: str | None, now: datetime) -> bool:
+    end = due_end(due, now.tzinfo)
+    return end is not None and end <= now

@@ -1,8 +1,10 @@
 """Filters and tags for templates: `{% load neuralflow %}`."""
 
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from functools import cache
 from itertools import count
+from typing import Any
 
 from django import template
 from django.forms import FileInput, PasswordInput
@@ -15,9 +17,11 @@ from django.templatetags.static import static
 from django.utils import dateformat, timezone
 from django.utils.html import format_html
 from django.utils.safestring import SafeString, mark_safe
-from django.utils.translation import get_language
+from django.utils.translation import get_language, gettext
 
+from core import repeating
 from core.kept import NOT_KEPT, KeptParts
+from core.past import said_of
 from core.places import Place, places_for
 from core.whose import address_of, project_address
 from core.words import ACTIVITY_WORDS, CHOICE_WORDS, TONES, WORDS, Text, in_words
@@ -27,6 +31,12 @@ from utils.localization import local_time, preferences_of
 from utils.times import is_date, moment_of
 
 register = template.Library()
+
+
+@register.filter
+def repeats(rule: object) -> str:
+    """How a task repeats, in words: "every week"."""
+    return repeating.told(rule) if isinstance(rule, str) else ""
 
 
 @register.filter
@@ -41,8 +51,10 @@ def moment(value: object) -> SafeString | str:
     if when is None:
         return text
     if text and is_date(text):
-        return format_html('<time datetime="{}">{}</time>', text, dateformat.format(when, "j M Y"))
-    return _time_tag(when, "j M Y, H:i")
+        return format_html(
+            '<time datetime="{}">{}</time>', text, dateformat.format(when, gettext("j M Y"))
+        )
+    return _time_tag(when, gettext("j M Y, H:i"))
 
 
 def _time_tag(when: datetime, shape: str) -> SafeString:
@@ -101,9 +113,23 @@ def activity_word(value: object) -> Text:
 
 
 @register.filter
+def deed(activity: Mapping[str, Any]) -> str:
+    """An activity in a few words: what was done, and to what."""
+    what, about = said_of(activity)
+    return f"{what}: {about}" if about else str(what)
+
+
+@register.filter
 def is_under(path: object, address: str) -> bool:
     """Whether the page at the path belongs to what begins at the address."""
     return bool(address) and str(path or "").startswith(address)
+
+
+@register.filter
+def section(path: object) -> str:
+    """What the navigation shows of a page's address: where there are many pages, only the room."""
+    first, *others = str(path or "").strip("/").split("/")
+    return f"/{first}/..." if others and first != "accounts" else str(path or "")
 
 
 @register.simple_tag(takes_context=True)

@@ -9,7 +9,7 @@ const rows = () => [...document.querySelectorAll("[data-row]")];
 
 document.addEventListener("htmx:beforeSwap", () => {
   const row = document.activeElement.closest("[data-row], [data-group]");
-  left = row && { id: row.id, place: Math.max(0, rows().indexOf(row)) };
+  left = row && { control: document.activeElement.id, id: row.id, place: Math.max(0, rows().indexOf(row)) };
 });
 
 document.addEventListener("htmx:afterSettle", () => {
@@ -18,5 +18,6 @@ document.addEventListener("htmx:afterSettle", () => {
   if (!was || document.activeElement !== document.body) return;
   const all = rows();
   const row = document.getElementById(was.id) ?? all[Math.min(was.place, all.length - 1)];
-  (row?.querySelector("a[href]") ?? document.getElementById("main")).focus();
+  const control = document.getElementById(was.control);
+  (control ?? row?.querySelector("a[href], summary") ?? document.getElementById("main")).focus();
 });

@@ -17,6 +17,8 @@ import "./focus.js";
 import "./pick.js";
 import "./time_zone.js";
 import "./live.js";
+import "./json_editor.js";
 import "./palette.js";
 import "./keys.js";
+import "./unfolded.js";
 import "./versus.js";

@@ -46,6 +46,13 @@ def test_what_cannot_be_chosen_is_refused(
     assert json_storage.preferences(alice.pk) == Preferences()
 
 
+def test_what_was_chosen_can_be_left_to_the_browser(signed_in: Client, alice: User) -> None:
+    signed_in.post(PREFERENCES, CHOSEN)
+    signed_in.post(PREFERENCES, CHOSEN | {"language": "browser", "time_zone": "browser"})
+    chosen = json_storage.preferences(alice.pk)
+    assert (chosen.language, chosen.time_zone, chosen.theme) == ("", "", "dark")
+
+
 def test_the_browsers_zone_is_named(signed_in: Client) -> None:
     signed_in.cookies["timezone"] = "America/New_York"
     assert "As this browser tells: America/New York" in text_of(signed_in.get(PREFERENCES))

@@ -177,6 +177,10 @@ FOR_EVERYBODY = shape("""
            GET HEAD OPTIONS TRACE BREW PUT PATCH POST DELETE
 others     200 200  405     405   405  405 405   405  405
 """)
+NOT_IN_SERVICE = shape("""
+           GET HEAD OPTIONS TRACE BREW PUT PATCH POST DELETE
+others     404 404  405     405   405  405 405   405  405
+""")
 POINTER = shape("""
            GET HEAD OPTIONS TRACE BREW PUT PATCH POST DELETE
 others     302 302  405     405   405  405 405   405  405
@@ -339,7 +343,7 @@ OWN_UPLOAD = shape("""
 anonymous  302 302  405     405   405  405 405   302  405
 others     200 200  405     405   405  405 405   422  405
 """)
-PREFERRED = {"theme": "dark", "week_start": "sunday", "language": "", "time_zone": ""}
+PREFERRED = {"theme": "dark", "week_start": "sunday", "language": "es", "time_zone": "browser"}
 GUARDED = shape("""
            GET HEAD OPTIONS TRACE BREW PUT PATCH POST DELETE
 others     302 302  302     405   405  302 302   302  302
@@ -568,6 +572,9 @@ SHARED_PAGES: dict[str, Row] = {
     f"{_PAGES}<tasks:spec>/bulk/": Row(
         f"{_THEIR_PAGES}tasks/bulk/", SHARED_BUTTON, {"POST": {"do": "complete", "all": "yes"}}
     ),
+    f"{_PAGES}<tasks:spec>/<record_id:record_id>/checklist/": Row(
+        f"{_THEIR_PAGES}{_THEIR_TASK}checklist/", SHARED_BUTTON, {"POST": {"tick": "0 Nothing"}}
+    ),
     f"{_PAGES}<tasks:spec>/quick/": Row(
         f"{_THEIR_PAGES}tasks/quick/", SHARED_NEW, {"POST": {"text": "Sent"}}
     ),
@@ -593,6 +600,7 @@ ROWS: dict[str, Row] = {
     API: Row(f"/{API}nothing/here/", NOTHING_THERE),
     "": Row("/", FOR_EVERYBODY),
     "dashboard/": Row("/dashboard/", OWN_PAGE),
+    "design/": Row("/design/", NOT_IN_SERVICE),
     "example/add/": Row("/example/add/", ANYBODYS_BUTTON),
     "example/remove/": Row("/example/remove/", ANYBODYS_BUTTON),
     "search/": Row("/search/?q=a", OWN_PAGE),
@@ -615,7 +623,11 @@ ROWS: dict[str, Row] = {
     "tasks/board/": Row("/tasks/board/", OWN_BOARD, {"POST": _moved}),
     "tasks/agenda/": Row("/tasks/agenda/", OWN_PAGE),
     "<collection:spec>/": Row("/tasks/", OWN_PAGE),
+    "tasks/views/": Row("/tasks/views/", LIST_BUTTON, {"POST": {"do": "save", "name": "Mine"}}),
     "<tasks:spec>/bulk/": Row("/tasks/bulk/", LIST_BUTTON, {"POST": {"do": "complete", "id": "1"}}),
+    "<tasks:spec>/<record_id:record_id>/checklist/": Row(
+        "/tasks/{task}/checklist/", RECORD_BUTTON, {"POST": {"tick": "0 Nothing"}}
+    ),
     "<tasks:spec>/quick/": Row("/tasks/quick/", OWN_FORM, {"POST": {"text": "Sent"}}),
     "<collection:spec>/new/": Row("/tasks/new/", OWN_FORM, {"POST": TASK}),
     "<collection:spec>/<record_id:record_id>/edit/": Row(

@@ -21,7 +21,7 @@ def add_model(visitor: Visitor, name: str, status: str, **objects: object) -> No
         named = label.capitalize().replace("_", " ")
         page.get_by_label(named).fill(json.dumps(value))
     visitor.press("Save")
-    expect(page.get_by_role("status")).to_have_text("The model was added.")
+    expect(page.get_by_role("status")).to_contain_text("The model was added.")
 
 
 def test_a_model_its_metrics_and_another_beside_it(visitor: Visitor) -> None:
@@ -51,6 +51,9 @@ def test_a_model_its_metrics_and_another_beside_it(visitor: Visitor) -> None:
         performance_metrics={"f1": 0.925, "loss": loss[:30]},
     )
     visitor.look_at("models-two")
+    page.get_by_role("link", name="Table", exact=True).click()
+    visitor.look_at("models-table")
+    page.get_by_role("link", name="Cards", exact=True).click()
     page.get_by_label("First").select_option(label="xray-resnet50 (#1)")
     page.get_by_label("Second").select_option(value="2")
     visitor.press("Compare")

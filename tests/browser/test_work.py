@@ -75,3 +75,35 @@ def test_the_dashboard_follows_what_happens_elsewhere(visitor: Visitor) -> None:
     expect(page.get_by_role("button", name="Complete From the other window")).to_have_count(0)
     other.close()
     visitor.look_at("dashboard-live")
+
+
+@some_looks
+def test_a_faulty_configuration_is_mended(visitor: Visitor) -> None:
+    sign_up(visitor, "work-json")
+    page = visitor.page
+    visitor.go("/models/new/")
+    page.get_by_label("Name", exact=True).fill("xray-resnet50")
+    page.get_by_text("Details as JSON").click()
+    area = page.get_by_label("Hyperparameters")
+    area.press_sequentially('{\n"lr": "fast",\n"batch_size": 64 "epochs": 3\n}')
+    assert area.input_value().split("\n")[1:3] == [
+        '  "lr": "fast",',
+        '  "batch_size": 64 "epochs": 3',
+    ]
+    comma = "Line 3, column 20: a comma or the closing bracket is missing here."
+    expect(page.get_by_text(comma)).to_be_visible()
+    visitor.look_at("model-json-fault")
+    visitor.press("Save")
+    expect(page.get_by_text("Nothing was saved yet.")).to_be_visible()
+    expect(page.locator(".fault")).to_contain_text("Line 3, column 20: a comma or the closing")
+    area.fill('{\n  "lr": "fast",\n  "batch_size": 64\n}')
+    slip = "Line 2, column 9: “lr” is usually a number greater than 0."
+    expect(page.locator(".json-told").nth(1)).to_have_text(slip)
+    visitor.look_at("model-json-slip")
+    visitor.press("Save")
+    expect(page.locator(".fault")).to_have_text(slip)
+    visitor.look_at("model-json-refused")
+    area.fill('{\n  "lr": 0.0003,\n  "batch_size": 64\n}')
+    expect(page.locator(".json-told").nth(1)).to_be_empty()
+    visitor.press("Save")
+    expect(page.get_by_role("status")).to_contain_text("The model was added.")

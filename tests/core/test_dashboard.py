@@ -72,7 +72,7 @@ def test_overdue_and_due_soon_are_told_apart(browser: Client, alice: User) -> No
 
 def test_the_ten_latest_activities_are_told_newest_first(browser: Client, alice: User) -> None:
     for number in range(12):
-        json_storage.update_user_activity(alice.pk, "login", f"Came in, time {number}")
+        json_storage.update_user_activity(alice.pk, "came", f"Came in, time {number}")
     words = text_of(browser.get("/dashboard/"))
     assert "Came in, time 11" in words
     assert "Came in, time 2 " in words

@@ -8,6 +8,7 @@ import pytest
 from django.conf import settings
 from django.template.loader import render_to_string
 from django.test import Client
+from pytest_django.fixtures import Settings
 
 from accounts.models import User
 from utils.json_body import load_body
@@ -118,3 +119,13 @@ def test_every_block_of_the_style_sheet_is_closed() -> None:
         assert depth == 0 or not line.startswith("/* "), f"line {number} is within a block"
         depth += line.count("{") - line.count("}")
     assert depth == 0
+
+
+@pytest.mark.django_db
+def test_the_design_page_is_for_developers(client: Client, settings: Settings) -> None:
+    assert client.get("/design/").status_code == 404
+    settings.DEBUG = True
+    page = client.get("/design/")
+    assert page.status_code == 200
+    for shown in ("accent-wash", "button-danger", "entry: the doors", "tick-done"):
+        assert shown in page.content.decode()

@@ -1,14 +1,17 @@
 """Parts of pages that are kept: never shown for other values, languages or time zones."""
 
+import re
 from zoneinfo import ZoneInfo
 
 import pytest
 from django import forms
 from django.template import Context, Template, TemplateSyntaxError
 from django.template.loader import render_to_string
+from django.test import Client
 from django.utils import timezone, translation
 from django.utils.translation import gettext_lazy
 
+from accounts.models import User
 from core.kept import KeptParts
 from core.templatetags import neuralflow as templatetags
 
@@ -114,3 +117,27 @@ def test_a_secret_that_was_typed_is_not_kept() -> None:
         assert "owls-at-dusk" in field_of(Typed({"secret": "owls-at-dusk"}), "secret")
     kept = templatetags._parts._parts
     assert not [key for key, part in kept.items() if b"owls" in key or "owls" in part]
+
+
+@pytest.mark.django_db
+def test_the_navigation_marks_the_room_of_each_page_whatever_was_looked_at_before(
+    client: Client, django_user_model: type[User]
+) -> None:
+    client.force_login(django_user_model.objects.create_user("nora"))
+    task = client.post("/tasks/new/", {"title": "One", "priority": "low", "status": "pending"})
+    assert task.status_code == 302
+    marks = {
+        "/tasks/": ("/tasks/", "page"),
+        "/tasks/1/edit/": ("/tasks/", "true"),
+        "/projects/": ("/projects/", "page"),
+        "/projects/new/": ("/projects/", "true"),
+        "/files/": ("/files/", "page"),
+        "/accounts/profile/": ("/accounts/profile/", "page"),
+        "/accounts/tokens/": ("/accounts/profile/", "true"),
+        "/settings/": ("/accounts/profile/", "true"),
+    }
+    for _again in range(2):
+        for address, mark in marks.items():
+            rail = client.get(address, follow=True).content.decode().partition("<main")[0]
+            found = re.findall(r'href="([^"]+)" aria-current="(\w+)"', rail)
+            assert found == [mark], address

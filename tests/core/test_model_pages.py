@@ -66,7 +66,7 @@ def test_a_page_shows_all_that_a_model_holds(browser: Client, alice: User) -> No
     ):
         assert text in words, text
     body = page.content.decode()
-    assert f'href="/models/{number}/edit/"' in body
+    assert f'href="/models/{number}/edit/?next=/models/{number}/"' in body
     assert f'href="/models/{number}/delete/"' in body
     assert 'points="6,6 160,' in body
     assert "style=" not in body and "<script>" not in body
@@ -191,3 +191,25 @@ def test_truth_is_no_number_and_one_is_one() -> None:
     assert [pair.differs for pair in pairs(spec, one, other)][-1]
     assert not any(pair.differs for pair in pairs(spec, one, {"metadata": {"x": 1.0}}))
     assert list(leaves({"a": {}, "b": {"c": {"d": 1}}})) == [("a", {}), ("b.c.d", 1)]
+
+
+def test_a_model_leads_to_its_project(browser: Client, alice: User) -> None:
+    project = json_storage.create("projects", alice.pk, {"name": "X-rays"})["id"]
+    number = model(alice, project_id=project)
+    page = browser.get(f"/models/{number}/")
+    assert "Project X-rays" in text_of(page)
+    assert f'href="/projects/{project}/"' in page.content.decode()
+
+
+def test_models_stand_in_a_table(browser: Client, alice: User) -> None:
+    model(alice)
+    model(alice, name="vit", performance_metrics={"f1": 0.95}, accuracy=None)
+    words = text_of(browser.get("/models/?view=table"))
+    assert "Accuracy f1 loss" in words  # the metrics that most have, first
+    assert "resnet Classification Active 93.4 0.91 0.25" in words
+    assert "vit Classification Active — 0.95 — —" in words
+    assert '<table class="model-table"' not in browser.get("/models/").content.decode()
+    page = browser.get("/models/?view=table&sort=accuracy&q=e").content.decode()
+    assert 'name="view" value="table"' in page
+    assert page.index("resnet") < page.index("vit")
+    assert browser.get("/tasks/?view=table").context.get("table") is None

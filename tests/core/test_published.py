@@ -6,7 +6,10 @@ import jsonschema_rs
 import pytest
 from django.test import Client
 
-from utils.schemas import SCHEMAS
+from utils.model_schemas import MODEL_SCHEMAS
+from utils.schemas import SCHEMAS as OF_FILES
+
+SCHEMAS = {**OF_FILES, **MODEL_SCHEMAS}
 
 
 @pytest.mark.parametrize("name", SCHEMAS)

@@ -613,3 +613,28 @@ def test_a_form_comes_back_whole_when_it_cannot_be_saved(
     assert browser.post("/tasks/1/delete/", typed).status_code == status
     if status == 503:
         assert page["Retry-After"] == "7"
+
+
+def test_what_is_unusual_in_a_model_is_pointed_at(browser: Client, alice: User) -> None:
+    typed = {"name": "vit", "status": "draft", "model_type": "classification"}
+    typed["performance_metrics"] = '{\n  "loss": [1, 0.5],\n  "f1": 91\n}'
+    refused = browser.post("/models/new/", typed)
+    assert refused.status_code == 422
+    words = text_of(refused)
+    assert "Line 3, column 9: “f1” is usually a number from 0 to 1." in words
+    assert "Save it as it is" in words
+    # Nothing is usual in a type that is not known but what is so in all.
+    assert browser.post("/models/new/", typed | {"model_type": "my own"}).status_code == 302
+    assert browser.post("/models/new/", typed | {"unusual": "yes"}).status_code == 302
+    assert json_storage.get("models", alice.pk, 2)["performance_metrics"]["f1"] == 91
+
+
+def test_what_is_stored_and_unusual_does_not_keep_from_saving(browser: Client, alice: User) -> None:
+    metrics = {"f1": 91}
+    json_storage.create("models", alice.pk, {"name": "vit", "performance_metrics": metrics})
+    page = browser.get("/models/1/edit/")
+    typed = {bound.html_name: bound.value() or "" for bound in page.context["form"]}
+    typed |= {"version": version_in(page), "description": "Odd."}
+    assert browser.post("/models/1/edit/", typed).status_code == 302
+    stored = json_storage.get("models", alice.pk, 1)
+    assert (stored["description"], stored["performance_metrics"]) == ("Odd.", metrics)

@@ -1,15 +1,18 @@
 """What the list of tasks can do beside what every list does."""
 
 import html
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
 from django.test import Client
 
 from accounts.models import User
-from tests.core.pages import text_of, version_in
+from tests.core.pages import text_of, version_in, write_document
 from tests.core.test_record_pages import sent_by
 from utils.json_storage import json_storage
+from utils.preferences import View
 
 HTMX = {"HX-Request": "true"}
 
@@ -210,3 +213,144 @@ def test_charlie_changes_nothing_of_alices(browser: Client, alice: User, charlie
     address = f"/shared/{alice.pk}/tasks/bulk/"
     assert browser.post(address, {"id": "1", "do": "complete"}).status_code == 404
     assert stored(alice, 1)["status"] == "pending"
+
+
+def test_a_change_of_many_can_be_undone(browser: Client, alice: User) -> None:
+    first, second = add(alice), add(alice)
+    chosen = {"id": [str(first), str(second)], "do": "priority", "priority": "critical"}
+    page = browser.post("/tasks/bulk/", chosen | {"next": "/tasks/"}, follow=True)
+    token = html.unescape(page.content.decode()).partition('name="undo" value="')[2].split('"')[0]
+    browser.post("/undo/", {"undo": token})
+    assert {stored(alice, n)["priority"] for n in (first, second)} == {"medium"}
+
+
+# What is shown
+
+
+def titles_at(client: Client, address: str) -> list[str]:
+    return [str(row.title) for row in client.get(address).context["page"].object_list]
+
+
+def test_the_list_is_narrowed_by_what_a_task_has(browser: Client, alice: User, today: date) -> None:
+    project = json_storage.create("projects", alice.pk, {"name": "X-rays"})["id"]
+    add(alice, title="Late", due_date=str(today - timedelta(days=3)), priority="high")
+    add(alice, title="Now", due_date=str(today), tags=["Vision"], assignee=alice.pk)
+    add(alice, title="Soon", due_date=str(today + timedelta(days=6)), project_id=project)
+    add(alice, title="Some day", due_date=str(today + timedelta(days=7)), status="completed")
+    add(alice, title="Never")
+    for query, expected in {
+        "due=overdue": ["Late"],
+        "due=today": ["Now"],
+        "due=week": ["Soon", "Now"],
+        "due=none": ["Never"],
+        "due=nonsense": ["Never", "Some day", "Soon", "Now", "Late"],
+        "priority=high": ["Late"],
+        "tag=vision": ["Now"],
+        "tag=vis": [],
+        f"assignee={alice.pk}": ["Now"],
+        "assignee=77": ["Never", "Some day", "Soon", "Now", "Late"],
+        "status=open": ["Never", "Soon", "Now", "Late"],
+        f"due=week&project={project}": ["Soon"],
+    }.items():
+        assert titles_at(browser, f"/tasks/?{query}") == expected, query
+
+
+@pytest.fixture
+def today() -> date:
+    return datetime.now(UTC).date()
+
+
+# Views that are saved
+
+
+def test_what_the_list_shows_is_saved_by_a_name(browser: Client, alice: User) -> None:
+    sent = {"do": "save", "name": " Urgent ", "query": "priority=high&nonsense=1&status=&page=3"}
+    answer = browser.post("/tasks/views/", sent)
+    assert answer["Location"] == "/tasks/?priority=high"
+    page = browser.get("/tasks/").content.decode()
+    assert "Urgent" not in page  # nothing to look at yet
+    add(alice)
+    assert '<a href="/tasks/?priority=high">Urgent</a>' in browser.get("/tasks/").content.decode()
+    shown = browser.get("/tasks/?priority=high")
+    assert shown.context["tab"].name == "Urgent"
+    renamed = {"do": "rename", "was": "Urgent", "name": "High", "query": "priority=high"}
+    assert browser.post("/tasks/views/", renamed)["Location"] == "/tasks/?priority=high"
+    assert [view.name for view in json_storage.preferences(alice.pk).views] == ["High"]
+    browser.post("/tasks/views/", {"do": "remove", "was": "High"})
+    assert json_storage.preferences(alice.pk).views == ()
+
+
+def test_a_view_of_the_same_name_is_replaced_and_one_without_is_refused(
+    browser: Client, alice: User
+) -> None:
+    for query in ("due=today", "due=none"):
+        browser.post("/tasks/views/", {"do": "save", "name": "Mine", "query": query})
+    assert json_storage.preferences(alice.pk).views == (View("Mine", "due=none"),)
+    said = browser.post("/tasks/views/", {"do": "save", "name": "", "query": ""}, follow=True)
+    assert "Must be a text of 1 to 50 characters" in text_of(said)
+    assert json_storage.preferences(alice.pk).views == (View("Mine", "due=none"),)
+
+
+def test_views_are_ones_own(browser: Client, alice: User, charlie: User) -> None:
+    browser.post("/tasks/views/", {"do": "save", "name": "Mine", "query": "due=today"})
+    add(charlie)
+    browser.force_login(charlie)
+    assert "Mine" not in [tab.name for tab in browser.get("/tasks/").context["tabs"]]
+
+
+# Plain words
+
+
+def test_a_line_in_plain_words_says_more_than_a_title(browser: Client, alice: User) -> None:
+    project = json_storage.create("projects", alice.pk, {"name": "X-rays"})["id"]
+    line = "Train the baseline 26 nov 2031 !high #vision +x-rays"
+    shown = browser.get("/tasks/quick/", {"text": line})
+    assert "Train the baseline 26 Nov 2031 High X-rays #vision" in text_of(shown)
+    assert json_storage.get_user_tasks(alice.pk) == []
+    browser.post("/tasks/quick/", {"text": line})
+    record = stored(alice, 1)
+    assert record["title"] == "Train the baseline"
+    assert (record["due_date"], record["priority"]) == ("2031-11-26", "high")
+    assert (record["tags"], record["project_id"]) == (["vision"], project)
+
+
+def test_days_in_a_line_are_those_of_the_persons_zone(browser: Client, alice: User) -> None:
+    json_storage.change_preferences(alice.pk, {"time_zone": "Pacific/Kiritimati"})
+    browser.post("/tasks/quick/", {"text": "Train 26 nov 2031 17:00"})
+    assert stored(alice, 1)["due_date"] == "2031-11-26T03:00:00.000000Z"
+
+
+# Checklists
+
+
+def test_a_checklist_is_ticked_item_by_item(browser: Client, alice: User) -> None:
+    items = [{"text": "Label", "done": False}, {"text": "Train", "done": False}]
+    number = add(alice, checklist=items)
+    assert "0 of 2 done" in text_of(browser.get("/tasks/"))
+    back = {"next": "/tasks/?page=1"}
+    address = f"/tasks/{number}/checklist/"
+    assert browser.post(address, {"tick": "1 Train"} | back)["Location"] == "/tasks/?page=1"
+    assert [item["done"] for item in stored(alice, number)["checklist"]] == [False, True]
+    assert "1 of 2 done" in text_of(browser.get("/tasks/"))
+    browser.post(address, {"untick": "1 Train"})
+    assert stored(alice, number)["checklist"] == items
+
+
+@pytest.mark.parametrize("named", ["0 Train", "1 Label", "7 Train", "-1 Train", "", "Train"])
+def test_an_item_that_is_not_there_any_more_is_not_ticked(
+    browser: Client, alice: User, named: str
+) -> None:
+    items = [{"text": "Label", "done": False}, {"text": "Train", "done": False}]
+    number = add(alice, checklist=items)
+    said = browser.post(f"/tasks/{number}/checklist/", {"tick": named}, follow=True)
+    assert "was changed meanwhile" in text_of(said)
+    assert stored(alice, number)["checklist"] == items
+
+
+def test_a_checklist_that_a_hand_spoilt_hides_no_task(
+    browser: Client, alice: User, data_folder: Path
+) -> None:
+    odd = {"title": "Odd", "id": 1, "checklist": [1, {"text": "Label"}]}
+    write_document(data_folder, f"tasks/tasks_{alice.pk}.json", {"tasks": [odd]})
+    assert "Odd" in text_of(browser.get("/tasks/"))
+    assert browser.post("/tasks/1/checklist/", {"tick": "1 Label"}).status_code == 302

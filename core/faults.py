@@ -1,0 +1,113 @@
+"""What is wrong with a record or a text, told to people in their language.
+
+The services below say it in English, as the API answers it. What they say follows patterns; each
+stands here once more, so that it can be translated. What is not known stays English, and is shown.
+"""
+
+import re
+from functools import cache
+
+from django.utils.text import capfirst
+from django.utils.translation import get_language, gettext
+from django.utils.translation import gettext_noop as _
+
+PATTERNS = (
+    # fields
+    _("must be a text of 1 to %(most)s characters"),
+    _("must be a text of at most %(most)s characters"),
+    _("must be one of %(choices)s"),
+    _("must be a date (2026-11-23) or a date-time (2026-11-23T12:00:00Z)"),
+    _("must be a list of at most %(most)s texts"),
+    _("must be a list of names, ids and objects"),
+    _("must be an object"),
+    _("must be a list of objects"),
+    _("must be a number"),
+    _("must be a number of at least %(least)s"),
+    _("must be a number from %(least)s to %(most)s"),
+    _("must be a whole number"),
+    _("must be a whole number of at least %(least)s"),
+    _("must be a whole number from %(least)s to %(most)s"),
+    _("must be true or false"),
+    _("must be a positive whole number"),
+    _("must be the id of one of the %(collection)s"),
+    _('must be a rule of RFC 5545 such as %(rule)s, or ""'),
+    _('must be a list of at most %(most)s objects, each with "text" and "done"'),
+    _("must be a name, an id (a positive whole number) or an object"),
+    _(
+        'must be an object with "text" (1 to %(most)s characters) and "done" (true or false)',
+    ),
+    # values
+    _("must hold whole characters only; %(code)s is half of a surrogate pair"),
+    _("must be one line without control characters; it holds %(code)s"),
+    _("must hold no control characters but line break and tab; it holds %(code)s"),
+    _("must have keys of at most %(most)s characters; one has %(count)s"),
+    _("must lie between %(least)s and %(most)s"),
+    _("must be a finite number"),
+    _("must be nested at most %(most)s levels deep"),
+    # records
+    _("must not be before start_date"),
+    _("must be the id of a %(singular)s of yours"),
+    _("must be the id of the owner or of a member of the project"),
+    _("must keep its members: they are invited and removed"),
+    # members of a project
+    _("must be the name of an account"),
+    _("must be the id of a member of the project"),
+    _("must be another person than the owner"),
+    _("is invited already"),
+    _("is member already"),
+    _("is one too many: a project may have %(most)s members"),
+    _("has as many projects and invitations as one may have"),
+    # preferences
+    _("must be the name of a time zone, such as Europe/Madrid, or empty"),
+    _("must be at most %(most)s views"),
+    _("must differ from the names of other views"),
+    # JSON
+    _(
+        "a value is missing here: a text in double quotes, a number, true, false,"
+        " null, a list or an object"
+    ),
+    _("a key in double quotes is expected here, and no comma may follow the last member"),
+    _("remove this comma; none may follow the last member"),
+    _("a colon must follow the key"),
+    _("a comma or the closing bracket is missing here"),
+    _("nothing may follow the end of the JSON value"),
+    _("this text is not closed; add the double quote at its end"),
+    _(r"write line breaks and tabs inside a text as \n and \t"),
+    _(r"\u must be followed by four hexadecimal digits"),
+    _(r"a backslash inside a text must be written as \\"),
+)
+_OR_NULL = ", or null"
+_PLACE = re.compile(r"%\\\((\w+)\\\)s")  # as `re.escape` leaves %(name)s
+
+
+@cache
+def _patterns() -> tuple[tuple[re.Pattern[str], str], ...]:
+    """Each pattern as a regular expression, and as the message that it is."""
+    return tuple(
+        (re.compile(_PLACE.sub(r"(?P<\1>.+)", re.escape(text)), re.DOTALL), text)
+        for text in PATTERNS
+    )
+
+
+def is_known(detail: str) -> bool:
+    """Whether there is a pattern for it."""
+    plain = detail.removesuffix(_OR_NULL)
+    return any(pattern.fullmatch(plain) for pattern, _message in _patterns())
+
+
+def in_persons_words(detail: object) -> str:
+    """A fault's detail in the language of the page."""
+    text = str(detail)
+    plain = text.removesuffix(_OR_NULL)
+    end = gettext(", or empty") if plain != text else ""
+    if get_language() != "en":
+        for pattern, message in _patterns():
+            if found := pattern.fullmatch(plain):
+                return gettext(message) % found.groupdict() + end
+    return plain + end
+
+
+def sentence(detail: object) -> str:
+    """A fault's detail ("must be one line") as a sentence that stands by itself."""
+    text = str(capfirst(in_persons_words(detail)))
+    return text if text.endswith((".", "!", "?")) else f"{text}."

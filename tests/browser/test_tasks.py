@@ -1,0 +1,90 @@
+"""The list of tasks: a line in plain words, edits in place, many at once, and two windows."""
+
+from playwright.sync_api import expect
+
+from tests.browser.conftest import Visitor
+from tests.browser.test_pages import records, sign_up, some_looks
+
+
+@some_looks
+def test_a_list_is_worked_with_in_place(visitor: Visitor) -> None:
+    page, server = visitor.page, visitor.server
+    username = sign_up(visitor, "tamara")
+    page.goto("/tasks/")
+    line = page.get_by_label("Add a task")
+    line.press_sequentially("Train the baseline 26 nov 2031 !high #vision")
+    expect(page.locator("#quick-preview")).to_contain_text("26 Nov 2031")
+    visitor.look_at("quick-add")
+    line.press("Enter")
+    expect(page.get_by_role("link", name="Train the baseline", exact=True)).to_be_visible()
+    expect(line).to_be_focused()
+    line.fill("Label the scans")
+    line.press("Enter")
+    expect(page.get_by_role("link", name="Label the scans", exact=True)).to_be_visible()
+    visitor.look_at("list")
+    first, _second = records(server, "tasks", username)
+    assert (first["title"], first["due_date"]) == ("Train the baseline", "2031-11-26")
+    assert (first["priority"], first["tags"]) == ("high", ["vision"])
+
+    page.get_by_role("link", name="Edit Label the scans").click()
+    title = page.get_by_role("textbox", name="Title")
+    expect(title).to_be_focused()
+    visitor.look_at("edit-in-place")
+    title.fill("Label a hundred scans")
+    title.press("Enter")
+    expect(page.get_by_role("link", name="Label a hundred scans", exact=True)).to_be_focused()
+
+    page.get_by_text("Change several").click()
+    page.get_by_label("All on this page").check()
+    visitor.look_at("change-several")
+    page.get_by_label("Tag", exact=True).and_(page.locator("#bulk-tag")).fill("soon")
+    page.locator("#bulk-tag").press("Enter")
+    expect(page.get_by_text("2 tasks were changed.")).to_be_visible()
+    assert [task["tags"] for task in records(server, "tasks", username)] == [
+        ["vision", "soon"],
+        ["soon"],
+    ]
+    visitor.press("Undo")
+    expect(page.get_by_text("Undone.")).to_be_visible()
+    assert [task["tags"] for task in records(server, "tasks", username)] == [["vision"], []]
+
+    page.get_by_text("Filter", exact=True).click()
+    page.get_by_label("Priority").and_(page.locator("#priority")).select_option("High")
+    expect(page.get_by_role("link", name="Label a hundred scans", exact=True)).to_be_hidden()
+    visitor.look_at("filter")
+    page.keyboard.press("Escape")
+    page.get_by_text("Save this view").click()
+    page.get_by_label("Name of the view").fill("Urgent")
+    page.get_by_label("Name of the view").press("Enter")
+    expect(page.get_by_role("link", name="Urgent")).to_have_attribute("aria-current", "true")
+
+
+@some_looks
+def test_an_edit_in_two_windows_is_chosen_field_by_field(visitor: Visitor) -> None:
+    page, server = visitor.page, visitor.server
+    username = sign_up(visitor, "tobias")
+    page.goto("/tasks/")
+    page.get_by_label("Add a task").fill("Train")
+    page.get_by_label("Add a task").press("Enter")
+    page.get_by_role("link", name="Edit Train").click()
+    title = page.get_by_role("textbox", name="Title")
+    title.fill("Train it my way")
+    page.locator(".form-quick").get_by_label("Status").select_option("In progress")
+
+    other = page.context.new_page()
+    other.goto("/tasks/1/edit/")
+    other.get_by_label("Title").fill("Train it their way")
+    other.get_by_label("Priority").select_option("Critical")
+    other.get_by_role("button", name="Save", exact=True).click()
+    expect(other.get_by_text("The task was saved.")).to_be_visible()
+    other.close()
+
+    visitor.press("Save")
+    expect(page.get_by_text("This was changed while you were editing it.")).to_be_visible()
+    visitor.look_at("conflict-in-place")
+    page.locator('[name="keep-title"][value="stored"]').check()
+    visitor.press("Save what is chosen")
+    expect(page.get_by_role("link", name="Train it their way", exact=True)).to_be_focused()
+    (task,) = records(server, "tasks", username)
+    assert (task["title"], task["status"]) == ("Train it their way", "in_progress")
+    assert task["priority"] == "critical"

@@ -1,0 +1,153 @@
+"""A task that repeats: who completes it, through whichever door, has the next one at once."""
+
+from __future__ import annotations
+
+import json
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from threading import Barrier
+from typing import Any
+
+import pytest
+from django.test import Client
+from django.utils import timezone
+
+from accounts.models import User
+from accounts.tokens import create_token
+from docstore import Conflict
+from tests.core.pages import write_document
+from utils.json_storage import json_storage, latest_commit
+
+FUTURE = (datetime.now(UTC) + timedelta(days=30)).date()
+THEN = (FUTURE + timedelta(days=7)).isoformat()
+DUE = FUTURE.isoformat()
+LIST = [{"text": "Water", "done": True}, {"text": "Turn", "done": False}]
+
+
+@pytest.fixture
+def task(data_folder: Path, alice: User) -> dict[str, Any]:
+    return json_storage.create(
+        "tasks",
+        alice.pk,
+        {
+            "title": "Plants",
+            "due_date": DUE,
+            "repeat": "FREQ=WEEKLY;COUNT=3",
+            "checklist": LIST,
+            "tags": ["home"],
+            "position": 4,
+            "status": "in_progress",
+            "own": {"key": 1},
+        },
+    )
+
+
+def tasks(owner: User) -> list[dict[str, Any]]:
+    return json_storage.list("tasks", owner.pk)
+
+
+def check_next(owner: User) -> None:
+    done, *others = tasks(owner)
+    assert (done["status"], done["repeat"], done["checklist"]) == ("completed", "", LIST)
+    (again,) = others
+    kept = {key: done[key] for key in ("title", "description", "priority", "tags", "own")}
+    assert kept.items() <= again.items()
+    assert (again["id"], again["status"], again["completed_at"]) == (2, "pending", None)
+    assert (again["due_date"], again["repeat"]) == (THEN, "FREQ=WEEKLY;COUNT=2")
+    assert again["position"] is None and again["created_at"] > done["created_at"]
+    assert [item["done"] for item in again["checklist"]] == [False, False]
+    assert list(again) == list(done)
+
+
+def by_python(client: Client, owner: User) -> None:
+    json_storage.save_task_data(owner.pk, {"id": 1, "status": "completed"})
+
+
+def by_bulk(client: Client, owner: User) -> None:
+    twice = {"op": "update", "id": 1, "changes": {"status": "completed"}}
+    json_storage.bulk("tasks", owner.pk, [twice, twice])
+
+
+def by_button(client: Client, owner: User) -> None:
+    client.force_login(owner)
+    client.post("/tasks/1/complete/")
+    client.post("/tasks/1/complete/")
+
+
+def by_api(client: Client, owner: User) -> None:
+    _token, secret = create_token(owner, "")
+    headers = {"Authorization": f"Bearer {secret}"}
+    for _ in range(2):
+        answer = client.patch(
+            "/accounts/api/tasks/1/",
+            json.dumps({"status": "completed"}),
+            content_type="application/merge-patch+json",
+            headers=headers,
+        )
+        assert answer.status_code == 200, answer.content
+        assert answer.json()["repeat"] == ""
+
+
+@pytest.mark.parametrize("door", [by_python, by_bulk, by_button, by_api])
+def test_the_next_one_is_there_through_every_door(
+    door: Any, client: Client, alice: User, task: dict[str, Any]
+) -> None:
+    door(client, alice)
+    check_next(alice)
+
+
+def test_of_many_who_complete_it_at_once_one_adds_the_next(
+    alice: User, task: dict[str, Any]
+) -> None:
+    together = Barrier(8)
+
+    def complete(_: int) -> None:
+        together.wait()
+        json_storage.update("tasks", alice.pk, 1, {"status": "completed"})
+
+    with ThreadPoolExecutor(8) as threads:
+        list(threads.map(complete, range(8)))
+    check_next(alice)
+
+
+def test_completing_it_again_adds_nothing(alice: User, task: dict[str, Any]) -> None:
+    for status in ("completed", "pending", "completed", "review", "completed"):
+        json_storage.update("tasks", alice.pk, 1, {"status": status})
+    check_next(alice)
+
+
+def test_it_ends(alice: User, task: dict[str, Any]) -> None:
+    for number in (1, 2, 3):
+        json_storage.update("tasks", alice.pk, number, {"status": "completed"})
+    assert len(tasks(alice)) == 3
+
+
+def test_an_undo_takes_the_next_one_away(alice: User, task: dict[str, Any]) -> None:
+    json_storage.update("tasks", alice.pk, 1, {"status": "completed"})
+    mine = latest_commit.get()
+    json_storage.undo(alice.pk, mine)
+    assert [{**one, "updated_at": 0} for one in tasks(alice)] == [{**task, "updated_at": 0}]
+    json_storage.undo(alice.pk, latest_commit.get())
+    check_next(alice)
+    json_storage.update("tasks", alice.pk, 2, {"title": "Begun"})
+    with pytest.raises(Conflict, match="Begun"):
+        json_storage.undo(alice.pk, mine)
+
+
+def test_nine_o_clock_stays_nine_o_clock_where_the_owner_lives(alice: User) -> None:
+    json_storage.change_preferences(alice.pk, {"time_zone": "Europe/Madrid"})
+    rule = {"title": "Call", "due_date": "2030-10-26T07:00:00Z", "repeat": "FREQ=DAILY"}
+    json_storage.create("tasks", alice.pk, rule)
+    with timezone.override("America/New_York"):
+        json_storage.update("tasks", alice.pk, 1, {"status": "completed"})
+    assert tasks(alice)[1]["due_date"] == "2030-10-27T08:00:00.000000Z"
+
+
+def test_what_an_old_record_has_under_the_name_is_no_rule(alice: User, data_folder: Path) -> None:
+    for odd in ("every day", ["FREQ=DAILY"], None, {"FREQ": "DAILY"}):
+        record = {"id": 1, "title": "Old", "status": "pending", "repeat": odd, "checklist": "?"}
+        write_document(data_folder, f"tasks/tasks_{alice.pk}.json", {"tasks": [record]})
+        done = json_storage.update("tasks", alice.pk, 1, {"status": "completed"})
+        assert done["repeat"] == odd and len(tasks(alice)) == 1
+        json_storage.close()
