@@ -146,7 +146,7 @@ def _is_due(when: str, now: datetime) -> Test:
         return lambda record: is_overdue(record, now)
 
     def test(record: Record) -> bool:
-        day = due_of(record, now)[0]
+        day = due_of(record.get("due_date"), now)[0]
         return day is None if when == "none" else day is not None and today <= day <= last
 
     return test
