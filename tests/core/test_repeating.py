@@ -84,3 +84,12 @@ def test_a_form_takes_words_and_shows_them(client: Client, alice: User) -> None:
     task = json_storage.get("tasks", alice.pk, 1)
     assert (task["title"], task["repeat"]) == ("Flowers", "FREQ=WEEKLY;INTERVAL=2")
     assert "every 2 weeks" in text_of(client.get("/tasks/"))
+
+
+def test_a_search_finds_what_stands_on_a_checklist(client: Client, alice: User) -> None:
+    client.force_login(alice)
+    for title, item in (("Plants", "Balcony"), ("Rest", "Sofa")):
+        task = {"title": title, "checklist": [{"text": item, "done": False}]}
+        json_storage.create("tasks", alice.pk, task)
+    words = text_of(client.get("/tasks/?q=balcony"))
+    assert "Plants" in words and "Rest" not in words
