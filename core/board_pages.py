@@ -19,11 +19,12 @@ from core import undoing
 from core.agenda import agenda
 from core.board import Part, columns, move_to, step
 from core.display import Row, row
-from core.listing import ID_DIGITS_MAX, project_in
+from core.listing import project_in
 from core.whose import Whose
 from core.words import CHOICE_WORDS, WORDS, in_words
 from docstore import Corrupt
 from utils.activities import activity_of
+from utils.addresses import record_id_of
 from utils.json_storage import Changed
 from utils.middleware import StorageRequest, storage_refusal
 from utils.records import COLLECTIONS, CollectionSpec, record_version
@@ -70,10 +71,10 @@ class Move:
         """From `move=3:review:0a1b` and `below=7`. Raises `Http404` for what no button says."""
         task, _colon, rest = sent.get("move", "").partition(":")
         to, _colon, version = rest.partition(":")
-        number = _number(task)
+        number = record_id_of(task)
         if number is None or to not in MOVES:
             raise Http404("no such move")
-        return cls(number, to, version, _number(sent.get("below", "")))
+        return cls(number, to, version, record_id_of(sent.get("below", "")))
 
     def changes(self, tasks: Sequence[Record]) -> dict[str, Any]:
         """What it changes in the task, on the board of these."""
@@ -181,11 +182,6 @@ def _of_project(tasks: Sequence[Record], project: int | None) -> Sequence[Record
     if project is None:
         return tasks
     return [task for task in tasks if task.get("project_id") == project]
-
-
-def _number(text: str) -> int | None:
-    """The id that a form names."""
-    return int(text) if text.isascii() and text.isdecimal() and len(text) <= ID_DIGITS_MAX else None
 
 
 def _cards(whose: Whose, tasks: Sequence[Record], now: datetime) -> list[Card]:

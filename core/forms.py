@@ -21,6 +21,7 @@ from django.utils import timezone
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
+from core import repeating
 from core.faults import in_persons_words, sentence
 from core.words import CHOICE_WORDS, FIELD_HINTS, FIELD_WORDS, Text, in_words
 from docstore.positions import Places
@@ -152,6 +153,14 @@ def _read_object(typed: str, field: Field, stored: object) -> Any:
         raise forms.ValidationError(sentence(place)) from None
 
 
+def _show_repeat(value: object) -> str:
+    return repeating.typed(value) if isinstance(value, str) else _show_text(value)
+
+
+def _read_repeat(typed: str, field: Field, stored: object) -> str:
+    return repeating.read(typed)
+
+
 def _show_checklist(value: object) -> str:
     """Each item on a line, behind "[ ]" or "[x]"; what is no item, as JSON."""
     return "\n".join(_item_line(entry) for entry in _entries(value))
@@ -225,7 +234,12 @@ ENTRIES = {
     Kind.NUMBER: Entry(_line_input(inputmode="decimal"), _show_text, _read_number),
     Kind.INTEGER: Entry(_line_input(inputmode="numeric"), _show_text, _read_number),
     Kind.REFERENCE: Entry(forms.Select, _show_text, _read_number),
-    Kind.REPEAT: Entry(_line_input(), _show_text, _read_line, _("As FREQ=WEEKLY;BYDAY=MO.")),
+    Kind.REPEAT: Entry(
+        _line_input(),
+        _show_repeat,
+        _read_repeat,
+        _("In words, such as “every week” or “every Monday”, or as a rule: FREQ=WEEKLY;BYDAY=MO."),
+    ),
     Kind.CHECKLIST: Entry(
         _area(),
         _show_checklist,
@@ -275,7 +289,7 @@ class RecordField(forms.Field):
         self.entry = ENTRIES[field.kind]
         self.field, self.stored = field, stored
         self.wide = field.kind in WIDE
-        self.suggestions = field.choices if field.kind is Kind.OPEN_CHOICE else ()
+        self.suggestions = _suggestions(field)
         widget = self.entry.widget()
         if isinstance(widget, forms.Select):
             widget.choices = options
@@ -303,6 +317,13 @@ class RecordField(forms.Field):
 
     def has_changed(self, initial: Any, data: Any) -> bool:
         return _unix_lines(initial or "") != _unix_lines(data or "")
+
+
+def _suggestions(field: Field) -> Sequence[str]:
+    """What may be chosen without typing it, where one may type something else."""
+    if field.kind is Kind.REPEAT:
+        return [repeating.told(rule) for rule in repeating.OFFERED]
+    return field.choices if field.kind is Kind.OPEN_CHOICE else ()
 
 
 class FlagField(forms.BooleanField):

@@ -12,15 +12,13 @@ from django.utils.translation import gettext_lazy as _
 from core.agenda import due_of
 from core.words import CHOICE_WORDS, Text, in_words
 from utils.addresses import record_id_of
-from utils.lists import mentions, sort_value
+from utils.lists import each, order_by, texts_of
 from utils.records import CollectionSpec
 from utils.statistics import is_overdue
 
 PAGE_RECORDS = 50
-ID_DIGITS_MAX = 18
 
 Record = Mapping[str, Any]
-SortKey = Callable[[Record], Any]
 Test = Callable[[Record], bool]  # whether a record is shown
 
 
@@ -93,14 +91,14 @@ class Selection:
         self, spec: CollectionSpec, records: Sequence[Record], now: datetime
     ) -> list[Any]:
         """The records asked for, in the order asked for; `now` is in the person's zone."""
-        tests = self._tests(spec, now)
-        chosen = [
-            record
-            for record in reversed(records)  # among equals, the newest first
-            if all(test(record) for test in tests)
-        ]
-        key, backwards = _order(spec, self.sort)
-        keyed = [(key(record), record) for record in chosen]
+        name, backwards = _order(spec, self.sort)
+        keyed = list(zip(each(records, order_by(spec.name, name)), records, strict=True))
+        if self.text:
+            sought, texts = self.text.casefold(), each(records, texts_of(spec.name))
+            keyed = [pair for pair, text in zip(keyed, texts, strict=True) if sought in text]
+        for test in self._tests(spec, now):
+            keyed = [pair for pair in keyed if test(pair[1])]
+        keyed.reverse()  # among equals, the newest first
         # Those without a value come last, whichever way the others go.
         with_value = [pair for pair in keyed if pair[0] is not None]
         with_value.sort(key=itemgetter(0), reverse=backwards)
@@ -109,7 +107,7 @@ class Selection:
         ]
 
     def _tests(self, spec: CollectionSpec, now: datetime) -> list[Test]:
-        """What a record must pass, the cheapest first."""
+        """What a record must pass beside the text, the cheapest first."""
         tests: list[Test] = []
         if self.status == OPEN:
             tests.append(lambda record: record.get("status") != "completed")
@@ -125,9 +123,6 @@ class Selection:
             tests.append(_has_tag(self.tag.casefold()))
         if self.due:
             tests.append(_is_due(self.due, now))
-        if self.text:
-            sought = self.text.casefold()
-            tests.append(lambda record: mentions(spec, record, sought))
         return tests
 
 
@@ -192,8 +187,8 @@ def sort_options(spec: CollectionSpec) -> list[tuple[str, Text]]:
     return [(value, label) for value, label, needs in options if needs in spec.by_name]
 
 
-def _order(spec: CollectionSpec, sort: str) -> tuple[SortKey, bool]:
-    """What the records are ordered by, and whether the greatest comes first."""
+def _order(spec: CollectionSpec, sort: str) -> tuple[str, bool]:
+    """The field that the records are ordered by, and whether the greatest comes first."""
     names = {
         "title": spec.title_field,
         "priority": "priority",
@@ -201,5 +196,4 @@ def _order(spec: CollectionSpec, sort: str) -> tuple[SortKey, bool]:
         "accuracy": "accuracy",
         "changed": "updated_at",
     }
-    field = spec.by_name[names.get(sort, "created_at")]
-    return lambda record: sort_value(field, record), sort not in {"due", "title"}
+    return names.get(sort, "created_at"), sort not in {"due", "title"}

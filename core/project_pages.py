@@ -91,7 +91,9 @@ def project_detail(
         ],
         "members": _members(whose, project),
         "may_add": record_id in whose.open_projects,
-        "changes": None if whose.shared else _changes(request, record_id, tasks.records),
+        "changes": None
+        if whose.shared
+        else _changes(request, record_id, tasks.records, models.records),
     }
     return render(request, "core/project_detail.html", context)
 
@@ -152,16 +154,22 @@ def _members(whose: Whose, project: Record) -> list[Member]:
 
 
 def _changes(
-    request: StorageRequest, project_id: int, tasks: Sequence[Record]
+    request: StorageRequest,
+    project_id: int,
+    tasks: Sequence[Record],
+    models: Sequence[Record],
 ) -> list[Line] | None:
-    """The latest activities about the project and its tasks; None where they cannot be read."""
+    """The latest activities about the project, its tasks and its models; None where they cannot be
+    read."""
     manager, owner = request.json_storage, cast(int, request.user.pk)
     try:
         every = manager.view("users", owner)
     except StoreError:
         return None
-    ids = {number for task in tasks if (number := id_of(task)) is not None}
-    found, _place = newest(
-        every, [of_records({"project": {project_id}, "task": ids})], limit=CHANGES
-    )
+    about = of_records({"project": {project_id}, "task": _ids_of(tasks), "model": _ids_of(models)})
+    found, _place = newest(every, [about], limit=CHANGES)
     return lines(manager, owner, found)
+
+
+def _ids_of(records: Sequence[Record]) -> set[int]:
+    return {number for record in records if (number := id_of(record)) is not None}

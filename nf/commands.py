@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import date
 from pathlib import Path
 from typing import Any, Final
@@ -24,6 +24,9 @@ from nf.kinds import KINDS, Kind, Option
 
 SHELLS: Final = ("bash", "zsh", "fish")
 _PAGE: Final = 1000  # the most that the API gives at once
+_REPEATS: Final = {"none": ""} | {
+    word: f"FREQ={word.upper()}" for word in ("daily", "weekly", "monthly", "yearly")
+}
 
 Values = Mapping[str, Any]
 as_json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON, for programs.")
@@ -289,8 +292,14 @@ def _fields(kind: Kind, typed: Values) -> dict[str, Any]:
     for option in kind.options:
         value = typed[f"opt_{option.name}"]
         if value is not None and value != ():
-            fields[option.field] = list(value) if option.many else _value(option, value)
+            fields[option.field] = _values(option, value) if option.many else _value(option, value)
     return fields
+
+
+def _values(option: Option, texts: Sequence[str]) -> list[Any]:
+    if option.kind == "items":
+        return [{"text": text, "done": False} for text in texts]
+    return list(texts)
 
 
 def _value(option: Option, text: str) -> Any:
@@ -300,6 +309,8 @@ def _value(option: Option, text: str) -> Any:
             return due(text, date.today())
         if option.kind == "number":
             return None if text == "none" else json.loads(text)
+        if option.kind == "repeat":
+            return _REPEATS.get(text, text)
         if option.kind == "yes":
             return {"yes": True, "no": False}[text]
         if option.kind == "json":

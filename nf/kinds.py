@@ -17,7 +17,7 @@ class Option:
     field: str
     help: str
     many: bool = False
-    kind: str = "text"  # text, number, day, yes or json
+    kind: str = "text"  # text, number, day, repeat, items, yes or json
 
 
 @dataclass(frozen=True)
@@ -49,6 +49,10 @@ _TASK: Final = Kind(
         _PRIORITY,
         _STATUS,
         Option("due", "due_date", "fri, tomorrow, +3d, 2026-11-30 or none", kind="day"),
+        Option("repeat", "repeat", "daily, weekly, monthly, yearly, a rule or none", kind="repeat"),
+        Option(
+            "item", "checklist", "of its checklist; may be given again", many=True, kind="items"
+        ),
         Option("project", "project_id", "the number of a project", kind="number"),
         Option("assignee", "assignee", "the number of a member of the project", kind="number"),
         Option("category", "category", "a category"),

@@ -79,6 +79,8 @@ def names_of_entry(entry: object) -> Iterator[object]:
 def _names(entries: list[object]) -> Iterator[object]:
     for entry in entries:
         yield from names_of_entry(entry)
+        if isinstance(entry, dict) and "text" in entry:  # an item of a checklist
+            yield entry["text"]
 
 
 def is_ordered(field: Field) -> bool:

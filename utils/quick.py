@@ -118,6 +118,17 @@ def parse(
     )
 
 
+def parse_repeat_words(text: str, language: str = "en") -> str:
+    """The rule that the whole text names, such as "every monday"; "" where it names none."""
+    words = text.split()
+    if not words or len(text) > CHARACTERS_MAX:
+        return ""
+    reader, said = _Reader(words, _bare(language)[:2]), _Said()
+    reader.read_when(said)
+    is_all = said.repeat is not None and set(reader.taken) == {"repeat"}
+    return _rule(said.repeat) if is_all and said.repeat else ""
+
+
 def _bare(text: str) -> str:
     """The text in small letters without accents, as words are compared."""
     apart = unicodedata.normalize("NFD", text.casefold())
@@ -375,6 +386,8 @@ def _rule(found: Found) -> str:
     if ordinal := found.get("ordinal"):
         weekday = _DAYS[WEEKDAYS[found["ordinal_day"] or ""]]
         return f"FREQ=MONTHLY;BYDAY={ORDINALS[ordinal]}{weekday}"
+    if found.get("last_day"):
+        return "FREQ=MONTHLY;BYMONTHDAY=-1"
     if day := found.get("month_day"):
         return f"FREQ=MONTHLY;BYMONTHDAY={int(day)}"
     if day := found.get("day"):

@@ -147,18 +147,23 @@ REPEATS: Final[Patterns] = {
         "every (?P<ordinal>first|1st|second|2nd|third|3rd|fourth|4th|last) "
         f"(?P<ordinal_day>{_EACH['en']})(?: of the month)?",
         f"every (?:month on the )?(?P<month_day>{_DAY}){_TH}(?: of the month)?",
+        f"every month on day (?P<month_day>{_DAY})",
+        "every (?:month on the )?(?P<last_day>last day)(?: of the month)?",
         f"every (?P<day>{_DAY}){_TH}?(?: of)? {_MONTH['en']}",
         f"every {_MONTH['en']} (?P<day>{_DAY}){_TH}?",
     ),
     "es": _all(
         f"cada (?:(?P<times>{_NUMBER}) )?(?P<unit>dias?|semanas?|mes|meses|anos?)",
         "tod[oa]s l[oa]s (?P<unit>dias|semanas|meses|anos)",
+        f"cada (?P<times>{_NUMBER}) semanas (?:el |los )?"
+        f"(?P<days>{_EACH['es']}(?:(?: y)? {_EACH['es']})*)",
         f"(?:cada|todos los) (?P<days>{_EACH['es']}(?: (?:y )?{_EACH['es']})*)",
         "(?P<workdays>entre semana|cada dia laborable|todos los dias laborables)",
         "cada (?P<ordinal>primer|segundo|tercer|cuarto|ultimo) "
         f"(?P<ordinal_day>{_EACH['es']})(?: del mes)?",
         f"(?:cada|el) dia (?P<month_day>{_DAY})(?: de cada mes)",
-        f"cada dia (?P<month_day>{_DAY})",
+        f"cada (?:mes el )?dia (?P<month_day>{_DAY})",
+        "cada (?:mes el )?(?P<last_day>ultimo dia)(?: del mes)?",
         f"cada (?P<day>{_DAY})(?: de)? {_MONTH['es']}",
     ),
 }

@@ -19,6 +19,7 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString, mark_safe
 from django.utils.translation import get_language, gettext
 
+from core import repeating
 from core.kept import NOT_KEPT, KeptParts
 from core.past import said_of
 from core.places import Place, places_for
@@ -30,6 +31,12 @@ from utils.localization import local_time, preferences_of
 from utils.times import is_date, moment_of
 
 register = template.Library()
+
+
+@register.filter
+def repeats(rule: object) -> str:
+    """How a task repeats, in words: "every week"."""
+    return repeating.told(rule) if isinstance(rule, str) else ""
 
 
 @register.filter

@@ -7,11 +7,12 @@
 const region = document.getElementById("trouble");
 const PATIENCE = 5_000; // ms that a server may take to answer at all
 
-let again = null;
+let again = null; // what to try once more, when told to
 
 function say(kind, retry) {
-  if (!region) return;
+  if (!region || (again && !retry)) return; // what is said already, says more
   const told = document.getElementById(`trouble-${kind}`).content.cloneNode(true);
+  if (!retry) told.querySelector("[data-retry]").remove();
   told.querySelector(".notice").append(document.getElementById("close-button").content.cloneNode(true));
   region.replaceChildren(told);
   again = retry;
@@ -22,9 +23,11 @@ function fallSilent() {
   again = null;
 }
 
-// The same request once more, by the control that made it.
+// The same request once more, by the control that made it. What the page asks for by itself (the body
+// does, then) it asks for again by itself.
 function repeat({ elt, requestConfig }) {
   const cause = requestConfig?.triggeringEvent;
+  if (elt === document.body) return null;
   return () => {
     if (!elt.isConnected) return;
     if (elt instanceof HTMLFormElement) elt.requestSubmit(cause?.submitter ?? null);
@@ -34,11 +37,16 @@ function repeat({ elt, requestConfig }) {
 
 document.addEventListener("htmx:sendError", ({ detail }) => say("offline", repeat(detail)));
 document.addEventListener("htmx:timeout", ({ detail }) => say("offline", repeat(detail)));
-document.addEventListener("htmx:responseError", ({ detail }) => say("refused", repeat(detail)));
-document.addEventListener("htmx:afterRequest", ({ detail }) => detail.successful && fallSilent());
+document.addEventListener("htmx:responseError", ({ detail }) => {
+  const retry = repeat(detail);
+  if (retry) say("refused", retry);
+});
+document.addEventListener("htmx:afterRequest", ({ detail }) => {
+  if (detail.successful && !(again && detail.elt === document.body)) fallSilent();
+});
 
-window.addEventListener("offline", () => say("offline", () => {}));
-window.addEventListener("online", fallSilent);
+window.addEventListener("offline", () => say("offline", null));
+window.addEventListener("online", () => again || fallSilent());
 
 document.addEventListener("click", ({ target }) => {
   if (!target.closest("[data-retry]")) return;

@@ -2,7 +2,8 @@
  * What is typed into a form with `data-draft="name"` is kept by the browser, for this tab only, until
  * it was saved: a log-in that ran out, a lost connection or a closed page costs nothing. Passwords
  * and files are never kept. The draft holds the whole form, with the state that it began from: a
- * record that was changed meanwhile is a conflict then as it would have been.
+ * record that was changed meanwhile is a conflict then as it would have been. It says so, unless the
+ * form has `data-draft-quiet`.
  */
 
 import { announce } from "./announce.js";
@@ -13,7 +14,8 @@ const NEVER = "csrfmiddlewaretoken, [type=password], [type=file], [type=submit],
 const person = document.body.dataset.person;
 
 function keyOf(form) {
-  return `${PREFIX}${person}:${location.pathname}:${form.dataset.draft}`;
+  const action = form.getAttribute("action") ?? ""; // two rows of a list have one name and two actions
+  return `${PREFIX}${person}:${location.pathname}:${form.dataset.draft}:${action}`;
 }
 
 function controls(form) {
@@ -73,6 +75,7 @@ function restore(form) {
   if (!draft || form.querySelector("[aria-invalid=true], [role=alert]")) return;
   if (document.querySelector("main [role=alert]")) return;
   put(form, draft.values);
+  if ("draftQuiet" in form.dataset) return; // one line, that is seen at once
   const notice = document.getElementById("draft-restored").content.cloneNode(true);
   const words = notice.querySelector("p").textContent;
   form.prepend(notice);
@@ -134,7 +137,7 @@ if (person) {
   document.addEventListener("click", ({ target }) => {
     const form = target.closest("form[data-draft]");
     const dropped = target.closest("[data-draft-drop]");
-    if (!form || !(dropped || target.closest(".actions a"))) return;
+    if (!form || !(dropped || target.closest(".actions a.button"))) return;
     sessionStorage.removeItem(keyOf(form));
     if (dropped) location.replace(location.href); // a reset would leave the state it began from
   });

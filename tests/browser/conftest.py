@@ -84,6 +84,10 @@ def context(
     context.close()
 
 
+# What the browser and htmx say of refusals that a walk asked for, and of a network that it cut.
+BY_THE_WALK = ("status of 4", "ERR_INTERNET_DISCONNECTED", "htmx:sendError", "htmx:afterRequest")
+
+
 class Visitor:
     """One tab, and everything that must not happen in it."""
 
@@ -95,7 +99,7 @@ class Visitor:
         page.on("request", lambda request: self._see(request.url))
 
     def _hear(self, kind: str, text: str) -> None:
-        expected = "status of 4" in text or "ERR_INTERNET_DISCONNECTED" in text  # by the walk
+        expected = any(words in text for words in BY_THE_WALK)
         if kind in ("error", "warning") and not expected:
             self.complaints.append(f"console: {text}")
 

@@ -75,7 +75,7 @@ def test_a_first_day(visitor: Visitor) -> None:
     page.get_by_label("Name", exact=True).fill("Reading X-rays")
     page.get_by_label("Technologies").fill("PyTorch, DICOM")
     visitor.press("Save")
-    expect(page.get_by_role("status")).to_have_text("The project was added.")
+    expect(page.get_by_role("status")).to_contain_text("The project was added.")
     visitor.look_at("projects")
 
     visitor.go("/tasks/new/", "task-new")
@@ -110,7 +110,7 @@ def test_a_first_day(visitor: Visitor) -> None:
 
     visitor.go("/tasks/")
     visitor.press("Complete Train the baseline")
-    expect(page.get_by_role("status")).to_have_text("The task is completed.")
+    expect(page.get_by_role("status")).to_contain_text("The task is completed.")
     visitor.look_at("tasks-completed")
     assert records(server, "tasks", username)[0]["status"] == "completed"
     visitor.press("Take up Train the baseline again")
@@ -120,12 +120,13 @@ def test_a_first_day(visitor: Visitor) -> None:
     visitor.look_at("task-edit")
     page.get_by_label("Title").fill("Train it twice")
     visitor.press("Save")
+    expect(page.get_by_role("status")).to_contain_text("The task was saved.")
     assert records(server, "tasks", username)[0]["title"] == "Train it twice"
 
     page.get_by_role("link", name="Delete Train it twice").click()
     visitor.look_at("task-delete")
     visitor.press("Delete")
-    expect(page.get_by_role("status")).to_have_text("The task was deleted.")
+    expect(page.get_by_role("status")).to_contain_text("The task was deleted.")
     assert records(server, "tasks", username) == []
     visitor.go("/dashboard/")
     expect(page.get_by_text("Deleted task “Train it twice”")).to_be_visible()
@@ -294,6 +295,7 @@ def test_ones_own_files(visitor: Visitor) -> None:
         page.goto("/tasks/new/")
         page.get_by_label("Title").fill(f"Label batch {number}")
         visitor.press("Save")
+        expect(page.get_by_role("status")).to_contain_text("The task was added.")
     visitor.go("/accounts/profile/")
     page.get_by_role("main").get_by_role("link", name="My files").click()
     visitor.look_at("files")

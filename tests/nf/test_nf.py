@@ -75,6 +75,19 @@ def test_what_a_terminal_would_act_upon_is_not_printed(server: Server, tmp_path:
     assert "Take" in output
 
 
+def test_a_task_that_repeats_comes_again(server: Server, tmp_path: Path) -> None:
+    gina = signed_in(server.person("gina"))
+    words = ["--due", "2030-01-07", "--repeat", "weekly", "--item", "Water", "--item", "Turn"]
+    assert nf(tmp_path, "task", "add", "Plants", *words, **gina)[0] == 0
+    assert nf(tmp_path, "task", "done", "1", **gina)[0] == 0
+    (task,) = json.loads(nf(tmp_path, "task", "list", "--json", **gina)[1])
+    assert (task["id"], task["due_date"], task["repeat"]) == (2, "2030-01-14", "FREQ=WEEKLY")
+    assert [item["text"] for item in task["checklist"]] == ["Water", "Turn"]
+    assert nf(tmp_path, "task", "edit", "2", "--repeat", "none", **gina)[0] == 0
+    code, _, complaint = nf(tmp_path, "task", "edit", "2", "--repeat", "hourly", **gina)
+    assert code == 1 and "repeat must be a rule" in complaint
+
+
 def test_all_pages_of_a_list_are_fetched(server: Server, tmp_path: Path) -> None:
     frank = server.person("frank")
     records = [{"op": "create", "record": {"title": f"Task {n}"}} for n in range(1000)]

@@ -1,0 +1,95 @@
+"""How a task repeats, in words, and words as a rule."""
+
+import pytest
+from django.test import Client
+from django.utils import translation
+
+from accounts.models import User
+from core import repeating
+from tests.core.pages import text_of
+from tests.core.test_record_pages import as_typed, edit_of
+from utils.json_storage import json_storage
+
+WORDS = {
+    "": "",
+    "FREQ=DAILY": "every day",
+    "FREQ=DAILY;INTERVAL=3": "every 3 days",
+    "FREQ=WEEKLY": "every week",
+    "FREQ=WEEKLY;INTERVAL=2": "every 2 weeks",
+    "FREQ=WEEKLY;BYDAY=MO,TU,WE,TH,FR": "every weekday",
+    "FREQ=WEEKLY;BYDAY=MO,WE,FR": "every Monday, Wednesday and Friday",
+    "FREQ=WEEKLY;INTERVAL=2;BYDAY=TU": "every 2 weeks on Tuesday",
+    "FREQ=MONTHLY": "every month",
+    "FREQ=MONTHLY;BYMONTHDAY=15": "every month on day 15",
+    "FREQ=MONTHLY;BYMONTHDAY=-1": "every month on the last day",
+    "FREQ=MONTHLY;BYDAY=2TH": "every second Thursday of the month",
+    "FREQ=MONTHLY;BYDAY=-1FR": "every last Friday of the month",
+    "FREQ=YEARLY": "every year",
+    "FREQ=YEARLY;BYMONTH=11;BYMONTHDAY=26": "every 26 November",
+}
+ENDING = {
+    "FREQ=DAILY;COUNT=1": "every day, 1 time",
+    "FREQ=DAILY;COUNT=3": "every day, 3 times",
+    "FREQ=WEEKLY;UNTIL=20261231": "every week, until 2026-12-31",
+}
+WITHOUT_WORDS = (
+    "FREQ=MONTHLY;BYDAY=MO,TU,WE,TH,FR;BYSETPOS=-1",
+    "FREQ=MONTHLY;BYMONTHDAY=-2",
+    "FREQ=YEARLY;BYMONTH=1,2;BYMONTHDAY=1",
+    "what a hand wrote",
+)
+
+
+@pytest.mark.parametrize("rule", WORDS)
+def test_a_rule_is_said_in_words_that_are_read_as_the_same(rule: str) -> None:
+    assert repeating.told(rule) == WORDS[rule] == repeating.typed(rule)
+    assert repeating.read(WORDS[rule]) == rule
+
+
+def test_an_end_is_said_and_stands_in_a_form_as_the_rule() -> None:
+    for rule, words in ENDING.items():
+        assert repeating.told(rule) == words
+        assert repeating.typed(rule) == rule == repeating.read(rule)
+
+
+def test_what_has_no_words_is_shown_as_it_is() -> None:
+    for rule in WITHOUT_WORDS:
+        assert repeating.told(rule) == rule == repeating.typed(rule)
+
+
+@pytest.mark.parametrize("rule", [*WORDS, *ENDING, *WITHOUT_WORDS])
+@pytest.mark.parametrize("language", ["en", "es"])
+def test_what_stands_in_a_form_is_read_as_it_was(rule: str, language: str) -> None:
+    with translation.override(language):
+        assert repeating.read(repeating.typed(rule)) == rule
+
+
+def test_a_rule_may_be_typed_as_other_programs_write_it() -> None:
+    assert repeating.read("rrule:freq=weekly;interval=1;byday=mo") == "FREQ=WEEKLY;BYDAY=MO"
+    assert repeating.read(" every  monday and friday ") == "FREQ=WEEKLY;BYDAY=MO,FR"
+    assert repeating.read("every monday at noon") == "every monday at noon"
+
+
+def test_a_form_takes_words_and_shows_them(client: Client, alice: User) -> None:
+    client.force_login(alice)
+    page = client.get("/tasks/new/")
+    assert b'<option value="every month on the last day">' in page.content
+    client.post("/tasks/new/", as_typed("tasks", title="Plants", repeat="every 2 weeks"))
+    assert json_storage.get("tasks", alice.pk, 1)["repeat"] == "FREQ=WEEKLY;INTERVAL=2"
+    sent = edit_of(client, "/tasks/1/edit/")
+    assert sent["repeat"] == "every 2 weeks"
+    refused = client.post("/tasks/1/edit/", sent | {"repeat": "now and then"})
+    assert refused.status_code == 422 and 'value="now and then"' in refused.content.decode()
+    client.post("/tasks/1/edit/", sent | {"title": "Flowers"})
+    task = json_storage.get("tasks", alice.pk, 1)
+    assert (task["title"], task["repeat"]) == ("Flowers", "FREQ=WEEKLY;INTERVAL=2")
+    assert "every 2 weeks" in text_of(client.get("/tasks/"))
+
+
+def test_a_search_finds_what_stands_on_a_checklist(client: Client, alice: User) -> None:
+    client.force_login(alice)
+    for title, item in (("Plants", "Balcony"), ("Rest", "Sofa")):
+        task = {"title": title, "checklist": [{"text": item, "done": False}]}
+        json_storage.create("tasks", alice.pk, task)
+    words = text_of(client.get("/tasks/?q=balcony"))
+    assert "Plants" in words and "Rest" not in words
