@@ -17,6 +17,7 @@ from utils.records import COLLECTIONS
 from utils.times import is_date, moment_of
 
 GROUP_TASKS = 20  # of each group on a page at first; so many more each time
+PAGE_TASKS = 60  # of all groups together, as long as nobody asks for more of one
 DAYS = 7  # that have a group of their own, after today
 
 Record = Mapping[str, Any]
@@ -50,23 +51,19 @@ def agenda(tasks: Sequence[Record], now: datetime, parameters: Mapping[str, str]
         name: [] for name in ("overdue", *days, "later", "undated")
     }
     for task in tasks:
-        if task.get("status") == "completed":
-            continue
-        day, late, moment = due_of(task, now)
-        name = "overdue" if late else names.get(day, "later") if day else "undated"
-        found[name].append((_order(task, day, moment), task))
-    return [
-        Group(
-            name,
-            _TITLES.get(name) or formats.date_format(days[name], str(_("l j F"))),
-            [task for _key, task in sorted(members, key=itemgetter(0))],
-            how_many(parameters, name, GROUP_TASKS),
-            GROUP_TASKS,
-            days.get(name),
-        )
-        for name, members in found.items()
-        if members or name == "today"
-    ]
+        if task.get("status") != "completed":
+            day, late, moment = due_of(task, now)
+            name = "overdue" if late else names.get(day, "later") if day else "undated"
+            found[name].append((_order(task, day, moment), task))
+    groups, left = [], PAGE_TASKS
+    for name, members in found.items():
+        if members or name == "today":
+            ordered = [task for _key, task in sorted(members, key=itemgetter(0))]
+            shown = how_many(parameters, name, min(GROUP_TASKS, left), GROUP_TASKS)
+            left = max(0, left - min(shown, len(ordered)))
+            title = _TITLES.get(name) or formats.date_format(days[name], str(_("l j F")))
+            groups.append(Group(name, title, ordered, shown, GROUP_TASKS, days.get(name)))
+    return groups
 
 
 def due_of(task: Record, now: datetime) -> tuple[date | None, bool, datetime | None]:

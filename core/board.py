@@ -16,13 +16,12 @@ from utils.lists import sort_value
 from utils.records import COLLECTIONS
 from utils.table import PLACES_END
 
-COLUMN_CARDS = 12  # of each column on a page at first; so many more each time
+COLUMN_CARDS = 10  # of each column on a page at first; so many more each time
 OTHER = "other"  # the column of what an old file holds beside the statuses
 
 Record = Mapping[str, Any]
 _TASKS = COLLECTIONS["tasks"]
 _STATUS = _TASKS.by_name["status"]
-_POSITION = _TASKS.by_name["position"]
 _COMPLETED_AT = _TASKS.by_name["completed_at"]
 _DIGITS = 15  # of a place behind its point; a float holds no more
 
@@ -43,8 +42,13 @@ class Part:
 
     @property
     def more(self) -> int:
-        """How many to show with the next step; 0 where all are shown."""
-        return min(self.step, max(0, len(self.tasks) - self.shown))
+        """How many more are shown with the next step; 0 where all are."""
+        return max(0, min(self.further, len(self.tasks)) - self.shown)
+
+    @property
+    def further(self) -> int:
+        """How many are shown then."""
+        return self.shown - self.shown % self.step + self.step
 
 
 @dataclass(frozen=True)
@@ -65,7 +69,7 @@ class Column(Part):
 def columns(tasks: Sequence[Record], parameters: Mapping[str, str]) -> list[Column]:
     """A column for each status, and one for what has none of these, if there is any.
 
-    `parameters` say of how many columns more than the first cards are shown: `review=24`.
+    `parameters` say of how many columns more than the first cards are shown: `review=20`.
     """
     found: dict[str, list[Record]] = {name: [] for name in (*_STATUS.choices, OTHER)}
     for task in reversed(tasks):  # nearly the order that they come to stand in
@@ -77,7 +81,7 @@ def columns(tasks: Sequence[Record], parameters: Mapping[str, str]) -> list[Colu
             name,
             in_words(name, CHOICE_WORDS),
             sorted(members, key=_completed if name == "completed" else _place, reverse=True),
-            how_many(parameters, name, COLUMN_CARDS),
+            how_many(parameters, name, COLUMN_CARDS, COLUMN_CARDS),
             COLUMN_CARDS,
         )
         for name, members in found.items()
@@ -90,11 +94,11 @@ def status_of(task: Record) -> str:
     return status if status in _STATUS.choices else OTHER
 
 
-def how_many(parameters: Mapping[str, str], name: str, step: int) -> int:
-    """How many tasks of a part an address asks to see (`review=24`): whole steps, at least one."""
+def how_many(parameters: Mapping[str, str], name: str, first: int, step: int) -> int:
+    """How many tasks of a part an address asks to see (`review=20`): whole steps, or the first."""
     asked = parameters.get(name, "")
     number = int(asked) if asked.isascii() and asked.isdecimal() and len(asked) < 6 else 0
-    return max(step, number - number % step)
+    return max(first, number - number % step)
 
 
 def move_to(
@@ -156,8 +160,10 @@ def _between(above: float | None, under: float | None) -> float:
 
 def _place(task: Record) -> tuple[float, int]:
     """Where a task stands. Of two with the same place, the newer stands higher."""
-    number, place = id_of(task) or 0, sort_value(_POSITION, task)
-    if isinstance(place, int | float) and -PLACES_END <= place <= PLACES_END:
+    number, place = id_of(task) or 0, task.get("position")
+    if isinstance(place, bool) or not isinstance(place, int | float):
+        return number, number
+    if -PLACES_END <= place <= PLACES_END:
         return place, number
     return number, number
 

@@ -28,6 +28,7 @@ from utils.addresses import record_id_of
 from utils.json_storage import Changed
 from utils.middleware import StorageRequest, storage_refusal
 from utils.records import COLLECTIONS, CollectionSpec, record_version
+from utils.repeats import coming_due
 
 Record = Mapping[str, Any]
 STEPS = {"up": -1, "down": 1}
@@ -43,6 +44,14 @@ class Card:
 
 
 @dataclass(frozen=True)
+class Line:
+    """A task of the agenda, and when it is due again, if it repeats."""
+
+    row: Row
+    again: str
+
+
+@dataclass(frozen=True)
 class Shown:
     """A column or a group as it is on the page."""
 
@@ -53,7 +62,7 @@ class Shown:
     @classmethod
     def of(cls, request: StorageRequest, part: Part, rows: list[Any]) -> "Shown":
         asked = request.GET.copy()
-        asked[part.name] = str(part.shown + part.step)
+        asked[part.name] = str(part.further)
         return cls(part, rows, f"?{asked.urlencode()}")
 
 
@@ -68,9 +77,9 @@ class Move:
 
     @classmethod
     def of(cls, sent: Mapping[str, str]) -> "Move":
-        """From `move=3:review:0a1b` and `below=7`. Raises `Http404` for what no button says."""
+        """From `move=3:0a1b:review` and `below=7`. Raises `Http404` for what no button says."""
         task, _colon, rest = sent.get("move", "").partition(":")
-        to, _colon, version = rest.partition(":")
+        version, _colon, to = rest.partition(":")
         number = record_id_of(task)
         if number is None or to not in MOVES:
             raise Http404("no such move")
@@ -145,7 +154,7 @@ def task_agenda(
     def told(tasks: Sequence[Record]) -> dict[str, Any]:
         return {
             "groups": [
-                Shown.of(request, group, [_row(whose, task, now) for task in group.on_page])
+                Shown.of(request, group, _lines(whose, group.on_page, now))
                 for group in agenda(tasks, now, request.GET)
             ]
         }
@@ -188,6 +197,18 @@ def _cards(whose: Whose, tasks: Sequence[Record], now: datetime) -> list[Card]:
     return [Card(_row(whose, task, now), record_version(task)) for task in tasks]
 
 
+def _lines(whose: Whose, tasks: Sequence[Record], now: datetime) -> list[Line]:
+    return [Line(_row(whose, task, now), _again(task, now)) for task in tasks]
+
+
+def _again(task: Record, now: datetime) -> str:
+    """When a task that repeats is due after this time; "" where it is not, or does not."""
+    due, repeat = task.get("due_date"), task.get("repeat")
+    if not (repeat and isinstance(repeat, str) and isinstance(due, str)):
+        return ""
+    return next(coming_due(due, repeat, now.tzinfo or UTC), "")
+
+
 def _row(whose: Whose, task: Record, now: datetime) -> Row:
     return row(
         whose.spec,
@@ -196,5 +217,5 @@ def _row(whose: Whose, task: Record, now: datetime) -> Row:
         whose.projects,
         whose.people,
         may_change=whose.may_change(task),
-        may_delete=whose.may_delete(task),
+        owner=whose.owner if whose.shared else None,
     )

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import Any, cast
 
-from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.http import HttpResponse, HttpResponseRedirect
 from django.urls import reverse
@@ -13,6 +12,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_POST
 
+from core import undoing
 from core.going_back import back_to
 from core.summary import Summary
 from utils.examples import add_example, is_example, remove_example
@@ -60,7 +60,7 @@ def example_add(request: StorageRequest) -> HttpResponse:
     project, parts = _example(timezone.localdate())
     owner = cast(int, request.user.pk)
     if add_example(request.json_storage, owner, project, parts, activity):
-        messages.success(request, _("The example project was added. Look around, change it."))
+        undoing.say(request, _("The example project was added. Look around, change it."))
     return HttpResponseRedirect(back_to(request, reverse("dashboard")))
 
 
@@ -70,7 +70,7 @@ def example_remove(request: StorageRequest) -> HttpResponse:
     """Removes all of the example, and nothing else."""
     activity = Activity("example_removed", "Removed the example project", request_metadata(request))
     if remove_example(request.json_storage, cast(int, request.user.pk), activity):
-        messages.success(request, _("The example was removed."))
+        undoing.say(request, _("The example was removed."))
     return HttpResponseRedirect(back_to(request, reverse("dashboard")))
 
 

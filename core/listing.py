@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import dataclass, fields
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from operator import itemgetter
 from typing import Any
 from urllib.parse import urlencode
@@ -141,15 +141,29 @@ def _has_tag(sought: str) -> Test:
 
 def _is_due(when: str, now: datetime) -> Test:
     today = now.date()
-    last = today + timedelta(days=0 if when == "today" else 6)
+    last = today + timedelta(days=6 if when == "week" else 0)
+    if when == "none":
+        return lambda record: due_of(record, now)[0] is None
     if when == "overdue":
-        return lambda record: is_overdue(record, now)
+        return lambda record: _begins(record, "", last) and is_overdue(record, now)
 
     def test(record: Record) -> bool:
+        if not _begins(record, today - _FAR, last):
+            return False
         day = due_of(record, now)[0]
-        return day is None if when == "none" else day is not None and today <= day <= last
+        return day is not None and today <= day <= last
 
     return test
+
+
+# A moment's day is written in one zone and seen in another, which may be 26 hours away.
+_FAR = timedelta(days=2)
+
+
+def _begins(record: Record, first: date | str, last: date) -> bool:
+    """Whether the day that is written may be between these: most are not, and are not read."""
+    due = record.get("due_date")
+    return isinstance(due, str) and str(first) <= due[:10] <= str(last + _FAR)
 
 
 def _id_in(parameters: Mapping[str, str], name: str, known: Container[int]) -> int | None:

@@ -100,6 +100,13 @@ def tone(value: object) -> str:
 
 
 @register.filter
+def done_items(checklist: object) -> int:
+    """How many items of a checklist are done."""
+    items = checklist if isinstance(checklist, list) else []
+    return sum(isinstance(item, dict) and item.get("done") is True for item in items)
+
+
+@register.filter
 def activity_word(value: object) -> Text:
     """The kind of an activity in words."""
     return in_words(value, ACTIVITY_WORDS)

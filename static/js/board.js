@@ -67,8 +67,8 @@ export function putDown() {
   if (list === was.list && card.nextElementSibling === was.next) return goBack(was);
   const button = document.querySelector("[data-board-move]");
   const above = card.previousElementSibling;
-  button.form.elements.below.value = above?.dataset.card ?? "";
-  button.value = `${card.dataset.card}:${list.dataset.column}:${card.dataset.version}`;
+  button.form.elements.below.value = above?.dataset.card?.split(":")[0] ?? "";
+  button.value = `${card.dataset.card}:${list.dataset.column}`;
   if (was.by === "keys") say("fixed" in list.dataset ? "fixed" : "down", card);
   sent = was;
   button.click();

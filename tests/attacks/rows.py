@@ -470,7 +470,7 @@ def _moved_shared(world: World) -> dict[str, Any]:
 
 def _move_of(world: World, task: int) -> dict[str, Any]:
     version = record_version(json_storage.get("tasks", world.owner, task))
-    return {"move": f"{task}:review:{version}"}
+    return {"move": f"{task}:{version}:review"}
 
 
 def _handed_to_editor(world: World) -> dict[str, Any]:

@@ -84,6 +84,15 @@ def test_what_has_a_time_comes_first_and_then_the_most_urgent() -> None:
     assert [task["id"] for task in tomorrow.tasks] == [4, 3, 2, 1]
 
 
+def test_of_many_groups_the_later_ones_wait_until_asked() -> None:
+    dues = [f"2026-11-{day}" for day in range(23, 28) for _ in range(30)]
+    tasks = [{"id": n, "due_date": due} for n, due in enumerate(dues)]
+    shown = [(len(group.on_page), group.more) for group in agenda(tasks, NOW, {})]
+    assert shown == [(20, 10), (20, 10), (20, 10), (0, 20), (0, 20)]
+    asked = agenda(tasks, NOW, {"day4": "40"})[-1]
+    assert (len(asked.on_page), asked.more) == (30, 0)
+
+
 @pytest.mark.parametrize("due", ["0001-01-01T00:00:00Z", "9999-12-31T23:59:59Z", "some day", 7, []])
 @pytest.mark.parametrize("zone", ["Pacific/Kiritimati", "America/Los_Angeles"])
 def test_no_due_date_is_too_odd(due: Any, zone: str) -> None:
@@ -116,6 +125,13 @@ def test_a_task_is_completed_from_the_agenda(browser: Client, alice: User) -> No
     answer = browser.post(f"/tasks/{task}/complete/", {"next": "/tasks/agenda/"}, follow=True)
     assert answer.request["PATH_INFO"] == "/tasks/agenda/"
     assert "Without a date" not in text_of(answer)
+
+
+def test_a_task_that_repeats_tells_when_it_is_due_again(browser: Client, alice: User) -> None:
+    task = {"title": "Report", "due_date": "2026-11-30", "repeat": "FREQ=WEEKLY"}
+    json_storage.create("tasks", alice.pk, task)
+    assert "Again on 7 Dec 2026" in text_of(browser.get("/tasks/agenda/"))
+    assert "Repeats" in text_of(browser.get("/tasks/board/"))
 
 
 def test_many_tasks_are_shown_in_steps(browser: Client, alice: User) -> None:

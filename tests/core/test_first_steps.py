@@ -1,5 +1,7 @@
 """The first minutes, and the example."""
 
+import re
+
 from django.test import Client
 
 from accounts.models import User
@@ -33,6 +35,19 @@ def test_the_example_comes_and_goes_in_one_click(client: Client, alice: User) ->
     assert (left["id"], left["project_id"]) == (own["id"], None)
     told = [one["type"] for one in json_storage.activities(alice.pk, 10)]
     assert (told.count("example_added"), told.count("example_removed")) == (1, 1)
+
+
+def test_the_example_comes_back_by_undo(client: Client, alice: User) -> None:
+    client.force_login(alice)
+    client.post("/example/add/", follow=True)
+    before = marked(alice)
+    page = client.post("/example/remove/", follow=True).content.decode()
+    token = re.search(r'name="undo" value="([^"]+)"', page)
+    assert token
+    client.post("/undo/", {"undo": token[1]})
+    assert sorted(marked(alice)) == sorted(before)
+    (project,) = json_storage.list("projects", alice.pk)
+    assert {task["project_id"] for task in json_storage.list("tasks", alice.pk)} == {project["id"]}
 
 
 def test_the_steps_go_once_they_are_done(client: Client, alice: User) -> None:

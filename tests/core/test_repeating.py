@@ -64,6 +64,13 @@ def test_what_stands_in_a_form_is_read_as_it_was(rule: str, language: str) -> No
         assert repeating.read(repeating.typed(rule)) == rule
 
 
+def test_spanish_words_are_read_in_spanish() -> None:
+    with translation.override("es"):
+        for rule in WORDS:
+            assert repeating.typed(rule) == repeating.told(rule)
+        assert repeating.told("FREQ=WEEKLY;BYDAY=MO,FR").lower() == "cada lunes y viernes"
+
+
 def test_a_rule_may_be_typed_as_other_programs_write_it() -> None:
     assert repeating.read("rrule:freq=weekly;interval=1;byday=mo") == "FREQ=WEEKLY;BYDAY=MO"
     assert repeating.read(" every  monday and friday ") == "FREQ=WEEKLY;BYDAY=MO,FR"
