@@ -21,7 +21,7 @@ from accounts.api_operations import JSON
 from accounts.api_query import ListQuery, read_query
 from docstore import NotFound, RecordList, to_json
 from utils.access import sharers
-from utils.lists import mentions
+from utils.lists import texts_of
 from utils.table import COLLECTIONS, CollectionSpec
 
 Record = Mapping[str, Any]
@@ -117,7 +117,8 @@ def _passing(query: ListQuery, spec: CollectionSpec, records: Iterable[Record]) 
     for test in query.tests:
         records = filter(test, records)
     if query.text:
-        return [record for record in records if mentions(spec, record, query.text)]
+        texts = texts_of(spec.name)
+        return [record for record in records if query.text in texts(record)]
     return list(records)
 
 

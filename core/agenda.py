@@ -12,7 +12,7 @@ from django.utils.translation import gettext_lazy as _
 from core.board import Part, how_many
 from core.words import Text
 from docstore import id_of
-from utils.lists import sort_value
+from utils.lists import each, sort_value
 from utils.records import COLLECTIONS
 from utils.times import is_date, moment_of
 
@@ -21,6 +21,7 @@ PAGE_TASKS = 60  # of all groups together, as long as nobody asks for more of on
 DAYS = 7  # that have a group of their own, after today
 
 Record = Mapping[str, Any]
+_Order = tuple[date, bool, float]
 _PRIORITY = COLLECTIONS["tasks"].by_name["priority"]
 _TITLES: dict[str, Text] = {
     "overdue": _("Overdue"),
@@ -50,11 +51,15 @@ def agenda(tasks: Sequence[Record], now: datetime, parameters: Mapping[str, str]
     found: dict[str, list[tuple[Any, Record]]] = {
         name: [] for name in ("overdue", *days, "later", "undated")
     }
-    for task in tasks:
-        if task.get("status") != "completed":
-            day, late, moment = due_of(task, now)
-            name = "overdue" if late else names.get(day, "later") if day else "undated"
-            found[name].append((_order(task, day, moment), task))
+    places: dict[object, tuple[str, _Order]] = {}  # many are due at the same time
+    for task, facts in zip(tasks, each(tasks, _open_facts), strict=True):
+        if facts is None:
+            continue
+        due, *rest = facts
+        if due not in places:
+            places[due] = _place(due, now, names)
+        name, order = places[due]
+        found[name].append(((*order, *rest), task))
     groups, left = [], PAGE_TASKS
     for name, members in found.items():
         if members or name == "today":
@@ -66,9 +71,9 @@ def agenda(tasks: Sequence[Record], now: datetime, parameters: Mapping[str, str]
     return groups
 
 
-def due_of(task: Record, now: datetime) -> tuple[date | None, bool, datetime | None]:
-    """The day on which it is due, whether that has passed, and the moment, where one is named."""
-    due = task.get("due_date")
+def due_of(due: object, now: datetime) -> tuple[date | None, bool, datetime | None]:
+    """Of a stored `due_date`: the day, whether that has passed, and the moment, where one is
+    named."""
     moment = moment_of(due)
     if moment is None:
         return None, False, None
@@ -84,13 +89,21 @@ def _day_of(moment: datetime, now: datetime) -> date:
         return moment.date()
 
 
-def _order(task: Record, day: date | None, moment: datetime | None) -> tuple[Any, ...]:
-    """By day; within one those at a time first, by the time, and then the most urgent."""
-    urgency = sort_value(_PRIORITY, task)
+def _place(due: object, now: datetime, names: Mapping[date, str]) -> tuple[str, _Order]:
+    """The group of what is due then, and its order: by day; within one those at a time first, by
+    the time."""
+    day, late, moment = due_of(due, now)
+    name = "overdue" if late else names.get(day, "later") if day else "undated"
+    return name, (day or date.max, moment is None, moment.timestamp() if moment else 0)
+
+
+def _open_facts(task: Record) -> tuple[str | None, int, int] | None:
+    """When an open task is due, and how it stands among those due then: the most urgent first."""
+    if task.get("status") == "completed":
+        return None
+    due, urgency = task.get("due_date"), sort_value(_PRIORITY, task)
     return (
-        day or date.max,
-        moment is None,
-        moment.timestamp() if moment else 0,
+        due if isinstance(due, str) else None,
         -urgency if isinstance(urgency, int) else 0,
         id_of(task) or 0,
     )

@@ -8,11 +8,12 @@ it was: the latest on top, wherever it had been. Why: `docs/decisions/0026`.
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from operator import itemgetter
 from typing import Any
 
 from core.words import CHOICE_WORDS, Text, in_words
 from docstore import id_of
-from utils.lists import sort_value
+from utils.lists import each, sort_value
 from utils.records import COLLECTIONS
 from utils.table import PLACES_END
 
@@ -71,16 +72,18 @@ def columns(tasks: Sequence[Record], parameters: Mapping[str, str]) -> list[Colu
 
     `parameters` say of how many columns more than the first cards are shown: `review=20`.
     """
-    found: dict[str, list[Record]] = {name: [] for name in (*_STATUS.choices, OTHER)}
-    for task in reversed(tasks):  # nearly the order that they come to stand in
-        found[status_of(task)].append(task)
+    found: dict[str, list[tuple[Any, Record]]] = {name: [] for name in (*_STATUS.choices, OTHER)}
+    for task, status, standing in zip(
+        tasks, each(tasks, status_of), each(tasks, _standing), strict=True
+    ):
+        found[status].append((standing, task))
     if not found[OTHER]:
         del found[OTHER]
     return [
         Column(
             name,
             in_words(name, CHOICE_WORDS),
-            sorted(members, key=_completed if name == "completed" else _place, reverse=True),
+            [task for _standing, task in sorted(members, key=itemgetter(0), reverse=True)],
             how_many(parameters, name, COLUMN_CARDS, COLUMN_CARDS),
             COLUMN_CARDS,
         )
@@ -166,6 +169,11 @@ def _place(task: Record) -> tuple[float, int]:
     if -PLACES_END <= place <= PLACES_END:
         return place, number
     return number, number
+
+
+def _standing(task: Record) -> tuple[float, int]:
+    """Where a task stands in its column: the greater, the higher."""
+    return _completed(task) if status_of(task) == "completed" else _place(task)
 
 
 def _completed(task: Record) -> tuple[float, int]:

@@ -143,14 +143,14 @@ def _is_due(when: str, now: datetime) -> Test:
     today = now.date()
     last = today + timedelta(days=6 if when == "week" else 0)
     if when == "none":
-        return lambda record: due_of(record, now)[0] is None
+        return lambda record: due_of(record.get("due_date"), now)[0] is None
     if when == "overdue":
         return lambda record: _begins(record, "", last) and is_overdue(record, now)
 
     def test(record: Record) -> bool:
         if not _begins(record, today - _FAR, last):
             return False
-        day = due_of(record, now)[0]
+        day = due_of(record.get("due_date"), now)[0]
         return day is not None and today <= day <= last
 
     return test

@@ -16,7 +16,7 @@ from docstore import id_of
 from utils.access import SHARED_COLLECTIONS
 from utils.caller import Caller
 from utils.json_storage import JSONStorageManager
-from utils.lists import mentions
+from utils.lists import each, texts_of
 from utils.records import COLLECTIONS, RECORD_COLLECTIONS
 
 HITS_MAX = 8  # of each kind
@@ -92,18 +92,14 @@ def _hits(places: Sequence[_Of], words: Sequence[str]) -> list[Hit]:
     found: list[tuple[int, Hit]] = []
     for of in places:
         spec = COLLECTIONS[of.collection]
-        ranked = [
-            (rank, record)
-            for record in reversed(of.panel.records)  # among equals, the newest first
-            if (rank := _rank(str(record.get(spec.title_field) or "").casefold(), words))
+        texts = each(of.panel.records, texts_of(spec.name))
+        found_in = [
+            record
+            for record, text in zip(of.panel.records, texts, strict=True)
+            if all(word in text for word in words)
         ]
-        if len(ranked) < HITS_MAX:
-            named = {id(record) for _rank, record in ranked}
-            ranked += [
-                (3, record)
-                for record in reversed(of.panel.records)
-                if id(record) not in named and all(mentions(spec, record, word) for word in words)
-            ][:HITS_MAX]
+        found_in.reverse()  # among equals, the newest first
+        ranked = [(_rank(str(record.get(spec.title_field)), words), record) for record in found_in]
         ranked.sort(key=lambda pair: pair[0])
         found += [(rank, _hit(of, record)) for rank, record in ranked[:HITS_MAX]]
     found.sort(key=lambda pair: pair[0])
@@ -111,9 +107,10 @@ def _hits(places: Sequence[_Of], words: Sequence[str]) -> list[Hit]:
 
 
 def _rank(title: str, words: Sequence[str]) -> int:
-    """1 for a title that begins with the words, 2 for one that holds them, 0 for any other."""
+    """1 for a title that begins with the words, 2 for one that holds them, 3 for any other."""
+    title = title.casefold()
     if not all(word in title for word in words):
-        return 0
+        return 3
     return 1 if title.startswith(words[0]) else 2
 
 

@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 
 from docstore import RecordList
 from utils.fields import Field, Kind
-from utils.table import COLLECTIONS, CollectionSpec
+from utils.table import COLLECTIONS
 from utils.times import is_date, moment_of, parse_time
 
 # Texts are ordered by so many of their first characters: a cursor has to hold them.
@@ -60,12 +60,6 @@ def texts_of(collection: str) -> Callable[[Record], str]:
 def order_by(collection: str, field_name: str) -> Callable[[Record], SortValue | None]:
     """The function that gives what a record is ordered by: see `sort_value`."""
     return partial(sort_value, COLLECTIONS[collection].by_name[field_name])
-
-
-def mentions(spec: CollectionSpec, record: Record, sought: str) -> bool:
-    """Whether a text of the record, a tag or the name of a member holds the text sought, which
-    is case-folded already."""
-    return sought in texts_of(spec.name)(record)
 
 
 def names_of_entry(entry: object) -> Iterator[object]:

@@ -11,7 +11,7 @@ let sent = null; // the same, while the server is asked
 
 export const hand = () => held?.by;
 export const heldCard = () => held?.card;
-export const listOf = (card) => card.closest(".cards");
+export const listOf = (card) => card.closest(".board-cards");
 export const lists = () => [...document.querySelectorAll("[data-board] [data-column]")];
 export const cardsIn = (list) => [...list.querySelectorAll(":scope > .card")];
 

@@ -14,7 +14,7 @@ let moving = false; // while the card is on its way to another place, it loses t
 
 /* The name of the card that a key leads to, if there is one. */
 function neighbour(card, key) {
-  const columns = [...document.querySelectorAll("[data-board] .cards")];
+  const columns = [...document.querySelectorAll("[data-board] .board-cards")];
   if (key in UPWARDS) return cardsIn(listOf(card))[cardsIn(listOf(card)).indexOf(card) + UPWARDS[key]];
   const at = cardsIn(listOf(card)).indexOf(card);
   for (let n = columns.indexOf(listOf(card)) + SIDEWAYS[key]; columns[n]; n += SIDEWAYS[key]) {
