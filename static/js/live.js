@@ -14,6 +14,7 @@ import { announce } from "./announce.js";
 const TOGETHER = 400; // ms: changes that come together are one look at the page
 const BETWEEN = 2_000; // ms, at least, between two looks
 const AGAIN = 30_000; // ms, until the feed is asked again after it refused
+const NOTHING = "#nothing"; // or else the messages would be taken, too, and they are not ours to end
 const OWN = 2_000; // ms after something done here: what is told then is not said aloud
 
 const person = document.body.dataset.person ?? "";
@@ -56,12 +57,11 @@ async function look() {
   if (!found.length) return;
   const [first, ...rest] = found.map((region) => `#${region.id}`);
   const opened = [...document.querySelectorAll("[data-live] details[id][open]")].map(({ id }) => id);
-  const others = rest.join(",") || "#announcer"; // never the messages: they are not ours to take away
   await htmx.ajax("GET", location.pathname + location.search, {
     target: first,
     select: first,
     swap: "outerHTML show:none",
-    selectOOB: others,
+    selectOOB: rest.join(",") || NOTHING,
   });
   opened.forEach((id) => document.getElementById(id)?.setAttribute("open", ""));
   if (Date.now() - did > OWN) announce(root()?.dataset.said ?? "");
