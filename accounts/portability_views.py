@@ -16,7 +16,6 @@ from django.http.response import HttpResponseBase
 from django.shortcuts import redirect, render
 from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
-from django.views.decorators.csrf import csrf_exempt, csrf_protect
 from django.views.decorators.http import require_http_methods, require_safe
 
 from accounts.api_portability import ZIP, alone, archive_imported
@@ -49,7 +48,6 @@ def export(request: SignedInRequest) -> HttpResponseBase:
     return StreamingHttpResponse(export, content_type=ZIP, headers=headers)
 
 
-@csrf_exempt  # until it is known who asks: nobody else's archive is read, not even to find a token
 @require_http_methods(["GET", "HEAD", "POST"])
 @login_required
 @never_cache
@@ -61,7 +59,6 @@ def your_data(request: SignedInRequest) -> HttpResponse:
     return render(request, _TEMPLATE, context)
 
 
-@csrf_protect
 def _import(request: SignedInRequest) -> HttpResponse:
     """Looks at an archive, or takes in the one that was looked at."""
     form = ImportForm(request.POST, request.FILES)

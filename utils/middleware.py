@@ -5,8 +5,10 @@ import logging
 import re
 import uuid
 from collections.abc import Callable, Mapping, Sequence
+from importlib import import_module
 
 from django.conf import settings
+from django.contrib.auth import SESSION_KEY
 from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from django.shortcuts import render
@@ -157,12 +159,19 @@ def _refusal(request: HttpRequest) -> HttpResponse | None:
             headers={"Allow": allowed},
         )
     length, most = request.META.get("CONTENT_LENGTH") or "0", settings.DATA_UPLOAD_MAX_MEMORY_SIZE
-    if request.path == UPLOADS and most is not None:
+    if request.path == UPLOADS and most is not None and _is_signed_in(request):
         most += settings.NEURALFLOW_IMPORT_BYTES
     # Django's own limit does not count files, which no form of ours takes.
     if most is not None and length.isdecimal() and int(length[:20]) > most:
         return render(request, "400.html", {"status": 413}, status=413)
     return None
+
+
+def _is_signed_in(request: HttpRequest) -> bool:
+    """Whether a session says so, asked before anything of the body is read."""
+    key = request.COOKIES.get(settings.SESSION_COOKIE_NAME)
+    store = import_module(settings.SESSION_ENGINE).SessionStore
+    return key is not None and SESSION_KEY in store(key)
 
 
 # Any other error of the store: 503.

@@ -56,7 +56,7 @@ def world(alice: User, bob: User) -> User:
 class TestThePage:
     def test_it_says_what_goes_and_what_stays(self, world: User) -> None:
         text = signed_in(world).get(PAGE).content.decode()
-        assert "1 tasks" in text
+        assert "Tasks: 1" in text
         assert "history of all changes for 30 days" in text
         assert "Backups" in text
         assert reverse("api_export") in text

@@ -144,8 +144,10 @@ def test_an_archive_may_be_larger_than_a_form(signed_in: Client, settings: Any) 
     assert send(signed_in, b"x" * (2 * 1024 * 1024)).status_code == 413
 
 
-def test_a_strangers_archive_is_not_even_read(client: Client) -> None:
+def test_a_strangers_archive_is_not_read(client: Client) -> None:
     assert send(client, b"x")["Location"].startswith("/accounts/login/")
+    client.cookies["sessionid"] = "a" * 32
+    assert send(client, b"x" * (2 * 1024 * 1024)).status_code == 413
 
 
 def test_a_forged_form_is_refused(alice: User) -> None:

@@ -86,6 +86,7 @@ def test_a_first_day(visitor: Visitor) -> None:
     page.get_by_label("Tags").fill("vision, x-ray")
     page.get_by_label("Project").select_option("Reading X-rays")
     visitor.press("Save")
+    expect(page.get_by_role("status")).to_contain_text("The task was added.")
     visitor.look_at("tasks")
 
     visitor.go("/models/new/", "model-new")
@@ -95,6 +96,7 @@ def test_a_first_day(visitor: Visitor) -> None:
     page.get_by_text("Details as JSON").click()
     page.get_by_label("Hyperparameters").fill('{"lr": 0.0003}')
     visitor.press("Save")
+    expect(page.get_by_role("status")).to_contain_text("The model was added.")
     visitor.look_at("models")
 
     visitor.go("/dashboard/", "dashboard")
@@ -114,12 +116,14 @@ def test_a_first_day(visitor: Visitor) -> None:
     visitor.look_at("tasks-completed")
     assert records(server, "tasks", username)[0]["status"] == "completed"
     visitor.press("Take up Train the baseline again")
+    expect(page.get_by_role("status")).to_contain_text("The task is open again.")
     assert records(server, "tasks", username)[0]["completed_at"] is None
 
     page.get_by_role("link", name="Train the baseline", exact=True).click()
     visitor.look_at("task-edit")
     page.get_by_label("Title").fill("Train it twice")
     visitor.press("Save")
+    expect(page.get_by_role("status")).to_contain_text("The task was saved.")
     expect(page.get_by_role("status")).to_contain_text("The task was saved.")
     assert records(server, "tasks", username)[0]["title"] == "Train it twice"
 
@@ -129,7 +133,7 @@ def test_a_first_day(visitor: Visitor) -> None:
     expect(page.get_by_role("status")).to_contain_text("The task was deleted.")
     assert records(server, "tasks", username) == []
     visitor.go("/dashboard/")
-    expect(page.get_by_text("Deleted task “Train it twice”")).to_be_visible()
+    expect(page.get_by_role("region", name="Latest activity")).to_contain_text("Deleted a task")
 
     visitor.go("/accounts/profile/", "profile")
     visitor.go("/accounts/password/change/", "password-change")
@@ -255,16 +259,18 @@ def test_two_windows_that_edit_the_same_task_lose_nothing(visitor: Visitor) -> N
     page.goto("/tasks/new/")
     page.get_by_label("Title").fill("Shared")
     visitor.press("Save")
+    expect(page.get_by_role("status")).to_contain_text("The task was added.")
     page.goto("/tasks/1/edit/")
     other = page.context.new_page()
     other.goto("/tasks/1/edit/")
     other.get_by_label("Title").fill("Theirs")
     other.get_by_role("button", name="Save").click()
+    expect(other.get_by_role("status")).to_contain_text("The task was saved.")
     page.get_by_label("Title").fill("Mine")
     visitor.press("Save")
-    visitor.look_at("task-conflict")
     choice = page.get_by_role("group", name="Title")
     expect(choice).to_contain_text("Theirs")
+    visitor.look_at("task-conflict")
     expect(choice.get_by_role("textbox", name="Title")).to_have_value("Mine")
     visitor.press("Save what is chosen")
     expect(page.get_by_role("link", name="Mine", exact=True)).to_be_visible()

@@ -78,6 +78,7 @@ def test_the_palette_and_keys_lead_everywhere(visitor: Visitor) -> None:
     visitor.look_at("palette")
     page.keyboard.type("basel")
     expect(page.get_by_role("dialog").get_by_text("Train the baseline")).to_be_visible()
+    expect(page.locator("dialog [data-announcer]")).to_have_text("1 found")
     visitor.look_at("palette-found")
     page.keyboard.press("Escape")
     expect(page.get_by_role("dialog")).to_be_hidden()

@@ -117,6 +117,14 @@ def test_completing_it_again_adds_nothing(alice: User, task: dict[str, Any]) -> 
     check_next(alice)
 
 
+def test_a_rule_on_what_is_completed_already_adds_nothing(alice: User) -> None:
+    json_storage.create("tasks", alice.pk, {"title": "Plants", "status": "completed"})
+    json_storage.update("tasks", alice.pk, 1, {"repeat": "FREQ=DAILY"})
+    json_storage.update("tasks", alice.pk, 1, {"title": "Flowers", "status": "completed"})
+    (task,) = tasks(alice)
+    assert (task["title"], task["repeat"]) == ("Flowers", "FREQ=DAILY")
+
+
 def test_it_ends(alice: User, task: dict[str, Any]) -> None:
     for number in (1, 2, 3):
         json_storage.update("tasks", alice.pk, number, {"status": "completed"})
