@@ -13,19 +13,22 @@ import { announce } from "./announce.js";
 
 const TOGETHER = 400; // ms: changes that come together are one look at the page
 const BETWEEN = 2_000; // ms, at least, between two looks
-const AGAIN = 30_000; // ms, until the feed is asked again after it refused
+const SETTLED = 1_000; // ms a page has stood before it listens: whoever left the page before has gone then
+const AGAIN = [1_000, 30_000]; // ms, until the feed is asked again: after it refused once, and at most
+const GIVEN_UP = 4; // refusals, after which perhaps what is asked for is not kept any more
 const NOTHING = "#nothing"; // or else the messages would be taken, too, and they are not ours to end
 const OWN = 2_000; // ms after something done here: what is told then is not said aloud
 
 const person = document.body.dataset.person ?? "";
 const windows = new BroadcastChannel(`neuralflow-changes-${person}`);
 const stale = new Set(); // collections that changed since the last look
-let since = null; // the number of the last change that is known here
+let since = null; // the number of the last change that is known here, once it listens
 let feed = null; // the stream, where this window is the one that listens
 let waiting = null; // ends the wait for the turn to listen
 let timer = 0;
 let looked = 0;
 let did = 0;
+let refused = 0;
 
 const root = () => document.querySelector("[data-feed]");
 const regions = () => [...document.querySelectorAll("[data-live]")];
@@ -69,22 +72,23 @@ async function look() {
 
 function listen() {
   const address = new URL(root().dataset.feed, location);
-  if (since !== null) address.searchParams.set("since", since);
+  if (since) address.searchParams.set("since", since);
   feed = new EventSource(address);
   feed.onmessage = ({ data, lastEventId }) => {
     const collections = [...new Set(JSON.parse(data).changes.map(({ collection }) => collection))];
     windows.postMessage({ number: lastEventId, collections });
     told(lastEventId, collections);
   };
+  feed.onopen = () => (refused = 0);
   feed.onerror = () => {
     if (feed?.readyState !== EventSource.CLOSED) return; // it comes back by itself
     stop();
-    since = null; // perhaps what it was about is not kept any more
-    setTimeout(() => {
-      every().forEach((name) => stale.add(name));
-      start();
-      if (root()) lookSoon();
-    }, AGAIN);
+    refused += 1;
+    setTimeout(start, Math.min(AGAIN[0] * 2 ** (refused - 1), AGAIN[1]));
+    if (refused < GIVEN_UP) return;
+    since = ""; // from now on
+    every().forEach((name) => stale.add(name));
+    lookSoon();
   };
 }
 
@@ -115,5 +119,4 @@ document.addEventListener("htmx:beforeRequest", ({ detail }) => {
   if (detail.requestConfig.verb !== "get") did = Date.now();
 });
 addEventListener("pagehide", stop);
-addEventListener("pageshow", start);
-start();
+addEventListener("pageshow", () => setTimeout(start, SETTLED));

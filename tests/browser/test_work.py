@@ -61,7 +61,7 @@ def test_the_dashboard_follows_what_happens_elsewhere(visitor: Visitor) -> None:
     sign_up(visitor, "work-live")
     page = visitor.page
     visitor.go("/dashboard/")
-    expect(page.get_by_text("No tasks yet. Write down")).to_be_visible()
+    expect(page.get_by_role("heading", name="Dashboard")).to_be_visible()
     other = page.context.new_page()
     other.goto("/dashboard/")
     other.get_by_role("link", name="New task").click()
