@@ -108,3 +108,26 @@ def test_a_card_that_was_changed_meanwhile_goes_back(visitor: Visitor) -> None:
     expect(titles(visitor, "pending").first).to_have_text("Write it up well")
     visitor.look_at("board-conflict")
     assert held_at(visitor, username)["Write it up well"] == "pending"
+
+
+@pytest.mark.parametrize("context", ["phone-dark"], indirect=True)
+def test_the_board_by_finger(visitor: Visitor) -> None:
+    page, username = visitor.page, with_tasks(visitor, "finger")
+    touch = page.context.new_cdp_session(page)
+    touch.send("Emulation.setTouchEmulationEnabled", {"enabled": True})
+    page.locator("#column-in_progress").evaluate("part => part.scrollIntoView({block: 'center'})")
+    grip = page.locator(".card", has_text="Collect the images").locator("summary")
+    x, y, _height = place_of(grip)
+    _x, there, height = place_of(page.locator("#column-in_progress"))
+
+    def touched(kind: str, *at: float) -> None:
+        points = [{"x": x - 20, "y": height_at} for height_at in at]
+        touch.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": points})
+
+    touched("touchStart", y + 10)
+    for part in range(1, 6):
+        touched("touchMove", y + 10 + (there + height / 2 - y - 10) * part / 5)
+    expect(titles(visitor, "in_progress")).to_have_text(["Collect the images"])
+    touched("touchEnd")
+    expect(page.get_by_text("Moved to: In progress")).to_be_visible()
+    assert held_at(visitor, username)["Collect the images"] == "in_progress"
