@@ -17,7 +17,7 @@ from utils.lists import each, sort_value
 from utils.records import COLLECTIONS
 from utils.table import PLACES_END
 
-COLUMN_CARDS = 10  # of each column on a page at first; so many more each time
+COLUMN_CARDS = 8  # of each column on a page at first; so many more each time
 OTHER = "other"  # the column of what an old file holds beside the statuses
 
 Record = Mapping[str, Any]
@@ -70,7 +70,7 @@ class Column(Part):
 def columns(tasks: Sequence[Record], parameters: Mapping[str, str]) -> list[Column]:
     """A column for each status, and one for what has none of these, if there is any.
 
-    `parameters` say of how many columns more than the first cards are shown: `review=20`.
+    `parameters` say of how many columns more than the first cards are shown: `review=16`.
     """
     found: dict[str, list[tuple[Any, Record]]] = {name: [] for name in (*_STATUS.choices, OTHER)}
     for task, status, standing in zip(
@@ -98,7 +98,7 @@ def status_of(task: Record) -> str:
 
 
 def how_many(parameters: Mapping[str, str], name: str, first: int, step: int) -> int:
-    """How many tasks of a part an address asks to see (`review=20`): whole steps, or the first."""
+    """How many tasks of a part an address asks to see (`review=16`): whole steps, or the first."""
     asked = parameters.get(name, "")
     number = int(asked) if asked.isascii() and asked.isdecimal() and len(asked) < 6 else 0
     return max(first, number - number % step)

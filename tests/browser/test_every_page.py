@@ -31,6 +31,7 @@ FURTHER = (
     "/projects/new/",
     "/projects/{project}/edit/",
     "/models/",
+    "/models/?view=table",
     "/models/new/",
     "/models/{model}/edit/",
     "/models/compare/?a={model}&b={other_model}",

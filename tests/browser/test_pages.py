@@ -249,7 +249,7 @@ def test_faults_are_shown_at_their_fields(visitor: Visitor) -> None:
     )
     expect(page.get_by_label("Metadata")).to_be_visible()
     expect(page.get_by_label("Metadata")).to_have_value('{\n  "seed": seven\n}')
-    expect(page.get_by_text("Line 2, column 11")).to_be_visible()
+    expect(page.locator("#id_metadata_error")).to_contain_text("Line 2, column 11")
 
 
 @some_looks

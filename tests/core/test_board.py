@@ -93,14 +93,14 @@ def test_a_column_shows_more_when_asked(browser: Client, alice: User) -> None:
     operations = [{"op": "create", "record": {"title": f"T{n}"}} for n in range(25)]
     json_storage.bulk("tasks", alice.pk, operations)
     page = browser.get("/tasks/board/")
-    assert len(columns_of(page)["pending"]) == 10
-    assert "Show 10 more (Pending)" in text_of(page)
-    page = browser.get("/tasks/board/?pending=20")
-    assert len(columns_of(page)["pending"]) == 20
-    assert "Show 5 more (Pending)" in text_of(page)
-    assert len(columns_of(browser.get("/tasks/board/?pending=30"))["pending"]) == 25
+    assert len(columns_of(page)["pending"]) == 8
+    assert "Show 8 more (Pending)" in text_of(page)
+    page = browser.get("/tasks/board/?pending=16")
+    assert len(columns_of(page)["pending"]) == 16
+    assert "Show 8 more (Pending)" in text_of(page)
+    assert len(columns_of(browser.get("/tasks/board/?pending=32"))["pending"]) == 25
     for odd in ("-1", "x", "²", "9" * 4000, ""):
-        assert len(columns_of(browser.get("/tasks/board/", {"pending": odd}))["pending"]) == 10
+        assert len(columns_of(browser.get("/tasks/board/", {"pending": odd}))["pending"]) == 8
 
 
 def test_the_board_of_a_project(browser: Client, alice: User) -> None:
