@@ -19,7 +19,8 @@ NOT_KEPT = object()  # among the values of a part: it is made anew each time
 def _as_text(value: object) -> str:
     if value is NOT_KEPT:
         raise TypeError("not to be kept")
-    return str(value)  # a lazy text counts as what it says now
+    # A lazy text counts as what it says now; a safe one, whose `str` is itself, as its letters.
+    return str.__str__(str(value))
 
 
 _MAKES_KEY = msgspec.json.Encoder(enc_hook=_as_text)

@@ -41,6 +41,12 @@ def test_a_part_is_rendered_once_for_the_same_values() -> None:
     assert shown(template, name="b", counted=counted) == "b 2"
 
 
+def test_a_text_that_the_template_holds_is_a_value_like_others() -> None:
+    template = Template(LOAD + '{% kept "here" %}{{ counted }}{% endkept %}')
+    counted = Counted()
+    assert shown(template, counted=counted) == shown(template, counted=counted) == "1"
+
+
 def test_two_places_keep_each_their_own() -> None:
     template = Template(LOAD + "{% kept name %}<{% endkept %}\n{% kept name %}>{% endkept %}")
     assert shown(template, name="a") == "<\n>"
