@@ -59,7 +59,7 @@ class TestThePage:
         assert "Tasks: 1" in text
         assert "history of all changes for 30 days" in text
         assert "Backups" in text
-        assert reverse("api_export") in text
+        assert reverse("export") in text
 
     def test_strangers_are_sent_to_sign_in(self, db: None) -> None:
         answer = Client().get(PAGE)
