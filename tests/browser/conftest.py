@@ -113,7 +113,14 @@ class Visitor:
             self.look_at(name)
 
     def press(self, name: str) -> None:
-        self.page.get_by_role("button", name=name, exact=True).click()
+        button = self.page.get_by_role("button", name=name, exact=True)
+        if name != "Save":
+            button.click()
+            return
+        # What is left before the server has answered, may not be saved; and a form that looks for
+        # the server first, leaves a moment later.
+        with self.page.expect_response(lambda answer: answer.request.method == "POST"):
+            button.click()
 
     def look_at(self, name: str) -> None:
         """Saves a picture of the page, and checks what every page must keep."""

@@ -20,6 +20,7 @@ JSON_PATCH: Final = "application/json-patch+json"
 # Each rule, and how a refusal says it.
 RULES: Final = {
     "references": r"must be the id of an? \w+ of yours|is not there: there is no \w+ \d+",
+    "repeats": r"must be a rule of RFC 5545",
     "period": r"must not be before start_date",
     "large integers": r"must lie between -?\d+ and \d+|integer must lie between",
     "nesting": r"must be nested at most \d+ levels deep|may be nested at most \d+ deep",
