@@ -25,7 +25,7 @@ class Row:
     id: int | None  # old files may hold records without one; they can be seen, not changed
     anchor: str  # its id within a page: "task-3", of another's "task-7-3"
     title: Text
-    record: dict[str, Any]  # with a value that can be shown for every field
+    record: Mapping[str, Any]  # with a value that can be shown for every field
     overdue: bool = False
     project: Text = ""
     assignee: Text = ""
@@ -61,7 +61,7 @@ def row(
         id=id_of(record),
         anchor=anchor_of(spec, id_of(record), owner),
         title=title_of(spec, record),
-        record={field.name: _presentable(field, record.get(field.name)) for field in spec.fields},
+        record=_shown(spec, record),
         overdue=is_overdue(record, now),
         project=_named(record.get("project_id"), projects),
         assignee=_named(record.get("assignee"), people),
@@ -74,6 +74,23 @@ def row(
 def anchor_of(spec: CollectionSpec, record_id: int | None, owner: int | None = None) -> str:
     """The id of a record within a page; `owner` is whose it is, where it is another's."""
     return "-".join(str(part) for part in (spec.singular, owner, record_id) if part is not None)
+
+
+# Stored records never change, so what is shown of one may be remembered as long as it is held.
+_remembered: dict[int, tuple[Record, dict[str, Any]]] = {}
+REMEMBERED_MAX = 5_000
+
+
+def _shown(spec: CollectionSpec, record: Record) -> dict[str, Any]:
+    """A value that can be shown for every field; shared, and not to be changed."""
+    known = _remembered.get(id(record))
+    if known is not None and known[0] is record:
+        return known[1]
+    shown = {field.name: _presentable(field, record.get(field.name)) for field in spec.fields}
+    if len(_remembered) >= REMEMBERED_MAX:
+        _remembered.clear()
+    _remembered[id(record)] = (record, shown)
+    return shown
 
 
 def _named(number: object, names: Mapping[int, Text] | None) -> Text:

@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta, tzinfo
+from functools import lru_cache
 from typing import Any, Final
 
 from utils.past import LOOKED_AT_MAX
@@ -76,6 +77,12 @@ def heat_of(activities: Sequence[Activity], now: datetime, *, sunday_first: bool
     today = now.date()
     start = today - timedelta(days=(today.weekday() + sunday_first) % 7, weeks=WEEKS - 1)
     counts = _counts(activities, start, now.tzinfo)
+    return _heat(start, today, tuple(counts.items()))
+
+
+@lru_cache(256)  # 182 days, which hardly ever change
+def _heat(start: date, today: date, done: tuple[tuple[date, int], ...]) -> Heat:
+    counts = Counter(dict(done))
     most = max(counts.values(), default=0)
     weeks = [_week(start + timedelta(weeks=n), n, today, counts, most) for n in range(WEEKS)]
     every = [day for week in weeks for day in week.days if day and day.count]

@@ -10,6 +10,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterable
 
 import msgspec
+from django.utils.functional import Promise
 
 KEPT_PARTS = 5_000  # of about 2 KB each, in each process
 
@@ -17,10 +18,15 @@ NOT_KEPT = object()  # among the values of a part: it is made anew each time
 
 
 def _as_text(value: object) -> str:
-    if value is NOT_KEPT:
-        raise TypeError("not to be kept")
-    # A lazy text counts as what it says now; a safe one, whose `str` is itself, as its letters.
-    return str.__str__(str(value))
+    """What stands in a key for a text, lazy or safe, or for a fault: what it says now.
+
+    Anything else is refused: two objects that differ may well be called the same.
+    """
+    if isinstance(value, BaseException):
+        return f"{type(value).__name__}: {value}"
+    if not isinstance(value, str | Promise):
+        raise TypeError(f"a {type(value).__name__} cannot tell a part from another")
+    return str.__str__(str(value))  # of a safe text, `str` is the text itself
 
 
 _MAKES_KEY = msgspec.json.Encoder(enc_hook=_as_text)

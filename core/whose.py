@@ -53,6 +53,11 @@ class Whose:
         return self.owner != self.caller.user_id
 
     @cached_property
+    def named(self) -> str:
+        """Which records of whom, and whether they are another's, in a word."""
+        return f"{self.spec.name} {self.owner} {self.shared}"
+
+    @cached_property
     def access(self) -> Access:
         return self.manager.access(self.spec.name, self.owner, self.caller)
 

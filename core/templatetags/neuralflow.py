@@ -177,7 +177,7 @@ def facts_of_field(field: BoundField) -> object:
         field.help_text,
         field.value(),
         field.initial if field.field.show_hidden_initial else None,
-        field.errors,
+        [str(error) for error in field.errors],
         field.build_widget_attrs(widget.attrs),
         list(getattr(widget, "choices", ())),
         getattr(field.field, "suggestions", ()),

@@ -76,6 +76,27 @@ def test_a_lazy_text_counts_as_what_it_says() -> None:
     assert parts.part(["Tasks"], lambda: "2") == "1"
 
 
+class Silent:
+    """Something that does not tell what it holds."""
+
+    def __str__(self) -> str:
+        return "silent"
+
+
+def test_what_does_not_tell_what_it_holds_is_made_anew() -> None:
+    parts = KeptParts()
+    for number in range(2):
+        assert parts.part([Silent()], lambda: str(number)) == str(number)  # noqa: B023
+    assert len(parts) == 0
+
+
+def test_faults_count_as_what_they_say() -> None:
+    parts = KeptParts()
+    assert parts.part([OSError("a")], lambda: "1") == parts.part([OSError("a")], lambda: "2")
+    assert parts.part([OSError("b")], lambda: "3") == "3"
+    assert parts.part([ValueError("b")], lambda: "4") == "4"
+
+
 def test_values_without_a_key_are_made_anew() -> None:
     parts = KeptParts()
     looped: list[object] = []

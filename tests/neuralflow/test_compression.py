@@ -30,6 +30,31 @@ def test_what_programs_ask_for_travels_as_it_is(address: str) -> None:
     assert "Content-Encoding" not in answer
 
 
+@pytest.mark.django_db
+@pytest.mark.parametrize(
+    ("taken", "is_compressed"),
+    [
+        ("gzip, deflate, br", True),
+        ("br;q=1.0, gzip;q=0.8", True),
+        ("GZIP", True),
+        ("deflate", False),
+        ("gzip;q=0", False),
+        ("gzip;q=0.0, br", False),
+        ("xgzip", False),
+    ],
+)
+def test_only_who_takes_gzip_gets_it(taken: str, is_compressed: bool) -> None:
+    page = Client().get("/", headers={"accept-encoding": taken})
+    assert page.has_header("Content-Encoding") == is_compressed
+    assert int(page["Content-Length"]) == len(page.content)
+
+
+@pytest.mark.django_db
+def test_the_length_of_a_page_tells_little_of_what_is_on_it() -> None:
+    lengths = {len(Client().get("/", headers=TAKES_GZIP).content) for _again in range(30)}
+    assert len(lengths) > 10
+
+
 def test_modules_name_each_other_by_their_hashed_names() -> None:
     storage = CollectedOrPlainStorage()
     found = [
