@@ -7,20 +7,20 @@
 const region = document.getElementById("trouble");
 const PATIENCE = 5_000; // ms that a server may take to answer at all
 
-let again = null; // what to try once more, when told to
+const again = new Map(); // what to try once more, when told to: by the control that asked
 
-function say(kind, retry) {
-  if (!region || (again && !retry)) return; // what is said already, says more
+function say(kind, control, retry) {
+  if (!region || (again.size && !retry)) return; // what is said already, says more
   const told = document.getElementById(`trouble-${kind}`).content.cloneNode(true);
   if (!retry) told.querySelector("[data-retry]").remove();
   told.querySelector(".notice").append(document.getElementById("close-button").content.cloneNode(true));
   region.replaceChildren(told);
-  again = retry;
+  if (retry) again.set(control, retry);
 }
 
 function fallSilent() {
   region?.replaceChildren();
-  again = null;
+  again.clear();
 }
 
 // The same request once more, by the control that made it. What the page asks for by itself (the body
@@ -35,24 +35,24 @@ function repeat({ elt, requestConfig }) {
   };
 }
 
-document.addEventListener("htmx:sendError", ({ detail }) => say("offline", repeat(detail)));
-document.addEventListener("htmx:timeout", ({ detail }) => say("offline", repeat(detail)));
+document.addEventListener("htmx:sendError", ({ detail }) => say("offline", detail.elt, repeat(detail)));
+document.addEventListener("htmx:timeout", ({ detail }) => say("offline", detail.elt, repeat(detail)));
 document.addEventListener("htmx:responseError", ({ detail }) => {
   const retry = repeat(detail);
-  if (retry) say("refused", retry);
+  if (retry) say("refused", detail.elt, retry);
 });
 document.addEventListener("htmx:afterRequest", ({ detail }) => {
-  if (detail.successful && !(again && detail.elt === document.body)) fallSilent();
+  if (detail.successful && !(again.size && detail.elt === document.body)) fallSilent();
 });
 
-window.addEventListener("offline", () => say("offline", null));
-window.addEventListener("online", () => again || fallSilent());
+window.addEventListener("offline", () => say("offline", null, null));
+window.addEventListener("online", () => again.size || fallSilent());
 
 document.addEventListener("click", ({ target }) => {
   if (!target.closest("[data-retry]")) return;
-  const retry = again;
+  const retries = [...again.values()];
   fallSilent();
-  retry?.();
+  for (const retry of retries) retry();
 });
 
 async function answers() {
@@ -74,7 +74,7 @@ document.addEventListener("submit", async (event) => {
   if (event.defaultPrevented || !form.matches("[data-draft]") || asked.delete(form)) return;
   event.preventDefault();
   if (!(await answers())) {
-    say("offline", () => form.requestSubmit(submitter));
+    say("offline", form, () => form.requestSubmit(submitter));
     return;
   }
   asked.add(form);
