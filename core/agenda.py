@@ -12,8 +12,8 @@ from django.utils.translation import gettext_lazy as _
 from core.board import Part, how_many
 from core.words import Text
 from docstore import id_of
-from utils.lists import each, sort_value
-from utils.records import COLLECTIONS
+from utils.lists import each
+from utils.statistics import patience
 from utils.times import is_date, moment_of
 
 GROUP_TASKS = 20  # of each group on a page at first; so many more each time
@@ -22,7 +22,6 @@ DAYS = 7  # that have a group of their own, after today
 
 Record = Mapping[str, Any]
 _Order = tuple[date, bool, float]
-_PRIORITY = COLLECTIONS["tasks"].by_name["priority"]
 _TITLES: dict[str, Text] = {
     "overdue": _("Overdue"),
     "today": _("Today"),
@@ -101,9 +100,5 @@ def _open_facts(task: Record) -> tuple[str | None, int, int] | None:
     """When an open task is due, and how it stands among those due then: the most urgent first."""
     if task.get("status") == "completed":
         return None
-    due, urgency = task.get("due_date"), sort_value(_PRIORITY, task)
-    return (
-        due if isinstance(due, str) else None,
-        -urgency if isinstance(urgency, int) else 0,
-        id_of(task) or 0,
-    )
+    due = task.get("due_date")
+    return due if isinstance(due, str) else None, patience(task), id_of(task) or 0

@@ -13,10 +13,10 @@ from core.heat import Heat, heat_of
 from docstore import StoreError, id_of
 from utils.caller import Caller
 from utils.json_storage import JSONStorageManager, Quota
-from utils.lists import each, order_by, sort_value
+from utils.lists import each
 from utils.middleware import StorageRequest
 from utils.records import COLLECTIONS
-from utils.statistics import count_by, due_end, due_moment, open_due, statistics
+from utils.statistics import count_by, due_end, due_moment, open_due, patience, statistics
 
 SOON = timedelta(days=7)
 PANEL_RECORDS = 6
@@ -144,11 +144,9 @@ def _invitations(manager: JSONStorageManager, owner: int) -> int:
 
 def by_pressure(now: datetime) -> Callable[[Record], tuple[datetime, int]]:
     """Orders open tasks: what is due first, comes first, and then what is more urgent."""
-    priority = COLLECTIONS["tasks"].by_name["priority"]
 
     def key(task: Record) -> tuple[datetime, int]:
-        urgency = sort_value(priority, task)
-        return due_moment(task, now.tzinfo) or _LAST, -urgency if isinstance(urgency, int) else 0
+        return due_moment(task, now.tzinfo) or _LAST, patience(task)
 
     return key
 
@@ -163,10 +161,9 @@ def _due(
     # Many are due at the same time, and of those that are due later nothing is asked.
     times = {due: due_end(due, now.tzinfo) or _LAST for due in set(dues)}
     near = {due: end for due, end in times.items() if end <= now + SOON}
-    urgencies = each(tasks, order_by("tasks", "priority"))
     timed = [
-        ((near[due], -urgency if isinstance(urgency, int) else 0), task)
-        for due, urgency, task in zip(dues, urgencies, tasks, strict=True)
+        ((near[due], waits), task)
+        for due, waits, task in zip(dues, each(tasks, patience), tasks, strict=True)
         if due in near
     ]
     timed.sort(key=itemgetter(0))

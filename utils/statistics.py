@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta, tzinfo
 from functools import cache
 from typing import Any
 
-from utils.lists import each
+from utils.lists import each, sort_value
 from utils.records import COLLECTIONS
 from utils.times import is_date, moment_of
 
@@ -60,6 +60,12 @@ def open_due(task: Record) -> str | None:
     """When a task is due that is still to be done, as it is stored; None for any other."""
     due = task.get("due_date")
     return due if isinstance(due, str) and task.get("status") != "completed" else None
+
+
+def patience(task: Record) -> int:
+    """How long a task can wait, by its priority: the less, the more urgent it is."""
+    urgency = sort_value(COLLECTIONS["tasks"].by_name["priority"], task)
+    return -urgency if isinstance(urgency, int) else 0
 
 
 def due_moment(task: Record, zone: tzinfo | None = UTC) -> datetime | None:
