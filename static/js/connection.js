@@ -10,12 +10,14 @@ const PATIENCE = 5_000; // ms that a server may take to answer at all
 const again = new Map(); // what to try once more, when told to: by the control that asked
 
 function say(kind, control, retry) {
-  if (!region || (again.size && !retry)) return; // what is said already, says more
+  if (!region) return;
+  if (!region.childElementCount) again.clear(); // who closes what was said, gives up
+  else if (again.size && !retry) return; // what is said already, says more
+  if (retry) again.set(control, retry);
   const told = document.getElementById(`trouble-${kind}`).content.cloneNode(true);
   if (!retry) told.querySelector("[data-retry]").remove();
   told.querySelector(".notice").append(document.getElementById("close-button").content.cloneNode(true));
   region.replaceChildren(told);
-  if (retry) again.set(control, retry);
 }
 
 function fallSilent() {
@@ -41,8 +43,13 @@ document.addEventListener("htmx:responseError", ({ detail }) => {
   const retry = repeat(detail);
   if (retry) say("refused", detail.elt, retry);
 });
+// Another control's success takes nothing away from what is still to be tried again.
 document.addEventListener("htmx:afterRequest", ({ detail }) => {
-  if (detail.successful && !(again.size && detail.elt === document.body)) fallSilent();
+  if (!detail.successful) return;
+  for (const control of again.keys()) {
+    if (control === detail.elt || !control.isConnected) again.delete(control);
+  }
+  if (!again.size) fallSilent();
 });
 
 window.addEventListener("offline", () => say("offline", null, null));

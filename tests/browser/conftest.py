@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Locator, Page, sync_playwright
 
 from tests.server import PROJECT, Server, running_server
 
@@ -84,8 +84,37 @@ def context(
     context.close()
 
 
-# What the browser and htmx say of refusals that a walk asked for, and of a network that it cut.
-BY_THE_WALK = ("status of 4", "ERR_INTERNET_DISCONNECTED", "htmx:sendError", "htmx:afterRequest")
+# What the browser and htmx say of refusals that a walk asked for, of a network that it cut, and of
+# a page that it left before a part of it had come.
+BY_THE_WALK = (
+    "status of 4",
+    "ERR_INTERNET_DISCONNECTED",
+    "htmx:sendError",
+    "htmx:sendAbort",
+    "htmx:afterRequest",
+)
+
+
+def press(button: Locator) -> None:
+    """Presses it; where this sends a form, waits for the answer and for the page that follows.
+
+    What is left before the server has answered may not be saved, and the browser refuses an
+    address that is asked for while another page is on its way.
+    """
+    page, loaded = button.page, list[Page]()
+    if not button.evaluate("button => button.type === 'submit' && button.form?.method === 'post'"):
+        button.click()
+        return
+
+    def note(page: Page) -> None:
+        loaded.append(page)
+
+    page.on("load", note)
+    with page.expect_response(lambda answer: answer.request.method == "POST") as answer:
+        button.click()
+    if answer.value.request.is_navigation_request() and not loaded:
+        page.wait_for_event("load")
+    page.remove_listener("load", note)
 
 
 class Visitor:
@@ -113,14 +142,7 @@ class Visitor:
             self.look_at(name)
 
     def press(self, name: str) -> None:
-        button = self.page.get_by_role("button", name=name, exact=True)
-        if name != "Save":
-            button.click()
-            return
-        # What is left before the server has answered, may not be saved; and a form that looks for
-        # the server first, leaves a moment later.
-        with self.page.expect_response(lambda answer: answer.request.method == "POST"):
-            button.click()
+        press(self.page.get_by_role("button", name=name, exact=True))
 
     def look_at(self, name: str) -> None:
         """Saves a picture of the page, and checks what every page must keep."""

@@ -3,7 +3,7 @@
 import pytest
 from playwright.sync_api import Locator, expect
 
-from tests.browser.conftest import Visitor
+from tests.browser.conftest import Visitor, press
 from tests.browser.test_pages import records, sign_up
 from tests.browser.test_shared import call
 
@@ -58,7 +58,7 @@ def test_the_board_by_mouse(visitor: Visitor) -> None:
 
     page.get_by_text("Move Write it up").locator("..").click()
     visitor.look_at("board-menu")
-    page.get_by_role("button", name="Completed").click()
+    press(page.get_by_role("button", name="Completed"))
     expect(titles(visitor, "completed")).to_have_text(["Write it up"])
     expect(page.get_by_role("link", name="Write it up", exact=True)).to_be_focused()
     visitor.go("/tasks/agenda/", "agenda")

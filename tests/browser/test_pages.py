@@ -15,7 +15,7 @@ from allauth.mfa.totp.internal.auth import (
 )
 from playwright.sync_api import expect
 
-from tests.browser.conftest import LOOKS, Server, Visitor
+from tests.browser.conftest import LOOKS, Server, Visitor, press
 
 some_looks = pytest.mark.parametrize("context", ["phone-light", "wide-dark"], indirect=True)
 
@@ -31,16 +31,17 @@ def sign_up(visitor: Visitor, purpose: str) -> str:
     page.locator('[name="email"]').fill(f"{username}@example.com")
     page.locator('[name="password1"]').fill(PASSWORD)
     page.locator('[name="password2"]').fill(PASSWORD)
-    page.locator('main [type="submit"]').click()
+    press(page.locator('main [type="submit"]'))
     expect(page).to_have_url(f"{visitor.server.address}/dashboard/")
     return username
 
 
 def log_in(visitor: Visitor, username: str) -> None:
+    visitor.page.context.clear_cookies()
     visitor.page.goto("/accounts/login/")
     visitor.page.locator('[name="login"]').fill(username)
     visitor.page.locator('[name="password"]').fill(PASSWORD)
-    visitor.page.locator('main [type="submit"]').click()
+    press(visitor.page.locator('main [type="submit"]'))
     expect(visitor.page).to_have_url(f"{visitor.server.address}/dashboard/")
 
 
@@ -169,17 +170,17 @@ def test_an_account_is_guarded(visitor: Visitor) -> None:
     visitor.press("Make the token")
     expect(page.get_by_text("It is shown this once")).to_be_visible()
     visitor.look_at("token-made")
-    page.get_by_role("button", name="Revoke").click()
+    press(page.get_by_role("button", name="Revoke"))
     visitor.look_at("token-revoked")
 
     visitor.press("Log out")
     page.goto("/accounts/login/")
     page.locator('[name="login"]').fill(f"heidi-{visitor.look}")
     page.locator('[name="password"]').fill(PASSWORD)
-    page.locator('main [type="submit"]').click()
+    press(page.locator('main [type="submit"]'))
     visitor.look_at("two-factor-code")
     page.get_by_label("Code").fill(code)
-    page.get_by_role("main").get_by_role("button", name="Log in").click()
+    press(page.get_by_role("main").get_by_role("button", name="Log in"))
     expect(page).to_have_url(f"{visitor.server.address}/dashboard/")
 
 
@@ -211,7 +212,7 @@ def test_a_project_is_shared(visitor: Visitor) -> None:
     visitor.look_at("dashboard-invited")
     page.get_by_role("link", name="Answer").click()
     visitor.look_at("shared-invited")
-    page.get_by_role("button", name="Accept").click()
+    press(page.get_by_role("button", name="Accept"))
     visitor.look_at("shared")
     page.get_by_role("link", name="Members").click()
     visitor.look_at("members-as-viewer")
@@ -224,7 +225,7 @@ def test_a_project_is_shared(visitor: Visitor) -> None:
 
     log_in(visitor, f"wendy-{visitor.look}")
     visitor.go(wendys)
-    page.get_by_role("button", name="Make editor").click()
+    press(page.get_by_role("button", name="Make editor"))
     visitor.look_at("members-editor")
     page.get_by_role("link", name="Remove").click()
     visitor.look_at("member-remove")
@@ -264,7 +265,7 @@ def test_two_windows_that_edit_the_same_task_lose_nothing(visitor: Visitor) -> N
     other = page.context.new_page()
     other.goto("/tasks/1/edit/")
     other.get_by_label("Title").fill("Theirs")
-    other.get_by_role("button", name="Save").click()
+    press(other.get_by_role("button", name="Save"))
     expect(other.get_by_role("status")).to_contain_text("The task was saved.")
     page.get_by_label("Title").fill("Mine")
     visitor.press("Save")

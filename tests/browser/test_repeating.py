@@ -2,7 +2,7 @@
 
 from playwright.sync_api import expect
 
-from tests.browser.conftest import Visitor
+from tests.browser.conftest import Visitor, press
 from tests.browser.test_pages import records, sign_up, some_looks
 
 
@@ -18,7 +18,7 @@ def test_a_task_comes_again_until_that_is_undone(visitor: Visitor) -> None:
     visitor.look_at("task-repeats")
     visitor.press("Save")
     expect(page.get_by_text("every 2 weeks")).to_be_visible()
-    page.get_by_role("button", name="Complete Water the plants").click()
+    press(page.get_by_role("button", name="Complete Water the plants"))
     expect(page.get_by_text("The task is completed.")).to_be_visible()
     visitor.look_at("task-came-again")
     done, again = records(server, "tasks", username)

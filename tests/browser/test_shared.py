@@ -5,7 +5,7 @@ from typing import Any
 from playwright.sync_api import expect
 
 from tests.browser.conftest import Visitor
-from tests.browser.test_pages import PASSWORD, records, sign_up
+from tests.browser.test_pages import log_in, records, sign_up
 
 
 def call(visitor: Visitor, method: str, path: str, data: dict[str, Any]) -> dict[str, Any]:
@@ -19,16 +19,6 @@ def call(visitor: Visitor, method: str, path: str, data: dict[str, Any]) -> dict
     assert answer.ok, answer.text()
     told: dict[str, Any] = answer.json()
     return told
-
-
-def log_in(visitor: Visitor, username: str) -> None:
-    page = visitor.page
-    page.context.clear_cookies()
-    page.goto("/accounts/login/")
-    page.locator('[name="login"]').fill(username)
-    page.locator('[name="password"]').fill(PASSWORD)
-    page.locator('main [type="submit"]').click()
-    expect(page).to_have_url(f"{visitor.server.address}/dashboard/")
 
 
 def test_three_people_share_a_project(visitor: Visitor) -> None:

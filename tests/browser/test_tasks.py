@@ -2,7 +2,7 @@
 
 from playwright.sync_api import expect
 
-from tests.browser.conftest import Visitor
+from tests.browser.conftest import Visitor, press
 from tests.browser.test_pages import records, sign_up, some_looks
 
 
@@ -75,7 +75,7 @@ def test_an_edit_in_two_windows_is_chosen_field_by_field(visitor: Visitor) -> No
     other.goto("/tasks/1/edit/")
     other.get_by_label("Title").fill("Train it their way")
     other.get_by_label("Priority").select_option("Critical")
-    other.get_by_role("button", name="Save", exact=True).click()
+    press(other.get_by_role("button", name="Save", exact=True))
     expect(other.get_by_text("The task was saved.")).to_be_visible()
     other.close()
 

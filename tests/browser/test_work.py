@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 from playwright.sync_api import expect
 
-from tests.browser.conftest import Visitor
+from tests.browser.conftest import Visitor, press
 from tests.browser.test_pages import sign_up, some_looks
 
 
@@ -67,11 +67,11 @@ def test_the_dashboard_follows_what_happens_elsewhere(visitor: Visitor) -> None:
     other.get_by_role("link", name="New task").click()
     other.locator('[name="title"]').fill("From the other window")
     other.locator('[name="due_date"]').fill(datetime.now(UTC).date().isoformat())
-    other.get_by_role("button", name="Save").click()
+    press(other.get_by_role("button", name="Save"))
     expect(page.get_by_role("button", name="Complete From the other window")).to_be_visible()
     expect(page.locator("#announcer")).to_have_text("This page shows what has just changed.")
     expect(other.get_by_role("button", name="Complete From the other window")).to_be_visible()
-    other.get_by_role("button", name="Complete From the other window").click()
+    press(other.get_by_role("button", name="Complete From the other window"))
     expect(page.get_by_role("button", name="Complete From the other window")).to_have_count(0)
     other.close()
     visitor.look_at("dashboard-live")
