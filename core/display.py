@@ -7,8 +7,8 @@ from typing import Any
 
 from core.words import CHOICE_WORDS, WORDS, Text, in_words
 from docstore import id_of
-from utils.access import entries_of
 from utils.records import COLLECTIONS, CollectionSpec, Field, Kind
+from utils.sharing.access import entries_of
 from utils.statistics import is_overdue
 
 Record = Mapping[str, Any]

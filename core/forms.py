@@ -21,15 +21,15 @@ from django.utils import timezone
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
-from core import repeating
 from core.faults import in_persons_words, sentence
+from core.tasks import repeating
 from core.words import CHOICE_WORDS, FIELD_HINTS, FIELD_WORDS, Text, in_words
 from docstore.positions import Places
-from utils.json_body import MalformedBody, load_body
-from utils.json_values import same_value
-from utils.localization import local_time
+from utils.json.body import MalformedBody, load_body
+from utils.json.values import same_value
 from utils.model_schemas import OBJECTS, Wanted, misfits
-from utils.preferences import is_time_zone
+from utils.people.localization import local_time
+from utils.people.preferences import is_time_zone
 from utils.records import (
     CollectionSpec,
     Field,

@@ -15,18 +15,18 @@ from django.shortcuts import render
 from django.utils import timezone
 from django.views.decorators.http import require_safe
 
+from core.activity.past import Line, lines
+from core.dashboard.summary import Panel, by_pressure, read_panel, sequence_now
 from core.display import Row, row
-from core.past import Line, lines
 from core.progress import progress_of
-from core.summary import Panel, by_pressure, read_panel, sequence_now
 from core.whose import Whose
 from core.words import CHOICE_WORDS, Text, in_words
 from docstore import StoreError, id_of
-from utils.access import entries_of
 from utils.lists import sort_value
 from utils.middleware import StorageRequest
-from utils.past import newest, of_records
+from utils.people.past import newest, of_records
 from utils.records import COLLECTIONS
+from utils.sharing.access import entries_of
 
 GROUP_TASKS = 6  # shown of each status; the list has all
 MODELS_SHOWN = 50

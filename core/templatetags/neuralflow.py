@@ -19,16 +19,16 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString, mark_safe
 from django.utils.translation import get_language, gettext
 
-from core import repeating
+from core.activity.past import said_of
 from core.display import Row
 from core.kept import NOT_KEPT, KeptParts
-from core.past import said_of
 from core.places import Place, places_for
+from core.tasks import repeating
 from core.whose import address_of, project_address
 from core.words import ACTIVITY_WORDS, CHOICE_WORDS, TONES, WORDS, Text, in_words
 from docstore import StoreError
 from utils.json_storage import json_storage
-from utils.localization import local_time, preferences_of
+from utils.people.localization import local_time, preferences_of
 from utils.times import is_date, moment_of
 
 register = template.Library()

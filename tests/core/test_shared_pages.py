@@ -11,7 +11,7 @@ from accounts.models import User
 from tests.conftest import PASSWORD
 from tests.core.pages import text_of, version_in, write_document
 from utils.json_storage import json_storage
-from utils.memberships import Memberships
+from utils.sharing.memberships import Memberships
 
 _MEMBERSHIPS = Memberships(json_storage)
 

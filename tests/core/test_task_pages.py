@@ -12,7 +12,7 @@ from accounts.models import User
 from tests.core.pages import text_of, version_in, write_document
 from tests.core.test_record_pages import sent_by
 from utils.json_storage import json_storage
-from utils.preferences import View
+from utils.people.preferences import View
 
 HTMX = {"HX-Request": "true"}
 
