@@ -50,7 +50,7 @@ class Assigned:
 
 
 def assigned_to(manager: JSONStorageManager, person: int, now: datetime) -> Assigned:
-    """What of others the person is to do. Where nobody shares anything, nothing of theirs is read."""
+    """What of others the person is to do; of who shares nothing with them, nothing is read."""
     index = read_panel(manager, "shared", person)
     joined: dict[int, list[SharedRow]] = {}
     for shared in shared_rows(index.records):
@@ -83,7 +83,7 @@ def _given(
 
 
 def _open_assignee(task: Any) -> int | None:
-    """Whom a task is assigned to that is still to be done; None for any other, and for no record."""
+    """Whom a task is assigned to that is still to be done; None for anything else."""
     if not isinstance(task, dict) or task.get("status") == "completed":
         return None
     assignee = task.get("assignee")
