@@ -18,8 +18,9 @@ from django.views.decorators.http import require_http_methods, require_safe
 from core import undoing
 from core.display import Row, row
 from core.listing import project_in
-from core.tasks.agenda import agenda
-from core.tasks.board import Part, columns, move_to, step
+from core.tasks.agenda import GROUP_TASKS, Group, agenda
+from core.tasks.assigned import Assigned, assigned_to
+from core.tasks.board import Part, columns, how_many, move_to, step
 from core.whose import Whose
 from core.words import CHOICE_WORDS, WORDS, in_words
 from docstore import Corrupt
@@ -152,12 +153,16 @@ def task_agenda(
     now = timezone.localtime()
 
     def told(tasks: Sequence[Record]) -> dict[str, Any]:
-        return {
-            "groups": [
-                Shown.of(request, group, _lines(whose, group.on_page, now))
-                for group in agenda(tasks, now, request.GET)
-            ]
-        }
+        groups = [
+            Shown.of(request, group, _lines(whose, group.on_page, now))
+            for group in agenda(tasks, now, request.GET)
+        ]
+        if whose.shared or project_in(request.GET, whose.projects) is not None:
+            return {"groups": groups, "is_whole": True}
+        assigned = assigned_to(whose.manager, whose.owner, now)
+        after_today = 1 + next(n for n, one in enumerate(groups) if one.part.name == "today")
+        groups[after_today:after_today] = _of_others(request, assigned, now)
+        return {"groups": groups, "is_whole": assigned.is_whole}
 
     return _page(request, whose, "core/task_agenda.html", told)
 
@@ -191,6 +196,17 @@ def _of_project(tasks: Sequence[Record], project: int | None) -> Sequence[Record
     if project is None:
         return tasks
     return [task for task in tasks if task.get("project_id") == project]
+
+
+def _of_others(request: StorageRequest, assigned: Assigned, now: datetime) -> list[Shown]:
+    """The group of what others gave one to do, if there is any."""
+    if not assigned.given:
+        return []
+    tasks = [given.task for given in assigned.given]
+    shown = how_many(request.GET, "assigned", GROUP_TASKS, GROUP_TASKS)
+    group = Group("assigned", _("Assigned to you by others"), tasks, shown, GROUP_TASKS)
+    lines = [Line(one.row(now), _again(one.task, now)) for one in assigned.given[:shown]]
+    return [Shown.of(request, group, lines)]
 
 
 def _cards(whose: Whose, tasks: Sequence[Record], now: datetime) -> list[Card]:
