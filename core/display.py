@@ -2,8 +2,11 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any
+
+from django.utils import dateformat
+from django.utils.translation import gettext as _
 
 from core.words import CHOICE_WORDS, WORDS, Text, in_words
 from docstore import id_of
@@ -16,6 +19,12 @@ Record = Mapping[str, Any]
 _IDS_END = 10**18  # what an address has room for
 _LISTS = (Kind.TEXTS, Kind.MEMBERS)
 _TEXTS = (Kind.TITLE, Kind.LINE, Kind.TEXT, Kind.CHOICE, Kind.OPEN_CHOICE, Kind.TIME)
+
+
+def near_day(day: date, today: date) -> str:
+    """A day as people say it within a sentence: "today", "Fri 27 Nov", "2 May 2027"."""
+    named = {-1: _("yesterday"), 0: _("today"), 1: _("tomorrow")}.get((day - today).days)
+    return named or dateformat.format(day, _("D j M") if day.year == today.year else _("j M Y"))
 
 
 @dataclass(frozen=True)
