@@ -18,6 +18,7 @@ import "./pick.js";
 import "./time_zone.js";
 import "./live.js";
 import "./json_editor.js";
+import "./checklist.js";
 import "./palette.js";
 import "./keys.js";
 import "./unfolded.js";
