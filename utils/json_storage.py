@@ -47,7 +47,7 @@ from utils.caller import Caller
 from utils.documents import key_of, own_copy
 from utils.edits import Changed, Changes, Expect, create_record, delete_record, update_record
 from utils.once import Once, keep, replay
-from utils.people.departure import drop_person
+from utils.people.dropping import drop_person
 from utils.people.person import (
     Activity,
     account_of,

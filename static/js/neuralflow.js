@@ -15,6 +15,7 @@ import "./board_keys.js";
 import "./board_pointer.js";
 import "./focus.js";
 import "./pick.js";
+import "./same_address.js";
 import "./time_zone.js";
 import "./live.js";
 import "./json_editor.js";
