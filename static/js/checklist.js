@@ -33,6 +33,8 @@ class Checklist {
     this.editor.setAttribute("aria-labelledby", label.id);
     const notes = area.getAttribute("aria-describedby");
     if (notes) this.editor.setAttribute("aria-describedby", notes);
+    const keys = this.made.querySelector("[data-keys]").cloneNode(true);
+    document.getElementById(`${area.id}_helptext`)?.replaceChildren(...keys.childNodes);
     this.show();
     area.before(this.editor);
     area.hidden = true;
