@@ -15,8 +15,8 @@ from django.utils.translation import gettext_lazy as _
 from accounts.models import ApiToken, User
 from accounts.signals import activity, tell_store
 from docstore import StoreError
-from utils.departure import remove_person
 from utils.json_storage import json_storage
+from utils.people.departure import remove_person
 
 log = logging.getLogger(__name__)
 

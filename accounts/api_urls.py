@@ -5,12 +5,12 @@ from collections.abc import Iterator
 from django.urls import URLPattern, path, re_path
 
 import utils.addresses  # noqa: F401  it registers record_id
-from accounts.api_about import docs_view, openapi_view
-from accounts.api_activity import activity_view
-from accounts.api_changes import changes_view
-from accounts.api_http import unknown_address
-from accounts.api_portability import export_view, import_view
-from accounts.api_sharing import (
+from accounts.api.about import docs_view, openapi_view
+from accounts.api.activity import activity_view
+from accounts.api.changes import changes_view
+from accounts.api.http import unknown_address
+from accounts.api.portability import export_view, import_view
+from accounts.api.sharing import (
     member_view,
     members_view,
     shared_list_view,
@@ -18,8 +18,8 @@ from accounts.api_sharing import (
     transfer_view,
 )
 from accounts.api_views import bulk_view, collection_view, dashboard_view, quota_view, record_view
-from utils.access import SHARED_COLLECTIONS
 from utils.records import COLLECTIONS, RECORD_COLLECTIONS, CollectionSpec
+from utils.sharing.access import SHARED_COLLECTIONS
 
 
 def _addresses(spec: CollectionSpec) -> Iterator[URLPattern]:

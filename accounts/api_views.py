@@ -11,16 +11,16 @@ from typing import Any
 from django.http import HttpResponse
 from django.urls import reverse
 
-from accounts.api_bulk import bulk
-from accounts.api_calls import activity, once_of, read
-from accounts.api_conditions import (
+from accounts.api.bulk import bulk
+from accounts.api.calls import activity, once_of, read
+from accounts.api.conditions import (
     Conditions,
     check_stated,
     etag,
     prefers_minimal,
     refuse_conditions,
 )
-from accounts.api_http import (
+from accounts.api.http import (
     ApiRequest,
     Endpoint,
     check_media_type,
@@ -29,9 +29,9 @@ from accounts.api_http import (
     no_content,
     read_json,
 )
-from accounts.api_limits import limits
-from accounts.api_lists import list_query, list_response
-from accounts.api_operations import (
+from accounts.api.limits import limits
+from accounts.api.lists import list_query, list_response
+from accounts.api.operations import (
     JSON,
     JSON_PATCH,
     MERGE_PATCH,
@@ -41,8 +41,8 @@ from accounts.api_operations import (
     answers,
     ref,
 )
-from accounts.api_patch import patch_of
-from accounts.api_query import parameters_of
+from accounts.api.patch import patch_of
+from accounts.api.query import parameters_of
 from utils.json_storage import Once
 from utils.records import COLLECTIONS, CollectionSpec, Record, record_version
 

@@ -17,9 +17,9 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from accounts.models import ApiToken, User
-from utils.departure import remove_person
-from utils.exporting import MANIFEST_DIGEST
 from utils.json_storage import JSONStorageManager
+from utils.people.departure import remove_person
+from utils.portability.exporting import MANIFEST_DIGEST
 from utils.table import COLLECTIONS
 
 log = logging.getLogger(__name__)

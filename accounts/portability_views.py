@@ -18,15 +18,15 @@ from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_safe
 
-from accounts.api_portability import ZIP, alone, archive_imported
+from accounts.api.portability import ZIP, alone, archive_imported
 from accounts.settings_forms import ImportForm
 from accounts.signals import tell_store
 from accounts.views import SignedInRequest
-from utils.archives import CHUNK, ArchiveFault
-from utils.exporting import MANIFEST_DIGEST
 from utils.json_storage import Activity, json_storage
 from utils.middleware import request_metadata
-from utils.package import ImportFault, InvalidImport
+from utils.portability.archives import CHUNK, ArchiveFault
+from utils.portability.exporting import MANIFEST_DIGEST
+from utils.portability.package import ImportFault, InvalidImport
 from utils.records import Record
 
 _TEMPLATE = "accounts/data.html"

@@ -12,7 +12,7 @@ from django.views.decorators.http import require_http_methods
 from accounts.settings_forms import PreferencesForm
 from accounts.views import SignedInRequest
 from utils.json_storage import json_storage
-from utils.localization import browsers_zone, preferences_of
+from utils.people.localization import browsers_zone, preferences_of
 
 
 @require_http_methods(["GET", "HEAD", "POST"])

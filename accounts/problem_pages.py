@@ -8,7 +8,7 @@ from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 from django.views.decorators.http import require_safe
 
-from accounts.api_problems import PROBLEMS, REMEDIES
+from accounts.api.problems import PROBLEMS, REMEDIES
 
 
 @require_safe

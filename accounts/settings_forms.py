@@ -6,7 +6,7 @@ from django import forms
 from django.conf import settings
 from django.utils.translation import gettext_lazy as _
 
-from utils.preferences import Preferences, time_zones
+from utils.people.preferences import Preferences, time_zones
 from utils.table import PREFERENCE_FIELDS
 
 THEME_WORDS = {

@@ -20,7 +20,7 @@ from accounts.tokens import TOKENS_MAX, TooManyTokens, create_token, is_valid, r
 from accounts.views import SignedInRequest, confirm_who_asks
 from docstore import StoreError
 from utils.json_storage import json_storage
-from utils.quota import PERIOD, period_of
+from utils.people.quota import PERIOD, period_of
 
 log = logging.getLogger(__name__)
 

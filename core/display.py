@@ -7,8 +7,8 @@ from typing import Any
 
 from core.words import CHOICE_WORDS, WORDS, Text, in_words
 from docstore import id_of
-from utils.access import entries_of
 from utils.records import COLLECTIONS, CollectionSpec, Field, Kind
+from utils.sharing.access import entries_of
 from utils.statistics import is_overdue
 
 Record = Mapping[str, Any]
@@ -32,6 +32,7 @@ class Row:
     members: int = 0  # how many have joined it; of a project
     may_change: bool = True  # by who looks at the row
     may_delete: bool = True
+    owner: int | None = None  # whose it is, where it is another's
 
     @property
     def ticked(self) -> int:
@@ -68,6 +69,7 @@ def row(
         members=sum(entry["status"] == "member" for entry in joined),
         may_change=may_change,
         may_delete=may_delete,
+        owner=owner,
     )
 
 

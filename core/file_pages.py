@@ -15,7 +15,7 @@ from django.views.decorators.http import require_safe
 from core.words import FILE_WORDS, Text
 from docstore import Corrupt, NotFound
 from utils.middleware import StorageRequest, storage_refusal
-from utils.own_files import OWN_FILES, OwnFile, own_file
+from utils.portability.own_files import OWN_FILES, OwnFile, own_file
 from utils.records import CollectionSpec
 
 

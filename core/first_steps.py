@@ -13,8 +13,8 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_POST
 
 from core import undoing
+from core.dashboard.summary import Summary
 from core.going_back import back_to
-from core.summary import Summary
 from utils.examples import add_example, is_example, remove_example
 from utils.json_storage import Activity
 from utils.middleware import StorageRequest, request_metadata

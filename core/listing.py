@@ -9,7 +9,7 @@ from urllib.parse import urlencode
 
 from django.utils.translation import gettext_lazy as _
 
-from core.agenda import due_of
+from core.tasks.agenda import due_of
 from core.words import CHOICE_WORDS, Text, in_words
 from utils.addresses import record_id_of
 from utils.lists import each, in_order, texts_of, whole

@@ -6,9 +6,9 @@ from django.shortcuts import render
 from django.views.decorators.http import require_safe
 
 from core.words import WORDS, Text
-from utils.last_runs import Counted
 from utils.middleware import StorageRequest
-from utils.operating import overview
+from utils.operating.last_runs import Counted
+from utils.operating.overview import overview
 from utils.records import RECORD_COLLECTIONS
 
 

@@ -15,19 +15,19 @@ from django.shortcuts import render
 from django.utils import timezone
 from django.views.decorators.http import require_safe
 
+from core.activity.past import Line, lines
+from core.dashboard.summary import Panel, read_panel, sequence_now
 from core.display import Row, row
-from core.past import Line, lines
 from core.progress import progress_of
-from core.summary import Panel, read_panel, sequence_now
 from core.whose import Whose
 from core.words import CHOICE_WORDS, Text, in_words
 from docstore import RecordList, StoreError, id_of
-from utils.access import entries_of
 from utils.dues import most_pressing
 from utils.lists import by, in_order, whole
 from utils.middleware import StorageRequest
-from utils.past import newest, of_records
+from utils.people.past import newest, of_records
 from utils.records import COLLECTIONS
+from utils.sharing.access import entries_of
 
 _ORDER = ("in_progress", "review", "pending", "completed")
 GROUP_TASKS = 6  # shown of each status; the list has all

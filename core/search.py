@@ -7,17 +7,17 @@ from typing import Any
 
 from django.urls import reverse
 
+from core.dashboard.summary import Panel, read_panel
 from core.display import shared_rows, title_of
 from core.places import Place, places_for
-from core.summary import Panel, read_panel
 from core.whose import address_of, project_address
 from core.words import WORDS, Text
 from docstore import id_of
-from utils.access import SHARED_COLLECTIONS
 from utils.caller import Caller
 from utils.json_storage import JSONStorageManager
 from utils.lists import each, texts_of
 from utils.records import COLLECTIONS, RECORD_COLLECTIONS
+from utils.sharing.access import SHARED_COLLECTIONS
 
 HITS_MAX = 8  # of each kind
 WORDS_MAX = 8

@@ -10,8 +10,8 @@ from django.views.decorators.http import require_http_methods, require_safe
 from core.going_back import back_to
 from core.places import places_for
 from core.search import find
-from utils.localization import forget_preferences, preferences_of
 from utils.middleware import StorageRequest
+from utils.people.localization import forget_preferences, preferences_of
 
 
 @require_safe

@@ -1,7 +1,7 @@
 """The pages of sharing: who is in a project, and what others share with oneself.
 
-What is done stands in `utils.memberships`; over the API it is at other addresses, and the same. The
-members of one's own project are under /projects/3/members/, those of another's under
+What is done stands in `utils.sharing.memberships`; over the API it is at other addresses, and the
+same. The members of one's own project are under /projects/3/members/, those of another's under
 /shared/7/projects/3/members/, where 7 is its owner.
 """
 
@@ -22,11 +22,11 @@ from core.faults import sentence
 from core.whose import project_address
 from core.words import Text
 from docstore import Corrupt, NotFound
-from utils.access import Forbidden, entries_of
 from utils.caller import Caller
-from utils.memberships import Call, Memberships
 from utils.middleware import StorageRequest, request_metadata, storage_refusal
 from utils.records import COLLECTIONS, InvalidRecord
+from utils.sharing.access import Forbidden, entries_of
+from utils.sharing.memberships import Call, Memberships
 
 UNPROCESSABLE = 422
 ROLE_WORDS = [

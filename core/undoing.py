@@ -19,9 +19,9 @@ from django.views.decorators.http import require_POST
 from core.going_back import back_to
 from core.words import Text
 from docstore import HistoryGone, NotFound
-from utils.activities import undo_activity_of
 from utils.json_storage import Forbidden, Touched, latest_commit
 from utils.middleware import StorageRequest
+from utils.people.activities import undo_activity_of
 
 OFFERED_FOR: Final = timedelta(hours=1)
 _SALT: Final = "core.undoing"

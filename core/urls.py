@@ -17,28 +17,26 @@ from django.urls import URLPattern, path, register_converter
 
 import utils.addresses  # noqa: F401  it registers record_id
 from core import (
-    board_pages,
-    bulk_pages,
     file_pages,
     first_steps,
-    model_pages,
-    past_pages,
     project_pages,
-    saved_views,
     search_pages,
     sharing_views,
-    task_pages,
     undoing,
     views,
     well_known,
 )
-from core.dashboard_page import dashboard
+from core.activity import pages as activity_pages
+from core.ai_models import pages as model_pages
+from core.dashboard.page import dashboard
 from core.design_page import design
 from core.operator_page import operator_page
 from core.published import json_schema
-from utils.access import SHARED_COLLECTIONS
-from utils.own_files import OWN_FILES
+from core.tasks import board_pages, bulk_pages, saved_views
+from core.tasks import pages as task_pages
+from utils.portability.own_files import OWN_FILES
 from utils.records import COLLECTIONS, RECORD_COLLECTIONS, CollectionSpec
+from utils.sharing.access import SHARED_COLLECTIONS
 
 
 class CollectionConverter:
@@ -123,9 +121,9 @@ urlpatterns = [
     path("example/add/", first_steps.example_add, name="example_add"),
     path("example/remove/", first_steps.example_remove, name="example_remove"),
     path("operator/", operator_page, name="operator"),
-    path("activity/", past_pages.activity, name="activity"),
-    path("activity/activity.csv", past_pages.activity_csv, name="activity_csv"),
-    path("activity/activity.json", past_pages.activity_json, name="activity_json"),
+    path("activity/", activity_pages.activity, name="activity"),
+    path("activity/activity.csv", activity_pages.activity_csv, name="activity_csv"),
+    path("activity/activity.json", activity_pages.activity_json, name="activity_json"),
     path("files/", file_pages.file_list, name="file_list"),
     path("files/<own_file:spec>/", file_pages.file_page, name="file_page"),
     path("files/<own_file:spec>/download/", file_pages.file_download, name="file_download"),

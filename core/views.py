@@ -15,6 +15,7 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from core import undoing
+from core.ai_models.table import model_table
 from core.display import Row, row, title_of
 from core.forms import Part, RecordForm
 from core.going_back import back_to
@@ -26,13 +27,12 @@ from core.listing import (
     sort_options,
     status_options,
 )
-from core.model_table import model_table
-from core.saved_views import current_of, selection_of, tabs_of
+from core.tasks.saved_views import current_of, selection_of, tabs_of
 from core.whose import Whose, project_address
 from core.words import WORDS, Text
 from docstore import Conflict, Corrupt, StoreError
-from utils.activities import activity_of
 from utils.middleware import StorageRequest, storage_refusal
+from utils.people.activities import activity_of
 from utils.records import CollectionSpec, InvalidRecord, record_version
 
 UNPROCESSABLE = 422

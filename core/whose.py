@@ -1,7 +1,7 @@
 """Whose records a page is about, and who else has to do with them.
 
 A person's own records are at /tasks/, what another shares with them at /shared/7/tasks/, by the
-same views. What the person who asks may do there, is for `utils.access` alone to say.
+same views. What the person who asks may do there, is for `utils.sharing.access` alone to say.
 """
 
 from __future__ import annotations
@@ -14,15 +14,15 @@ from typing import Any, cast
 from django.urls import reverse
 from django.utils.translation import gettext_lazy as _
 
+from core.dashboard.summary import Panel, read_panel
 from core.display import anchor_of, names_of
-from core.summary import Panel, read_panel
 from core.words import Text
 from docstore import id_of
-from utils.access import Access, Forbidden, Role, entries_of
 from utils.caller import Caller
 from utils.json_storage import JSONStorageManager
 from utils.middleware import StorageRequest
 from utils.records import COLLECTIONS, CollectionSpec
+from utils.sharing.access import Access, Forbidden, Role, entries_of
 
 Record = Mapping[str, Any]
 Option = tuple[str, Text]

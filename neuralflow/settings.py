@@ -194,7 +194,7 @@ MIDDLEWARE = [
     "allauth.account.middleware.AccountMiddleware",
     "accounts.middleware.AccountsMiddleware",
     # Last: it asks who is signed in, and a session that had its time has ended by now.
-    "utils.localization.LocalizationMiddleware",
+    "utils.people.localization.LocalizationMiddleware",
 ]
 
 TEMPLATES = [

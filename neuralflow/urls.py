@@ -4,7 +4,7 @@ from django.contrib import admin
 from django.urls import include, path
 from django.views import defaults
 
-from accounts.api_http import problem_or_page
+from accounts.api.http import problem_or_page
 from accounts.problem_pages import problem_list, problem_page
 
 urlpatterns = [

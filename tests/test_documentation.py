@@ -69,7 +69,7 @@ def _row(field: Field) -> str:
 
 
 def test_every_finding_that_asks_for_setup_data_names_a_flag_of_it() -> None:
-    code = "".join(path.read_text("utf-8") for path in (PROJECT / "utils").glob("*.py"))
+    code = "".join(path.read_text("utf-8") for path in (PROJECT / "utils").rglob("*.py"))
     for flag in set(re.findall(r"setup_data (--[a-z-]+)", code)):
         assert f"### `{flag}" in OPERATIONS
 

@@ -11,12 +11,12 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from docstore import NotFound, Transaction
-from utils.access import Access
 from utils.documents import key_of
 from utils.edits import Changed, create_record, delete_record, update_record
-from utils.json_values import FAULTS_MAX, FieldError, pointer_to
+from utils.json.values import FAULTS_MAX, FieldError, pointer_to
 from utils.records import InvalidRecord, Record, Unknown
 from utils.references import clear_references
+from utils.sharing.access import Access
 
 OPERATIONS_MAX: Final = 1_000
 

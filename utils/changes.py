@@ -13,7 +13,7 @@ from datetime import datetime
 from typing import Any, Final
 
 from docstore import ABSENT, DocumentStore, Entry, EntryChange, Key, id_of
-from utils.access import entries_of, index_of, roles
+from utils.sharing.access import entries_of, index_of, roles
 from utils.table import COLLECTIONS, RECORD_COLLECTIONS, Record
 from utils.times import moment_of, parse_time
 

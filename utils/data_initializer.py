@@ -38,12 +38,12 @@ from docstore import (
 )
 from docstore.backends.files import FilesBackend
 from docstore.errors import from_os_error
-from utils.adoption import account_from
-from utils.agreement import Agreement, Membership, difference_of
-from utils.departure import remove_person
-from utils.integrity import Account, Person, findings_of
 from utils.json_storage import JSONStorageManager, json_storage
+from utils.operating.integrity import Account, Person, findings_of
+from utils.people.adoption import account_from
+from utils.people.departure import remove_person
 from utils.records import COLLECTIONS, RECORD_COLLECTIONS
+from utils.sharing.agreement import Agreement, Membership, difference_of
 
 BACKUPS: Final = "backups"
 COUNTED: Final = ("users", *RECORD_COLLECTIONS)

@@ -10,9 +10,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from docstore import Conflict, Key, NotFound, Transaction
-from utils.access import MEMBERS, Access, Forbidden, Role
 from utils.documents import ensure, key_of, own_copy
-from utils.occurrences import put_with_next
 from utils.records import (
     COLLECTIONS,
     Record,
@@ -22,7 +20,9 @@ from utils.records import (
     record_version,
 )
 from utils.references import check_references, clear_references
-from utils.sharing import refuse_written_members
+from utils.sharing.access import MEMBERS, Access, Forbidden, Role
+from utils.sharing.index import refuse_written_members
+from utils.tasks.occurrences import put_with_next
 
 # What is to change in a record, or how to tell it from the record as it is at that moment.
 Changes = Mapping[str, Any] | Callable[[Record], Mapping[str, Any]]

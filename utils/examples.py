@@ -7,12 +7,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from docstore import Transaction, id_of
-from utils.access import access_to
 from utils.documents import key_of
 from utils.edits import create_record, delete_record
 from utils.json_storage import Activity, JSONStorageManager
 from utils.records import RECORD_COLLECTIONS, Record
 from utils.references import clear_references
+from utils.sharing.access import access_to
 
 EXAMPLE = "example"
 

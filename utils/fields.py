@@ -3,7 +3,7 @@
 A value is judged in three steps. Its *shape* is its type, and for a choice, a time or an id also
 its meaning; stored records of any age must have it. Its *bounds* are lengths and limits, which
 only values that are being written must keep. What is inside of it must be good JSON
-(`json_values`). Shape and bounds share one sentence, `Field.must_be`, so that a message tells all
+(`json.values`). Shape and bounds share one sentence, `Field.must_be`, so that a message tells all
 that a field wants.
 """
 
@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, NamedTuple
 
-from utils.json_values import INTEGER_MAX, Faults, checked_copy, pointer_to, text_fault
-from utils.repeats import REPEAT_CHARACTERS_MAX, canonical_repeat
+from utils.json.values import INTEGER_MAX, Faults, checked_copy, pointer_to, text_fault
+from utils.tasks.repeats import REPEAT_CHARACTERS_MAX, canonical_repeat
 from utils.times import moment_of, stored_time
 
 ENTRIES_MAX = 50  # of a list of texts

@@ -42,17 +42,13 @@ from docstore import (
     open_store,
 )
 from docstore.backends.files import FilesBackend
-from utils.access import ORDINARY, Access, Forbidden, Licence, access_to, check
 from utils.bulk import Bulk, Patch, refuse_misshapen
 from utils.caller import Caller
-from utils.departure import drop_person
 from utils.documents import key_of, own_copy
 from utils.edits import Changed, Changes, Expect, create_record, delete_record, update_record
-from utils.exporting import Export
-from utils.importing import Arrival, Mode, judge
 from utils.once import Once, keep, replay
-from utils.package import Package
-from utils.people import (
+from utils.people.dropping import drop_person
+from utils.people.person import (
     Activity,
     account_of,
     log,
@@ -63,8 +59,8 @@ from utils.people import (
     quota_now,
     tell,
 )
-from utils.preferences import Change, Preferences, preferences_in
-from utils.quota import (
+from utils.people.preferences import Change, Preferences, preferences_in
+from utils.people.quota import (
     BURST_UNTIL,
     BY_TOKEN,
     PERIOD,
@@ -73,8 +69,12 @@ from utils.quota import (
     TooManyCalls,
     period_of,
 )
+from utils.portability.exporting import Export
+from utils.portability.importing import Arrival, Mode, judge
+from utils.portability.package import Package
 from utils.records import COLLECTIONS, RECORD_COLLECTIONS, Record, Unknown
-from utils.sharing import follow, mend_index
+from utils.sharing.access import ORDINARY, Access, Forbidden, Licence, access_to, check
+from utils.sharing.index import follow, mend_index
 from utils.statistics import statistics
 from utils.undo import Touched, Undoing
 

@@ -14,7 +14,7 @@ from typing import Any, Literal
 import msgspec
 
 from utils.fields import Field, Kind
-from utils.json_values import Faults, FieldError, checked_copy, key_fault, pointer_to, same_value
+from utils.json.values import Faults, FieldError, checked_copy, key_fault, pointer_to, same_value
 from utils.table import ACTIVITY_FIELDS, COLLECTIONS, RECORD_COLLECTIONS, CollectionSpec, Record
 from utils.times import ends_before, parse_time, stored_time, utc_text
 

@@ -7,10 +7,10 @@ from functools import cache
 from typing import Any
 
 from docstore import Key, Transaction, id_of
-from utils.access import entries_of
 from utils.documents import key_of
 from utils.fields import Kind
 from utils.records import FieldError, InvalidRecord, changed_record
+from utils.sharing.access import entries_of
 from utils.table import COLLECTIONS, RECORD_COLLECTIONS
 
 

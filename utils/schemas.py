@@ -19,8 +19,7 @@ from utils.fields import (
     Field,
     Kind,
 )
-from utils.json_values import INTEGER_MAX, KEY_CHARACTERS_MAX, NESTING_MAX
-from utils.repeats import REPEAT_PATTERN
+from utils.json.values import INTEGER_MAX, KEY_CHARACTERS_MAX, NESTING_MAX
 from utils.table import (
     ACTIVITY_FIELDS,
     COLLECTIONS,
@@ -28,6 +27,7 @@ from utils.table import (
     RECORD_COLLECTIONS,
     CollectionSpec,
 )
+from utils.tasks.repeats import REPEAT_PATTERN
 from utils.times import TIME_PATTERN
 
 Schema = dict[str, Any]

@@ -11,12 +11,12 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from docstore import Conflict, Entry, EntryChange, Key, NotFound, Transaction
-from utils.access import MEMBERS, is_managed
 from utils.changes import records_of
 from utils.documents import key_of
-from utils.json_values import same_value
+from utils.json.values import same_value
 from utils.records import COLLECTIONS, RECORD_COLLECTIONS, InvalidRecord, Record
 from utils.references import check_references, clear_references
+from utils.sharing.access import MEMBERS, is_managed
 from utils.times import utc_text
 
 Step = tuple[Key, int, Record | None, Record | None]  # which record, before and after the commit

@@ -19,15 +19,16 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString, mark_safe
 from django.utils.translation import get_language, gettext
 
-from core import repeating
+from core.activity.past import said_of
+from core.display import Row
 from core.kept import NOT_KEPT, KeptParts, key_of
-from core.past import said_of
 from core.places import Place, places_for
+from core.tasks import repeating
 from core.whose import address_of, project_address
 from core.words import ACTIVITY_WORDS, CHOICE_WORDS, TONES, WORDS, Text, in_words
 from docstore import StoreError
 from utils.json_storage import json_storage
-from utils.localization import local_time, preferences_of
+from utils.people.localization import local_time, preferences_of
 from utils.times import is_date, moment_of
 
 register = template.Library()
@@ -141,6 +142,12 @@ def record_url(context: Context, view: str, record_id: int | None = None, spec: 
     whose = context.get("whose")
     owner = whose.owner if whose and whose.shared else None
     return address_of(view, spec or context["spec"], record_id, owner)
+
+
+@register.simple_tag
+def task_url(view: str, row: Row) -> str:
+    """The address of a page of the task of a row, whosever it is."""
+    return address_of(view, "tasks", row.id, row.owner)
 
 
 @register.simple_tag(takes_context=True)

@@ -123,10 +123,12 @@ if (person) {
   });
 
   // By htmx, a form that was taken (and not shown again, and not sent to the log-in) is done with.
+  // It may be out of the page by now, and so is not what the event comes from.
   document.addEventListener("htmx:afterRequest", ({ detail }) => {
-    const form = detail.elt.closest("form[data-draft]");
+    const { elt, verb } = detail.requestConfig;
+    const form = elt.closest("form[data-draft]");
     const { status } = detail.xhr;
-    if (!form || status < 200 || status > 299) return;
+    if (!form || verb !== "post" || status < 200 || status > 299) return;
     if (detail.xhr.getResponseHeader("HX-Redirect") === null) sessionStorage.removeItem(keyOf(form));
   });
 

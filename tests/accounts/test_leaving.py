@@ -19,7 +19,7 @@ from tests.conftest import PASSWORD, Capture
 from tests.folders import contents
 from utils.data_initializer import data_initializer
 from utils.json_storage import json_storage
-from utils.memberships import Memberships
+from utils.sharing.memberships import Memberships
 
 PAGE = "/accounts/delete/"
 

@@ -12,7 +12,7 @@ from django.test import Client, RequestFactory
 from django.urls import include, path
 from pytest_django.fixtures import Settings
 
-from accounts.api_problems import problem_of
+from accounts.api.problems import problem_of
 from accounts.models import User
 from docstore import (
     Conflict,

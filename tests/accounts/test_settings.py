@@ -12,7 +12,7 @@ from django.test import Client
 from accounts.models import User
 from tests.core.pages import text_of
 from utils.json_storage import json_storage
-from utils.preferences import Preferences
+from utils.people.preferences import Preferences
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

@@ -10,7 +10,7 @@ from django.test import Client
 from django.utils import timezone
 
 from accounts import tokens
-from accounts.api_operations import Operation
+from accounts.api.operations import Operation
 from accounts.models import ApiToken, User
 from accounts.tokens import TOKENS_MAX, create_token, live_token, revoke
 from tests.conftest import prove_who_asks

@@ -22,8 +22,8 @@ from accounts.models import ApiToken, User
 from accounts.tokens import create_token
 from tests.folders import contents
 from utils.json_storage import json_storage
-from utils.memberships import Memberships
 from utils.middleware import API_PREFIX
+from utils.sharing.memberships import Memberships
 
 ANONYMOUS, OWNER, STRANGER = "anonymous", "owner", "stranger"
 ROLES = (ANONYMOUS, OWNER, "editor", "viewer", STRANGER, "staff")

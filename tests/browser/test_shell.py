@@ -64,6 +64,33 @@ def test_a_part_of_a_page_survives_a_tunnel_and_a_log_in_that_ran_out(visitor: V
 
 
 @some_looks
+def test_what_is_saved_within_a_page_is_not_offered_again(visitor: Visitor) -> None:
+    page = visitor.page
+    sign_up(visitor, "noor")
+    page.goto("/tasks/")
+    line = page.get_by_label("Add a task")
+    line.fill("Count the owls tomorrow")
+    expect(page.locator("#quick-preview")).to_contain_text("Count the owls")
+    page.reload()  # only looked at so far
+    expect(line).to_have_value("Count the owls tomorrow")
+    line.press("Enter")
+    expect(page.get_by_role("link", name="Count the owls", exact=True)).to_be_visible()
+    page.reload()
+    expect(line).to_have_value("")
+
+    page.get_by_role("link", name="Edit Count the owls").click()
+    expect(page.get_by_label("Title")).to_be_focused()
+    expect(page).to_have_url(f"{visitor.server.address}/tasks/")
+    page.get_by_label("Title").fill("Count all owls")
+    page.get_by_role("button", name="Save", exact=True).click()
+    expect(page.get_by_role("link", name="Count all owls", exact=True)).to_be_visible()
+    page.reload()
+    page.get_by_role("link", name="Edit Count all owls").click()
+    expect(page.get_by_label("Title")).to_have_value("Count all owls")
+    expect(page.locator("[data-draft-notice]")).to_have_count(0)
+
+
+@some_looks
 def test_the_palette_and_keys_lead_everywhere(visitor: Visitor) -> None:
     page, server = visitor.page, visitor.server
     sign_up(visitor, "petra")

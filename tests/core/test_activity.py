@@ -11,13 +11,13 @@ from django.test import Client
 
 from accounts.models import User
 from accounts.tokens import create_token
-from core.devices import device_of
-from core.past import kinds
+from core.activity.devices import device_of
+from core.activity.past import kinds
 from core.words import ACTIVITY_WORDS
 from tests.core.pages import text_of, write_document
-from utils import past
 from utils.json_storage import json_storage
-from utils.memberships import Memberships
+from utils.people import past
+from utils.sharing.memberships import Memberships
 
 FIREFOX = "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0"
 CHROME = (

@@ -8,7 +8,7 @@ import pytest
 from django.test import Client
 
 from accounts.models import User
-from core.agenda import agenda
+from core.tasks.agenda import agenda
 from tests.core.pages import text_of
 from utils.json_storage import json_storage
 

@@ -11,11 +11,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from accounts.models import User
-from core.board import columns, move_to
+from core.tasks.board import columns, move_to
 from tests.core.pages import OLD_TASKS, text_of, write_document
 from utils.json_storage import json_storage
-from utils.memberships import Memberships
 from utils.records import record_version
+from utils.sharing.memberships import Memberships
 
 _MEMBERSHIPS = Memberships(json_storage)
 

@@ -9,8 +9,8 @@ import pytest
 from django.test import Client
 
 from accounts.models import User
-from core import summary
-from core.heat import heat_of
+from core.dashboard import summary
+from core.dashboard.heat import heat_of
 from tests.core.pages import OLD_MODELS, OLD_PROJECTS, OLD_TASKS, text_of, write_document
 from tests.folders import exact
 from utils.data_initializer import data_initializer

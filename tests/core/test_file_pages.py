@@ -13,7 +13,7 @@ from accounts.models import User
 from tests.core.pages import text_of, write_document
 from tests.folders import contents, exact
 from utils.json_storage import json_storage
-from utils.own_files import OWN_FILES, SHOWN_BYTES
+from utils.portability.own_files import OWN_FILES, SHOWN_BYTES
 
 
 @pytest.fixture

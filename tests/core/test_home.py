@@ -11,7 +11,7 @@ from django.test import Client
 from pytest_django.fixtures import Settings
 
 from accounts.models import User
-from utils.json_body import load_body
+from utils.json.body import load_body
 from utils.records import COLLECTIONS, check_record
 
 ASSETS = re.compile(r'(?:href|src)="(/static/[^"#]+)')

@@ -8,8 +8,8 @@ import pytest
 from django.test import Client
 
 from accounts.models import User
-from core.charts import HEIGHT, POINTS_MAX, WIDTH, curve, leaves, metrics_of
-from core.compared import pairs
+from core.ai_models.charts import HEIGHT, POINTS_MAX, WIDTH, curve, leaves, metrics_of
+from core.ai_models.compared import pairs
 from tests.core.pages import OLD_MODELS, text_of, write_document
 from utils.json_storage import json_storage
 from utils.records import COLLECTIONS

@@ -16,7 +16,7 @@ from tests.core.pages import text_of
 from tests.folders import contents, exact
 from utils.data_initializer import data_initializer
 from utils.json_storage import json_storage
-from utils.last_runs import FINDINGS_KEPT
+from utils.operating.last_runs import FINDINGS_KEPT
 
 
 @pytest.fixture

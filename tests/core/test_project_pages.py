@@ -12,7 +12,7 @@ from tests.core.pages import OLD_PROJECTS, OLD_TASKS, text_of, write_document
 from tests.folders import exact
 from utils.caller import Caller
 from utils.json_storage import json_storage
-from utils.memberships import Memberships
+from utils.sharing.memberships import Memberships
 
 
 @pytest.fixture

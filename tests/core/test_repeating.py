@@ -5,7 +5,7 @@ from django.test import Client
 from django.utils import translation
 
 from accounts.models import User
-from core import repeating
+from core.tasks import repeating
 from tests.core.pages import text_of
 from tests.core.test_record_pages import as_typed, edit_of
 from utils.json_storage import json_storage

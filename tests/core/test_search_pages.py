@@ -10,7 +10,7 @@ from accounts.models import User
 from core.places import BEGINNINGS, PAGES
 from tests.core.pages import text_of, write_document
 from utils.json_storage import json_storage
-from utils.memberships import Memberships
+from utils.sharing.memberships import Memberships
 
 
 def found(client: Client, words: str) -> str:

@@ -1,6 +1,7 @@
 """What Alice shares, on pages: Bob edits, Carol reads, Charlie finds nothing."""
 
 import re
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -8,9 +9,9 @@ from django.test import Client
 
 from accounts.models import User
 from tests.conftest import PASSWORD
-from tests.core.pages import text_of, version_in
+from tests.core.pages import text_of, version_in, write_document
 from utils.json_storage import json_storage
-from utils.memberships import Memberships
+from utils.sharing.memberships import Memberships
 
 _MEMBERSHIPS = Memberships(json_storage)
 
@@ -266,3 +267,73 @@ def test_ones_own_are_where_one_looks_for_them(alice: User, task: int) -> None:
     page = signed_in(alice).get(f"/shared/{alice.pk}/tasks/")
     assert "Dear diary" in text_of(page)
     assert f'href="/tasks/{task}/edit/?next=' in page.content.decode()
+
+
+# What others gave one to do
+
+
+def give(owner: User, project: int, person: User, title: str, **values: Any) -> int:
+    data = {"title": title, "project_id": project, "assignee": person.pk} | values
+    return int(json_storage.create("tasks", owner.pk, data)["id"])
+
+
+@pytest.mark.parametrize("address", ["/dashboard/", "/tasks/agenda/"])
+def test_what_another_gave_one_to_do_is_where_one_looks_in_the_morning(
+    alice: User, bob: User, project: int, address: str
+) -> None:
+    late = give(alice, project, bob, "Label the scans", due_date="2024-03-01")
+    give(alice, project, bob, "Some day")
+    give(alice, project, bob, "Long done", status="completed")
+    give(alice, project, alice, "Her own")
+    browser = signed_in(bob)
+    page = browser.get(address)
+    words = text_of(page)
+    assert "Assigned to you by others" in words
+    assert "X-rays, of alice" in words
+    assert words.index("Label the scans") < words.index("Some day")
+    assert "Long done" not in words
+    assert "Her own" not in words
+    assert f"/shared/{alice.pk}/tasks/{late}/edit/" in page.content.decode()
+
+    browser.post(f"/shared/{alice.pk}/tasks/{late}/complete/", {"next": address})
+    assert f"/tasks/{late}/edit/" not in browser.get(address).content.decode()
+    assert tasks_of(alice)["Label the scans"]["status"] == "completed"
+
+
+@pytest.mark.parametrize("address", ["/dashboard/", "/tasks/agenda/"])
+def test_a_viewer_sees_what_they_are_to_do_and_has_nothing_to_tick(
+    alice: User, carol: User, project: int, address: str
+) -> None:
+    task = give(alice, project, carol, "Read the report")
+    page = signed_in(carol).get(address)
+    assert "Read the report" in text_of(page)
+    assert f"/tasks/{task}/complete/" not in page.content.decode()
+
+
+@pytest.mark.parametrize("address", ["/dashboard/", "/tasks/agenda/"])
+def test_who_left_a_project_has_nothing_to_do_in_it(
+    alice: User, bob: User, project: int, address: str
+) -> None:
+    give(alice, project, bob, "Label the scans")
+    _MEMBERSHIPS.remove(alice.pk, project, bob.pk)
+    assert "Assigned to you by others" not in text_of(signed_in(bob).get(address))
+
+
+@pytest.mark.parametrize("address", ["/dashboard/", "/tasks/agenda/"])
+def test_a_file_of_another_that_cannot_be_read_is_told_of(
+    alice: User, bob: User, project: int, address: str, data_folder: Path
+) -> None:
+    give(alice, project, bob, "Label the scans")
+    write_document(data_folder, f"tasks/tasks_{alice.pk}.json", "{")
+    page = signed_in(bob).get(address)
+    assert page.status_code == 200
+    assert "Some of what others share with you cannot be read just now." in text_of(page)
+
+
+def test_many_that_others_gave_one_are_shown_in_steps(alice: User, bob: User, project: int) -> None:
+    for number in range(25):
+        give(alice, project, bob, f"Scan {number}")
+    browser = signed_in(bob)
+    assert "19 more" in text_of(browser.get("/dashboard/"))
+    assert "Show 5 more" in text_of(browser.get("/tasks/agenda/"))
+    assert "Scan 24" in text_of(browser.get("/tasks/agenda/?assigned=40"))

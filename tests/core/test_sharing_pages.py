@@ -13,7 +13,7 @@ from tests.conftest import PASSWORD
 from tests.core.pages import text_of, write_document
 from tests.folders import contents
 from utils.json_storage import json_storage
-from utils.memberships import Memberships
+from utils.sharing.memberships import Memberships
 
 MEMBERS = Memberships(json_storage)
 

@@ -15,7 +15,7 @@ from core.faults import PATTERNS, in_persons_words, is_known, sentence
 from scripts import messages
 from tests.core.pages import text_of
 from utils.fields import _ENTRIES
-from utils.json_body import _REASONS
+from utils.json.body import _REASONS
 from utils.json_storage import json_storage
 from utils.records import COLLECTIONS
 

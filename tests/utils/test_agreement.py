@@ -15,7 +15,7 @@ from tests.folders import exact, times
 from utils.caller import Caller
 from utils.data_initializer import data_initializer
 from utils.json_storage import json_storage
-from utils.memberships import Memberships
+from utils.sharing.memberships import Memberships
 
 pytestmark = pytest.mark.django_db
 

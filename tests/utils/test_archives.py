@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.utils.bombs import Part, archive, deflated, honest, overlapped, zip64_lies
-from utils.archives import (
+from utils.portability.archives import (
     Archive,
     ArchiveFault,
     ArchiveTooLarge,

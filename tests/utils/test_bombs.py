@@ -20,9 +20,9 @@ _CHILD = """
 import json, os, resource, sys
 import django
 django.setup()
-from utils.archives import ArchiveFault
+from utils.portability.archives import ArchiveFault
 from utils.json_storage import json_storage
-from utils.package import InvalidImport
+from utils.portability.package import InvalidImport
 
 json_storage.create("tasks", 7, {"title": "one that must not change"})
 before = json_storage.list("tasks", 7)

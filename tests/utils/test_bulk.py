@@ -9,12 +9,12 @@ import pytest
 
 from accounts.models import User
 from tests.folders import contents
-from utils.access import Forbidden
 from utils.bulk import OPERATIONS_MAX
 from utils.caller import Caller
 from utils.json_storage import Activity, Changed, Once, TooManyCalls, json_storage
-from utils.memberships import Memberships
 from utils.records import InvalidRecord, record_version
+from utils.sharing.access import Forbidden
+from utils.sharing.memberships import Memberships
 
 ALICE, BOB = 7, 8
 

@@ -7,7 +7,7 @@ import pytest
 from docstore import HistoryGone, Key, Transaction, restore_snapshot, take_snapshot
 from utils.changes import CHANGES_MAX, changes_for
 from utils.json_storage import json_storage
-from utils.memberships import Memberships
+from utils.sharing.memberships import Memberships
 
 pytestmark = pytest.mark.django_db
 

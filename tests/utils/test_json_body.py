@@ -8,8 +8,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from utils.json_body import BODY_NESTING_MAX, MalformedBody, load_body
-from utils.json_values import INTEGER_MAX
+from utils.json.body import BODY_NESTING_MAX, MalformedBody, load_body
+from utils.json.values import INTEGER_MAX
 
 CHARACTERS = st.characters(min_codepoint=0x20, exclude_categories=["Cs"])
 KEYS = st.text(CHARACTERS, max_size=8)

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from utils.json_pieces import HEAD_FIELDS_MAX, RECORD_CHARACTERS_MAX, MalformedDocument, pieces
+from utils.json.pieces import HEAD_FIELDS_MAX, RECORD_CHARACTERS_MAX, MalformedDocument, pieces
 
 values = st.recursive(
     st.none()

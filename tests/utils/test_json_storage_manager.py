@@ -23,7 +23,7 @@ from utils.json_storage import (
     QuotaExceeded,
     json_storage,
 )
-from utils.quota import quota_of
+from utils.people.quota import quota_of
 from utils.records import COLLECTIONS, RECORD_COLLECTIONS, InvalidRecord, record_version
 
 TITLE = {"tasks": "title", "projects": "name", "models": "name"}

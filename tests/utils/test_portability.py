@@ -16,12 +16,12 @@ from hypothesis import strategies as st
 from docstore import Key, NotFound, open_store
 from tests.folders import contents
 from tests.utils.bombs import honest
-from utils.archives import Archive
 from utils.caller import Caller
-from utils.importing import ID_KEPT_MAX
 from utils.json_storage import JSONStorageManager, json_storage
-from utils.memberships import Memberships
-from utils.package import InvalidImport
+from utils.portability.archives import Archive
+from utils.portability.importing import ID_KEPT_MAX
+from utils.portability.package import InvalidImport
+from utils.sharing.memberships import Memberships
 from utils.table import COLLECTIONS
 
 ALICE, BOB = 7, 9

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from accounts.models import User
 from utils.json_storage import json_storage
-from utils.preferences import Preferences, View, changed_preferences, preferences_in
+from utils.people.preferences import Preferences, View, changed_preferences, preferences_in
 from utils.records import InvalidRecord
 from utils.table import PREFERENCE_FIELDS
 

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from utils.quick import parse
 from utils.records import COLLECTIONS, InvalidRecord, new_record
+from utils.tasks.quick import parse
 
 MONDAY = datetime(2026, 11, 23, 12, 4, tzinfo=UTC)
 MADRID = ZoneInfo("Europe/Madrid")

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from utils.fields import Kind
-from utils.json_values import FAULTS_MAX, INTEGER_MAX, NESTING_MAX
+from utils.json.values import FAULTS_MAX, INTEGER_MAX, NESTING_MAX
 from utils.records import (
     COLLECTIONS,
     RECORD_COLLECTIONS,

@@ -9,7 +9,7 @@ from dateutil.rrule import rrulestr
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from utils.repeats import Next, canonical_repeat, coming_due, next_due
+from utils.tasks.repeats import Next, canonical_repeat, coming_due, next_due
 
 NOW = datetime(2026, 11, 23, 12, 4, tzinfo=UTC)  # a Monday
 

@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from utils.fields import Field, Kind
+from utils.json.values import INTEGER_MAX, NESTING_MAX
 from utils.json_storage import JSONStorageManager, json_storage
-from utils.json_values import INTEGER_MAX, NESTING_MAX
 from utils.records import (
     COLLECTIONS,
     RECORD_COLLECTIONS,

@@ -16,15 +16,15 @@ from accounts.models import User
 from docstore import NotFound, Transaction
 from tests.folders import contents, exact
 from tests.harness.planted import planted
-from utils import access
 from utils import json_storage as storage_module
-from utils.access import Forbidden, Licence
 from utils.caller import Caller
 from utils.documents import key_of
 from utils.json_storage import Activity, json_storage
-from utils.memberships import MEMBERS_MAX, Memberships
 from utils.once import Once
 from utils.records import InvalidRecord
+from utils.sharing import access
+from utils.sharing.access import Forbidden, Licence
+from utils.sharing.memberships import MEMBERS_MAX, Memberships
 
 ALICE, BOB, VERA, IVAN, CHARLIE = 7, 8, 9, 10, 11
 PEOPLE = {"alice": ALICE, "bob": BOB, "vera": VERA, "ivan": IVAN, "charlie": CHARLIE}

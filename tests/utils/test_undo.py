@@ -14,8 +14,8 @@ from accounts.models import User
 from docstore import Conflict, NotFound
 from utils.caller import Caller
 from utils.json_storage import Activity, Forbidden, Touched, json_storage, latest_commit
-from utils.memberships import Memberships
 from utils.records import RECORD_COLLECTIONS
+from utils.sharing.memberships import Memberships
 
 ALICE, BOB, CHARLIE = 7, 8, 9
 PEOPLE = {"alice": ALICE, "bob": BOB, "charlie": CHARLIE}

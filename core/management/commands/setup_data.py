@@ -18,7 +18,7 @@ from core.telling import advice, count, printable
 from docstore import Finding, StoreError
 from utils.data_initializer import data_initializer
 from utils.json_storage import json_storage
-from utils.last_runs import keep_counted, keep_validated
+from utils.operating.last_runs import keep_counted, keep_validated
 
 Result = dict[str, Any]
 Watch = Callable[[int, int], None]

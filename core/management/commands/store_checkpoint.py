@@ -8,7 +8,7 @@ from django.core.management.base import BaseCommand, CommandError
 
 from core.telling import advice, count
 from docstore import StoreError
-from utils.inspection import inspector
+from utils.operating.inspection import inspector
 
 
 class Command(BaseCommand):

@@ -11,7 +11,7 @@ from django.core.management.base import BaseCommand, CommandError
 
 from core.telling import advice, count, printable
 from docstore import StoreError
-from utils.inspection import inspector
+from utils.operating.inspection import inspector
 
 Result = dict[str, Any]
 _SEE: str = "docs/operations.md says what to do."

@@ -6,8 +6,8 @@ import pytest
 
 from docstore import Key, Transaction
 from tests.accounts.api.conftest import Caller
-from utils import past
 from utils.json_storage import json_storage
+from utils.people import past
 
 
 def log(caller: Caller, *types: str) -> None:

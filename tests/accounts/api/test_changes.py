@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from pytest_django.fixtures import Settings
 
-from accounts import api_changes
+from accounts.api import changes as api_changes
 from accounts.models import ApiToken
 from accounts.tokens import revoke
 from accounts.waiting import Places
@@ -205,7 +205,7 @@ import sys
 import django
 django.setup()
 from utils.json_storage import json_storage
-from utils.memberships import Memberships
+from utils.sharing.memberships import Memberships
 memberships = Memberships(json_storage)
 memberships.invite(int(sys.argv[1]), 1, sys.argv[2], "viewer")
 memberships.accept(int(sys.argv[3]), 1)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from accounts.api_problems import PROBLEMS, REMEDIES
+from accounts.api.problems import PROBLEMS, REMEDIES
 from tests.documented import run_session
 from tests.server import PROJECT, Server
 from utils.records import COLLECTIONS, RECORD_COLLECTIONS

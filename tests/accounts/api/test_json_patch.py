@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from accounts.api_json_patch import COPIED_MAX, InvalidPatch, JsonPatch, PatchFailed
+from accounts.api.json_patch import COPIED_MAX, InvalidPatch, JsonPatch, PatchFailed
 
 # Appendix A: the document, the patch, and what comes of it.
 EXAMPLES: dict[str, tuple[Any, list[dict[str, Any]], Any]] = {

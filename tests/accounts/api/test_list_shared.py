@@ -9,7 +9,7 @@ import pytest
 from tests.accounts.api.conftest import Caller
 from tests.folders import exact
 from utils.json_storage import json_storage
-from utils.memberships import Memberships
+from utils.sharing.memberships import Memberships
 
 Found = list[tuple[int, int]]  # owner and id
 

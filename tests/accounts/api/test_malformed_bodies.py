@@ -2,7 +2,7 @@
 
 import pytest
 
-from accounts.openapi import document
+from accounts.api.openapi import document
 from tests.harness import api_cases, malformed_bodies
 
 BODIES = 4000

@@ -11,9 +11,9 @@ import schemathesis
 from django.test import Client
 from django.urls import Resolver404, URLPattern, URLResolver, get_resolver, resolve
 
-from accounts.api_http import Endpoint, unknown_address
-from accounts.api_schemas import COMPONENTS, EXAMPLES
-from accounts.openapi import HEADERS, REQUEST_HEADERS, document
+from accounts.api.http import Endpoint, unknown_address
+from accounts.api.openapi import HEADERS, REQUEST_HEADERS, document
+from accounts.api.schemas import COMPONENTS, EXAMPLES
 from tests.accounts.api.conftest import Caller
 from utils.middleware import API_PREFIX
 
@@ -85,7 +85,7 @@ def test_every_schema_and_header_that_is_named_is_there() -> None:
     }
     assert not missing, (
         f"{sorted(missing)}: a schema that an operation refers to with ref(...) belongs into "
-        "COMPONENTS in accounts/api_schemas.py, a header into HEADERS in accounts/openapi.py"
+        "COMPONENTS in accounts/api/schemas.py, a header into HEADERS in accounts/api/openapi.py"
     )
 
 

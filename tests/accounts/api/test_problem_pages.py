@@ -6,7 +6,7 @@ import re
 import pytest
 from django.test import Client
 
-from accounts.api_problems import PROBLEMS, REMEDIES
+from accounts.api.problems import PROBLEMS, REMEDIES
 from tests.accounts.api.conftest import Caller
 
 SLUGS = sorted({problem.slug for problem in PROBLEMS.values()})

@@ -1,0 +1,133 @@
+"""What the caller did: their activities, newest first, page by page."""
+
+import hashlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, TypeVar
+
+import msgspec
+from django.http import HttpResponse
+
+from accounts.api.calls import read
+from accounts.api.cursors import Place, cursor, read_cursor
+from accounts.api.http import ApiRequest, endpoint, json_response
+from accounts.api.lists import page_address
+from accounts.api.operations import Answer, Operation, Parameter, answers
+from accounts.api.problems import BadParameter, ParameterFault
+from accounts.api.query import LIMIT_MAX, TEXT_CHARACTERS_MAX, limit_of
+from utils.documents import own_copy
+from utils.lists import Test
+from utils.people.past import LOOKED_AT_MAX, newest, of_text, of_time, of_types
+from utils.schemas import TIME
+
+_FILTERS = ("type", "after", "before", "q")
+
+Value = TypeVar("Value")
+
+
+@dataclass(frozen=True)
+class _Query:
+    """What is asked for. `end` is the place where the page before ended, None on the first."""
+
+    tests: tuple[Test, ...]
+    limit: int
+    end: int | None
+    digest: str
+
+
+def _activities(request: ApiRequest) -> HttpResponse:
+    query = _query(request)
+    return json_response(read(request, partial(_page, request, query)))
+
+
+def _page(request: ApiRequest, query: _Query) -> dict[str, Any]:
+    every: Sequence[Mapping[str, Any]] = request.json_storage.view("users", request.user.pk)
+    found, place = newest(every, query.tests, end=query.end, limit=query.limit)
+    after = page_address(request, cursor(Place((), place, 0), query.digest)) if place else None
+    page = {"activities": [own_copy(activity) for activity in found], "next": after}
+    return page if query.tests else page | {"total": len(every)}
+
+
+def _query(request: ApiRequest) -> _Query:
+    """What the parameters ask. Raises `BadParameter`, which tells all faults."""
+    given, faults = request.GET, list[ParameterFault]()
+
+    def understood(name: str, understand: Callable[[str], Value], default: Value) -> Value:
+        try:
+            return understand(given[name]) if name in given else default
+        except ValueError as fault:
+            faults.append(ParameterFault(name, str(fault)))
+            return default
+
+    asked = [given.getlist(name) for name in _FILTERS]
+    content = msgspec.json.encode(["activities", request.user.pk, asked])
+    digest = hashlib.blake2b(content, digest_size=8).hexdigest()
+    query = _Query(
+        tuple(_tests(given.getlist("type"), understood)),
+        understood("limit", limit_of, LIMIT_MAX),
+        understood("cursor", lambda text: read_cursor(text, (), digest).id, None),
+        digest,
+    )
+    if faults:
+        raise BadParameter(f"{faults[0].parameter} {faults[0].detail}.", faults)
+    return query
+
+
+def _tests(types: list[str], understood: Callable[..., Test | None]) -> Iterator[Test]:
+    if types:
+        yield of_types({one for text in types for one in text.split(",")})
+    tests = [
+        understood("after", partial(of_time, "after"), None),
+        understood("before", partial(of_time, "before"), None),
+        understood("q", _of_text, None),
+    ]
+    yield from filter(None, tests)
+
+
+def _of_text(text: str) -> Test:
+    if len(text) > TEXT_CHARACTERS_MAX:
+        raise ValueError(f"may have at most {TEXT_CHARACTERS_MAX} characters")
+    return of_text(text)
+
+
+# What the address does
+
+_PAGE = {
+    "type": "object",
+    "required": ["activities", "next"],
+    "properties": {
+        "activities": {"type": "array", "items": {"type": "object"}},
+        "total": {"type": "integer", "minimum": 0, "description": "where nothing filters"},
+        "next": {"type": ["string", "null"], "format": "uri-reference"},
+    },
+}
+
+activity_view = endpoint(
+    GET=Operation(
+        _activities,
+        "What one did, newest first",
+        answers({200: Answer("A page of activities", _PAGE)}),
+        parameters=(
+            Parameter("type", "Only of these types; repeat it, or put commas between.", many=True),
+            Parameter("after", "Only those after this moment or day.", TIME),
+            Parameter("before", "Only those before this moment or day.", TIME),
+            Parameter(
+                "q",
+                "Only those with this in type or description, whatever its capitals.",
+                {"type": "string", "maxLength": TEXT_CHARACTERS_MAX},
+            ),
+            Parameter(
+                "limit",
+                "How many to answer at most.",
+                {"type": "integer", "minimum": 1, "maximum": LIMIT_MAX, "default": LIMIT_MAX},
+            ),
+            Parameter("cursor", "Where to go on: it stands in `next` of the page before."),
+        ),
+        writes=False,
+        description=(
+            f"A page may hold fewer than `limit` where {LOOKED_AT_MAX:,} were looked at: go on with"
+            " `next` until it is null."
+        ),
+    )
+)

@@ -1,0 +1,82 @@
+"""Many changes of one collection in one call: they are all made in one commit, or none is."""
+
+from collections import Counter
+from collections.abc import Mapping
+from typing import Any
+
+from django.conf import settings
+from django.http import HttpResponse
+
+from accounts.api.calls import call_metadata, once_of
+from accounts.api.conditions import etag, refuse_conditions
+from accounts.api.http import ApiRequest, json_response, read_json
+from accounts.api.patch import record_patch
+from accounts.api.problems import PreconditionRequired
+from utils.json.values import Faults, pointer_to
+from utils.json_storage import Activity
+from utils.middleware import request_metadata
+from utils.records import InvalidRecord, Record, record_version
+
+_DONE = {"create": "created", "update": "updated", "delete": "deleted"}
+
+
+def bulk(request: ApiRequest, collection: str, owner: int | None = None) -> HttpResponse:
+    """The handler of a collection's `bulk/`."""
+    refuse_conditions(request)
+    operations = _operations(read_json(request))
+    if settings.NEURALFLOW_REQUIRE_IF_MATCH and not _all_stated(operations):
+        raise PreconditionRequired("Give each update and delete the record's ETag as if_match.")
+    once = once_of(request)
+
+    def activity(done: Mapping[str, Any]) -> Activity:
+        return _activity(request, collection, done["results"])
+
+    results = request.json_storage.bulk(
+        collection,
+        owner or request.user.pk,
+        operations,
+        patch=record_patch,
+        caller=request.caller,
+        once=once,
+        activity=activity,
+        metered=True,
+        unknown="refuse",
+    )
+    replayed = {"Idempotency-Replayed": "true"} if once and once.replayed else {}
+    return json_response({"results": [_tagged(one) for one in results]}, headers=replayed)
+
+
+def _operations(body: Any) -> Any:
+    """What the body lists; the manager judges each. Raises `InvalidRecord`."""
+    faults = Faults()
+    if not isinstance(body, dict):
+        faults.add("", "must be an object with operations")
+    else:
+        for name in body.keys() - {"operations"}:
+            faults.add(pointer_to("", name), "is not taken here; operations is")
+    if faults.found:
+        raise InvalidRecord(faults.found)
+    return body.get("operations")
+
+
+def _all_stated(operations: Any) -> bool:
+    """Whether each change says which state it is meant for; what is no operation is told later."""
+    changes = operations if isinstance(operations, list) else []
+    return all(
+        "if_match" in change
+        for change in changes
+        if isinstance(change, dict) and change.get("op") in ("update", "delete")
+    )
+
+
+def _tagged(result: Record) -> Record:
+    """The result with the entity tag of the record that it came to."""
+    record = result["record"]
+    return result | {"etag": record and etag(record_version(record))}
+
+
+def _activity(request: ApiRequest, collection: str, results: list[Record]) -> Activity:
+    counts = Counter(_DONE[result["op"]] for result in results)
+    words = ", ".join(f"{count} {done}" for done, count in counts.items())
+    metadata = {**counts, **call_metadata(request), **request_metadata(request)}
+    return Activity(f"{collection}_changed", f"Many {collection} at once: {words}", metadata)

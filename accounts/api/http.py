@@ -1,0 +1,363 @@
+"""How the API speaks HTTP: who calls, what they send, and how they are answered.
+
+It knows no collection. `endpoint` makes a Django view of one operation for each method; whatever
+its handler raises becomes a problem by the table in `problems`.
+"""
+
+import logging
+import re
+from collections.abc import Callable, Collection, Mapping
+from contextlib import suppress
+from typing import Any
+
+from django.conf import settings
+from django.contrib.auth import get_user
+from django.http import (
+    HttpRequest,
+    HttpResponse,
+    HttpResponsePermanentRedirect,
+    QueryDict,
+)
+from django.http.response import HttpResponseBase
+from django.middleware.csrf import CsrfViewMiddleware
+from django.urls import Resolver404, resolve
+from django.utils.cache import patch_vary_headers
+from django.views.decorators.csrf import csrf_exempt
+
+from accounts.api.limits import limit_headers
+from accounts.api.operations import JSON, Operation, Parameter
+from accounts.api.problems import (
+    BadParameter,
+    BodyTooLarge,
+    CsrfFailed,
+    IncompleteBody,
+    InsufficientScope,
+    LengthRequired,
+    MethodNotAllowed,
+    NoSuchAddress,
+    NotAuthenticated,
+    TooManyBadTokens,
+    UnknownParameter,
+    UnsupportedMediaType,
+    problem_of,
+    problem_response,
+)
+from accounts.models import ApiToken, User
+from accounts.throttle import address_of, bad_tokens
+from accounts.tokens import live_token
+from docstore import StoreError, to_json
+from utils.caller import Caller
+from utils.json.body import load_body
+from utils.json_storage import Quota
+from utils.middleware import API_PREFIX, METHODS, StorageRequest
+
+log = logging.getLogger(__name__)
+
+_CHALLENGE = 'Bearer realm="NeuralFlow"'
+_CONTENT_TYPE = re.compile(
+    r'(?P<type>[^\s;]+)\s*(?:;\s*charset\s*=\s*("?)utf-8\2\s*)?', re.IGNORECASE
+)
+_LENGTH = re.compile("[0-9]{1,18}", re.ASCII)
+
+
+class ApiRequest(StorageRequest):
+    """A request whose caller is known. `quota` is theirs after the call, where it is told."""
+
+    user: User
+    caller: Caller
+    scopes: Collection[str]
+    operation: Operation
+    quota: Quota
+
+
+class Endpoint:
+    """The view of one address: its operations, HEAD where there is GET, and OPTIONS."""
+
+    csrf_exempt = True  # a token needs no proof of origin; `_authenticate` asks sessions for it
+
+    def __init__(self, operations: Mapping[str, Operation]) -> None:
+        self.operations = operations
+        methods = {*operations, "OPTIONS"} | ({"HEAD"} if "GET" in operations else set())
+        self.allow = {"Allow": ", ".join(sorted(methods))}
+        patches = operations["PATCH"].bodies if "PATCH" in operations else ()
+        # RFC 5789, section 3.1
+        self.told = self.allow | ({"Accept-Patch": ", ".join(patches)} if patches else {})
+
+    def __call__(self, request: ApiRequest, **route: Any) -> HttpResponseBase:
+        operation = self.operations.get("GET" if request.method == "HEAD" else str(request.method))
+        known = operation is None or not operation.open
+        return _answered(request, lambda: self._answer(request, operation, route), known=known)
+
+    def _answer(
+        self, request: ApiRequest, operation: Operation | None, route: Mapping[str, Any]
+    ) -> HttpResponseBase:
+        if request.method == "OPTIONS":
+            _check_parameters(request, ())
+            return no_content(self.told)
+        if operation is None:
+            raise MethodNotAllowed(f"{request.path} takes {self.allow['Allow']}.", self.allow)
+        if not operation.judges_query:
+            _check_parameters(request, operation.parameters)
+        if not operation.open:
+            _check_scope(request, operation)
+        request.operation = operation
+        return operation.handler(request, **route)
+
+
+def endpoint(**operations: Operation) -> Endpoint:
+    """The view that answers these operations, each under the name of its method."""
+    return Endpoint(operations)
+
+
+def _answered(
+    request: ApiRequest, answer: Callable[[], HttpResponseBase], *, known: bool = True
+) -> HttpResponseBase:
+    """What all addresses of the API have in common: a caller who is `known`, unless it is open to
+    anybody, and problems told as such."""
+    try:
+        _refuse_strange_method(request)
+        if known:
+            _authenticate(request)
+        response = answer()
+    except Exception as fault:
+        _note(request, fault)
+        response = problem_response(request, fault)
+    _tell_limits(request, response)
+    return _sealed(response)
+
+
+def _refuse_strange_method(request: HttpRequest) -> None:
+    if request.method not in METHODS:
+        allowed = ", ".join(METHODS)
+        raise MethodNotAllowed(f"This server answers {allowed}.", {"Allow": allowed})
+
+
+def _unknown_address(request: ApiRequest) -> HttpResponse:
+    """Tells a client that forgot the last slash; reading is sent on, a body is not."""
+    try:
+        meant = bool(resolve(f"{request.path_info}/").url_name)
+    except Resolver404:
+        meant = False
+    if not meant:
+        raise NoSuchAddress("See the documentation of the API for its addresses.")
+    if request.method in {"GET", "HEAD"}:
+        return HttpResponsePermanentRedirect(request.get_full_path(force_append_slash=True))
+    raise NoSuchAddress(f"Addresses end with a slash: {request.path}/ is meant, perhaps.")
+
+
+# Exempt for the reason that an `Endpoint` is.
+@csrf_exempt
+def unknown_address(request: ApiRequest) -> HttpResponseBase:
+    """The view of all addresses that lead nowhere. A stranger is not told which these are."""
+    return _answered(request, lambda: _unknown_address(request))
+
+
+def problem_or_page(page: Callable[..., HttpResponseBase]) -> Callable[..., HttpResponseBase]:
+    """One of Django's error handlers, which answers with a problem under the API's addresses."""
+
+    def handler(request: HttpRequest, exception: Exception | None = None) -> HttpResponseBase:
+        if request.path.startswith(API_PREFIX):
+            return _sealed(problem_response(request, exception or Exception()))
+        return page(request) if exception is None else page(request, exception)
+
+    return handler
+
+
+# Who calls
+
+
+def _authenticate(request: ApiRequest) -> None:
+    """Sets `request.user`, an active account, `caller` and `scopes`; or refuses.
+
+    A call that brings credentials of its own is judged by them alone: with a bad token it must
+    not pass on the session of a browser that happened to send one.
+    """
+    authorization = request.META.get("HTTP_AUTHORIZATION")
+    if authorization is not None:
+        token = _token_of(request, authorization)
+        request.user, request.scopes = token.user, token.scopes
+        request.caller = Caller(token.user.pk, str(token.pk))
+        return
+    if not (request.user.is_authenticated and request.user.is_active):
+        raise NotAuthenticated(
+            "Send a token (Authorization: Bearer nf_...), or sign in first.",
+            {"WWW-Authenticate": _CHALLENGE},
+        )
+    _check_origin(request)
+    request.caller, request.scopes = Caller(request.user.pk), ("write",)
+
+
+def is_still_known(request: ApiRequest) -> bool:
+    """Whether whoever began this call could begin it now.
+
+    Asked during an answer that takes long: the token or the session may have ended since.
+    """
+    authorization = request.META.get("HTTP_AUTHORIZATION")
+    if authorization is None:
+        request.session = type(request.session)(request.session.session_key)
+        return get_user(request).pk == request.user.pk
+    token = live_token(authorization.partition(" ")[2].strip())
+    return token is not None and token.user == request.user
+
+
+def _token_of(request: ApiRequest, authorization: str) -> ApiToken:
+    scheme, _, text = authorization.partition(" ")
+    token = live_token(text.strip()) if scheme.lower() == "bearer" else None
+    if token is None:
+        address = address_of(request)
+        wait = bad_tokens.wait(address)
+        log.warning("A bad token came from %s (request %s)", address, request.request_id)
+        if wait:
+            raise TooManyBadTokens("Stop, and look at the token.", {"Retry-After": str(wait)})
+        challenge = f'{_CHALLENGE}, error="invalid_token"'
+        raise NotAuthenticated(
+            "This is no valid token of an active account.", {"WWW-Authenticate": challenge}
+        )
+    return token
+
+
+def _check_scope(request: ApiRequest, operation: Operation) -> None:
+    """Refuses what the caller's token is not for (RFC 6750, section 3.1)."""
+    if not operation.allowed_by(request.scopes):
+        challenge = f'{_CHALLENGE}, error="insufficient_scope", scope="{operation.scopes[0]}"'
+        raise InsufficientScope(
+            f"This token is not for that. One with {' or '.join(operation.scopes)} is.",
+            {"WWW-Authenticate": challenge},
+        )
+
+
+class _OriginCheck(CsrfViewMiddleware):
+    """Django's own check, which tells its reason instead of answering with a page."""
+
+    def _reject(self, request: HttpRequest, reason: str) -> HttpResponse:
+        raise CsrfFailed(f"{reason} Send the token that our pages' forms hold as X-CSRFToken.")
+
+
+def _check_origin(request: HttpRequest) -> None:
+    # The check would look for the token in a form first, and for that read a body of any size
+    # and kind. The API takes no forms.
+    request.POST = QueryDict()
+    _OriginCheck(_accepted).process_view(request, _accepted, (), {})
+
+
+def _accepted(request: HttpRequest) -> HttpResponse:
+    """What the check protects, for it: nothing is answered by it."""
+    return HttpResponse()
+
+
+# What they send
+
+
+def _check_parameters(request: HttpRequest, parameters: tuple[Parameter, ...]) -> None:
+    """Refuses what the query may not hold: a misspelt filter must not pass for an answered one."""
+    if not request.META.get("QUERY_STRING"):
+        return
+    known = {parameter.name: parameter for parameter in parameters}
+    strange = sorted(name for name in request.GET if name not in known)
+    if strange:
+        takes = f"only {', '.join(known)}" if known else "no parameters"
+        names = ", ".join(strange[:5])[:200]
+        raise UnknownParameter(f"{request.path} takes {takes}. Leave out {names}.")
+    for name, values in request.GET.lists():
+        if len(values) > 1 and not known[name].many:
+            raise BadParameter(f"Give {name} once.")
+
+
+def read_json(request: ApiRequest) -> Any:
+    """The JSON value in the body, in one of the media types that the operation takes.
+
+    Everything that the headers tell is judged before any of the body is read. Raises `Refusal`
+    and `MalformedBody`.
+    """
+    check_media_type(request)
+    length = content_length(request, settings.DATA_UPLOAD_MAX_MEMORY_SIZE)
+    body = request.body
+    if len(body) != length:
+        raise IncompleteBody(f"{len(body)} of {length} bytes came. Send the body again.")
+    return load_body(body)
+
+
+def check_media_type(request: ApiRequest) -> str:
+    """The media type of the body, in small letters. Raises `UnsupportedMediaType`."""
+    media_types = request.operation.bodies
+    said = _CONTENT_TYPE.fullmatch(request.META.get("CONTENT_TYPE", "").strip())
+    if said is None or said["type"].lower() not in media_types:
+        raise UnsupportedMediaType(
+            f"Send Content-Type: {' or '.join(media_types)}, in UTF-8.",
+            {"Accept-Patch" if request.method == "PATCH" else "Accept": ", ".join(media_types)},
+        )
+    encoding = request.META.get("HTTP_CONTENT_ENCODING", "identity")
+    if encoding.strip().lower() != "identity":
+        raise UnsupportedMediaType("Send the body without Content-Encoding.")
+    return str(said["type"].lower())
+
+
+def content_length(request: HttpRequest, most: int | None) -> int:
+    """How many bytes the body is said to have, `most` of which are read."""
+    text = request.META.get("CONTENT_LENGTH") or ""
+    # Under WSGI a body in chunks reads as an empty one.
+    if not text or "HTTP_TRANSFER_ENCODING" in request.META:
+        raise LengthRequired("Send Content-Length, and no Transfer-Encoding.")
+    if not _LENGTH.fullmatch(text):
+        raise IncompleteBody("Content-Length must be a number of bytes.")
+    if most is not None and int(text) > most:
+        raise BodyTooLarge(f"A body may have {most} bytes; this one has {int(text)}.")
+    return int(text)
+
+
+# How they are answered
+
+
+def json_response(
+    value: Any, status: int = 200, headers: Mapping[str, str] | None = None
+) -> HttpResponse:
+    """An answer that carries `value` as JSON."""
+    return HttpResponse(
+        to_json(value), status=status, content_type=JSON, headers=dict(headers or {})
+    )
+
+
+def no_content(headers: Mapping[str, str] | None = None, status: int = 204) -> HttpResponse:
+    """An answer without a body."""
+    response = HttpResponse(status=status, headers=dict(headers or {}))
+    del response["Content-Type"]
+    return response
+
+
+def _sealed(response: HttpResponseBase) -> HttpResponseBase:
+    """The answer with what every answer says: it is for this caller only, unless it says that it is
+    public, and it is what it says. A redirect tells no caller's data but goes the same way."""
+    response["X-Content-Type-Options"] = "nosniff"
+    if not response.get("Cache-Control", "").startswith("public"):
+        response["Cache-Control"] = "no-store"
+        patch_vary_headers(response, ["Authorization", "Cookie"])
+    return response
+
+
+def _tell_limits(request: ApiRequest, response: HttpResponseBase) -> None:
+    """Tells a known caller what is left of their calls, whatever the answer is."""
+    caller = getattr(request, "caller", None)
+    if caller is None:
+        return
+    with suppress(StoreError):  # the answer is good without
+        quota = getattr(request, "quota", None) or request.json_storage.quota(caller.user_id)
+        for name, value in limit_headers(quota).items():
+            response[name] = value
+
+
+def _note(request: ApiRequest, fault: Exception) -> None:
+    """Logs what the server, rather than the client, has to do something about."""
+    problem = problem_of(fault)
+    if problem.status < 500:
+        return
+    unexpected = fault if problem.status == 500 else None
+    log.error(
+        "%s %s was answered %s: %s (request %s)",
+        request.method,
+        request.path,
+        problem.status,
+        fault,
+        request.request_id,
+        exc_info=unexpected,
+        extra={"request": request},
+    )

@@ -1,0 +1,152 @@
+"""What a list is answered with: the records asked for, page by page.
+
+A list, or a page of one, in which nothing is chosen and that stands in the order of its ids, is a
+join of the bytes that the list keeps: no object is looked at. Everything else is filtered, put in
+order and encoded.
+"""
+
+import hashlib
+import heapq
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from operator import itemgetter
+from typing import Any
+
+from django.http import HttpResponse, QueryDict
+
+from accounts.api.cursors import Place, cursor
+from accounts.api.http import ApiRequest
+from accounts.api.operations import JSON
+from accounts.api.query import ListQuery, read_query
+from docstore import NotFound, RecordList, to_json
+from utils.lists import texts_of
+from utils.sharing.access import sharers
+from utils.table import COLLECTIONS, CollectionSpec
+
+Record = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Page:
+    """A part of a list: records as a JSON list, the place after which others follow, and how many
+    there are in all, where it is known. `digest` tells the whole list from any other state of it;
+    it is empty where only a part is answered."""
+
+    records: bytes
+    after: Place | None
+    total: int | None
+    digest: str = ""
+
+
+def list_query(request: ApiRequest, collection: str, owner: int) -> ListQuery:
+    """What the request asks of the owner's list. Raises `BadParameter`, `UnknownParameter`."""
+    return read_query(collection, request.GET, (request.user.pk, owner))
+
+
+def list_response(
+    request: ApiRequest, query: ListQuery, collection: str, owner: int
+) -> HttpResponse:
+    """The list, or the page of it, that is asked for, with its entity tag and its links."""
+    records = request.json_storage.view(collection, owner, caller=request.caller)
+    if query.shared:
+        records = [*records, *_shared_records(request, collection)]
+    page = page_of(query, COLLECTIONS[collection], records)
+    after = page_address(request, cursor(page.after, query.digest)) if page.after else None
+    is_paged = query.paged or after is not None
+    members = [b'"%s":%s' % (collection.encode(), page.records)]
+    if page.total is not None:
+        members.append(b'"total":%d' % page.total)
+    if is_paged:
+        members.append(b'"next":' + to_json(after))
+    body = b"{" + b",".join(members) + b"}"
+    response = HttpResponse(body, content_type=JSON)
+    response["ETag"] = f'"{page.digest}"' if page.digest else entity_tag(body)
+    if is_paged:
+        links = {"first": page_address(request), "next": after}
+        response["Link"] = ", ".join(f'<{to}>; rel="{rel}"' for rel, to in links.items() if to)
+    return response
+
+
+def _shared_records(request: ApiRequest, collection: str) -> Iterator[Record]:
+    """What others share with the caller, as far as they have joined."""
+    store, caller = request.json_storage, request.caller
+    for owner in sharers(store.store, caller.user_id):
+        # Without the right any more that the person's own document still tells of.
+        with suppress(NotFound):
+            yield from store.view(collection, owner, caller=caller)
+
+
+def page_address(request: ApiRequest, cursor: str | None = None) -> str:
+    """The address of another page of the same list; the first without a cursor."""
+    parameters: QueryDict = request.GET.copy()
+    parameters.pop("cursor", None)
+    if cursor is not None:
+        parameters["cursor"] = cursor
+    query = parameters.urlencode()
+    return f"{request.path}?{query}" if query else request.path
+
+
+def page_of(query: ListQuery, spec: CollectionSpec, records: Sequence[Record]) -> Page:
+    """The page that the query asks of these records."""
+    if query.is_plain and isinstance(records, RecordList) and records.in_id_order:
+        return _kept(query, records)
+    return _chosen(query, spec, records)
+
+
+def _kept(query: ListQuery, records: RecordList) -> Page:
+    total = len(records)
+    start = records.position_after(query.after.id) if query.after else 0
+    stop = start + query.limit
+    if start == 0 and stop >= total:
+        return Page(records.json(), None, total, records.digest())
+    after = query.ordering.place(records[stop - 1]) if stop < total else None
+    return Page(records.json_of(start, stop), after, total)
+
+
+def _chosen(query: ListQuery, spec: CollectionSpec, records: Sequence[Record]) -> Page:
+    every = _passing(query, spec, records)
+    chosen, after = _from_place(query, every)
+    if query.fields:
+        chosen = [_sparse(record, query.fields) for record in chosen]
+    total = len(every) if query.total or not query.narrows else None
+    return Page(to_json(chosen), after, total)
+
+
+def _passing(query: ListQuery, spec: CollectionSpec, records: Iterable[Record]) -> list[Record]:
+    for test in query.tests:
+        records = filter(test, records)
+    if query.text:
+        texts = texts_of(spec.name)
+        return [record for record in records if query.text in texts(record)]
+    return list(records)
+
+
+def _from_place(query: ListQuery, records: list[Record]) -> tuple[list[Any], Place | None]:
+    """The records of the page, in order, and its last place where there are more."""
+    ordering, last = query.ordering, query.after
+    keyed = [(ordering.key(ordering.place(record)), record) for record in records]
+    passed = 0
+    if last is not None:
+        begin = ordering.key(last)
+        keyed = [pair for pair in keyed if pair[0] >= begin]
+        passed = min(last.passed, sum(key == begin for key, _record in keyed))
+    # Takes as many as are needed, without putting the others in order.
+    found = heapq.nsmallest(passed + query.limit + 1, keyed, key=itemgetter(0))
+    page = found[passed : passed + query.limit]
+    if passed + len(page) == len(found):
+        return [record for _key, record in page], None
+    end = page[-1][0]
+    at_end = sum(key == end for key, _record in found[: passed + len(page)])
+    place = ordering.place(page[-1][1])
+    after = Place(place.values, place.id, place.owner, at_end)
+    return [record for _key, record in page], after
+
+
+def _sparse(record: Record, fields: frozenset[str]) -> dict[str, Any]:
+    return {name: value for name, value in record.items() if name in fields}
+
+
+def entity_tag(content: bytes) -> str:
+    """A strong entity tag (RFC 9110, section 8.8.3) of exactly this content."""
+    return f'"{hashlib.blake2b(content, digest_size=12).hexdigest()}"'

@@ -1,0 +1,400 @@
+"""The OpenAPI 3.1 document, made from the addresses of the API and the operations behind them.
+
+Nothing is said here that is said elsewhere: addresses come from the URL patterns, methods and
+answers from their operations, schemas from the table, statuses of problems from `problems`.
+"""
+
+import re
+from collections.abc import Iterator, Mapping
+from functools import cache
+from typing import Any, NamedTuple
+
+from django.conf import settings
+from django.urls import URLPattern, URLResolver, get_resolver
+
+from accounts.api.http import Endpoint
+from accounts.api.operations import JSON_PATCH, PROBLEM, Answer, Operation, Parameter, ref
+from accounts.api.problems import PROBLEMS
+from accounts.api.schemas import COMPONENTS
+from utils.middleware import API_PREFIX
+from utils.schemas import DIALECT
+
+Json = dict[str, Any]
+
+_ABOUT = """\
+Everything that a person owns in NeuralFlow, for programs. JSON in, JSON out, UTF-8.
+
+Every address that takes GET takes HEAD, and every address takes OPTIONS. An address ends with a \
+slash; reading without it is sent on. Unknown parameters are refused, and so are unknown fields.
+
+Send `Authorization: Bearer nf_...`, or call from a page of this site with its session; then POST, \
+PUT, PATCH and DELETE need the CSRF token in `X-CSRFToken`.
+
+What is refused changes nothing, costs nothing, and is told as problem details (RFC 9457)."""
+
+_CONVERTERS: Mapping[str, Json] = {
+    "RecordId": {"type": "integer", "minimum": 1, "maximum": 10**18 - 1},
+}
+
+# Headers that answers have, by name. Those of ALWAYS are on every one.
+HEADERS: Mapping[str, Json] = {
+    "Location": {
+        "description": "Where what was made is.",
+        "required": True,
+        "schema": {"type": "string", "format": "uri-reference"},
+    },
+    "Allow": {
+        "description": "The methods that the address takes.",
+        "required": True,
+        "schema": {"type": "string"},
+    },
+    "WWW-Authenticate": {
+        "description": "How to say who calls (RFC 6750).",
+        "required": True,
+        "schema": {"type": "string", "pattern": '^Bearer realm="NeuralFlow"'},
+    },
+    "Retry-After": {
+        "description": "In how many seconds to try again.",
+        "required": True,
+        "schema": {"type": "integer", "minimum": 0},
+    },
+    "ETag": {
+        "description": "The version of what is answered; strong (RFC 9110, section 8.8.3).",
+        "required": True,
+        "schema": {"type": "string", "pattern": '^"[^"]+"$'},
+    },
+    "Content-Disposition": {
+        "description": "The name that a file may be kept under (RFC 6266).",
+        "required": True,
+        "schema": {"type": "string"},
+    },
+    "Link": {
+        "description": "The first page of a list and the next one, by their relation (RFC 8288).",
+        "schema": {"type": "string"},
+    },
+    "Content-Location": {
+        "description": "The address of what is answered (RFC 9110, section 8.7).",
+        "schema": {"type": "string", "format": "uri-reference"},
+    },
+    "Preference-Applied": {
+        "description": "`return=minimal` where the record is left out, as preferred (RFC 7240).",
+        "schema": {"const": "return=minimal"},
+    },
+    "Idempotency-Replayed": {
+        "description": "`true` where this is the answer that was kept under the Idempotency-Key.",
+        "schema": {"const": "true"},
+    },
+    "RateLimit-Policy": {
+        "description": "The limits of the caller: q calls in w seconds"
+        " (draft-ietf-httpapi-ratelimit-headers-10).",
+        "required": True,
+        "schema": {"type": "string"},
+    },
+    "RateLimit": {
+        "description": "What is left of each limit: r calls, for the next t seconds.",
+        "required": True,
+        "schema": {"type": "string"},
+    },
+    "X-Request-ID": {
+        "description": "Names the request: tell it to the operator when you ask for help.",
+        "required": True,
+        "schema": {"type": "string", "format": "uuid"},
+    },
+}
+_ALWAYS = ("X-Request-ID",)
+_TO_CALLERS = ("RateLimit-Policy", "RateLimit")
+_OF_STATUS: Mapping[int, tuple[str, ...]] = {
+    401: ("WWW-Authenticate",),
+    405: ("Allow",),
+    429: ("Retry-After",),
+}
+
+# Headers that calls may have. Which take which, follows from how they are answered.
+_TAGS = r'^(\*|(W/)?"[!#-~]*"([ \t]*,[ \t]*(W/)?"[!#-~]*")*)$'
+REQUEST_HEADERS: Mapping[str, Json] = {
+    "If-Match": {
+        "description": "The ETag that the record must have, or the call is refused with 412.",
+        "schema": {"type": "string", "pattern": _TAGS, "examples": ['"4f2a9c"']},
+    },
+    "If-None-Match": {
+        "description": "ETags of what you know: a read is then answered with 304. A change is"
+        " refused with 412 where the record has one of them, and with * where there is one.",
+        "schema": {"type": "string", "pattern": _TAGS, "examples": ['"4f2a9c"']},
+    },
+    "Idempotency-Key": {
+        "description": "Names the call for 24 hours. Made again with the key, it is answered as"
+        " before and not done again.",
+        "schema": {
+            "type": "string",
+            "pattern": "^[!#-~]{1,255}$",
+            "examples": ["6f9c1d0e-2a57-4a0e-9d6b-2f3f0f6f8a11"],
+        },
+    },
+    "Prefer": {
+        "description": "`return=minimal` leaves the record out of the answer (RFC 7240).",
+        "schema": {"type": "string", "examples": ["return=minimal"]},
+    },
+}
+
+_SECURITY_SCHEMES: Json = {
+    "token": {
+        "type": "http",
+        "scheme": "bearer",
+        "bearerFormat": "nf_...",
+        "description": "A token made on your settings page, or by `manage.py create_token USER`.",
+    },
+    "session": {
+        "type": "apiKey",
+        "in": "cookie",
+        "name": settings.SESSION_COOKIE_NAME,
+        "description": "The session of who signed in on a page of this site.",
+    },
+    "csrf": {
+        "type": "apiKey",
+        "in": "header",
+        "name": "X-CSRFToken",
+        "description": "Beside a session: proof that a call which changes something is its own.",
+    },
+}
+
+
+class Address(NamedTuple):
+    """One address of the API: its template, the schemas of its parts, its name and view."""
+
+    template: str
+    parts: Mapping[str, Json]
+    name: str
+    endpoint: Endpoint
+
+
+def addresses() -> Iterator[Address]:
+    """Every address under the API that answers, in the order of the URL patterns."""
+    for route, pattern in _patterns(get_resolver(), "/"):
+        if route.startswith(API_PREFIX) and pattern.name:
+            yield _address(route, pattern)
+
+
+def _patterns(resolver: URLResolver, before: str) -> Iterator[tuple[str, URLPattern]]:
+    for one in resolver.url_patterns:
+        route = before + str(one.pattern)
+        if isinstance(one, URLPattern):
+            yield route, one
+        else:
+            yield from _patterns(one, route)
+
+
+def _address(route: str, pattern: URLPattern) -> Address:
+    converters = pattern.pattern.converters
+    parts = {
+        name: _CONVERTERS.get(type(converter).__name__) or _pattern_of(converter.regex)
+        for name, converter in converters.items()
+    }
+    template = re.sub(r"<(?:\w+:)?(\w+)>", r"{\1}", route)
+    view = pattern.callback
+    assert isinstance(view, Endpoint), f"{template} is no endpoint(...) of operations"
+    return Address(template, parts, str(pattern.name), view)
+
+
+def _pattern_of(regex: str) -> Json:
+    return {"type": "string", "pattern": f"^({regex})$"}
+
+
+@cache
+def document() -> Json:
+    """The OpenAPI document: the same for everybody, so that it may be kept."""
+    found = list(addresses())
+    return {
+        "openapi": "3.1.0",
+        "jsonSchemaDialect": DIALECT,
+        "info": {
+            "title": "NeuralFlow",
+            "version": "1",
+            "description": _ABOUT,
+            "license": {"name": "MIT", "identifier": "MIT"},
+        },
+        "servers": [{"url": "/", "description": "This server"}],
+        "tags": [{"name": area} for area in dict.fromkeys(_areas(found))],
+        "paths": {address.template: _path(address, found) for address in found},
+        "components": {
+            "schemas": dict(COMPONENTS),
+            "responses": {
+                f"Problem{status}": _problem(status)
+                for status in sorted({problem.status for problem in PROBLEMS.values()})
+            },
+            "headers": dict(HEADERS),
+            "parameters": {
+                name: {"name": name, "in": "header", **header}
+                for name, header in REQUEST_HEADERS.items()
+            },
+            "securitySchemes": _SECURITY_SCHEMES,
+        },
+    }
+
+
+def _areas(found: list[Address]) -> Iterator[str]:
+    for address in found:
+        for operation in address.endpoint.operations.values():
+            yield _tag(operation)
+
+
+def _tag(operation: Operation) -> str:
+    return operation.area or ("about the API" if operation.open else "everything")
+
+
+# The server itself refuses these, before the API sees them (RFC 9110, section 15.5.15).
+_TOO_LONG: Json = {
+    "description": "The address has more than 4,094 characters.",
+    "content": {"text/html": {"schema": {"type": "string"}}},
+}
+
+
+# Addresses
+
+
+def _path(address: Address, found: list[Address]) -> Json:
+    parts = [
+        {"name": name, "in": "path", "required": True, "schema": schema}
+        for name, schema in address.parts.items()
+    ]
+    operations = {
+        method.lower(): _operation(method, operation, address, found)
+        for method, operation in address.endpoint.operations.items()
+    }
+    return ({"parameters": parts} if parts else {}) | operations
+
+
+def _operation(method: str, operation: Operation, address: Address, found: list[Address]) -> Json:
+    told: Json = {
+        "operationId": _operation_id(method, address),
+        "summary": operation.summary,
+        "tags": [_tag(operation)],
+        "security": _security(method, operation),
+    }
+    if description := _description(operation):
+        told["description"] = description
+    headers = [
+        {"$ref": f"#/components/parameters/{header}"} for header in _headers(method, operation)
+    ]
+    if parameters := [*map(_parameter, operation.parameters), *headers]:
+        told["parameters"] = parameters
+    if operation.bodies:
+        content = {media_type: {"schema": body} for media_type, body in operation.bodies.items()}
+        told["requestBody"] = {"required": True, "content": content}
+    links = _links(address, found) if method == "POST" else {}
+    told["responses"] = {
+        str(status): _answer(status, answer, operation, links if status == 201 else {})
+        for status, answer in operation.answers.items()
+    }
+    if address.parts:  # somebody else's, or beyond what an id may be
+        told["responses"].setdefault("404", {"$ref": "#/components/responses/Problem404"})
+    if operation.parameters:
+        told["responses"]["414"] = _TOO_LONG
+    return told
+
+
+def _operation_id(method: str, address: Address) -> str:
+    return f"{method.lower()}_{address.name.removeprefix('api_')}"
+
+
+def _description(operation: Operation) -> str:
+    costs = "" if operation.counted else "Costs no call of the quota."
+    scopes = " or ".join(f"`{scope}`" for scope in operation.scopes)
+    needs = "" if operation.open else f"A token needs the scope {scopes}."
+    return " ".join(filter(None, (operation.description, needs, costs)))
+
+
+def _security(method: str, operation: Operation) -> list[Json]:
+    if operation.open:
+        return []
+    session: Json = {"session": []}
+    if method not in {"GET", "HEAD", "OPTIONS"}:
+        session["csrf"] = []
+    return [{"token": []}, session]
+
+
+def _headers(method: str, operation: Operation) -> Iterator[str]:
+    """The headers that the operation looks at, beside those that say who calls and what is sent."""
+    if method != "POST" and 412 in operation.answers:
+        yield "If-Match"
+    if method != "POST" and {304, 412} & operation.answers.keys():
+        yield "If-None-Match"
+    if (method in {"POST", "PATCH"} and 201 in operation.answers) or JSON_PATCH in operation.bodies:
+        yield "Idempotency-Key"
+    if 204 in operation.answers and "Preference-Applied" in operation.answers[204].headers:
+        yield "Prefer"
+
+
+def _parameter(parameter: Parameter) -> Json:
+    return {
+        "name": parameter.name,
+        "in": "query",
+        "description": parameter.description,
+        "schema": parameter.schema,
+    }
+
+
+def _links(address: Address, found: list[Address]) -> Json:
+    """From what was made to what can be done with it (OpenAPI 3.1, section 4.8.20)."""
+    one = re.compile(re.escape(address.template) + r"\{(\w+)\}/")
+    made = next(((each, at) for each in found if (at := one.fullmatch(each.template))), None)
+    if made is None:
+        return {}
+    parts = {part: f"$request.path.{part}" for part in address.parts}
+    parts[made[1][1]] = "$response.body#/id"
+    return {
+        method.lower(): {"operationId": _operation_id(method, made[0]), "parameters": parts}
+        for method in made[0].endpoint.operations
+    }
+
+
+# Answers
+
+
+def _answer(status: int, answer: Answer, operation: Operation, links: Json) -> Json:
+    if answer.media_type == PROBLEM and answer.schema == ref("Problem") and not answer.headers:
+        return {"$ref": f"#/components/responses/Problem{status}"}
+    told: Json = {"description": answer.description}
+    limits = () if operation.open else _TO_CALLERS
+    names = (*_ALWAYS, *limits, *_OF_STATUS.get(status, ()), *answer.headers)
+    told["headers"] = {name: {"$ref": f"#/components/headers/{name}"} for name in names}
+    if answer.schema is not None:
+        told["content"] = {answer.media_type: {"schema": answer.schema}}
+    if links:
+        told["links"] = links
+    return told
+
+
+def _problem(status: int) -> Json:
+    """What every problem of a status has in common, and an example of each kind."""
+    kinds = {problem.slug: problem for problem in PROBLEMS.values() if problem.status == status}
+    titles = ". ".join(dict.fromkeys(problem.title for problem in kinds.values()))
+    of_status = {
+        "status": {"const": status},
+        "type": {"enum": [f"/problems/{slug}" for slug in kinds]},
+    }
+    names = (*_ALWAYS, *_OF_STATUS.get(status, ()))
+    return {
+        "description": titles,
+        "headers": {name: {"$ref": f"#/components/headers/{name}"} for name in names},
+        "content": {
+            PROBLEM: {
+                "schema": {"allOf": [ref("Problem")], "properties": of_status},
+                "examples": {slug: _example(kind.slug, kind) for slug, kind in kinds.items()},
+            }
+        },
+    }
+
+
+def _example(slug: str, problem: Any) -> Json:
+    value: Json = {
+        "type": f"/problems/{slug}",
+        "title": problem.title,
+        "status": problem.status,
+        "detail": problem.detail or f"{problem.title}.",
+        "instance": "urn:uuid:6f9c1d0e-2a57-4a0e-9d6b-2f3f0f6f8a11",
+    }
+    if slug == "malformed-body":
+        value |= {"line": 1, "column": 17}
+    if slug == "invalid-record":
+        value["errors"] = [{"pointer": "/title", "detail": "is required"}]
+    return {"value": value}

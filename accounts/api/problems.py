@@ -1,0 +1,347 @@
+"""What can go wrong with a call, told as problem details (RFC 9457).
+
+`PROBLEMS` is the one place where an exception becomes a status. A problem's type is stable: clients
+may decide by it. Its detail is a sentence for a person and may change.
+"""
+
+from collections.abc import Iterable, Mapping
+from typing import Any, NamedTuple
+
+import msgspec
+from django.core.exceptions import (
+    BadRequest,
+    PermissionDenied,
+    RequestDataTooBig,
+    SuspiciousOperation,
+)
+from django.db import InterfaceError, OperationalError
+from django.http import Http404, HttpRequest, HttpResponse, UnreadablePostError
+
+from accounts.api.json_patch import InvalidPatch, PatchFailed
+from docstore import (
+    Conflict,
+    Corrupt,
+    HistoryGone,
+    InvalidValue,
+    NotFound,
+    OutOfSpace,
+    StoreError,
+    TooLarge,
+    Unavailable,
+)
+from utils.json.body import MalformedBody
+from utils.json_storage import Changed, QuotaExceeded, TooManyCalls
+from utils.once import KeyReused, TooManyKeys
+from utils.portability.archives import ArchiveTooLarge, MalformedArchive, UnsafeArchive
+from utils.portability.package import ImportFault, InvalidImport
+from utils.records import InvalidRecord
+from utils.sharing.access import Forbidden
+
+RETRY_AFTER = 30  # seconds, when what failed does not say
+
+
+class Refusal(Exception):
+    """A call refused before it reached a record. `headers` go with the answer."""
+
+    def __init__(self, detail: str, headers: Mapping[str, str] | None = None) -> None:
+        super().__init__(detail)
+        self.headers = headers or {}
+
+
+class NotAuthenticated(Refusal):
+    """Nobody we know is calling. Send a token, or sign in."""
+
+
+class CsrfFailed(Refusal):
+    """The session's call does not prove that it comes from our own pages. Send the token."""
+
+
+class NoSuchAddress(Refusal):
+    """There is nothing here, whoever asks."""
+
+
+class MethodNotAllowed(Refusal):
+    """The address does not take this method; `Allow` says which it takes."""
+
+
+class ParameterFault(NamedTuple):
+    """What is wrong with a parameter, as the end of a sentence that begins with its name."""
+
+    parameter: str
+    detail: str
+
+
+class BadParameter(Refusal):
+    """The query holds a parameter that is not written as it is meant. Mend it."""
+
+    def __init__(self, detail: str, errors: Iterable[ParameterFault] = ()) -> None:
+        super().__init__(detail)
+        self.errors = tuple(errors)
+
+
+class UnknownParameter(BadParameter):
+    """The query holds what this address does not understand. Leave it out."""
+
+
+class BadHeader(Refusal):
+    """A header field is not written as it is meant. Mend it."""
+
+
+class PreconditionRequired(Refusal):
+    """A change must say which state of the record it is meant for. Read first, send If-Match."""
+
+
+class TooManyBadTokens(Refusal):
+    """One bad token after the other comes from this address. Stop, and look at the token."""
+
+
+class InsufficientScope(Refusal):
+    """The token is good, but not for this. Use another, or make one with the scope named."""
+
+
+class TooManyWait(Refusal):
+    """All places for those who wait are taken. Try again later, or ask without waiting."""
+
+
+class LengthRequired(Refusal):
+    """The body came without a length. Send Content-Length, and no chunks."""
+
+
+class IncompleteBody(Refusal):
+    """The body is not as long as was said. Send it again."""
+
+
+class BodyTooLarge(Refusal):
+    """The body is longer than is read. Send less at a time."""
+
+
+class UnsupportedMediaType(Refusal):
+    """The body is not JSON, or it is encoded. Send plain JSON and say so."""
+
+
+class Problem(NamedTuple):
+    """A kind of problem. An empty `detail` stands for the exception's own words."""
+
+    status: int
+    slug: str
+    title: str
+    detail: str = ""
+
+
+_TOO_LARGE = "The body is longer than this server reads"
+_MALFORMED = Problem(400, "bad-request", "The request is not well formed", "Mend the request.")
+_NOT_FOUND = Problem(
+    404, "not-found", "There is no such record", "There is no such record among yours."
+)
+_UNAVAILABLE = Problem(
+    503,
+    "unavailable",
+    "The store cannot do this now",
+    "Nothing was changed. Try again in a moment; the server's log has the reason.",
+)
+_UNEXPECTED = Problem(
+    500,
+    "internal-error",
+    "Something went wrong here",
+    "It is our fault, and in the server's log under this instance.",
+)
+
+PROBLEMS: Mapping[type[Exception], Problem] = {
+    MalformedBody: Problem(400, "malformed-body", "The body is not JSON as it is taken here"),
+    IncompleteBody: Problem(400, "incomplete-body", "The body is shorter than was said"),
+    UnreadablePostError: Problem(
+        400, "incomplete-body", "The body is shorter than was said", "Send the body again."
+    ),
+    UnknownParameter: Problem(400, "unknown-parameter", "The address has no such parameter"),
+    BadParameter: Problem(400, "bad-parameter", "A parameter is not written as it is meant"),
+    BadHeader: Problem(400, "bad-header", "A header is not written as it is meant"),
+    SuspiciousOperation: _MALFORMED,
+    BadRequest: _MALFORMED,
+    NotAuthenticated: Problem(401, "not-authenticated", "Authentication is needed"),
+    CsrfFailed: Problem(403, "csrf-failed", "The session's call lacks its proof of origin"),
+    InsufficientScope: Problem(403, "insufficient-scope", "The token is not for this"),
+    PermissionDenied: Problem(403, "forbidden", "This is not allowed", "You may not do this."),
+    Forbidden: Problem(403, "forbidden", "This is not allowed"),
+    NotFound: _NOT_FOUND,
+    Http404: _NOT_FOUND,
+    NoSuchAddress: Problem(404, "no-such-address", "There is nothing at this address"),
+    MethodNotAllowed: Problem(405, "method-not-allowed", "The address does not take this method"),
+    Conflict: Problem(
+        409,
+        "conflict",
+        "Someone else changed this first",
+        "Nothing of yours was written. Read again, and repeat the change.",
+    ),
+    PatchFailed: Problem(409, "patch-failed", "The patch does not fit what is there"),
+    HistoryGone: Problem(
+        410,
+        "history-gone",
+        "The history does not reach back so far",
+        "Read everything anew, and go on from the `next` of a call without `since`, made before.",
+    ),
+    LengthRequired: Problem(411, "length-required", "The body's length is missing"),
+    Changed: Problem(
+        412,
+        "precondition-failed",
+        "The record is not as the call expects it",
+        "Nothing was changed. `current` is the record as it is now.",
+    ),
+    BodyTooLarge: Problem(413, "body-too-large", _TOO_LARGE),
+    RequestDataTooBig: Problem(413, "body-too-large", _TOO_LARGE, "Send less at a time."),
+    TooLarge: Problem(
+        413,
+        "collection-full",
+        "The collection is full",
+        "Its file has reached the size that one may have. Nothing was changed.",
+    ),
+    UnsupportedMediaType: Problem(415, "unsupported-media-type", "The body must be plain JSON"),
+    MalformedArchive: Problem(400, "malformed-archive", "The body is no whole zip archive"),
+    ArchiveTooLarge: Problem(413, "archive-too-large", "The archive holds more than is taken"),
+    UnsafeArchive: Problem(422, "unsafe-archive", "The archive is not one to be unpacked"),
+    InvalidImport: Problem(422, "invalid-import", "The files in the archive break the rules"),
+    InvalidRecord: Problem(422, "invalid-record", "The record breaks the rules of its fields"),
+    InvalidValue: Problem(422, "invalid-record", "The record holds what cannot be stored"),
+    InvalidPatch: Problem(422, "invalid-patch", "The body is no JSON Patch"),
+    PreconditionRequired: Problem(428, "precondition-required", "If-Match is missing"),
+    KeyReused: Problem(422, "idempotency-key-reused", "The key belongs to another call"),
+    TooManyCalls: Problem(429, "too-many-calls", "Too many calls came at once"),
+    TooManyKeys: Problem(429, "too-many-keys", "Too many idempotency keys are in use"),
+    TooManyBadTokens: Problem(429, "too-many-bad-tokens", "Too many bad tokens come from here"),
+    QuotaExceeded: Problem(429, "quota-exceeded", "This month's API calls are used up"),
+    TooManyWait: Problem(503, "too-many-wait", "Too many wait for changes now"),
+    Corrupt: Problem(503, "document-corrupt", "A document does not read as it should"),
+    Unavailable: _UNAVAILABLE,
+    StoreError: _UNAVAILABLE,
+    OperationalError: _UNAVAILABLE,
+    InterfaceError: _UNAVAILABLE,
+    OutOfSpace: Problem(
+        507,
+        "out-of-space",
+        "The server's disk is full",
+        "Nothing was changed or lost, and reading goes on. Try again once there is room.",
+    ),
+    Exception: _UNEXPECTED,
+}
+
+# What to do about each type, in the words of docs/api.md, and on its page: /problems/<slug>/.
+REMEDIES: Mapping[str, str] = {
+    "bad-request": "mend the request; it is no good HTTP, or names a strange host",
+    "malformed-body": "mend the JSON at `line` and `column`",
+    "incomplete-body": "send the body again; fewer bytes came than were said",
+    "unknown-parameter": "leave out, or spell right, what `errors` names",
+    "bad-parameter": "write what `errors` or `detail` names as they say",
+    "bad-header": "write the header as the `detail` says",
+    "not-authenticated": "send a good token, or sign in",
+    "csrf-failed": "send the session's CSRF token in `X-CSRFToken`",
+    "insufficient-scope": "use a token with the scope that `detail` names",
+    "forbidden": "leave it",
+    "not-found": "there is no such record among yours; whose it may be is not told",
+    "no-such-address": "look at the address, and its last slash",
+    "method-not-allowed": "use one of `Allow`",
+    "conflict": "read again and repeat the change",
+    "patch-failed": "read again; `errors` names the operation that does not fit",
+    "history-gone": "list everything anew, and go on from there",
+    "length-required": "send `Content-Length`, not chunks",
+    "precondition-failed": "repeat your change on `current`, and send its `ETag` as `If-Match`",
+    "body-too-large": "send less at a time",
+    "malformed-archive": "send the archive again, whole, or pack it anew",
+    "archive-too-large": "send the files of one person, without `backups/` and `.neuralflow/`",
+    "unsafe-archive": "pack the files anew, plainly, and leave out what `detail` names",
+    "invalid-import": "mend the places that `errors` names: file, JSON Pointer or line, and reason",
+    "collection-full": "delete records first",
+    "unsupported-media-type": "send plain JSON and say so",
+    "invalid-record": "mend the fields that `errors` names: a JSON Pointer and a reason each",
+    "invalid-patch": "mend the operations that `errors` names",
+    "idempotency-key-reused": "take a new `Idempotency-Key` for another call",
+    "precondition-required": "read the record and send its `ETag` as `If-Match`",
+    "too-many-calls": "wait `Retry-After` seconds, and call more slowly",
+    "too-many-keys": "wait `Retry-After` seconds, or call without `Idempotency-Key`",
+    "too-many-bad-tokens": "stop, and look at the token; then wait `Retry-After` seconds",
+    "quota-exceeded": "wait `Retry-After` seconds",
+    "internal-error": "tell the operator the `instance`",
+    "too-many-wait": "wait `Retry-After` seconds, or ask for JSON",
+    "unavailable": "try again after `Retry-After` seconds",
+    "document-corrupt": "tell the operator the `document`, `line` and `column`; nothing is lost",
+    "out-of-space": "read on; write again once the operator has made room",
+}
+
+
+# What tells of several places in the body at once.
+_WITH_ERRORS = (InvalidRecord, InvalidPatch, PatchFailed)
+
+
+def problem_of(fault: Exception) -> Problem:
+    """What kind of problem an exception is: that of its nearest class in the table."""
+    return next(PROBLEMS[kind] for kind in type(fault).__mro__ if kind in PROBLEMS)
+
+
+def problem_response(request: HttpRequest, fault: Exception) -> HttpResponse:
+    """The answer that tells a client what went wrong."""
+    problem = problem_of(fault)
+    body = {
+        "type": f"/problems/{problem.slug}",
+        "title": problem.title,
+        "status": problem.status,
+        "detail": problem.detail or _detail(fault),
+        "instance": f"urn:uuid:{getattr(request, 'request_id', '')}",
+    }
+    return HttpResponse(
+        msgspec.json.encode(body | _members(fault)),
+        status=problem.status,
+        content_type="application/problem+json",
+        headers=_headers(fault, problem),
+    )
+
+
+def _detail(fault: Exception) -> str:
+    if isinstance(fault, _WITH_ERRORS):
+        first, more = fault.errors[0], len(fault.errors) - 1
+        text = f"{first.pointer.rpartition('/')[2] or 'The record'} {first.detail}"
+        return f"{text}; `errors` tells of {more} more" if more else text
+    if isinstance(fault, InvalidImport):
+        one, more = fault.faults[0], len(fault.faults) - 1
+        place = f", line {one.line}" if one.line else one.pointer and f", {one.pointer}"
+        text = f"{one.file}{place}: {one.detail}"
+        return f"{text}; `errors` tells of {more} more" if more else text
+    if isinstance(fault, MalformedBody):
+        return f"Line {fault.line}, column {fault.column}: {fault.reason}"
+    if isinstance(fault, Corrupt):
+        return f"The document {fault}. It stays as it is until someone mends it."
+    if isinstance(fault, QuotaExceeded):
+        days = -(-fault.quota.resets_in // 86_400)
+        return f"All {fault.quota.limit} are used. In {days} days the count starts again."
+    return str(fault)
+
+
+def _members(fault: Exception) -> dict[str, Any]:
+    """What a kind of problem tells beyond the members that all have."""
+    if isinstance(fault, Changed):
+        return {"current": fault.current}
+    if isinstance(fault, _WITH_ERRORS):
+        return {"errors": [{"pointer": e.pointer, "detail": e.detail} for e in fault.errors]}
+    if isinstance(fault, InvalidImport):
+        return {"errors": [_told(one) for one in fault.faults]}
+    if isinstance(fault, BadParameter) and fault.errors:
+        return {"errors": [error._asdict() for error in fault.errors]}
+    if isinstance(fault, MalformedBody):
+        return {"line": fault.line, "column": fault.column}
+    if isinstance(fault, Corrupt):
+        return {"document": fault.document, "line": fault.line, "column": fault.column}
+    return {}
+
+
+def _told(fault: ImportFault) -> dict[str, Any]:
+    told = fault._asdict()
+    return told if fault.line else {name: told[name] for name in ("file", "pointer", "detail")}
+
+
+def _headers(fault: Exception, problem: Problem) -> dict[str, str]:
+    if isinstance(fault, Refusal):
+        return dict(fault.headers)
+    if isinstance(fault, QuotaExceeded):
+        return {"Retry-After": str(fault.quota.resets_in)}
+    if isinstance(fault, TooManyCalls | TooManyKeys):
+        return {"Retry-After": str(fault.retry_after)}
+    if problem.status in {503, 507} and not isinstance(fault, Corrupt):
+        return {"Retry-After": str(getattr(fault, "retry_after", RETRY_AFTER))}
+    return {}

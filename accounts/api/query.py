@@ -1,0 +1,268 @@
+"""The query of a list: what the address asks for, read by the one table of collections.
+
+Pure: it reads a QueryDict and knows no store. All faults are told at once.
+"""
+
+import difflib
+import hashlib
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache, lru_cache
+from typing import Any
+
+import msgspec
+from django.http import QueryDict
+
+from accounts.api.cursors import Ordering, Place, SortBy, read_cursor
+from accounts.api.filters import filters_of
+from accounts.api.operations import Parameter
+from accounts.api.problems import BadParameter, ParameterFault, UnknownParameter
+from utils.lists import Test, is_ordered
+from utils.sharing.access import SHARED_COLLECTIONS
+from utils.table import COLLECTIONS, CollectionSpec
+
+LIMIT_MAX = 1000  # records of one answer; also where nothing is said
+TEXT_CHARACTERS_MAX = 200  # of a search
+SORTS_MAX = 4
+FAULTS_MAX = 100
+
+_COUNT = re.compile("[1-9][0-9]{0,5}", re.ASCII)
+
+
+@dataclass(frozen=True)
+class ListQuery:
+    """What is asked of a list."""
+
+    tests: tuple[Test, ...] = ()
+    text: str = ""  # sought, case-folded
+    sort: tuple[SortBy, ...] = ()
+    fields: frozenset[str] = frozenset()  # empty for all
+    limit: int = LIMIT_MAX
+    after: Place | None = None  # where the page before ended
+    total: bool = False  # tell it although something filters
+    shared: bool = False  # add what others share
+    paged: bool = False  # limit or cursor was given
+    digest: str = ""  # of what pages of one list have in common
+
+    @property
+    def narrows(self) -> bool:
+        return bool(self.tests or self.text)
+
+    @property
+    def ordering(self) -> Ordering:
+        return Ordering(self.sort)
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether the answer is a part of the list as it is stored."""
+        return not (self.narrows or self.sort or self.fields or self.shared)
+
+
+def read_query(collection: str, parameters: QueryDict, whose: tuple[int, ...]) -> ListQuery:
+    """What the parameters ask of a list. Whose it is, and who asks, the cursors are bound to.
+
+    Raises `BadParameter`, `UnknownParameter`.
+    """
+    if not parameters:
+        return _everything(collection, whose)
+    return _Reading(COLLECTIONS[collection], parameters, whose).query()
+
+
+@lru_cache(maxsize=1024)
+def _everything(collection: str, whose: tuple[int, ...]) -> ListQuery:
+    """The query that says nothing, which most calls have."""
+    return _Reading(COLLECTIONS[collection], QueryDict(), whose).query()
+
+
+class _Reading:
+    """One reading of a query; the faults come together in it."""
+
+    def __init__(self, spec: CollectionSpec, parameters: QueryDict, whose: tuple[int, ...]) -> None:
+        self._spec, self._parameters, self._whose = spec, parameters, whose
+        self._filters = filters_of(spec.name)
+        self._known = {one.name: one for one in parameters_of(spec.name)}
+        self._faults: list[ParameterFault] = []
+        self._has_unknown = False
+
+    def query(self) -> ListQuery:
+        self._check_names()
+        sort = tuple(self._sort())
+        shared = self._shared()
+        digest = self._digest(shared)
+        query = ListQuery(
+            tests=tuple(self._tests()),
+            text=self._text(),
+            sort=sort,
+            fields=frozenset(self._fields()),
+            limit=self._limit(),
+            after=self._after(sort, digest),
+            total=self._one_of("total", ("true", "false")) == "true",
+            shared=shared,
+            paged="limit" in self._parameters or "cursor" in self._parameters,
+            digest=digest,
+        )
+        self._raise_faults()
+        return query
+
+    def _fault(self, name: str, detail: str) -> None:
+        self._faults.append(ParameterFault(name[:100], detail))
+
+    def _raise_faults(self) -> None:
+        if self._faults:
+            kind = UnknownParameter if self._has_unknown else BadParameter
+            first, more = self._faults[0], len(self._faults) - 1
+            text = f"{first.parameter} {first.detail}"
+            detail = f"{text}; `errors` tells of {more} more." if more else f"{text}."
+            raise kind(detail, errors=self._faults[:FAULTS_MAX])
+
+    def _check_names(self) -> None:
+        for name, values in self._parameters.lists():
+            known = self._known.get(name)
+            if known is None:
+                self._has_unknown = True
+                near = difflib.get_close_matches(name[:50], self._known, n=1)
+                meant = f"; {near[0]} is meant, perhaps" if near else ""
+                self._fault(name, f"is no parameter of {self._spec.name}{meant}")
+            elif len(values) > 1 and not known.many:
+                self._fault(name, "must be given once")
+
+    def _one(self, name: str) -> str | None:
+        return self._parameters.get(name)
+
+    def _listed(self, name: str) -> list[str]:
+        values = self._parameters.getlist(name)
+        return [one for value in values for one in value.split(",")]
+
+    def _tests(self) -> Iterator[Test]:
+        for name, wanted in self._filters.items():
+            if name in self._parameters:
+                try:
+                    yield wanted.test(self._parameters.getlist(name))
+                except ValueError as fault:
+                    self._fault(name, str(fault))
+
+    def _text(self) -> str:
+        text = (self._one("q") or "").strip()
+        if len(text) > TEXT_CHARACTERS_MAX:
+            self._fault("q", f"may have at most {TEXT_CHARACTERS_MAX} characters")
+        return text.casefold()
+
+    def _sort(self) -> Iterator[SortBy]:
+        names = self._listed("sort")
+        if len(names) > SORTS_MAX:
+            self._fault("sort", f"may name at most {SORTS_MAX} fields")
+        for name in names[:SORTS_MAX]:
+            field = self._spec.by_name.get(name.removeprefix("-"))
+            if field is None or not is_ordered(field):
+                known = ", ".join(one.name for one in self._spec.fields if is_ordered(one))
+                self._fault(
+                    "sort", f"must name fields of {known}; backwards with - before the name"
+                )
+                return
+            yield SortBy(field, backwards=name.startswith("-"))
+
+    def _fields(self) -> Iterator[str]:
+        for name in self._listed("fields"):
+            if name not in self._spec.by_name:
+                known = ", ".join(self._spec.by_name)
+                self._fault("fields", f"must name fields of a {self._spec.singular}: {known}")
+                return
+            yield name
+
+    def _limit(self) -> int:
+        try:
+            return limit_of(text) if (text := self._one("limit")) is not None else LIMIT_MAX
+        except ValueError as fault:
+            self._fault("limit", str(fault))
+            return LIMIT_MAX
+
+    def _one_of(self, name: str, values: tuple[str, ...]) -> str | None:
+        value = self._one(name)
+        if value is not None and value not in values:
+            self._fault(name, f"must be {' or '.join(values)}")
+        return value
+
+    def _shared(self) -> bool:
+        shared = self._one_of("include", ("shared",)) == "shared"
+        if shared and len(set(self._whose)) > 1:
+            self._fault("include", "is for one's own lists; this one is another's")
+        return shared
+
+    def _after(self, sort: tuple[SortBy, ...], digest: str) -> Place | None:
+        text = self._one("cursor")
+        if text is None:
+            return None
+        try:
+            return read_cursor(text, sort, digest)
+        except ValueError as fault:
+            self._fault("cursor", str(fault))
+            return None
+
+    def _digest(self, shared: bool) -> str:
+        """Tells lists apart that must not take each other's cursors."""
+        given = self._parameters
+        asked = [(name, given.getlist(name)) for name in self._filters if name in given]
+        text = msgspec.json.encode(
+            [self._spec.name, self._whose, shared, self._listed("sort"), self._one("q"), asked]
+        )
+        return hashlib.blake2b(text, digest_size=8).hexdigest()
+
+
+def limit_of(text: str) -> int:
+    """How many records a page may have. Raises ValueError."""
+    if not _COUNT.fullmatch(text) or int(text) > LIMIT_MAX:
+        raise ValueError(f"must be a whole number from 1 to {LIMIT_MAX}")
+    return int(text)
+
+
+@cache
+def parameters_of(collection: str) -> tuple[Parameter, ...]:
+    """All parameters of a collection's list."""
+    filters = [
+        Parameter(name, f"Only records with {one.description}.", one.schema, many=one.many)
+        for name, one in filters_of(collection).items()
+    ]
+    return (*_common(COLLECTIONS[collection]).values(), *filters)
+
+
+def _common(spec: CollectionSpec) -> dict[str, Parameter]:
+    """The parameters that are no filters of a field."""
+    names = "|".join(spec.by_name)
+    ordered = "|".join(field.name for field in spec.fields if is_ordered(field))
+    every: tuple[Parameter, ...] = (
+        _parameter(
+            "q",
+            "Only records with this in a text, a tag or a member's name, whatever its capitals.",
+            maxLength=TEXT_CHARACTERS_MAX,
+        ),
+        _parameter(
+            "sort",
+            f"Up to {SORTS_MAX} fields to order by, with commas between; - before one: backwards.",
+            pattern=f"^-?({ordered})(,-?({ordered})){{0,{SORTS_MAX - 1}}}$",
+        ),
+        _parameter(
+            "fields",
+            "The fields to answer, with commas between.",
+            pattern=f"^({names})(,({names}))*$",
+        ),
+        Parameter(
+            "limit",
+            "How many records to answer at most.",
+            {"type": "integer", "minimum": 1, "maximum": LIMIT_MAX, "default": LIMIT_MAX},
+        ),
+        _parameter("cursor", "Where to go on: it stands in `next` of the page before."),
+        _parameter(
+            "total",
+            "true to be told how many records there are also where something filters.",
+            enum=["true", "false"],
+        ),
+    )
+    if spec.name in SHARED_COLLECTIONS:
+        shared = _parameter("include", "shared: also what others share.", enum=["shared"])
+        every = (*every, shared)
+    return {one.name: one for one in every}
+
+
+def _parameter(name: str, description: str, **schema: Any) -> Parameter:
+    return Parameter(name, description, {"type": "string", **schema})

@@ -1,0 +1,362 @@
+"""The schemas of the OpenAPI document: records, from the table, and what is around them.
+
+`ref("Task")` in an operation means COMPONENTS["Task"] here. Those of records are made from the
+table by `utils.schemas`; the others are written down, for nothing else knows them.
+"""
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from types import MappingProxyType
+from typing import Any
+
+from accounts.api.json_patch import OPERATIONS_MAX, STEPS_MAX
+from accounts.api.operations import ref
+from accounts.api.problems import PROBLEMS
+from utils import bulk, schemas
+from utils.json.values import FAULTS_MAX, INTEGER_MAX
+from utils.records import COLLECTIONS, RECORD_COLLECTIONS, CollectionSpec, new_record
+from utils.schemas import Schema
+from utils.table import MEMBER_STATUSES, ROLES
+
+_MOMENT = datetime(2026, 11, 23, 12, 4, 5, 123456, tzinfo=UTC)
+
+# What the examples of the document are made from; a test creates them all.
+EXAMPLES: Mapping[str, Mapping[str, Any]] = MappingProxyType(
+    {
+        "tasks": {
+            "title": "Train the baseline",
+            "priority": "high",
+            "due_date": "2026-11-27",
+            "tags": ["ml"],
+        },
+        "projects": {
+            "name": "Reading X-rays",
+            "start_date": "2026-11-02",
+            "technologies": ["PyTorch", "DICOM"],
+            "budget": 12000,
+        },
+        "models": {
+            "name": "xray-resnet50",
+            "status": "training",
+            "accuracy": 93.4,
+            "hyperparameters": {"learning_rate": 0.0003},
+        },
+    }
+)
+_CHANGES = {
+    "tasks": {"status": "completed", "metadata": {"seed": None}},
+    "projects": {"end_date": "2026-12-18"},
+    "models": {"status": "active", "performance_metrics": {"auroc": 0.97}},
+}
+
+
+def example_record(collection: str) -> dict[str, Any]:
+    """The example as it is stored."""
+    spec = COLLECTIONS[collection]
+    return new_record(spec, EXAMPLES[collection], record_id=3, owner=7, now=_MOMENT)
+
+
+def _object(description: str, properties: Schema, *optional: str) -> Schema:
+    """An object of which all members but the `optional` ones are always there."""
+    return {
+        "type": "object",
+        "description": description,
+        "properties": properties,
+        "required": [name for name in properties if name not in optional],
+    }
+
+
+_ID: Schema = {
+    "type": "integer",
+    "minimum": 1,
+    "maximum": INTEGER_MAX,
+    "description": schemas.RULES_BEYOND["whole numbers"],
+}
+_OR_NULL: Schema = {"type": ["integer", "null"], "minimum": 1}
+_TIME_OR_NULL: Schema = {"type": ["string", "null"]}
+_NUMBER: Schema = {"type": "integer", "minimum": 0}
+_COUNTS: Schema = {"type": "object", "additionalProperties": _NUMBER}
+
+
+def _of_records(spec: CollectionSpec) -> dict[str, Schema]:
+    name, example = spec.singular.title(), example_record(spec.name)
+    part = {**schemas.record_schema(spec)}
+    part["description"] = f"A {spec.singular}, or those of its fields that were asked for."
+    del part["required"]
+    return {
+        name: {**schemas.record_schema(spec), "examples": [example]},
+        f"{name}Part": part,
+        f"{name}List": _list(spec, f"{name}Part", example),
+        f"{name}Input": {
+            **schemas.creation_schema(spec),
+            "examples": [EXAMPLES[spec.name]],
+        },
+        f"{name}Replacement": {**schemas.replacement_schema(spec), "examples": [example]},
+        f"{name}Patch": {**schemas.change_schema(spec), "examples": [_CHANGES[spec.name]]},
+        f"{name}Bulk": _bulk(spec),
+    }
+
+
+def _bulk(spec: CollectionSpec) -> Schema:
+    name = spec.singular.title()
+    tag = {**schemas.TEXT, "description": "As If-Match: what the record must be."}
+    steps = [
+        _asked(op={"const": "create"}, record=ref(f"{name}Input")),
+        _asked(op={"const": "update"}, id=_ID, changes=ref(f"{name}Patch"), if_match=tag),
+        _asked(op={"const": "delete"}, id=_ID, if_match=tag),
+    ]
+    for step in steps[1:]:
+        step["required"].remove("if_match")
+    example = [
+        {"op": "create", "record": EXAMPLES[spec.name]},
+        {"op": "update", "id": 3, "changes": _CHANGES[spec.name]},
+        {"op": "delete", "id": 4},
+    ]
+    operations: Schema = {
+        "type": "array",
+        "minItems": 1,
+        "maxItems": bulk.OPERATIONS_MAX,
+        "items": {"oneOf": steps},
+    }
+    return {**_asked(operations=operations), "examples": [{"operations": example}]}
+
+
+def _bulk_result() -> Schema:
+    one = _object(
+        "What became of one operation.",
+        {
+            "op": {"enum": ["create", "update", "delete"]},
+            "id": _ID,
+            "record": {"type": ["object", "null"], "description": "Null where it is gone."},
+            "etag": {"type": ["string", "null"], "description": "Of the record, for If-Match."},
+        },
+    )
+    return _object("In the order of the operations.", {"results": {"type": "array", "items": one}})
+
+
+def _list(spec: CollectionSpec, entry: str, example: Schema) -> Schema:
+    members = {
+        spec.name: {"type": "array", "items": ref(entry)},
+        "total": {"description": "How many there are on all pages.", **_NUMBER},
+        "next": {
+            "type": ["string", "null"],
+            "format": "uri-reference",
+            "description": "Where the next page is; null on the last.",
+        },
+    }
+    whole = _object(f"{spec.name.title()}, in the order asked for.", members, "total", "next")
+    return {**whole, "examples": [{spec.name: [example], "total": 1}]}
+
+
+def _dashboard() -> Schema:
+    numbers = (
+        "total_tasks",
+        "completed_tasks",
+        "overdue_tasks",
+        "total_projects",
+        "active_projects",
+        "total_models",
+        "active_models",
+    )
+    counts = ("tasks_by_status", "tasks_by_priority")
+    figures = dict.fromkeys(numbers, _NUMBER) | dict.fromkeys(counts, _COUNTS)
+    members = {
+        "user": {
+            "type": "object",
+            "description": "The person's own document, without the activities.",
+        },
+        "statistics": _object("How many there are.", figures),
+        "recent_activities": {"type": "array", "maxItems": 10, "items": {"type": "object"}},
+    }
+    return _object("The person, the figures, the ten latest activities, newest first.", members)
+
+
+def _quota() -> Schema:
+    burst = _object(
+        "How many calls may come at once; after `window` seconds of rest all are free again.",
+        dict.fromkeys(("limit", "window", "remaining", "resets_in"), _NUMBER),
+    )
+    members = dict.fromkeys(("limit", "used", "remaining", "resets_in"), _NUMBER)
+    tokens = {"description": 'The calls of each token, by its id; "" is a page.', **_COUNTS}
+    return _object("The month's calls.", {**members, "by_token": tokens, "burst": burst})
+
+
+def _sharing() -> dict[str, Schema]:
+    """What is said of members, and what others share with the caller."""
+    role: Schema = {"enum": list(ROLES), "description": "A viewer reads, an editor changes."}
+    member = _object(
+        "Somebody in a project, or invited to it.",
+        {
+            "user_id": _ID,
+            "username": {"type": "string"},
+            "role": role,
+            "status": {"enum": list(MEMBER_STATUSES)},
+            "invited_by": _OR_NULL,
+            "invited_at": _TIME_OR_NULL,
+            "since": _TIME_OR_NULL,
+        },
+        *("username", "invited_by", "invited_at", "since"),
+    )
+    shared = schemas.record_schema(COLLECTIONS["shared"])
+    return {
+        "Member": member,
+        "MemberList": _listed("members", "Who is in the project.", ref("Member")),
+        "Shared": shared,
+        "SharedList": _listed("shared", "What others share with you.", ref("Shared")),
+        "Invitation": {
+            **_asked(
+                who={**schemas.TEXT, "description": "A user name or an e-mail address."},
+                role=role,
+            ),
+            "examples": [{"who": "bob", "role": "editor"}],
+        },
+        "RolePatch": {**_asked(role=role), "examples": [{"role": "viewer"}]},
+        "AcceptPatch": {**_asked(status={"const": "member"}), "examples": [{"status": "member"}]},
+        "Transfer": {
+            **_asked(to={**_ID, "description": "The user id of a member."}),
+            "examples": [{"to": 9}],
+        },
+    }
+
+
+def _listed(name: str, description: str, entry: Mapping[str, Any]) -> Schema:
+    entries = {"type": "array", "items": entry}
+    return _object(description, {name: entries, "total": _NUMBER})
+
+
+def _asked(**members: Mapping[str, Any]) -> Schema:
+    """An object that a call sends: all members, and no others."""
+    return {
+        "type": "object",
+        "properties": members,
+        "required": list(members),
+        "additionalProperties": False,
+    }
+
+
+def _json_patch() -> Schema:
+    pointer: Schema = {
+        "type": "string",
+        "pattern": f"^(/([^/~{schemas.UNFIT}]|~[01])*){{0,{STEPS_MAX}}}$",
+        "description": "A JSON Pointer (RFC 6901).",
+    }
+    value: Schema = {"description": "Any JSON value.", **ref("Value")}
+    kinds = (("add", "replace", "test"), {"value": value}), (("move", "copy"), {"from": pointer})
+    operations = [
+        schemas.FREE_OBJECT
+        | _object(
+            "What else it holds is passed over.",
+            {"op": {"enum": list(names)}, "path": pointer, **more},
+        )
+        for names, more in (*kinds, (("remove",), {}))
+    ]
+    return {
+        "type": "array",
+        "description": "A JSON Patch (RFC 6902). What it makes of the record must be one.",
+        "maxItems": OPERATIONS_MAX,
+        "items": {"oneOf": operations},
+        "examples": [[{"op": "add", "path": "/metadata/seed", "value": 7}]],
+    }
+
+
+def _problem() -> Schema:
+    fault = _object(
+        "One fault, where it is, and what to do about it.",
+        {
+            "pointer": {
+                "type": "string",
+                "description": "Where in the body: a JSON Pointer (RFC 6901).",
+            },
+            "parameter": {"type": "string", "description": "Which parameter of the query."},
+            "file": {"type": "string", "description": "Which file of an archive."},
+            "line": {"type": "integer", "minimum": 1, "description": "Which line of that."},
+            "detail": {"type": "string"},
+        },
+        "pointer",
+        "parameter",
+        "file",
+        "line",
+    )
+    fault["oneOf"] = [{"required": ["pointer"]}, {"required": ["parameter"]}]
+    slugs = sorted({problem.slug for problem in PROBLEMS.values()})
+    members = {
+        "type": {
+            "type": "string",
+            "enum": [f"/problems/{slug}" for slug in slugs],
+            "description": "The kind of problem. It is stable: decide by it.",
+        },
+        "title": {"type": "string"},
+        "status": {"type": "integer", "minimum": 400, "maximum": 599},
+        "detail": {"type": "string", "description": "For a person; it may change."},
+        "instance": {
+            "type": "string",
+            "description": "Names the request, as X-Request-ID does: tell it to the operator.",
+        },
+        "errors": {"type": "array", "maxItems": FAULTS_MAX, "items": fault},
+        "line": {"type": ["integer", "null"]},
+        "column": {"type": ["integer", "null"]},
+        "document": {"type": "string"},
+        "current": {"type": "object", "description": "With 412: the record as it is now."},
+    }
+    optional = ("errors", "line", "column", "document", "current")
+    return _object("What went wrong (RFC 9457).", members, *optional)
+
+
+def _import_report() -> Schema:
+    renumbered = {"type": "object", "additionalProperties": {"type": "integer", "minimum": 1}}
+    counts = ("added", "changed", "unchanged", "removed", "skipped")
+    tally = _object(
+        "What becomes of the records of a collection; new ids by those in the archive.",
+        dict.fromkeys(counts, _NUMBER) | {"renumbered": renumbered},
+    )
+    note = _object(
+        "Why a record was skipped, what was mended, what is not taken from an archive.",
+        {name: {"type": "string"} for name in ("file", "pointer", "detail")},
+    )
+    members = {
+        "mode": {"enum": ["merge", "replace"]},
+        "dry_run": {"type": "boolean"},
+        "owner": {"type": "integer", "description": "Whose files they were, in the archive."},
+        "collections": {
+            "type": "object",
+            "properties": dict.fromkeys(RECORD_COLLECTIONS, tally),
+            "additionalProperties": False,
+        },
+        "notes": {"type": "array", "maxItems": FAULTS_MAX, "items": note},
+        "further_notes": {**_NUMBER, "description": "How many notes are not told."},
+    }
+    return _object("What an import did, or would do.", members)
+
+
+def _standing_here(schema: Any) -> Any:
+    """A schema of `utils.schemas`, referring to what stands in the OpenAPI document."""
+    if isinstance(schema, dict):
+        return {
+            key: ref("Value")["$ref"]
+            if key == "$ref" and value == "#/$defs/value"
+            else _standing_here(value)
+            for key, value in schema.items()
+        }
+    return [_standing_here(one) for one in schema] if isinstance(schema, list) else schema
+
+
+COMPONENTS: Mapping[str, Schema] = MappingProxyType(
+    {
+        name: _standing_here(schema)
+        for name, schema in {
+            "Value": schemas.VALUE,
+            **{
+                name: schema
+                for collection in RECORD_COLLECTIONS
+                for name, schema in _of_records(COLLECTIONS[collection]).items()
+            },
+            "Dashboard": _dashboard(),
+            "ImportReport": _import_report(),
+            "Quota": _quota(),
+            "BulkResult": _bulk_result(),
+            **_sharing(),
+            "JsonPatch": _json_patch(),
+            "Problem": _problem(),
+        }.items()
+    }
+)

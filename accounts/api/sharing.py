@@ -1,0 +1,219 @@
+"""The addresses of sharing: who is in a project, what others share with the caller, hand-over.
+
+What is done stands in `utils.sharing.memberships`; here it is read from calls, and answered.
+"""
+
+from collections.abc import Callable
+from typing import Any, NoReturn
+
+from django.http import HttpResponse
+from django.urls import reverse
+
+from accounts.api.calls import call_metadata, once_of, read
+from accounts.api.conditions import refuse_conditions
+from accounts.api.http import ApiRequest, endpoint, json_response, no_content, read_json
+from accounts.api.operations import (
+    JSON,
+    MERGE_PATCH,
+    WITH_BODY,
+    Answer,
+    Operation,
+    answers,
+    ref,
+)
+from utils.json.values import Faults, FieldError, pointer_to
+from utils.json_storage import Once
+from utils.middleware import request_metadata
+from utils.records import InvalidRecord, Record
+from utils.sharing.memberships import Call, Memberships
+
+
+def _members(request: ApiRequest, record_id: int, owner: int | None = None) -> HttpResponse:
+    def look() -> Any:
+        return _memberships(request).members(
+            owner or request.user.pk, record_id, caller=request.caller
+        )
+
+    members = read(request, look, id=record_id)
+    return json_response({"members": members, "total": len(members)})
+
+
+def _invite(request: ApiRequest, record_id: int, owner: int | None = None) -> HttpResponse:
+    asked = _object(request, who=str, role=str)
+    call, whose = _call(request), owner or request.user.pk
+    entry = _memberships(request).invite(whose, record_id, asked["who"], asked["role"], **call)
+    location = f"{request.path}{entry['user_id']}/"
+    return json_response(entry, 201, {"Location": location, **_replayed(call)})
+
+
+def _change_role(
+    request: ApiRequest, record_id: int, person: int, owner: int | None = None
+) -> HttpResponse:
+    asked = _object(request, role=str)
+    call, whose = _call(request), owner or request.user.pk
+    entry = _memberships(request).change_role(whose, record_id, person, asked["role"], **call)
+    return json_response(entry, 200, _replayed(call))
+
+
+def _remove(
+    request: ApiRequest, record_id: int, person: int, owner: int | None = None
+) -> HttpResponse:
+    refuse_conditions(request)
+    call, whose = _call(request), owner or request.user.pk
+    _memberships(request).remove(whose, record_id, person, **call)
+    return no_content()
+
+
+def _transfer(request: ApiRequest, record_id: int, owner: int | None = None) -> HttpResponse:
+    asked = _object(request, to=int)
+    call, whose = _call(request), owner or request.user.pk
+    project = _memberships(request).transfer(whose, record_id, asked["to"], **call)
+    there = reverse("api_shared_project", args=[project["user_id"], project["id"]])
+    return json_response(project, 200, {"Content-Location": there, **_replayed(call)})
+
+
+def _shared(request: ApiRequest) -> HttpResponse:
+    def look() -> list[Record]:
+        return request.json_storage.list("shared", request.user.pk)
+
+    found = read(request, look)
+    return json_response({"shared": found, "total": len(found)})
+
+
+def _shared_one(request: ApiRequest, shared_id: int) -> HttpResponse:
+    def look() -> Record:
+        return request.json_storage.get("shared", request.user.pk, shared_id)
+
+    return json_response(read(request, look, id=shared_id))
+
+
+def _accept(request: ApiRequest, shared_id: int) -> HttpResponse:
+    asked = _object(request, status=str)
+    if asked["status"] != "member":
+        _refuse("/status", 'must be "member": an invitation is accepted, or deleted')
+    call = _call(request)
+    record = _memberships(request).accept(request.user.pk, shared_id, **call)
+    return json_response(record, 200, _replayed(call))
+
+
+def _decline(request: ApiRequest, shared_id: int) -> HttpResponse:
+    refuse_conditions(request)
+    _memberships(request).decline(request.user.pk, shared_id, **_call(request))
+    return no_content()
+
+
+# What they have in common
+
+
+def _memberships(request: ApiRequest) -> Memberships:
+    return Memberships(request.json_storage)
+
+
+def _call(request: ApiRequest) -> Call:
+    """Who calls, and what is noted of it. The body has been read and judged before."""
+    once: Once | None = once_of(request) if request.operation.bodies else None
+    told = call_metadata(request) | request_metadata(request)
+    return Call(caller=request.caller, once=once, metered=True, told=told)
+
+
+def _replayed(call: Call) -> dict[str, str]:
+    once = call.get("once")
+    return {"Idempotency-Replayed": "true"} if once is not None and once.replayed else {}
+
+
+_KINDS: dict[type, str] = {str: "a text", int: "an id"}
+
+
+def _object(request: ApiRequest, **kinds: type) -> dict[str, Any]:
+    """The object in the body, which has members of these kinds and no others.
+
+    Raises `InvalidRecord` with all faults, and what `read_json` raises.
+    """
+    refuse_conditions(request)
+    body, faults = read_json(request), Faults()
+    if not isinstance(body, dict):
+        _refuse("", f"must be an object with {' and '.join(kinds)}")
+    for name in body.keys() - kinds.keys():
+        faults.add(pointer_to("", name), f"is not taken here; {' and '.join(kinds)} is")
+    for name, kind in kinds.items():
+        if name not in body:
+            faults.add(pointer_to("", name), f"is required; it must be {_KINDS[kind]}")
+        elif type(body[name]) is not kind:
+            faults.add(pointer_to("", name), f"must be {_KINDS[kind]}")
+    if faults.found:
+        raise InvalidRecord(faults.found)
+    return body
+
+
+def _refuse(pointer: str, detail: str) -> NoReturn:
+    raise InvalidRecord([FieldError(pointer, detail)])
+
+
+# The addresses
+
+
+_ENTRY = ref("Member")
+
+
+def _writes(
+    handler: Callable[..., HttpResponse], summary: str, good: dict[int, Answer], body: str = ""
+) -> Operation:
+    patch = {MERGE_PATCH: ref(body)} if body.endswith("Patch") else {}
+    return Operation(
+        handler,
+        summary,
+        answers(good, (404, 409, *(WITH_BODY if body else (507,)))),
+        bodies={JSON: ref(body), **patch} if body else {},
+        area="" if handler in (_accept, _decline) else "projects",
+    )
+
+
+members_view = endpoint(
+    GET=Operation(
+        _members,
+        "List who is in a project, and who is invited",
+        answers({200: Answer("The members", ref("MemberList"))}, (404,)),
+        area="projects",
+        writes=False,
+    ),
+    POST=_writes(
+        _invite,
+        "Invite somebody to a project",
+        {201: Answer("The invitation", _ENTRY, ("Location",))},
+        "Invitation",
+    ),
+)
+member_view = endpoint(
+    PATCH=_writes(
+        _change_role, "Give a member another role", {200: Answer("The member", _ENTRY)}, "RolePatch"
+    ),
+    DELETE=_writes(_remove, "Remove a member, or leave", {204: Answer("They are out")}),
+)
+transfer_view = endpoint(
+    POST=_writes(
+        _transfer,
+        "Hand a project and its tasks over to a member",
+        {200: Answer("The project, where it is now", ref("Project"), ("Content-Location",))},
+        "Transfer",
+    )
+)
+shared_list_view = endpoint(
+    GET=Operation(
+        _shared,
+        "List what others share with you, invitations included",
+        answers({200: Answer("Memberships and invitations", ref("SharedList"))}),
+        writes=False,
+    )
+)
+shared_view = endpoint(
+    GET=Operation(
+        _shared_one,
+        "Read a membership or an invitation",
+        answers({200: Answer("It", ref("Shared"))}, (404,)),
+        writes=False,
+    ),
+    PATCH=_writes(
+        _accept, "Accept an invitation", {200: Answer("It", ref("Shared"))}, "AcceptPatch"
+    ),
+    DELETE=_writes(_decline, "Decline an invitation, or leave", {204: Answer("It is gone")}),
+)

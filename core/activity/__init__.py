@@ -1,0 +1,1 @@
+"""The activity page: what somebody did, in words."""

@@ -1,0 +1,121 @@
+"""The activity page, and what it shows as a file: CSV for spreadsheets, JSON for programs."""
+
+import csv
+import io
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from itertools import islice
+from typing import cast
+
+import msgspec
+from django.contrib.auth.decorators import login_required
+from django.http import HttpResponse, StreamingHttpResponse
+from django.http.response import HttpResponseBase
+from django.shortcuts import render
+from django.views.decorators.http import require_safe
+
+from core.activity.past import PAGE_ACTIVITIES, Asked, days, kinds, lines
+from docstore import Corrupt
+from utils.documents import own_copy
+from utils.middleware import StorageRequest, storage_refusal
+from utils.people.past import Activity, newest
+
+_TEMPLATE = "core/activity.html"
+_IN_ONE_PIECE = 200  # activities of an export; no more of it than this is in memory at once
+_COLUMNS = ("timestamp", "type", "description")
+_TOLD = ("id", "by_name", "via", "token", "method", "path", "ip_address", "user_agent")
+# A spreadsheet takes what begins with one of these for a formula.
+_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
+
+
+@require_safe
+@login_required
+def activity(request: StorageRequest) -> HttpResponse:
+    """What one did, 50 a page, newest first. `before` is the place where the page before ended."""
+    manager, owner, asked = request.json_storage, cast(int, request.user.pk), Asked.of(request.GET)
+    context = {"asked": asked, "kinds": kinds()}
+    end = _place(request.GET.get("before", ""))
+    try:
+        every = manager.view("users", owner)
+    except Corrupt as fault:
+        return storage_refusal(request, fault, _TEMPLATE, context)
+    found, place = newest(every, asked.tests, end=end, limit=PAGE_ACTIVITIES)
+    context |= {
+        "read": True,
+        "days": days(lines(manager, owner, found)),
+        "older": place,
+        "later": end is not None,
+        "total": len(every),
+    }
+    return render(request, _TEMPLATE, context)
+
+
+@require_safe
+@login_required
+def activity_csv(request: StorageRequest) -> HttpResponseBase:
+    """Everything asked for, a line for each activity (RFC 4180)."""
+    return _export(request, "text/csv; charset=utf-8", "csv", _csv)
+
+
+@require_safe
+@login_required
+def activity_json(request: StorageRequest) -> HttpResponseBase:
+    """Everything asked for, as stored, newest first."""
+    return _export(request, "application/json", "json", _json)
+
+
+def _export(
+    request: StorageRequest,
+    media_type: str,
+    ending: str,
+    pieces: Callable[[Iterator[Activity]], Iterator[bytes]],
+) -> HttpResponseBase:
+    every = request.json_storage.view("users", cast(int, request.user.pk))
+    tests = Asked.of(request.GET).tests
+    chosen = (one for one in reversed(every) if all(test(one) for test in tests))
+    name = f"activity-{datetime.now(UTC):%Y-%m-%d}.{ending}"
+    return StreamingHttpResponse(
+        pieces(chosen),
+        content_type=media_type,
+        headers={"Content-Disposition": f'attachment; filename="{name}"'},
+    )
+
+
+def _csv(activities: Iterator[Activity]) -> Iterator[bytes]:
+    # Without the mark, spreadsheets read a file as Latin-1 and spoil its quotation marks.
+    yield b"\xef\xbb\xbf" + _rows([(*_COLUMNS, *_TOLD)])
+    while some := list(islice(activities, _IN_ONE_PIECE)):
+        yield _rows([_cells(one) for one in some])
+
+
+def _cells(activity: Activity) -> tuple[str, ...]:
+    told = activity.get("metadata")
+    told = told if isinstance(told, dict) else {}
+    values = [activity.get(name) for name in _COLUMNS] + [told.get(name) for name in _TOLD]
+    return tuple(_defused(value) for value in values)
+
+
+def _defused(value: object) -> str:
+    """A cell that no spreadsheet runs: with an apostrophe before what would be a formula."""
+    text = "" if value is None else str(value)
+    return f"'{text}" if text.startswith(_FORMULA) else text
+
+
+def _rows(rows: list[tuple[str, ...]]) -> bytes:
+    text = io.StringIO()
+    csv.writer(text).writerows(rows)
+    return text.getvalue().encode()
+
+
+def _json(activities: Iterator[Activity]) -> Iterator[bytes]:
+    yield b'{"activities": ['
+    between = b"\n"
+    while some := list(islice(activities, _IN_ONE_PIECE)):
+        yield between + b",\n".join(msgspec.json.encode(own_copy(one)) for one in some)
+        between = b",\n"
+    yield b"\n]}\n"
+
+
+def _place(text: str) -> int | None:
+    """The place that an address names; None where it names none."""
+    return int(text) if text.isascii() and text.isdecimal() and len(text) <= 12 else None

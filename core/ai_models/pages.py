@@ -1,0 +1,128 @@
+"""The pages of one model, with its metrics as charts, and of two side by side."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, cast
+
+from django.contrib.auth.decorators import login_required
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.utils import timezone
+from django.views.decorators.http import require_safe
+
+from core.activity.past import Line, lines
+from core.ai_models.charts import metrics_of, part
+from core.ai_models.compared import Table, pairs, table, value_text
+from core.dashboard.summary import read_panel
+from core.display import names_of, row, title_of
+from core.words import FIELD_WORDS, Text, in_words
+from docstore import StoreError, id_of
+from utils.addresses import record_id_of
+from utils.middleware import StorageRequest
+from utils.people.past import newest, of_record
+from utils.records import COLLECTIONS
+
+CHANGES = 10
+OFFERED_MAX = 100  # models to compare with: the newest
+
+_SPEC = COLLECTIONS["models"]
+_TABLES = ("hyperparameters", "parameters", "metadata")
+
+Record = Mapping[str, Any]
+
+
+@require_safe
+@login_required
+def model_detail(request: StorageRequest, record_id: int) -> HttpResponse:
+    """All that a model's record holds, and what was done to it lately."""
+    manager, owner = request.json_storage, _owner(request)
+    model = manager.get("models", owner, record_id)
+    projects = names_of(COLLECTIONS["projects"], read_panel(manager, "projects", owner).records)
+    shown = row(_SPEC, model, timezone.localtime(), projects)
+    metrics = metrics_of(model.get("performance_metrics"))
+    accuracy = shown.record["accuracy"]
+    context = {
+        "row": shown,
+        "model": shown.record,
+        "in_project": shown.record["project_id"] in projects,
+        "accuracy": None if accuracy is None else part("accuracy", accuracy),
+        "size": value_text(shown.record["training_data_size"]),
+        "metrics": metrics,
+        "told": table(in_words("performance_metrics", FIELD_WORDS), metrics.told),
+        "tables": _tables(model),
+        "changes": _changes(request, record_id),
+        "others": [
+            offer for offer in _offers(manager.view("models", owner)) if offer[0] != record_id
+        ],
+    }
+    return render(request, "core/model_detail.html", context)
+
+
+@require_safe
+@login_required
+def model_compare(request: StorageRequest) -> HttpResponse:
+    """The models `a` and `b` of the address side by side; where one is missing, the question."""
+    manager, owner = request.json_storage, _owner(request)
+    chosen = [
+        manager.get("models", owner, number)
+        for number in (_number(request.GET.get(name, "")) for name in ("a", "b"))
+        if number is not None
+    ]
+    context: dict[str, Any] = {
+        "offers": _offers(manager.view("models", owner), chosen),
+        "a": chosen[0]["id"] if chosen and request.GET.get("a") else None,
+        "b": chosen[-1]["id"] if chosen and request.GET.get("b") else None,
+    }
+    if len(chosen) == 2:
+        first, second = chosen
+        every = pairs(_SPEC, first, second)
+        only = "differing" in request.GET
+        context |= {
+            "first": row(_SPEC, first, timezone.localtime()),
+            "second": row(_SPEC, second, timezone.localtime()),
+            "pairs": [pair for pair in every if pair.differs or not only],
+            "only": only,
+            "differing": sum(pair.differs for pair in every),
+        }
+    return render(request, "core/model_compare.html", context)
+
+
+def _owner(request: HttpRequest) -> int:
+    return cast(int, request.user.pk)
+
+
+def _number(text: str) -> int | None:
+    """The id that a parameter names, None where it is empty. Raises `Http404` for no number."""
+    if not text:
+        return None
+    number = record_id_of(text)
+    if number is None:
+        raise Http404
+    return number
+
+
+def _tables(model: Record) -> list[Table]:
+    """The objects of a model as tables, and what the table of collections knows nothing of."""
+    more = {name: value for name, value in model.items() if name not in _SPEC.by_name}
+    named = [table(in_words(name, FIELD_WORDS), model.get(name)) for name in _TABLES]
+    return [one for one in (*named, table(in_words("other_keys", FIELD_WORDS), more)) if one.rows]
+
+
+def _changes(request: StorageRequest, record_id: int) -> list[Line] | None:
+    """The latest activities about the model; None where they cannot be read."""
+    manager, owner = request.json_storage, _owner(request)
+    try:
+        every = manager.view("users", owner)
+    except StoreError:
+        return None
+    found, _place = newest(every, [of_record(_SPEC.singular, record_id)], limit=CHANGES)
+    return lines(manager, owner, found)
+
+
+def _offers(models: Sequence[Record], chosen: Sequence[Record] = ()) -> list[tuple[int, Text]]:
+    """Ids and names of the newest models, and of those that are chosen already."""
+    offered = {
+        number: title_of(_SPEC, model)
+        for model in [*chosen, *list(reversed(models))[:OFFERED_MAX]]
+        if (number := id_of(model)) is not None
+    }
+    return list(offered.items())

@@ -1,0 +1,1 @@
+"""The dashboard: today, and how everything comes along."""

@@ -1,0 +1,130 @@
+"""What one did day by day over the last half year, as a picture with its numbers behind.
+
+A day is one of the person's time zone; a square is the larger the more was done, so that no colour
+says what its size does not say, too.
+"""
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta, tzinfo
+from functools import lru_cache
+from typing import Any, Final
+
+from utils.people.past import LOOKED_AT_MAX
+from utils.times import moment_of
+
+WEEKS: Final = 26
+LEVELS: Final = 4
+STEP: Final = 13  # from one square to the next, in units of the SVG
+_LEFT, _TOP = 0, 16
+_DEEDS = ("task", "project", "model", "member", "invitation")  # how the types of deeds begin
+
+Activity = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Day:
+    """One day, how much was done on it, and its square in the SVG."""
+
+    date: date
+    count: int
+    level: int  # 0 where nothing was done, else 1 to LEVELS
+    x: float
+    y: float
+    size: int
+
+
+@dataclass(frozen=True)
+class Week:
+    """A week by its first day; days that are still to come are None."""
+
+    start: date
+    days: list[Day | None]
+    x: int
+    month: date | None  # that begins in it, where there is room for its name
+
+    @property
+    def total(self) -> int:
+        return sum(day.count for day in self.days if day)
+
+
+@dataclass(frozen=True)
+class Heat:
+    """The weeks, oldest first."""
+
+    weeks: list[Week]
+    total: int
+    days: int  # on which something was done
+    best: Day | None
+
+    @property
+    def names(self) -> list[date]:
+        """The days of one week, for their names."""
+        return [self.weeks[0].start + timedelta(days=day) for day in range(7)]
+
+    @property
+    def busy_weeks(self) -> list[Week]:
+        """Those in which something was done, newest first."""
+        return [week for week in reversed(self.weeks) if week.total]
+
+    width, height = WEEKS * STEP, _TOP + 7 * STEP
+
+
+def heat_of(activities: Sequence[Activity], now: datetime, *, sunday_first: bool = False) -> Heat:
+    """The heat map up to the day of `now`, in its zone. `activities` are oldest first; of very
+    many, the newest count."""
+    today = now.date()
+    start = today - timedelta(days=(today.weekday() + sunday_first) % 7, weeks=WEEKS - 1)
+    counts = _counts(activities, start, now.tzinfo)
+    return _heat(start, today, tuple(counts.items()))
+
+
+@lru_cache(256)  # 182 days, which hardly ever change
+def _heat(start: date, today: date, done: tuple[tuple[date, int], ...]) -> Heat:
+    counts = Counter(dict(done))
+    most = max(counts.values(), default=0)
+    weeks = [_week(start + timedelta(weeks=n), n, today, counts, most) for n in range(WEEKS)]
+    every = [day for week in weeks for day in week.days if day and day.count]
+    best = max(every, key=lambda day: day.count, default=None)
+    return Heat(weeks, sum(day.count for day in every), len(every), best)
+
+
+def _counts(activities: Sequence[Activity], start: date, zone: tzinfo | None) -> Counter[date]:
+    counts: Counter[date] = Counter()
+    for day in _days(activities[-LOOKED_AT_MAX:], zone):
+        if day < start:
+            break
+        counts[day] += 1
+    return counts
+
+
+def _days(activities: Sequence[Activity], zone: tzinfo | None) -> Iterator[date]:
+    """The days of what was done, newest first."""
+    known: dict[str, date | None] = {}  # by the hour and quarter: zones differ by quarters
+    for activity in reversed(activities):
+        if str(activity.get("type")).startswith(_DEEDS):
+            text = str(activity.get("timestamp"))
+            if text[:15] not in known:
+                moment = moment_of(text)
+                known[text[:15]] = moment.astimezone(zone).date() if moment else None
+            if (day := known[text[:15]]) is not None:
+                yield day
+
+
+def _week(start: date, number: int, today: date, counts: Counter[date], most: int) -> Week:
+    days = [start + timedelta(days=day) for day in range(7)]
+    squares = [
+        _day(day, counts[day], most, number, place) if day <= today else None
+        for place, day in enumerate(days)
+    ]
+    x = _LEFT + number * STEP
+    first = next((day for day in days if day.day == 1), None)
+    return Week(start, squares, x, first if number < WEEKS - 1 else None)
+
+
+def _day(day: date, count: int, most: int, week: int, place: int) -> Day:
+    level = -(-LEVELS * count // most) if count else 0
+    size = 2 + level * 2 + (level > 0)
+    inset = (STEP - size) / 2
+    return Day(day, count, level, _LEFT + week * STEP + inset, _TOP + place * STEP + inset, size)

@@ -1,0 +1,64 @@
+"""The dashboard: what is to be done today, and how everything else comes along."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, Final, cast
+
+from django.contrib.auth.decorators import login_required
+from django.http import HttpResponse
+from django.shortcuts import render
+from django.utils import timezone
+from django.views.decorators.http import require_safe
+
+from core.dashboard.summary import PANEL_RECORDS, sequence_now, summary
+from core.display import Row
+from core.first_steps import steps_of
+from core.tasks.assigned import Assigned, assigned_to
+from utils.middleware import StorageRequest
+from utils.operating.overview import latest_backup
+from utils.people.localization import preferences_of
+
+# A backup that is older than this is told as a warning.
+BACKUP_AGE: Final = timedelta(days=7)
+
+
+@dataclass(frozen=True)
+class _Assigned:
+    """What others gave one to do: the most pressing, and how many are left out."""
+
+    rows: list[Row]
+    more: int
+    is_whole: bool
+
+    @classmethod
+    def of(cls, assigned: Assigned, now: datetime) -> "_Assigned":
+        given = assigned.given
+        rows = [one.row(now) for one in given[:PANEL_RECORDS]]
+        return cls(rows, len(given) - len(rows), assigned.is_whole)
+
+
+@require_safe
+@login_required
+def dashboard(request: StorageRequest) -> HttpResponse:
+    """A document that cannot be read costs its own panels, not the page."""
+    now, owner = timezone.localtime(), cast(int, request.user.pk)
+    sunday_first = preferences_of(request).week_start == "sunday"
+    sequence = sequence_now(request)
+    figures = summary(request.json_storage, owner, now, sunday_first=sunday_first)
+    context = {
+        "summary": figures,
+        "assigned": _Assigned.of(assigned_to(request.json_storage, owner, now), now),
+        "now": now,
+        "sequence": sequence,
+        "steps": steps_of(figures),
+    } | _backup(request, now)
+    return render(request, "core/dashboard.html", context)
+
+
+def _backup(request: StorageRequest, now: datetime) -> dict[str, Any]:
+    """For staff, when the last backup was made, and whether that is too long ago."""
+    if not getattr(request.user, "is_staff", False):
+        return {}
+    backup = latest_backup(request.json_storage)
+    late = backup is None or now - backup.made_at > BACKUP_AGE
+    return {"backup": backup, "backup_late": late}

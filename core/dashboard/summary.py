@@ -1,0 +1,194 @@
+"""What the dashboard shows, read panel by panel: where one document cannot be read, the panels
+that need it say so and the others go on."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from core.dashboard.heat import Heat, heat_of
+from core.display import Bar, Row, bars, names_of, row, share, shared_rows
+from docstore import StoreError, id_of
+from utils.caller import Caller
+from utils.dues import overdue
+from utils.json_storage import JSONStorageManager, Quota
+from utils.lists import each, whole
+from utils.middleware import StorageRequest
+from utils.records import COLLECTIONS
+from utils.statistics import count_by, statistics
+
+SOON = timedelta(days=7)
+PANEL_RECORDS = 6
+ACTIVITIES = 10
+
+Record = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Panel:
+    """The records of one collection, or why they cannot be shown."""
+
+    records: Sequence[Record] = ()
+    fault: StoreError | None = None
+
+
+@dataclass(frozen=True)
+class Progress:
+    """A project, and how far its tasks have come."""
+
+    row: Row
+    done: int
+    total: int
+
+    @property
+    def share(self) -> int:
+        return share(self.done, self.total)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Summary:
+    """Everything on the dashboard."""
+
+    tasks: Panel
+    projects: Panel
+    models: Panel
+    figures: dict[str, Any]
+    by_status: list[Bar]
+    by_priority: list[Bar]
+    overdue: list[Row]
+    today: list[Row]
+    more_pressing: int  # that are overdue or due today, and not among the rows
+    due_soon: list[Row]
+    progress: list[Progress]
+    models_by_status: list[Bar]
+    model_rows: list[Row]
+    activities: Panel
+    invitations: int  # that wait for an answer
+    quota: Quota | None
+    heat: Heat | None  # None where the activities cannot be read
+
+    @property
+    def quota_share(self) -> int:
+        """The calls used, in per cent."""
+        return share(self.quota.used, self.quota.limit) if self.quota else 0
+
+
+def sequence_now(request: StorageRequest) -> int | None:
+    """The number of the latest commit, for a page that follows the feed; to be asked for before the
+    page reads anything. None where the store cannot tell."""
+    try:
+        return request.json_storage.store.sequence()
+    except StoreError:
+        return None
+
+
+def read_panel(
+    manager: JSONStorageManager, collection: str, owner: int, caller: Caller | None = None
+) -> Panel:
+    """The owner's records of a collection, as the caller sees them, or the fault that keeps them.
+
+    By default the owner asks.
+    """
+    try:
+        return Panel(manager.view(collection, owner, caller=caller))
+    except StoreError as fault:
+        return Panel(fault=fault)
+
+
+def summary(
+    manager: JSONStorageManager, owner: int, now: datetime, *, sunday_first: bool = False
+) -> Summary:
+    """The dashboard of one person, whose zone is that of `now`."""
+    tasks, projects, models = (
+        read_panel(manager, name, owner) for name in ("tasks", "projects", "models")
+    )
+    activities, quota = _person(manager, owner)
+    heat = None if activities.fault else heat_of(activities.records, now, sunday_first=sunday_first)
+    figures = statistics(tasks.records, projects.records, models.records, now)
+    late, today, soon, more = _due(tasks.records, projects.records, now)
+    by_status = bars(count_by("models", "status", models.records))
+    return Summary(
+        tasks=tasks,
+        projects=projects,
+        models=models,
+        figures=figures,
+        by_status=bars(figures["tasks_by_status"]),
+        by_priority=bars(figures["tasks_by_priority"]),
+        overdue=late,
+        today=today,
+        more_pressing=more,
+        due_soon=soon,
+        progress=_progress(tasks.records, projects.records, now),
+        models_by_status=[bar for bar in by_status if bar.count],
+        model_rows=_latest_models(models.records, now),
+        activities=Panel(list(activities.records[: -ACTIVITIES - 1 : -1]), activities.fault),
+        invitations=_invitations(manager, owner),
+        quota=quota,
+        heat=heat,
+    )
+
+
+def _person(manager: JSONStorageManager, owner: int) -> tuple[Panel, Quota | None]:
+    try:
+        return Panel(manager.view("users", owner)), manager.quota(owner)
+    except StoreError as fault:
+        return Panel(fault=fault), None
+
+
+def _invitations(manager: JSONStorageManager, owner: int) -> int:
+    shared = read_panel(manager, "shared", owner)
+    return sum(row.is_invitation for row in shared_rows(shared.records))
+
+
+def _due(
+    tasks: Sequence[Record], projects: Sequence[Record], now: datetime
+) -> tuple[list[Row], list[Row], list[Row], int]:
+    """Open tasks that are overdue, due today and due soon: of each the first few, the most pressing
+    first; and how many of the first two are left out."""
+    spec, names = COLLECTIONS["tasks"], names_of(COLLECTIONS["projects"], projects)
+    late = overdue(tasks, now)
+    today = late.next_until(now.date() + timedelta(days=1))
+    soon = today.next_until(now + SOON)
+    groups = [due.first(PANEL_RECORDS) for due in (late, today, soon)]
+    rows = [[row(spec, task, now, names) for task in group] for group in groups]
+    return rows[0], rows[1], rows[2], len(late) + len(today) - len(rows[0]) - len(rows[1])
+
+
+def _progress(tasks: Sequence[Record], projects: Sequence[Record], now: datetime) -> list[Progress]:
+    """The newest of the active projects."""
+    spec = COLLECTIONS["projects"]
+    counts = whole(tasks, _count_projects)
+    active = [
+        project
+        for project in reversed(projects)
+        if (project.get("status") or spec.by_name["status"].default) == "active"
+    ]
+    return [
+        Progress(
+            row(spec, project, now),
+            counts[number, True],
+            counts[number, True] + counts[number, False],
+        )
+        for project in active[:PANEL_RECORDS]
+        if (number := id_of(project)) is not None
+    ]
+
+
+def _count_projects(tasks: Sequence[Record]) -> Counter[tuple[Any, bool]]:
+    return Counter(each(tasks, _project_and_done))
+
+
+def _project_and_done(task: Record) -> tuple[Any, bool]:
+    """Which project a task belongs to, 0 for none, and whether it is completed."""
+    project_id = task.get("project_id")
+    done = task.get("status") == "completed"
+    return project_id if isinstance(project_id, int) else 0, done
+
+
+def _latest_models(models: Sequence[Record], now: datetime) -> list[Row]:
+    """The newest models, those in use or in training before the others."""
+    ranks = {"active": 0, "training": 1}
+    newest_first = list(reversed(models))
+    newest_first.sort(key=lambda model: ranks.get(str(model.get("status")), 2))
+    return [row(COLLECTIONS["models"], model, now) for model in newest_first[:PANEL_RECORDS]]

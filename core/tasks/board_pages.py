@@ -1,0 +1,278 @@
+"""The board and the agenda: tasks by status, and by the day that they are due.
+
+Of one's own tasks and of those that another shares, narrowed to a project by `?project=3`.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from typing import Any
+
+from django.contrib.auth.decorators import login_required
+from django.http import Http404, HttpResponse, HttpResponseRedirect
+from django.shortcuts import render
+from django.utils import timezone
+from django.utils.translation import gettext as _
+from django.views.decorators.http import require_http_methods, require_safe
+
+from core import undoing
+from core.display import Row, row
+from core.listing import project_in
+from core.tasks.agenda import GROUP_TASKS, Group, agenda
+from core.tasks.assigned import Assigned, assigned_to
+from core.tasks.board import Column, Part, columns, how_many, move_to, step
+from core.whose import Whose
+from core.words import CHOICE_WORDS, WORDS, Text, in_words
+from docstore import Corrupt, id_of
+from utils.addresses import record_id_of
+from utils.json_storage import Changed
+from utils.lists import by, whole
+from utils.middleware import StorageRequest, storage_refusal
+from utils.people.activities import activity_of
+from utils.records import COLLECTIONS, CollectionSpec, record_version
+from utils.tasks.repeats import coming_due
+
+Record = Mapping[str, Any]
+STEPS = {"up": -1, "down": 1}
+MOVES = {*COLLECTIONS["tasks"].by_name["status"].choices, *STEPS}
+
+
+@dataclass(frozen=True)
+class Card:
+    """A task on the board, and the version that a move of it expects."""
+
+    row: Row
+    version: str
+    top: bool
+    bottom: bool
+    changed: bool  # by somebody else, when it was to be moved
+
+
+@dataclass(frozen=True)
+class Line:
+    """A task of the agenda, and when it is due again, if it repeats."""
+
+    row: Row
+    again: str
+
+
+@dataclass(frozen=True)
+class Shown:
+    """A column or a group: all that the page tells of it."""
+
+    name: str
+    title: Text
+    rows: list[Card] | list[Line]
+    total: int
+    more: int
+    further: str  # the address that shows so many more; "" where all are shown
+    day: date | None = None  # of a group
+    takes: bool = False  # of a column: whether tasks can be moved into it
+    ordered: bool = False  # and whether people choose the order in it
+
+    @classmethod
+    def group(cls, request: StorageRequest, group: Group, rows: list[Line]) -> "Shown":
+        further = _further(request, group)
+        return cls(group.name, group.title, rows, group.total, group.more, further, group.day)
+
+    @classmethod
+    def column(cls, request: StorageRequest, column: Column, rows: list[Card]) -> "Shown":
+        return cls(
+            column.name,
+            column.title,
+            rows,
+            column.total,
+            column.more,
+            _further(request, column),
+            takes=column.takes,
+            ordered=column.ordered,
+        )
+
+
+def _further(request: StorageRequest, part: Part) -> str:
+    if not part.more:
+        return ""
+    asked = request.GET.copy()
+    asked[part.name] = str(part.further)
+    return f"?{asked.urlencode()}"
+
+
+@dataclass(frozen=True)
+class Move:
+    """What a button of a card says: which task goes where, and what it was when it was seen."""
+
+    task: int
+    to: str  # a status, "up" or "down"
+    version: str
+    below: int | None  # of the tasks there, which one to stand under; None is on top
+
+    @classmethod
+    def of(cls, sent: Mapping[str, str]) -> "Move":
+        """From `move=3:0a1b:review` and `below=7`. Raises `Http404` for what no button says."""
+        task, _colon, rest = sent.get("move", "").partition(":")
+        version, _colon, to = rest.partition(":")
+        number = record_id_of(task)
+        if number is None or to not in MOVES:
+            raise Http404("no such move")
+        return cls(number, to, version, record_id_of(sent.get("below", "")))
+
+    def changes(self, tasks: Sequence[Record]) -> dict[str, Any]:
+        """What it changes in the task, on the board of these."""
+        if self.to in STEPS:
+            return step(tasks, self.task, STEPS[self.to])
+        return move_to(tasks, self.task, self.to, self.below)
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+@login_required
+def task_board(
+    request: StorageRequest, spec: CollectionSpec, owner: int | None = None
+) -> HttpResponse:
+    """A column for each status. A move is one form: the redirect leads to the board again; where
+    the task is not any more what it was when the board was seen, the answer is the board as it is
+    now (409), and nothing was moved."""
+    whose = Whose.of(request, spec, owner)
+    if request.method != "POST":
+        return _board(request, whose)
+    return _moved(request, whose, Move.of(request.POST))
+
+
+def _moved(request: StorageRequest, whose: Whose, move: Move) -> HttpResponse:
+    tasks = whose.manager.view(whose.spec.name, whose.owner, caller=whose.caller)
+    changes = move.changes(_of_project(tasks, project_in(request.GET, whose.projects)))
+    try:
+        task = whose.manager.update(
+            whose.spec.name,
+            whose.owner,
+            move.task,
+            changes,
+            expect=move.version,
+            caller=whose.caller,
+            activity=activity_of(request, whose.spec, "updated"),
+        )
+    except Changed:
+        return _board(request, whose, 409, changed=move.task)
+    column = in_words(task["status"], CHOICE_WORDS)
+    undoing.say(request, _("Moved to: %(column)s") % {"column": column})
+    return HttpResponseRedirect(request.get_full_path())
+
+
+def _board(
+    request: StorageRequest, whose: Whose, status: int = 200, changed: int | None = None
+) -> HttpResponse:
+    def told(tasks: Sequence[Record]) -> dict[str, Any]:
+        now = datetime.now(UTC)
+        return {
+            "columns": [
+                Shown.column(request, column, _cards(whose, column, now, changed))
+                for column in columns(tasks, request.GET)
+            ],
+            "changed": changed,
+        }
+
+    return _page(request, whose, "core/task_board.html", told, status)
+
+
+@require_safe
+@login_required
+def task_agenda(
+    request: StorageRequest, spec: CollectionSpec, owner: int | None = None
+) -> HttpResponse:
+    """Open tasks by the day that they are due, in the person's zone."""
+    whose = Whose.of(request, spec, owner)
+    now = timezone.localtime()
+
+    def told(tasks: Sequence[Record]) -> dict[str, Any]:
+        groups = [
+            Shown.group(request, group, _lines(whose, group.on_page, now))
+            for group in agenda(tasks, now, request.GET)
+        ]
+        if whose.shared or project_in(request.GET, whose.projects) is not None:
+            return {"groups": groups, "is_whole": True}
+        assigned = assigned_to(whose.manager, whose.owner, now)
+        after_today = 1 + next(n for n, one in enumerate(groups) if one.name == "today")
+        groups[after_today:after_today] = _of_others(request, assigned, now)
+        return {"groups": groups, "is_whole": assigned.is_whole}
+
+    return _page(request, whose, "core/task_agenda.html", told)
+
+
+def _page(
+    request: StorageRequest,
+    whose: Whose,
+    template: str,
+    told: Callable[[Sequence[Record]], dict[str, Any]],
+    status: int = 200,
+) -> HttpResponse:
+    """A page of the tasks of the project that the address names, or of all."""
+    project = project_in(request.GET, whose.projects)
+    context: dict[str, Any] = {
+        "whose": whose,
+        "spec": whose.spec,
+        "words": WORDS[whose.spec.name],
+        "project": whose.projects.get(project or 0),
+        "of": project,
+    }
+    try:
+        tasks = whose.manager.view(whose.spec.name, whose.owner, caller=whose.caller)
+    except Corrupt as fault:
+        return storage_refusal(request, fault, template, context)
+    tasks = _of_project(tasks, project)
+    context |= {"total": len(tasks)} | told(tasks)
+    return render(request, template, context, status=status)
+
+
+def _of_project(tasks: Sequence[Record], project: int | None) -> Sequence[Record]:
+    if project is None:
+        return tasks
+    return whole(tasks, by("tasks", "project_id")).get(project, ())
+
+
+def _of_others(request: StorageRequest, assigned: Assigned, now: datetime) -> list[Shown]:
+    """The group of what others gave one to do, if there is any."""
+    if not assigned.given:
+        return []
+    shown = how_many(request.GET, "assigned", GROUP_TASKS, GROUP_TASKS)
+    given, total = assigned.given[:shown], len(assigned.given)
+    title = _("Assigned to you by others")
+    group = Group("assigned", title, [one.task for one in given], total, shown, GROUP_TASKS)
+    lines = [Line(one.row(now), _again(one.task, now)) for one in given]
+    return [Shown.group(request, group, lines)]
+
+
+def _cards(whose: Whose, column: Column, now: datetime, changed: int | None) -> list[Card]:
+    last = len(column.on_page) - 1
+    return [
+        Card(
+            _row(whose, task, now),
+            record_version(task),
+            top=place == 0,
+            bottom=place == last and not column.more,
+            changed=changed is not None and id_of(task) == changed,
+        )
+        for place, task in enumerate(column.on_page)
+    ]
+
+
+def _lines(whose: Whose, tasks: Sequence[Record], now: datetime) -> list[Line]:
+    return [Line(_row(whose, task, now), _again(task, now)) for task in tasks]
+
+
+def _again(task: Record, now: datetime) -> str:
+    """When a task that repeats is due after this time; "" where it is not, or does not."""
+    due, repeat = task.get("due_date"), task.get("repeat")
+    if not (repeat and isinstance(repeat, str) and isinstance(due, str)):
+        return ""
+    return next(coming_due(due, repeat, now.tzinfo or UTC), "")
+
+
+def _row(whose: Whose, task: Record, now: datetime) -> Row:
+    return row(
+        whose.spec,
+        task,
+        now,
+        whose.projects,
+        whose.people,
+        may_change=whose.may_change(task),
+        owner=whose.owner if whose.shared else None,
+    )

@@ -1,0 +1,204 @@
+"""Changes of many tasks at once: those that were chosen in a list, or all that the list holds.
+
+The form says what to do (`do`) and to which: `id` of each, or with `all` what the query of the
+address selects. All of it is one commit. Before anything is deleted it asks, and then deletes what
+the question was about: nothing that was changed since.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from django.contrib import messages
+from django.contrib.auth.decorators import login_required
+from django.http import HttpResponse, HttpResponseRedirect
+from django.shortcuts import render
+from django.utils import timezone
+from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
+from django.views.decorators.http import require_POST
+
+from core import undoing
+from core.display import title_of
+from core.faults import sentence
+from core.going_back import back_to
+from core.tasks.saved_views import selection_of
+from core.whose import Whose
+from core.words import WORDS
+from docstore import Conflict, id_of
+from utils.addresses import record_id_of
+from utils.bulk import OPERATIONS_MAX
+from utils.middleware import StorageRequest, storage_refusal
+from utils.people.activities import bulk_activity_of
+from utils.records import COLLECTIONS, CollectionSpec, InvalidRecord, record_version
+
+SHOWN_TITLES = 20  # of those that are to be deleted
+
+Record = Mapping[str, Any]
+Deed = Callable[[Record, str], Record]  # the changes of a record, made of what was typed
+
+_TASKS = COLLECTIONS["tasks"]
+_OPEN = _TASKS.by_name["status"].default
+
+
+def _tagged(record: Record, typed: str) -> Record:
+    tags = _tags(record)
+    return {"tags": tags if typed.strip() in tags else [*tags, typed.strip()]}
+
+
+def _untagged(record: Record, typed: str) -> Record:
+    return {"tags": [tag for tag in _tags(record) if tag != typed.strip()]}
+
+
+def _tags(record: Record) -> list[Any]:
+    tags = record.get("tags")
+    return tags if isinstance(tags, list) else []
+
+
+def _project_in(typed: str) -> int | str | None:
+    """The id of a project, or none; what is neither, for the table to refuse."""
+    return None if typed == "none" else record_id_of(typed) or typed
+
+
+# What can be done, and of which field of the form what is typed is taken.
+DEEDS: dict[str, tuple[str, Deed]] = {
+    "complete": ("", lambda record, typed: {"status": "completed"}),
+    "reopen": ("", lambda record, typed: {"status": _OPEN}),
+    "priority": ("priority", lambda record, typed: {"priority": typed}),
+    "project": ("project", lambda record, typed: {"project_id": _project_in(typed)}),
+    "due": ("due", lambda record, typed: {"due_date": typed.strip() or None}),
+    "tag": ("tag", _tagged),
+    "untag": ("tag", _untagged),
+}
+
+
+@require_POST
+@login_required
+def bulk_change(
+    request: StorageRequest, spec: CollectionSpec, owner: int | None = None
+) -> HttpResponse:
+    """Does to all that were chosen what the pressed button says; then back to the list."""
+    whose = Whose.of(request, spec, owner)
+    whose.require_add()  # who may change some of them, may add to them, too
+    back = HttpResponseRedirect(back_to(request, whose.address("record_list")))
+    if "seen" in request.POST:
+        return _delete(request, whose, back)
+    chosen = _chosen(request, whose)
+    done = request.POST.get("do", "")
+    if not chosen:
+        messages.warning(request, _("Nothing is chosen, so nothing was changed."))
+    elif len(chosen) > OPERATIONS_MAX:
+        most = _("At most %(most)d tasks can be changed at once.") % {"most": OPERATIONS_MAX}
+        messages.warning(request, most)
+    elif done == "delete":
+        return _question(request, whose, chosen)
+    elif done in DEEDS:
+        field, deed = DEEDS[done]
+        typed = request.POST.get(field, "")
+        operations = [{"op": "update", "id": number, "changes": {}} for number in chosen]
+        _write(request, whose, operations, lambda record, _told: deed(record, typed))
+    return back
+
+
+def _chosen(request: StorageRequest, whose: Whose) -> dict[int, Record]:
+    """The records that the form names, by id, in the list's order; what is gone is left out."""
+    records = whose.manager.view(whose.spec.name, whose.owner, caller=whose.caller)
+    if "all" in request.POST:
+        selection = selection_of(whose, request.GET)
+        found = selection.of_records(whose.spec, records, timezone.localtime())
+    else:
+        named = {record_id_of(text) for text in request.POST.getlist("id")}
+        found = [record for record in reversed(records) if id_of(record) in named - {None}]
+    return {
+        number: record
+        for record in found
+        if (number := id_of(record)) is not None and whose.may_change(record)
+    }
+
+
+def _write(
+    request: StorageRequest,
+    whose: Whose,
+    operations: list[dict[str, Any]],
+    patch: Callable[[Record, Any], Record] | None = None,
+) -> None:
+    """All of it in one commit, or a message that says why not. Raises `Conflict`."""
+    try:
+        whose.manager.bulk(
+            whose.spec.name,
+            whose.owner,
+            operations,
+            patch=patch,
+            caller=whose.caller,
+            activity=bulk_activity_of(request, whose.spec),
+        )
+    except InvalidRecord as invalid:
+        messages.error(request, f"{sentence(invalid.errors[0].detail)} {_('Nothing was changed.')}")
+        return
+    count = len(operations)
+    if operations[0]["op"] == "delete":
+        said = ngettext("%(count)d task was deleted.", "%(count)d tasks were deleted.", count)
+    else:
+        said = ngettext("%(count)d task was changed.", "%(count)d tasks were changed.", count)
+    undoing.say(request, said % {"count": count})
+
+
+# Deleting
+
+
+@dataclass(frozen=True)
+class Question:
+    """What is to be deleted, as the person saw it."""
+
+    seen: str  # "3:version,4:version", for the form
+    titles: list[Any]
+    more: int
+
+    @classmethod
+    def about(cls, spec: CollectionSpec, chosen: Mapping[int, Record]) -> "Question":
+        seen = (f"{number}:{record_version(record)}" for number, record in chosen.items())
+        titles = [title_of(spec, record) for record in chosen.values()]
+        return cls(",".join(seen), titles[:SHOWN_TITLES], max(0, len(titles) - SHOWN_TITLES))
+
+
+def _question(
+    request: StorageRequest,
+    whose: Whose,
+    chosen: Mapping[int, Record],
+    fault: Conflict | None = None,
+) -> HttpResponse:
+    context = {
+        "whose": whose,
+        "spec": whose.spec,
+        "words": WORDS[whose.spec.name],
+        "question": Question.about(whose.spec, chosen),
+        "count": len(chosen),
+        "back": back_to(request, whose.address("record_list")),
+    }
+    if fault is not None:
+        return storage_refusal(request, fault, "core/bulk_delete.html", context)
+    return render(request, "core/bulk_delete.html", context)
+
+
+def _delete(request: StorageRequest, whose: Whose, back: HttpResponseRedirect) -> HttpResponse:
+    """Deletes what the question was about; asks again where some of it was changed since."""
+    seen = dict(_seen(request.POST["seen"]))
+    if not seen:
+        return back
+    operations = [
+        {"op": "delete", "id": number, "if_match": version} for number, version in seen.items()
+    ]
+    try:
+        _write(request, whose, operations)
+    except Conflict as fault:
+        records = whose.manager.view(whose.spec.name, whose.owner, caller=whose.caller)
+        left = {n: record for record in records if (n := id_of(record)) in seen and n is not None}
+        return _question(request, whose, left, fault)
+    return back
+
+
+def _seen(text: str) -> list[tuple[int, str]]:
+    """The ids and versions that a question named; what a hand spoilt is left out."""
+    pairs = (pair.partition(":") for pair in text.split(",")[:OPERATIONS_MAX])
+    found = ((record_id_of(number), version) for number, _colon, version in pairs)
+    return [(number, version) for number, version in found if number is not None]

@@ -1,0 +1,122 @@
+"""How a task repeats, in words, and words read as a rule: "every 2 weeks on Monday".
+
+What is said here of a rule, `utils.tasks.quick` understands in the same language. A rule that has
+no words is said as it is stored.
+"""
+
+from __future__ import annotations
+
+from django.utils.dates import MONTHS, WEEKDAYS
+from django.utils.text import get_text_list
+from django.utils.translation import get_language, ngettext
+from django.utils.translation import gettext as _
+
+from utils.tasks.quick import parse_repeat_words
+from utils.tasks.repeats import Rule, canonical_repeat, parse_repeat
+
+_WORKDAYS = tuple((0, day) for day in range(5))
+OFFERED = (
+    "FREQ=DAILY",
+    "FREQ=WEEKLY;BYDAY=MO,TU,WE,TH,FR",
+    "FREQ=WEEKLY",
+    "FREQ=WEEKLY;INTERVAL=2",
+    "FREQ=MONTHLY",
+    "FREQ=MONTHLY;BYMONTHDAY=-1",
+    "FREQ=YEARLY",
+)
+
+
+def told(repeat: str) -> str:
+    """The rule in words, such as "every week"; "" for none."""
+    try:
+        rule = parse_repeat(repeat)
+    except ValueError:
+        return repeat
+    if rule is None:
+        return ""
+    words = _words(rule)
+    if words is None:
+        return repeat
+    if rule.count is not None:
+        ends = ngettext("%(rule)s, %(count)d time", "%(rule)s, %(count)d times", rule.count)
+        return ends % {"rule": words, "count": rule.count}
+    if rule.until:
+        day = f"{rule.until[:4]}-{rule.until[4:6]}-{rule.until[6:8]}"
+        return _("%(rule)s, until %(day)s") % {"rule": words, "day": day}
+    return words
+
+
+def typed(repeat: str) -> str:
+    """What stands for the rule in a form: its words where they are read as the same rule."""
+    words = told(repeat)
+    return words if read(words) == repeat else repeat
+
+
+def read(text: str) -> str:
+    """The rule that words or a rule name, as it is stored; other text as it is."""
+    line = " ".join(text.split())
+    return (
+        canonical_repeat(line.upper().removeprefix("RRULE:"))
+        or parse_repeat_words(line, get_language() or "en")
+        or line
+    )
+
+
+def _words(rule: Rule) -> str | None:
+    if rule.positions:
+        return None
+    said = {"DAILY": _daily, "WEEKLY": _weekly, "MONTHLY": _monthly, "YEARLY": _yearly}
+    return said[rule.freq](rule)
+
+
+def _daily(rule: Rule) -> str:
+    if rule.interval == 1:
+        return _("every day")
+    return _("every %(number)d days") % {"number": rule.interval}
+
+
+def _weekly(rule: Rule) -> str:
+    if rule.interval == 1 and rule.days == _WORKDAYS:
+        return _("every weekday")
+    days = get_text_list([str(WEEKDAYS[day]) for _none, day in rule.days], _("and"))
+    told = {"number": rule.interval, "days": days}
+    if rule.interval == 1:
+        return _("every %(days)s") % told if days else _("every week")
+    if days:
+        return _("every %(number)d weeks on %(days)s") % told
+    return _("every %(number)d weeks") % told
+
+
+def _monthly(rule: Rule) -> str | None:
+    if not rule.days and not rule.month_days:
+        if rule.interval == 1:
+            return _("every month")
+        return _("every %(number)d months") % {"number": rule.interval}
+    if rule.interval > 1 or len(rule.days) + len(rule.month_days) > 1:
+        return None
+    if rule.month_days == (-1,):
+        return _("every month on the last day")
+    if rule.month_days:
+        day = rule.month_days[0]
+        return _("every month on day %(day)d") % {"day": day} if day > 0 else None
+    number, weekday = rule.days[0]
+    ordinals = {
+        1: _("every first %(day)s of the month"),
+        2: _("every second %(day)s of the month"),
+        3: _("every third %(day)s of the month"),
+        4: _("every fourth %(day)s of the month"),
+        -1: _("every last %(day)s of the month"),
+    }
+    return ordinals[number] % {"day": WEEKDAYS[weekday]} if number in ordinals else None
+
+
+def _yearly(rule: Rule) -> str | None:
+    if not rule.months:
+        if rule.interval == 1:
+            return _("every year")
+        return _("every %(number)d years") % {"number": rule.interval}
+    single = len(rule.months) == len(rule.month_days) == 1 and rule.month_days[0] > 0
+    if rule.interval > 1 or rule.days or not single:
+        return None
+    told = {"day": rule.month_days[0], "month": MONTHS[rule.months[0]]}
+    return _("every %(day)d %(month)s") % told

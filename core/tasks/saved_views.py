@@ -1,0 +1,92 @@
+"""Views of the list of tasks: a few that everybody has, and those that a person saved by a name.
+
+A view is the query of an address and no more; saved ones are among the person's preferences.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import cast
+
+from django.contrib import messages
+from django.contrib.auth.decorators import login_required
+from django.http import HttpResponse, HttpResponseRedirect, QueryDict
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+from django.views.decorators.http import require_POST
+
+from core.faults import sentence
+from core.listing import Selection
+from core.whose import Whose
+from core.words import Text
+from utils.middleware import StorageRequest
+from utils.people.localization import forget_preferences, preferences_of
+from utils.people.preferences import Preferences, View
+from utils.records import COLLECTIONS, InvalidRecord
+
+TASKS = COLLECTIONS["tasks"]
+EVERYBODYS: dict[str, Text] = {
+    "": gettext_lazy("All"),
+    "status=open&due=today": gettext_lazy("Today"),
+    "due=overdue": gettext_lazy("Overdue"),
+    "sort=due&status=open&due=week": gettext_lazy("Seven days"),
+}
+
+
+@dataclass(frozen=True)
+class Tab:
+    """One view, as a link of the list."""
+
+    name: Text
+    query: str
+    is_saved: bool = False
+
+
+def tabs_of(request: StorageRequest, whose: Whose) -> list[Tab]:
+    """The views of a list. Those that a person saved are of their own tasks."""
+    tabs = [Tab(name, _normal(whose, query)) for query, name in EVERYBODYS.items()]
+    saved = () if whose.shared else preferences_of(request).views
+    return tabs + [Tab(view.name, _normal(whose, view.query), is_saved=True) for view in saved]
+
+
+def current_of(tabs: Sequence[Tab], selection: Selection) -> Tab | None:
+    """The view that shows what is selected; of several the last, which a person saved."""
+    return next((tab for tab in reversed(tabs) if tab.query == selection.query), None)
+
+
+def selection_of(whose: Whose, parameters: Mapping[str, str]) -> Selection:
+    """What the parameters of an address ask for; tasks can be narrowed to whose they are."""
+    if whose.spec.name != "tasks":
+        return Selection.of(whose.spec, parameters)
+    return Selection.of(whose.spec, parameters, whose.projects, whose.people)
+
+
+def _normal(whose: Whose, query: str) -> str:
+    return selection_of(whose, QueryDict(query)).query
+
+
+@require_POST
+@login_required
+def task_views(request: StorageRequest) -> HttpResponse:
+    """Saves what the list shows by a name (`do=save`), gives a view another name, or removes it."""
+    whose = Whose.of(request, TASKS, None)
+    done, was = request.POST.get("do"), request.POST.get("was", "")
+    view = View(request.POST.get("name", "").strip(), _normal(whose, request.POST.get("query", "")))
+
+    def change(preferences: Preferences) -> dict[str, list[View]]:
+        views = list(preferences.views)
+        if done == "save":
+            views = [one for one in views if one.name.casefold() != view.name.casefold()]
+            return {"views": [*views, view]}
+        if done == "remove":
+            return {"views": [one for one in views if one.name != was]}
+        return {"views": [View(view.name, one.query) if one.name == was else one for one in views]}
+
+    try:
+        request.json_storage.change_preferences(cast(int, request.user.pk), change)
+    except InvalidRecord as invalid:
+        messages.error(request, sentence(invalid.errors[0].detail))
+    else:
+        forget_preferences(request)
+        said = {"save": _("The view was saved."), "remove": _("The view was removed.")}
+        messages.success(request, said.get(str(done), _("The view has another name.")))
+    return HttpResponseRedirect(f"{whose.address('record_list')}?{view.query}".rstrip("?"))

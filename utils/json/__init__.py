@@ -1,0 +1,1 @@
+"""JSON from outside: what a body, a document and a value may be."""

@@ -1,0 +1,1 @@
+"""What whoever runs this place is told of it."""

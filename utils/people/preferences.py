@@ -1,0 +1,133 @@
+"""How a person wants pages to be: language, time zone, theme, keys, and saved views of lists.
+
+Kept in the person's own document under `preferences`, each where they chose something. The rules
+are those of `table.PREFERENCE_FIELDS`, and two that a field cannot say: below.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, fields
+from functools import cache
+from typing import Any
+from zoneinfo import available_timezones
+
+from utils.json.values import Faults, pointer_to
+from utils.records import InvalidRecord, Record
+from utils.table import PREFERENCE_FIELDS
+
+VIEWS_MAX = 20
+VIEW_NAME_CHARACTERS_MAX = 50
+VIEW_QUERY_CHARACTERS_MAX = 500
+
+_FIELDS = {field.name: field for field in PREFERENCE_FIELDS}
+
+
+@dataclass(frozen=True)
+class View:
+    """A saved list of tasks: its name, and the query of its address, "due=week&sort=due"."""
+
+    name: str
+    query: str
+
+
+@dataclass(frozen=True)
+class Preferences:
+    """What a person chose, and what holds where they chose nothing."""
+
+    language: str = ""  # "" is the browser's
+    time_zone: str = ""  # an IANA name; "" is the browser's
+    theme: str = "system"
+    single_keys: bool = True
+    week_start: str = "monday"
+    views: tuple[View, ...] = ()
+
+
+Change = Mapping[str, Any] | Callable[[Preferences], Mapping[str, Any]]
+
+
+def preferences_in(document: Mapping[str, Any]) -> Preferences:
+    """The preferences that a user document tells. What breaks its rule counts as not chosen."""
+    told = document.get("preferences")
+    chosen: dict[str, Any] = {}
+    for name, value in told.items() if isinstance(told, dict) else ():
+        faults = Faults()
+        accepted = _accepted(name, value, faults) if name in _FIELDS else None
+        if accepted is not None and not faults.found:
+            chosen[name] = accepted
+    if "views" in chosen:
+        chosen["views"] = tuple(View(one["name"], one["query"]) for one in chosen["views"])
+    return Preferences(**chosen)
+
+
+def changed_preferences(document: Mapping[str, Any], change: Change) -> Record:
+    """The preferences of a user document with `change` made; unknown keys stay.
+
+    Raises `InvalidRecord`; its pointers begin at the preferences ("/theme").
+    """
+    told = document.get("preferences")
+    changes = change(preferences_in(document)) if callable(change) else change
+    faults, accepted = Faults(), {}
+    for name, value in changes.items():
+        if name in _FIELDS:
+            accepted[name] = _accepted(name, value, faults)
+        else:
+            known = ", ".join(field.name for field in fields(Preferences))
+            faults.add(pointer_to("", name), f"is not a preference; they are {known}")
+    if faults.found:
+        raise InvalidRecord(faults.found)
+    return (dict(told) if isinstance(told, dict) else {}) | accepted
+
+
+@cache
+def time_zones() -> tuple[str, ...]:
+    """The names of all time zones, in order."""
+    return tuple(sorted(available_timezones()))
+
+
+@cache
+def _zone_names() -> frozenset[str]:
+    return frozenset(time_zones())
+
+
+def is_time_zone(name: str) -> bool:
+    return name in _zone_names()
+
+
+def _accepted(name: str, value: object, faults: Faults) -> Any:
+    pointer = pointer_to("", name)
+    if name == "views" and isinstance(value, Sequence) and not isinstance(value, str):
+        value = [_as_object(view) for view in value]
+    accepted = _FIELDS[name].accept(value, pointer, faults)
+    if faults.found:
+        return None
+    if name == "time_zone" and accepted and not is_time_zone(accepted):
+        faults.add(pointer, "must be the name of a time zone, such as Europe/Madrid, or empty")
+    if name == "views":
+        _check_views(accepted, pointer, faults)
+    return accepted
+
+
+def _as_object(view: object) -> object:
+    return {"name": view.name, "query": view.query} if isinstance(view, View) else view
+
+
+def _check_views(views: Sequence[Mapping[str, Any]], pointer: str, faults: Faults) -> None:
+    if len(views) > VIEWS_MAX:
+        faults.add(pointer, f"must be at most {VIEWS_MAX} views")
+    names: set[str] = set()
+    for index, view in enumerate(views):
+        place, name, query = pointer_to(pointer, index), view.get("name"), view.get("query")
+        if not _is_line(name, 1, VIEW_NAME_CHARACTERS_MAX):
+            most = VIEW_NAME_CHARACTERS_MAX
+            faults.add(pointer_to(place, "name"), f"must be a text of 1 to {most} characters")
+        elif str(name).casefold() in names:
+            faults.add(pointer_to(place, "name"), "must differ from the names of other views")
+        names.add(str(name).casefold())
+        if not _is_line(query, 0, VIEW_QUERY_CHARACTERS_MAX):
+            most = VIEW_QUERY_CHARACTERS_MAX
+            faults.add(pointer_to(place, "query"), f"must be a text of at most {most} characters")
+
+
+def _is_line(value: object, least: int, most: int) -> bool:
+    return isinstance(value, str) and least <= len(value.strip()) and len(value) <= most

@@ -1,0 +1,1 @@
+"""Everything of a person in one archive, out and in."""

@@ -1,0 +1,476 @@
+"""What an archive brings, taken into one person's documents within a transaction.
+
+**Which record is which.** The record here with the same id and the same `created_at` is the same
+record. So is one that says the same in all but its id, its references and its members, as an
+earlier import leaves it. In mode "merge", of the same record the one with the later `updated_at`
+stays; a record that is not here is added, under its own id if that was never given here, else
+under a new one. In mode "replace", the records become those of the archive, under their ids,
+whichever is newer; a collection that the archive has no file of is left alone. In both, times are
+kept as they are in the archive, and references follow the records that they meant.
+
+**What is never taken from an archive**: the account and what its document tells, activities (what
+happened there did not happen here), rights of others. Member entries of a project become notes
+without rights; those that the project has here stay as long as it is here.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from datetime import datetime
+from functools import partial
+from typing import Any, Final, Literal, NamedTuple
+
+import msgspec
+
+from docstore import Key, RecordList, Transaction, id_of
+from utils.documents import ensure, key_of
+from utils.fields import Kind
+from utils.json.values import Faults, FieldError, pointer_to, same_value
+from utils.portability.package import KEPT_BY_STORE, Incoming, Judge, Notes, Package
+from utils.records import InvalidRecord, changed_record
+from utils.references import references_of
+from utils.sharing.access import MEMBERS, entries_of, is_managed
+from utils.table import COLLECTIONS, RECORD_COLLECTIONS, CollectionSpec, Record
+from utils.times import moment_of, stored_time
+
+Mode = Literal["merge", "replace"]
+
+# An id above it is not kept: one archive must not use up all the ids that there are.
+ID_KEPT_MAX: Final = 2**31 - 1
+_STAMPS: Final = ("created_at", "updated_at", "completed_at")
+
+
+@dataclass
+class Tally:
+    """What becomes of the records of a collection; `renumbered` maps ids of the archive to ours."""
+
+    added: int = 0
+    changed: int = 0
+    unchanged: int = 0
+    removed: int = 0
+    skipped: int = 0
+    renumbered: dict[int, int] = field(default_factory=dict)
+
+
+@dataclass
+class Report:
+    """What an import did, or would do. `notes` say why one was skipped, and what was mended."""
+
+    mode: Mode
+    owner: int  # of the files in the archive
+    collections: dict[str, Tally] = field(default_factory=dict)
+    notes: Notes = field(default_factory=Notes)
+
+    def told(self) -> dict[str, Any]:
+        """The report as JSON."""
+        return {
+            "mode": self.mode,
+            "owner": self.owner,
+            "collections": {
+                name: asdict(tally)
+                | {"renumbered": {str(old): new for old, new in tally.renumbered.items()}}
+                for name, tally in self.collections.items()
+            },
+            "notes": [
+                {"file": note.file, "pointer": note.pointer, "detail": note.detail}
+                for note in self.notes.told
+            ],
+            "further_notes": self.notes.more,
+        }
+
+
+def imported_record(
+    spec: CollectionSpec, data: Record, before: Record | None, *, owner: int, now: datetime
+) -> Record:
+    """The record that an archive tells of, as it is stored here, but for id and references.
+
+    What is in it as it is in `before`, the same record here, is not judged. A text that is null, as
+    in old files, counts as absent. Raises `InvalidRecord`.
+    """
+    faults = Faults()
+    told = {name: value for name, value in data.items() if not _is_absent(spec, name, value)}
+    for name in spec.by_name:
+        if spec.by_name[name].kind is Kind.MEMBERS and isinstance(told.get(name), list):
+            told[name] = _members(told[name], (before or {}).get(name))
+    stamps = {name: _stamp(spec, name, data, faults) for name in _STAMPS if name in spec.by_name}
+    kept = {name: value for name, value in (before or {}).items() if name in told}
+    try:
+        record = changed_record(spec, kept, told, now=now, replace=True)
+    except InvalidRecord as fault:
+        raise InvalidRecord([*fault.errors, *faults.found]) from None
+    if faults.found:
+        raise InvalidRecord(faults.found)
+    if record.get("status") != "completed" and "completed_at" in stamps:
+        stamps["completed_at"] = None
+    stamps["updated_at"] = stamps["updated_at"] or stamps["created_at"] or record["updated_at"]
+    return spec.ordered(record | stamps | {"id": 0, "user_id": owner})
+
+
+def _is_absent(spec: CollectionSpec, name: str, value: object) -> bool:
+    known = spec.by_name.get(name)
+    return known is not None and value is None and not (known.nullable or known.required)
+
+
+def _stamp(spec: CollectionSpec, name: str, data: Record, faults: Faults) -> str | None:
+    value, known = data.get(name), spec.by_name[name]
+    if not known.has_shape(value):
+        faults.add(pointer_to("", name), known.must_be)
+        return None
+    return None if value is None else stored_time(value)
+
+
+def _members(told: Sequence[object], here: object) -> list[object]:
+    """The members of an archive's project: member entries are those that the project has here."""
+    stay = [entry for entry in here if is_managed(entry)] if isinstance(here, list) else []
+    members: list[object] = []
+    for entry in told:
+        if isinstance(entry, dict) and is_managed(entry):
+            person = entry.get("user_id")
+            known = [one for one in stay if type(person) is int and one.get("user_id") == person]
+            note = {name: value for name, value in entry.items() if name != "status"}
+            members += known or [note]
+            stay = [one for one in stay if one not in known]
+        else:
+            members.append(entry)
+    return members + stay
+
+
+def judge(records: Mapping[str, RecordList], owner: int, now: datetime) -> Judge:
+    """Says what is wrong with a record of an archive, given the records that are here."""
+
+    def judged(spec: CollectionSpec, data: Record) -> Sequence[FieldError]:
+        try:
+            before = _same(records[spec.name], data, moment_of(data.get("created_at")))
+            imported_record(spec, data, before, owner=owner, now=now)
+        except InvalidRecord as fault:
+            return fault.errors
+        return ()
+
+    return judged
+
+
+class _Judged(NamedTuple):
+    """A record of an archive as it is to be stored, given the same record here."""
+
+    record: Record
+    before: Record | None
+    made: datetime | None
+
+
+class Arrival:
+    """What a package brings, made ready while nobody waits; `take_in` needs a transaction.
+
+    Raises `InvalidRecord` where a record changed here since the package was judged.
+    """
+
+    def __init__(
+        self, package: Package, here: Mapping[str, RecordList], owner: int, now: datetime
+    ) -> None:
+        self.owner, self.came_from, self.notes = owner, package.owner, package.notes
+        self.incoming = package.records()
+        self._judged = {
+            name: [self._judge(name, data, here[name], now) for data in incoming.records]
+            for name, incoming in self.incoming.items()
+        }
+
+    def _judge(self, name: str, data: Record, here: RecordList, now: datetime) -> _Judged:
+        made = moment_of(data.get("created_at"))
+        before = _same(here, data, made)
+        record = imported_record(COLLECTIONS[name], data, before, owner=self.owner, now=now)
+        return _Judged(record | {"id": id_of(data)}, before, made)
+
+    def records(self, name: str, here: RecordList, now: datetime) -> list[Record]:
+        """The records as they are to be stored, still with their ids in the archive."""
+        found = []
+        for position, judged in enumerate(self._judged[name]):
+            data = self.incoming[name].records[position]
+            if _same(here, data, judged.made) is not judged.before:  # it was changed meanwhile
+                judged = self._judge(name, data, here, now)
+            found.append(dict(judged.record))
+        return found
+
+    def take_in(self, transaction: Transaction, mode: Mode) -> Report:
+        """Makes the owner's records what merging or replacing leaves, and tells what that was."""
+        report = Report(mode, self.came_from)
+        report.notes.told += self.notes.told
+        report.notes.more = self.notes.more
+        taking = _TakingIn(transaction, self, report)
+        # First what others refer to.
+        for name in sorted(self.incoming, key=lambda one: any(references_of(one))):
+            taking.take(name)
+        taking.let_go()
+        return report
+
+
+class _TakingIn:
+    """The work of `Arrival.take_in`, collection by collection."""
+
+    def __init__(self, transaction: Transaction, arrival: Arrival, report: Report) -> None:
+        self._transaction, self._arrival, self._report = transaction, arrival, report
+        self._owner = arrival.owner
+        self._ids: dict[str, dict[int, int]] = {}  # by collection: an archive's id, and ours
+        self._removed: dict[str, set[int]] = {}
+
+    @property
+    def _replaces(self) -> bool:
+        return self._report.mode == "replace"
+
+    def take(self, name: str) -> None:
+        """Takes in a collection."""
+        incoming = self._arrival.incoming[name]
+        key, spec = key_of(name, self._owner), COLLECTIONS[name]
+        ensure(self._transaction, key)
+        here, tally = self._transaction.records(key), Tally()
+        self._report.collections[name] = tally
+        first_new = self._first_new_id(key, incoming)
+        records = self._arrival.records(name, here, self._transaction.now)
+        formed = partial(self._formed, spec)
+        places = _Places(records, here, first_new, formed, keep_all=self._replaces)
+        self._ids[name] = places.by_archive_id()
+        tally.renumbered = {old: new for old, new in self._ids[name].items() if old != new}
+        for position, record in enumerate(records):
+            place = _Place(incoming.file, f"/{spec.layout.records}/{position}")
+            before = places.same.get(position)
+            record["id"] = places.ids[position]
+            self._mend(spec, record, before, place)
+            self._put(key, record, before, tally, place)
+        if self._replaces:
+            self._remove_others(key, here, set(places.ids), tally)
+        self._take_head(key, incoming, first_new)
+
+    def _first_new_id(self, key: Key, incoming: Incoming) -> int:
+        """An id that was given neither here nor, when replacing, there."""
+        last = incoming.head.get("last_id")
+        there = last if type(last) is int and 0 < last <= ID_KEPT_MAX else 0
+        first = self._transaction.new_id(key)
+        return max(first, there + 1) if self._replaces else first
+
+    def _put(
+        self, key: Key, record: Record, before: Record | None, tally: Tally, place: _Place
+    ) -> None:
+        if before is None:
+            tally.added += 1
+            if self._transaction.records(key).find(record["id"]):  # another one has this id
+                self._remove(key, record["id"], tally)
+        elif self._says_the_same(key, before, record):
+            tally.unchanged += 1
+            return
+        elif not self._replaces and not _is_newer(record, before):
+            tally.skipped += 1
+            detail = f"The one here, {before['id']}, is as new or newer; it stays."
+            self._report.notes.add(place.file, place.pointer, detail)
+            return
+        else:
+            tally.changed += 1
+        self._transaction.put(key, record)
+
+    def _says_the_same(self, key: Key, before: Record, record: Record) -> bool:
+        """Whether they differ in nothing, or in their form alone, as what an old folder holds."""
+        if same_value(before, record):
+            return True
+        return same_value(self._formed(COLLECTIONS[key.collection], before), record)
+
+    def _formed(self, spec: CollectionSpec, record: Record) -> Record:
+        """A record that is here, in the form that is written today, where it can have that."""
+        now = self._transaction.now
+        try:
+            formed = imported_record(spec, dict(record), record, owner=self._owner, now=now)
+        except InvalidRecord:
+            return record
+        return formed | {"id": record["id"]}
+
+    def _remove_others(self, key: Key, here: RecordList, stay: set[int], tally: Tally) -> None:
+        for record_id in [id_of(record) for record in here]:
+            if record_id is not None and record_id not in stay:
+                self._remove(key, record_id, tally)
+
+    def _remove(self, key: Key, record_id: int, tally: Tally) -> None:
+        self._transaction.remove(key, record_id)
+        self._removed.setdefault(key.collection, set()).add(record_id)
+        tally.removed += 1
+
+    def _take_head(self, key: Key, incoming: Incoming, first_new: int) -> None:
+        """Fields beside the records that are nobody's but the person's, and the ids given there."""
+        here = self._transaction.document(key) or {}
+        own = {
+            name: value
+            for name, value in incoming.head.items()
+            if name not in KEPT_BY_STORE and (self._replaces or name not in here)
+        }
+        if first_new > self._transaction.new_id(key):
+            own["last_id"] = first_new - 1
+        self._transaction.set(key, own)
+
+    # References
+
+    def _mend(
+        self, spec: CollectionSpec, record: Record, before: Record | None, place: _Place
+    ) -> None:
+        """Lets references lead to what they meant, as it is here, or nowhere."""
+        for name, target in references_of(spec.name):
+            meant = record.get(name)
+            if meant is None:
+                continue
+            found = self._found(target, meant, record)
+            was_so = before is not None and before.get(name) == meant
+            if found is None and was_so and target != "users":
+                continue  # it leads nowhere, as it did before
+            if found is None:
+                detail = f"{meant} is not here; it becomes null."
+                self._report.notes.add(place.file, f"{place.pointer}/{name}", detail)
+            record[name] = found
+
+    def _found(self, target: str, meant: int, record: Record) -> int | None:
+        is_own = self._report.owner == self._owner
+        if target == "users":
+            if meant == self._report.owner:
+                return self._owner
+            return meant if is_own and meant in self._members_of(record) else None
+        if target in self._arrival.incoming:
+            return self._ids[target].get(meant)
+        here = self._transaction.records(key_of(target, self._owner))
+        return meant if is_own and here.find(meant) else None
+
+    def _members_of(self, record: Record) -> list[int]:
+        """Who is a member of the project that a record belongs to here."""
+        projects = self._transaction.records(key_of("projects", self._owner))
+        return [
+            person
+            for project in projects.find(record.get("project_id") or 0)
+            for person, entry in entries_of(project).items()
+            if entry["status"] == "member"
+        ]
+
+    def let_go(self) -> None:
+        """Lets go of what was removed, wherever a record refers to it that is not removed."""
+        for name, removed in self._removed.items():
+            here = self._transaction.records(key_of(name, self._owner))
+            gone = {record_id for record_id in removed if not here.find(record_id)}
+            for other in RECORD_COLLECTIONS if gone else ():
+                for reference, target in references_of(other):
+                    if target == name:
+                        self._clear(other, reference, gone)
+
+    def _clear(self, collection: str, reference: str, gone: set[int]) -> None:
+        key, spec = key_of(collection, self._owner), COLLECTIONS[collection]
+        people = [name for name, target in references_of(collection) if target == "users"]
+        for record in self._transaction.records(key):
+            if id_of(record) and record.get(reference) in gone:
+                nothing = {name: None for name in people if record.get(name) != self._owner}
+                nothing |= {reference: None}
+                changed = changed_record(spec, record, nothing, now=self._transaction.now)
+                self._transaction.put(key, changed)
+
+
+class _Place(NamedTuple):
+    """Where a record stands in the archive."""
+
+    file: str
+    pointer: str
+
+
+class _Places:
+    """Where the records of an archive belong: which record here each is, and its id here.
+
+    Each still has its id of the archive. With `keep_all`, that stays; otherwise one that may have
+    been another's here does not.
+    """
+
+    def __init__(
+        self,
+        records: Sequence[Record],
+        here: RecordList,
+        first_new: int,
+        formed: Callable[[Record], Record],
+        *,
+        keep_all: bool,
+    ) -> None:
+        self._archive_ids = [record["id"] for record in records]
+        self.same: dict[int, Record] = {}  # by position in the archive
+        self._given: dict[int, int] = {}  # the id here, by position
+        self._taken: set[int] = set()
+        for position, record in enumerate(records):
+            same = _same(here, record, moment_of(record.get("created_at")))
+            if same is not None and same["id"] not in self._taken:
+                self._give(position, same["id"], same)
+        if len(self._given) < len(records):
+            self._find_alike(records, here, formed, same_id=keep_all)
+        for position, wanted in enumerate(self._archive_ids):
+            free = keep_all or (wanted or 0) >= first_new
+            if wanted and free and wanted <= ID_KEPT_MAX and wanted not in self._taken:
+                self._give(position, wanted)
+        new = max(first_new, max(self._taken, default=0) + 1)
+        self.ids: list[int] = []
+        for position in range(len(records)):
+            self.ids.append(self._given.get(position, new))
+            new += position not in self._given
+
+    def _give(self, position: int, record_id: int, same: Record | None = None) -> None:
+        if position in self._given:
+            return
+        self._given[position] = record_id
+        self._taken.add(record_id)
+        if same is not None:
+            self.same[position] = same
+
+    def _find_alike(
+        self,
+        records: Sequence[Record],
+        here: RecordList,
+        formed: Callable[[Record], Record],
+        *,
+        same_id: bool,
+    ) -> None:
+        """Knows again what says the same, such as what an earlier import added under another id."""
+        alike: dict[bytes, list[Record]] = {}
+        for record in here:
+            record_id = id_of(record)
+            if record_id and record_id not in self._taken and len(here.find(record_id)) == 1:
+                alike.setdefault(_likeness(formed(record)), []).append(record)
+        for position, record in enumerate(records if alike else ()):
+            found = alike.get(_likeness(record)) if position not in self._given else None
+            if found and (not same_id or found[0]["id"] == record["id"]):
+                same = found.pop(0)
+                self._give(position, same["id"], same)
+
+    def by_archive_id(self) -> dict[int, int]:
+        """Our ids by those of the archive; of one that stands twice there, the first one's."""
+        ids: dict[int, int] = {}
+        for position, archive_id in enumerate(self._archive_ids):
+            if archive_id is not None:
+                ids.setdefault(archive_id, self.ids[position])
+        return ids
+
+
+def _same(here: RecordList, record: Record, made: datetime | None) -> Record | None:
+    """The record here with this id, if it was made in the same moment."""
+    record_id = id_of(record)
+    found = here.find(record_id) if record_id and made else ()
+    is_same = len(found) == 1 and moment_of(found[0].get("created_at")) == made
+    return found[0] if is_same else None
+
+
+def _is_newer(record: Record, before: Record) -> bool:
+    changed, changed_before = (moment_of(one.get("updated_at")) for one in (record, before))
+    return changed is not None and (changed_before is None or changed > changed_before)
+
+
+def _likeness(record: Record) -> bytes:
+    """What a record says beside its place: its id, its owner, its references, its members' rights
+    and the time of its last change."""
+    said = {name: value for name, value in record.items() if name not in _PLACE}
+    if isinstance(said.get(MEMBERS), list):
+        said[MEMBERS] = [
+            {name: value for name, value in entry.items() if name != "status"}
+            if is_managed(entry)
+            else entry
+            for entry in said[MEMBERS]
+        ]
+    return hashlib.sha256(msgspec.json.encode(said, order="sorted")).digest()
+
+
+_PLACE: Final = {"id", "user_id", "updated_at"} | {
+    name for collection in RECORD_COLLECTIONS for name, _ in references_of(collection)
+}

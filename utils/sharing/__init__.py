@@ -1,0 +1,1 @@
+"""Projects that people share: who may do what, and who is told of it."""

@@ -1,0 +1,1 @@
+"""What only tasks have: a line of plain words, and repeats."""
