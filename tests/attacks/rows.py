@@ -405,6 +405,10 @@ OWN_BUTTON = shape("""
 anonymous  302 302  302     405   405  302 302   302  302
 others     405 405  405     405   405  405 405   302  405
 """)
+LANGUAGE = shape("""
+           GET HEAD OPTIONS TRACE BREW PUT PATCH POST DELETE
+others     405 405  405     405   405  405 405   302  405
+""")
 UNDO = shape("""
            GET HEAD OPTIONS TRACE BREW PUT PATCH POST DELETE
 others     405 405  405     405   405  405 405   302  405
@@ -653,6 +657,7 @@ ROWS: dict[str, Row] = {
     "<collection:spec>/<record_id:record_id>/complete/": Row(
         "/tasks/{task}/complete/", RECORD_BUTTON
     ),
+    "language/": Row("/language/", LANGUAGE, {"POST": {"language": "es"}}),
     "undo/": Row("/undo/", UNDO),
     "accounts/signup/": Row("/accounts/signup/", FOR_THOSE_OUTSIDE),
     "accounts/login/": Row("/accounts/login/", FOR_THOSE_OUTSIDE),

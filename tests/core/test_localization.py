@@ -187,3 +187,39 @@ def test_every_hint_of_the_table_has_words_for_pages() -> None:
         for field in spec.fields:
             shown = field.help and field.on_forms
             assert not shown or field.name in FIELD_HINTS, field.name
+
+
+# Who is not signed in
+
+
+def test_a_language_is_chosen_at_the_foot_of_a_page(client: Client, alice: User) -> None:
+    page = client.get("/accounts/login/?next=/tasks/", headers={"accept-language": "en"})
+    assert 'value="/accounts/login/?next=/tasks/"' in page.content.decode()
+    sent = {"language": "es", "next": "/accounts/login/?next=/tasks/"}
+    answer = client.post("/language/", sent)
+    assert (answer.status_code, answer["Location"]) == (302, "/accounts/login/?next=/tasks/")
+    cookie = answer.cookies["django_language"]
+    assert cookie["httponly"] and cookie["samesite"] == "Lax"
+    page = client.get("/", headers={"accept-language": "en"})
+    assert '<html lang="es"' in page.content.decode()
+    assert {"Cookie", "Accept-Language"} <= {*page["Vary"].replace(" ", "").split(",")}
+    client.force_login(alice)
+    assert "/language/" not in client.get("/tasks/").content.decode()
+    json_storage.change_preferences(alice.pk, {"language": "en"})
+    assert html_tag(client).startswith('<html lang="en"')
+
+
+@pytest.mark.parametrize("back", ["https://evil.example/", "//evil.example/", "/\\evil.example/"])
+def test_the_choice_leads_to_no_other_site(client: Client, back: str) -> None:
+    assert client.post("/language/", {"language": "es", "next": back})["Location"] == "/"
+
+
+@pytest.mark.parametrize("language", ["", "tlh", "es\r\nSet-Cookie: a=b"])
+def test_a_language_that_there_is_not_is_refused(client: Client, language: str) -> None:
+    answer = client.post("/language/", {"language": language})
+    assert answer.status_code == 400 and not answer.cookies
+
+
+def test_another_site_chooses_nothing() -> None:
+    strict = Client(enforce_csrf_checks=True)
+    assert strict.post("/language/", {"language": "es"}).status_code == 403
