@@ -9,6 +9,7 @@ hidden fields, so that what the person changed is known also when the record has
 
 import csv
 import json
+import re
 from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, tzinfo
@@ -25,6 +26,7 @@ from core.faults import in_persons_words, sentence
 from core.tasks import repeating
 from core.words import CHOICE_WORDS, FIELD_HINTS, FIELD_WORDS, Text, in_words
 from docstore.positions import Places
+from utils.fields import ITEM_CHARACTERS_MAX, ITEMS_MAX
 from utils.json.body import MalformedBody, load_body
 from utils.json.values import same_value
 from utils.model_schemas import OBJECTS, Wanted, misfits
@@ -44,6 +46,10 @@ from utils.times import is_date, parse_time, utc_text
 
 Record = dict[str, Any]
 Choices = Mapping[str, Sequence[tuple[str, Text]]]  # by the name of the field
+
+_BOX = re.compile(r"(?:[-*]\s+)?\[([ xX]?)\]")  # before an item of a checklist: "[x]"
+_ITEM_FAULT = _("Line %(line)d: an item has 1 to %(most)d characters.")
+_ITEMS_FAULT = _("Line %(line)d: a checklist has at most %(most)d items.")
 
 KEEP = "keep-"  # before the name of a field: whether what is stored there stays, or what was typed
 
@@ -180,15 +186,28 @@ def _item_line(entry: object) -> str:
 
 
 def _read_checklist(typed: str, field: Field, stored: object) -> list[Any]:
-    lines = (line.strip() for line in typed.splitlines())
-    return [_item(line) for line in lines if line]
+    """An item of each line that is not blank. What the table would refuse is told by its line."""
+    lines = [(number, line.strip()) for number, line in enumerate(typed.splitlines(), 1)]
+    items = [(number, _item(line)) for number, line in lines if line]
+    faults = [
+        _ITEM_FAULT % {"line": number, "most": ITEM_CHARACTERS_MAX}
+        for number, item in items
+        if not 1 <= len(item["text"]) <= ITEM_CHARACTERS_MAX
+    ]
+    if len(items) > ITEMS_MAX:
+        line, _text = items[ITEMS_MAX]
+        faults.append(_ITEMS_FAULT % {"line": line, "most": ITEMS_MAX})
+    if faults:
+        raise forms.ValidationError(faults)
+    return [item for _number, item in items]
 
 
 def _item(line: str) -> dict[str, Any]:
-    box, text = line[:3].lower(), line[3:].strip()
-    if box in {"[x]", "[ ]"}:
-        return {"text": text, "done": box == "[x]"}
-    return {"text": line, "done": False}
+    """Also one of a list in Markdown, "- [x] Label"."""
+    found = _BOX.match(line)
+    if found is None:
+        return {"text": line, "done": False}
+    return {"text": line[found.end() :].strip(), "done": found[1].lower() == "x"}
 
 
 def _read_number(typed: str, field: Field, stored: object) -> Any:
@@ -248,10 +267,10 @@ ENTRIES = {
         _("In words, such as “every week” or “every Monday”, or as a rule: FREQ=WEEKLY;BYDAY=MO."),
     ),
     Kind.CHECKLIST: Entry(
-        _area(),
+        _area(**{"data-checklist": ""}),
         _show_checklist,
         _read_checklist,
-        _("One item a line, with [x] before what is done."),
+        _("One item a line; [x] before it means that it is done: [x] Label the images."),
     ),
 }
 
@@ -425,6 +444,13 @@ class RecordForm(forms.Form):
         if self.stored is None:
             return ""
         return self.data.get("version", "") if self.is_bound else record_version(self.stored)
+
+    @property
+    def checklist_limits(self) -> dict[str, int] | None:
+        """Where a checklist is entered: how many items it may have, and how long one may be."""
+        if any(one.kind is Kind.CHECKLIST for one in self.spec.writable):
+            return {"most": ITEMS_MAX, "longest": ITEM_CHARACTERS_MAX}
+        return None
 
     @property
     def main_fields(self) -> list[BoundField]:

@@ -4,7 +4,6 @@ The button carries a signed token that names the person and the commit; what to 
 journal, so nothing is kept for it and nothing that a browser sends is believed.
 """
 
-from datetime import timedelta
 from typing import Final, cast
 
 from django.contrib import messages
@@ -22,8 +21,8 @@ from docstore import HistoryGone, NotFound
 from utils.json_storage import Forbidden, Touched, latest_commit
 from utils.middleware import StorageRequest
 from utils.people.activities import undo_activity_of
+from utils.undo import OFFERED_FOR
 
-OFFERED_FOR: Final = timedelta(hours=1)
 _SALT: Final = "core.undoing"
 _REDO: Final = "redo:"  # before the token of what was undone
 _NAMED_MAX: Final = 3

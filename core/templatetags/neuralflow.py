@@ -22,7 +22,7 @@ from django.utils.translation import get_language, gettext
 from core.activity.devices import device_of
 from core.activity.past import said_of
 from core.display import Row, near_day
-from core.kept import NOT_KEPT, KeptParts
+from core.kept import NOT_KEPT, KeptParts, key_of
 from core.places import Place, places_for
 from core.tasks import repeating
 from core.whose import address_of, project_address
@@ -191,12 +191,12 @@ def _drawn(sprite: str, name: str) -> SafeString:
     )
 
 
-@register.filter
 def facts_of_field(field: BoundField) -> object:
-    """All that a field of a form shows, for `kept`; a secret that was typed is never kept."""
+    """All that a field of a form shows; a secret that was typed is never kept."""
     widget = field.field.widget
     if isinstance(widget, PasswordInput | FileInput):
         return NOT_KEPT
+    form = field.form
     return (
         type(widget).__qualname__,
         field.html_name,
@@ -206,29 +206,54 @@ def facts_of_field(field: BoundField) -> object:
         field.value(),
         field.initial if field.field.show_hidden_initial else None,
         [str(error) for error in field.errors],
-        field.build_widget_attrs(widget.attrs),
+        widget.attrs,
         list(getattr(widget, "choices", ())),
         getattr(field.field, "suggestions", ()),
-        field.field.required,
+        getattr(field.field, "wide", False),
+        (field.field.required, field.field.disabled, form.use_required_attribute),
     )
 
 
 _parts = KeptParts()
+_places = count()
 
 
 class KeptNode(Node):
     """One place in a template whose part is kept."""
 
-    _places = count()
-
     def __init__(self, values: list[FilterExpression], nodes: NodeList) -> None:
-        self._values, self._nodes, self._place = values, nodes, next(self._places)
+        self._values, self._nodes, self._place = values, nodes, next(_places)
 
     def render(self, context: Context) -> SafeString:
+        return mark_safe(_parts.part(self._key(context), lambda: self._nodes.render(context)))
+
+    def _key(self, context: Context) -> bytes | None:
         zone, day = timezone.get_current_timezone_name(), str(timezone.localdate())
         values = [value.resolve(context) for value in self._values]
-        known = [self._place, get_language(), zone, day, *values]
-        return mark_safe(_parts.part(known, lambda: self._nodes.render(context)))
+        return key_of([self._place, get_language(), zone, day, *values])
+
+
+class KeptEachNode(KeptNode):
+    """One place whose part is kept for each of several values."""
+
+    def __init__(
+        self, name: str, each: FilterExpression, values: list[FilterExpression], nodes: NodeList
+    ) -> None:
+        super().__init__(values, nodes)
+        self._name, self._each = name, each
+
+    def render(self, context: Context) -> SafeString:
+        common = self._key(context)
+        parts = [self._part(context, common, value) for value in self._each.resolve(context)]
+        return mark_safe("".join(parts))
+
+    def _part(self, context: Context, common: bytes | None, value: object) -> str:
+        def make() -> str:
+            with context.push(**{self._name: value}):
+                return self._nodes.render(context)
+
+        own = key_of(facts_of_field(value) if isinstance(value, BoundField) else value)
+        return _parts.part(common + own if common and own else None, make)
 
 
 @register.tag
@@ -239,11 +264,26 @@ def kept(parser: Parser, token: Token) -> KeptNode:
     """
     _name, *names = token.split_contents()
     values = [parser.compile_filter(name) for name in names]
-    nodes = parser.parse(("endkept",))
+    return KeptNode(values, _kept_nodes(parser, "endkept", names))
+
+
+@register.tag
+def kept_each(parser: Parser, token: Token) -> KeptEachNode:
+    """`{% kept_each row in page.object_list whose.owner %}...{% endkept_each %}`: as `kept`, once
+    for each row."""
+    _name, name, _in, each, *names = [*token.split_contents(), "", "", ""]
+    names = [one for one in names if one]
+    nodes = _kept_nodes(parser, "endkept_each", [name] if _in == "in" and each else [])
+    values = [parser.compile_filter(name) for name in names]
+    return KeptEachNode(name, parser.compile_filter(each), values, nodes)
+
+
+def _kept_nodes(parser: Parser, end: str, names: list[str]) -> NodeList:
+    nodes = parser.parse((end,))
     parser.delete_first_token()
     if not names or nodes.get_nodes_by_type(CsrfTokenNode):
         raise template.TemplateSyntaxError("kept needs the values of its part, and no csrf_token")
-    return KeptNode(values, nodes)
+    return nodes
 
 
 @register.simple_tag(takes_context=True)

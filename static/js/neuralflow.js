@@ -19,6 +19,7 @@ import "./same_address.js";
 import "./time_zone.js";
 import "./live.js";
 import "./json_editor.js";
+import "./checklist.js";
 import "./palette.js";
 import "./keys.js";
 import "./unfolded.js";

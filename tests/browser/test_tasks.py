@@ -88,3 +88,44 @@ def test_an_edit_in_two_windows_is_chosen_field_by_field(visitor: Visitor) -> No
     (task,) = records(server, "tasks", username)
     assert (task["title"], task["status"]) == ("Train it their way", "in_progress")
     assert task["priority"] == "critical"
+
+
+@some_looks
+def test_a_checklist_is_written_row_by_row(visitor: Visitor) -> None:
+    page, server = visitor.page, visitor.server
+    username = sign_up(visitor, "cecilia")
+    page.goto("/tasks/new/")
+    page.get_by_label("Title").fill("Move house")
+    items = page.get_by_role("group", name="Checklist").get_by_role("textbox")
+    items.first.fill("Pack")
+    items.first.press("Enter")
+    expect(items.nth(1)).to_be_focused()
+    page.keyboard.type("Clean")
+    page.keyboard.press("Alt+ArrowUp")
+    expect(items.first).to_have_value("Clean")
+    expect(items.first).to_be_focused()
+    expect(page.get_by_text("Moved to 1 of 2")).to_be_attached()
+    page.get_by_role("button", name="Move item 2 up").click()
+    expect(items.first).to_have_value("Pack")
+    page.get_by_role("button", name="Add an item").click()
+    expect(items.nth(2)).to_be_focused()
+    page.keyboard.press("Backspace")
+    expect(items).to_have_count(2)
+    expect(items.nth(1)).to_be_focused()
+    page.get_by_role("checkbox", name="Item 1 is done").check()
+    visitor.look_at("checklist-editor")
+    visitor.press("Save")
+    expect(page.get_by_text("1 of 2 done")).to_be_visible()
+    (task,) = records(server, "tasks", username)
+    assert task["checklist"] == [
+        {"text": "Pack", "done": True},
+        {"text": "Clean", "done": False},
+    ]
+
+    page.goto(f"/tasks/{task['id']}/edit/")
+    expect(page.get_by_role("checkbox", name="Item 1 is done")).to_be_checked()
+    page.get_by_role("button", name="Remove item 1").click()
+    expect(items.first).to_be_focused()
+    visitor.press("Save")
+    (task,) = records(server, "tasks", username)
+    assert task["checklist"] == [{"text": "Clean", "done": False}]

@@ -12,7 +12,7 @@ from django.utils import timezone, translation
 from django.utils.translation import gettext_lazy
 
 from accounts.models import User
-from core.kept import KeptParts
+from core.kept import KeptParts, key_of
 from core.templatetags import neuralflow as templatetags
 
 LOAD = "{% load i18n neuralflow %}"
@@ -72,8 +72,8 @@ def test_a_language_and_a_time_zone_have_parts_of_their_own() -> None:
 
 def test_a_lazy_text_counts_as_what_it_says() -> None:
     parts = KeptParts()
-    assert parts.part([gettext_lazy("Tasks")], lambda: "1") == "1"
-    assert parts.part(["Tasks"], lambda: "2") == "1"
+    assert parts.part(key_of([gettext_lazy("Tasks")]), lambda: "1") == "1"
+    assert parts.part(key_of(["Tasks"]), lambda: "2") == "1"
 
 
 class Silent:
@@ -86,15 +86,17 @@ class Silent:
 def test_what_does_not_tell_what_it_holds_is_made_anew() -> None:
     parts = KeptParts()
     for number in range(2):
-        assert parts.part([Silent()], lambda: str(number)) == str(number)  # noqa: B023
+        assert parts.part(key_of([Silent()]), lambda: str(number)) == str(number)  # noqa: B023
     assert len(parts) == 0
 
 
 def test_faults_count_as_what_they_say() -> None:
     parts = KeptParts()
-    assert parts.part([OSError("a")], lambda: "1") == parts.part([OSError("a")], lambda: "2")
-    assert parts.part([OSError("b")], lambda: "3") == "3"
-    assert parts.part([ValueError("b")], lambda: "4") == "4"
+    assert parts.part(key_of([OSError("a")]), lambda: "1") == parts.part(
+        key_of([OSError("a")]), lambda: "2"
+    )
+    assert parts.part(key_of([OSError("b")]), lambda: "3") == "3"
+    assert parts.part(key_of([ValueError("b")]), lambda: "4") == "4"
 
 
 def test_values_without_a_key_are_made_anew() -> None:
@@ -102,25 +104,59 @@ def test_values_without_a_key_are_made_anew() -> None:
     looped: list[object] = []
     looped.append(looped)
     for number in range(2):
-        assert parts.part([looped], lambda: str(number)) == str(number)  # noqa: B023
+        assert parts.part(key_of([looped]), lambda: str(number)) == str(number)  # noqa: B023
     assert len(parts) == 0
 
 
 def test_only_the_last_are_kept() -> None:
-    parts = KeptParts(limit=2)
+    parts = KeptParts(limit=2 * len('["a"]old'))
     for name in ("a", "b", "a", "c"):
-        parts.part([name], lambda: "old")
-    assert parts.part(["a"], lambda: "new") == "old"
-    assert parts.part(["b"], lambda: "new") == "new"
+        parts.part(key_of([name]), lambda: "old")
+    assert parts.part(key_of(["a"]), lambda: "new") == "old"
+    assert parts.part(key_of(["b"]), lambda: "new") == "new"
     assert len(parts) == 2
 
 
 @pytest.mark.parametrize(
-    "source", ["{% kept %}x{% endkept %}", "{% kept a %}{% csrf_token %}{% endkept %}"]
+    "source",
+    [
+        "{% kept %}x{% endkept %}",
+        "{% kept a %}{% csrf_token %}{% endkept %}",
+        "{% kept_each %}x{% endkept_each %}",
+        "{% kept_each a of b %}x{% endkept_each %}",
+        "{% kept_each a in b %}{% csrf_token %}{% endkept_each %}",
+    ],
 )
 def test_a_part_without_values_or_with_a_token_is_refused(source: str) -> None:
     with pytest.raises(TemplateSyntaxError, match="kept needs"):
         Template(LOAD + source)
+
+
+def test_each_of_many_is_kept_by_itself() -> None:
+    template = Template(
+        LOAD + "{% kept_each one in many here %}{{ here }}{{ one }}{{ counted }} {% endkept_each %}"
+    )
+    counted = Counted()
+    assert shown(template, many=["a", "b"], here="x", counted=counted) == "xa1 xb2 "
+    assert shown(template, many=["b", "c", "a"], here="x", counted=counted) == "xb2 xc3 xa1 "
+    assert shown(template, many=["a"], here="y", counted=counted) == "ya4 "
+    with translation.override("es"), timezone.override(ZoneInfo("America/Lima")):
+        assert shown(template, many=["a"], here="x", counted=counted) == "xa5 "
+
+
+def test_of_many_what_does_not_tell_what_it_holds_is_made_anew() -> None:
+    template = Template(
+        LOAD + "{% kept_each one in many %}{{ one }}{{ counted }}{% endkept_each %}"
+    )
+    counted = Counted()
+    assert shown(template, many=[Silent()], counted=counted) == "silent1"
+    assert shown(template, many=[Silent()], counted=counted) == "silent2"
+
+
+def test_what_is_kept_of_each_is_escaped_as_ever() -> None:
+    template = Template(LOAD + "{% kept_each one in many %}<b>{{ one }}</b>{% endkept_each %}")
+    for _again in range(2):
+        assert shown(template, many=["<", "&"]) == "<b>&lt;</b><b>&amp;</b>"
 
 
 class Typed(forms.Form):

@@ -69,9 +69,9 @@ def test_a_row_is_edited_by_a_few_of_its_fields(browser: Client, alice: User) ->
     form = browser.get(f"/tasks/{number}/edit/?quick=1&next=/tasks/%3Fpage=1")
     assert [bound.name for bound in form.context["form"]] == [
         "title",
+        "due_date",
         "priority",
         "status",
-        "due_date",
     ]
     typed = sent_by(form) | {"title": "Trained", "due_date": "2026-12-01", "next": "/tasks/?page=1"}
     answer = browser.post(f"/tasks/{number}/edit/?quick=1", typed)
@@ -345,6 +345,40 @@ def test_an_item_that_is_not_there_any_more_is_not_ticked(
     said = browser.post(f"/tasks/{number}/checklist/", {"tick": named}, follow=True)
     assert "was changed meanwhile" in text_of(said)
     assert stored(alice, number)["checklist"] == items
+
+
+def test_a_checklist_is_typed_in_lines(browser: Client, alice: User) -> None:
+    typed = "[x] Pack\r\n\r\n- [X] Label\r\n* [ ] Clean\r\n- Rest\r\n[ ] [x] marks the spot"
+    number = add(alice)
+    sent = {"title": "T", "priority": "medium", "status": "pending", "checklist": typed}
+    sent["version"] = version_in(browser.get(f"/tasks/{number}/edit/"))
+    browser.post(f"/tasks/{number}/edit/", sent)
+    assert [(item["text"], item["done"]) for item in stored(alice, number)["checklist"]] == [
+        ("Pack", True),
+        ("Label", True),
+        ("Clean", False),
+        ("- Rest", False),
+        ("[x] marks the spot", False),
+    ]
+    page = browser.get(f"/tasks/{number}/edit/").content.decode()
+    assert "[x] Pack\n[x] Label\n[ ] Clean\n[ ] - Rest\n[ ] [x] marks the spot" in page
+
+
+@pytest.mark.parametrize(
+    ("typed", "told"),
+    [
+        ("Pack\n\n[x]", "Line 3: an item has 1 to 200 characters."),
+        ("Pack\n" + "x" * 201, "Line 2: an item has 1 to 200 characters."),
+        ("\n" + "Pack\n" * 101, "Line 102: a checklist has at most 100 items."),
+    ],
+)
+def test_a_faulty_line_of_a_checklist_is_named(
+    browser: Client, alice: User, typed: str, told: str
+) -> None:
+    sent = {"title": "T", "priority": "medium", "status": "pending", "checklist": typed}
+    page = browser.post("/tasks/new/", sent)
+    assert page.status_code == 422
+    assert told in text_of(page)
 
 
 def test_a_checklist_that_a_hand_spoilt_hides_no_task(

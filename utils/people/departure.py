@@ -15,51 +15,16 @@ from __future__ import annotations
 
 import logging
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from django.contrib.auth import get_user_model
 from django.db import transaction as database
 from django.utils import timezone
 
-from docstore import StoreError, Transaction
-from utils.documents import key_of
-from utils.sharing.access import entries_of, index_of
-from utils.sharing.index import take_out
-from utils.table import COLLECTIONS
-
-if TYPE_CHECKING:
-    from utils.json_storage import JSONStorageManager
+from docstore import StoreError
+from utils.json_storage import JSONStorageManager
 
 log = logging.getLogger(__name__)
-
-
-def drop_person(transaction: Transaction, person: int) -> dict[str, Any]:
-    """Removes the person's documents and their entries in the projects of others.
-
-    The index at the members of their own projects, and who is assigned in others' tasks, follows
-    as after any change (`sharing.index`). Returns counts.
-    """
-    left = 0
-    for record in list(index_of(transaction, person)):
-        owner, project_id = record.get("owner"), record.get("project_id")
-        if type(owner) is int and owner > 0 and type(project_id) is int and owner != person:
-            left += _leave(transaction, person, owner, project_id)
-    documents = {}
-    for name, spec in COLLECTIONS.items():
-        key = key_of(name, person)
-        content = transaction.document(key)
-        if content is not None:
-            documents[name] = len(content.get(spec.layout.records) or ())
-            transaction.drop(key)
-    return {"documents": documents, "projects_left": left}
-
-
-def _leave(transaction: Transaction, person: int, owner: int, project_id: int) -> bool:
-    found = transaction.records(key_of("projects", owner)).find(project_id)
-    if len(found) != 1 or person not in entries_of(found[0]):
-        return False
-    take_out(transaction, owner, found[0], person)
-    return True
 
 
 def remove_person(manager: JSONStorageManager, user: Any) -> dict[str, Any]:

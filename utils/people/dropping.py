@@ -1,0 +1,38 @@
+"""What the store forgets of a person who leaves: their documents, and their places with others."""
+
+from typing import Any
+
+from docstore import Transaction
+from utils.documents import key_of
+from utils.sharing.access import entries_of, index_of
+from utils.sharing.index import take_out
+from utils.table import COLLECTIONS
+
+
+def drop_person(transaction: Transaction, person: int) -> dict[str, Any]:
+    """Removes the person's documents and their entries in the projects of others.
+
+    The index at the members of their own projects, and who is assigned in others' tasks, follows
+    as after any change (`sharing.index`). Returns counts.
+    """
+    left = 0
+    for record in list(index_of(transaction, person)):
+        owner, project_id = record.get("owner"), record.get("project_id")
+        if type(owner) is int and owner > 0 and type(project_id) is int and owner != person:
+            left += _leave(transaction, person, owner, project_id)
+    documents = {}
+    for name, spec in COLLECTIONS.items():
+        key = key_of(name, person)
+        content = transaction.document(key)
+        if content is not None:
+            documents[name] = len(content.get(spec.layout.records) or ())
+            transaction.drop(key)
+    return {"documents": documents, "projects_left": left}
+
+
+def _leave(transaction: Transaction, person: int, owner: int, project_id: int) -> bool:
+    found = transaction.records(key_of("projects", owner)).find(project_id)
+    if len(found) != 1 or person not in entries_of(found[0]):
+        return False
+    take_out(transaction, owner, found[0], person)
+    return True
