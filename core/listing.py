@@ -13,7 +13,7 @@ from core.tasks.agenda import due_of
 from core.words import CHOICE_WORDS, Text, in_words
 from utils.addresses import record_id_of
 from utils.lists import each, in_order, texts_of, whole
-from utils.records import CollectionSpec
+from utils.records import COLLECTIONS, CollectionSpec
 from utils.statistics import is_overdue
 
 PAGE_RECORDS = 50
@@ -59,10 +59,10 @@ class Selection:
 
         return cls(
             text=parameters.get("q", "").strip(),
-            status=among("status", dict(status_options(spec))),
-            sort=among("sort", dict(sort_options(spec)), "newest"),
+            status=among("status", _values(spec.name, status_options)),
+            sort=among("sort", _values(spec.name, sort_options), "newest"),
             project=_id_in(parameters, "project", projects),
-            priority=among("priority", dict(priority_options(spec))),
+            priority=among("priority", _values(spec.name, priority_options)),
             due=among("due", DUE if "due_date" in spec.by_name else ()),
             tag=parameters.get("tag", "").strip() if "tags" in spec.by_name else "",
             assignee=_id_in(parameters, "assignee", people),
@@ -187,6 +187,14 @@ def _id_in(parameters: Mapping[str, str], name: str, known: Container[int]) -> i
 def project_in(parameters: Mapping[str, str], projects: Container[int]) -> int | None:
     """The project that an address names (`?project=3`), if it is one of these."""
     return _id_in(parameters, "project", projects)
+
+
+@cache
+def _values(
+    collection: str, options: Callable[[CollectionSpec], list[tuple[str, Text]]]
+) -> frozenset[str]:
+    """What an address may ask for: the options without their words."""
+    return frozenset(value for value, _label in options(COLLECTIONS[collection]))
 
 
 def status_options(spec: CollectionSpec) -> list[tuple[str, Text]]:

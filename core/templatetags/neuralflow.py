@@ -170,12 +170,12 @@ def _drawn(sprite: str, name: str) -> SafeString:
     )
 
 
-@register.filter
 def facts_of_field(field: BoundField) -> object:
-    """All that a field of a form shows, for `kept`; a secret that was typed is never kept."""
+    """All that a field of a form shows; a secret that was typed is never kept."""
     widget = field.field.widget
     if isinstance(widget, PasswordInput | FileInput):
         return NOT_KEPT
+    form = field.form
     return (
         type(widget).__qualname__,
         field.html_name,
@@ -185,10 +185,11 @@ def facts_of_field(field: BoundField) -> object:
         field.value(),
         field.initial if field.field.show_hidden_initial else None,
         [str(error) for error in field.errors],
-        field.build_widget_attrs(widget.attrs),
+        widget.attrs,
         list(getattr(widget, "choices", ())),
         getattr(field.field, "suggestions", ()),
-        field.field.required,
+        getattr(field.field, "wide", False),
+        (field.field.required, field.field.disabled, form.use_required_attribute),
     )
 
 
@@ -230,7 +231,7 @@ class KeptEachNode(KeptNode):
             with context.push(**{self._name: value}):
                 return self._nodes.render(context)
 
-        own = key_of(value)
+        own = key_of(facts_of_field(value) if isinstance(value, BoundField) else value)
         return _parts.part(common + own if common and own else None, make)
 
 
