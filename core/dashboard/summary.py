@@ -97,14 +97,16 @@ def read_panel(
 
 
 def summary(
-    manager: JSONStorageManager, owner: int, now: datetime, *, sunday_first: bool = False
+    manager: JSONStorageManager, owner: int, now: datetime, *, first_weekday: int = 0
 ) -> Summary:
     """The dashboard of one person, whose zone is that of `now`."""
     tasks, projects, models = (
         read_panel(manager, name, owner) for name in ("tasks", "projects", "models")
     )
     activities, quota = _person(manager, owner)
-    heat = None if activities.fault else heat_of(activities.records, now, sunday_first=sunday_first)
+    heat = (
+        None if activities.fault else heat_of(activities.records, now, first_weekday=first_weekday)
+    )
     figures = statistics(tasks.records, projects.records, models.records, now)
     late, today, soon, more = _due(tasks.records, projects.records, now)
     by_status = bars(count_by("models", "status", models.records))

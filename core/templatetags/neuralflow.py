@@ -214,6 +214,7 @@ def facts_of_field(field: BoundField) -> object:
     )
 
 
+_TOKEN = 'name="csrfmiddlewaretoken"'  # no text of a person has such quotes on a page
 _parts = KeptParts()
 _places = count()
 
@@ -225,7 +226,13 @@ class KeptNode(Node):
         self._values, self._nodes, self._place = values, nodes, next(_places)
 
     def render(self, context: Context) -> SafeString:
-        return mark_safe(_parts.part(self._key(context), lambda: self._nodes.render(context)))
+        return mark_safe(_parts.part(self._key(context), lambda: self._made(context)))
+
+    def _made(self, context: Context) -> str:
+        part: str = self._nodes.render(context)
+        if _TOKEN in part:  # of a template that is included, nothing is known before
+            raise template.TemplateSyntaxError("a token against forgery may not be kept")
+        return part
 
     def _key(self, context: Context) -> bytes | None:
         zone, day = timezone.get_current_timezone_name(), str(timezone.localdate())
@@ -250,7 +257,7 @@ class KeptEachNode(KeptNode):
     def _part(self, context: Context, common: bytes | None, value: object) -> str:
         def make() -> str:
             with context.push(**{self._name: value}):
-                return self._nodes.render(context)
+                return self._made(context)
 
         own = key_of(facts_of_field(value) if isinstance(value, BoundField) else value)
         return _parts.part(common + own if common and own else None, make)

@@ -173,7 +173,7 @@ def test_days_of_the_half_year_are_those_of_the_zone() -> None:
         assert len(heat.weeks) == 26
         assert [day is not None for day in heat.weeks[-1].days] == [True] + 6 * [False]
     assert found == {"UTC": "2026-11-22", "Europe/Madrid": "2026-11-23"}
-    sundays = heat_of([], now, sunday_first=True)
+    sundays = heat_of([], now, first_weekday=6)
     assert {week.start.weekday() for week in sundays.weeks} == {6}
 
 
