@@ -133,6 +133,10 @@ class ProfileForm(FormOfUser):
     class Meta:
         model = User
         fields: ClassVar[list[str]] = _COLUMNS
+        help_texts: ClassVar[dict[str, Any]] = {
+            "is_profile_public": _("A note in your file. Nobody is shown your profile here."),
+            "receive_notifications": _("A note in your file. NeuralFlow sends none."),
+        }
         widgets: ClassVar[dict[str, forms.Widget]] = {
             "bio": forms.Textarea(attrs={"rows": 4}),
             **{

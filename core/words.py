@@ -124,6 +124,7 @@ FIELD_HINTS: dict[str, Text] = {
     "end_date": _("Not before the start."),
     "accuracy": _("Such as 0.93, or 93."),
     "training_data_size": _("Number of examples."),
+    "is_public": _("A note in your file. Others see none of your models here."),
     "assignee": _("The owner, or a member of the project that the task is saved in."),
 }
 

@@ -7,14 +7,17 @@ cursor, or to look like something that `nf` says.
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import sys
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
 from rich.cells import cell_len, set_cell_size
 
 _NAMES = {"due_date": "due", "project_id": "project", "end_date": "end", "model_type": "type"}
+_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z")  # as the API tells times
 
 Record = Mapping[str, Any]
 
@@ -50,7 +53,9 @@ def record(value: Record) -> None:
 
 
 def cell(value: Any) -> str:
-    """A value on one line."""
+    """A value on one line; a time by the clock on the wall."""
+    if isinstance(value, str) and _TIME.fullmatch(value):
+        return _by_the_clock(value)
     if value is None:
         return "-"
     if isinstance(value, bool):
@@ -60,6 +65,13 @@ def cell(value: Any) -> str:
     if isinstance(value, list | dict):
         return plain(json.dumps(value, ensure_ascii=False))
     return plain(str(value)) or "-"
+
+
+def _by_the_clock(text: str) -> str:
+    try:
+        return f"{datetime.fromisoformat(text).astimezone():%Y-%m-%d %H:%M}"
+    except (ValueError, OverflowError):  # at the ends of time there is no local one
+        return text
 
 
 def plain(text: str) -> str:

@@ -83,6 +83,9 @@ def test_a_task_is_added_in_plain_words(server: Server, tmp_path: Path) -> None:
     task = json.loads(nf(tmp_path, "task", "show", "1", "--json", **heidi)[1])
     assert task["due_date"] == "2031-11-26T16:00:00.000000Z"
     assert (task["priority"], task["tags"]) == ("high", ["vision"])
+    for command in (["list"], ["show", "1"]):
+        output = nf(tmp_path, "task", *command, TZ="Europe/Madrid", **heidi)[1]
+        assert "2031-11-26 17:00" in output and "T16:00" not in output
 
 
 def test_a_task_that_repeats_comes_again(server: Server, tmp_path: Path) -> None:
