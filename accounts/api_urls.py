@@ -17,7 +17,15 @@ from accounts.api.sharing import (
     shared_view,
     transfer_view,
 )
-from accounts.api_views import bulk_view, collection_view, dashboard_view, quota_view, record_view
+from accounts.api.undoing import undo_view
+from accounts.api_views import (
+    bulk_view,
+    collection_view,
+    dashboard_view,
+    quick_view,
+    quota_view,
+    record_view,
+)
 from utils.records import COLLECTIONS, RECORD_COLLECTIONS, CollectionSpec
 from utils.sharing.access import SHARED_COLLECTIONS
 
@@ -44,6 +52,7 @@ def _of_projects(start: str, names: str) -> Iterator[URLPattern]:
 
 
 urlpatterns = [
+    path("tasks/quick/", quick_view, name="api_tasks_quick"),
     *(address for name in RECORD_COLLECTIONS for address in _addresses(COLLECTIONS[name])),
     path("docs/", docs_view, name="api_docs"),
     *_of_projects("", "api_project"),
@@ -55,6 +64,7 @@ urlpatterns = [
     path("quota/", quota_view, name="api_quota"),
     path("activity/", activity_view, name="api_activity"),
     path("changes/", changes_view, name="api_changes"),
+    path("undo/", undo_view, name="api_undo"),
     path("export/", export_view, name="api_export"),
     path("import/", import_view, name="api_import"),
     re_path("", unknown_address),  # all others; nameless, as `unknown_address` expects

@@ -5,8 +5,10 @@ refused changes nothing, costs nothing and is not logged.
 """
 
 from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
 from functools import partial
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from django.http import HttpResponse
 from django.urls import reverse
@@ -31,6 +33,7 @@ from accounts.api.http import (
 )
 from accounts.api.limits import limits
 from accounts.api.lists import list_query, list_response
+from accounts.api.objects import read_object
 from accounts.api.operations import (
     JSON,
     JSON_PATCH,
@@ -43,8 +46,12 @@ from accounts.api.operations import (
 )
 from accounts.api.patch import patch_of
 from accounts.api.query import parameters_of
+from docstore import id_of
+from utils.json.values import FieldError
 from utils.json_storage import Once
-from utils.records import COLLECTIONS, CollectionSpec, Record, record_version
+from utils.people.preferences import is_time_zone
+from utils.records import COLLECTIONS, CollectionSpec, InvalidRecord, Record, record_version
+from utils.tasks.quick import parse
 
 
 def _list(request: ApiRequest, collection: str, owner: int | None = None) -> HttpResponse:
@@ -70,6 +77,34 @@ def _create(request: ApiRequest, collection: str, owner: int | None = None) -> H
         unknown="refuse",
     )
     address = {"Location": _address(collection, record, owner)}
+    return _changed(request, record, once, 201, address)
+
+
+def _quick(request: ApiRequest) -> HttpResponse:
+    asked = read_object(request, text=str, time_zone=str, optional="time_zone")
+    once, person = once_of(request), request.user.pk
+    preferences = request.json_storage.preferences(person)
+    zone = asked.get("time_zone", preferences.time_zone or "UTC")
+    if not is_time_zone(zone):
+        raise InvalidRecord([FieldError("/time_zone", "must be a name such as Europe/Madrid")])
+    projects = request.json_storage.view("projects", person)
+    quick = parse(
+        asked["text"],
+        now=datetime.now(UTC),
+        zone=ZoneInfo(zone),
+        projects={number: one.get("name") or "" for one in projects if (number := id_of(one))},
+        language=preferences.language or "en",
+    )
+    record = request.json_storage.create(
+        "tasks",
+        person,
+        quick.record(),
+        caller=request.caller,
+        once=once,
+        activity=activity(request, "tasks", "created"),
+        metered=True,
+    )
+    address = {"Location": _address("tasks", record, None)}
     return _changed(request, record, once, 201, address)
 
 
@@ -234,6 +269,19 @@ def bulk_view(spec: CollectionSpec) -> Endpoint:
             area=name,
         )
     )
+
+
+quick_view = endpoint(
+    POST=Operation(
+        _quick,
+        "Add a task by one line in plain words",
+        answers({201: Answer("The new task", ref("Task"), ("Location", "ETag"))}, WITH_BODY),
+        bodies={JSON: ref("QuickTask")},
+        area="tasks",
+        description="As on the page of tasks: a day and a time (`fri 17:00`), a repetition "
+        "(`every monday`), `!high`, `#tag` and `+project`; all other words are the title.",
+    )
+)
 
 
 def record_view(spec: CollectionSpec) -> Endpoint:

@@ -44,7 +44,7 @@ PAGES = {
     "activity": "/activity/",
     "my files": "/files/",
     "search": "/search/?q=task",
-    "settings": "/settings/",
+    "settings": "/settings/preferences/",
     "profile": "/accounts/profile/",
     "tokens": "/accounts/tokens/",
 }

@@ -7,12 +7,12 @@ not by a name: other values are another part.
 
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 
 import msgspec
 from django.utils.functional import Promise
 
-KEPT_PARTS = 5_000  # of about 2 KB each, in each process
+KEPT_CHARACTERS = 16_000_000  # of parts and of their values together, in each process
 
 NOT_KEPT = object()  # among the values of a part: it is made anew each time
 
@@ -32,33 +32,44 @@ def _as_text(value: object) -> str:
 _MAKES_KEY = msgspec.json.Encoder(enc_hook=_as_text)
 
 
+def key_of(values: object) -> bytes | None:
+    """What tells these values from any others; None where they cannot be told."""
+    try:
+        return _MAKES_KEY.encode(values)
+    except (TypeError, ValueError, OverflowError, RecursionError):
+        return None
+
+
 class KeptParts:
     """The parts that were asked for last."""
 
-    def __init__(self, limit: int = KEPT_PARTS) -> None:
+    def __init__(self, limit: int = KEPT_CHARACTERS) -> None:
         self._limit = limit
         self._parts: OrderedDict[bytes, str] = OrderedDict()
+        self._size = 0
         self._mutex = threading.Lock()
 
     def __len__(self) -> int:
         return len(self._parts)
 
-    def part(self, values: Iterable[object], make: Callable[[], str]) -> str:
-        """What `make` returns for these values; made only where it is not known.
+    def part(self, key: bytes | None, make: Callable[[], str]) -> str:
+        """What `make` returns for the values of the key; made only where it is not known.
 
-        The values must be all that it depends on. Where one has no key, it is made anew each time.
+        The values must be all that it depends on. Where they have no key, it is made each time.
         """
-        try:
-            key = _MAKES_KEY.encode(list(values))
-        except (TypeError, ValueError, OverflowError, RecursionError):
+        if key is None:
             return make()
         with self._mutex:
-            if key in self._parts:
+            known = self._parts.get(key)
+            if known is not None:
                 self._parts.move_to_end(key)
-                return self._parts[key]
+                return known
         made = make()
         with self._mutex:
-            self._parts[key] = made
-            if len(self._parts) > self._limit:
-                self._parts.popitem(last=False)
+            if key not in self._parts:  # another thread may have been quicker
+                self._parts[key] = made
+                self._size += len(key) + len(made)
+            while self._size > self._limit:
+                dropped, part = self._parts.popitem(last=False)
+                self._size -= len(dropped) + len(part)
         return made

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import dataclass, fields
 from datetime import date, datetime, timedelta
-from operator import itemgetter
+from functools import cache
 from typing import Any
 from urllib.parse import urlencode
 
@@ -12,8 +12,8 @@ from django.utils.translation import gettext_lazy as _
 from core.tasks.agenda import due_of
 from core.words import CHOICE_WORDS, Text, in_words
 from utils.addresses import record_id_of
-from utils.lists import each, order_by, texts_of
-from utils.records import CollectionSpec
+from utils.lists import each, in_order, texts_of, whole
+from utils.records import COLLECTIONS, CollectionSpec
 from utils.statistics import is_overdue
 
 PAGE_RECORDS = 50
@@ -59,10 +59,10 @@ class Selection:
 
         return cls(
             text=parameters.get("q", "").strip(),
-            status=among("status", dict(status_options(spec))),
-            sort=among("sort", dict(sort_options(spec)), "newest"),
+            status=among("status", _values(spec.name, status_options)),
+            sort=among("sort", _values(spec.name, sort_options), "newest"),
             project=_id_in(parameters, "project", projects),
-            priority=among("priority", dict(priority_options(spec))),
+            priority=among("priority", _values(spec.name, priority_options)),
             due=among("due", DUE if "due_date" in spec.by_name else ()),
             tag=parameters.get("tag", "").strip() if "tags" in spec.by_name else "",
             assignee=_id_in(parameters, "assignee", people),
@@ -89,22 +89,20 @@ class Selection:
 
     def of_records(
         self, spec: CollectionSpec, records: Sequence[Record], now: datetime
-    ) -> list[Any]:
+    ) -> Sequence[Any]:
         """The records asked for, in the order asked for; `now` is in the person's zone."""
         name, backwards = _order(spec, self.sort)
-        keyed = list(zip(each(records, order_by(spec.name, name)), records, strict=True))
+        ordered = whole(records, in_order(spec.name, name, backwards))
+        tests = self._tests(spec, now)
         if self.text:
-            sought, texts = self.text.casefold(), each(records, texts_of(spec.name))
-            keyed = [pair for pair, text in zip(keyed, texts, strict=True) if sought in text]
-        for test in self._tests(spec, now):
-            keyed = [pair for pair in keyed if test(pair[1])]
-        keyed.reverse()  # among equals, the newest first
-        # Those without a value come last, whichever way the others go.
-        with_value = [pair for pair in keyed if pair[0] is not None]
-        with_value.sort(key=itemgetter(0), reverse=backwards)
-        return [record for _value, record in with_value] + [
-            record for value, record in keyed if value is None
-        ]
+            sought = self.text.casefold()
+            texts = whole(records, _texts_in_order(spec.name, name, backwards))
+            found = [record for record, text in zip(ordered, texts, strict=True) if sought in text]
+        else:
+            found = ordered
+        for test in tests:
+            found = [record for record in found if test(record)]
+        return found
 
     def _tests(self, spec: CollectionSpec, now: datetime) -> list[Test]:
         """What a record must pass beside the text, the cheapest first."""
@@ -124,6 +122,20 @@ class Selection:
         if self.due:
             tests.append(_is_due(self.due, now))
         return tests
+
+
+@cache
+def _texts_in_order(
+    collection: str, name: str, backwards: bool
+) -> Callable[[Sequence[Record]], list[str]]:
+    """The function that gives the texts of records, as `texts_of`, in the order of a field."""
+    order, texts = in_order(collection, name, backwards), texts_of(collection)
+
+    def ordered(records: Sequence[Record]) -> list[str]:
+        known = dict(zip(map(id, records), each(records, texts), strict=True))
+        return [known[id(record)] for record in whole(records, order)]
+
+    return ordered
 
 
 def _has(spec: CollectionSpec, name: str, choice: str) -> Test:
@@ -175,6 +187,14 @@ def _id_in(parameters: Mapping[str, str], name: str, known: Container[int]) -> i
 def project_in(parameters: Mapping[str, str], projects: Container[int]) -> int | None:
     """The project that an address names (`?project=3`), if it is one of these."""
     return _id_in(parameters, "project", projects)
+
+
+@cache
+def _values(
+    collection: str, options: Callable[[CollectionSpec], list[tuple[str, Text]]]
+) -> frozenset[str]:
+    """What an address may ask for: the options without their words."""
+    return frozenset(value for value, _label in options(COLLECTIONS[collection]))
 
 
 def status_options(spec: CollectionSpec) -> list[tuple[str, Text]]:

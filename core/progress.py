@@ -1,6 +1,6 @@
 """How far tasks have come, as one bar of several parts with its words beside it."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -43,9 +43,8 @@ class Progress:
         return self.total - self.done
 
 
-def progress_of(tasks: Iterable[Mapping[str, Any]], now: datetime) -> Progress:
+def progress_of(tasks: Sequence[Mapping[str, Any]], now: datetime) -> Progress:
     """The progress of these tasks; a status that the table does not know counts by itself."""
-    tasks = list(tasks)
     counts = count_by("tasks", "status", tasks)
     ordered = [*(name for name in _ORDER if name in counts), *(set(counts) - set(_ORDER))]
     parts, start = [], 0.0

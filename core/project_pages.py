@@ -16,18 +16,20 @@ from django.utils import timezone
 from django.views.decorators.http import require_safe
 
 from core.activity.past import Line, lines
-from core.dashboard.summary import Panel, by_pressure, read_panel, sequence_now
+from core.dashboard.summary import Panel, read_panel, sequence_now
 from core.display import Row, row
 from core.progress import progress_of
 from core.whose import Whose
 from core.words import CHOICE_WORDS, Text, in_words
-from docstore import StoreError, id_of
-from utils.lists import sort_value
+from docstore import RecordList, StoreError, id_of
+from utils.dues import most_pressing
+from utils.lists import by, in_order, whole
 from utils.middleware import StorageRequest
 from utils.people.past import newest, of_records
 from utils.records import COLLECTIONS
 from utils.sharing.access import entries_of
 
+_ORDER = ("in_progress", "review", "pending", "completed")
 GROUP_TASKS = 6  # shown of each status; the list has all
 MODELS_SHOWN = 50
 CHANGES = 10
@@ -99,27 +101,34 @@ def project_detail(
 
 
 def _of_project(panel: Panel, project_id: int) -> Panel:
-    found = [one for one in panel.records if one.get("project_id") == project_id]
+    found = whole(panel.records, by("tasks", "project_id")).get(project_id, ())
     return Panel(found, panel.fault)
 
 
 def _groups(whose: Whose, tasks: Sequence[Record], now: datetime) -> list[Group]:
     """The tasks by status, those under way first; of each the most pressing, or the latest done."""
-    field = _TASKS.by_name["status"]
-    by_status: dict[str, list[Record]] = {status: [] for status in field.choices}
-    for task in tasks:
-        status = task.get("status") or field.default
-        by_status[status if status in by_status else str(field.default)].append(task)
-    order = ["in_progress", "review", "pending", "completed"]
-    pressing = by_pressure(now)
+    by_status = whole(tasks, _by_status)
     groups = []
-    for status in [*order, *(one for one in by_status if one not in order)]:
-        found = by_status.get(status) or []
-        found = sorted(found, key=_latest if status == "completed" else pressing)
-        rows = [_task_row(whose, task, now) for task in found[:GROUP_TASKS]]
+    for status in [*_ORDER, *(one for one in by_status if one not in _ORDER)]:
+        found = by_status.get(status, ())
+        if status == "completed":
+            first = whole(found, in_order("tasks", "completed_at", True))[:GROUP_TASKS]
+        else:
+            first = most_pressing(found, now, GROUP_TASKS)
+        rows = [_task_row(whose, task, now) for task in first]
         if rows:
             groups.append(Group(status, in_words(status, CHOICE_WORDS), rows, len(found)))
     return groups
+
+
+def _by_status(tasks: Sequence[Record]) -> dict[str, RecordList]:
+    """What has no status of the table stands among those with the default one."""
+    field = _TASKS.by_name["status"]
+    found: dict[str, list[Record]] = {status: [] for status in field.choices}
+    for task in tasks:
+        status = task.get("status")
+        found[status if status in field.choices else str(field.default)].append(task)
+    return {status: RecordList(some) for status, some in found.items()}
 
 
 def _task_row(whose: Whose, task: Record, now: datetime) -> Row:
@@ -128,11 +137,6 @@ def _task_row(whose: Whose, task: Record, now: datetime) -> Row:
     may_change = whose.may_change(task)
     shown = row(_TASKS, task, now, None, whose.people, owner=theirs, may_change=may_change)
     return replace(shown, project="")
-
-
-def _latest(task: Record) -> int:
-    done = sort_value(_TASKS.by_name["completed_at"], task)
-    return -done if isinstance(done, int) else 0
 
 
 def _members(whose: Whose, project: Record) -> list[Member]:

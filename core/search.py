@@ -1,8 +1,10 @@
 """What a person finds by a few words: their own records, those that others share with them, and
 pages. Names come before what only mentions the words."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache, partial
+from operator import itemgetter
 from typing import Any
 
 from django.urls import reverse
@@ -15,7 +17,7 @@ from core.words import WORDS, Text
 from docstore import id_of
 from utils.caller import Caller
 from utils.json_storage import JSONStorageManager
-from utils.lists import each, texts_of
+from utils.lists import each, texts_of, whole
 from utils.records import COLLECTIONS, RECORD_COLLECTIONS
 from utils.sharing.access import SHARED_COLLECTIONS
 
@@ -91,27 +93,52 @@ def _hits(places: Sequence[_Of], words: Sequence[str]) -> list[Hit]:
     """The best few: names that begin with the words, names that hold them, other texts."""
     found: list[tuple[int, Hit]] = []
     for of in places:
-        spec = COLLECTIONS[of.collection]
-        texts = each(of.panel.records, texts_of(spec.name))
-        found_in = [
-            record
-            for record, text in zip(of.panel.records, texts, strict=True)
-            if all(word in text for word in words)
-        ]
-        found_in.reverse()  # among equals, the newest first
-        ranked = [(_rank(str(record.get(spec.title_field)), words), record) for record in found_in]
-        ranked.sort(key=lambda pair: pair[0])
-        found += [(rank, _hit(of, record)) for rank, record in ranked[:HITS_MAX]]
-    found.sort(key=lambda pair: pair[0])
+        ranked = _ranked(whole(of.panel.records, _newest_first(of.collection)), words)
+        for rank, records in enumerate(ranked):
+            found += [(rank, _hit(of, record)) for record in records[:HITS_MAX]]
+    found.sort(key=itemgetter(0))
     return [hit for _rank, hit in found[:HITS_MAX]]
 
 
-def _rank(title: str, words: Sequence[str]) -> int:
-    """1 for a title that begins with the words, 2 for one that holds them, 3 for any other."""
-    title = title.casefold()
-    if not all(word in title for word in words):
-        return 3
-    return 1 if title.startswith(words[0]) else 2
+_Sought = tuple[str, str, Record]  # its name and all its texts, case-folded
+
+
+@cache
+def _newest_first(collection: str) -> Callable[[Sequence[Record]], list[_Sought]]:
+    """The function that gives records as they are searched."""
+    title_of_record = partial(_title, COLLECTIONS[collection].title_field)
+
+    def newest_first(records: Sequence[Record]) -> list[_Sought]:
+        titles, texts = each(records, title_of_record), each(records, texts_of(collection))
+        return list(zip(titles, texts, records, strict=True))[::-1]
+
+    return newest_first
+
+
+def _title(field_name: str, record: Record) -> str:
+    return str(record.get(field_name)).casefold()
+
+
+def _ranked(sought: Sequence[_Sought], words: Sequence[str]) -> tuple[list[Record], ...]:
+    """Those whose names begin with the words, those whose names hold them, and those that hold them
+    anywhere; of each at least the newest few. Once there are enough of the first, no others count.
+    """
+    begin: list[Record] = []
+    named: list[Record] = []
+    others: list[Record] = []
+    first = words[0]
+    for title, texts, record in sought:
+        if first not in texts or not all(word in texts for word in words):
+            continue
+        if not all(word in title for word in words):
+            others.append(record)
+        elif title.startswith(first):
+            begin.append(record)
+            if len(begin) == HITS_MAX:
+                break
+        else:
+            named.append(record)
+    return begin, named, others
 
 
 def _hit(of: _Of, record: Record) -> Hit:

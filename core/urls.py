@@ -30,6 +30,7 @@ from core.activity import pages as activity_pages
 from core.ai_models import pages as model_pages
 from core.dashboard.page import dashboard
 from core.design_page import design
+from core.language import choose_language
 from core.operator_page import operator_page
 from core.published import json_schema
 from core.tasks import board_pages, bulk_pages, saved_views
@@ -146,6 +147,7 @@ urlpatterns = [
         project_pages.project_detail,
         name="shared_project_detail",
     ),
+    path("language/", choose_language, name="choose_language"),
     path("undo/", undoing.undo, name="undo"),
     *_members("", ""),
     *_members("shared/<record_id:owner>/", "shared_"),

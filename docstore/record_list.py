@@ -11,8 +11,9 @@ this version, the chunk itself says.
 
 Each chunk remembers its records as JSON, compact and as a file has them, once somebody asked for
 it, and in the same way what a function makes of each (`each`): so putting 100,000 records in order
-again after a change costs no more than comparing. `bytes_kept` estimates what that holds in memory;
-`forget_bytes` lets go of it. A list also remembers the digest of its JSON.
+again after a change costs no more than comparing. What a function makes of all of them (`whole`) is
+remembered by the list itself, until there is another version. `bytes_kept` estimates what all that
+holds in memory; `forget_bytes` lets go of it. A list also remembers the digest of its JSON.
 """
 
 from __future__ import annotations
@@ -33,6 +34,8 @@ CHUNK: Final = 64
 BRANCH: Final = 64
 # A shorter list is encoded for its file within half a millisecond: nothing of that is kept.
 KEEP_INDENTED_FROM: Final = 256
+# About what each record takes of what a function made of all: places in lists, numbers, a moment.
+_WHOLE_BYTES: Final = 100
 # So many ids that are in the list no longer, and as many as are, the index may remember.
 _PAST_IDS_MAX: Final = 4096
 # Once removals have left chunks this empty on average, all records move into new ones.
@@ -179,6 +182,7 @@ class RecordList(Sequence[Any]):
         "_length",
         "_made_bytes",
         "_strangers",
+        "_whole",
     )
 
     def __init__(self, items: Iterable[Any] = ()) -> None:
@@ -195,6 +199,7 @@ class RecordList(Sequence[Any]):
         self._highest = 0
         self._compact_bytes = self._indented_bytes = 0
         self._made_bytes: dict[Callable[[Any], Any], int] = {}
+        self._whole: dict[Callable[[RecordList], Any], Any] = {}
         self._digest: str | None = None
         self._in_id_order: bool | None = None
 
@@ -272,6 +277,17 @@ class RecordList(Sequence[Any]):
             weight = sum(sizes) + 8 * self._length
             self._made_bytes = {**self._made_bytes, function: weight}  # others may be adding it up
         return chain.from_iterable(made)
+
+    def whole(self, function: Callable[[RecordList], Value]) -> Value:
+        """What the function makes of the list; made once, and shared: nobody may change it.
+
+        It must depend on the list alone, and be a function that stays, as for `each`.
+        """
+        whole = self._whole  # once: another thread may be letting go of it
+        if function not in whole:
+            whole[function] = function(self)
+        made: Value = whole[function]
+        return made
 
     # By id
 
@@ -415,7 +431,7 @@ class RecordList(Sequence[Any]):
         new._branches, new._index, new._highest = branches, index, highest
         new._length, new._strangers = self._length, self._strangers
         new._compact_bytes, new._indented_bytes = self._compact_bytes, self._indented_bytes
-        new._made_bytes = self._made_bytes
+        new._made_bytes, new._whole = self._made_bytes, {}
         new._digest = new._in_id_order = None
         return new
 
@@ -474,11 +490,12 @@ class RecordList(Sequence[Any]):
     def bytes_kept(self) -> int:
         """About how many bytes of JSON, and of what functions made, its chunks keep, as far as
         this version can tell."""
-        return self._compact_bytes + self._indented_bytes + sum(self._made_bytes.values())
+        whole = len(self._whole) * _WHOLE_BYTES * self._length
+        return self._compact_bytes + self._indented_bytes + sum(self._made_bytes.values()) + whole
 
     def forget_bytes(self) -> None:
         """Lets go of all JSON and values that are kept, also where other versions share them."""
         for chunk in self._chunks():
             chunk.forget_bytes()
         self._compact_bytes = self._indented_bytes = 0
-        self._made_bytes = {}
+        self._made_bytes, self._whole = {}, {}

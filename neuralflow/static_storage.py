@@ -1,5 +1,8 @@
 """Static files under hashed names, and under their plain names until they were collected."""
 
+from typing import Any
+
+from django.conf import settings
 from whitenoise.storage import CompressedManifestStaticFilesStorage
 
 
@@ -21,6 +24,18 @@ class CollectedOrPlainStorage(CompressedManifestStaticFilesStorage):
             ),
         ),
     )
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._addresses: dict[tuple[str, bool, bool], str] = {}
+
+    def url(self, name: str, force: bool = False) -> str:
+        """Found out once for each name, for every page asks for a few: the names are those of the
+        manifest that was there when the server started."""
+        asked = (name, force, settings.DEBUG)
+        if asked not in self._addresses:
+            self._addresses[asked] = super().url(name, force)
+        return self._addresses[asked]
 
     def stored_name(self, name: str) -> str:
         # The parent would open the missing file to hash it, and raise.

@@ -19,7 +19,7 @@ from click.shell_completion import get_completion_class
 
 from nf import config, show
 from nf.client import Client, Failure
-from nf.days import KNOWN, due
+from nf.days import KNOWN, due, zone_here
 from nf.kinds import KINDS, Kind, Option
 
 SHELLS: Final = ("bash", "zsh", "fish")
@@ -156,6 +156,26 @@ def completion(shell: str) -> None:
 
 
 # Tasks, projects, models
+
+
+@nf.command()
+@click.argument("words", nargs=-1, required=True)
+@as_json_option
+def add(words: tuple[str, ...], as_json: bool) -> None:
+    """Add a task in plain words: nf add "train baseline fri 17:00 !high #vision".
+
+    The server understands days, times, repetitions, !priority, #tags and +project, as the line on
+    the page of tasks does; times are those of this machine's zone.
+    """
+    zone = zone_here()
+    line = {"text": " ".join(words)} | ({"time_zone": zone} if zone else {})
+    record = config.load().post("tasks/quick/", line)
+    if as_json:
+        show.as_json(record)
+    else:
+        facts = [show.cell(record.get(name)) for name in ("due_date", "priority", "tags")]
+        told = " · ".join(fact for fact in facts if fact not in ("", "-"))
+        print(f"Added task {record['id']}: {show.cell(record.get('title'))} ({told})")
 
 
 def _group(kind: Kind) -> click.Group:

@@ -1,9 +1,11 @@
-"""Days as people say them: "fri", "tomorrow", "+3d", "2026-11-30"."""
+"""Days as people say them: "fri", "tomorrow", "+3d", "2026-11-30"; and where that is said."""
 
 from __future__ import annotations
 
+import os
 import re
 from datetime import date, datetime, timedelta
+from pathlib import Path
 from typing import Final
 
 _NAMES: Final = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
@@ -40,3 +42,11 @@ def _written_out(text: str) -> str:
         raise ValueError(f"{text!r} is no day; it may be {KNOWN}") from None
     # Without a zone, the clock on the wall is meant.
     return (moment if moment.tzinfo else moment.astimezone()).isoformat()
+
+
+def zone_here() -> str | None:
+    """The IANA name of this machine's time zone, by TZ or /etc/localtime; None where none is."""
+    told = os.environ.get("TZ")
+    place = told if told is not None else str(Path("/etc/localtime").resolve())
+    name = place.removeprefix(":").rpartition("zoneinfo/")[2]
+    return name if re.fullmatch(r"[A-Za-z]+(/[\w+-]+)+|UTC", name, re.ASCII) else None

@@ -76,6 +76,7 @@ from utils.records import COLLECTIONS, RECORD_COLLECTIONS, Record, Unknown
 from utils.sharing.access import ORDINARY, Access, Forbidden, Licence, access_to, check
 from utils.sharing.index import follow, mend_index
 from utils.statistics import statistics
+from utils.times import parse_time
 from utils.undo import Touched, Undoing
 
 __all__ = [
@@ -328,17 +329,24 @@ class JSONStorageManager:
         commit: int,
         request: str = "",
         *,
+        not_before: datetime | None = None,
+        caller: Caller | None = None,
+        once: Once | None = None,
         activity: ActivityOf = None,
+        metered: bool = False,
     ) -> Record:
         """Sets back what the person changed in a commit of theirs, if it is still as they left it.
 
-        With `request`, the commit must be one of that request. Returns what an activity can tell
+        With `request`, the commit must be one of that request, and with `not_before` it must not
+        be older. Returns what an activity can tell
         of it (`Undoing.told`). Raises `Touched` for what was changed since, and `HistoryGone`,
         `NotFound`, `Forbidden` where there is nothing that the person may set back.
         """
         entry = self.store.entry(commit)
         if entry is None or entry.actor != str(person) or request not in ("", entry.request_id):
             raise NotFound("there is no such change of yours")
+        if not_before is not None and parse_time(entry.at) < not_before:
+            raise NotFound("this cannot be undone any more")
         undoing = Undoing(entry, person)
 
         def edit(transaction: Transaction) -> Record:
@@ -348,8 +356,10 @@ class JSONStorageManager:
         return self._change(
             undoing.owner,
             edit,
-            caller=Caller(person),
+            caller=caller or Caller(person),
+            once=once,
             activity=activity,
+            metered=metered,
             # Who is a member comes back with a project of one's own.
             licence=Licence(members=undoing.owner == person),
         )

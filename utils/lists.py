@@ -1,8 +1,9 @@
 """How lists of records are searched and put in order, for the pages and the API alike."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import cache, partial
+from operator import itemgetter
 from typing import Any, TypeVar
 
 from docstore import RecordList
@@ -33,6 +34,58 @@ def each(records: Iterable[Record], function: Callable[[Record], Value]) -> Iter
     function must be one that stays, such as those that `texts_of` and `order_by` return.
     """
     return records.each(function) if isinstance(records, RecordList) else map(function, records)
+
+
+def whole(records: Sequence[Record], function: Callable[[Sequence[Record]], Value]) -> Value:
+    """What the function makes of all the records; it must depend on them alone, and nobody may
+    change what it made.
+
+    Of a document as it is stored, it is asked once for each version: so it must stay, as for
+    `each`.
+    """
+    return records.whole(function) if isinstance(records, RecordList) else function(records)
+
+
+@cache
+def in_order(
+    collection: str, field_name: str, backwards: bool
+) -> Callable[[Sequence[Record]], list[Record]]:
+    """The function that puts records in the order of a field: among equals the newest first, and
+    those without a value last, whichever way the others go."""
+
+    def ordered(records: Sequence[Record]) -> list[Record]:
+        keyed = list(zip(each(records, by_field), records, strict=True))
+        keyed.reverse()
+        with_value = [pair for pair in keyed if pair[0] is not None]
+        with_value.sort(key=itemgetter(0), reverse=backwards)
+        return [record for _value, record in with_value] + [
+            record for value, record in keyed if value is None
+        ]
+
+    by_field = order_by(collection, field_name)
+    return ordered
+
+
+def by(collection: str, field_name: str) -> Callable[[Sequence[Record]], dict[Any, RecordList]]:
+    """The function that parts records by a field, in their order: those of one project, or with one
+    status. What is missing counts as the field's default."""
+    return _parts_by(field_name, COLLECTIONS[collection].by_name[field_name].default)
+
+
+@cache
+def _parts_by(
+    field_name: str, default: object
+) -> Callable[[Sequence[Record]], dict[Any, RecordList]]:
+    def parts(records: Sequence[Record]) -> dict[Any, RecordList]:
+        found: dict[Any, list[Record]] = {}
+        for record in records:
+            value = record.get(field_name)
+            value = default if value is None else value
+            if isinstance(value, Hashable):
+                found.setdefault(value, []).append(record)
+        return {value: RecordList(some) for value, some in found.items()}
+
+    return parts
 
 
 @cache

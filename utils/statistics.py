@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta, tzinfo
 from functools import cache
 from typing import Any
 
-from utils.lists import each, sort_value
+from utils.dues import overdue
+from utils.lists import each, whole
 from utils.records import COLLECTIONS
 from utils.times import is_date, moment_of
 
@@ -33,39 +34,34 @@ def statistics(
     }
 
 
-def count_by(collection: str, field_name: str, records: Iterable[Record]) -> dict[str, int]:
+def count_by(collection: str, field_name: str, records: Sequence[Record]) -> dict[str, int]:
     """How many records have each choice; a missing value counts as the field's default.
 
     What an old folder holds beside the choices is counted too, under its own name.
     """
-    field = COLLECTIONS[collection].by_name[field_name]
-    counts = Counter(each(records, _choice_of(collection, field_name)))
-    return dict.fromkeys(field.choices, 0) | counts
+    choices = COLLECTIONS[collection].by_name[field_name].choices
+    return dict.fromkeys(choices, 0) | whole(records, _counts_of(collection, field_name))
 
 
 @cache
-def _choice_of(collection: str, field_name: str) -> Callable[[Record], str]:
+def _counts_of(collection: str, field_name: str) -> Callable[[Sequence[Record]], Counter[str]]:
     default = COLLECTIONS[collection].by_name[field_name].default
-    return lambda record: str(record.get(field_name) or default)
+
+    def choice(record: Record) -> str:
+        return str(record.get(field_name) or default)
+
+    return lambda records: Counter(each(records, choice))
 
 
-def count_overdue(tasks: Iterable[Record], now: datetime) -> int:
+def count_overdue(tasks: Sequence[Record], now: datetime) -> int:
     """How many `is_overdue`."""
-    dues = Counter(each(tasks, open_due))
-    del dues[None]
-    return sum(count for due, count in dues.items() if _is_past(due, now))
+    return len(overdue(tasks, now))
 
 
 def open_due(task: Record) -> str | None:
     """When a task is due that is still to be done, as it is stored; None for any other."""
     due = task.get("due_date")
     return due if isinstance(due, str) and task.get("status") != "completed" else None
-
-
-def patience(task: Record) -> int:
-    """How long a task can wait, by its priority: the less, the more urgent it is."""
-    urgency = sort_value(COLLECTIONS["tasks"].by_name["priority"], task)
-    return -urgency if isinstance(urgency, int) else 0
 
 
 def due_moment(task: Record, zone: tzinfo | None = UTC) -> datetime | None:

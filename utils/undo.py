@@ -8,7 +8,8 @@ counted stays. Records that were changed since are named and nothing is set back
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any
+from datetime import timedelta
+from typing import Any, Final
 
 from docstore import Conflict, Entry, EntryChange, Key, NotFound, Transaction
 from utils.changes import records_of
@@ -18,6 +19,8 @@ from utils.records import COLLECTIONS, RECORD_COLLECTIONS, InvalidRecord, Record
 from utils.references import check_references, clear_references
 from utils.sharing.access import MEMBERS, is_managed
 from utils.times import utc_text
+
+OFFERED_FOR: Final = timedelta(hours=1)  # after a change; so long it may be undone
 
 Step = tuple[Key, int, Record | None, Record | None]  # which record, before and after the commit
 

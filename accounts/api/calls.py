@@ -16,7 +16,7 @@ import msgspec
 from accounts.api.http import ApiRequest, check_media_type
 from accounts.api.problems import BadHeader
 from docstore import StoreError
-from utils.json_storage import Activity, ActivityOf, Once
+from utils.json_storage import Activity, ActivityOf, Once, latest_commit
 from utils.middleware import request_metadata
 from utils.people.activities import activity_of
 from utils.records import COLLECTIONS
@@ -53,6 +53,7 @@ def read(
         metadata = {**told, **about(found)} | call_metadata(request) | request_metadata(request)
         activity = Activity("api_call", f"{request.method} {request.path}", metadata)
         request.quota = store.record_call(caller.user_id, activity, caller=caller)
+        latest_commit.set(0)  # the count is no change that one could take back
     return found
 
 

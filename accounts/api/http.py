@@ -48,11 +48,12 @@ from accounts.tokens import live_token
 from docstore import StoreError, to_json
 from utils.caller import Caller
 from utils.json.body import load_body
-from utils.json_storage import Quota
+from utils.json_storage import Quota, latest_commit
 from utils.middleware import API_PREFIX, METHODS, StorageRequest
 
 log = logging.getLogger(__name__)
 
+SEQUENCE = "NeuralFlow-Sequence"  # of the commit that a call made, among all
 _CHALLENGE = 'Bearer realm="NeuralFlow"'
 _CONTENT_TYPE = re.compile(
     r'(?P<type>[^\s;]+)\s*(?:;\s*charset\s*=\s*("?)utf-8\2\s*)?', re.IGNORECASE
@@ -101,7 +102,15 @@ class Endpoint:
         if not operation.open:
             _check_scope(request, operation)
         request.operation = operation
-        return operation.handler(request, **route)
+        return _with_sequence(operation.handler(request, **route))
+
+
+def _with_sequence(response: HttpResponseBase) -> HttpResponseBase:
+    """Tells of an answer to a change the number of its commit."""
+    number = latest_commit.get()
+    if number:
+        response[SEQUENCE] = str(number)
+    return response
 
 
 def endpoint(**operations: Operation) -> Endpoint:

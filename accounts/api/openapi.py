@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 from django.conf import settings
 from django.urls import URLPattern, URLResolver, get_resolver
 
-from accounts.api.http import Endpoint
+from accounts.api.http import SEQUENCE, Endpoint
 from accounts.api.operations import JSON_PATCH, PROBLEM, Answer, Operation, Parameter, ref
 from accounts.api.problems import PROBLEMS
 from accounts.api.schemas import COMPONENTS
@@ -83,6 +83,11 @@ HEADERS: Mapping[str, Json] = {
     "Idempotency-Replayed": {
         "description": "`true` where this is the answer that was kept under the Idempotency-Key.",
         "schema": {"const": "true"},
+    },
+    SEQUENCE: {
+        "description": "The number of the change that the call made, as the feed of changes tells"
+        " it; `undo/` takes it back. Where nothing was changed, it is left out.",
+        "schema": {"type": "integer", "minimum": 1},
     },
     "RateLimit-Policy": {
         "description": "The limits of the caller: q calls in w seconds"
@@ -355,7 +360,8 @@ def _answer(status: int, answer: Answer, operation: Operation, links: Json) -> J
         return {"$ref": f"#/components/responses/Problem{status}"}
     told: Json = {"description": answer.description}
     limits = () if operation.open else _TO_CALLERS
-    names = (*_ALWAYS, *limits, *_OF_STATUS.get(status, ()), *answer.headers)
+    made = (SEQUENCE,) if operation.writes and status < 300 else ()
+    names = (*_ALWAYS, *limits, *made, *_OF_STATUS.get(status, ()), *answer.headers)
     told["headers"] = {name: {"$ref": f"#/components/headers/{name}"} for name in names}
     if answer.schema is not None:
         told["content"] = {answer.media_type: {"schema": answer.schema}}

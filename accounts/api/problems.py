@@ -30,7 +30,7 @@ from docstore import (
     Unavailable,
 )
 from utils.json.body import MalformedBody
-from utils.json_storage import Changed, QuotaExceeded, TooManyCalls
+from utils.json_storage import Changed, QuotaExceeded, TooManyCalls, Touched
 from utils.once import KeyReused, TooManyKeys
 from utils.portability.archives import ArchiveTooLarge, MalformedArchive, UnsafeArchive
 from utils.portability.package import ImportFault, InvalidImport
@@ -172,6 +172,7 @@ PROBLEMS: Mapping[type[Exception], Problem] = {
         "Someone else changed this first",
         "Nothing of yours was written. Read again, and repeat the change.",
     ),
+    Touched: Problem(409, "changed-since", "What was to be undone was changed since"),
     PatchFailed: Problem(409, "patch-failed", "The patch does not fit what is there"),
     HistoryGone: Problem(
         410,
@@ -239,6 +240,7 @@ REMEDIES: Mapping[str, str] = {
     "no-such-address": "look at the address, and its last slash",
     "method-not-allowed": "use one of `Allow`",
     "conflict": "read again and repeat the change",
+    "changed-since": "nothing was undone; look at the records that `names` names",
     "patch-failed": "read again; `errors` names the operation that does not fit",
     "history-gone": "list everything anew, and go on from there",
     "length-required": "send `Content-Length`, not chunks",
@@ -317,6 +319,8 @@ def _members(fault: Exception) -> dict[str, Any]:
     """What a kind of problem tells beyond the members that all have."""
     if isinstance(fault, Changed):
         return {"current": fault.current}
+    if isinstance(fault, Touched):
+        return {"names": fault.names}
     if isinstance(fault, _WITH_ERRORS):
         return {"errors": [{"pointer": e.pointer, "detail": e.detail} for e in fault.errors]}
     if isinstance(fault, InvalidImport):

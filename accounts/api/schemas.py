@@ -234,6 +234,41 @@ def _asked(**members: Mapping[str, Any]) -> Schema:
     }
 
 
+def _undoing() -> dict[str, Schema]:
+    undone = _object(
+        "What was taken back; of a single record, which.",
+        {
+            "description": {"type": "string", "description": "What had been done."},
+            "collection": {"enum": list(RECORD_COLLECTIONS)},
+            "id": _ID,
+        },
+        *("collection", "id"),
+    )
+    number: Schema = {
+        "type": "integer",
+        "minimum": 1,
+        "maximum": INTEGER_MAX,
+        "description": "The number of the change.",
+    }
+    return {"Undo": {**_asked(sequence=number), "examples": [{"sequence": 51}]}, "Undone": undone}
+
+
+def _quick() -> Schema:
+    line = {**schemas.TEXT, "description": "A task in one line of plain words."}
+    zone: Schema = {
+        "type": "string",
+        "description": "An IANA time zone, in which the words are meant; if not given, the one "
+        "that you chose, or UTC.",
+        "examples": ["Europe/Madrid"],
+    }
+    example = {"text": "Train the baseline fri 17:00 !high #vision"}
+    return {
+        **_asked(text=line, time_zone=zone),
+        "required": ["text"],
+        "examples": [example],
+    }
+
+
 def _json_patch() -> Schema:
     pointer: Schema = {
         "type": "string",
@@ -353,6 +388,8 @@ COMPONENTS: Mapping[str, Schema] = MappingProxyType(
             "Dashboard": _dashboard(),
             "ImportReport": _import_report(),
             "Quota": _quota(),
+            **_undoing(),
+            "QuickTask": _quick(),
             "BulkResult": _bulk_result(),
             **_sharing(),
             "JsonPatch": _json_patch(),

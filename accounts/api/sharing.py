@@ -11,7 +11,8 @@ from django.urls import reverse
 
 from accounts.api.calls import call_metadata, once_of, read
 from accounts.api.conditions import refuse_conditions
-from accounts.api.http import ApiRequest, endpoint, json_response, no_content, read_json
+from accounts.api.http import ApiRequest, endpoint, json_response, no_content
+from accounts.api.objects import read_object
 from accounts.api.operations import (
     JSON,
     MERGE_PATCH,
@@ -21,7 +22,7 @@ from accounts.api.operations import (
     answers,
     ref,
 )
-from utils.json.values import Faults, FieldError, pointer_to
+from utils.json.values import FieldError
 from utils.json_storage import Once
 from utils.middleware import request_metadata
 from utils.records import InvalidRecord, Record
@@ -39,7 +40,7 @@ def _members(request: ApiRequest, record_id: int, owner: int | None = None) -> H
 
 
 def _invite(request: ApiRequest, record_id: int, owner: int | None = None) -> HttpResponse:
-    asked = _object(request, who=str, role=str)
+    asked = read_object(request, who=str, role=str)
     call, whose = _call(request), owner or request.user.pk
     entry = _memberships(request).invite(whose, record_id, asked["who"], asked["role"], **call)
     location = f"{request.path}{entry['user_id']}/"
@@ -49,7 +50,7 @@ def _invite(request: ApiRequest, record_id: int, owner: int | None = None) -> Ht
 def _change_role(
     request: ApiRequest, record_id: int, person: int, owner: int | None = None
 ) -> HttpResponse:
-    asked = _object(request, role=str)
+    asked = read_object(request, role=str)
     call, whose = _call(request), owner or request.user.pk
     entry = _memberships(request).change_role(whose, record_id, person, asked["role"], **call)
     return json_response(entry, 200, _replayed(call))
@@ -65,7 +66,7 @@ def _remove(
 
 
 def _transfer(request: ApiRequest, record_id: int, owner: int | None = None) -> HttpResponse:
-    asked = _object(request, to=int)
+    asked = read_object(request, to=int)
     call, whose = _call(request), owner or request.user.pk
     project = _memberships(request).transfer(whose, record_id, asked["to"], **call)
     there = reverse("api_shared_project", args=[project["user_id"], project["id"]])
@@ -88,7 +89,7 @@ def _shared_one(request: ApiRequest, shared_id: int) -> HttpResponse:
 
 
 def _accept(request: ApiRequest, shared_id: int) -> HttpResponse:
-    asked = _object(request, status=str)
+    asked = read_object(request, status=str)
     if asked["status"] != "member":
         _refuse("/status", 'must be "member": an invitation is accepted, or deleted')
     call = _call(request)
@@ -119,30 +120,6 @@ def _call(request: ApiRequest) -> Call:
 def _replayed(call: Call) -> dict[str, str]:
     once = call.get("once")
     return {"Idempotency-Replayed": "true"} if once is not None and once.replayed else {}
-
-
-_KINDS: dict[type, str] = {str: "a text", int: "an id"}
-
-
-def _object(request: ApiRequest, **kinds: type) -> dict[str, Any]:
-    """The object in the body, which has members of these kinds and no others.
-
-    Raises `InvalidRecord` with all faults, and what `read_json` raises.
-    """
-    refuse_conditions(request)
-    body, faults = read_json(request), Faults()
-    if not isinstance(body, dict):
-        _refuse("", f"must be an object with {' and '.join(kinds)}")
-    for name in body.keys() - kinds.keys():
-        faults.add(pointer_to("", name), f"is not taken here; {' and '.join(kinds)} is")
-    for name, kind in kinds.items():
-        if name not in body:
-            faults.add(pointer_to("", name), f"is required; it must be {_KINDS[kind]}")
-        elif type(body[name]) is not kind:
-            faults.add(pointer_to("", name), f"must be {_KINDS[kind]}")
-    if faults.found:
-        raise InvalidRecord(faults.found)
-    return body
 
 
 def _refuse(pointer: str, detail: str) -> NoReturn:

@@ -71,11 +71,11 @@ class Heat:
     width, height = WEEKS * STEP, _TOP + 7 * STEP
 
 
-def heat_of(activities: Sequence[Activity], now: datetime, *, sunday_first: bool = False) -> Heat:
+def heat_of(activities: Sequence[Activity], now: datetime, *, first_weekday: int = 0) -> Heat:
     """The heat map up to the day of `now`, in its zone. `activities` are oldest first; of very
     many, the newest count."""
     today = now.date()
-    start = today - timedelta(days=(today.weekday() + sunday_first) % 7, weeks=WEEKS - 1)
+    start = today - timedelta(days=(today.weekday() - first_weekday) % 7, weeks=WEEKS - 1)
     counts = _counts(activities, start, now.tzinfo)
     return _heat(start, today, tuple(counts.items()))
 

@@ -42,9 +42,9 @@ class _Assigned:
 def dashboard(request: StorageRequest) -> HttpResponse:
     """A document that cannot be read costs its own panels, not the page."""
     now, owner = timezone.localtime(), cast(int, request.user.pk)
-    sunday_first = preferences_of(request).week_start == "sunday"
+    first_weekday = preferences_of(request).first_weekday
     sequence = sequence_now(request)
-    figures = summary(request.json_storage, owner, now, sunday_first=sunday_first)
+    figures = summary(request.json_storage, owner, now, first_weekday=first_weekday)
     context = {
         "summary": figures,
         "assigned": _Assigned.of(assigned_to(request.json_storage, owner, now), now),

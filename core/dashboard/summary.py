@@ -2,28 +2,27 @@
 that need it say so and the others go on."""
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
-from operator import itemgetter
+from datetime import datetime, timedelta
 from typing import Any
 
 from core.dashboard.heat import Heat, heat_of
 from core.display import Bar, Row, bars, names_of, row, share, shared_rows
 from docstore import StoreError, id_of
 from utils.caller import Caller
+from utils.dues import overdue
 from utils.json_storage import JSONStorageManager, Quota
-from utils.lists import each
+from utils.lists import each, whole
 from utils.middleware import StorageRequest
 from utils.records import COLLECTIONS
-from utils.statistics import count_by, due_end, due_moment, open_due, patience, statistics
+from utils.statistics import count_by, statistics
 
 SOON = timedelta(days=7)
 PANEL_RECORDS = 6
 ACTIVITIES = 10
 
 Record = Mapping[str, Any]
-_LAST = datetime.max.replace(tzinfo=UTC)
 
 
 @dataclass(frozen=True)
@@ -98,14 +97,16 @@ def read_panel(
 
 
 def summary(
-    manager: JSONStorageManager, owner: int, now: datetime, *, sunday_first: bool = False
+    manager: JSONStorageManager, owner: int, now: datetime, *, first_weekday: int = 0
 ) -> Summary:
     """The dashboard of one person, whose zone is that of `now`."""
     tasks, projects, models = (
         read_panel(manager, name, owner) for name in ("tasks", "projects", "models")
     )
     activities, quota = _person(manager, owner)
-    heat = None if activities.fault else heat_of(activities.records, now, sunday_first=sunday_first)
+    heat = (
+        None if activities.fault else heat_of(activities.records, now, first_weekday=first_weekday)
+    )
     figures = statistics(tasks.records, projects.records, models.records, now)
     late, today, soon, more = _due(tasks.records, projects.records, now)
     by_status = bars(count_by("models", "status", models.records))
@@ -142,46 +143,24 @@ def _invitations(manager: JSONStorageManager, owner: int) -> int:
     return sum(row.is_invitation for row in shared_rows(shared.records))
 
 
-def by_pressure(now: datetime) -> Callable[[Record], tuple[datetime, int]]:
-    """Orders open tasks: what is due first, comes first, and then what is more urgent."""
-
-    def key(task: Record) -> tuple[datetime, int]:
-        return due_moment(task, now.tzinfo) or _LAST, patience(task)
-
-    return key
-
-
 def _due(
     tasks: Sequence[Record], projects: Sequence[Record], now: datetime
 ) -> tuple[list[Row], list[Row], list[Row], int]:
     """Open tasks that are overdue, due today and due soon: of each the first few, the most pressing
     first; and how many of the first two are left out."""
     spec, names = COLLECTIONS["tasks"], names_of(COLLECTIONS["projects"], projects)
-    dues = list(each(tasks, open_due))
-    # Many are due at the same time, and of those that are due later nothing is asked.
-    times = {due: due_end(due, now.tzinfo) or _LAST for due in set(dues)}
-    near = {due: end for due, end in times.items() if end <= now + SOON}
-    timed = [
-        ((near[due], waits), task)
-        for due, waits, task in zip(dues, each(tasks, patience), tasks, strict=True)
-        if due in near
-    ]
-    timed.sort(key=itemgetter(0))
-    # A day that is only named ends with midnight; so the last moment of today is that.
-    midnight = (now + timedelta(days=1)).replace(hour=0, minute=0, second=0, microsecond=0)
-    ends = (now, midnight, now + SOON)
-    groups: tuple[list[Record], ...] = ([], [], [])
-    for (due, _urgency), task in timed:
-        next(one for one, end in zip(groups, ends, strict=True) if due <= end).append(task)
-    rows = [[row(spec, task, now, names) for task in group[:PANEL_RECORDS]] for group in groups]
-    left = sum(len(group) - len(shown) for group, shown in zip(groups[:2], rows[:2], strict=True))
-    return rows[0], rows[1], rows[2], left
+    late = overdue(tasks, now)
+    today = late.next_until(now.date() + timedelta(days=1))
+    soon = today.next_until(now + SOON)
+    groups = [due.first(PANEL_RECORDS) for due in (late, today, soon)]
+    rows = [[row(spec, task, now, names) for task in group] for group in groups]
+    return rows[0], rows[1], rows[2], len(late) + len(today) - len(rows[0]) - len(rows[1])
 
 
 def _progress(tasks: Sequence[Record], projects: Sequence[Record], now: datetime) -> list[Progress]:
     """The newest of the active projects."""
     spec = COLLECTIONS["projects"]
-    counts = Counter(each(tasks, _project_and_done))
+    counts = whole(tasks, _count_projects)
     active = [
         project
         for project in reversed(projects)
@@ -196,6 +175,10 @@ def _progress(tasks: Sequence[Record], projects: Sequence[Record], now: datetime
         for project in active[:PANEL_RECORDS]
         if (number := id_of(project)) is not None
     ]
+
+
+def _count_projects(tasks: Sequence[Record]) -> Counter[tuple[Any, bool]]:
+    return Counter(each(tasks, _project_and_done))
 
 
 def _project_and_done(task: Record) -> tuple[Any, bool]:

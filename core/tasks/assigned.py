@@ -2,22 +2,25 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from django.utils.translation import gettext as _
 
-from core.dashboard.summary import by_pressure, read_panel
+from core.dashboard.summary import read_panel
 from core.display import Row, SharedRow, row, shared_rows
 from docstore import NotFound, StoreError
 from utils.caller import Caller
 from utils.documents import key_of
+from utils.dues import patience
 from utils.json_storage import JSONStorageManager
 from utils.lists import each
 from utils.records import COLLECTIONS
 from utils.sharing.access import Role
+from utils.statistics import due_moment
 
 Record = Mapping[str, Any]
+_LAST = datetime.max.replace(tzinfo=UTC)
 
 
 @dataclass(frozen=True)
@@ -65,8 +68,12 @@ def assigned_to(manager: JSONStorageManager, person: int, now: datetime) -> Assi
             continue
         except StoreError:
             is_whole = False
-    pressure = by_pressure(now)
-    return Assigned(sorted(found, key=lambda given: pressure(given.task)), is_whole)
+    return Assigned(sorted(found, key=lambda given: _pressure(given.task, now)), is_whole)
+
+
+def _pressure(task: Record, now: datetime) -> tuple[datetime, int]:
+    """What is due first, comes first, and then what is more urgent."""
+    return due_moment(task, now.tzinfo) or _LAST, patience(task)
 
 
 def _given(

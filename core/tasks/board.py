@@ -13,7 +13,7 @@ from typing import Any
 
 from core.words import CHOICE_WORDS, Text, in_words
 from docstore import id_of
-from utils.lists import each, sort_value
+from utils.lists import each, sort_value, whole
 from utils.records import COLLECTIONS
 from utils.table import PLACES_END
 
@@ -29,22 +29,19 @@ _DIGITS = 15  # of a place behind its point; a float holds no more
 
 @dataclass(frozen=True)
 class Part:
-    """Some tasks of a page that belong together, in order; those that are shown come first."""
+    """Tasks of a page that belong together, in order: the first of them, and how many there are."""
 
     name: str
     title: Text
-    tasks: list[Record]
-    shown: int
+    on_page: list[Record]
+    total: int
+    shown: int  # at most
     step: int  # so many are shown at first, and so many more each time
-
-    @property
-    def on_page(self) -> list[Record]:
-        return self.tasks[: self.shown]
 
     @property
     def more(self) -> int:
         """How many more are shown with the next step; 0 where all are."""
-        return max(0, min(self.further, len(self.tasks)) - self.shown)
+        return max(0, min(self.further, self.total) - self.shown)
 
     @property
     def further(self) -> int:
@@ -72,23 +69,25 @@ def columns(tasks: Sequence[Record], parameters: Mapping[str, str]) -> list[Colu
 
     `parameters` say of how many columns more than the first cards are shown: `review=16`.
     """
-    found: dict[str, list[tuple[Any, Record]]] = {name: [] for name in (*_STATUS.choices, OTHER)}
-    for task, status, standing in zip(
-        tasks, each(tasks, status_of), each(tasks, _standing), strict=True
-    ):
-        found[status].append((standing, task))
-    if not found[OTHER]:
-        del found[OTHER]
-    return [
-        Column(
-            name,
-            in_words(name, CHOICE_WORDS),
-            [task for _standing, task in sorted(members, key=itemgetter(0), reverse=True)],
-            how_many(parameters, name, COLUMN_CARDS, COLUMN_CARDS),
-            COLUMN_CARDS,
-        )
-        for name, members in found.items()
-    ]
+    found = whole(tasks, _by_status)
+    columns = []
+    for name in (*_STATUS.choices, OTHER):
+        members = found.get(name, [])
+        if members or name != OTHER:
+            shown = how_many(parameters, name, COLUMN_CARDS, COLUMN_CARDS)
+            title, on_page = in_words(name, CHOICE_WORDS), members[:shown]
+            columns.append(Column(name, title, on_page, len(members), shown, COLUMN_CARDS))
+    return columns
+
+
+def _by_status(tasks: Sequence[Record]) -> dict[str, list[Record]]:
+    """The columns as they stand, from the top."""
+    found: dict[str, list[tuple[Any, Record]]] = {}
+    for task, standing in zip(tasks, each(tasks, _standing), strict=True):
+        found.setdefault(status_of(task), []).append((standing, task))
+    for members in found.values():
+        members.sort(key=itemgetter(0), reverse=True)
+    return {name: [task for _standing, task in members] for name, members in found.items()}
 
 
 def status_of(task: Record) -> str:

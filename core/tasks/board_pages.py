@@ -5,7 +5,7 @@ Of one's own tasks and of those that another shares, narrowed to a project by `?
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from typing import Any
 
 from django.contrib.auth.decorators import login_required
@@ -20,12 +20,13 @@ from core.display import Row, row
 from core.listing import project_in
 from core.tasks.agenda import GROUP_TASKS, Group, agenda
 from core.tasks.assigned import Assigned, assigned_to
-from core.tasks.board import Part, columns, how_many, move_to, step
+from core.tasks.board import Column, Part, columns, how_many, move_to, step
 from core.whose import Whose
-from core.words import CHOICE_WORDS, WORDS, in_words
-from docstore import Corrupt
+from core.words import CHOICE_WORDS, WORDS, Text, in_words
+from docstore import Corrupt, id_of
 from utils.addresses import record_id_of
 from utils.json_storage import Changed
+from utils.lists import by, whole
 from utils.middleware import StorageRequest, storage_refusal
 from utils.people.activities import activity_of
 from utils.records import COLLECTIONS, CollectionSpec, record_version
@@ -42,6 +43,9 @@ class Card:
 
     row: Row
     version: str
+    top: bool
+    bottom: bool
+    changed: bool  # by somebody else, when it was to be moved
 
 
 @dataclass(frozen=True)
@@ -54,17 +58,43 @@ class Line:
 
 @dataclass(frozen=True)
 class Shown:
-    """A column or a group as it is on the page."""
+    """A column or a group: all that the page tells of it."""
 
-    part: Part
-    rows: list[Any]
-    further: str  # the address that shows more of it
+    name: str
+    title: Text
+    rows: list[Card] | list[Line]
+    total: int
+    more: int
+    further: str  # the address that shows so many more; "" where all are shown
+    day: date | None = None  # of a group
+    takes: bool = False  # of a column: whether tasks can be moved into it
+    ordered: bool = False  # and whether people choose the order in it
 
     @classmethod
-    def of(cls, request: StorageRequest, part: Part, rows: list[Any]) -> "Shown":
-        asked = request.GET.copy()
-        asked[part.name] = str(part.further)
-        return cls(part, rows, f"?{asked.urlencode()}")
+    def group(cls, request: StorageRequest, group: Group, rows: list[Line]) -> "Shown":
+        further = _further(request, group)
+        return cls(group.name, group.title, rows, group.total, group.more, further, group.day)
+
+    @classmethod
+    def column(cls, request: StorageRequest, column: Column, rows: list[Card]) -> "Shown":
+        return cls(
+            column.name,
+            column.title,
+            rows,
+            column.total,
+            column.more,
+            _further(request, column),
+            takes=column.takes,
+            ordered=column.ordered,
+        )
+
+
+def _further(request: StorageRequest, part: Part) -> str:
+    if not part.more:
+        return ""
+    asked = request.GET.copy()
+    asked[part.name] = str(part.further)
+    return f"?{asked.urlencode()}"
 
 
 @dataclass(frozen=True)
@@ -134,7 +164,7 @@ def _board(
         now = datetime.now(UTC)
         return {
             "columns": [
-                Shown.of(request, column, _cards(whose, column.on_page, now))
+                Shown.column(request, column, _cards(whose, column, now, changed))
                 for column in columns(tasks, request.GET)
             ],
             "changed": changed,
@@ -154,13 +184,13 @@ def task_agenda(
 
     def told(tasks: Sequence[Record]) -> dict[str, Any]:
         groups = [
-            Shown.of(request, group, _lines(whose, group.on_page, now))
+            Shown.group(request, group, _lines(whose, group.on_page, now))
             for group in agenda(tasks, now, request.GET)
         ]
         if whose.shared or project_in(request.GET, whose.projects) is not None:
             return {"groups": groups, "is_whole": True}
         assigned = assigned_to(whose.manager, whose.owner, now)
-        after_today = 1 + next(n for n, one in enumerate(groups) if one.part.name == "today")
+        after_today = 1 + next(n for n, one in enumerate(groups) if one.name == "today")
         groups[after_today:after_today] = _of_others(request, assigned, now)
         return {"groups": groups, "is_whole": assigned.is_whole}
 
@@ -195,22 +225,33 @@ def _page(
 def _of_project(tasks: Sequence[Record], project: int | None) -> Sequence[Record]:
     if project is None:
         return tasks
-    return [task for task in tasks if task.get("project_id") == project]
+    return whole(tasks, by("tasks", "project_id")).get(project, ())
 
 
 def _of_others(request: StorageRequest, assigned: Assigned, now: datetime) -> list[Shown]:
     """The group of what others gave one to do, if there is any."""
     if not assigned.given:
         return []
-    tasks = [given.task for given in assigned.given]
     shown = how_many(request.GET, "assigned", GROUP_TASKS, GROUP_TASKS)
-    group = Group("assigned", _("Assigned to you by others"), tasks, shown, GROUP_TASKS)
-    lines = [Line(one.row(now), _again(one.task, now)) for one in assigned.given[:shown]]
-    return [Shown.of(request, group, lines)]
+    given, total = assigned.given[:shown], len(assigned.given)
+    title = _("Assigned to you by others")
+    group = Group("assigned", title, [one.task for one in given], total, shown, GROUP_TASKS)
+    lines = [Line(one.row(now), _again(one.task, now)) for one in given]
+    return [Shown.group(request, group, lines)]
 
 
-def _cards(whose: Whose, tasks: Sequence[Record], now: datetime) -> list[Card]:
-    return [Card(_row(whose, task, now), record_version(task)) for task in tasks]
+def _cards(whose: Whose, column: Column, now: datetime, changed: int | None) -> list[Card]:
+    last = len(column.on_page) - 1
+    return [
+        Card(
+            _row(whose, task, now),
+            record_version(task),
+            top=place == 0,
+            bottom=place == last and not column.more,
+            changed=changed is not None and id_of(task) == changed,
+        )
+        for place, task in enumerate(column.on_page)
+    ]
 
 
 def _lines(whose: Whose, tasks: Sequence[Record], now: datetime) -> list[Line]:

@@ -6,14 +6,24 @@ no words is said as it is stored.
 
 from __future__ import annotations
 
+import re
+from datetime import UTC, date, datetime
+
+from django.utils import dateformat
 from django.utils.dates import MONTHS, WEEKDAYS
 from django.utils.text import get_text_list
 from django.utils.translation import get_language, ngettext
 from django.utils.translation import gettext as _
 
+from utils.people.localization import local_time
 from utils.tasks.quick import parse_repeat_words
 from utils.tasks.repeats import Rule, canonical_repeat, parse_repeat
 
+# What ends a rule after so many times: "every Monday, 5 times".
+_TIMES = {
+    "en": re.compile(r"(.+?),? ([1-9][0-9]{0,2}) times?", re.IGNORECASE),
+    "es": re.compile(r"(.+?),? ([1-9][0-9]{0,2}) ve(?:z|ces)", re.IGNORECASE),
+}
 _WORKDAYS = tuple((0, day) for day in range(5))
 OFFERED = (
     "FREQ=DAILY",
@@ -41,9 +51,16 @@ def told(repeat: str) -> str:
         ends = ngettext("%(rule)s, %(count)d time", "%(rule)s, %(count)d times", rule.count)
         return ends % {"rule": words, "count": rule.count}
     if rule.until:
-        day = f"{rule.until[:4]}-{rule.until[4:6]}-{rule.until[6:8]}"
+        day = dateformat.format(_last_day(rule.until), _("j M Y"))
         return _("%(rule)s, until %(day)s") % {"rule": words, "day": day}
     return words
+
+
+def _last_day(until: str) -> date:
+    """The day of UNTIL: a date is one everywhere, a moment is in the zone of the page."""
+    if len(until) == len("20261203"):
+        return datetime.strptime(until, "%Y%m%d").date()
+    return local_time(datetime.strptime(until, "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC)).date()
 
 
 def typed(repeat: str) -> str:
@@ -54,10 +71,15 @@ def typed(repeat: str) -> str:
 
 def read(text: str) -> str:
     """The rule that words or a rule name, as it is stored; other text as it is."""
-    line = " ".join(text.split())
+    line, language = " ".join(text.split()), get_language() or "en"
+    words, count = line, ""
+    for pattern in {_TIMES["en"], _TIMES.get(language[:2], _TIMES["en"])}:
+        if found := pattern.fullmatch(line):
+            words, count = found[1], f";COUNT={found[2]}"
+    said = parse_repeat_words(words, language)
     return (
         canonical_repeat(line.upper().removeprefix("RRULE:"))
-        or parse_repeat_words(line, get_language() or "en")
+        or (said and canonical_repeat(said + count))
         or line
     )
 

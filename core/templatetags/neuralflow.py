@@ -19,9 +19,10 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString, mark_safe
 from django.utils.translation import get_language, gettext
 
+from core.activity.devices import device_of
 from core.activity.past import said_of
-from core.display import Row
-from core.kept import NOT_KEPT, KeptParts
+from core.display import Row, near_day
+from core.kept import NOT_KEPT, KeptParts, key_of
 from core.places import Place, places_for
 from core.tasks import repeating
 from core.whose import address_of, project_address
@@ -58,10 +59,24 @@ def moment(value: object) -> SafeString | str:
     return _time_tag(when, gettext("j M Y, H:i"))
 
 
-def _time_tag(when: datetime, shape: str) -> SafeString:
+@register.filter
+def due(value: object) -> SafeString | str:
+    """A stored time that is ahead, near days by their names: "tomorrow, 14:05", "Fri 27 Nov"."""
+    when, text = moment_of(value), value if isinstance(value, str) else ""
+    if when is None:
+        return text
+    today = timezone.localdate()
+    if is_date(text):
+        named = near_day(when.date(), today)
+        return format_html('<time datetime="{}">{}</time>', text, named)
+    return _time_tag(when, "H:i", f"{near_day(local_time(when).date(), today)}, ")
+
+
+def _time_tag(when: datetime, shape: str, before: str = "") -> SafeString:
     """Tells the zone where it is UTC: there it is mostly nobody's own."""
     local = local_time(when)
-    readable = dateformat.format(local, shape) + (" UTC" if local.tzname() == "UTC" else "")
+    zone = " UTC" if local.tzname() == "UTC" else ""
+    readable = before + dateformat.format(local, shape) + zone
     exact = when.astimezone(UTC).isoformat().replace("+00:00", "Z")
     return format_html('<time datetime="{}">{}</time>', exact, readable)
 
@@ -105,6 +120,12 @@ def done_items(checklist: object) -> int:
     """How many items of a checklist are done."""
     items = checklist if isinstance(checklist, list) else []
     return sum(isinstance(item, dict) and item.get("done") is True for item in items)
+
+
+@register.filter
+def device(agent: object) -> str:
+    """Browser and system that a User-Agent names, "Firefox on Linux"; else what it says."""
+    return device_of(str(agent or "")) or str(agent or "")
 
 
 @register.filter
@@ -170,12 +191,12 @@ def _drawn(sprite: str, name: str) -> SafeString:
     )
 
 
-@register.filter
 def facts_of_field(field: BoundField) -> object:
-    """All that a field of a form shows, for `kept`; a secret that was typed is never kept."""
+    """All that a field of a form shows; a secret that was typed is never kept."""
     widget = field.field.widget
     if isinstance(widget, PasswordInput | FileInput):
         return NOT_KEPT
+    form = field.form
     return (
         type(widget).__qualname__,
         field.html_name,
@@ -185,44 +206,91 @@ def facts_of_field(field: BoundField) -> object:
         field.value(),
         field.initial if field.field.show_hidden_initial else None,
         [str(error) for error in field.errors],
-        field.build_widget_attrs(widget.attrs),
+        widget.attrs,
         list(getattr(widget, "choices", ())),
         getattr(field.field, "suggestions", ()),
-        field.field.required,
+        getattr(field.field, "wide", False),
+        (field.field.required, field.field.disabled, form.use_required_attribute),
     )
 
 
+_TOKEN = 'name="csrfmiddlewaretoken"'  # no text of a person has such quotes on a page
 _parts = KeptParts()
+_places = count()
 
 
 class KeptNode(Node):
     """One place in a template whose part is kept."""
 
-    _places = count()
-
     def __init__(self, values: list[FilterExpression], nodes: NodeList) -> None:
-        self._values, self._nodes, self._place = values, nodes, next(self._places)
+        self._values, self._nodes, self._place = values, nodes, next(_places)
 
     def render(self, context: Context) -> SafeString:
-        zone = timezone.get_current_timezone_name()
+        return mark_safe(_parts.part(self._key(context), lambda: self._made(context)))
+
+    def _made(self, context: Context) -> str:
+        part: str = self._nodes.render(context)
+        if _TOKEN in part:  # of a template that is included, nothing is known before
+            raise template.TemplateSyntaxError("a token against forgery may not be kept")
+        return part
+
+    def _key(self, context: Context) -> bytes | None:
+        zone, day = timezone.get_current_timezone_name(), str(timezone.localdate())
         values = [value.resolve(context) for value in self._values]
-        known = [self._place, get_language(), zone, *values]
-        return mark_safe(_parts.part(known, lambda: self._nodes.render(context)))
+        return key_of([self._place, get_language(), zone, day, *values])
+
+
+class KeptEachNode(KeptNode):
+    """One place whose part is kept for each of several values."""
+
+    def __init__(
+        self, name: str, each: FilterExpression, values: list[FilterExpression], nodes: NodeList
+    ) -> None:
+        super().__init__(values, nodes)
+        self._name, self._each = name, each
+
+    def render(self, context: Context) -> SafeString:
+        common = self._key(context)
+        parts = [self._part(context, common, value) for value in self._each.resolve(context)]
+        return mark_safe("".join(parts))
+
+    def _part(self, context: Context, common: bytes | None, value: object) -> str:
+        def make() -> str:
+            with context.push(**{self._name: value}):
+                return self._made(context)
+
+        own = key_of(facts_of_field(value) if isinstance(value, BoundField) else value)
+        return _parts.part(common + own if common and own else None, make)
 
 
 @register.tag
 def kept(parser: Parser, token: Token) -> KeptNode:
-    """`{% kept row whose.owner %}...{% endkept %}`: rendered once for these values, the language
-    and the time zone. Whatever the part shows must follow from them; so nothing of a request's
-    own, such as a token against forgery, may stand in it.
+    """`{% kept row whose.owner %}...{% endkept %}`: rendered once for these values, the language,
+    the time zone and the day. Whatever the part shows must follow from them; so nothing of a
+    request's own, such as a token against forgery, may stand in it.
     """
     _name, *names = token.split_contents()
     values = [parser.compile_filter(name) for name in names]
-    nodes = parser.parse(("endkept",))
+    return KeptNode(values, _kept_nodes(parser, "endkept", names))
+
+
+@register.tag
+def kept_each(parser: Parser, token: Token) -> KeptEachNode:
+    """`{% kept_each row in page.object_list whose.owner %}...{% endkept_each %}`: as `kept`, once
+    for each row."""
+    _name, name, _in, each, *names = [*token.split_contents(), "", "", ""]
+    names = [one for one in names if one]
+    nodes = _kept_nodes(parser, "endkept_each", [name] if _in == "in" and each else [])
+    values = [parser.compile_filter(name) for name in names]
+    return KeptEachNode(name, parser.compile_filter(each), values, nodes)
+
+
+def _kept_nodes(parser: Parser, end: str, names: list[str]) -> NodeList:
+    nodes = parser.parse((end,))
     parser.delete_first_token()
     if not names or nodes.get_nodes_by_type(CsrfTokenNode):
         raise template.TemplateSyntaxError("kept needs the values of its part, and no csrf_token")
-    return KeptNode(values, nodes)
+    return nodes
 
 
 @register.simple_tag(takes_context=True)

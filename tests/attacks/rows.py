@@ -67,6 +67,17 @@ API_FOR_EVERYBODY = shape("""
 anonymous  200 200  401     405   405  401 401   401  401
 others     200 200  204     405   405  405 405   405  405
 """)
+# The first commit of all is nobody's to take back.
+API_UNDO = shape("""
+           GET HEAD OPTIONS TRACE BREW PUT PATCH POST DELETE
+anonymous  401 401  401     405   405  401 401   401  401
+others     405 405  204     405   405  405 405   404  405
+""")
+API_QUICK = shape("""
+           GET HEAD OPTIONS TRACE BREW PUT PATCH POST DELETE
+anonymous  401 401  401     405   405  401 401   401  401
+others     405 405  204     405   405  405 405   201  405
+""")
 NOTHING_THERE = shape("""
            GET HEAD OPTIONS TRACE BREW PUT PATCH POST DELETE
 anonymous  401 401  401     405   405  401 401   401  401
@@ -394,6 +405,10 @@ OWN_BUTTON = shape("""
 anonymous  302 302  302     405   405  302 302   302  302
 others     405 405  405     405   405  405 405   302  405
 """)
+LANGUAGE = shape("""
+           GET HEAD OPTIONS TRACE BREW PUT PATCH POST DELETE
+others     405 405  405     405   405  405 405   302  405
+""")
 UNDO = shape("""
            GET HEAD OPTIONS TRACE BREW PUT PATCH POST DELETE
 others     405 405  405     405   405  405 405   302  405
@@ -597,6 +612,8 @@ ROWS: dict[str, Row] = {
     f"{API}import/": Row(f"/{API}import/", ARCHIVE_SENT_AS_JSON, media_type="application/zip"),
     f"{API}openapi.json": Row(f"/{API}openapi.json", API_FOR_EVERYBODY, public=True),
     f"{API}docs/": Row(f"/{API}docs/", API_FOR_EVERYBODY, public=True),
+    f"{API}undo/": Row(f"/{API}undo/", API_UNDO, {"POST": {"sequence": 1}}),
+    f"{API}tasks/quick/": Row(f"/{API}tasks/quick/", API_QUICK, {"POST": {"text": "Sent"}}),
     f"{API}quota/": Row(f"/{API}quota/", OWN_FIGURES),
     f"{API}activity/": Row(f"/{API}activity/", OWN_FIGURES),
     f"{API}changes/": Row(f"/{API}changes/", OWN_FIGURES),
@@ -640,6 +657,7 @@ ROWS: dict[str, Row] = {
     "<collection:spec>/<record_id:record_id>/complete/": Row(
         "/tasks/{task}/complete/", RECORD_BUTTON
     ),
+    "language/": Row("/language/", LANGUAGE, {"POST": {"language": "es"}}),
     "undo/": Row("/undo/", UNDO),
     "accounts/signup/": Row("/accounts/signup/", FOR_THOSE_OUTSIDE),
     "accounts/login/": Row("/accounts/login/", FOR_THOSE_OUTSIDE),

@@ -66,6 +66,19 @@ def test_a_stranger_finds_the_way_in(visitor: Visitor) -> None:
     visitor.go("/accounts/api/docs/", "api-docs")
 
 
+@some_looks
+def test_a_stranger_chooses_a_language(visitor: Visitor) -> None:
+    page = visitor.page
+    visitor.go("/accounts/login/?next=/tasks/")
+    visitor.press("Español")
+    expect(page.get_by_role("heading", name="Iniciar sesión")).to_be_visible()
+    assert page.url.endswith("/accounts/login/?next=/tasks/")
+    visitor.look_at("login-in-spanish")
+    visitor.go("/", "home-in-spanish")
+    visitor.press("English")
+    expect(page.get_by_role("link", name="Sign up").first).to_be_visible()
+
+
 def test_a_first_day(visitor: Visitor) -> None:
     page, server = visitor.page, visitor.server
     username = sign_up(visitor, "alice")

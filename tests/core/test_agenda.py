@@ -19,7 +19,7 @@ NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)  # a Monday
 def groups(*dues: str | None, now: datetime = NOW, **values: Any) -> dict[str, list[Any]]:
     tasks = [{"id": n, "due_date": due, **values} for n, due in enumerate(dues)]
     found = agenda(tasks, now, {})
-    return {group.name: [task["due_date"] for task in group.tasks] for group in found}
+    return {group.name: [task["due_date"] for task in group.on_page] for group in found}
 
 
 def test_each_task_stands_under_its_day() -> None:
@@ -81,7 +81,7 @@ def test_what_has_a_time_comes_first_and_then_the_most_urgent() -> None:
         {"id": 4, "due_date": "2026-11-24T08:00:00Z"},
     ]
     (_today, tomorrow) = agenda(tasks, NOW, {})
-    assert [task["id"] for task in tomorrow.tasks] == [4, 3, 2, 1]
+    assert [task["id"] for task in tomorrow.on_page] == [4, 3, 2, 1]
 
 
 def test_of_many_groups_the_later_ones_wait_until_asked() -> None:
@@ -97,7 +97,7 @@ def test_of_many_groups_the_later_ones_wait_until_asked() -> None:
 @pytest.mark.parametrize("zone", ["Pacific/Kiritimati", "America/Los_Angeles"])
 def test_no_due_date_is_too_odd(due: Any, zone: str) -> None:
     found = agenda([{"id": 1, "due_date": due}], NOW.astimezone(ZoneInfo(zone)), {})
-    assert sum(len(group.tasks) for group in found) == 1
+    assert sum(group.total for group in found) == 1
 
 
 # The page

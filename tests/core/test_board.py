@@ -213,14 +213,14 @@ def test_any_moves_leave_the_order_that_they_made(moves: list[tuple[int, int]]) 
         changes = move_to(tasks, number, "pending", order[index - 1] if index else None)
         tasks[number - 1] |= changes
         assert changes.keys() <= {"status", "position"}
-        assert [task["id"] for task in columns(tasks, {})[0].tasks] == order
+        assert [task["id"] for task in columns(tasks, {})[0].on_page] == order
 
 
 def test_there_is_room_for_dozens_of_moves_to_one_place() -> None:
     tasks: list[dict[str, Any]] = [{"id": n, "status": "pending"} for n in range(1, 41)]
     for number in range(1, 39):
         tasks[number - 1] |= move_to(tasks, number, "pending", 40)
-        assert [task["id"] for task in columns(tasks, {})[0].tasks][:2] == [40, number]
+        assert [task["id"] for task in columns(tasks, {})[0].on_page][:2] == [40, number]
 
 
 @pytest.mark.parametrize("position", [1e308, -1e308, 10**12, -(10**12), "x", True, [], 10**400])
@@ -230,7 +230,7 @@ def test_no_position_is_too_odd(position: Any) -> None:
         for below in (None, 1, 2, 3):
             place = move_to(tasks, number, "pending", below).get("position", 0)
             assert -(10**12) <= place <= 10**12
-    assert len(columns(tasks, {})[0].tasks) == 3
+    assert columns(tasks, {})[0].total == 3
 
 
 # What is refused

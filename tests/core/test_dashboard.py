@@ -156,7 +156,7 @@ def test_a_half_year_is_told_by_days(browser: Client, alice: User) -> None:
     json_storage.update_user_activity(alice.pk, "login", "Logged in")
     page = browser.get("/dashboard/")
     today = datetime.now(UTC).date()
-    assert f"2 deeds in 26 weeks; most on {today.day} {today:%b}: 2." in text_of(page)
+    assert f"2 actions in 26 weeks; most on {today.day} {today:%b}: 2." in text_of(page)
     assert page.content.decode().count('class="heat-4"') == 1
 
 
@@ -173,7 +173,7 @@ def test_days_of_the_half_year_are_those_of_the_zone() -> None:
         assert len(heat.weeks) == 26
         assert [day is not None for day in heat.weeks[-1].days] == [True] + 6 * [False]
     assert found == {"UTC": "2026-11-22", "Europe/Madrid": "2026-11-23"}
-    sundays = heat_of([], now, sunday_first=True)
+    sundays = heat_of([], now, first_weekday=6)
     assert {week.start.weekday() for week in sundays.weeks} == {6}
 
 

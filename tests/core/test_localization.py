@@ -104,18 +104,18 @@ def due_of(owner: User) -> str:
 
 
 def test_a_time_is_shown_in_the_zone_that_was_chosen(in_madrid: Client, alice: User) -> None:
-    address = add_task(alice, "2026-07-01T22:30:00Z")
-    assert "2 Jul 2026, 00:30" in shown(in_madrid, "/tasks/")
-    assert 'value="2026-07-02 00:30"' in in_madrid.get(address).content.decode()
+    address = add_task(alice, "2041-07-01T22:30:00Z")
+    assert "2 Jul 2041, 00:30" in shown(in_madrid, "/tasks/")
+    assert 'value="2041-07-02 00:30"' in in_madrid.get(address).content.decode()
 
 
 def test_the_browsers_zone_counts_where_none_was_chosen(signed_in: Client, alice: User) -> None:
-    add_task(alice, "2026-07-01T22:30:00Z")
-    assert "1 Jul 2026, 22:30 UTC" in shown(signed_in, "/tasks/")
+    add_task(alice, "2041-07-01T22:30:00Z")
+    assert "1 Jul 2041, 22:30 UTC" in shown(signed_in, "/tasks/")
     signed_in.cookies["timezone"] = "Asia/Tokyo"
-    assert "2 Jul 2026, 07:30" in shown(signed_in, "/tasks/")
+    assert "2 Jul 2041, 07:30" in shown(signed_in, "/tasks/")
     signed_in.cookies["timezone"] = "../../../etc/passwd"
-    assert "1 Jul 2026, 22:30 UTC" in shown(signed_in, "/tasks/")
+    assert "1 Jul 2041, 22:30 UTC" in shown(signed_in, "/tasks/")
 
 
 def test_what_is_typed_is_meant_in_the_zone(in_madrid: Client, alice: User) -> None:
@@ -187,3 +187,39 @@ def test_every_hint_of_the_table_has_words_for_pages() -> None:
         for field in spec.fields:
             shown = field.help and field.on_forms
             assert not shown or field.name in FIELD_HINTS, field.name
+
+
+# Who is not signed in
+
+
+def test_a_language_is_chosen_at_the_foot_of_a_page(client: Client, alice: User) -> None:
+    page = client.get("/accounts/login/?next=/tasks/", headers={"accept-language": "en"})
+    assert 'value="/accounts/login/?next=/tasks/"' in page.content.decode()
+    sent = {"language": "es", "next": "/accounts/login/?next=/tasks/"}
+    answer = client.post("/language/", sent)
+    assert (answer.status_code, answer["Location"]) == (302, "/accounts/login/?next=/tasks/")
+    cookie = answer.cookies["django_language"]
+    assert cookie["httponly"] and cookie["samesite"] == "Lax"
+    page = client.get("/", headers={"accept-language": "en"})
+    assert '<html lang="es"' in page.content.decode()
+    assert {"Cookie", "Accept-Language"} <= {*page["Vary"].replace(" ", "").split(",")}
+    client.force_login(alice)
+    assert "/language/" not in client.get("/tasks/").content.decode()
+    json_storage.change_preferences(alice.pk, {"language": "en"})
+    assert html_tag(client).startswith('<html lang="en"')
+
+
+@pytest.mark.parametrize("back", ["https://evil.example/", "//evil.example/", "/\\evil.example/"])
+def test_the_choice_leads_to_no_other_site(client: Client, back: str) -> None:
+    assert client.post("/language/", {"language": "es", "next": back})["Location"] == "/"
+
+
+@pytest.mark.parametrize("language", ["", "tlh", "es\r\nSet-Cookie: a=b"])
+def test_a_language_that_there_is_not_is_refused(client: Client, language: str) -> None:
+    answer = client.post("/language/", {"language": language})
+    assert answer.status_code == 400 and not answer.cookies
+
+
+def test_another_site_chooses_nothing() -> None:
+    strict = Client(enforce_csrf_checks=True)
+    assert strict.post("/language/", {"language": "es"}).status_code == 403

@@ -2,7 +2,7 @@
 
 import pytest
 from django.test import Client
-from django.utils import translation
+from django.utils import timezone, translation
 
 from accounts.models import User
 from core.tasks import repeating
@@ -25,12 +25,13 @@ WORDS = {
     "FREQ=MONTHLY;BYDAY=2TH": "every second Thursday of the month",
     "FREQ=MONTHLY;BYDAY=-1FR": "every last Friday of the month",
     "FREQ=YEARLY": "every year",
+    "FREQ=DAILY;COUNT=1": "every day, 1 time",
+    "FREQ=WEEKLY;BYDAY=MO;COUNT=5": "every Monday, 5 times",
     "FREQ=YEARLY;BYMONTH=11;BYMONTHDAY=26": "every 26 November",
 }
 ENDING = {
-    "FREQ=DAILY;COUNT=1": "every day, 1 time",
-    "FREQ=DAILY;COUNT=3": "every day, 3 times",
-    "FREQ=WEEKLY;UNTIL=20261231": "every week, until 2026-12-31",
+    "FREQ=WEEKLY;UNTIL=20261231": "every week, until 31 Dec 2026",
+    "FREQ=WEEKLY;BYDAY=MO;UNTIL=20261203T235900Z": "every Monday, until 3 Dec 2026",
 }
 WITHOUT_WORDS = (
     "FREQ=MONTHLY;BYDAY=MO,TU,WE,TH,FR;BYSETPOS=-1",
@@ -44,6 +45,16 @@ WITHOUT_WORDS = (
 def test_a_rule_is_said_in_words_that_are_read_as_the_same(rule: str) -> None:
     assert repeating.told(rule) == WORDS[rule] == repeating.typed(rule)
     assert repeating.read(WORDS[rule]) == rule
+
+
+def test_an_end_is_said_where_the_person_is_and_in_spanish() -> None:
+    late = "FREQ=WEEKLY;UNTIL=20261203T233000Z"
+    with timezone.override("Europe/Madrid"):
+        assert repeating.told(late) == "every week, until 4 Dec 2026"
+    with translation.override("es"):
+        assert repeating.told("FREQ=WEEKLY;COUNT=5") == "cada semana, 5 veces"
+        assert repeating.told("FREQ=WEEKLY;UNTIL=20261203").startswith("cada semana, hasta el 3 ")
+        assert repeating.read("every week, 5 times") == "FREQ=WEEKLY;COUNT=5"
 
 
 def test_an_end_is_said_and_stands_in_a_form_as_the_rule() -> None:
@@ -74,6 +85,8 @@ def test_spanish_words_are_read_in_spanish() -> None:
 def test_a_rule_may_be_typed_as_other_programs_write_it() -> None:
     assert repeating.read("rrule:freq=weekly;interval=1;byday=mo") == "FREQ=WEEKLY;BYDAY=MO"
     assert repeating.read(" every  monday and friday ") == "FREQ=WEEKLY;BYDAY=MO,FR"
+    assert repeating.read("every Monday 5 times") == "FREQ=WEEKLY;BYDAY=MO;COUNT=5"
+    assert repeating.read("the bell rang 5 times") == "the bell rang 5 times"
     assert repeating.read("every monday at noon") == "every monday at noon"
 
 
@@ -100,3 +113,16 @@ def test_a_search_finds_what_stands_on_a_checklist(client: Client, alice: User) 
         json_storage.create("tasks", alice.pk, task)
     words = text_of(client.get("/tasks/?q=balcony"))
     assert "Plants" in words and "Rest" not in words
+
+
+def test_who_completes_one_that_repeats_is_told_when_the_next_is_due(
+    client: Client, alice: User
+) -> None:
+    client.force_login(alice)
+    task = {"title": "Rest", "due_date": "2031-02-03", "repeat": "FREQ=WEEKLY"}
+    json_storage.create("tasks", alice.pk, task)
+    page = client.post("/tasks/1/complete/", follow=True)
+    assert "The task is completed. The next one is due 10 Feb 2031." in text_of(page)
+    page = client.post("/tasks/1/complete/", {"reopen": "1"}, follow=True)
+    page = client.post("/tasks/1/complete/", follow=True)
+    assert "The task is completed. Undo" in text_of(page)

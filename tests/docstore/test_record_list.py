@@ -313,3 +313,21 @@ def test_it_passes_for_a_list() -> None:
     assert json.loads(one.json()) == one
     with pytest.raises(TypeError):
         hash(one)
+
+
+def test_what_is_made_of_all_is_made_once_for_each_version() -> None:
+    asked: list[int] = []
+
+    def count(records: RecordList) -> int:
+        asked.append(len(records))
+        return len(records)
+
+    records = RecordList({"id": number} for number in range(1, 101))
+    empty = records.bytes_kept
+    assert records.whole(count) == records.whole(count) == 100
+    assert records.bytes_kept > empty
+    longer = records.append({"id": 101})
+    assert (longer.whole(count), records.whole(count), asked) == (101, 100, [100, 101])
+    records.forget_bytes()
+    assert records.bytes_kept == empty
+    assert (records.whole(count), asked) == (100, [100, 101, 100])

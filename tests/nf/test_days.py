@@ -4,7 +4,7 @@ from datetime import date
 
 import pytest
 
-from nf.days import due
+from nf.days import due, zone_here
 
 MONDAY = date(2026, 11, 23)
 
@@ -40,3 +40,20 @@ def test_a_moment_without_a_zone_is_by_the_clock_on_the_wall() -> None:
 def test_what_is_no_day_is_told_with_what_may_be_one(said: str) -> None:
     with pytest.raises(ValueError, match="it may be a day of the week"):
         due(said, MONDAY)
+
+
+@pytest.mark.parametrize(
+    ("told", "zone"),
+    [
+        ("Europe/Madrid", "Europe/Madrid"),
+        (":/usr/share/zoneinfo/America/Port-au-Prince", "America/Port-au-Prince"),
+        ("UTC", "UTC"),
+        ("CET-1CEST,M3.5.0,M10.5.0/3", None),  # a rule of POSIX, which has no name
+        ("", None),
+    ],
+)
+def test_the_zone_of_this_machine(
+    told: str, zone: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TZ", told)
+    assert zone_here() == zone

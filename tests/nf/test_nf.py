@@ -75,6 +75,16 @@ def test_what_a_terminal_would_act_upon_is_not_printed(server: Server, tmp_path:
     assert "Take" in output
 
 
+def test_a_task_is_added_in_plain_words(server: Server, tmp_path: Path) -> None:
+    heidi = signed_in(server.person("heidi"))
+    words = ["Compare runs", "26", "nov", "2031", "17:00", "!high", "#vision"]
+    code, output, _ = nf(tmp_path, "add", *words, TZ="Europe/Madrid", **heidi)
+    assert (code, output.partition(" (")[0]) == (0, "Added task 1: Compare runs")
+    task = json.loads(nf(tmp_path, "task", "show", "1", "--json", **heidi)[1])
+    assert task["due_date"] == "2031-11-26T16:00:00.000000Z"
+    assert (task["priority"], task["tags"]) == ("high", ["vision"])
+
+
 def test_a_task_that_repeats_comes_again(server: Server, tmp_path: Path) -> None:
     gina = signed_in(server.person("gina"))
     words = ["--due", "2030-01-07", "--repeat", "weekly", "--item", "Water", "--item", "Turn"]

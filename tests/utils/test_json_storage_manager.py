@@ -17,6 +17,7 @@ from docstore import Conflict, Corrupt, DocumentStore, NotFound
 from docstore.backends.files import FilesBackend
 from tests.accounts_in_db import add_account
 from tests.folders import contents, exact, times
+from tests.utils.clocks import Clock
 from utils.json_storage import (
     Activity,
     JSONStorageManager,
@@ -351,16 +352,8 @@ def test_an_activity_of_someone_without_a_document_begins_it() -> None:
     assert json_storage.get_user_data(8)["username"] == ""  # type: ignore[index]
 
 
-class Clock:
-    def __init__(self) -> None:
-        self.now = datetime(2026, 11, 30, 23, 59, 59, tzinfo=UTC)
-
-    def __call__(self) -> datetime:
-        return self.now
-
-
 def test_the_count_of_calls_starts_again_each_month(data_folder: Path) -> None:
-    clock = Clock()
+    clock = Clock(datetime(2026, 11, 30, 23, 59, 59, tzinfo=UTC))
     backend = FilesBackend(data_folder, LAYOUTS)
     storage = JSONStorageManager(DocumentStore(backend, LAYOUTS, clock))
     storage.save_user_data(person(api_calls_limit=2))
@@ -408,7 +401,7 @@ OLD_COUNT = {
 def test_an_old_count_stays_in_its_month_whatever_changes_the_document(
     data_folder: Path, updated_at: str | None, period: str
 ) -> None:
-    clock = Clock()
+    clock = Clock(datetime(2026, 11, 30, 23, 59, 59, tzinfo=UTC))
     storage = JSONStorageManager(DocumentStore(FilesBackend(data_folder, LAYOUTS), LAYOUTS, clock))
     path = data_folder / "users/user_7.json"
     used = 2 if period == "2026-11" else 0

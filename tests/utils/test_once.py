@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -16,35 +16,13 @@ from docstore import DocumentStore
 from docstore.backends.files import FilesBackend
 from tests.folders import contents, exact
 from tests.harness.planted import planted
+from tests.utils.clocks import LAYOUTS, Clock
 from tests.utils.processes import started, told_by
 from utils import json_storage as storage_module
 from utils import once as once_module
 from utils.json_storage import Activity, Caller, JSONStorageManager, Once, QuotaExceeded
 from utils.once import KEPT_MAX, KeyReused, TooManyKeys
-from utils.records import COLLECTIONS, InvalidRecord
-
-LAYOUTS = {name: spec.layout for name, spec in COLLECTIONS.items()}
-
-
-class Clock:
-    def __init__(self) -> None:
-        self.now = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
-
-    def __call__(self) -> datetime:
-        return self.now
-
-
-@pytest.fixture
-def clock() -> Clock:
-    return Clock()
-
-
-@pytest.fixture
-def storage(data_folder: Path, clock: Clock) -> Iterator[JSONStorageManager]:
-    made = JSONStorageManager(DocumentStore(FilesBackend(data_folder, LAYOUTS), LAYOUTS, clock))
-    made.save_user_data(User(pk=7, username="alice", api_calls_limit=100))
-    yield made
-    made.close()
+from utils.records import InvalidRecord
 
 
 def create(storage: JSONStorageManager, once: Once, title: str = "x") -> dict[str, Any]:

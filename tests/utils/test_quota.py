@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -11,9 +10,9 @@ import pytest
 from pytest_django.fixtures import Settings
 
 from accounts.models import User
-from docstore import DocumentStore, NotFound
-from docstore.backends.files import FilesBackend
+from docstore import NotFound
 from tests.folders import contents, exact
+from tests.utils.clocks import Clock
 from tests.utils.processes import started, told_by
 from utils.json_storage import (
     Activity,
@@ -23,32 +22,15 @@ from utils.json_storage import (
     TooManyCalls,
     json_storage,
 )
-from utils.records import COLLECTIONS, record_version
+from utils.records import record_version
 
-LAYOUTS = {name: spec.layout for name, spec in COLLECTIONS.items()}
 ALICE = Caller(7)
 CALL = Activity("api_call", "GET /accounts/api/tasks/")
 
 
-class Clock:
-    def __init__(self) -> None:
-        self.now = datetime(2026, 11, 30, 12, 0, 0, 123_456, tzinfo=UTC)
-
-    def __call__(self) -> datetime:
-        return self.now
-
-
 @pytest.fixture
 def clock() -> Clock:
-    return Clock()
-
-
-@pytest.fixture
-def storage(data_folder: Path, clock: Clock) -> Iterator[JSONStorageManager]:
-    made = JSONStorageManager(DocumentStore(FilesBackend(data_folder, LAYOUTS), LAYOUTS, clock))
-    made.save_user_data(User(pk=7, username="alice", api_calls_limit=2_000))
-    yield made
-    made.close()
+    return Clock(datetime(2026, 11, 30, 12, 0, 0, 123_456, tzinfo=UTC))
 
 
 def call(storage: JSONStorageManager, caller: Caller = ALICE) -> None:

@@ -48,15 +48,17 @@ def bulk_activity_of(
     return of_answer
 
 
-def undo_activity_of(request: StorageRequest) -> Callable[[Mapping[str, Any]], Activity]:
-    """The activity for what `JSONStorageManager.undo` says that it did."""
+def undo_activity_of(
+    request: StorageRequest, **told: Any
+) -> Callable[[Mapping[str, Any]], Activity]:
+    """The activity for what `JSONStorageManager.undo` says that it did; `told` is added."""
 
-    def of_undoing(told: Mapping[str, Any]) -> Activity:
-        about = {name: told[name] for name in ("collection", "id") if name in told}
+    def of_undoing(undone: Mapping[str, Any]) -> Activity:
+        about = {name: undone[name] for name in ("collection", "id") if name in undone}
         return Activity(
             type="change_undone",
-            description=f"Undid: {told['description']}",
-            metadata={**about, **request_metadata(request)},
+            description=f"Undid: {undone['description']}",
+            metadata={**about, **told, **request_metadata(request)},
         )
 
     return of_undoing

@@ -1,7 +1,8 @@
 """In which language, time zone and theme a page is answered.
 
-What the person chose; else what their browser says: `Accept-Language`, and the cookie `timezone`
-that static/js/time_zone.js sets. The API speaks English and UTC, whoever asks.
+What the person chose, in the settings or before they were known, in a cookie; else what their
+browser says: `Accept-Language`, and the cookie `timezone` that static/js/time_zone.js sets. The
+API speaks English and UTC, whoever asks.
 """
 
 from __future__ import annotations
@@ -103,5 +104,5 @@ class LocalizationMiddleware:
             response = self.get_response(request)
         if response.get("Content-Type", "").startswith("text/html"):
             response.headers.setdefault("Content-Language", language)
-            patch_vary_headers(response, ("Accept-Language",))
+            patch_vary_headers(response, ("Accept-Language", "Cookie"))
         return response

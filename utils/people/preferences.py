@@ -42,6 +42,11 @@ class Preferences:
     week_start: str = "monday"
     views: tuple[View, ...] = ()
 
+    @property
+    def first_weekday(self) -> int:
+        """The day that a week begins on: Monday is 0."""
+        return {"monday": 0, "sunday": 6, "saturday": 5}[self.week_start]
+
 
 Change = Mapping[str, Any] | Callable[[Preferences], Mapping[str, Any]]
 

@@ -1,0 +1,34 @@
+"""Orders: objects in the bodies of calls that are no records, such as an invitation."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from accounts.api.conditions import refuse_conditions
+from accounts.api.http import ApiRequest, read_json
+from utils.json.values import Faults, pointer_to
+from utils.records import InvalidRecord
+
+_KINDS: Mapping[type, str] = {str: "a text", int: "a whole number"}
+
+
+def read_object(request: ApiRequest, optional: str = "", **kinds: type) -> dict[str, Any]:
+    """The object in the body, which has members of these kinds and no others; the one that is
+    `optional` may be left out.
+
+    Raises `InvalidRecord` with all faults, and what `read_json` raises.
+    """
+    refuse_conditions(request)
+    body, faults = read_json(request), Faults()
+    if not isinstance(body, dict):
+        faults.add("", f"must be an object with {' and '.join(kinds)}")
+        raise InvalidRecord(faults.found)
+    for name in body.keys() - kinds.keys():
+        faults.add(pointer_to("", name), f"is not taken here; {' and '.join(kinds)} is")
+    for name, kind in kinds.items():
+        if name not in body and name != optional:
+            faults.add(pointer_to("", name), f"is required; it must be {_KINDS[kind]}")
+        elif name in body and type(body[name]) is not kind:
+            faults.add(pointer_to("", name), f"must be {_KINDS[kind]}")
+    if faults.found:
+        raise InvalidRecord(faults.found)
+    return body

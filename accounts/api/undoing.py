@@ -1,0 +1,47 @@
+"""Taking back one's own change: `undo/`.
+
+Each answer to a change tells the number of its commit (`NeuralFlow-Sequence`); the feed of changes
+tells it, too. What one may take back, and for how long, is as with the button on pages.
+"""
+
+from datetime import UTC, datetime
+
+from django.http import HttpResponse
+
+from accounts.api.calls import call_metadata, once_of
+from accounts.api.http import ApiRequest, endpoint, json_response
+from accounts.api.objects import read_object
+from accounts.api.operations import JSON, WITH_BODY, Answer, Operation, answers, ref
+from docstore import HistoryGone, NotFound
+from utils.people.activities import undo_activity_of
+from utils.undo import OFFERED_FOR
+
+
+def _undo(request: ApiRequest) -> HttpResponse:
+    asked, once = read_object(request, sequence=int), once_of(request)
+    try:
+        told = request.json_storage.undo(
+            request.user.pk,
+            asked["sequence"],
+            not_before=datetime.now(UTC) - OFFERED_FOR,
+            caller=request.caller,
+            once=once,
+            activity=undo_activity_of(request, **call_metadata(request)),
+            metered=True,
+        )
+    except HistoryGone as gone:
+        raise NotFound("there is no such change of yours any more") from gone
+    replayed = {"Idempotency-Replayed": "true"} if once and once.replayed else {}
+    return json_response(told, headers=replayed)
+
+
+undo_view = endpoint(
+    POST=Operation(
+        _undo,
+        "Take a change of yours back",
+        answers({200: Answer("What was taken back", ref("Undone"))}, (404, 409, *WITH_BODY)),
+        bodies={JSON: ref("Undo")},
+        description="All records of one commit become what they were, within an hour, if they are "
+        "still as you left them; otherwise nothing is changed.",
+    )
+)
