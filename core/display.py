@@ -2,8 +2,12 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
+from functools import cached_property
 from typing import Any
+
+from django.utils import dateformat
+from django.utils.translation import gettext as _
 
 from core.words import CHOICE_WORDS, WORDS, Text, in_words
 from docstore import id_of
@@ -18,6 +22,12 @@ _LISTS = (Kind.TEXTS, Kind.MEMBERS)
 _TEXTS = (Kind.TITLE, Kind.LINE, Kind.TEXT, Kind.CHOICE, Kind.OPEN_CHOICE, Kind.TIME)
 
 
+def near_day(day: date, today: date) -> str:
+    """A day as people say it within a sentence: "today", "Fri 27 Nov", "2 May 2027"."""
+    named = {-1: _("yesterday"), 0: _("today"), 1: _("tomorrow")}.get((day - today).days)
+    return named or dateformat.format(day, _("D j M") if day.year == today.year else _("j M Y"))
+
+
 @dataclass(frozen=True)
 class Row:
     """One record of a list."""
@@ -25,7 +35,8 @@ class Row:
     id: int | None  # old files may hold records without one; they can be seen, not changed
     anchor: str  # its id within a page: "task-3", of another's "task-7-3"
     title: Text
-    record: Mapping[str, Any]  # with a value that can be shown for every field
+    collection: str
+    stored: Record
     overdue: bool = False
     project: Text = ""
     assignee: Text = ""
@@ -33,6 +44,12 @@ class Row:
     may_change: bool = True  # by who looks at the row
     may_delete: bool = True
     owner: int | None = None  # whose it is, where it is another's
+
+    @cached_property
+    def record(self) -> Record:
+        """What is stored, with a value that can be shown for every field; of a row that is kept as
+        it was shown before, nobody asks for it."""
+        return _shown(COLLECTIONS[self.collection].fields, self.stored)
 
     @property
     def ticked(self) -> int:
@@ -62,7 +79,8 @@ def row(
         id=id_of(record),
         anchor=anchor_of(spec, id_of(record), owner),
         title=title_of(spec, record),
-        record=_shown(spec, record),
+        collection=spec.name,
+        stored=record,
         overdue=is_overdue(record, now),
         project=_named(record.get("project_id"), projects),
         assignee=_named(record.get("assignee"), people),
@@ -78,21 +96,9 @@ def anchor_of(spec: CollectionSpec, record_id: int | None, owner: int | None = N
     return "-".join(str(part) for part in (spec.singular, owner, record_id) if part is not None)
 
 
-# Stored records never change, so what is shown of one may be remembered as long as it is held.
-_remembered: dict[int, tuple[Record, dict[str, Any]]] = {}
-REMEMBERED_MAX = 5_000
-
-
-def _shown(spec: CollectionSpec, record: Record) -> dict[str, Any]:
-    """A value that can be shown for every field; shared, and not to be changed."""
-    known = _remembered.get(id(record))
-    if known is not None and known[0] is record:
-        return known[1]
-    shown = {field.name: _presentable(field, record.get(field.name)) for field in spec.fields}
-    if len(_remembered) >= REMEMBERED_MAX:
-        _remembered.clear()
-    _remembered[id(record)] = (record, shown)
-    return shown
+def _shown(fields: Iterable[Field], record: Record) -> dict[str, Any]:
+    """A value that can be shown for every field."""
+    return {field.name: _presentable(field, record.get(field.name)) for field in fields}
 
 
 def _named(number: object, names: Mapping[int, Text] | None) -> Text:
@@ -138,8 +144,7 @@ def _leads_somewhere(record: Record) -> bool:
 
 
 def _shared_row(record: Record) -> SharedRow:
-    fields = COLLECTIONS["shared"].fields
-    shown = {field.name: _presentable(field, record.get(field.name)) for field in fields}
+    shown = _shown(COLLECTIONS["shared"].fields, record)
     return SharedRow(
         id=record["id"],
         owner=record["owner"],

@@ -13,13 +13,13 @@ import re
 from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, tzinfo
-from typing import Any
+from typing import Any, Final
 from zoneinfo import ZoneInfo
 
 from django import forms
 from django.forms.boundfield import BoundField
 from django.utils import timezone
-from django.utils.translation import gettext
+from django.utils.translation import get_language, gettext
 from django.utils.translation import gettext_lazy as _
 
 from core.faults import in_persons_words, sentence
@@ -41,6 +41,7 @@ from utils.records import (
     new_record,
     record_version,
 )
+from utils.tasks.quick import parse_due_words
 from utils.times import is_date, parse_time, utc_text
 
 Record = dict[str, Any]
@@ -118,14 +119,20 @@ def _read_line(typed: str, field: Field, stored: object) -> str:
 
 
 def _read_time(typed: str, field: Field, stored: object) -> str | None:
-    """A time without an offset is meant in the zone that the form was shown in."""
-    text = typed.strip()
+    """A time without an offset, or in words, is meant in the zone that the form was shown in."""
+    text, zone = typed.strip(), timezone.get_current_timezone()
     if is_date(text) or not text:
         return text or None
     try:
-        return utc_text(parse_time(text, timezone.get_current_timezone()))
+        return utc_text(parse_time(text, zone))
     except ValueError:
-        raise forms.ValidationError(sentence(field.must_be)) from None
+        pass
+    named = parse_due_words(text, now=datetime.now(UTC), zone=zone, language=get_language() or "en")
+    if named is None:
+        raise forms.ValidationError(
+            _("Name a day or a time: “tomorrow”, “fri 17:00”, 2026-11-23 or 2026-11-23 14:05.")
+        )
+    return named
 
 
 def _read_entries(typed: str, field: Field, stored: object) -> list[Any]:
@@ -240,7 +247,7 @@ ENTRIES = {
     Kind.CHOICE: Entry(forms.Select, _show_text, _read_line),
     Kind.OPEN_CHOICE: Entry(_line_input(), _show_text, _read_line),
     Kind.TIME: Entry(
-        _line_input(), _show_time, _read_time, _("As 2026-11-23, or 2026-11-23 14:05.")
+        _line_input(), _show_time, _read_time, _("Such as “tomorrow”, “fri 17:00” or 2026-11-23.")
     ),
     Kind.TEXTS: Entry(_line_input(), _show_entries, _read_entries, _("Separated by commas.")),
     Kind.MEMBERS: Entry(_line_input(), _show_names, _read_names, _("Names, separated by commas.")),
@@ -363,6 +370,14 @@ class FlagField(forms.BooleanField):
 
 AnyField = RecordField | FlagField
 
+# Fields that come first, where they are to stand in another order than in the file: in pairs.
+_FIRST: Final = {
+    "tasks": (
+        *("title", "description", "due_date", "repeat", "priority", "status"),
+        *("project_id", "assignee", "tags", "category"),
+    ),
+}
+
 
 @dataclass(frozen=True)
 class Part:
@@ -413,8 +428,11 @@ class RecordForm(forms.Form):
                 self.fields[field.name], self.values[field.name] = made, made.stored
         self.meanwhile: frozenset[str] = frozenset()  # what others changed while this was typed
         self.differences: list[Difference] = []
+        self.order_fields(_FIRST.get(spec.name))
         if part is not None:
             self.fields[part.first].widget.attrs["autofocus"] = True
+        elif stored is None and typed is None:
+            self.fields[spec.title_field].widget.attrs["autofocus"] = True
 
     def full_clean(self) -> None:
         with timezone.override(self.zone):

@@ -24,11 +24,14 @@ from utils.people.activities import undo_activity_of
 from utils.undo import OFFERED_FOR
 
 _SALT: Final = "core.undoing"
+_REDO: Final = "redo:"  # before the token of what was undone
 _NAMED_MAX: Final = 3
 
 
-def say(request: StorageRequest, text: Text, commit: int | None = None) -> None:
-    """Says after a change that it was made, and offers to undo it.
+def say(
+    request: StorageRequest, text: Text, commit: int | None = None, *, undone: bool = False
+) -> None:
+    """Says after a change that it was made, and offers to undo it; what was `undone`, to do again.
 
     `commit` is its number; by default that of the latest commit of this request. Where the request
     changed nothing, nothing is offered.
@@ -36,7 +39,7 @@ def say(request: StorageRequest, text: Text, commit: int | None = None) -> None:
     number = latest_commit.get() if commit is None else commit
     told = [request.user.pk, number, request.request_id]
     token = signing.dumps(told, salt=_SALT) if number else ""
-    messages.success(request, str(text), extra_tags=token)
+    messages.success(request, str(text), extra_tags=_REDO + token if undone and token else token)
 
 
 @require_POST
@@ -45,8 +48,10 @@ def undo(request: StorageRequest) -> HttpResponse:
     """Takes back the change that the token names; then back to where one was."""
     back = HttpResponseRedirect(back_to(request, reverse("dashboard")))
     person = cast(int, request.user.pk)
+    token = request.POST.get("undo", "")
+    again = token.startswith(_REDO)
     try:
-        said = signing.loads(request.POST.get("undo", ""), salt=_SALT, max_age=OFFERED_FOR)
+        said = signing.loads(token.removeprefix(_REDO), salt=_SALT, max_age=OFFERED_FOR)
         owner_of_token, number, request_id = said
         if owner_of_token != person:
             raise signing.BadSignature
@@ -56,7 +61,7 @@ def undo(request: StorageRequest) -> HttpResponse:
     except (signing.BadSignature, HistoryGone, NotFound, Forbidden):
         messages.error(request, _("This cannot be undone any more."))
     else:
-        say(request, _("Undone."))
+        say(request, _("Done again.") if again else _("Undone."), undone=not again)
     return back
 
 

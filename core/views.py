@@ -16,7 +16,7 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 
 from core import undoing
 from core.ai_models.table import model_table
-from core.display import Row, row, title_of
+from core.display import Row, near_day, row, title_of
 from core.forms import Part, RecordForm
 from core.going_back import back_to
 from core.listing import (
@@ -33,7 +33,9 @@ from core.words import WORDS, Text
 from docstore import Conflict, Corrupt, StoreError
 from utils.middleware import StorageRequest, storage_refusal
 from utils.people.activities import activity_of
+from utils.people.localization import local_time
 from utils.records import CollectionSpec, InvalidRecord, record_version
+from utils.times import is_date, moment_of
 
 UNPROCESSABLE = 422
 QUICK_FIELDS = ("title", "due_date", "priority", "status")  # what is edited within a row
@@ -178,7 +180,7 @@ def record_complete(
         raise Http404
     whose = Whose.of(request, spec, owner)
     reopen = "reopen" in request.POST
-    whose.manager.update(
+    record = whose.manager.update(
         spec.name,
         whose.owner,
         record_id,
@@ -186,9 +188,19 @@ def record_complete(
         caller=whose.caller,
         activity=activity_of(request, spec, "updated"),
     )
-    done = _("The task is open again.") if reopen else _("The task is completed.")
-    undoing.say(request, done)
+    undoing.say(request, _("The task is open again.") if reopen else _completed(whose, record))
     return HttpResponseRedirect(back_to(request, whose.address("record_list")))
+
+
+def _completed(whose: Whose, done: Record) -> str:
+    """That a task is done, and where another follows on it, when that is due."""
+    newest = whose.manager.view("tasks", whose.owner, caller=whose.caller)[-1]
+    moment = moment_of(newest.get("due_date"))
+    if not newest.get("repeat") or newest.get("created_at") != done["completed_at"] or not moment:
+        return _("The task is completed.")
+    day = moment.date() if is_date(newest["due_date"]) else local_time(moment).date()
+    told = {"day": near_day(day, timezone.localdate())}
+    return _("The task is completed. The next one is due %(day)s.") % told
 
 
 def _context(whose: Whose) -> dict[str, Any]:

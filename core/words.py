@@ -120,7 +120,7 @@ FIELD_WORDS: dict[str, Text] = {
 
 # What a field says of itself on a page, in place of what the table says of it to programs.
 FIELD_HINTS: dict[str, Text] = {
-    "due_date": _("A date is due when its day has ended."),
+    "due_date": _("Without a time, until the end of the day."),
     "end_date": _("Not before the start."),
     "accuracy": _("Such as 0.93, or 93."),
     "training_data_size": _("Number of examples."),

@@ -4,6 +4,7 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
+from types import MappingProxyType
 from typing import Any
 
 from django.utils.translation import gettext as _
@@ -74,9 +75,15 @@ class Pair:
     within: Text = ""  # the object that it stands in
 
 
-def pairs(spec: CollectionSpec, first: Record, second: Record) -> list[Pair]:
+def pairs(
+    spec: CollectionSpec,
+    first: Record,
+    second: Record,
+    projects: Mapping[int, Text] = MappingProxyType({}),
+) -> list[Pair]:
     """Everything that two records hold, field by field, objects value by value. The title is not
-    among it, nor what is the record's own: its id and times."""
+    among it, nor what is the record's own: its id and times. `projects` are the names of those
+    that they may belong to."""
     found: list[Pair] = []
     for field in spec.fields:
         if field.read_only or field.name == spec.title_field:
@@ -85,6 +92,9 @@ def pairs(spec: CollectionSpec, first: Record, second: Record) -> list[Pair]:
         one, other = _held(field, first), _held(field, second)
         if field.kind is Kind.OBJECT:
             found += _pairs_within(label, one, other)
+        elif field.kind is Kind.REFERENCE:
+            named, beside = (projects.get(value, value_text(value)) for value in (one, other))
+            found.append(Pair(label, named, beside, differs=one != other))
         else:
             found.append(_pair(label, one, other, field))
     return found

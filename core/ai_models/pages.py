@@ -74,7 +74,8 @@ def model_compare(request: StorageRequest) -> HttpResponse:
     }
     if len(chosen) == 2:
         first, second = chosen
-        every = pairs(_SPEC, first, second)
+        projects = read_panel(manager, "projects", owner).records
+        every = pairs(_SPEC, first, second, names_of(COLLECTIONS["projects"], projects))
         only = "differing" in request.GET
         context |= {
             "first": row(_SPEC, first, timezone.localtime()),

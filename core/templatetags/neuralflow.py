@@ -19,8 +19,9 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString, mark_safe
 from django.utils.translation import get_language, gettext
 
+from core.activity.devices import device_of
 from core.activity.past import said_of
-from core.display import Row
+from core.display import Row, near_day
 from core.kept import NOT_KEPT, KeptParts, key_of
 from core.places import Place, places_for
 from core.tasks import repeating
@@ -58,10 +59,24 @@ def moment(value: object) -> SafeString | str:
     return _time_tag(when, gettext("j M Y, H:i"))
 
 
-def _time_tag(when: datetime, shape: str) -> SafeString:
+@register.filter
+def due(value: object) -> SafeString | str:
+    """A stored time that is ahead, near days by their names: "tomorrow, 14:05", "Fri 27 Nov"."""
+    when, text = moment_of(value), value if isinstance(value, str) else ""
+    if when is None:
+        return text
+    today = timezone.localdate()
+    if is_date(text):
+        named = near_day(when.date(), today)
+        return format_html('<time datetime="{}">{}</time>', text, named)
+    return _time_tag(when, "H:i", f"{near_day(local_time(when).date(), today)}, ")
+
+
+def _time_tag(when: datetime, shape: str, before: str = "") -> SafeString:
     """Tells the zone where it is UTC: there it is mostly nobody's own."""
     local = local_time(when)
-    readable = dateformat.format(local, shape) + (" UTC" if local.tzname() == "UTC" else "")
+    zone = " UTC" if local.tzname() == "UTC" else ""
+    readable = before + dateformat.format(local, shape) + zone
     exact = when.astimezone(UTC).isoformat().replace("+00:00", "Z")
     return format_html('<time datetime="{}">{}</time>', exact, readable)
 
@@ -105,6 +120,12 @@ def done_items(checklist: object) -> int:
     """How many items of a checklist are done."""
     items = checklist if isinstance(checklist, list) else []
     return sum(isinstance(item, dict) and item.get("done") is True for item in items)
+
+
+@register.filter
+def device(agent: object) -> str:
+    """Browser and system that a User-Agent names, "Firefox on Linux"; else what it says."""
+    return device_of(str(agent or "")) or str(agent or "")
 
 
 @register.filter
@@ -193,6 +214,7 @@ def facts_of_field(field: BoundField) -> object:
     )
 
 
+_TOKEN = 'name="csrfmiddlewaretoken"'  # no text of a person has such quotes on a page
 _parts = KeptParts()
 _places = count()
 
@@ -204,12 +226,18 @@ class KeptNode(Node):
         self._values, self._nodes, self._place = values, nodes, next(_places)
 
     def render(self, context: Context) -> SafeString:
-        return mark_safe(_parts.part(self._key(context), lambda: self._nodes.render(context)))
+        return mark_safe(_parts.part(self._key(context), lambda: self._made(context)))
+
+    def _made(self, context: Context) -> str:
+        part: str = self._nodes.render(context)
+        if _TOKEN in part:  # of a template that is included, nothing is known before
+            raise template.TemplateSyntaxError("a token against forgery may not be kept")
+        return part
 
     def _key(self, context: Context) -> bytes | None:
-        zone = timezone.get_current_timezone_name()
+        zone, day = timezone.get_current_timezone_name(), str(timezone.localdate())
         values = [value.resolve(context) for value in self._values]
-        return key_of([self._place, get_language(), zone, *values])
+        return key_of([self._place, get_language(), zone, day, *values])
 
 
 class KeptEachNode(KeptNode):
@@ -229,7 +257,7 @@ class KeptEachNode(KeptNode):
     def _part(self, context: Context, common: bytes | None, value: object) -> str:
         def make() -> str:
             with context.push(**{self._name: value}):
-                return self._nodes.render(context)
+                return self._made(context)
 
         own = key_of(facts_of_field(value) if isinstance(value, BoundField) else value)
         return _parts.part(common + own if common and own else None, make)
@@ -237,9 +265,9 @@ class KeptEachNode(KeptNode):
 
 @register.tag
 def kept(parser: Parser, token: Token) -> KeptNode:
-    """`{% kept row whose.owner %}...{% endkept %}`: rendered once for these values, the language
-    and the time zone. Whatever the part shows must follow from them; so nothing of a request's
-    own, such as a token against forgery, may stand in it.
+    """`{% kept row whose.owner %}...{% endkept %}`: rendered once for these values, the language,
+    the time zone and the day. Whatever the part shows must follow from them; so nothing of a
+    request's own, such as a token against forgery, may stand in it.
     """
     _name, *names = token.split_contents()
     values = [parser.compile_filter(name) for name in names]

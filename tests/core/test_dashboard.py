@@ -156,7 +156,7 @@ def test_a_half_year_is_told_by_days(browser: Client, alice: User) -> None:
     json_storage.update_user_activity(alice.pk, "login", "Logged in")
     page = browser.get("/dashboard/")
     today = datetime.now(UTC).date()
-    assert f"2 deeds in 26 weeks; most on {today.day} {today:%b}: 2." in text_of(page)
+    assert f"2 actions in 26 weeks; most on {today.day} {today:%b}: 2." in text_of(page)
     assert page.content.decode().count('class="heat-4"') == 1
 
 

@@ -6,7 +6,6 @@ from zoneinfo import ZoneInfo
 import pytest
 from django import forms
 from django.template import Context, Template, TemplateSyntaxError
-from django.template.loader import render_to_string
 from django.test import Client
 from django.utils import timezone, translation
 from django.utils.translation import gettext_lazy
@@ -14,6 +13,7 @@ from django.utils.translation import gettext_lazy
 from accounts.models import User
 from core.kept import KeptParts, key_of
 from core.templatetags import neuralflow as templatetags
+from utils.json_storage import json_storage
 
 LOAD = "{% load i18n neuralflow %}"
 
@@ -159,13 +159,31 @@ def test_what_is_kept_of_each_is_escaped_as_ever() -> None:
         assert shown(template, many=["<", "&"]) == "<b>&lt;</b><b>&amp;</b>"
 
 
+@pytest.mark.parametrize(
+    "source",
+    [
+        "{% kept a %}{% include part %}{% endkept %}",
+        "{% kept_each one in a %}{% include part %}{% endkept_each %}",
+    ],
+)
+def test_a_token_that_comes_with_another_template_is_refused_too(source: str) -> None:
+    part = Template("{% csrf_token %}")
+    with pytest.raises(TemplateSyntaxError, match="token"):
+        Template(LOAD + source).render(Context({"a": ["b"], "part": part, "csrf_token": "c" * 64}))
+
+
 class Typed(forms.Form):
     name = forms.CharField()
     secret = forms.CharField(widget=forms.PasswordInput(render_value=True))
 
 
+FIELDS = Template(
+    LOAD + '{% kept_each field in fields %}{% include "forms/field.html" %}{% endkept_each %}'
+)
+
+
 def field_of(form: forms.Form, name: str) -> str:
-    return render_to_string("forms/field.html", {"field": form[name]})
+    return shown(FIELDS, fields=[form[name]])
 
 
 def test_a_field_is_shown_with_what_was_typed_and_what_is_wrong_with_it() -> None:
@@ -180,6 +198,62 @@ def test_a_secret_that_was_typed_is_not_kept() -> None:
         assert "owls-at-dusk" in field_of(Typed({"secret": "owls-at-dusk"}), "secret")
     kept = templatetags._parts._parts
     assert not [key for key, part in kept.items() if b"owls" in key or "owls" in part]
+
+
+def test_a_field_that_may_be_left_out_or_not_changed_is_another() -> None:
+    form = Typed()
+    first = field_of(form, "name")
+    assert field_of(Typed(), "name") == first
+    form.fields["name"].required = False
+    assert "optional" in field_of(form, "name")
+    form.fields["name"].disabled = True
+    assert "disabled" in field_of(form, "name")
+    assert field_of(Typed(use_required_attribute=False), "name") != first
+
+
+@pytest.mark.django_db
+def test_what_is_kept_of_lists_is_told_in_the_language_and_the_zone_of_who_asks(
+    client: Client, django_user_model: type[User]
+) -> None:
+    client.force_login(django_user_model.objects.create_user("noa"))
+    told = {"title": "One", "priority": "low", "status": "pending", "zone": "UTC"}
+    assert client.post("/tasks/new/", told | {"due_date": "2020-05-01 23:30"}).status_code == 302
+    for _again in range(2):
+        for address in ("/tasks/", "/tasks/board/", "/tasks/agenda/", "/dashboard/"):
+            client.cookies["timezone"] = "UTC"
+            english = client.get(address, headers={"accept-language": "en"}).content.decode()
+            spanish = client.get(address, headers={"accept-language": "es"}).content.decode()
+            client.cookies["timezone"] = "Europe/Madrid"
+            madrid = client.get(address, headers={"accept-language": "en"}).content.decode()
+            assert "Pending" in english
+            assert "Pending" not in spanish
+            assert "1 May 2020, 23:30" in english
+            assert "2 May 2020, 01:30" in madrid
+
+
+@pytest.mark.django_db
+def test_lists_tell_what_is_true_now(client: Client, django_user_model: type[User]) -> None:
+    nia = django_user_model.objects.create_user("nia")
+    client.force_login(nia)
+    told = {"title": "One", "priority": "low", "status": "pending", "due_date": "2020-05-01"}
+    client.post("/tasks/new/", told)
+    addresses = (
+        "/tasks/",
+        "/tasks/?q=zebra",
+        "/tasks/board/",
+        "/tasks/agenda/",
+        "/search/?q=zebra",
+    )
+    for address in addresses:
+        assert "Zebra" not in client.get(address).content.decode().partition("<main")[2]
+    client.post("/tasks/new/", told | {"title": "Zebra"})
+    for address in addresses:
+        assert "Zebra" in client.get(address).content.decode()
+    client.post("/tasks/2/complete/")
+    assert ">Zebra<" not in client.get("/tasks/agenda/").content.decode()
+    json_storage.delete("tasks", nia.pk, 2)
+    for address in addresses[:4]:
+        assert ">Zebra<" not in client.get(address).content.decode()
 
 
 @pytest.mark.django_db

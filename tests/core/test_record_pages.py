@@ -137,6 +137,14 @@ def test_everything_that_can_be_typed_arrives(browser: Client, alice: User) -> N
     )
 
 
+def test_a_time_may_be_typed_in_plain_words_of_ones_zone(browser: Client, alice: User) -> None:
+    typed = as_typed("tasks", title="Train", due_date="3 Feb 2031 17:00", zone="Europe/Madrid")
+    assert browser.post("/tasks/new/", typed).status_code == 302
+    assert json_storage.get("tasks", alice.pk, 1)["due_date"] == "2031-02-03T16:00:00.000000Z"
+    page = browser.post("/tasks/1/edit/", as_typed("tasks", title="Train", due_date="fri or so"))
+    assert "tomorrow" in page.context["form"].errors["due_date"][0]
+
+
 def test_all_faults_are_told_at_their_fields_and_nothing_typed_is_lost(
     browser: Client, alice: User
 ) -> None:

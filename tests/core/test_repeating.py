@@ -113,3 +113,16 @@ def test_a_search_finds_what_stands_on_a_checklist(client: Client, alice: User) 
         json_storage.create("tasks", alice.pk, task)
     words = text_of(client.get("/tasks/?q=balcony"))
     assert "Plants" in words and "Rest" not in words
+
+
+def test_who_completes_one_that_repeats_is_told_when_the_next_is_due(
+    client: Client, alice: User
+) -> None:
+    client.force_login(alice)
+    task = {"title": "Rest", "due_date": "2031-02-03", "repeat": "FREQ=WEEKLY"}
+    json_storage.create("tasks", alice.pk, task)
+    page = client.post("/tasks/1/complete/", follow=True)
+    assert "The task is completed. The next one is due 10 Feb 2031." in text_of(page)
+    page = client.post("/tasks/1/complete/", {"reopen": "1"}, follow=True)
+    page = client.post("/tasks/1/complete/", follow=True)
+    assert "The task is completed. Undo" in text_of(page)

@@ -69,9 +69,9 @@ def test_a_row_is_edited_by_a_few_of_its_fields(browser: Client, alice: User) ->
     form = browser.get(f"/tasks/{number}/edit/?quick=1&next=/tasks/%3Fpage=1")
     assert [bound.name for bound in form.context["form"]] == [
         "title",
+        "due_date",
         "priority",
         "status",
-        "due_date",
     ]
     typed = sent_by(form) | {"title": "Trained", "due_date": "2026-12-01", "next": "/tasks/?page=1"}
     answer = browser.post(f"/tasks/{number}/edit/?quick=1", typed)

@@ -93,4 +93,4 @@ def test_a_page_in_spanish(client: Client, alice: User) -> None:
     assert "Tarea nueva" in page and "Prioridad" in page and "Media" in page
     refused = text_of(client.post("/tasks/new/", {"title": "", "due_date": "ayer"}))
     assert "Aún no se guardó nada" in refused
-    assert "Debe ser una fecha" in refused
+    assert "Indica un día o una hora" in refused

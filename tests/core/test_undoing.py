@@ -43,8 +43,10 @@ def test_what_was_done_is_taken_back_and_may_be_done_again(browser: Client, alic
     activity = json_storage.activities(alice.pk, 1)[0]
     assert (activity["type"], activity["metadata"]["id"]) == ("change_undone", 1)
     assert "Undid a change" in text_of(browser.get("/activity/"))
-    browser.post("/undo/", button(page))
+    assert "Redo" in text_of(page)
+    page = browser.post("/undo/", button(page), follow=True)
     assert json_storage.get("tasks", alice.pk, 1)["status"] == "completed"
+    assert "Done again." in text_of(page) and "Redo" not in text_of(page)
 
 
 def test_a_deleted_record_comes_back_under_its_number(browser: Client, alice: User) -> None:

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from utils.records import COLLECTIONS, InvalidRecord, new_record
-from utils.tasks.quick import parse
+from utils.tasks.quick import parse, parse_due_words
 
 MONDAY = datetime(2026, 11, 23, 12, 4, tzinfo=UTC)
 MADRID = ZoneInfo("Europe/Madrid")
@@ -188,3 +188,22 @@ def test_nothing_is_dropped_and_what_is_told_may_be_stored(
 def test_a_long_line_is_a_title() -> None:
     line = "tomorrow " * 1_000
     assert parse(line, now=MONDAY).title == line.strip()
+
+
+@pytest.mark.parametrize(
+    ("text", "due"),
+    [
+        ("fri 17:00", "2026-11-27T16:00:00.000000Z"),
+        (" Tomorrow ", "2026-11-24"),
+        ("mañana", "2026-11-24"),
+        ("in 2 weeks", "2026-12-07"),
+        ("9:30", "2026-11-24T08:30:00.000000Z"),
+        ("every friday", None),
+        ("fri or so", None),
+        ("30 feb", None),
+        ("", None),
+        ("tomorrow " * 1_000, None),
+    ],
+)
+def test_words_that_name_when_and_nothing_else(text: str, due: str | None) -> None:
+    assert parse_due_words(text, now=MONDAY, zone=MADRID, language="es") == due

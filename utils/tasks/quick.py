@@ -129,6 +129,26 @@ def parse_repeat_words(text: str, language: str = "en") -> str:
     return _rule(said.repeat) if is_all and said.repeat else ""
 
 
+def parse_due_words(
+    text: str, *, now: datetime, zone: tzinfo = UTC, language: str = "en"
+) -> str | None:
+    """The day or the moment that the whole text names, such as "fri 17:00", as it is stored.
+
+    None where it names none.
+    """
+    words = text.split()
+    if not words or len(text) > CHARACTERS_MAX:
+        return None
+    reader, said = _Reader(words, _bare(language)[:2]), _Said()
+    reader.read_when(said)
+    if not set(reader.taken) <= {"due_date", _CLOCK}:
+        return None
+    try:
+        return _when(said, now.astimezone(zone))[0]
+    except (ValueError, OverflowError):  # after the year 9999
+        return None
+
+
 def _bare(text: str) -> str:
     """The text in small letters without accents, as words are compared."""
     apart = unicodedata.normalize("NFD", text.casefold())
