@@ -65,7 +65,7 @@ def test_a_task_stands_on_its_day_where_the_person_is() -> None:
         ("0001-01", NOVEMBER),
         ("9999-12", NOVEMBER),
         ("2027-2", NOVEMBER),
-        ("２０２７-02", NOVEMBER),
+        ("\uff12\uff10\uff12\uff17-02", NOVEMBER),
     ],
 )
 def test_a_month_is_named_in_the_address(text: str, first: date) -> None:
