@@ -43,6 +43,7 @@ PAGES = (
     Place("tasks", WORDS["tasks"].plural, "record_list", ("tasks",), "g t", more=_("list")),
     Place("board", _("Board"), "task_board", keys="g b", more=_("tasks columns kanban")),
     Place("calendar", _("Agenda"), "task_agenda", keys="g a", more=_("tasks days due calendar")),
+    Place("month", _("Month"), "task_month", more=_("tasks days due calendar")),
     Place("projects", WORDS["projects"].plural, "record_list", ("projects",), "g p"),
     Place("models", WORDS["models"].plural, "record_list", ("models",), "g m"),
     Place("members", _("Shared"), "shared", keys="g s", more=_("invitations members")),

@@ -4,7 +4,7 @@ The pages of a collection are the same for all of them, under its name:
 /tasks/  /tasks/new/  /tasks/3/edit/  /tasks/3/delete/  /tasks/3/complete/
 A project and a model have a page of their own: /projects/3/  /models/3/
 
-Tasks are looked at as a board and by their days, too: /tasks/board/  /tasks/agenda/
+Tasks are looked at as a board and by their days: /tasks/board/  /tasks/agenda/  /tasks/month/
 
 What another shares is under their number, where only tasks are added and deleted:
 /shared/7/projects/  /shared/7/tasks/?project=3  /shared/7/tasks/new/  /shared/7/tasks/3/edit/
@@ -106,6 +106,7 @@ shared_pages = [
     ),
     path(f"{_THEIRS}<tasks:spec>/quick/", task_pages.quick_add, name="quick_add"),
     path(f"{_THEIRS}tasks/board/", board_pages.task_board, _TASKS, name="task_board"),
+    path(f"{_THEIRS}tasks/month/", board_pages.task_month, _TASKS, name="task_month"),
     path(f"{_THEIRS}tasks/agenda/", board_pages.task_agenda, _TASKS, name="task_agenda"),
     path(f"{_THEIRS}tasks/new/", views.record_add, _TASKS, name="record_add"),
     path(f"{_THEIR_TASK}delete/", views.record_delete, _TASKS, name="record_delete"),
@@ -164,6 +165,7 @@ urlpatterns = [
     ),
     path("<tasks:spec>/quick/", task_pages.quick_add, name="quick_add"),
     path("tasks/board/", board_pages.task_board, _TASKS, name="task_board"),
+    path("tasks/month/", board_pages.task_month, _TASKS, name="task_month"),
     path("tasks/agenda/", board_pages.task_agenda, _TASKS, name="task_agenda"),
     path("<collection:spec>/", views.record_list, name="record_list"),
     path("<collection:spec>/new/", views.record_add, name="record_add"),

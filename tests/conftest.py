@@ -49,7 +49,6 @@ def quick_and_apart(tmp_path: Path, settings: Settings) -> None:
     }
     settings.STATIC_ROOT = tmp_path / "static"  # not what an earlier `make run` collected
     settings.WHITENOISE_AUTOREFRESH = True
-    settings.STATIC_ROOT = tmp_path / "static"  # the clone may have been served from, too
 
 
 def _person(name: str, capture: Capture) -> User:

@@ -84,10 +84,15 @@ class Due:
         return replace(self, of_days=of_days, of_moments=of_moments)
 
 
+def before_all(tasks: Sequence[Record], now: datetime) -> Due:
+    """None of them, before the first: `next_until` goes on from there."""
+    dues = whole(tasks, _dues)
+    return Due(dues.days, dues.moments, now, range(0), range(0))
+
+
 def overdue(tasks: Sequence[Record], now: datetime) -> Due:
     """What should have been completed by now; days end as in the zone of `now`."""
-    dues = whole(tasks, _dues)
-    return Due(dues.days, dues.moments, now, range(0), range(0)).next_until(now)
+    return before_all(tasks, now).next_until(now)
 
 
 def undated(tasks: Sequence[Record], now: datetime) -> Due:

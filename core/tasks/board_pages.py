@@ -1,4 +1,4 @@
-"""The board and the agenda: tasks by status, and by the day that they are due.
+"""The board, the agenda and the month: tasks by status, and by the day that they are due.
 
 Of one's own tasks and of those that another shares, narrowed to a project by `?project=3`.
 """
@@ -11,7 +11,7 @@ from typing import Any
 from django.contrib.auth.decorators import login_required
 from django.http import Http404, HttpResponse, HttpResponseRedirect
 from django.shortcuts import render
-from django.utils import timezone
+from django.utils import formats, timezone
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods, require_safe
 
@@ -21,6 +21,7 @@ from core.listing import project_in
 from core.tasks.agenda import GROUP_TASKS, Group, agenda
 from core.tasks.assigned import Assigned, assigned_to
 from core.tasks.board import Column, Part, columns, how_many, move_to, step
+from core.tasks.month import CHOSEN_TASKS, DAY_TASKS, Day, month_in, month_of
 from core.whose import Whose
 from core.words import CHOICE_WORDS, WORDS, Text, in_words
 from docstore import Corrupt, id_of
@@ -29,6 +30,7 @@ from utils.json_storage import Changed
 from utils.lists import by, whole
 from utils.middleware import StorageRequest, storage_refusal
 from utils.people.activities import activity_of
+from utils.people.localization import preferences_of
 from utils.records import COLLECTIONS, CollectionSpec, record_version
 from utils.tasks.repeats import coming_due
 
@@ -195,6 +197,41 @@ def task_agenda(
         return {"groups": groups, "is_whole": assigned.is_whole}
 
     return _page(request, whose, "core/task_agenda.html", told)
+
+
+@require_safe
+@login_required
+def task_month(
+    request: StorageRequest, spec: CollectionSpec, owner: int | None = None
+) -> HttpResponse:
+    """A month as a calendar, and of the day that the address names (`day=2026-11-24`) all that is
+    due."""
+    whose = Whose.of(request, spec, owner)
+    now, first_weekday = timezone.localtime(), preferences_of(request).first_weekday
+    first = month_in(request.GET.get("month", ""), now.date())
+    project = project_in(request.GET, whose.projects)
+
+    def told(tasks: Sequence[Record]) -> dict[str, Any]:
+        month = month_of(tasks, first, now, first_weekday=first_weekday)
+        day = month.day(request.GET.get("day", ""))
+        return {
+            "month": month,
+            "weeks": [
+                [(day, [_row(whose, one, now) for one in day.due.first(DAY_TASKS)]) for day in week]
+                for week in month.weeks
+            ],
+            "chosen": day and _chosen(whose, day, now),
+            "beside": f"?project={project}&" if project is not None else "?",
+        }
+
+    return _page(request, whose, "core/task_month.html", told)
+
+
+def _chosen(whose: Whose, day: Day, now: datetime) -> Shown:
+    """What is due on a day of the calendar; of very much, the first part."""
+    lines = _lines(whose, day.due.first(CHOSEN_TASKS), now)
+    title = formats.date_format(day.date, str(_("l j F")))
+    return Shown("day", title, lines, day.total, 0, "", day.date)
 
 
 def _page(

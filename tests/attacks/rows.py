@@ -583,6 +583,7 @@ SHARED_PAGES: dict[str, Row] = {
     f"{_PAGES}tasks/board/": Row(
         f"{_THEIR_PAGES}tasks/board/", SHARED_BOARD, {"POST": _moved_shared}
     ),
+    f"{_PAGES}tasks/month/": Row(f"{_THEIR_PAGES}tasks/month/", SHARED_PAGE),
     f"{_PAGES}tasks/agenda/": Row(f"{_THEIR_PAGES}tasks/agenda/", SHARED_PAGE),
     f"{_PAGES}tasks/new/": Row(
         f"{_THEIR_PAGES}tasks/new/", SHARED_NEW, {"POST": _in_shared_project}
@@ -641,6 +642,7 @@ ROWS: dict[str, Row] = {
     "models/compare/": Row("/models/compare/?a={model}&b={model}", RECORD_PAGE),
     "models/<record_id:record_id>/": Row("/models/{model}/", RECORD_PAGE),
     "tasks/board/": Row("/tasks/board/", OWN_BOARD, {"POST": _moved}),
+    "tasks/month/": Row("/tasks/month/", OWN_PAGE),
     "tasks/agenda/": Row("/tasks/agenda/", OWN_PAGE),
     "<collection:spec>/": Row("/tasks/", OWN_PAGE),
     "tasks/views/": Row("/tasks/views/", LIST_BUTTON, {"POST": {"do": "save", "name": "Mine"}}),

@@ -129,3 +129,31 @@ def test_a_checklist_is_written_row_by_row(visitor: Visitor) -> None:
     visitor.press("Save")
     (task,) = records(server, "tasks", username)
     assert task["checklist"] == [{"text": "Clean", "done": False}]
+
+
+@some_looks
+def test_a_month_is_looked_at_day_by_day(visitor: Visitor) -> None:
+    page = visitor.page
+    sign_up(visitor, "juliana")
+    for line in (
+        "Train the baseline 26 nov 2031 17:00",
+        "Label the scans 26 nov 2031",
+        "Write the report on what was learnt 26 nov 2031",
+        "Rest 26 nov 2031",
+        "Read 3 nov 2031",
+    ):
+        page.goto("/tasks/")
+        page.get_by_label("Add a task").fill(line)
+        page.get_by_label("Add a task").press("Enter")
+        expect(page.get_by_text("The task was added.").first).to_be_visible()
+    visitor.go("/tasks/month/?month=2031-11")
+    expect(page.get_by_text("5 tasks")).to_be_visible()
+    day = page.get_by_role("link", name="Wednesday 26 November")
+    day.focus()
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("heading", name="Wednesday 26 November")).to_be_visible()
+    visitor.look_at("month-day")
+    press(page.get_by_role("button", name="Complete Rest"))
+    expect(page.get_by_text("4 tasks")).to_be_visible()
+    page.get_by_role("link", name="Next").click()
+    expect(page.get_by_text("Nothing is due in this month.")).to_be_visible()

@@ -34,7 +34,7 @@ def put_with_next(
     if follows is None:
         transaction.put(key, record)
         return record
-    done = record | {"repeat": ""}
+    done = _without_rule(record)
     transaction.put(key, done)
     transaction.put(key, _again(transaction, key, record, follows))
     return done
@@ -56,6 +56,10 @@ def _zone(transaction: Transaction, owner: int) -> tzinfo:
     """The owner's time zone; where they chose none, that of the page that is asked."""
     name = preferences_in(transaction.document(key_of("users", owner)) or {}).time_zone
     return ZoneInfo(name) if is_time_zone(name) else timezone.get_current_timezone()
+
+
+def _without_rule(done: Record) -> Record:
+    return done | {"repeat": ""}
 
 
 def _again(transaction: Transaction, key: Key, done: Record, follows: Next) -> Record:
