@@ -86,7 +86,7 @@ def _show_object(value: object) -> str:
 
 
 def unix_lines(typed: str) -> str:
-    """What was typed, without the CR before each LF that browsers send: files hold what was meant."""
+    """What was typed, without the CR that browsers send before each LF."""
     return typed.replace("\r\n", "\n")
 
 

@@ -43,7 +43,6 @@ Choices = Mapping[str, Sequence[tuple[str, Text]]]  # by the name of the field
 
 KEEP = "keep-"  # before the name of a field: whether what is stored there stays, or what was typed
 
-
 _SLIP = _("Line %(line)d, column %(column)d: “%(key)s” is usually %(wanted)s.")
 
 
