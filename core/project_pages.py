@@ -78,6 +78,7 @@ def project_detail(
     shown = row(
         _SPEC, project, now, may_change=whose.may_change(project), may_delete=not whose.shared
     )
+    is_open = record_id in whose.open_projects
     context = {
         "whose": whose,
         "spec": _SPEC,
@@ -86,13 +87,13 @@ def project_detail(
         "sequence": sequence,
         "tasks": tasks,
         "progress": progress_of(tasks.records, now),
-        "groups": _groups(whose, tasks.records, now),
+        "groups": _groups(whose, tasks.records, now, is_open),
         "models": models,
         "model_rows": [
             row(COLLECTIONS["models"], one, now) for one in models.records[: -MODELS_SHOWN - 1 : -1]
         ],
         "members": _members(whose, project),
-        "may_add": record_id in whose.open_projects,
+        "may_add": is_open,
         "changes": None
         if whose.shared
         else _changes(request, record_id, tasks.records, models.records),
@@ -105,7 +106,7 @@ def _of_project(panel: Panel, project_id: int) -> Panel:
     return Panel(found, panel.fault)
 
 
-def _groups(whose: Whose, tasks: Sequence[Record], now: datetime) -> list[Group]:
+def _groups(whose: Whose, tasks: Sequence[Record], now: datetime, may_change: bool) -> list[Group]:
     """The tasks by status, those under way first; of each the most pressing, or the latest done."""
     by_status = whole(tasks, _by_status)
     groups = []
@@ -115,7 +116,7 @@ def _groups(whose: Whose, tasks: Sequence[Record], now: datetime) -> list[Group]
             first = whole(found, in_order("tasks", "completed_at", True))[:GROUP_TASKS]
         else:
             first = most_pressing(found, now, GROUP_TASKS)
-        rows = [_task_row(whose, task, now) for task in first]
+        rows = [_task_row(whose, task, now, may_change) for task in first]
         if rows:
             groups.append(Group(status, in_words(status, CHOICE_WORDS), rows, len(found)))
     return groups
@@ -131,10 +132,9 @@ def _by_status(tasks: Sequence[Record]) -> dict[str, RecordList]:
     return {status: RecordList(some) for status, some in found.items()}
 
 
-def _task_row(whose: Whose, task: Record, now: datetime) -> Row:
+def _task_row(whose: Whose, task: Record, now: datetime, may_change: bool) -> Row:
     """Without the name of the project, for the page is about that."""
     theirs = whose.owner if whose.shared else None
-    may_change = whose.may_change(task)
     shown = row(_TASKS, task, now, None, whose.people, owner=theirs, may_change=may_change)
     return replace(shown, project="")
 

@@ -116,6 +116,7 @@ shared_pages = [
 urlpatterns = [
     path("", views.home, name="home"),
     path(".well-known/security.txt", well_known.security_txt, name="security_txt"),
+    path("favicon.ico", well_known.favicon, name="favicon"),
     path(".well-known/change-password", well_known.change_password, name="change_password"),
     path("security/", well_known.security_policy, name="security_policy"),
     path("dashboard/", dashboard, name="dashboard"),

@@ -1,11 +1,13 @@
-"""What tools look for at addresses that everybody knows (RFC 8615): whom to tell of a weakness, and
-where a password is changed."""
+"""What tools look for at addresses that everybody knows (RFC 8615, and the older /favicon.ico):
+whom to tell of a weakness, where a password is changed, and what stands for this place.
+"""
 
 from datetime import UTC, datetime, timedelta
 
 from django.conf import settings
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
+from django.templatetags.static import static
 from django.urls import reverse
 from django.views.decorators.http import require_safe
 
@@ -43,3 +45,9 @@ def security_policy(request: HttpRequest) -> HttpResponse:
 def change_password(request: HttpRequest) -> HttpResponse:
     """Where password managers send people (W3C, "A Well-Known URL for Changing Passwords")."""
     return redirect("account_change_password")
+
+
+@require_safe
+def favicon(request: HttpRequest) -> HttpResponse:
+    """Where browsers look for it on pages that name none, such as those of the administration."""
+    return redirect(static("img/favicon.svg"))

@@ -636,6 +636,7 @@ ROWS: dict[str, Row] = {
     "schemas/v1/<slug:name>.json": Row("/schemas/v1/tasks.json", FOR_EVERYBODY, public=True),
     ".well-known/security.txt": Row("/.well-known/security.txt", FOR_EVERYBODY),
     ".well-known/change-password": Row("/.well-known/change-password", POINTER),
+    "favicon.ico": Row("/favicon.ico", POINTER),
     "security/": Row("/security/", FOR_EVERYBODY),
     "problems/": Row("/problems/", FOR_EVERYBODY),
     "problems/<slug:slug>/": Row("/problems/not-found/", FOR_EVERYBODY),

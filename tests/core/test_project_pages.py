@@ -85,7 +85,8 @@ def test_an_empty_project_says_what_to_do(browser: Client, alice: User) -> None:
 @pytest.mark.parametrize(("role", "may"), [("viewer", False), ("editor", True)])
 def test_what_another_shares(client: Client, alice: User, bob: User, role: str, may: bool) -> None:
     project, hidden = made(alice, "projects", name="X-rays"), made(alice, "projects", name="Mine")
-    made(alice, "tasks", title="Train", project_id=project)
+    made(alice, "tasks", title="Not for bob", project_id=hidden)
+    task = made(alice, "tasks", title="Train", project_id=project)
     made(alice, "models", name="secret", project_id=project)
     share(alice, project, bob, role)
     client.force_login(bob)
@@ -94,9 +95,9 @@ def test_what_another_shares(client: Client, alice: User, bob: User, role: str, 
     words, body = text_of(page), page.content.decode()
     assert "Shared by alice" in words and "Train" in words and "bob (you)" in words
     assert "secret" not in words and "Latest changes" not in words
-    assert (f"/shared/{alice.pk}/tasks/1/complete/" in body) is may
+    assert (f"/shared/{alice.pk}/tasks/{task}/complete/" in body) is may
     assert (f"/shared/{alice.pk}/tasks/new/?project={project}" in body) is may
-    assert f"/shared/{alice.pk}/tasks/1/edit/" in body
+    assert f"/shared/{alice.pk}/tasks/{task}/edit/" in body and "Not for bob" not in words
     assert client.get(f"/shared/{alice.pk}/projects/{hidden}/").status_code == 404
     assert client.get(f"/projects/{project}/").status_code == 404
     assert here in client.get("/shared/").content.decode()

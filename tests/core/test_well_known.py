@@ -74,3 +74,8 @@ def test_password_managers_are_sent_to_the_form(client: Client) -> None:
     answer = client.get("/.well-known/change-password")
 
     assert (answer.status_code, answer["Location"]) == (302, "/accounts/password/change/")
+
+
+def test_a_picture_is_found_where_browsers_look_for_it(client: Client) -> None:
+    answer = client.get("/favicon.ico")
+    assert answer.status_code == 302 and answer["Location"].endswith("favicon.svg")
