@@ -17,6 +17,7 @@ from utils.json.values import FAULTS_MAX, INTEGER_MAX
 from utils.records import COLLECTIONS, RECORD_COLLECTIONS, CollectionSpec, new_record
 from utils.schemas import Schema
 from utils.table import MEMBER_STATUSES, ROLES
+from utils.tasks.quick import LINE_CHARACTERS_MAX
 
 _MOMENT = datetime(2026, 11, 23, 12, 4, 5, 123456, tzinfo=UTC)
 
@@ -254,7 +255,11 @@ def _undoing() -> dict[str, Schema]:
 
 
 def _quick() -> Schema:
-    line = {**schemas.TEXT, "description": "A task in one line of plain words."}
+    line: Schema = {
+        **schemas.NAME,
+        "maxLength": LINE_CHARACTERS_MAX,
+        "description": "A task in one line of plain words.",
+    }
     zone: Schema = {
         "type": "string",
         "description": "An IANA time zone, in which the words are meant; if not given, the one "
