@@ -262,6 +262,7 @@ def _quick() -> Schema:
     }
     zone: Schema = {
         "type": "string",
+        "pattern": "^[A-Za-z0-9_+/-]{1,64}$",
         "description": "An IANA time zone, in which the words are meant; if not given, the one "
         "that you chose, or UTC.",
         "examples": ["Europe/Madrid"],
