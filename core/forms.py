@@ -7,10 +7,7 @@ judges nor rewrites what an old record holds. A form for an edit carries along w
 hidden fields, so that what the person changed is known also when the record has become another.
 """
 
-import csv
-import json
-import re
-from collections.abc import Callable, Container, Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, tzinfo
 from typing import Any, Final
@@ -19,18 +16,17 @@ from zoneinfo import ZoneInfo
 from django import forms
 from django.forms.boundfield import BoundField
 from django.utils import timezone
-from django.utils.translation import get_language, gettext
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
+from core.entries import ENTRIES, WIDE, show_text, unix_lines
 from core.faults import in_persons_words, sentence
 from core.tasks import repeating
 from core.words import CHOICE_WORDS, FIELD_HINTS, FIELD_WORDS, Text, in_words
 from docstore.positions import Places
 from utils.fields import ITEM_CHARACTERS_MAX, ITEMS_MAX
-from utils.json.body import MalformedBody, load_body
 from utils.json.values import same_value
 from utils.model_schemas import OBJECTS, Wanted, misfits
-from utils.people.localization import local_time
 from utils.people.preferences import is_time_zone
 from utils.records import (
     CollectionSpec,
@@ -41,241 +37,11 @@ from utils.records import (
     new_record,
     record_version,
 )
-from utils.tasks.quick import parse_due_words
-from utils.times import is_date, parse_time, utc_text
 
 Record = dict[str, Any]
 Choices = Mapping[str, Sequence[tuple[str, Text]]]  # by the name of the field
 
-_BOX = re.compile(r"(?:[-*]\s+)?\[([ xX]?)\]")  # before an item of a checklist: "[x]"
-_ITEM_FAULT = _("Line %(line)d: an item has 1 to %(most)d characters.")
-_ITEMS_FAULT = _("Line %(line)d: a checklist has at most %(most)d items.")
-
 KEEP = "keep-"  # before the name of a field: whether what is stored there stays, or what was typed
-
-
-# Values as they stand in a form
-
-
-def _show_text(value: object) -> str:
-    if value is None:
-        return ""
-    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-
-
-def _show_time(value: object) -> str:
-    text = _show_text(value)
-    try:
-        moment = parse_time(text)
-    except ValueError:
-        return text
-    if is_date(text):
-        return text
-    local = local_time(moment)
-    if parse_time(_typed(local), local.tzinfo or UTC) != moment:  # an hour that clocks show twice
-        return _typed(moment) + "Z"
-    return _typed(local)
-
-
-def _typed(moment: datetime) -> str:
-    exact = moment.second or moment.microsecond
-    return moment.replace(tzinfo=None).isoformat(" ", "auto" if exact else "minutes")
-
-
-def _show_entries(value: object) -> str:
-    return ", ".join(_quoted(_show_text(entry)) for entry in _entries(value))
-
-
-def _show_names(value: object) -> str:
-    return _show_entries([entry for entry in _entries(value) if isinstance(entry, str)])
-
-
-def _entries(value: object) -> list[Any]:
-    return value if isinstance(value, list) else []
-
-
-def _quoted(entry: str) -> str:
-    plain = entry == entry.strip() and not {",", '"'} & set(entry)
-    return entry if plain else '"{}"'.format(entry.replace('"', '""'))
-
-
-def _show_object(value: object) -> str:
-    return json.dumps(value, ensure_ascii=False, indent=2) if value else ""
-
-
-# What was typed, as values
-
-
-def _unix_lines(typed: str) -> str:
-    return typed.replace("\r\n", "\n")  # browsers send CRLF; files hold what was meant
-
-
-def _read_text(typed: str, field: Field, stored: object) -> str:
-    return typed
-
-
-def _read_line(typed: str, field: Field, stored: object) -> str:
-    return typed.strip()
-
-
-def _read_time(typed: str, field: Field, stored: object) -> str | None:
-    """A time without an offset, or in words, is meant in the zone that the form was shown in."""
-    text, zone = typed.strip(), timezone.get_current_timezone()
-    if is_date(text) or not text:
-        return text or None
-    try:
-        return utc_text(parse_time(text, zone))
-    except ValueError:
-        pass
-    named = parse_due_words(text, now=datetime.now(UTC), zone=zone, language=get_language() or "en")
-    if named is None:
-        raise forms.ValidationError(
-            _("Name a day or a time: “tomorrow”, “fri 17:00”, 2026-11-23 or 2026-11-23 14:05.")
-        )
-    return named
-
-
-def _read_entries(typed: str, field: Field, stored: object) -> list[Any]:
-    """Entries between commas; one that holds a comma stands in double quotes."""
-    try:
-        rows = list(csv.reader(typed.splitlines(), skipinitialspace=True))
-    except csv.Error:
-        raise forms.ValidationError(
-            _("Write the entries one after another, with commas.")
-        ) from None
-    return [entry.strip() for row in rows for entry in row if entry.strip()]
-
-
-def _read_names(typed: str, field: Field, stored: object) -> list[Any]:
-    """The names, and behind them the members that are no names: a form cannot show those."""
-    kept = [entry for entry in _entries(stored) if not isinstance(entry, str)]
-    return _read_entries(typed, field, stored) + kept
-
-
-def _read_object(typed: str, field: Field, stored: object) -> Any:
-    if not typed.strip():
-        return {}
-    try:
-        return load_body(typed.encode("utf-8", "surrogatepass"))
-    except MalformedBody as fault:
-        place = gettext("Line %(line)d, column %(column)d: %(reason)s") % {
-            "line": fault.line,
-            "column": fault.column,
-            "reason": in_persons_words(fault.reason),
-        }
-        raise forms.ValidationError(sentence(place)) from None
-
-
-def _show_repeat(value: object) -> str:
-    return repeating.typed(value) if isinstance(value, str) else _show_text(value)
-
-
-def _read_repeat(typed: str, field: Field, stored: object) -> str:
-    return repeating.read(typed)
-
-
-def _show_checklist(value: object) -> str:
-    """Each item on a line, behind "[ ]" or "[x]"; what is no item, as JSON."""
-    return "\n".join(_item_line(entry) for entry in _entries(value))
-
-
-def _item_line(entry: object) -> str:
-    if not isinstance(entry, dict) or entry.keys() != {"text", "done"}:
-        return _show_text(entry)
-    return f"[{'x' if entry['done'] is True else ' '}] {_show_text(entry['text'])}"
-
-
-def _read_checklist(typed: str, field: Field, stored: object) -> list[Any]:
-    """An item of each line that is not blank. What the table would refuse is told by its line."""
-    lines = [(number, line.strip()) for number, line in enumerate(typed.splitlines(), 1)]
-    items = [(number, _item(line)) for number, line in lines if line]
-    faults = [
-        _ITEM_FAULT % {"line": number, "most": ITEM_CHARACTERS_MAX}
-        for number, item in items
-        if not 1 <= len(item["text"]) <= ITEM_CHARACTERS_MAX
-    ]
-    if len(items) > ITEMS_MAX:
-        line, _text = items[ITEMS_MAX]
-        faults.append(_ITEMS_FAULT % {"line": line, "most": ITEMS_MAX})
-    if faults:
-        raise forms.ValidationError(faults)
-    return [item for _number, item in items]
-
-
-def _item(line: str) -> dict[str, Any]:
-    """Also one of a list in Markdown, "- [x] Label"."""
-    found = _BOX.match(line)
-    if found is None:
-        return {"text": line, "done": False}
-    return {"text": line[found.end() :].strip(), "done": found[1].lower() == "x"}
-
-
-def _read_number(typed: str, field: Field, stored: object) -> Any:
-    text = typed.strip()
-    if not text:
-        return None
-    for read in (int, float):
-        try:
-            return read(text)
-        except ValueError:
-            continue
-    raise forms.ValidationError(sentence(field.must_be))
-
-
-@dataclass(frozen=True)
-class Entry:
-    """How one kind of field is entered."""
-
-    widget: Callable[[], forms.Widget]
-    show: Callable[[object], str]
-    read: Callable[[str, Field, object], Any]
-    help: Text = ""
-
-
-def _line_input(**attributes: str) -> Callable[[], forms.Widget]:
-    return lambda: forms.TextInput(attrs={"autocomplete": "off"} | attributes)
-
-
-def _area(**attributes: str) -> Callable[[], forms.Widget]:
-    return lambda: forms.Textarea(attrs={"cols": "", "rows": "4"} | attributes)
-
-
-ENTRIES = {
-    Kind.TITLE: Entry(_line_input(), _show_text, _read_line),
-    Kind.LINE: Entry(_line_input(), _show_text, _read_line),
-    Kind.TEXT: Entry(_area(), _show_text, _read_text),
-    Kind.CHOICE: Entry(forms.Select, _show_text, _read_line),
-    Kind.OPEN_CHOICE: Entry(_line_input(), _show_text, _read_line),
-    Kind.TIME: Entry(
-        _line_input(), _show_time, _read_time, _("Such as “tomorrow”, “fri 17:00” or 2026-11-23.")
-    ),
-    Kind.TEXTS: Entry(_line_input(), _show_entries, _read_entries, _("Separated by commas.")),
-    Kind.MEMBERS: Entry(_line_input(), _show_names, _read_names, _("Names, separated by commas.")),
-    Kind.OBJECT: Entry(
-        _area(**{"class": "mono", "spellcheck": "false", "data-json": ""}),
-        _show_object,
-        _read_object,
-        _("A JSON object, or nothing."),
-    ),
-    Kind.NUMBER: Entry(_line_input(inputmode="decimal"), _show_text, _read_number),
-    Kind.INTEGER: Entry(_line_input(inputmode="numeric"), _show_text, _read_number),
-    Kind.REFERENCE: Entry(forms.Select, _show_text, _read_number),
-    Kind.REPEAT: Entry(
-        _line_input(),
-        _show_repeat,
-        _read_repeat,
-        _("In words, such as “every week” or “every Monday”, or as a rule: FREQ=WEEKLY;BYDAY=MO."),
-    ),
-    Kind.CHECKLIST: Entry(
-        _area(**{"data-checklist": ""}),
-        _show_checklist,
-        _read_checklist,
-        _("One item a line; [x] before it means that it is done: [x] Label the images."),
-    ),
-}
-
-WIDE = (Kind.TITLE, Kind.TEXT, Kind.OBJECT, Kind.CHECKLIST)
-
 
 _SLIP = _("Line %(line)d, column %(column)d: “%(key)s” is usually %(wanted)s.")
 
@@ -336,13 +102,13 @@ class RecordField(forms.Field):
         )
 
     def clean(self, value: Any) -> Any:
-        typed = _unix_lines(value or "")
-        if typed == _unix_lines(self.initial):
+        typed = unix_lines(value or "")
+        if typed == unix_lines(self.initial):
             return self.stored  # untouched, whatever an old record holds there
         return self.entry.read(typed, self.field, self.stored)
 
     def has_changed(self, initial: Any, data: Any) -> bool:
-        return _unix_lines(initial or "") != _unix_lines(data or "")
+        return unix_lines(initial or "") != unix_lines(data or "")
 
 
 def _suggestions(field: Field) -> Sequence[str]:
@@ -489,7 +255,7 @@ class RecordForm(forms.Form):
             value = self.cleaned_data.get(name)
             if name not in self.fields or same_value(value, self.values[name]):
                 continue
-            places = Places(_unix_lines(self.data.get(name, "")).encode("utf-8", "replace"))
+            places = Places(unix_lines(self.data.get(name, "")).encode("utf-8", "replace"))
             for misfit in misfits(model_type, name, value):
                 self.slips = True
                 line, column = places.of((misfit.key,))
@@ -528,7 +294,7 @@ class RecordForm(forms.Form):
         meanwhile = set()
         for bound in RecordForm(self.spec, stored=stored, choices=self.choices, part=self.part):
             now, name = str(bound.initial), bound.html_initial_name
-            if _unix_lines(typed.get(name, "")) != _unix_lines(now):
+            if unix_lines(typed.get(name, "")) != unix_lines(now):
                 meanwhile.add(bound.name)
             typed[name] = now
             if bound.name not in self.changed_data:
@@ -593,7 +359,7 @@ def _readable(bound: BoundField, value: object) -> Text:
         return _("yes") if value else _("no")
     widget = bound.field.widget
     options = dict(widget.choices) if isinstance(widget, forms.Select) else {}
-    return options.get(value) or _unix_lines(str(value or ""))
+    return options.get(value) or unix_lines(str(value or ""))
 
 
 def _zone(typed: Mapping[str, Any] | None) -> tzinfo:
@@ -613,7 +379,7 @@ def _form_field(field: Field, held: Mapping[str, Any] | None, choices: Choices) 
         value = field.default if value is None else value
     elif field.kind is Kind.REFERENCE:
         options = list(choices[field.name])
-    if options and (shown := _show_text(value)) not in dict(options):
+    if options and (shown := show_text(value)) not in dict(options):
         # Kept as a choice, or the first of the others would take its place unasked.
         options.append((shown, _("%(value)s (not there any more)") % {"value": shown}))
     return RecordField(field, value, options)

@@ -98,8 +98,8 @@ class Asked:
         """What an activity must pass."""
         return [
             *([of_types(_types_of(self.kind))] if self.kind else []),
-            *([of_time("from", _midnight(self.since))] if self.since else []),
-            *([of_time("before", _midnight(self.until, 1))] if self.until else []),
+            *_of_time("from", self.since),
+            *_of_time("before", self.until, later=1),
             *([of_text(self.text)] if self.text else []),
         ]
 
@@ -115,10 +115,16 @@ def _day(text: str) -> str:
     return text if is_date(text) and moment_of(text) else ""
 
 
-def _midnight(day: str, later: int = 0) -> str:
-    """The moment in which a day, or the day after it, begins in the person's zone."""
-    begins = date.fromisoformat(day) + timedelta(days=later)
-    return utc_text(parse_time(f"{begins} 00:00", timezone.get_current_timezone()))
+def _of_time(how: str, day: str, later: int = 0) -> list[Test]:
+    """The test by a day, or by the day after it, which begins when it does in the person's zone."""
+    if not day:
+        return []
+    try:
+        begins = date.fromisoformat(day) + timedelta(days=later)
+        moment = parse_time(f"{begins} 00:00", timezone.get_current_timezone())
+    except (ValueError, OverflowError):  # before the first day that there is, or after the last
+        return []
+    return [of_time(how, utc_text(moment))]
 
 
 @dataclass(frozen=True, kw_only=True)

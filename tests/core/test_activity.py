@@ -271,3 +271,14 @@ def test_every_type_is_in_one_kind() -> None:
 )
 def test_devices_are_told_shortly(agent: str, told: str) -> None:
     assert device_of(agent) == told
+
+
+@pytest.mark.parametrize("zone", ["Pacific/Kiritimati", "Pacific/Pago_Pago", "UTC"])
+@pytest.mark.parametrize("query", ["from=0001-01-01", "to=9999-12-31"])
+def test_the_first_and_the_last_day_that_there_are_bound_nothing(
+    browser: Client, alice: User, zone: str, query: str
+) -> None:
+    json_storage.change_preferences(alice.pk, {"time_zone": zone})
+    json_storage.update_user_activity(alice.pk, "login", "Signed in")
+    assert "Logged in" in text_of(browser.get(f"/activity/?{query}"))
+    assert len(rows(browser.get(f"/activity/activity.csv?{query}"))) == 2

@@ -207,3 +207,22 @@ def test_a_long_line_is_a_title() -> None:
 )
 def test_words_that_name_when_and_nothing_else(text: str, due: str | None) -> None:
     assert parse_due_words(text, now=MONDAY, zone=MADRID, language="es") == due
+
+
+class Name:
+    """A project's name that counts how often it is read."""
+
+    read = 0
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+
+    def __str__(self) -> str:
+        Name.read += 1
+        return self._text
+
+
+def test_a_line_of_many_marks_reads_each_name_once() -> None:
+    projects = {number: Name(f"Project number {number}") for number in range(50)}
+    found = parse("+a " * 300 + "+project-number-7", now=MONDAY, projects=projects)
+    assert (found.project_id, Name.read) == (7, 50)

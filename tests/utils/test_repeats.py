@@ -9,6 +9,7 @@ from dateutil.rrule import rrulestr
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from utils.tasks import repeats
 from utils.tasks.repeats import Next, canonical_repeat, coming_due, next_due
 
 NOW = datetime(2026, 11, 23, 12, 4, tzinfo=UTC)  # a Monday
@@ -120,3 +121,25 @@ def test_a_time_of_day_and_a_weekday_are_those_of_the_zone() -> None:
     assert next_due("2026-11-01", "FREQ=DAILY", now=late, zone=madrid) == Next(
         "2026-11-24", "FREQ=DAILY"
     )
+
+
+@pytest.mark.parametrize(
+    "rule",
+    [
+        "FREQ=YEARLY;BYMONTH=2;BYMONTHDAY=30",
+        "FREQ=MONTHLY;BYDAY=5MO,5TU,5WE,5TH,5FR,5SA,-5SU;BYSETPOS=31",
+        "FREQ=YEARLY;BYMONTH=1,2,3,4,5,6,7,8,9,10,11,12;BYDAY=5MO,5TU;BYSETPOS=31",
+    ],
+)
+def test_a_rule_that_never_falls_is_given_up(rule: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    looked, days_of = [], repeats._days_of
+    monkeypatch.setattr(repeats, "_days_of", lambda *of: looked.append(of) or days_of(*of))
+    assert canonical_repeat(rule) == rule
+    assert next_due("2026-11-23", rule, now=NOW) is None
+    assert len(looked) == repeats.EMPTY_PERIODS_MAX
+
+
+def test_what_falls_most_seldom_is_found() -> None:
+    saturday = "FREQ=YEARLY;BYMONTH=2;BYMONTHDAY=29;BYDAY=SA"
+    found = next_due("2076-02-29", saturday, now=NOW)
+    assert found == Next("2116-02-29", saturday)  # there is none in 2100

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from bisect import bisect_left
 from calendar import monthrange
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -99,7 +100,7 @@ def parse(
         return Quick(" ".join(words))
     reader = _Reader(words, _bare(language)[:2])
     said = _Said()
-    reader.read_marks(said, {number: str(name) for number, name in (projects or {}).items()})
+    reader.read_marks(said, projects or {})
     reader.read_when(said)
     try:
         due, repeat = _when(said, now.astimezone(zone))
@@ -190,8 +191,9 @@ class _Reader:
 
     # Marks
 
-    def read_marks(self, said: _Said, projects: Mapping[int, str]) -> None:
+    def read_marks(self, said: _Said, projects: Mapping[int, object]) -> None:
         """Priority, tags and project: words that begin with a sign of their own."""
+        named = _Named(projects) if any(word[0] in "+@" for word in self._words) else _Named({})
         for at, word in enumerate(self._words):
             if self.taken[at]:
                 continue
@@ -202,7 +204,7 @@ class _Reader:
             elif word.startswith("#"):
                 self._read_tag(at, said)
             elif word.startswith(("+", "@")) and said.project_id is None:
-                self._read_project(at, said, projects)
+                self._read_project(at, said, named)
 
     def _priority(self, word: str) -> str | None:
         return next((p for one in self._languages if (p := PRIORITIES[one].get(word))), None)
@@ -215,15 +217,14 @@ class _Reader:
             said.tags = list(dict.fromkeys([*said.tags, tag[1:]]))
             self._take(at, at + 1, "tags")
 
-    def _read_project(self, at: int, said: _Said, projects: Mapping[int, str]) -> None:
+    def _read_project(self, at: int, said: _Said, projects: _Named) -> None:
         """The project with the longest name that the words from here on spell, or else begin."""
-        names = {number: _letters(name) for number, name in projects.items()}
         for end in range(min(len(self._words), at + _WORDS_MAX), at, -1):
             if not any(self.taken[at:end]):
                 spelt = _letters(" ".join(self._words[at:end])[1:])
-                number = _one([n for n, name in names.items() if spelt and name == spelt])
+                number = projects.called(spelt)
                 if number is None and end == at + 1 and len(spelt) > 1:
-                    number = _one([n for n, name in names.items() if name.startswith(spelt)])
+                    number = projects.beginning(spelt)
                 if number is not None:
                     said.project_id = number
                     self._take(at, end, "project_id")
@@ -266,6 +267,26 @@ class _Reader:
         """Whether only what was understood follows, or a time stands beside."""
         beside = [*self.taken[end : end + 1], *self.taken[max(0, start - 1) : start]]
         return all(self.taken[end:]) or _CLOCK in beside
+
+
+class _Named:
+    """What can be meant by a name: ids by the letters of their names, and these in order."""
+
+    def __init__(self, names: Mapping[int, object]) -> None:
+        self._numbers: dict[str, list[int]] = {}
+        for number, name in names.items():
+            self._numbers.setdefault(_letters(str(name)), []).append(number)
+        self._ordered = sorted(self._numbers)
+
+    def called(self, spelt: str) -> int | None:
+        """The only one of that name; None where there is none, or more."""
+        return _one(self._numbers.get(spelt, []) if spelt else [])
+
+    def beginning(self, spelt: str) -> int | None:
+        """The only one whose name begins so."""
+        first = bisect_left(self._ordered, spelt)
+        fitting = [name for name in self._ordered[first : first + 2] if name.startswith(spelt)]
+        return _one([number for name in fitting for number in self._numbers[name]])
 
 
 def _length(found: re.Match[str]) -> int:

@@ -17,12 +17,16 @@ from calendar import monthrange
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta, tzinfo
+from functools import lru_cache
+from itertools import count
 from typing import Final
 
 from utils.times import is_date, parse_time, utc_text
 
 REPEAT_CHARACTERS_MAX: Final = 200
-PERIODS_MAX: Final = 4_000  # looked at for the next day: a rule may be one that never falls on any
+# Periods in a row without a day, after which a rule counts as one that never falls on any: the
+# longest wait in the calendar, for a 29 February on a certain weekday, is 40 years.
+EMPTY_PERIODS_MAX: Final = 200
 
 _DAYS: Final = ("MO", "TU", "WE", "TH", "FR", "SA", "SU")
 _DAY: Final = f"({'|'.join(_DAYS)})"
@@ -230,10 +234,13 @@ def _days(rule: Rule, begins: date, today: date) -> Iterator[date]:
     first = 0
     if rule.count is None and today > begins:  # else each is counted
         first = _periods_between(rule.freq, begins, today) // rule.interval
-    for period in range(first, first + PERIODS_MAX):
-        for day in _days_of(rule, begins, period * rule.interval):
-            if day > begins:
-                yield day
+    empty = 0
+    for period in count(first):
+        days = _days_of(rule, begins, period * rule.interval)
+        yield from (day for day in days if day > begins)
+        empty = 0 if days else empty + 1
+        if empty == EMPTY_PERIODS_MAX:
+            return
 
 
 def _periods_between(freq: str, one: date, other: date) -> int:
@@ -271,20 +278,29 @@ def _days_of(rule: Rule, begins: date, offset: int) -> list[date]:
 def _in_month(rule: Rule, begins: date, month: int) -> list[date]:
     """The rule's days in a month, which is counted from the year 0 on."""
     year, number = divmod(month, 12)
-    last = monthrange(year, number + 1)[1]
-    wanted: set[int] = set(range(1, last + 1))
-    if rule.month_days:
-        wanted &= {day if day > 0 else last + 1 + day for day in rule.month_days}
-    if rule.days:
-        wanted &= {day for day in wanted if _is_among(rule.days, date(year, number + 1, day), last)}
-    if not rule.month_days and not rule.days:
-        wanted &= {begins.day}
-    return [date(year, number + 1, day) for day in sorted(wanted)]
+    is_bare = not rule.month_days and not rule.days
+    month_days = (begins.day,) if is_bare else rule.month_days
+    days = _numbers_in(month_days, rule.days, *monthrange(year, number + 1))
+    return [date(year, number + 1, day) for day in days]
 
 
-def _is_among(days: tuple[tuple[int, int], ...], day: date, last: int) -> bool:
-    ordinals = {0, (day.day - 1) // 7 + 1, -((last - day.day) // 7 + 1)}
-    return any(weekday == day.weekday() and number in ordinals for number, weekday in days)
+@lru_cache(maxsize=1_024)  # there are 28 kinds of months
+def _numbers_in(
+    month_days: tuple[int, ...], days: tuple[tuple[int, int], ...], begins_on: int, last: int
+) -> list[int]:
+    """The numbers of the days in a month of so many that begins on a weekday."""
+    wanted = set(range(1, last + 1))
+    if month_days:
+        wanted &= {day if day > 0 else last + 1 + day for day in month_days}
+    if days:
+        wanted &= {day for day in wanted if _is_among(days, day, begins_on, last)}
+    return sorted(wanted)
+
+
+def _is_among(days: tuple[tuple[int, int], ...], day: int, begins_on: int, last: int) -> bool:
+    ordinals = {0, (day - 1) // 7 + 1, -((last - day) // 7 + 1)}
+    own = (begins_on + day - 1) % 7
+    return any(weekday == own and number in ordinals for number, weekday in days)
 
 
 def _at(positions: tuple[int, ...], days: list[date]) -> list[date]:
