@@ -51,7 +51,7 @@ from utils.json.values import FieldError
 from utils.json_storage import Once
 from utils.people.preferences import is_time_zone
 from utils.records import COLLECTIONS, CollectionSpec, InvalidRecord, Record, record_version
-from utils.tasks.quick import parse
+from utils.tasks.quick import LINE_CHARACTERS_MAX, parse
 
 
 def _list(request: ApiRequest, collection: str, owner: int | None = None) -> HttpResponse:
@@ -87,6 +87,9 @@ def _quick(request: ApiRequest) -> HttpResponse:
     zone = asked.get("time_zone", preferences.time_zone or "UTC")
     if not is_time_zone(zone):
         raise InvalidRecord([FieldError("/time_zone", "must be a name such as Europe/Madrid")])
+    if len(asked["text"]) > LINE_CHARACTERS_MAX:
+        fault = f"must be a text of 1 to {LINE_CHARACTERS_MAX} characters"
+        raise InvalidRecord([FieldError("/text", fault)])
     projects = request.json_storage.view("projects", person)
     quick = parse(
         asked["text"],

@@ -107,11 +107,11 @@ def _entries(entry: Schema) -> Schema:
     return {"type": "array", "items": entry}
 
 
-_NAME: Schema = {"type": "string", "pattern": _NOT_BLANK, **_ONE_LINE}
+NAME: Schema = {"type": "string", "pattern": _NOT_BLANK, **_ONE_LINE}
 _ITEM: Schema = {
     "type": "object",
     "properties": {
-        "text": {**_NAME, "maxLength": ITEM_CHARACTERS_MAX},
+        "text": {**NAME, "maxLength": ITEM_CHARACTERS_MAX},
         "done": {"type": "boolean"},
     },
     "required": ["text", "done"],
@@ -150,10 +150,10 @@ _WRITTEN: Mapping[Kind, Callable[[Field], Schema]] = {
         "examples": list(field.choices),
     },
     Kind.TEXTS: lambda _: {
-        **_entries({**_NAME, "maxLength": ENTRY_CHARACTERS_MAX}),
+        **_entries({**NAME, "maxLength": ENTRY_CHARACTERS_MAX}),
         "maxItems": ENTRIES_MAX,
     },
-    Kind.MEMBERS: lambda _: _entries({"anyOf": [_ID, _NAME, FREE_OBJECT]}),
+    Kind.MEMBERS: lambda _: _entries({"anyOf": [_ID, NAME, FREE_OBJECT]}),
     Kind.OBJECT: lambda _: FREE_OBJECT,
     Kind.OBJECTS: lambda _: _entries(FREE_OBJECT),
     Kind.NUMBER: lambda field: _limited(field, {"type": "number"}),

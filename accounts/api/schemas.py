@@ -17,6 +17,7 @@ from utils.json.values import FAULTS_MAX, INTEGER_MAX
 from utils.records import COLLECTIONS, RECORD_COLLECTIONS, CollectionSpec, new_record
 from utils.schemas import Schema
 from utils.table import MEMBER_STATUSES, ROLES
+from utils.tasks.quick import LINE_CHARACTERS_MAX
 
 _MOMENT = datetime(2026, 11, 23, 12, 4, 5, 123456, tzinfo=UTC)
 
@@ -254,9 +255,14 @@ def _undoing() -> dict[str, Schema]:
 
 
 def _quick() -> Schema:
-    line = {**schemas.TEXT, "description": "A task in one line of plain words."}
+    line: Schema = {
+        **schemas.NAME,
+        "maxLength": LINE_CHARACTERS_MAX,
+        "description": "A task in one line of plain words.",
+    }
     zone: Schema = {
         "type": "string",
+        "pattern": "^[A-Za-z0-9_+/-]{1,64}$",
         "description": "An IANA time zone, in which the words are meant; if not given, the one "
         "that you chose, or UTC.",
         "examples": ["Europe/Madrid"],

@@ -38,6 +38,7 @@ from utils.tasks.repeats import next_due
 from utils.times import utc_text
 
 CHARACTERS_MAX: Final = 1_000  # of a line; of a longer one nothing is understood
+LINE_CHARACTERS_MAX: Final = 200  # of a line that a program sends: as many as a title may have
 _WORDS_MAX: Final = 10  # of one phrase
 _AROUND: Final = ",;.!?"
 _DAYS: Final = ("MO", "TU", "WE", "TH", "FR", "SA", "SU")

@@ -42,7 +42,7 @@ def test_words_are_meant_where_the_person_is(alice: Caller) -> None:
     ("body", "pointer"),
     [
         ({"text": ""}, "/title"),
-        ({"text": "x" * 201}, "/title"),
+        ({"text": "x" * 201}, "/text"),
         ({"text": 1}, "/text"),
         ({}, "/text"),
         ({"text": "Train", "time_zone": "Mars"}, "/time_zone"),
