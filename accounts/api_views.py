@@ -14,7 +14,7 @@ from django.http import HttpResponse
 from django.urls import reverse
 
 from accounts.api.bulk import bulk
-from accounts.api.calls import activity, once_of, read
+from accounts.api.calls import activity, once_of, read, replayed
 from accounts.api.conditions import (
     Conditions,
     check_stated,
@@ -188,8 +188,7 @@ def _changed(
     headers: Mapping[str, str] | None = None,
 ) -> HttpResponse:
     """The answer to a change: the record, or without it if the caller would rather (RFC 7240)."""
-    replayed = {"Idempotency-Replayed": "true"} if once and once.replayed else {}
-    told = {"ETag": etag(record_version(record)), **replayed, **(headers or {})}
+    told = {"ETag": etag(record_version(record)), **replayed(once), **(headers or {})}
     if not prefers_minimal(request):
         # The tag is that of the content sent back, not of what came (RFC 9110, section 9.3.4).
         here = told.get("Location", request.path)

@@ -23,7 +23,7 @@ from core.whose import Whose
 from core.words import CHOICE_WORDS, Text, in_words
 from docstore import RecordList, StoreError, id_of
 from utils.dues import most_pressing
-from utils.lists import by, in_order, whole
+from utils.lists import in_order, of_project, whole
 from utils.middleware import StorageRequest
 from utils.people.past import newest, of_records
 from utils.records import COLLECTIONS
@@ -102,8 +102,7 @@ def project_detail(
 
 
 def _of_project(panel: Panel, project_id: int) -> Panel:
-    found = whole(panel.records, by("tasks", "project_id")).get(project_id, ())
-    return Panel(found, panel.fault)
+    return Panel(of_project(panel.records, project_id), panel.fault)
 
 
 def _groups(whose: Whose, tasks: Sequence[Record], now: datetime, may_change: bool) -> list[Group]:

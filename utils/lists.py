@@ -66,26 +66,18 @@ def in_order(
     return ordered
 
 
-def by(collection: str, field_name: str) -> Callable[[Sequence[Record]], dict[Any, RecordList]]:
-    """The function that parts records by a field, in their order: those of one project, or with one
-    status. What is missing counts as the field's default."""
-    return _parts_by(field_name, COLLECTIONS[collection].by_name[field_name].default)
+def of_project(records: Sequence[Record], project_id: int) -> Sequence[Record]:
+    """The tasks, or models, that belong to a project, in their order."""
+    return whole(records, _by_project).get(project_id, ())
 
 
-@cache
-def _parts_by(
-    field_name: str, default: object
-) -> Callable[[Sequence[Record]], dict[Any, RecordList]]:
-    def parts(records: Sequence[Record]) -> dict[Any, RecordList]:
-        found: dict[Any, list[Record]] = {}
-        for record in records:
-            value = record.get(field_name)
-            value = default if value is None else value
-            if isinstance(value, Hashable):
-                found.setdefault(value, []).append(record)
-        return {value: RecordList(some) for value, some in found.items()}
-
-    return parts
+def _by_project(records: Sequence[Record]) -> dict[Any, RecordList]:
+    found: dict[Any, list[Record]] = {}
+    for record in records:
+        project_id = record.get("project_id")
+        if isinstance(project_id, Hashable):  # an old file holds anything
+            found.setdefault(project_id, []).append(record)
+    return {project_id: RecordList(some) for project_id, some in found.items()}
 
 
 @cache

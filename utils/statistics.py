@@ -58,19 +58,9 @@ def count_overdue(tasks: Sequence[Record], now: datetime) -> int:
     return len(overdue(tasks, now))
 
 
-def open_due(task: Record) -> str | None:
-    """When a task is due that is still to be done, as it is stored; None for any other."""
-    due = task.get("due_date")
-    return due if isinstance(due, str) and task.get("status") != "completed" else None
-
-
 def due_moment(task: Record, zone: tzinfo | None = UTC) -> datetime | None:
     """When the task becomes overdue: a date when its day has ended in the zone; None if never."""
-    return due_end(task.get("due_date"), zone)
-
-
-def due_end(due: object, zone: tzinfo | None = UTC) -> datetime | None:
-    """When a time is over that a task is due at: a date when its day has ended in the zone."""
+    due = task.get("due_date")
     moment = moment_of(due)
     if moment is None or not is_date(str(due)):
         return moment
@@ -83,9 +73,7 @@ def due_end(due: object, zone: tzinfo | None = UTC) -> datetime | None:
 
 def is_overdue(task: Record, now: datetime) -> bool:
     """Whether it should have been completed by now; days end as in the zone of `now`."""
-    return _is_past(open_due(task), now)
-
-
-def _is_past(due: str | None, now: datetime) -> bool:
-    end = due_end(due, now.tzinfo)
+    if task.get("status") == "completed":
+        return False
+    end = due_moment(task, now.tzinfo)
     return end is not None and end <= now

@@ -7,7 +7,7 @@ from typing import Any
 from django.conf import settings
 from django.http import HttpResponse
 
-from accounts.api.calls import call_metadata, once_of
+from accounts.api.calls import call_metadata, once_of, replayed
 from accounts.api.conditions import etag, refuse_conditions
 from accounts.api.http import ApiRequest, json_response, read_json
 from accounts.api.patch import record_patch
@@ -42,8 +42,7 @@ def bulk(request: ApiRequest, collection: str, owner: int | None = None) -> Http
         metered=True,
         unknown="refuse",
     )
-    replayed = {"Idempotency-Replayed": "true"} if once and once.replayed else {}
-    return json_response({"results": [_tagged(one) for one in results]}, headers=replayed)
+    return json_response({"results": [_tagged(one) for one in results]}, headers=replayed(once))
 
 
 def _operations(body: Any) -> Any:

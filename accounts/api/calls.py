@@ -100,6 +100,11 @@ def once_of(request: ApiRequest) -> Once | None:
     return Once(bare or re.sub(r"\\(.)", r"\1", quoted), _fingerprint(request))
 
 
+def replayed(once: Once | None) -> dict[str, str]:
+    """The header field that tells an answer which was kept under its key."""
+    return {"Idempotency-Replayed": "true"} if once is not None and once.replayed else {}
+
+
 def _fingerprint(request: ApiRequest) -> str:
     """A digest of all that the call asks for."""
     parts = (str(request.method), request.get_full_path(), check_media_type(request))

@@ -9,7 +9,7 @@ from typing import Any, NoReturn
 from django.http import HttpResponse
 from django.urls import reverse
 
-from accounts.api.calls import call_metadata, once_of, read
+from accounts.api.calls import call_metadata, once_of, read, replayed
 from accounts.api.conditions import refuse_conditions
 from accounts.api.http import ApiRequest, endpoint, json_response, no_content
 from accounts.api.objects import read_object
@@ -44,7 +44,7 @@ def _invite(request: ApiRequest, record_id: int, owner: int | None = None) -> Ht
     call, whose = _call(request), owner or request.user.pk
     entry = _memberships(request).invite(whose, record_id, asked["who"], asked["role"], **call)
     location = f"{request.path}{entry['user_id']}/"
-    return json_response(entry, 201, {"Location": location, **_replayed(call)})
+    return json_response(entry, 201, {"Location": location, **replayed(call.get("once"))})
 
 
 def _change_role(
@@ -53,7 +53,7 @@ def _change_role(
     asked = read_object(request, role=str)
     call, whose = _call(request), owner or request.user.pk
     entry = _memberships(request).change_role(whose, record_id, person, asked["role"], **call)
-    return json_response(entry, 200, _replayed(call))
+    return json_response(entry, 200, replayed(call.get("once")))
 
 
 def _remove(
@@ -70,7 +70,7 @@ def _transfer(request: ApiRequest, record_id: int, owner: int | None = None) -> 
     call, whose = _call(request), owner or request.user.pk
     project = _memberships(request).transfer(whose, record_id, asked["to"], **call)
     there = reverse("api_shared_project", args=[project["user_id"], project["id"]])
-    return json_response(project, 200, {"Content-Location": there, **_replayed(call)})
+    return json_response(project, 200, {"Content-Location": there, **replayed(call.get("once"))})
 
 
 def _shared(request: ApiRequest) -> HttpResponse:
@@ -94,7 +94,7 @@ def _accept(request: ApiRequest, shared_id: int) -> HttpResponse:
         _refuse("/status", 'must be "member": an invitation is accepted, or deleted')
     call = _call(request)
     record = _memberships(request).accept(request.user.pk, shared_id, **call)
-    return json_response(record, 200, _replayed(call))
+    return json_response(record, 200, replayed(call.get("once")))
 
 
 def _decline(request: ApiRequest, shared_id: int) -> HttpResponse:
@@ -115,11 +115,6 @@ def _call(request: ApiRequest) -> Call:
     once: Once | None = once_of(request) if request.operation.bodies else None
     told = call_metadata(request) | request_metadata(request)
     return Call(caller=request.caller, once=once, metered=True, told=told)
-
-
-def _replayed(call: Call) -> dict[str, str]:
-    once = call.get("once")
-    return {"Idempotency-Replayed": "true"} if once is not None and once.replayed else {}
 
 
 def _refuse(pointer: str, detail: str) -> NoReturn:

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 
 from django.http import HttpResponse
 
-from accounts.api.calls import call_metadata, once_of
+from accounts.api.calls import call_metadata, once_of, replayed
 from accounts.api.http import ApiRequest, endpoint, json_response
 from accounts.api.objects import read_object
 from accounts.api.operations import JSON, WITH_BODY, Answer, Operation, answers, ref
@@ -31,8 +31,7 @@ def _undo(request: ApiRequest) -> HttpResponse:
         )
     except HistoryGone as gone:
         raise NotFound("there is no such change of yours any more") from gone
-    replayed = {"Idempotency-Replayed": "true"} if once and once.replayed else {}
-    return json_response(told, headers=replayed)
+    return json_response(told, headers=replayed(once))
 
 
 undo_view = endpoint(

@@ -27,7 +27,7 @@ from core.words import CHOICE_WORDS, WORDS, Text, in_words
 from docstore import Corrupt, id_of
 from utils.addresses import record_id_of
 from utils.json_storage import Changed
-from utils.lists import by, whole
+from utils.lists import of_project
 from utils.middleware import StorageRequest, storage_refusal
 from utils.people.activities import activity_of
 from utils.people.localization import preferences_of
@@ -260,9 +260,7 @@ def _page(
 
 
 def _of_project(tasks: Sequence[Record], project: int | None) -> Sequence[Record]:
-    if project is None:
-        return tasks
-    return whole(tasks, by("tasks", "project_id")).get(project, ())
+    return tasks if project is None else of_project(tasks, project)
 
 
 def _of_others(request: StorageRequest, assigned: Assigned, now: datetime) -> list[Shown]:

@@ -12,7 +12,7 @@ import logging
 import sys
 import textwrap
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -52,6 +52,20 @@ def planted(where: Any, name: str, old: str, new: str) -> Iterator[None]:
     finally:
         setattr(where, name, function)
         assert kind is None or isinstance(inspect.getattr_static(where, name), kind)
+
+
+@dataclass(frozen=True)
+class Plant:
+    """What is wrong, and where: `old` becomes `new` in a function of a class or a module."""
+
+    name: str
+    where: Any
+    function: str
+    old: str
+    new: str
+
+    def planted(self) -> AbstractContextManager[None]:
+        return planted(self.where, self.function, self.old, self.new)
 
 
 # The harnesses: each says after how many cases it noticed, or None.
@@ -191,14 +205,9 @@ def damage(cases: int) -> int | None:
 
 
 @dataclass(frozen=True)
-class Bug:
-    """One bug: what is wrong, where it is planted, and what catches it."""
+class Bug(Plant):
+    """One bug, and what catches it."""
 
-    name: str
-    where: Any
-    function: str
-    old: str
-    new: str
     catch: Callable[[int], int | None] = power_cuts
 
 
@@ -422,5 +431,5 @@ def run(count: int, seed: int) -> Report:
 
 def try_one(bug: Bug, cases: int = CASES_MAX) -> int | None:
     """After how many cases the bug was caught; None when it survived."""
-    with planted(bug.where, bug.function, bug.old, bug.new):
+    with bug.planted():
         return bug.catch(cases)

@@ -5,13 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import pytest
 
 from accounts.models import User
 from docstore import StoreError
-from tests.harness.planted import planted
+from tests.harness.planted import Plant
 from tests.utils import test_occurrences as repeats
 from tests.utils import test_undo as undoing
 from utils import undo
@@ -25,14 +24,9 @@ task, world = repeats.task, undoing.world  # the fixtures of those tests
 
 
 @dataclass(frozen=True)
-class Bug:
-    """`old` becomes `new` in a function, and `seen_by` must fail."""
+class Bug(Plant):
+    """With it planted, `seen_by` must fail."""
 
-    name: str
-    where: Any
-    function: str
-    old: str
-    new: str
     seen_by: Callable[..., None]
 
 
@@ -125,7 +119,7 @@ def _names(bug: Bug) -> str:
 
 @pytest.mark.parametrize("bug", IN_UNDOING, ids=_names)
 def test_bugs_in_undoing_are_seen(bug: Bug, world: None) -> None:
-    with planted(bug.where, bug.function, bug.old, bug.new), pytest.raises(SEEN):
+    with bug.planted(), pytest.raises(SEEN):
         bug.seen_by()
 
 
@@ -133,5 +127,5 @@ def test_bugs_in_undoing_are_seen(bug: Bug, world: None) -> None:
 def test_bugs_in_repetition_are_seen(bug: Bug, alice: User, request: pytest.FixtureRequest) -> None:
     arguments = bug.seen_by.__annotations__.keys() - {"return"}
     given = {name: request.getfixturevalue(name) for name in arguments}
-    with planted(bug.where, bug.function, bug.old, bug.new), pytest.raises(SEEN):
+    with bug.planted(), pytest.raises(SEEN):
         bug.seen_by(**given)

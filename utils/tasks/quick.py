@@ -193,7 +193,7 @@ class _Reader:
 
     def read_marks(self, said: _Said, projects: Mapping[int, object]) -> None:
         """Priority, tags and project: words that begin with a sign of their own."""
-        named = _Named(projects) if any(word[0] in "+@" for word in self._words) else _Named({})
+        named = _Named(projects if any(word[0] in "+@" for word in self._words) else {})
         for at, word in enumerate(self._words):
             if self.taken[at]:
                 continue
