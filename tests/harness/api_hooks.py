@@ -1,9 +1,9 @@
 """What schemathesis cannot know of the API: the rules that JSON Schema does not say.
 
-Loaded by schemathesis itself (SCHEMATHESIS_HOOKS). Data that fits the document must be accepted; a
-refusal is taken for right only where each fault that the answer tells of is one of these rules, and
-then it is one that `utils.schemas.RULES_BEYOND` and the document name, or where it depends on what
-is there.
+Schemathesis loads it (`hooks` in schemathesis.toml). Data that fits the document must be accepted.
+A refusal counts as right only if each fault that the answer names is one of these rules, and then
+it is one that `utils.schemas.RULES_BEYOND` and the document name, or if it depends on what is
+stored.
 """
 
 from __future__ import annotations

@@ -1,7 +1,10 @@
 """The API keeps what its OpenAPI document promises: a thousand calls that schemathesis makes up."""
 
+import tomllib
+
 import pytest
 
+from accounts.api.changes import WAIT_MAX
 from tests.harness import api_cases
 from tests.harness.api_hooks import RULES
 from tests.harness.report import Report
@@ -23,3 +26,8 @@ def test_a_running_server_answers_as_documented(tmp_path_factory: pytest.TempPat
 
 def test_a_refusal_that_is_let_pass_is_of_a_rule_that_has_a_name() -> None:
     assert set(RULES) - {"cursors", "people", "own lists", "time zones"} <= set(RULES_BEYOND)
+
+
+def test_shipped_configuration_waits_longer_than_the_feed_does() -> None:
+    configuration = tomllib.loads(api_cases.CONFIGURATION.read_text())
+    assert configuration["request-timeout"] >= WAIT_MAX + 10
