@@ -5,7 +5,6 @@ refused changes nothing, costs nothing and is not logged.
 """
 
 from collections.abc import Callable, Mapping
-from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -93,7 +92,7 @@ def _quick(request: ApiRequest) -> HttpResponse:
     projects = request.json_storage.view("projects", person)
     quick = parse(
         asked["text"],
-        now=datetime.now(UTC),
+        now=request.json_storage.clock(),
         zone=ZoneInfo(zone),
         projects={number: one.get("name") or "" for one in projects if (number := id_of(one))},
         language=preferences.language or "en",

@@ -91,7 +91,7 @@ def _calls(request: SignedInRequest) -> Mapping[str, int] | None:
     except (StoreError, OSError):
         log.exception("The API calls of account %s cannot be read", request.user.pk)
         return None
-    if document.get(PERIOD) != period_of(timezone.now()):
+    if document.get(PERIOD) != period_of(json_storage.clock()):
         return {}
     by_token = document.get("api_calls_by_token")
     return by_token if isinstance(by_token, dict) else {}

@@ -35,7 +35,7 @@ from docstore.errors import (
     TooLarge,
     Unavailable,
 )
-from docstore.moments import utc_text
+from docstore.moments import utc_now, utc_text
 from docstore.mounts import is_network, mount_type
 from docstore.opening import folder_of, open_store
 from docstore.publishing import History
@@ -83,6 +83,7 @@ __all__ = [
     "snapshots",
     "take_snapshot",
     "to_json",
+    "utc_now",
     "utc_text",
     "verify",
 ]

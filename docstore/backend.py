@@ -201,4 +201,4 @@ class Backend(Protocol):
         """What is wrong with the place itself: missing folders, names that mean nothing."""
 
     def close(self) -> None:
-        """Lets go of what is held. Nothing is lost without it."""
+        """Release what is held. Nothing is lost without it. The next use opens the place again."""

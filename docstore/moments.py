@@ -7,6 +7,12 @@ from typing import Final
 
 _TIME_CHARACTERS: Final = len("2026-11-23T12:04:05.123456")
 
+
+def utc_now() -> datetime:
+    """Return the time of this machine's clock: the default of every clock that can be injected."""
+    return datetime.now(UTC)
+
+
 _latest: tuple[datetime | None, str] = (None, "")
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
@@ -11,6 +11,7 @@ from docstore.backends.files import FilesBackend
 from docstore.backends.memory import MemoryBackend
 from docstore.document import CollectionLayout
 from docstore.following import CACHE_BYTES_MAX
+from docstore.moments import utc_now
 from docstore.publishing import History
 from docstore.store import DocumentStore
 
@@ -27,7 +28,7 @@ def open_store(
     url: str,
     collections: Iterable[CollectionLayout],
     *,
-    clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+    clock: Callable[[], datetime] = utc_now,
     history: History | None = None,
     cache_bytes: int = CACHE_BYTES_MAX,
 ) -> DocumentStore:

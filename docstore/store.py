@@ -8,7 +8,7 @@ that it read. Where someone else wrote first, the edit runs again on what is the
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Final, TypeVar
 
 from docstore.backend import ABSENT, Backend, Change, Commit, Edit, Entries, Entry, Stored
@@ -24,7 +24,7 @@ from docstore.document import (
     Record,
 )
 from docstore.errors import Conflict, Corrupt, InvalidValue, NotFound
-from docstore.moments import utc_text
+from docstore.moments import utc_now, utc_text
 from docstore.record_list import RecordList, id_of
 
 Result = TypeVar("Result")
@@ -223,9 +223,9 @@ class DocumentStore:
         self,
         backend: Backend,
         layouts: Mapping[str, CollectionLayout],
-        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+        clock: Callable[[], datetime] = utc_now,
     ) -> None:
-        self.backend, self._layouts, self._clock = backend, layouts, clock
+        self.backend, self._layouts, self.clock = backend, layouts, clock
 
     def __repr__(self) -> str:
         return f"<DocumentStore on {self.backend!r}>"
@@ -269,7 +269,7 @@ class DocumentStore:
 
         def attempt() -> Result:
             for _ in range(ATTEMPTS_MAX):
-                transaction = Transaction(self.backend, self._layouts, self._clock())
+                transaction = Transaction(self.backend, self._layouts, self.clock())
                 result = edit(transaction)
                 changes = transaction.changes()
                 if not changes:
@@ -313,5 +313,8 @@ class DocumentStore:
         self.backend.publish()
 
     def close(self) -> None:
-        """Makes the files exact and lets go of what is held."""
+        """Make the files exact and release locks and descriptors.
+
+        The next use opens the same place again. A store in memory is empty then.
+        """
         self.backend.close()

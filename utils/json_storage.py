@@ -24,7 +24,7 @@ import builtins
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextvars import ContextVar
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import Any, BinaryIO, TypeVar, cast
 
@@ -40,6 +40,7 @@ from docstore import (
     folder_of,
     id_of,
     open_store,
+    utc_now,
 )
 from docstore.backends.files import FilesBackend
 from utils.bulk import Bulk, Patch, refuse_misshapen
@@ -112,10 +113,15 @@ ActivityOf = Activity | Callable[[Record], Activity] | None
 
 
 class JSONStorageManager:
-    """The storage of one NeuralFlow; safe to share between threads and over a fork."""
+    """The storage of one NeuralFlow; safe to share between threads and over a fork.
+
+    It works on the `store` that it is given and on no other, or on the one that the settings name.
+    `clock` is where it takes the time from, that of its commits included.
+    """
 
     def __init__(self, store: DocumentStore | None = None) -> None:
-        self._store = store
+        self._given = self._store = store
+        self.clock: Callable[[], datetime] = store.clock if store is not None else utc_now
         self._opening = threading.Lock()
 
     def __repr__(self) -> str:
@@ -123,18 +129,18 @@ class JSONStorageManager:
 
     @property
     def store(self) -> DocumentStore:
-        """The store, opened at first use from the setting NEURALFLOW_STORE."""
+        """The store: the given one, or at first use opened from the setting NEURALFLOW_STORE."""
         if self._store is None:
             with self._opening:
                 if self._store is None:
                     self._store = self._open()
         return self._store
 
-    @staticmethod
-    def _open() -> DocumentStore:
+    def _open(self) -> DocumentStore:
         return open_store(
             settings.NEURALFLOW_STORE,
             [spec.layout for spec in COLLECTIONS.values()],
+            clock=lambda: self.clock(),
             history=History(settings.NEURALFLOW_HISTORY_DAYS, settings.NEURALFLOW_HISTORY_BYTES),
             cache_bytes=settings.NEURALFLOW_CACHE_BYTES,
         )
@@ -155,8 +161,12 @@ class JSONStorageManager:
             raise Unavailable(f"NEURALFLOW_STORE is not understood: {fault}") from fault
 
     def close(self) -> None:
-        """Forgets the opened store; the next use opens what the settings then say."""
-        store, self._store = self._store, None
+        """Close the store. The next use opens it again.
+
+        A manager that was given a store reopens that one. A manager over the settings opens what
+        NEURALFLOW_STORE names by then.
+        """
+        store, self._store = self._store, self._given
         if store is not None:
             store.close()
 
@@ -492,7 +502,7 @@ class JSONStorageManager:
     def quota(self, user_id: int) -> Quota:
         """How many API calls the user has used and may make."""
         document = self.store.read(key_of("users", user_id))
-        return quota_now(document.content if document else None, datetime.now(UTC))
+        return quota_now(document.content if document else None, self.clock())
 
     def activities(self, user_id: int, latest: int = 10) -> builtins.list[Record]:
         """The newest activities, newest first."""
@@ -501,7 +511,7 @@ class JSONStorageManager:
 
     def dashboard(self, user_id: int) -> dict[str, Any]:
         """The person, the figures, and the ten latest activities."""
-        now = datetime.now(UTC)
+        now = self.clock()
         document = self.store.read(key_of("users", user_id))
         told = document.content if document else {"user_id": user_id}
         user = {name: value for name, value in told.items() if name not in _NOT_TOLD}
@@ -521,7 +531,7 @@ class JSONStorageManager:
 
         Raises `Unavailable`, and `Corrupt` for what cannot be read as bytes.
         """
-        return Export(self.store, user_id, datetime.now(UTC))
+        return Export(self.store, user_id, self.clock())
 
     def import_archive(
         self,
@@ -541,7 +551,7 @@ class JSONStorageManager:
         changed, logged or counted. Raises `ArchiveFault`, `InvalidImport`.
         """
         here = {name: self._records(name, user_id) for name in RECORD_COLLECTIONS}
-        now = datetime.now(UTC)
+        now = self.clock()
         package = Package(file, judge(here, user_id, now), owner=owner)
         arrival = Arrival(package, here, user_id, now)
 

@@ -4,8 +4,6 @@ Each answer to a change tells the number of its commit (`NeuralFlow-Sequence`); 
 tells it, too. What one may take back, and for how long, is as with the button on pages.
 """
 
-from datetime import UTC, datetime
-
 from django.http import HttpResponse
 
 from accounts.api.calls import call_metadata, once_of, replayed
@@ -23,7 +21,7 @@ def _undo(request: ApiRequest) -> HttpResponse:
         told = request.json_storage.undo(
             request.user.pk,
             asked["sequence"],
-            not_before=datetime.now(UTC) - OFFERED_FOR,
+            not_before=request.json_storage.clock() - OFFERED_FOR,
             caller=request.caller,
             once=once,
             activity=undo_activity_of(request, **call_metadata(request)),

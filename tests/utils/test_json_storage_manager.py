@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from accounts.models import User
-from docstore import Conflict, Corrupt, DocumentStore, NotFound
+from docstore import Conflict, Corrupt, DocumentStore, NotFound, open_store
 from docstore.backends.files import FilesBackend
 from tests.accounts_in_db import add_account
 from tests.folders import contents, exact, times
@@ -350,6 +350,53 @@ def test_an_activity_of_someone_without_a_document_begins_it() -> None:
     json_storage.update_user_activity(8, "login", "Signed in")
     assert json_storage.get_user_data(7)["username"] == "alice"  # type: ignore[index]
     assert json_storage.get_user_data(8)["username"] == ""  # type: ignore[index]
+
+
+@pytest.mark.parametrize("url", ["memory:", "another"])
+def test_closed_manager_reopens_the_store_it_was_given(
+    data_folder: Path, tmp_path: Path, url: str
+) -> None:
+    if url == "another":
+        url = (tmp_path / url).as_uri()
+    storage = JSONStorageManager(open_store(url, LAYOUTS.values()))
+    storage.save_user_data(person())
+    folder = storage.folder
+    for title in ("before", "after"):
+        storage.close()
+        assert storage.folder == folder
+        storage.create("tasks", 7, {"title": title})
+        storage.dashboard(7)
+    assert storage.list("tasks", 7)[-1]["title"] == "after"
+    storage.close()
+    assert not data_folder.exists(), "it wrote where the settings point"
+
+
+def test_manager_takes_the_time_from_its_store(data_folder: Path) -> None:
+    clock = Clock(datetime(2031, 5, 31, 23, 59, 59, tzinfo=UTC))
+    storage = JSONStorageManager(open_store(data_folder.as_uri(), LAYOUTS.values(), clock=clock))
+    storage.save_user_data(person())
+    storage.create("tasks", 7, {"title": "late", "due_date": "2031-06-01"}, metered=True)
+    assert storage.quota(7).used == 1
+    figures = storage.dashboard(7)
+    assert figures["user"]["api_calls_period"] == "2031-05"
+    assert figures["statistics"]["overdue_tasks"] == 0
+    with storage.export(7) as export:
+        assert "2031-05-31" in export.name
+    clock.now = datetime(2031, 6, 2, tzinfo=UTC)
+    assert storage.quota(7).used == 0
+    figures = storage.dashboard(7)
+    assert figures["user"]["api_calls_period"] == "2031-06"
+    assert figures["statistics"]["overdue_tasks"] == 1
+    storage.close()
+
+
+def test_manager_over_the_settings_takes_an_injected_clock(
+    data_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for year in (2031, 2032):  # the second while the store is open
+        monkeypatch.setattr(json_storage, "clock", Clock(datetime(year, 5, 31, tzinfo=UTC)))
+        task = json_storage.create("tasks", 7, {"title": "x"})
+        assert task["created_at"].startswith(f"{year}-05-31T00:00:00")
 
 
 def test_the_count_of_calls_starts_again_each_month(data_folder: Path) -> None:
