@@ -11,7 +11,9 @@ program.
     something pending   the journal is the document, on top of the file that it was begun from;
                         what a person does to the file meanwhile is set aside at publication
 
-Documents of which nothing is pending are forgotten when they take too much room.
+Documents of which nothing is pending are evicted when the cache is full: those first that nobody
+used for the longest time. The document just read always stays, however large, and none counts for
+more than half of the cache: so a large one neither evicts itself nor all others.
 """
 
 from __future__ import annotations
@@ -24,7 +26,6 @@ import threading
 import time
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping
-from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO, Final
@@ -79,7 +80,8 @@ class Live:
     base: Version = ABSENT  # the version of what was read from the file
     is_ours: bool = False  # whether the file is durable because we made it
     size: int = 0  # of its file, roughly
-    counted: int = 0  # what of it counts as taking room
+    counted: int = 0  # the part of the cache that it takes
+    is_used: bool = False  # read since it last came up for eviction
     since: float = 0.0  # when the first of the pending changes came, in monotonic seconds
     is_own: bool = False  # whether this process made one of them
     is_loading: bool = False  # not to be forgotten just now
@@ -129,7 +131,10 @@ class Follower:
 
     def forget(self) -> None:
         """Forgets everything; to be called before the journal is followed from its checkpoint."""
-        self._live: OrderedDict[Key, Live] = OrderedDict()
+        self._live: dict[Key, Live] = {}
+        # Those that may be evicted, the next one first. Only changed under the mutex: a reader
+        # marks a document as used, and moves nothing.
+        self._evictable: OrderedDict[Key, Live] = OrderedDict()
         self.pending: dict[Key, Live] = {}
         self._bytes = 0
         self.is_checkpointed = True  # whether nothing was committed since the last checkpoint
@@ -182,6 +187,7 @@ class Follower:
         if not live.pending:
             live.since, live.is_own = time.monotonic(), False
             self.pending[live.key] = live
+            self._evictable.pop(live.key, None)
         live.is_own = live.is_own or is_own
         live.pending.append((sequence, payload))
         live.size += len(payload)
@@ -229,8 +235,7 @@ class Follower:
         live = self._live.get(key)
         if live is None or not live.versions or not (live.pending or self.is_as_known(live)):
             return self._load(key).stored(limit)
-        with suppress(KeyError):  # another thread may have had it forgotten in this moment
-            self._live.move_to_end(key)
+        live.is_used = True
         return live.stored(limit)
 
     def is_as_known(self, live: Live) -> bool:
@@ -443,20 +448,27 @@ class Follower:
     # Room
 
     def _keep(self, live: Live) -> None:
-        """Counts a document of which nothing is pending, and lets the least recently used go."""
-        if not live.versions or live.versions[-1][1] is None:
+        """Caches a document of which nothing is pending, and evicts others if the cache is full."""
+        if not live.versions or live.versions[-1][1] is None or not self._cache_bytes:
             self._drop(live)
             return
-        self._bytes += live.size - live.counted
-        live.counted = live.size
-        for key in list(self._live) if self._bytes > self._cache_bytes else ():
-            if self._bytes <= self._cache_bytes:
-                break
-            self._drop(self._live[key])
+        size = min(live.size, self._cache_bytes // 2)
+        self._bytes += size - live.counted
+        live.counted = size
+        self._evictable[live.key] = live
+        self._evictable.move_to_end(live.key)
+        while self._bytes > self._cache_bytes and len(self._evictable) > 1:
+            oldest = next(iter(self._evictable.values()))
+            if oldest is live or oldest.is_used:
+                oldest.is_used = False
+                self._evictable.move_to_end(oldest.key)
+            else:
+                self._drop(oldest)
 
     def _drop(self, live: Live) -> None:
         if not live.pending and not live.is_loading and self._live.get(live.key) is live:
             del self._live[live.key]
+            self._evictable.pop(live.key, None)
             self._bytes -= live.counted
             live.counted = 0
 
