@@ -246,6 +246,12 @@ ENTRIES = {
         _read_repeat,
         _("In words, such as “every week” or “every Monday”, or as a rule: FREQ=WEEKLY;BYDAY=MO."),
     ),
+    Kind.TIME_ZONE: Entry(
+        _line_input(),
+        show_text,
+        _read_line,
+        _("The clocks that it repeats by, such as Europe/Madrid. Empty: those of this page."),
+    ),
     Kind.CHECKLIST: Entry(
         _area(**{"data-checklist": ""}),
         _show_checklist,

@@ -31,6 +31,7 @@ PATTERNS = (
     _("must be a positive whole number"),
     _("must be the id of one of the %(collection)s"),
     _('must be a rule of RFC 5545 such as %(rule)s, or ""'),
+    _('must be the name of a time zone such as %(zone)s, or ""'),
     _('must be a list of at most %(most)s objects, each with "text" and "done"'),
     _("must be a name, an id (a positive whole number) or an object"),
     _(

@@ -98,6 +98,7 @@ FIELD_WORDS: dict[str, Text] = {
     "category": _("Category"),
     "due_date": _("Due"),
     "repeat": _("Repeats"),
+    "time_zone": _("Time zone"),
     "checklist": _("Checklist"),
     "tags": _("Tags"),
     "project_id": _("Project"),
@@ -124,6 +125,7 @@ FIELD_HINTS: dict[str, Text] = {
     "end_date": _("Not before the start."),
     "accuracy": _("Such as 0.93, or 93."),
     "training_data_size": _("Number of examples."),
+    "time_zone": "",
     "is_public": _("A note in your file. Others see none of your models here."),
     "assignee": _("The owner, or a member of the project that the task is saved in."),
 }

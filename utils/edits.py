@@ -22,7 +22,7 @@ from utils.records import (
 from utils.references import check_references, clear_references
 from utils.sharing.access import MEMBERS, Access, Forbidden, Role
 from utils.sharing.index import refuse_written_members
-from utils.tasks.occurrences import put_with_next
+from utils.tasks.occurrences import put_with_next, with_time_zone
 
 # What is to change in a record, or how to tell it from the record as it is at that moment.
 Changes = Mapping[str, Any] | Callable[[Record], Mapping[str, Any]]
@@ -59,6 +59,7 @@ def create_record(
         now=transaction.now,
         unknown=unknown,
     )
+    record = with_time_zone(transaction, key, {}, record, data)
     _refuse_misfits(transaction, access, key, record, {})
     if access.roles is not None and access.role(collection, record) != Role.EDITOR:
         raise Forbidden("you may add tasks to projects that you edit, and nothing else")
@@ -90,6 +91,7 @@ def update_record(
     record = changed_record(
         spec, dict(before), wanted, now=transaction.now, replace=replace, unknown=unknown
     )
+    record = with_time_zone(transaction, key, before, record, wanted)
     _refuse_misfits(transaction, access, key, record, before)
     return put_with_next(transaction, key, before, record)
 

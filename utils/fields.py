@@ -15,12 +15,13 @@ from typing import Any, NamedTuple
 
 from utils.json.values import INTEGER_MAX, Faults, checked_copy, pointer_to, text_fault
 from utils.tasks.repeats import REPEAT_CHARACTERS_MAX, canonical_repeat
-from utils.times import moment_of, stored_time
+from utils.times import is_time_zone, moment_of, stored_time
 
 ENTRIES_MAX = 50  # of a list of texts
 ENTRY_CHARACTERS_MAX = 50
 ITEMS_MAX = 100  # of a checklist
 ITEM_CHARACTERS_MAX = 200
+TIME_ZONE_CHARACTERS_MAX = 64
 
 
 class Kind(StrEnum):
@@ -42,16 +43,18 @@ class Kind(StrEnum):
     ID = "id"
     REFERENCE = "reference"  # the id of a record in the collection `refers_to`
     REPEAT = "repeat"  # a rule of RFC 5545, or "": see `repeats`
+    TIME_ZONE = "time zone"  # an IANA name, or ""
     CHECKLIST = "checklist"  # a list of {"text": ..., "done": ...}
 
 
-_ONE_LINE = {Kind.TITLE, Kind.LINE, Kind.CHOICE, Kind.OPEN_CHOICE}
+_ONE_LINE = {Kind.TITLE, Kind.LINE, Kind.CHOICE, Kind.OPEN_CHOICE, Kind.TIME_ZONE}
 _CHARACTERS_MAX = {
     Kind.TITLE: 200,
     Kind.LINE: 200,
     Kind.TEXT: 50_000,
     Kind.OPEN_CHOICE: 50,
     Kind.REPEAT: REPEAT_CHARACTERS_MAX,
+    Kind.TIME_ZONE: TIME_ZONE_CHARACTERS_MAX,
 }
 _LENGTH_MAX = {Kind.TEXTS: ENTRIES_MAX, Kind.CHECKLIST: ITEMS_MAX}
 
@@ -276,6 +279,10 @@ _RULES = {
     Kind.REPEAT: _Rule(
         lambda _, value: isinstance(value, str),
         lambda _: 'a rule of RFC 5545 such as FREQ=WEEKLY;BYDAY=MO,FR, or ""',
+    ),
+    Kind.TIME_ZONE: _Rule(
+        lambda _, value: isinstance(value, str) and (not value or is_time_zone(value)),
+        lambda _: 'the name of a time zone such as Europe/Madrid, or ""',
     ),
     Kind.CHECKLIST: _Rule(
         lambda _, value: isinstance(value, list),

@@ -16,6 +16,7 @@ from utils.fields import (
     ENTRY_CHARACTERS_MAX,
     ITEM_CHARACTERS_MAX,
     ITEMS_MAX,
+    TIME_ZONE_CHARACTERS_MAX,
     Field,
     Kind,
 )
@@ -43,6 +44,7 @@ RULES_BEYOND: Mapping[str, str] = MappingProxyType(
         "nesting": f"Lists and objects are nested at most {NESTING_MAX} levels deep in a field.",
         "period": "end_date is not before start_date.",
         "repeats": "The parts of a rule go together, and the day of UNTIL is one.",
+        "time zones": "A time zone is one of the IANA database.",
         "references": "A reference is the id of a record that is there.",
         "as stored": "A field that NeuralFlow sets, or does not know, may be given with the value"
         " that it has, and with no other.",
@@ -137,6 +139,7 @@ _STORED: Mapping[Kind, Callable[[Field], Schema]] = {
     Kind.ID: lambda _: _ID,
     Kind.REFERENCE: lambda _: _ID,
     Kind.REPEAT: lambda _: {"type": "string"},
+    Kind.TIME_ZONE: lambda _: {"type": "string"},
     Kind.CHECKLIST: lambda _: {"type": "array"},
 }
 _WRITTEN: Mapping[Kind, Callable[[Field], Schema]] = {
@@ -162,6 +165,11 @@ _WRITTEN: Mapping[Kind, Callable[[Field], Schema]] = {
         "type": "string",
         "maxLength": field.characters_max,
         "pattern": f"^({REPEAT_PATTERN})$",
+    },
+    Kind.TIME_ZONE: lambda _: {
+        "type": "string",
+        "pattern": f"^[A-Za-z0-9_+/-]{{0,{TIME_ZONE_CHARACTERS_MAX}}}$",
+        "examples": ["Europe/Madrid"],
     },
     Kind.CHECKLIST: lambda _: {**_entries(_ITEM), "maxItems": ITEMS_MAX},
 }
@@ -255,6 +263,7 @@ def _rules_of(spec: CollectionSpec) -> tuple[str, ...]:
     own = {
         "period": "end_date" in spec.by_name,
         "repeats": "repeat" in spec.by_name,
+        "time zones": "time_zone" in spec.by_name,
         "references": any(field.refers_to and not field.read_only for field in spec.fields),
     }
     general = ("years", "large integers", "nesting")

@@ -92,6 +92,13 @@ _TASKS = CollectionSpec(
         Field("category", Kind.LINE, ""),
         Field("due_date", Kind.TIME, help="A date is due when its day has ended, in UTC."),
         Field("repeat", Kind.REPEAT, "", came_later=True),
+        Field(
+            "time_zone",
+            Kind.TIME_ZONE,
+            "",
+            came_later=True,
+            help="Of a task that repeats: on the clocks of this zone its next days are counted.",
+        ),
         Field("checklist", Kind.CHECKLIST, [], came_later=True),
         Field("tags", Kind.TEXTS, []),
         Field("project_id", Kind.REFERENCE, refers_to="projects"),

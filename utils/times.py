@@ -5,8 +5,9 @@ texts: their fraction of a second has a varying number of digits, or none.
 """
 
 import re
-from datetime import UTC, date, datetime, tzinfo
-from functools import lru_cache
+from datetime import UTC, date, datetime, timedelta, tzinfo
+from functools import cache, lru_cache
+from zoneinfo import available_timezones
 
 from docstore import utc_text
 
@@ -14,10 +15,13 @@ __all__ = [
     "TIME_PATTERN",
     "ends_before",
     "is_date",
+    "is_time_zone",
     "moment_of",
     "parse_time",
     "stored_time",
+    "time_zones",
     "utc_text",
+    "zone_of_offset",
 ]
 
 # Every text that names a day or a moment. Some name one beyond the years 1 to 9999 in UTC, by their
@@ -66,6 +70,39 @@ def moment_of(value: object) -> datetime | None:
 def is_date(text: str) -> bool:
     """Whether a text that `parse_time` reads is a date without a time of day."""
     return len(text) == len("2026-11-23")
+
+
+@cache
+def time_zones() -> tuple[str, ...]:
+    """The names of all time zones, in order."""
+    return tuple(sorted(available_timezones()))
+
+
+@cache
+def _zone_names() -> frozenset[str]:
+    return frozenset(time_zones())
+
+
+def is_time_zone(name: str) -> bool:
+    return name in _zone_names()
+
+
+def zone_of_offset(value: object) -> str:
+    """Return the zone of whole hours that a date-time is written in, such as "Etc/GMT-9".
+
+    Return "" for any other value, and for UTC, which many programs write whatever their zone is.
+    """
+    if isinstance(value, str):
+        try:
+            value = datetime.fromisoformat(value)
+        except ValueError:
+            return ""
+    offset = value.utcoffset() if isinstance(value, datetime) else None
+    if not offset or offset % timedelta(hours=1):
+        return ""
+    hours = offset // timedelta(hours=1)
+    name = f"Etc/GMT{-hours:+d}"  # the sign of POSIX: west is positive
+    return name if is_time_zone(name) else ""
 
 
 def stored_time(value: object) -> str:

@@ -25,7 +25,7 @@ _WHOLE = r"-?[0-9]{1,16}"
 _TEXT = re.compile(r'(?:^|,)(?:\s*"((?:[^"]|"")*)"\s*(?=,|\Z)|([^,]*))')
 _TEXTS = (Kind.TITLE, Kind.LINE, Kind.TEXT, Kind.OPEN_CHOICE)
 _LISTS = (Kind.TEXTS, Kind.MEMBERS)
-_NO_FILTER = (Kind.OBJECT, Kind.OBJECTS, Kind.REPEAT, Kind.CHECKLIST)
+_NO_FILTER = (Kind.OBJECT, Kind.OBJECTS, Kind.REPEAT, Kind.TIME_ZONE, Kind.CHECKLIST)
 _NUMBERS = (Kind.NUMBER, Kind.INTEGER)
 
 

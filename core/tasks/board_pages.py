@@ -32,6 +32,7 @@ from utils.middleware import StorageRequest, storage_refusal
 from utils.people.activities import activity_of
 from utils.people.localization import preferences_of
 from utils.records import COLLECTIONS, CollectionSpec, record_version
+from utils.tasks.occurrences import zone_of_task
 from utils.tasks.repeats import coming_due
 
 Record = Mapping[str, Any]
@@ -298,7 +299,7 @@ def _again(task: Record, now: datetime) -> str:
     due, repeat = task.get("due_date"), task.get("repeat")
     if not (repeat and isinstance(repeat, str) and isinstance(due, str)):
         return ""
-    return next(coming_due(due, repeat, now.tzinfo or UTC), "")
+    return next(coming_due(due, repeat, zone_of_task(task, now.tzinfo or UTC)), "")
 
 
 def _row(whose: Whose, task: Record, now: datetime) -> Row:

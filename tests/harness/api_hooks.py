@@ -25,7 +25,7 @@ RULES: Final = {
     "large integers": r"must lie between -?\d+ and \d+|integer must lie between",
     "nesting": r"must be nested at most \d+ levels deep|may be nested at most \d+ deep",
     "whole numbers": r"^must be (a positive whole number|a whole number|an id)$",
-    "time zones": r"^must be a name such as Europe/Madrid$",
+    "time zones": r"^must be (a name|the name of a time zone) such as Europe/Madrid",
     "people": r"must be the name of an account|must be the id of (the owner or of )?a member of",
     "cursors": r"is none that was given",
     "own lists": r"^is for one's own lists",

@@ -152,6 +152,83 @@ def test_nine_o_clock_stays_nine_o_clock_where_the_owner_lives(alice: User) -> N
     assert tasks(alice)[1]["due_date"] == "2030-10-27T08:00:00.000000Z"
 
 
+def complete_by_python(client: Client, owner: User) -> None:
+    json_storage.update("tasks", owner.pk, 1, {"status": "completed"})
+
+
+def complete_by_button(client: Client, owner: User) -> None:
+    client.force_login(owner)
+    client.cookies["timezone"] = "America/New_York"
+    client.post("/tasks/1/complete/")
+
+
+def complete_by_api(client: Client, owner: User) -> None:
+    _token, secret = create_token(owner, "")
+    answer = client.patch(
+        "/accounts/api/tasks/1/",
+        json.dumps({"status": "completed"}),
+        content_type="application/merge-patch+json",
+        headers={"Authorization": f"Bearer {secret}"},
+    )
+    assert answer.status_code == 200, answer.content
+
+
+@pytest.mark.parametrize("door", [complete_by_python, complete_by_button, complete_by_api])
+@pytest.mark.parametrize(
+    ("zone", "due", "rule", "then"),
+    [
+        # Monday 07:00; Friday 20:00; 09:00 in winter and in summer.
+        ("Asia/Tokyo", "2036-12-07T22:00Z", "FREQ=WEEKLY;BYDAY=MO", "2036-12-14T22:00"),
+        (
+            *("America/Los_Angeles", "2036-12-06T04:00Z", "FREQ=WEEKLY;BYDAY=MO,TU,WE,TH,FR"),
+            "2036-12-09T04:00",
+        ),
+        ("Europe/Madrid", "2036-03-29T08:00Z", "FREQ=DAILY", "2036-03-30T07:00"),
+        ("Europe/Madrid", "2036-10-25T07:00Z", "FREQ=DAILY", "2036-10-26T08:00"),
+    ],
+)
+def test_each_door_counts_in_the_zone_that_the_task_was_made_in(
+    zone: str, due: str, rule: str, then: str, door: Any, client: Client, alice: User
+) -> None:
+    with timezone.override(zone):
+        made = json_storage.create(
+            "tasks", alice.pk, {"title": "Call", "due_date": due, "repeat": rule}
+        )
+    assert made["time_zone"] == zone
+    door(client, alice)
+    done, again = tasks(alice)
+    assert again["due_date"] == f"{then}:00.000000Z"
+    assert (again["time_zone"], done["time_zone"]) == (zone, "")
+
+
+def test_a_program_names_the_zone_or_its_offset_is_taken(alice: User) -> None:
+    task = {"title": "Call", "due_date": "2036-12-08T07:00+09:00", "repeat": "FREQ=WEEKLY"}
+    zones = [
+        json_storage.create("tasks", alice.pk, task | more)["time_zone"]
+        for more in ({"time_zone": "Asia/Seoul"}, {}, {"due_date": "2036-12-08T07:00Z"})
+    ]
+    assert zones == ["Asia/Seoul", "Etc/GMT-9", "UTC"]
+    json_storage.change_preferences(alice.pk, {"time_zone": "Europe/Madrid"})
+    assert json_storage.create("tasks", alice.pk, task)["time_zone"] == "Europe/Madrid"
+
+
+def test_the_zone_comes_and_goes_with_the_rule(alice: User) -> None:
+    def zone_after(**changes: object) -> str:
+        return json_storage.update("tasks", alice.pk, 1, changes)["time_zone"]
+
+    json_storage.create("tasks", alice.pk, {"title": "Call", "due_date": "2036-12-08"})
+    with timezone.override("Asia/Tokyo"):
+        assert zone_after(repeat="FREQ=DAILY") == "Asia/Tokyo"
+    with timezone.override("Europe/Madrid"):
+        assert zone_after(title="Ring", time_zone="") == "Asia/Tokyo"
+        whole = {"title": "Ring", "repeat": "FREQ=WEEKLY"}  # of a program that knows no zones
+        replaced = json_storage.update("tasks", alice.pk, 1, whole, replace=True)
+        assert replaced["time_zone"] == "Asia/Tokyo"
+        assert zone_after(repeat="") == ""
+        assert zone_after(repeat="FREQ=DAILY") == "Europe/Madrid"
+        assert zone_after(time_zone="Asia/Seoul") == "Asia/Seoul"
+
+
 def test_what_an_old_record_has_under_the_name_is_no_rule(alice: User, data_folder: Path) -> None:
     for odd in ("every day", ["FREQ=DAILY"], None, {"FREQ": "DAILY"}):
         record = {"id": 1, "title": "Old", "status": "pending", "repeat": odd, "checklist": "?"}

@@ -82,7 +82,7 @@ IN_UNDOING = (
 IN_REPETITION = (
     Bug(
         "the rule stays with the old task",
-        *(occurrences, "_without_rule", ' | {"repeat": ""}', ""),
+        *(occurrences, "_without_rule", ' | {"repeat": "", "time_zone": ""}', ""),
         repeats.test_completing_it_again_adds_nothing,
     ),
     Bug(
@@ -107,8 +107,14 @@ IN_REPETITION = (
     ),
     Bug(
         "an hour moves with the summer",
-        *(occurrences, "_zone", "ZoneInfo(name) if is_time_zone(name) else ", ""),
+        *(occurrences, "_next_of", "zone_of_task(record, timezone.get_current_timezone())"),
+        "timezone.get_current_timezone()",
         repeats.test_nine_o_clock_stays_nine_o_clock_where_the_owner_lives,
+    ),
+    Bug(
+        "the next one counts in another zone",
+        *(occurrences, "_of_page", 'name if is_time_zone(name) else "UTC"', '"UTC"'),
+        repeats.test_the_zone_comes_and_goes_with_the_rule,
     ),
 )
 

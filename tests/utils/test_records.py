@@ -121,6 +121,7 @@ def test_a_new_task_has_these_keys_and_defaults() -> None:
             "category": "",
             "due_date": None,
             "repeat": "",
+            "time_zone": "",
             "checklist": [],
             "tags": [],
             "project_id": None,
@@ -349,7 +350,7 @@ def test_unknown_and_read_only_keys_can_be_refused() -> None:
     assert list(found) == ["/__proto__", "/no~1such", "/id", "/completed_at"]
     assert found["/no~1such"] == (
         "is not a field of a task; its fields are title, description, priority, status, category,"
-        " due_date, repeat, checklist, tags, project_id, assignee, position, metadata"
+        " due_date, repeat, time_zone, checklist, tags, project_id, assignee, position, metadata"
     )
     assert found["/id"] == "is set by NeuralFlow; leave it out"
 

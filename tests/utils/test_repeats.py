@@ -37,7 +37,7 @@ within_month = {
 }
 rules = st.one_of(
     parts(INTERVAL=intervals).map("FREQ=DAILY{}".format),
-    parts(INTERVAL=intervals, BYDAY=listed(days)).map("FREQ=WEEKLY{}".format),
+    parts(INTERVAL=intervals, BYDAY=listed(days), WKST=days).map("FREQ=WEEKLY{}".format),
     parts(**within_month).map("FREQ=MONTHLY{}".format),
     parts(INTERVAL=intervals, BYMONTH=listed(st.integers(1, 12))).map("FREQ=YEARLY{}".format),
     st.builds("FREQ=YEARLY;BYMONTH={}{}".format, listed(st.integers(1, 12)), parts(**within_month)),
@@ -45,12 +45,22 @@ rules = st.one_of(
 )
 
 
+def with_its_day(rule: str, due: date) -> str:
+    """The rule in the words of the RFC, if it names no day and a month may lack that of `due`."""
+    names_no_day = not any(part in rule for part in ("BYDAY", "BYMONTHDAY", "BYMONTH="))
+    if "FREQ=MONTHLY" in rule and names_no_day and due.day > 28:
+        return f"{rule};BYMONTHDAY={','.join(map(str, range(28, due.day + 1)))};BYSETPOS=-1"
+    if "FREQ=YEARLY" in rule and names_no_day and (due.month, due.day) == (2, 29):
+        return f"{rule};BYMONTH=2;BYMONTHDAY=-1"
+    return rule
+
+
 @settings(deadline=None, max_examples=300)
 @given(rules, st.dates(date(2000, 1, 1), date(2060, 1, 1)))
 def test_the_days_are_those_of_another_reader_of_the_rfc(rule: str, due: date) -> None:
     ours = list(takewhile("2100".__gt__, islice(coming_due(due.isoformat(), rule), 6)))
     begins = datetime(due.year, due.month, due.day)
-    theirs = (day for day in rrulestr(rule, dtstart=begins) if day > begins)
+    theirs = (day for day in rrulestr(with_its_day(rule, due), dtstart=begins) if day > begins)
     # Asked for no more than we found: it would look for ever for what never comes.
     assert ours == [day.date().isoformat() for day in islice(theirs, len(ours))]
     assert len(ours) == 6 or "MONTH" in rule or "YEAR" in rule
@@ -79,14 +89,26 @@ def test_any_other_text_is_no_rule(text: str) -> None:
         ("2026-11-23", "FREQ=DAILY", Next("2026-11-24", "FREQ=DAILY")),
         ("2026-11-27", "FREQ=WEEKLY;BYDAY=MO,FR", Next("2026-11-30", "FREQ=WEEKLY;BYDAY=MO,FR")),
         ("2026-12-31", "FREQ=MONTHLY", Next("2027-01-31", "FREQ=MONTHLY")),
-        ("2027-01-31", "FREQ=MONTHLY", Next("2027-03-31", "FREQ=MONTHLY")),
-        ("2028-02-29", "FREQ=YEARLY", Next("2032-02-29", "FREQ=YEARLY")),
+        ("2027-01-31", "FREQ=MONTHLY", Next("2027-02-28", "FREQ=MONTHLY;BYMONTHDAY=-1")),
+        (
+            "2027-01-30",
+            "FREQ=MONTHLY;COUNT=9",
+            Next("2027-02-28", "FREQ=MONTHLY;BYMONTHDAY=28,29,30;BYSETPOS=-1;COUNT=8"),
+        ),
+        (
+            "2027-01-31",
+            "FREQ=MONTHLY;BYMONTHDAY=31",
+            Next("2027-03-31", "FREQ=MONTHLY;BYMONTHDAY=31"),
+        ),
+        ("2028-02-29", "FREQ=YEARLY", Next("2029-02-28", "FREQ=YEARLY;BYMONTH=2;BYMONTHDAY=-1")),
         ("2026-11-23T09:00:00Z", "FREQ=DAILY", Next("2026-11-24T09:00:00.000000Z", "FREQ=DAILY")),
         # What was missed is passed over, and counted; today is not missed.
         ("2026-11-01", "FREQ=DAILY", Next("2026-11-23", "FREQ=DAILY")),
         ("2026-11-21", "FREQ=DAILY;COUNT=5", Next("2026-11-23", "FREQ=DAILY;COUNT=3")),
         ("0001-01-01", "FREQ=DAILY;INTERVAL=3", Next("2026-11-25", "FREQ=DAILY;INTERVAL=3")),
         ("2026-11-09", "FREQ=WEEKLY;INTERVAL=4", Next("2026-12-07", "FREQ=WEEKLY;INTERVAL=4")),
+        ("2026-11-22T08:02:00Z", "FREQ=DAILY", Next("2026-11-24T08:02:00.000000Z", "FREQ=DAILY")),
+        ("2026-11-22T12:05:00Z", "FREQ=DAILY", Next("2026-11-23T12:05:00.000000Z", "FREQ=DAILY")),
         # What was never due, begins today.
         (None, "FREQ=WEEKLY;BYDAY=SU", Next("2026-11-29", "FREQ=WEEKLY;BYDAY=SU")),
         # It ends.
@@ -109,6 +131,39 @@ def test_any_other_text_is_no_rule(text: str) -> None:
 )
 def test_when_it_is_due_again(due: str | None, rule: str, then: Next | None) -> None:
     assert next_due(due, rule, now=NOW) == then
+
+
+@pytest.mark.parametrize(
+    ("due", "rule", "days"),
+    [
+        ("2027-01-31", "FREQ=MONTHLY", "02-28 03-31 04-30 05-31"),
+        ("2027-12-30", "FREQ=MONTHLY", "01-30 02-29 03-30 04-30"),
+        ("2027-01-29", "FREQ=MONTHLY", "02-28 03-29 04-29 05-29"),
+        ("2026-08-31", "FREQ=MONTHLY;INTERVAL=6", "02-28 08-31 02-29 08-31"),
+        ("2028-02-29", "FREQ=YEARLY", "02-28 02-28 02-28 02-29"),
+        ("2026-08-31", "FREQ=MONTHLY;BYMONTHDAY=31", "10-31 12-31 01-31 03-31"),
+    ],
+)
+def test_a_month_without_that_day_has_its_last(due: str, rule: str, days: str) -> None:
+    coming = islice(coming_due(due, rule), 4)
+    assert " ".join(day[5:] for day in coming) == days
+    completed, one_by_one = due, []
+    for _ in range(4):
+        following = next_due(completed, rule, now=datetime.fromisoformat(f"{completed}T09:00Z"))
+        assert following is not None
+        completed, rule = following.due, following.repeat
+        one_by_one.append(completed[5:])
+    assert " ".join(one_by_one) == days
+
+
+def test_the_week_begins_where_the_rule_says() -> None:
+    """The example of RFC 5545, section 3.8.5.3."""
+    rule = "FREQ=WEEKLY;INTERVAL=2;BYDAY=TU,SU;WKST={}"
+    for week_start, days in (("MO", "10 19 24"), ("SU", "17 19 31")):
+        coming = islice(coming_due("1997-08-05", rule.format(week_start)), 3)
+        assert " ".join(day[8:] for day in coming) == days
+    assert canonical_repeat(rule.format("MO")) == "FREQ=WEEKLY;INTERVAL=2;BYDAY=TU,SU"
+    assert canonical_repeat("FREQ=DAILY;WKST=SU") == "FREQ=DAILY;WKST=SU"
 
 
 def test_a_time_of_day_and_a_weekday_are_those_of_the_zone() -> None:

@@ -117,6 +117,7 @@ LIKELY: dict[Kind, st.SearchStrategy[Any]] = {
     Kind.REFERENCE: NUMBERS,
     Kind.BOOLEAN: st.booleans(),
     Kind.REPEAT: REPEATS,
+    Kind.TIME_ZONE: st.sampled_from(["", "UTC", "Asia/Tokyo", "Mars/Base"]),
     Kind.CHECKLIST: CHECKLISTS,
 }
 
@@ -170,6 +171,8 @@ def rules_touched(record: object) -> set[str]:
         if isinstance(value, str) and "=" in value:
             touched.add("repeats")
     if isinstance(record, dict):
+        if record.get("time_zone"):
+            touched.add("time zones")
         if record.get("start_date") and record.get("end_date"):
             touched.add("period")
         known = {field.name for spec in SPECS for field in spec.fields if field.read_only}
@@ -255,6 +258,7 @@ BREACHES: dict[str, tuple[str, dict[str, Any]]] = {
         {"name": "Vision", "start_date": "2026-11-24", "end_date": "2026-11-23"},
     ),
     "repeats": ("tasks", {"title": "Train", "repeat": "FREQ=DAILY;BYDAY=MO"}),
+    "time zones": ("tasks", {"title": "Train", "time_zone": "Mars/Base"}),
     "references": ("tasks", {"title": "Train", "project_id": 99}),
 }
 

@@ -8,13 +8,24 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
-from functools import cache
 from typing import Any
-from zoneinfo import available_timezones
 
 from utils.json.values import Faults, pointer_to
 from utils.records import InvalidRecord, Record
 from utils.table import PREFERENCE_FIELDS
+from utils.times import is_time_zone, time_zones
+
+__all__ = [
+    "VIEWS_MAX",
+    "VIEW_NAME_CHARACTERS_MAX",
+    "VIEW_QUERY_CHARACTERS_MAX",
+    "Preferences",
+    "View",
+    "changed_preferences",
+    "is_time_zone",
+    "preferences_in",
+    "time_zones",
+]
 
 VIEWS_MAX = 20
 VIEW_NAME_CHARACTERS_MAX = 50
@@ -82,21 +93,6 @@ def changed_preferences(document: Mapping[str, Any], change: Change) -> Record:
     if faults.found:
         raise InvalidRecord(faults.found)
     return (dict(told) if isinstance(told, dict) else {}) | accepted
-
-
-@cache
-def time_zones() -> tuple[str, ...]:
-    """The names of all time zones, in order."""
-    return tuple(sorted(available_timezones()))
-
-
-@cache
-def _zone_names() -> frozenset[str]:
-    return frozenset(time_zones())
-
-
-def is_time_zone(name: str) -> bool:
-    return name in _zone_names()
 
 
 def _accepted(name: str, value: object, faults: Faults) -> Any:

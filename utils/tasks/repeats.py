@@ -3,8 +3,11 @@
 Of the RFC's rules those are taken that say something about days. DAILY has no other part than
 INTERVAL; WEEKLY may have BYDAY; MONTHLY and YEARLY may have BYDAY (also "2MO", the second Monday,
 and "-1FR", the last Friday), BYMONTHDAY and BYSETPOS, and YEARLY then needs BYMONTH. COUNT or UNTIL
-ends any of them. As the RFC has it, a month without a 31st is passed over by what repeats on the
-31st; BYMONTHDAY=-1 is the last day of each.
+ends any of them, and WKST names the day that a week begins on.
+
+As the RFC has it, BYMONTHDAY=31 skips a month without a 31st. A rule that names no day
+(FREQ=MONTHLY, "every month") skips none: in a shorter month it falls on the last day. The next rule
+then names the days, BYMONTHDAY=28,29,30;BYSETPOS=-1, so that the task returns to the 30th.
 
 A task is due once. Its date is the rule's DTSTART, so that COUNT counts the task itself. All is
 counted on the calendar of a time zone, where nine o'clock stays nine o'clock.
@@ -49,6 +52,7 @@ _PARTS: Final[Mapping[str, str]] = {
     "BYSETPOS": _list_of(_MONTH_DAY),
     "COUNT": "[1-9][0-9]{0,2}",
     "UNTIL": "[0-9]{8}(T[0-9]{6}Z)?",
+    "WKST": _DAY,
 }
 _PART: Final = f"({'|'.join(f'{name}={value}' for name, value in _PARTS.items())})"
 
@@ -62,7 +66,7 @@ _TAKES: Final[Mapping[str, frozenset[str]]] = {
     "MONTHLY": frozenset({"BYDAY", "BYMONTHDAY", "BYSETPOS"}),
     "YEARLY": frozenset({"BYDAY", "BYMONTHDAY", "BYSETPOS", "BYMONTH"}),
 }
-_ALWAYS: Final = frozenset({"FREQ", "INTERVAL", "COUNT", "UNTIL"})
+_ALWAYS: Final = frozenset({"FREQ", "INTERVAL", "COUNT", "UNTIL", "WKST"})
 
 
 @dataclass(frozen=True)
@@ -77,6 +81,12 @@ class Rule:
     positions: tuple[int, ...] = ()
     count: int | None = None
     until: str = ""
+    week_start: int = 0
+
+    @property
+    def names_no_day(self) -> bool:
+        """Whether the due date alone says on which day of a month the rule falls."""
+        return not (self.months or self.month_days or self.days or self.positions)
 
     def __str__(self) -> str:
         """The rule as it is stored."""
@@ -89,6 +99,7 @@ class Rule:
             "BYSETPOS": _listed(self.positions),
             "COUNT": self.count or "",
             "UNTIL": self.until,
+            "WKST": _DAYS[self.week_start] if self.week_start else "",
         }
         return ";".join(f"{name}={value}" for name, value in parts.items() if value)
 
@@ -116,6 +127,7 @@ def parse_repeat(text: str) -> Rule | None:
         positions=_numbers(parts.get("BYSETPOS")),
         count=int(parts["COUNT"]) if "COUNT" in parts else None,
         until=parts.get("UNTIL", ""),
+        week_start=_DAYS.index(parts.get("WKST", "MO")),
     )
 
 
@@ -177,16 +189,20 @@ class Next:
 
 
 def next_due(due: str | None, repeat: str, *, now: datetime, zone: tzinfo = UTC) -> Next | None:
-    """What follows on what was due; None where the rule has come to its end, or is none.
+    """Return the next occurrence after `due`; None if the rule has ended, or is not one.
 
-    It is after `due`, and not before today: what was missed is passed over. What was never due, is
-    counted from today. A date stays a date, and a moment keeps its time of day in the zone.
+    Occurrences that were missed are skipped: a date is not before today, a moment is after `now`.
+    A task that was never due is counted from today. A date stays a date, and a moment keeps its
+    time of day in the zone.
     """
     today = now.astimezone(zone).date()
     try:
-        return next(_following(due or today.isoformat(), repeat, zone, today), None)
+        for following in _following(due or today.isoformat(), repeat, zone, today):
+            if is_date(following.due) or parse_time(following.due) > now:
+                return following
     except (ValueError, OverflowError):  # an old record holds anything
-        return None
+        pass
+    return None
 
 
 def coming_due(due: str, repeat: str, zone: tzinfo = UTC) -> Iterator[str]:
@@ -212,7 +228,18 @@ def _following(due: str, repeat: str, zone: tzinfo, today: date) -> Iterator[Nex
             return
         if day >= today:
             left = replace(rule, count=rule.count and rule.count - number)
-            yield Next(again, str(left))
+            yield Next(again, str(_with_its_day(left, begins, day)))
+
+
+def _with_its_day(rule: Rule, begins: date, day: date) -> Rule:
+    """Return the rule with the day of the month that it falls on, if `day` shows another."""
+    if not rule.names_no_day or rule.freq not in ("MONTHLY", "YEARLY") or day.day == begins.day:
+        return rule
+    if rule.freq == "YEARLY":  # from 29 February
+        return replace(rule, months=(2,), month_days=(-1,))
+    if begins.day == 31:
+        return replace(rule, month_days=(-1,))
+    return replace(rule, month_days=tuple(range(28, begins.day + 1)), positions=(-1,))
 
 
 def _as_due(day: date, moment: datetime | None, zone: tzinfo) -> str:
@@ -233,7 +260,7 @@ def _days(rule: Rule, begins: date, today: date) -> Iterator[date]:
     """The days of the rule that come after `begins`. None before `today` need be among them."""
     first = 0
     if rule.count is None and today > begins:  # else each is counted
-        first = _periods_between(rule.freq, begins, today) // rule.interval
+        first = _periods_between(rule, begins, today) // rule.interval
     empty = 0
     for period in count(first):
         days = _days_of(rule, begins, period * rule.interval)
@@ -243,18 +270,19 @@ def _days(rule: Rule, begins: date, today: date) -> Iterator[date]:
             return
 
 
-def _periods_between(freq: str, one: date, other: date) -> int:
-    if freq == "YEARLY":
+def _periods_between(rule: Rule, one: date, other: date) -> int:
+    if rule.freq == "YEARLY":
         return other.year - one.year
-    if freq == "MONTHLY":
+    if rule.freq == "MONTHLY":
         return (other.year - one.year) * 12 + other.month - one.month
-    if freq == "WEEKLY":
-        return (_monday(other) - _monday(one)).days // 7
+    if rule.freq == "WEEKLY":
+        return (_week_of(other, rule.week_start) - _week_of(one, rule.week_start)).days // 7
     return (other - one).days
 
 
-def _monday(day: date) -> date:
-    return day - timedelta(day.weekday())
+def _week_of(day: date, week_start: int) -> date:
+    """The first day of the week that the day is in."""
+    return day - timedelta((day.weekday() - week_start) % 7)
 
 
 def _days_of(rule: Rule, begins: date, offset: int) -> list[date]:
@@ -266,7 +294,8 @@ def _days_of(rule: Rule, begins: date, offset: int) -> list[date]:
         return [begins + timedelta(offset)]
     if rule.freq == "WEEKLY":
         days = {day for _none, day in rule.days} or {begins.weekday()}
-        return [_monday(begins) + timedelta(7 * offset + day) for day in sorted(days)]
+        week = _week_of(begins, rule.week_start) + timedelta(7 * offset)
+        return [week + timedelta(n) for n in sorted((day - rule.week_start) % 7 for day in days)]
     if rule.freq == "MONTHLY":
         months = [begins.year * 12 + begins.month - 1 + offset]
     else:
@@ -278,9 +307,13 @@ def _days_of(rule: Rule, begins: date, offset: int) -> list[date]:
 def _in_month(rule: Rule, begins: date, month: int) -> list[date]:
     """The rule's days in a month, which is counted from the year 0 on."""
     year, number = divmod(month, 12)
-    is_bare = not rule.month_days and not rule.days
-    month_days = (begins.day,) if is_bare else rule.month_days
-    days = _numbers_in(month_days, rule.days, *monthrange(year, number + 1))
+    first, last = monthrange(year, number + 1)
+    month_days = rule.month_days
+    if rule.names_no_day:
+        month_days = (min(begins.day, last),)
+    elif not rule.month_days and not rule.days:
+        month_days = (begins.day,)
+    days = _numbers_in(month_days, rule.days, first, last)
     return [date(year, number + 1, day) for day in days]
 
 
