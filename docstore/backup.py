@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, Final
 
 from docstore.backends.files import FilesBackend
+from docstore.descriptors import open_high
 from docstore.errors import Corrupt, NotFound, Unavailable, from_os_error
 from docstore.filesystem import PRIVATE_FILE
 from docstore.locking import in_use, is_in_use
@@ -82,7 +83,7 @@ def _draft(backend: FilesBackend, folder: Path) -> Iterator[tuple[Path, BinaryIO
         with backend.exclusive():  # or another backup could take our draft for a dead one
             for dead in dead_drafts(folder):
                 dead.unlink(missing_ok=True)
-            file = stack.enter_context(draft.open("xb"))
+            file = stack.enter_context(open(draft, "xb", opener=open_high))
             stack.callback(draft.unlink, missing_ok=True)
             stack.enter_context(in_use(draft))
         os.fchmod(file.fileno(), PRIVATE_FILE)

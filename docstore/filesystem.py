@@ -2,7 +2,8 @@
 
 The files backend does all its work through this object, so that a test can stop, fail, record or
 forget exactly one operation, and so that a test can put a disk in its place that keeps no more than
-POSIX promises: content is durable once it was synced, a name once its folder was.
+POSIX promises: content is durable once it was synced, a name once its folder was. All files are
+opened on high descriptors: see `docstore.descriptors`.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Final, NamedTuple, Protocol
 
+from docstore.descriptors import low_numbers_taken, move_up, open_high
 from docstore.locking import FolderLock, Membership, is_in_use
 from docstore.mounts import mount_type
 
@@ -88,7 +90,7 @@ class FileSystem:
         Raises `OSError` with EBUSY when it is being written all the time.
         """
         for _ in range(_READS_MAX):
-            with open(path, "rb") as file:  # noqa: PTH123
+            with open(path, "rb", opener=open_high) as file:
                 before = os.fstat(file.fileno())
                 data = file.read()
                 after = os.fstat(file.fileno())
@@ -98,7 +100,7 @@ class FileSystem:
 
     def glance(self, path: Where) -> bytes:
         """The content of a file that others may be writing in: parts of it may be older."""
-        with open(path, "rb") as file:  # noqa: PTH123
+        with open(path, "rb", opener=open_high) as file:
             return file.read()
 
     # Names and whole files
@@ -120,7 +122,7 @@ class FileSystem:
 
         Its name is not durable yet. Raises `FileExistsError` where there is one.
         """
-        descriptor = self._os.open(path, _NEW, PRIVATE_FILE)
+        descriptor = self._opened(path, _NEW)
         try:
             self._write(descriptor, data, 0)
             if mtime_ns is not None:
@@ -136,7 +138,7 @@ class FileSystem:
         descriptors: list[int] = []
         try:
             for draft in drafts:
-                descriptors.append(self._os.open(draft.path, _NEW, PRIVATE_FILE))
+                descriptors.append(self._opened(draft.path, _NEW))
                 self._write(descriptors[-1], draft.data, 0)
                 self._os.utime(descriptors[-1], ns=(draft.mtime_ns, draft.mtime_ns))
             for descriptor in descriptors:
@@ -156,7 +158,7 @@ class FileSystem:
         Written, not reserved: the first write into a reserved block would have to change what the
         file system knows of it, and so cost a second flush.
         """
-        descriptor = self._os.open(path, _NEW, PRIVATE_FILE)
+        descriptor = self._opened(path, _NEW)
         try:
             for offset in range(0, size, len(_ZEROS)):
                 self._write(descriptor, _ZEROS[: size - offset], offset)
@@ -166,7 +168,7 @@ class FileSystem:
 
     def sync_folder(self, step: str, path: Where) -> None:
         """Makes the names in a folder durable."""
-        descriptor = self._os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        descriptor = self._opened(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
             self._os.fsync(descriptor)
         finally:
@@ -174,7 +176,7 @@ class FileSystem:
 
     def sync_file(self, step: str, path: Where) -> None:
         """Makes the content of a file durable that somebody else wrote."""
-        descriptor = self._os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        descriptor = self._opened(path, os.O_RDONLY | os.O_CLOEXEC)
         try:
             self._os.fsync(descriptor)
         finally:
@@ -200,8 +202,7 @@ class FileSystem:
     def open(self, path: Where, *, to_write: bool = True) -> int:
         """Opens an existing file for reading and, if so wanted, writing in place."""
         mode = os.O_RDWR if to_write else os.O_RDONLY
-        handle: int = self._os.open(path, mode | os.O_CLOEXEC)
-        return handle
+        return self._opened(path, mode | os.O_CLOEXEC)
 
     def read_at(self, handle: int, size: int, offset: int) -> bytes:
         """At most `size` bytes; fewer only at the end of the file."""
@@ -220,6 +221,11 @@ class FileSystem:
         """Lets go of an open file."""
         self._os.close(handle)
 
+    def _opened(self, path: Where, flags: int) -> int:
+        return self._moved_up(self._os.open(path, flags, PRIVATE_FILE))
+
+    _moved_up = staticmethod(move_up)
+
     def _write(self, descriptor: int, data: bytes, offset: int) -> None:
         done = self._os.pwrite(descriptor, data, offset)
         while done < len(data):  # a short write is the first sign of a full disk
@@ -233,12 +239,13 @@ class FileSystem:
         Each number is read and written whole. Nothing of it is durable.
         """
         size = count * 8
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, PRIVATE_FILE)
+        descriptor = open_high(path, os.O_RDWR | os.O_CREAT, PRIVATE_FILE)
         try:
             there = os.fstat(descriptor).st_size
             if there < size:  # written, or a full disk would be told of by a signal, later
                 self._write(descriptor, bytes(size - there), there)
-            return memoryview(mmap.mmap(descriptor, size)).cast("Q")
+            with low_numbers_taken():  # the mapping has a descriptor of its own
+                return memoryview(mmap.mmap(descriptor, size)).cast("Q")
         finally:
             os.close(descriptor)
 

@@ -27,13 +27,14 @@ from pathlib import Path
 from types import TracebackType
 from typing import Final
 
+from docstore.descriptors import open_high
 from docstore.errors import Unavailable, from_os_error
 
 
 @contextmanager
 def in_use(path: Path) -> Iterator[None]:
     """Marks a file or folder as in use, for as long as this process lives at most."""
-    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    descriptor = open_high(path, os.O_RDONLY)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX)
         yield
@@ -44,7 +45,7 @@ def in_use(path: Path) -> Iterator[None]:
 def is_in_use(path: Path) -> bool:
     """Whether somebody has marked it. What is not there is not in use."""
     try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        descriptor = open_high(path, os.O_RDONLY)
     except FileNotFoundError:
         return False
     try:
@@ -107,7 +108,7 @@ class _File:
 
     def __init__(self, path: Path) -> None:
         try:
-            self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            self._descriptor = open_high(path, os.O_RDWR | os.O_CREAT, 0o600)
         except OSError as error:
             raise from_os_error(error, "cannot lock the store") from error
         self._path = str(path)
@@ -148,7 +149,9 @@ class _File:
         fcntl.flock(self._descriptor, fcntl.LOCK_UN)
 
     def close(self) -> None:
-        os.close(self._descriptor)
+        """Close the file. What still uses this object gets an error, and no other file."""
+        descriptor, self._descriptor = self._descriptor, -1
+        os.close(descriptor)
 
 
 class FolderLock:

@@ -12,6 +12,7 @@ import re
 from pathlib import Path
 from typing import Final, Protocol
 
+from docstore.descriptors import open_high
 from docstore.errors import Unavailable
 
 # fmt: off
@@ -46,7 +47,7 @@ def mount_type(path: Path) -> str:
     while not path.exists() and path != path.parent:
         path = path.parent
     try:
-        descriptor = os.open(path, os.O_PATH | os.O_CLOEXEC)
+        descriptor = open_high(path, os.O_PATH)
         try:
             number = mount_id_of(Path(f"/proc/self/fdinfo/{descriptor}").read_text("ascii"))
         finally:

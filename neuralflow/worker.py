@@ -17,7 +17,7 @@ from selectors import EVENT_READ
 from typing import TYPE_CHECKING, Any
 
 from gunicorn import http
-from gunicorn.workers.gthread import TConn, ThreadWorker
+from gunicorn.workers.gthread import PollableMethodQueue, TConn, ThreadWorker
 
 from accounts.waiting import places, places_of
 from neuralflow.arriving import BUSY, TIMEOUT, Arrival
@@ -35,9 +35,22 @@ _HELD_BACK = {signal.SIGINT, signal.SIGQUIT, signal.SIGTERM, signal.SIGHUP}
 _READ_AT_ONCE = 65_536
 
 
+class LastingQueue(PollableMethodQueue):
+    """Retains its pipe until the process ends.
+
+    Gunicorn's closes the pipe when the loop ends and writes a byte to its number whenever a request
+    ends after that. By then the number may be that of a document, or of the database.
+    """
+
+    def close(self) -> None:
+        """Leave the pipe open: requests that are still under way will write to it."""
+
+
 class Worker(ThreadWorker):
     """Stops once it has answered what is under way, however it is told; whoever only waits for
     something to happen is answered at once."""
+
+    alive: bool
 
     def init_process(self) -> None:
         places.limit = places_of(self.cfg.threads)
@@ -45,6 +58,7 @@ class Worker(ThreadWorker):
         self._lingering: dict[TConn, float] = {}  # until when
         self._held = 0  # bytes of all arrivals
         self._parts = 0  # threads that read the rest of a body themselves
+        self.method_queue = LastingQueue()
         super().init_process()
 
     def init_signals(self) -> None:
@@ -61,6 +75,15 @@ class Worker(ThreadWorker):
         super().run()
         # At its end Python looks for cycles among all objects: a third of a second for nothing.
         gc.freeze()
+
+    def is_parent_alive(self) -> bool:
+        """Return False, and stop, once the master is dead. Gunicorn's would go on taking requests
+        on open connections and cut them off after the grace period."""
+        has_master = bool(super().is_parent_alive())
+        if not has_master:
+            self.alive = False
+            places.close()
+        return has_master
 
     def handle_exit(self, sig: int, frame: Any) -> None:
         if not self.booted:

@@ -19,6 +19,7 @@ FULL: Final = {
     "block_device": 20_000,
     "system_calls": 20_000,
     "kills": 500,
+    "stops": 200,
     "history": 1_000_000,
     "power_cut": 1_000_000,
     "disk_errors": 20_000,

@@ -482,6 +482,8 @@ class SimulatedFileSystem(FileSystem):
         self.disk = disk
         self._os = cast(Any, disk)
 
+    _moved_up = staticmethod(int)  # it has its own numbers
+
     def status(self, path: Where) -> Status:
         return self.disk.stat(path)
 

@@ -1,0 +1,78 @@
+"""Gunicorn's configuration for a server on a slow disk whose requests end late.
+
+    gunicorn --config python:tests.harness.slow_server neuralflow.wsgi
+
+Each sync takes longer, and a stopping worker's threads dawdle before they wake its loop, so that a
+race at the end of a worker is lost every few stops instead of every few thousand. Where the wake-up
+bytes go that are written after the loop has ended is noted in the file that LATE_BYTES names.
+"""
+
+import os
+import random
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Final
+
+from gunicorn.workers import gthread
+
+from neuralflow.gunicorn import *  # noqa: F403
+from neuralflow.gunicorn import Worker
+
+SYNC_SECONDS: Final = 0.02
+DAWDLE_SECONDS: Final = 0.06
+
+
+class LateWrites:
+    """The module `os` as gunicorn's worker sees it."""
+
+    def __init__(self, worker: Worker) -> None:
+        self._worker = worker
+        self._ended = False
+        self._run, worker.run = worker.run, self.run  # type: ignore[method-assign]
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(os, name)
+
+    def run(self) -> None:
+        """Run the worker's loop."""
+        self._run()
+        self._ended = True
+
+    def write(self, descriptor: int, data: bytes) -> int:
+        """Write a wake-up byte, late if the worker is stopping or about to."""
+        if not self._worker.alive or os.getppid() != self._worker.ppid:
+            time.sleep(random.uniform(0, DAWDLE_SECONDS))
+        if self._ended:
+            with open(os.environ["LATE_BYTES"], "a", opener=_append_high) as file:
+                print(_target(descriptor), file=file)
+        return os.write(descriptor, data)
+
+
+def _append_high(path: str, flags: int) -> int:
+    """Open a file out of the way: it must not take the number that is looked at."""
+    low = os.open(path, flags, 0o600)
+    os.dup2(low, 1000, inheritable=False)
+    os.close(low)
+    return 1000
+
+
+def _target(descriptor: int) -> str:
+    try:
+        return str(Path(f"/proc/self/fd/{descriptor}").readlink())
+    except FileNotFoundError:
+        return "a closed descriptor"
+
+
+def _slow(call: Callable[[int], None]) -> Callable[[int], None]:
+    def sync(descriptor: int) -> None:
+        time.sleep(SYNC_SECONDS)
+        call(descriptor)
+
+    return sync
+
+
+def post_worker_init(worker: Worker) -> None:
+    """Make this worker slow, now that it has loaded everything."""
+    os.fsync, os.fdatasync = _slow(os.fsync), _slow(os.fdatasync)  # type: ignore[assignment]
+    gthread.os = LateWrites(worker)  # type: ignore[attr-defined]
