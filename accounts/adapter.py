@@ -4,12 +4,13 @@ import logging
 from typing import TYPE_CHECKING, Any
 
 from allauth.account.adapter import DefaultAccountAdapter
+from allauth.account.internal.flows.login import record_authentication
 from allauth.core.exceptions import ImmediateHttpResponse
 from django.contrib import messages
 from django.contrib.auth.models import AbstractBaseUser
 from django.db import IntegrityError, transaction
 from django.forms import BaseForm
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.utils.translation import gettext as _
 
@@ -63,6 +64,12 @@ class AccountAdapter(DefaultAccountAdapter):
         if user is not None:
             attempt.give_back()
         return user
+
+    def post_login(self, request: HttpRequest, user: AbstractBaseUser, **told: Any) -> HttpResponse:
+        """Count the log-in as proof of who asks, as the password given once more would be."""
+        record_authentication(request, user, method="login", reauthenticated=True)
+        response: HttpResponse = super().post_login(request, user, **told)
+        return response
 
     def forget_failed_sign_ins(self, user: "User") -> None:
         """Lets *user* sign in again at once, after a password reset, under name or address."""

@@ -9,11 +9,15 @@ import logging
 import secrets
 
 from allauth.core import context
-from allauth.mfa.adapter import DefaultMFAAdapter
+from allauth.core.internal.cryptokit import normalize_user_code
+from allauth.mfa import app_settings
+from allauth.mfa.adapter import DefaultMFAAdapter, get_adapter
 from allauth.mfa.base import forms as base
+from allauth.mfa.models import Authenticator
 from allauth.mfa.totp import forms as totp
 from cryptography.fernet import Fernet, InvalidToken, MultiFernet
 from django.conf import settings
+from django.core.cache import cache
 from django.utils.encoding import force_bytes
 
 from accounts.adapter import limited
@@ -55,8 +59,22 @@ class _Counted:
         of_account, of_address = (CODES, str(self.user.pk)), (ADDRESS, address_of(request))
         attempt = limited(request, of_account, of_address)
         code: str = super().clean_code()  # type: ignore[misc]  # of the form that this is mixed into
+        if not self._is_first_use(code):
+            raise get_adapter().validation_error("incorrect_code")
         attempt.give_back()
         return code
+
+    def _is_first_use(self, code: str) -> bool:
+        """Note the code of an app as used, and return False if it was so already.
+
+        django-allauth remembers a code for one step; with a tolerance it is valid for longer.
+        """
+        factor = getattr(self, "authenticator", None)  # none yet for the first code of a new app
+        if factor is not None and factor.type != Authenticator.Type.TOTP:
+            return True  # a recovery code is deleted with its use
+        steps = 2 * settings.MFA_TOTP_TOLERANCE + 1
+        key = f"second-factor-used:{self.user.pk}:{normalize_user_code(code)}"
+        return cache.add(key, True, timeout=steps * app_settings.TOTP_PERIOD)
 
 
 class AuthenticateForm(_Counted, base.AuthenticateForm):

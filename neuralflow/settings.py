@@ -262,6 +262,7 @@ MFA_FORMS = {
 MFA_ALLOW_UNVERIFIED_EMAIL = True
 MFA_RECOVERY_CODES_SHOW_ONCE = True
 MFA_TOTP_ISSUER = "NeuralFlow"
+MFA_TOTP_TOLERANCE = 1  # steps of 30 seconds, either side: RFC 6238, 5.2
 
 # How long a session may go unused, and how long it may last at all.
 NEURALFLOW_SESSION_IDLE_DAYS = _days(

@@ -1,12 +1,15 @@
 """Two-factor log-in: an app's codes, recovery codes, and what guards them."""
 
 import re
+import time
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 from allauth.mfa.models import Authenticator
 from allauth.mfa.totp.internal import auth
 from django.core.cache import cache
+from django.core.cache.backends import db
 from django.test import Client
 from pytest_django.fixtures import Settings
 
@@ -20,8 +23,12 @@ pytestmark = pytest.mark.django_db(transaction=True)
 def code_of(secret: str) -> str:
     """What the app shows now. As it does not wait, it forgets that it has shown it before."""
     cache.clear()
-    (counter,) = auth.yield_hotp_counters_from_time()
-    return str(auth.format_hotp_value(auth.hotp_value(secret, counter)))
+    return code_at(secret, time.time())
+
+
+def code_at(secret: str, moment: float) -> str:
+    """The app's code at a moment, in seconds since 1970: RFC 6238."""
+    return str(auth.format_hotp_value(auth.hotp_value(secret, int(moment) // 30)))
 
 
 def turn_on(client: Client, user: User) -> tuple[str, list[str]]:
@@ -76,6 +83,56 @@ def test_a_code_of_the_app_opens_once(client: Client, alice: User) -> None:
         browser.post("/accounts/2fa/authenticate/", {"code": code})
         opened.append(signed_in(browser))
     assert opened == [True, False]
+
+
+def at(monkeypatch: pytest.MonkeyPatch, moment: float) -> None:
+    """Sets the clock of codes, sessions and of the cache that remembers used codes."""
+    monkeypatch.setattr(time, "time", lambda: moment)
+    monkeypatch.setattr(db, "tz_now", lambda: datetime.fromtimestamp(moment, UTC))
+
+
+def opens(code: str) -> bool:
+    browser = Client()
+    sign_in(browser)
+    browser.post("/accounts/2fa/authenticate/", {"code": code})
+    return signed_in(browser)
+
+
+NOON = 1_796_040_000.0  # 12:00:00 in UTC, the first second of a step
+
+
+@pytest.mark.parametrize(
+    ("drift", "accepted"), [(-31, False), (-30, True), (0, True), (59, True), (60, False)]
+)
+def test_app_clock_one_step_off_is_accepted(
+    client: Client, alice: User, monkeypatch: pytest.MonkeyPatch, drift: int, accepted: bool
+) -> None:
+    secret, _ = turn_on(client, alice)
+    cache.clear()
+    at(monkeypatch, NOON)
+    assert opens(code_at(secret, NOON + drift)) is accepted
+
+
+def test_used_code_is_refused_as_long_as_it_is_valid(
+    client: Client, alice: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    secret, _ = turn_on(client, alice)
+    cache.clear()
+    code = code_at(secret, NOON)
+    at(monkeypatch, NOON - 1)  # the app is a second ahead
+    assert opens(code)
+    at(monkeypatch, NOON + 59)
+    assert not opens(code)
+    assert opens(code_at(secret, NOON + 59))
+
+
+def test_code_that_turned_it_on_opens_nothing(
+    client: Client, alice: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    at(monkeypatch, NOON)
+    secret, _ = turn_on(client, alice)
+    assert not opens(code_at(secret, NOON))
+    assert opens(code_at(secret, NOON + 30))
 
 
 def test_a_recovery_code_opens_once_and_is_shown_once(client: Client, alice: User) -> None:

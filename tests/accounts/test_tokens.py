@@ -1,5 +1,6 @@
 import hashlib
 import io
+import time
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from accounts import tokens
 from accounts.api.operations import Operation
 from accounts.models import ApiToken, User
 from accounts.tokens import TOKENS_MAX, create_token, live_token, revoke
-from tests.conftest import prove_who_asks
+from tests.conftest import PASSWORD, prove_who_asks
 from tests.folders import contents
 from utils.json_storage import json_storage
 
@@ -56,6 +57,24 @@ def test_the_command_says_what_is_wrong(alice: User) -> None:
     with pytest.raises(CommandError, match="not active"):
         run("alice")
     assert not ApiToken.objects.exists()
+
+
+@pytest.mark.parametrize("door", ["login", "signup"])
+def test_token_right_after_log_in_needs_no_password_again(
+    client: Client, alice: User, monkeypatch: pytest.MonkeyPatch, door: str
+) -> None:
+    if door == "login":
+        client.post("/accounts/login/", {"login": "alice", "password": PASSWORD})
+    else:
+        form = {"username": "dora", "email": "dora@example.com"}
+        client.post("/accounts/signup/", form | dict.fromkeys(["password1", "password2"], PASSWORD))
+    form = {"name": "Notebook", "scopes": ["read"], "lifetime": "30d"}
+    assert client.post("/accounts/tokens/", form).status_code == 201
+    later = time.time() + 301
+    monkeypatch.setattr(time, "time", lambda: later)
+    answer = client.post("/accounts/tokens/", form)
+    assert answer["Location"].startswith("/accounts/reauthenticate/")
+    assert ApiToken.objects.count() == 1
 
 
 def test_only_the_digest_is_kept(alice: User, data_folder: Path) -> None:
