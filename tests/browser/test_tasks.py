@@ -1,6 +1,8 @@
 """The list of tasks: a line in plain words, edits in place, many at once, and two windows."""
 
-from playwright.sync_api import expect
+from collections.abc import Callable
+
+from playwright.sync_api import Page, expect
 
 from tests.browser.conftest import Visitor, press
 from tests.browser.test_pages import records, sign_up, some_looks
@@ -57,6 +59,52 @@ def test_a_list_is_worked_with_in_place(visitor: Visitor) -> None:
     page.get_by_label("Name of the view").fill("Urgent")
     page.get_by_label("Name of the view").press("Enter")
     expect(page.get_by_role("link", name="Urgent")).to_have_attribute("aria-current", "true")
+
+
+_FORTY = """
+import sys, django
+django.setup()
+from utils.json_storage import json_storage
+for number in range(40):
+    json_storage.create("tasks", int(sys.argv[1]), {"title": f"Task {number}"})
+json_storage.close()
+"""
+_SETTLED = """() => new Promise((settled) => document.addEventListener("htmx:afterSettle",
+    () => requestAnimationFrame(() => requestAnimationFrame(() => settled(scrollY))),
+    { once: true }))"""
+
+
+def scrolled_after(page: Page, act: Callable[[], None]) -> float:
+    """How far the page is scrolled once what the act asks for has taken its place."""
+    page.evaluate(f"() => {{ window.settled = ({_SETTLED})() }}")
+    act()
+    return float(page.evaluate("() => window.settled"))
+
+
+@some_looks
+def test_edit_in_place_scrolls_nothing_and_breaks_no_policy(visitor: Visitor) -> None:
+    page, server = visitor.page, visitor.server
+    username = sign_up(visitor, "trudy")
+    server.run("-c", _FORTY, str(server.user_id(username)))
+    page.goto("/tasks/")
+    pencil = page.get_by_role("link", name="Edit Task 20", exact=True)
+    pencil.evaluate("link => scrollBy({top: link.getBoundingClientRect().top - 300})")
+    before = page.evaluate("scrollY")
+    assert before > 600
+    assert scrolled_after(page, pencil.click) == before
+    expect(page.get_by_role("textbox", name="Title")).to_be_focused()
+    assert scrolled_after(page, lambda: page.keyboard.press("Escape")) == before
+    expect(page.get_by_role("link", name="Task 20", exact=True)).to_be_focused()
+
+    # Styles come from the browser and its user: a text area that was resized, an extension.
+    page.evaluate("document.querySelectorAll('[id]').forEach(part => part.style.color = 'inherit')")
+    tick = page.get_by_role("button", name="Complete Task 20", exact=True)
+    assert scrolled_after(page, tick.click) == before
+    visitor.press("Undo")
+    page.evaluate("document.querySelectorAll('[id]').forEach(part => part.style.color = 'inherit')")
+    scrolled_after(page, lambda: page.locator("#q").fill("Task 2"))
+    expect(page.get_by_role("link", name="Task 20", exact=True)).to_be_visible()
+    assert visitor.complaints == []
 
 
 @some_looks
