@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from functools import cache, partial
 from operator import itemgetter
 from typing import Any
+from urllib.parse import urlencode
 
 from django.urls import reverse
 
@@ -45,12 +46,26 @@ class Found:
 
     text: str
     places: list[Place]
-    groups: list[tuple[Text, list[Hit]]] = field(default_factory=list)
+    groups: list["Group"] = field(default_factory=list)
     is_whole: bool = True  # whether everything could be read
 
     @property
     def count(self) -> int:
-        return len(self.places) + sum(len(hits) for _label, hits in self.groups)
+        return len(self.places) + sum(group.total for group in self.groups)
+
+
+@dataclass(frozen=True)
+class Group:
+    """The best hits of one kind, and how many there are in all."""
+
+    label: Text
+    hits: list[Hit]
+    total: int
+    more_at: str = ""  # the address of all of them, if one list has them all
+
+    @property
+    def is_cut(self) -> bool:
+        return self.total > len(self.hits)
 
 
 @dataclass(frozen=True)
@@ -72,9 +87,9 @@ def find(manager: JSONStorageManager, person: int, is_staff: bool, text: str) ->
     read = list(_readable(manager, person))
     found.is_whole = all(of.panel.fault is None for of in read)
     for collection in RECORD_COLLECTIONS:
-        hits = _hits([of for of in read if of.collection == collection], words)
-        if hits:
-            found.groups.append((WORDS[collection].plural, hits))
+        group = _group(collection, [of for of in read if of.collection == collection], words)
+        if group.hits:
+            found.groups.append(group)
     return found
 
 
@@ -89,15 +104,22 @@ def _readable(manager: JSONStorageManager, person: int) -> Iterator[_Of]:
             yield _Of(collection, owner, name, panel)
 
 
-def _hits(places: Sequence[_Of], words: Sequence[str]) -> list[Hit]:
+def _group(collection: str, places: Sequence[_Of], words: Sequence[str]) -> Group:
     """The best few: names that begin with the words, names that hold them, other texts."""
     found: list[tuple[int, Hit]] = []
+    totals: dict[int | None, int] = {}
     for of in places:
         ranked = _ranked(whole(of.panel.records, _newest_first(of.collection)), words)
+        totals[of.owner] = sum(map(len, ranked))
         for rank, records in enumerate(ranked):
             found += [(rank, _hit(of, record)) for record in records[:HITS_MAX]]
     found.sort(key=itemgetter(0))
-    return [hit for _rank, hit in found[:HITS_MAX]]
+    total = sum(totals.values())
+    # A list is searched for one text, not for several words.
+    is_one_list = len(words) == 1 and totals.get(None) == total
+    address = address_of("record_list", COLLECTIONS[collection])
+    more_at = f"{address}?{urlencode({'q': words[0]})}" if is_one_list else ""
+    return Group(WORDS[collection].plural, [hit for _rank, hit in found[:HITS_MAX]], total, more_at)
 
 
 _Sought = tuple[str, str, Record]  # its name and all its texts, case-folded
@@ -121,8 +143,7 @@ def _title(field_name: str, record: Record) -> str:
 
 def _ranked(sought: Sequence[_Sought], words: Sequence[str]) -> tuple[list[Record], ...]:
     """Those whose names begin with the words, those whose names hold them, and those that hold them
-    anywhere; of each at least the newest few. Once there are enough of the first, no others count.
-    """
+    anywhere; the newest first."""
     begin: list[Record] = []
     named: list[Record] = []
     others: list[Record] = []
@@ -134,8 +155,6 @@ def _ranked(sought: Sequence[_Sought], words: Sequence[str]) -> tuple[list[Recor
             others.append(record)
         elif title.startswith(first):
             begin.append(record)
-            if len(begin) == HITS_MAX:
-                break
         else:
             named.append(record)
     return begin, named, others

@@ -52,6 +52,22 @@ def test_what_another_shares_is_found_and_what_they_do_not_is_not(
     assert "X-rays alone" not in told
 
 
+def test_every_match_is_counted_though_eight_are_shown(client: Client, alice: User) -> None:
+    client.force_login(alice)
+    for number in range(9):
+        json_storage.create("tasks", alice.pk, {"title": f"Baseline {number}"})
+    json_storage.create("tasks", alice.pk, {"title": "Other", "description": "for the baseline"})
+    told = found(client, "baseline")
+    assert told.startswith("> 10 found ")
+    assert "8 of 10 are shown. Show all (Tasks)" in told
+    page = client.get("/search/", {"q": "baseline"}).content.decode()
+    assert 'href="/tasks/?q=baseline"' in page
+    assert text_of(client.get("/tasks/?q=baseline")).count("Delete Baseline") == 9
+    # A list looks for one text: it would show fewer than the two words find.
+    told = found(client, "the baseline")
+    assert told.startswith("> 1 found ")
+
+
 def test_a_file_that_cannot_be_read_is_said(client: Client, alice: User, data_folder: Path) -> None:
     client.force_login(alice)
     write_document(data_folder, f"models/models_{alice.pk}.json", "{")
