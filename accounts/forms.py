@@ -84,8 +84,6 @@ _ORDER = [
     "website",
     "linkedin_url",
     "github_url",
-    "is_profile_public",
-    "receive_notifications",
 ]
 # Those that are not kept in the account's JSON part.
 _COLUMNS = [name for name in _ORDER if name not in empty_profile()]
@@ -133,10 +131,6 @@ class ProfileForm(FormOfUser):
     class Meta:
         model = User
         fields: ClassVar[list[str]] = _COLUMNS
-        help_texts: ClassVar[dict[str, Any]] = {
-            "is_profile_public": _("A note in your file. Nobody is shown your profile here."),
-            "receive_notifications": _("A note in your file. NeuralFlow sends none."),
-        }
         widgets: ClassVar[dict[str, forms.Widget]] = {
             "bio": forms.Textarea(attrs={"rows": 4}),
             **{

@@ -1,3 +1,4 @@
+import re
 from pathlib import Path
 from typing import Any
 
@@ -7,6 +8,7 @@ from django.test import Client
 
 from accounts.models import User
 from tests.conftest import PASSWORD
+from tests.core.pages import text_of
 from tests.folders import exact
 from utils.json_storage import json_storage
 
@@ -25,7 +27,6 @@ FORM = {
     "website": "https://example.com/",
     "linkedin_url": "",
     "github_url": "http://example.com/alice",
-    "is_profile_public": "on",
     "skills": "chess, croquet,, chess ",
     "interests": "",
     "certifications": "Queen",
@@ -60,8 +61,6 @@ def test_it_works(signed_in: Client, alice: User) -> None:
     assert document["first_name"] == "Alice"
     assert document["user_type"] == "business"
     assert document["bio"] == "Curious.\nAnd curiouser."
-    assert document["is_profile_public"] is True
-    assert document["receive_notifications"] is False
     assert document["profile"] == {
         "skills": ["chess", "croquet"],
         "interests": [],
@@ -71,6 +70,19 @@ def test_it_works(signed_in: Client, alice: User) -> None:
     }
     page = signed_in.get("/accounts/profile/")
     assert 'value="chess, croquet"' in page.content.decode()
+
+
+def test_what_does_nothing_is_not_shown_and_stays_stored(signed_in: Client, alice: User) -> None:
+    User.objects.filter(pk=alice.pk).update(
+        is_profile_public=True, receive_notifications=True, subscription_plan="pro"
+    )
+    page = text_of(signed_in.get("/accounts/profile/"))
+    assert not {"Plan", "Public profile", "Notifications"} & set(
+        re.findall(r"[A-Z]\w+(?: profile)?", page)
+    )
+    save(signed_in, is_profile_public="", receive_notifications="")
+    names = ("is_profile_public", "receive_notifications", "subscription_plan")
+    assert [stored(alice)[name] for name in names] == [True, True, "pro"]
 
 
 def test_it_is_logged_and_earlier_activities_stay(signed_in: Client, alice: User) -> None:

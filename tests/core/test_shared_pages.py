@@ -110,7 +110,7 @@ def test_an_editor_adds_changes_completes_and_deletes_a_task(
     assert tasks_of(alice)["Train twice"]["status"] == "completed"
 
     question = client.get(f"{address}delete/")
-    assert "It leaves the file of alice for good." in text_of(question)
+    assert "It leaves the file of alice." in text_of(question)
     client.post(f"{address}delete/", {"version": version_in(question)})
     assert tasks_of(alice) == {}
     assert json_storage.activities(bob.pk, 1)[0]["type"] == "task_deleted"
