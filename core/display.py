@@ -11,8 +11,9 @@ from django.utils.translation import gettext as _
 
 from core.words import CHOICE_WORDS, WORDS, Text, in_words
 from docstore import id_of
+from utils.lists import names_of_entry
 from utils.records import COLLECTIONS, CollectionSpec, Field, Kind
-from utils.sharing.access import entries_of
+from utils.sharing.access import MEMBERS, entries_of, is_member_entry
 from utils.statistics import is_overdue
 
 Record = Mapping[str, Any]
@@ -114,6 +115,18 @@ def names_of(spec: CollectionSpec, records: Iterable[Record]) -> dict[int, Text]
     """The names of records by their ids."""
     ids = ((id_of(record), record) for record in records)
     return {number: title_of(spec, record) for number, record in ids if number is not None}
+
+
+def team_of(project: Record) -> list[str]:
+    """The names noted among the members of a project that give nobody access, in their order."""
+    entries = project.get(MEMBERS)
+    names: dict[str, None] = {}
+    for entry in entries if isinstance(entries, list) else ():
+        if not is_member_entry(entry):
+            name = next(names_of_entry(entry), None)
+            text = f"#{name}" if type(name) is int else str(name or "").strip()
+            names |= {text: None} if text else {}
+    return list(names)
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,7 @@ from django.utils.translation import get_language, gettext
 from django.utils.translation import gettext_lazy as _
 
 from core.faults import in_persons_words, sentence
+from core.numbers import Ambiguous, is_number, read_number, typed_text
 from core.tasks import repeating
 from core.words import Text
 from utils.fields import ITEM_CHARACTERS_MAX, ITEMS_MAX
@@ -29,6 +30,7 @@ from utils.times import is_date, parse_time, utc_text
 
 _BOX = re.compile(r"(?:[-*]\s+)?\[([ xX]?)\]")  # before an item of a checklist: "[x]"
 _ITEM_FAULT = _("Line %(line)d: an item has 1 to %(most)d characters.")
+_TWO_READINGS = _("“%(typed)s” can be read in two ways: write %(whole)s or %(fraction)s.")
 _ITEMS_FAULT = _("Line %(line)d: a checklist has at most %(most)d items.")
 
 
@@ -59,6 +61,10 @@ def _show_time(value: object) -> str:
 def _typed(moment: datetime) -> str:
     exact = moment.second or moment.microsecond
     return moment.replace(tzinfo=None).isoformat(" ", "auto" if exact else "minutes")
+
+
+def _show_number(value: object) -> str:
+    return typed_text(value) if is_number(value) else show_text(value)
 
 
 def _show_entries(value: object) -> str:
@@ -194,12 +200,14 @@ def _read_number(typed: str, field: Field, stored: object) -> Any:
     text = typed.strip()
     if not text:
         return None
-    for read in (int, float):
-        try:
-            return read(text)
-        except ValueError:
-            continue
-    raise forms.ValidationError(sentence(field.must_be))
+    try:
+        return read_number(text)
+    except Ambiguous as fault:
+        whole, fraction = fault.args
+        told = {"typed": text, "whole": whole, "fraction": fraction}
+        raise forms.ValidationError(_TWO_READINGS % told) from None
+    except ValueError:
+        raise forms.ValidationError(sentence(field.must_be)) from None
 
 
 @dataclass(frozen=True)
@@ -237,8 +245,8 @@ ENTRIES = {
         _read_object,
         _("A JSON object, or nothing."),
     ),
-    Kind.NUMBER: Entry(_line_input(inputmode="decimal"), show_text, _read_number),
-    Kind.INTEGER: Entry(_line_input(inputmode="numeric"), show_text, _read_number),
+    Kind.NUMBER: Entry(_line_input(inputmode="decimal"), _show_number, _read_number),
+    Kind.INTEGER: Entry(_line_input(inputmode="numeric"), _show_number, _read_number),
     Kind.REFERENCE: Entry(forms.Select, show_text, _read_number),
     Kind.REPEAT: Entry(
         _line_input(),

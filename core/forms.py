@@ -14,13 +14,15 @@ from typing import Any, Final
 from zoneinfo import ZoneInfo
 
 from django import forms
+from django.conf import settings
 from django.forms.boundfield import BoundField
-from django.utils import timezone
+from django.utils import timezone, translation
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from core.entries import ENTRIES, WIDE, show_text, unix_lines
 from core.faults import in_persons_words, sentence
+from core.numbers import number_text
 from core.tasks import repeating
 from core.words import CHOICE_WORDS, FIELD_HINTS, FIELD_WORDS, Text, in_words
 from docstore.positions import Places
@@ -71,7 +73,7 @@ def wanted_words(wanted: Wanted) -> Text:
 
 def number_words(limit: float | None) -> str:
     """A limit as it is written; "" for none."""
-    return "" if limit is None else f"{limit:g}"
+    return "" if limit is None else number_text(limit)
 
 
 class RecordField(forms.Field):
@@ -174,7 +176,7 @@ class RecordForm(forms.Form):
         """
         super().__init__(_as_chosen(typed), auto_id=part.auto_id if part else "id_%s")
         self.spec, self.stored, self.choices, self.part = spec, stored, choices or {}, part
-        self.zone = _zone(typed)
+        self.zone, self.language = _zone(typed), _language(typed)
         self.slips = (
             False  # whether something unusual stands in it, which may be saved all the same
         )
@@ -187,7 +189,7 @@ class RecordForm(forms.Form):
         ]
         self.more_names = [field.name for field in entered if field.kind is Kind.OBJECT]
         self.values: dict[str, Any] = {}  # as they are without anything typed
-        with timezone.override(self.zone):
+        with timezone.override(self.zone), translation.override(self.language):
             for field in entered:
                 made = _form_field(field, proposed if stored is None else stored, self.choices)
                 made.show_hidden_initial = stored is not None
@@ -201,7 +203,7 @@ class RecordForm(forms.Form):
             self.fields[spec.title_field].widget.attrs["autofocus"] = True
 
     def full_clean(self) -> None:
-        with timezone.override(self.zone):
+        with timezone.override(self.zone), translation.override(self.language):
             super().full_clean()
 
     @property
@@ -366,6 +368,12 @@ def _zone(typed: Mapping[str, Any] | None) -> tzinfo:
     """The zone that a form was shown in and sends along: the person's may be another by now."""
     name = (typed or {}).get("zone", "")
     return ZoneInfo(name) if is_time_zone(name) else timezone.get_current_timezone()
+
+
+def _language(typed: Mapping[str, Any] | None) -> str:
+    """The language that a form was shown in and sends along: its numbers are written in it."""
+    name = str((typed or {}).get("language", ""))
+    return name if name in dict(settings.LANGUAGES) else translation.get_language() or "en"
 
 
 def _form_field(field: Field, held: Mapping[str, Any] | None, choices: Choices) -> AnyField:

@@ -17,7 +17,7 @@ from django.views.decorators.http import require_safe
 
 from core.activity.past import Line, lines
 from core.dashboard.summary import Panel, read_panel, sequence_now
-from core.display import Row, row
+from core.display import Row, row, team_of
 from core.progress import progress_of
 from core.whose import Whose
 from core.words import CHOICE_WORDS, Text, in_words
@@ -93,6 +93,7 @@ def project_detail(
             row(COLLECTIONS["models"], one, now) for one in models.records[: -MODELS_SHOWN - 1 : -1]
         ],
         "members": _members(whose, project),
+        "team": team_of(project),
         "may_add": is_open,
         "changes": None
         if whose.shared

@@ -17,7 +17,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
-from core.display import SharedRow, shared_rows, title_of
+from core.display import SharedRow, shared_rows, team_of, title_of
 from core.faults import sentence
 from core.whose import project_address
 from core.words import Text
@@ -90,6 +90,11 @@ class Place:
         """The member entries, the members before those who are only invited."""
         found = entries_of(self.project).values()
         return sorted(found, key=lambda entry: entry["status"] != "member")
+
+    @property
+    def team(self) -> list[str]:
+        """The names in the list of members that give no access."""
+        return team_of(self.project)
 
     def entry(self, person: int) -> Record:
         """The member entry of a person. Raises `NotFound`."""

@@ -40,7 +40,7 @@ WORDS = {
         new=_("New task"),
         edit=_("Edit task"),
         delete=_("Delete this task?"),
-        delete_warning=_("It leaves your tasks file for good."),
+        delete_warning=_("It leaves your tasks file."),
         untitled=_("Task without a title"),
         empty=_("No tasks yet"),
         empty_advice=_("Write down the next thing that needs doing; everything else can wait."),
@@ -70,7 +70,7 @@ WORDS = {
         new=_("New model"),
         edit=_("Edit model"),
         delete=_("Delete this model?"),
-        delete_warning=_("Its entry leaves your models file for good; weights elsewhere stay."),
+        delete_warning=_("Its entry leaves your models file; weights elsewhere stay."),
         untitled=_("Model without a name"),
         empty=_("No models yet"),
         empty_advice=_("Note a model's parameters and metrics once; find them again for ever."),
@@ -123,10 +123,9 @@ FIELD_WORDS: dict[str, Text] = {
 FIELD_HINTS: dict[str, Text] = {
     "due_date": _("Without a time, until the end of the day."),
     "end_date": _("Not before the start."),
-    "accuracy": _("Such as 0.93, or 93."),
+    "accuracy": _("In per cent, or up to 1 as a fraction: 93 or 0.93."),
     "training_data_size": _("Number of examples."),
     "time_zone": "",
-    "is_public": _("A note in your file. Others see none of your models here."),
     "assignee": _("The owner, or a member of the project that the task is saved in."),
 }
 

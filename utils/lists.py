@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from functools import cache, partial
 from operator import itemgetter
 from typing import Any, TypeVar
@@ -103,8 +104,22 @@ def texts_of(collection: str) -> Callable[[Record], str]:
 
 @cache
 def order_by(collection: str, field_name: str) -> Callable[[Record], SortValue | None]:
-    """The function that gives what a record is ordered by: see `sort_value`."""
-    return partial(sort_value, COLLECTIONS[collection].by_name[field_name])
+    """The function that gives what a record is ordered by on pages: see `sort_value`. The accuracy
+    of models is compared in per cent, in whichever way each was noted."""
+    field = COLLECTIONS[collection].by_name[field_name]
+    if (collection, field_name) == ("models", "accuracy"):
+        return partial(_percent_value, field)
+    return partial(sort_value, field)
+
+
+def accuracy_percent(value: int | float) -> float:
+    """An accuracy in per cent. Up to 1 it is noted as a fraction, above 1 in per cent."""
+    return float(Decimal(repr(value)) * 100) if value <= 1 else float(value)
+
+
+def _percent_value(field: Field, record: Record) -> float | None:
+    value = sort_value(field, record)
+    return accuracy_percent(value) if isinstance(value, int | float) else None
 
 
 def names_of_entry(entry: object) -> Iterator[object]:

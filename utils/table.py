@@ -159,7 +159,7 @@ _MODELS = CollectionSpec(
         Field("parameters", Kind.OBJECT, {}),
         Field("hyperparameters", Kind.OBJECT, {}),
         Field("performance_metrics", Kind.OBJECT, {}),
-        Field("is_public", Kind.BOOLEAN, False),
+        Field("is_public", Kind.BOOLEAN, False, on_forms=False),
         Field("project_id", Kind.REFERENCE, refers_to="projects", came_later=True),
         Field("metadata", Kind.OBJECT, {}),
         _ID,

@@ -7,18 +7,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from core.numbers import Number, is_number, number_list, number_text
+
 DRAWN_MAX = 24  # charts of one page; further metrics are told in the table
 POINTS_MAX = 120  # of a drawn line: more would not be seen
 VALUES_TOLD_MAX = 100  # of a line, in words
 
 # The plane of a line in units of its SVG, and the margin that keeps its stroke inside.
 WIDTH, HEIGHT, MARGIN = 320, 96, 6
-
-Number = int | float
-
-
-def is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def leaves(value: object, name: str = "") -> Iterator[tuple[str, Any]]:
@@ -28,13 +24,6 @@ def leaves(value: object, name: str = "") -> Iterator[tuple[str, Any]]:
             yield from leaves(below, f"{name}.{key}" if name else str(key))
     else:
         yield name, value
-
-
-def number_text(value: Number) -> str:
-    """A number as people read it, to six digits that count: "0.934", "12,000"."""
-    if isinstance(value, int):
-        return f"{value:,}"
-    return f"{value:,.6g}"
 
 
 @dataclass(frozen=True)
@@ -117,7 +106,7 @@ def curve(name: str, values: Sequence[Number]) -> Curve:
         highest=number_text(highest),
         points=" ".join(f"{x:g},{y:g}" for x, y in points),
         end=points[-1],
-        values=", ".join(number_text(value) for value in values[:VALUES_TOLD_MAX]),
+        values=number_list(values[:VALUES_TOLD_MAX]),
         left=max(len(values) - VALUES_TOLD_MAX, 0),
     )
 

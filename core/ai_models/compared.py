@@ -10,9 +10,11 @@ from typing import Any
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
-from core.ai_models.charts import is_line, is_number, leaves, number_text
+from core.ai_models.charts import is_line, leaves
+from core.numbers import exact_text, is_number, number_text, percent_text
 from core.words import CHOICE_WORDS, FIELD_WORDS, Text, in_words
 from utils.documents import own_copy
+from utils.lists import accuracy_percent
 from utils.records import CollectionSpec, Field, Kind
 
 ROWS_MAX = 200  # of one table; the rest is in the file
@@ -44,18 +46,14 @@ def value_text(value: object) -> str:
     if isinstance(value, bool):
         return str(_("yes") if value else _("no"))
     if isinstance(value, int | float):
-        return _exactly(value)
+        return exact_text(value)
     text = value if isinstance(value, str) else _list_text(value)
     return text if len(text) <= TEXT_CHARACTERS_MAX else f"{text[:TEXT_CHARACTERS_MAX]}…"
 
 
-def _exactly(value: int | float) -> str:
-    return f"{value:,}" if isinstance(value, int) else repr(value)
-
-
 def _list_text(value: object) -> str:
     if isinstance(value, Sequence) and is_line(value) and len(value) > 8:
-        told = {"count": len(value), "first": _exactly(value[0]), "last": _exactly(value[-1])}
+        told = {"count": len(value), "first": exact_text(value[0]), "last": exact_text(value[-1])}
         said = ngettext(
             "%(count)d value", "%(count)d values, from %(first)s to %(last)s", len(value)
         )
@@ -82,16 +80,18 @@ def pairs(
     projects: Mapping[int, Text] = MappingProxyType({}),
 ) -> list[Pair]:
     """Everything that two records hold, field by field, objects value by value. The title is not
-    among it, nor what is the record's own: its id and times. `projects` are the names of those
-    that they may belong to."""
+    among it, nor what nobody enters: id, times, and what no page has a use for. `projects` are the
+    names of those that they may belong to."""
     found: list[Pair] = []
     for field in spec.fields:
-        if field.read_only or field.name == spec.title_field:
+        if field.read_only or not field.on_forms or field.name == spec.title_field:
             continue
         label = in_words(field.name, FIELD_WORDS)
         one, other = _held(field, first), _held(field, second)
         if field.kind is Kind.OBJECT:
             found += _pairs_within(label, one, other)
+        elif (spec.name, field.name) == ("models", "accuracy"):
+            found.append(_accuracies(label, one, other))
         elif field.kind is Kind.REFERENCE:
             named, beside = (projects.get(value, value_text(value)) for value in (one, other))
             found.append(Pair(label, named, beside, differs=one != other))
@@ -121,6 +121,17 @@ def _pair(label: Text, first: Any, second: Any, field: Field | None = None) -> P
         differs,
         _more(first, second) if differs and is_number(first) and is_number(second) else "",
     )
+
+
+def _accuracies(label: Text, first: Any, second: Any) -> Pair:
+    """Both in per cent, so that they compare however each was noted."""
+    if not (is_number(first) and is_number(second)):
+        one, other = (percent_text(v) if is_number(v) else value_text(v) for v in (first, second))
+        return Pair(label, one, other, first != second)
+    shares = accuracy_percent(first), accuracy_percent(second)
+    differs = shares[0] != shares[1]
+    more = _more(*shares) if differs else ""
+    return Pair(label, percent_text(first), percent_text(second), differs, more)
 
 
 def _shown(value: Any, field: Field | None) -> Text:

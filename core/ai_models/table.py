@@ -5,8 +5,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from core.ai_models.charts import is_line, is_number, number_text
+from core.ai_models.charts import is_line
 from core.display import Row
+from core.numbers import is_number, number_text, percent_text
 
 COLUMNS_MAX: Final = 4  # of metrics
 
@@ -43,7 +44,7 @@ def model_table(rows: Sequence[Row]) -> ModelTable:
         [
             ModelRow(
                 row,
-                _number(row.record.get("accuracy")),
+                _percent(row.record.get("accuracy")),
                 [_number(found.get(name)) for name in names],
             )
             for row, found in zip(rows, metrics, strict=True)
@@ -58,6 +59,10 @@ def _latest(metrics: object) -> dict[str, int | float]:
         if is_number(one):
             found[str(name)] = one
     return found
+
+
+def _percent(value: Any) -> str:
+    return percent_text(value) if is_number(value) else ""
 
 
 def _number(value: Any) -> str:

@@ -22,7 +22,9 @@ from django.utils.translation import get_language, gettext
 from core.activity.devices import device_of
 from core.activity.past import said_of
 from core.display import Row, near_day
+from core.entries import show_text
 from core.kept import NOT_KEPT, KeptParts, key_of
+from core.numbers import exact_text, is_number, percent_text
 from core.places import Place, places_for
 from core.tasks import repeating
 from core.whose import address_of, project_address
@@ -107,6 +109,24 @@ def word(value: object) -> Text:
 def collection_word(name: object) -> Text:
     """The name of a collection, as of the page of its records."""
     return WORDS[str(name)].plural if name in WORDS else str(name)
+
+
+@register.filter
+def number(value: object) -> str:
+    """A number with all its digits, in the reader's language; what is no number, as text."""
+    return exact_text(value) if is_number(value) else show_text(value)
+
+
+@register.filter
+def percent(accuracy: object) -> str:
+    """An accuracy in per cent, in the reader's language."""
+    return percent_text(accuracy) if is_number(accuracy) else ""
+
+
+@register.filter
+def plain(value: float) -> str:
+    """A number within markup, which is written the same way in every language: "84.5"."""
+    return f"{value:.10g}"
 
 
 @register.filter

@@ -61,7 +61,7 @@ def test_a_page_shows_all_that_a_model_holds(browser: Client, alice: User) -> No
         "validation.recall 88 of 100",
         "From 0.9 to 0.25 in 3 steps; lowest 0.25, highest 0.9.",
         "0.9, 0.5, 0.25",
-        "throughput 1250.5",
+        "throughput 1,250.5",
         "note early",
     ):
         assert text in words, text
@@ -116,12 +116,12 @@ def test_two_models_side_by_side(browser: Client, alice: User) -> None:
     words = text_of(browser.get(f"/models/compare/?a={first}&b={second}"))
     assert "They differ in 4 values." in words
     assert "Status Active Draft ≠ differs" in words
-    assert "Accuracy 93.4 90 \N{MINUS SIGN}3.4" in words
+    assert "Accuracy 93.4% 90% \N{MINUS SIGN}3.4" in words
     assert "Performance metrics: f1 0.91 0.923 +0.013" in words
     assert "Performance metrics: extra — 1 ≠ differs" in words
     assert "Hyperparameters: lr 0.1 0.1 same" in words
     narrowed = text_of(browser.get(f"/models/compare/?a={first}&b={second}&differing=yes"))
-    assert "Accuracy 93.4 90 \N{MINUS SIGN}3.4" in narrowed
+    assert "Accuracy 93.4% 90% \N{MINUS SIGN}3.4" in narrowed
     assert "Hyperparameters: lr" not in narrowed
 
 
@@ -201,12 +201,25 @@ def test_a_model_leads_to_its_project(browser: Client, alice: User) -> None:
     assert f'href="/projects/{project}/"' in page.content.decode()
 
 
+def test_accuracies_are_compared_in_per_cent_however_they_are_noted(
+    browser: Client, alice: User
+) -> None:
+    for name, accuracy in [("a", 0.84), ("b", 91.4), ("c", 0.95), ("d", 1), ("e", 2), ("f", None)]:
+        model(alice, name=f"net {name}", accuracy=accuracy)
+    words = text_of(browser.get("/models/?sort=accuracy"))
+    assert re.findall(r"Delete net (\w)", words) == ["d", "c", "b", "a", "e", "f"]
+    assert re.findall(r"accuracy (\S+)", words) == ["100%", "95%", "91.4%", "84%", "2%"]
+    assert "Accuracy 84% (noted as 0.84)" in text_of(browser.get("/models/1/"))
+    words = text_of(browser.get("/models/compare/?a=1&b=2"))
+    assert "Accuracy 84% 91.4% +7.4" in words
+
+
 def test_models_stand_in_a_table(browser: Client, alice: User) -> None:
     model(alice)
     model(alice, name="vit", performance_metrics={"f1": 0.95}, accuracy=None)
     words = text_of(browser.get("/models/?view=table"))
     assert "Accuracy f1 loss" in words  # the metrics that most have, first
-    assert "resnet Classification Active 93.4 0.91 0.25" in words
+    assert "resnet Classification Active 93.4% 0.91 0.25" in words
     assert "vit Classification Active — 0.95 — —" in words
     assert '<table class="model-table"' not in browser.get("/models/").content.decode()
     page = browser.get("/models/?view=table&sort=accuracy&q=e").content.decode()

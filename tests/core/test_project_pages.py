@@ -57,6 +57,29 @@ def test_a_page_shows_all_that_belongs_to_a_project(browser: Client, alice: User
     assert 'action="/tasks/1/complete/"' in body and f"?project={project}" in body
 
 
+def test_team_members_that_were_typed_are_shown_with_their_project(
+    browser: Client, alice: User, bob: User
+) -> None:
+    form = {"name": "X-rays", "status": "active", "priority": "low"}
+    browser.post("/projects/new/", form | {"team_members": 'Dora, "Grace, Lab", Dora'})
+    json_storage.update(
+        "projects",
+        alice.pk,
+        1,
+        lambda before: {
+            "team_members": [*before["team_members"], 7, {"name": "Zoe"}, {"role": "none"}]
+        },
+    )
+    share(alice, 1, bob, "viewer")
+    told = "Also in the team, by name only: Dora , Grace, Lab , #7 , Zoe"
+    for address in ("/projects/1/", "/projects/1/members/"):
+        words = text_of(browser.get(address))
+        assert told in words
+        assert "bob" in words.partition(told)[0]
+    browser.force_login(bob)
+    assert told in text_of(browser.get(f"/shared/{alice.pk}/projects/1/"))
+
+
 def test_a_list_of_one_status_is_cut_and_leads_on(browser: Client, alice: User) -> None:
     project = made(alice, "projects", name="X-rays")
     for number in range(9):

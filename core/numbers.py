@@ -1,0 +1,112 @@
+"""Numbers on pages, in the language of the reader: "12,000.5" in English, "12 000,5" in Spanish.
+
+Everything that is written here, and everything that a form shows, `read_number` reads again. The
+numbers of markup (SVG, CSS, attributes for scripts) are never written by these functions: see
+`plain` in `core.templatetags.neuralflow`.
+"""
+
+import re
+from collections.abc import Iterable
+from typing import Final, TypeGuard
+
+from django.utils.formats import get_format
+from django.utils.translation import gettext
+
+from utils.lists import accuracy_percent
+
+Number = int | float
+
+# Spaces that stand between groups of digits, in whatever keyboard or program they were written.
+_SPACES: Final = re.compile(r"(?<=\d)[\u0020\u00a0\u2009\u202f](?=\d{3}(?!\d))")
+_EXPONENT: Final = re.compile(r"[eE][+-]?\d{1,4}\Z")
+_PLAIN: Final = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)\Z", re.ASCII)
+_INTEGER: Final = re.compile(r"[+-]?\d+\Z", re.ASCII)
+
+
+class Ambiguous(ValueError):
+    """A number that has two readings; they are its arguments, as one would write each."""
+
+
+def is_number(value: object) -> TypeGuard[Number]:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def number_text(value: Number) -> str:
+    """A number to six significant digits: "0.934", "12,000"."""
+    return _localized(f"{value:,}" if isinstance(value, int) else f"{value:,.6g}")
+
+
+def number_list(values: Iterable[Number]) -> str:
+    """Several numbers, apart from each other also where a comma begins the decimals."""
+    apart = "; " if get_format("DECIMAL_SEPARATOR") == "," else ", "
+    return apart.join(map(number_text, values))
+
+
+def exact_text(value: Number) -> str:
+    """A number with all its digits."""
+    return _localized(f"{value:,}")
+
+
+def percent_text(accuracy: Number) -> str:
+    """An accuracy in per cent, whether it is noted as a fraction or in per cent: "91.4%"."""
+    return gettext("%(number)s%%") % {"number": number_text(accuracy_percent(accuracy))}
+
+
+def typed_text(value: Number) -> str:
+    """A number as it stands in a form: all its digits, in no groups."""
+    return _localized(repr(value))
+
+
+def _localized(text: str) -> str:
+    """The number that Python wrote, with the separators of the language."""
+    decimal, group = get_format("DECIMAL_SEPARATOR"), get_format("THOUSAND_SEPARATOR")
+    return text.translate({ord("."): decimal, ord(","): group})
+
+
+def read_number(text: str) -> Number:
+    """The number in a text, as people write it in the current language.
+
+    The separator of another language is read where it can mean one thing only. Raises `Ambiguous`
+    for "1.234" in Spanish and its like, and ValueError for what is no number.
+    """
+    text = _SPACES.sub("", text.strip().replace("\N{MINUS SIGN}", "-"))
+    exponent = _EXPONENT.search(text)
+    digits = text[: exponent.start()] if exponent else text
+    plain = _with_point(digits) + (exponent[0] if exponent else "")
+    if _INTEGER.match(plain):
+        return int(plain)
+    if not _PLAIN.match(_EXPONENT.sub("", plain)):
+        raise ValueError(f"not a number: {text!r}")
+    return float(plain)
+
+
+def _with_point(digits: str) -> str:
+    """The digits without groups, and with a point where their decimals begin."""
+    own = get_format("DECIMAL_SEPARATOR")
+    other = "," if own == "." else "."
+    if own in digits and other in digits:  # the last of them begins the decimals
+        own, other = sorted((own, other), key=digits.rindex, reverse=True)
+        return _ungrouped(digits, other).replace(own, ".", 1)
+    if digits.count(own) > 1:
+        return _ungrouped(digits, own)
+    if other not in digits:
+        return digits.replace(own, ".")
+    if digits.count(other) == 1:
+        before, after = digits.split(other)
+        if not _is_grouped(digits, other):
+            return f"{before}.{after}"
+        if get_format("THOUSAND_SEPARATOR") != other:
+            raise Ambiguous(before + after, f"{before}{own}{after}")
+    return _ungrouped(digits, other)
+
+
+def _is_grouped(digits: str, separator: str) -> bool:
+    """True if the separator, or its every occurrence, stands where thousands are set apart."""
+    group = re.escape(separator)
+    return re.match(rf"[+-]?[1-9]\d{{0,2}}(?:{group}\d{{3}})+(?![\d{group}])", digits) is not None
+
+
+def _ungrouped(digits: str, separator: str) -> str:
+    if not _is_grouped(digits, separator):
+        raise ValueError(f"no groups of thousands: {digits!r}")
+    return digits.replace(separator, "")
