@@ -6,10 +6,9 @@ no words is said as it is stored.
 
 from __future__ import annotations
 
-import re
 from datetime import UTC, date, datetime
 
-from django.utils import dateformat
+from django.utils import dateformat, timezone
 from django.utils.dates import MONTHS, WEEKDAYS
 from django.utils.text import get_text_list
 from django.utils.translation import get_language, ngettext
@@ -19,11 +18,6 @@ from utils.people.localization import local_time
 from utils.tasks.quick import parse_repeat_words
 from utils.tasks.repeats import Rule, canonical_repeat, parse_repeat
 
-# What ends a rule after so many times: "every Monday, 5 times".
-_TIMES = {
-    "en": re.compile(r"(.+?),? ([1-9][0-9]{0,2}) times?", re.IGNORECASE),
-    "es": re.compile(r"(.+?),? ([1-9][0-9]{0,2}) ve(?:z|ces)", re.IGNORECASE),
-}
 _WORKDAYS = tuple((0, day) for day in range(5))
 OFFERED = (
     "FREQ=DAILY",
@@ -71,24 +65,26 @@ def typed(repeat: str) -> str:
 
 def read(text: str) -> str:
     """The rule that words or a rule name, as it is stored; other text as it is."""
-    line, language = " ".join(text.split()), get_language() or "en"
-    words, count = line, ""
-    for pattern in {_TIMES["en"], _TIMES.get(language[:2], _TIMES["en"])}:
-        if found := pattern.fullmatch(line):
-            words, count = found[1], f";COUNT={found[2]}"
-    said = parse_repeat_words(words, language)
-    return (
-        canonical_repeat(line.upper().removeprefix("RRULE:"))
-        or (said and canonical_repeat(said + count))
-        or line
-    )
+    line = " ".join(text.split())
+    rule = canonical_repeat(line.upper().removeprefix("RRULE:"))
+    if rule is not None:
+        return rule
+    said = parse_repeat_words(line, now=timezone.localtime(), language=get_language() or "en")
+    return canonical_repeat(said) or line
 
 
 def _words(rule: Rule) -> str | None:
-    if rule.positions:
+    if rule.positions and not _is_day_or_last(rule):
         return None
     said = {"DAILY": _daily, "WEEKLY": _weekly, "MONTHLY": _monthly, "YEARLY": _yearly}
     return said[rule.freq](rule)
+
+
+def _is_day_or_last(rule: Rule) -> bool:
+    """Whether it is every month's 29th or 30th, and the last day of shorter months."""
+    days = rule.month_days
+    is_range = len(days) > 1 and days == tuple(range(28, days[-1] + 1))
+    return rule.freq == "MONTHLY" and rule.positions == (-1,) and is_range and not rule.days
 
 
 def _daily(rule: Rule) -> str:
@@ -114,10 +110,17 @@ def _monthly(rule: Rule) -> str | None:
         if rule.interval == 1:
             return _("every month")
         return _("every %(number)d months") % {"number": rule.interval}
+    if rule.month_days == (-1,) and not rule.days:
+        if rule.interval == 1:
+            return _("every month on the last day")
+        return _("every %(number)d months on the last day") % {"number": rule.interval}
+    if _is_day_or_last(rule):
+        told = {"number": rule.interval, "day": rule.month_days[-1]}
+        if rule.interval == 1:
+            return _("every month on day %(day)d or the last day") % told
+        return _("every %(number)d months on day %(day)d or the last day") % told
     if rule.interval > 1 or len(rule.days) + len(rule.month_days) > 1:
         return None
-    if rule.month_days == (-1,):
-        return _("every month on the last day")
     if rule.month_days:
         day = rule.month_days[0]
         return _("every month on day %(day)d") % {"day": day} if day > 0 else None
@@ -137,6 +140,8 @@ def _yearly(rule: Rule) -> str | None:
         if rule.interval == 1:
             return _("every year")
         return _("every %(number)d years") % {"number": rule.interval}
+    if (rule.month_days, len(rule.months), rule.interval) == ((-1,), 1, 1) and not rule.days:
+        return _("every last day of %(month)s") % {"month": MONTHS[rule.months[0]]}
     single = len(rule.months) == len(rule.month_days) == 1 and rule.month_days[0] > 0
     if rule.interval > 1 or rule.days or not single:
         return None

@@ -22,12 +22,18 @@ WORDS = {
     "FREQ=MONTHLY": "every month",
     "FREQ=MONTHLY;BYMONTHDAY=15": "every month on day 15",
     "FREQ=MONTHLY;BYMONTHDAY=-1": "every month on the last day",
+    "FREQ=MONTHLY;INTERVAL=6;BYMONTHDAY=-1": "every 6 months on the last day",
+    "FREQ=MONTHLY;BYMONTHDAY=28,29,30;BYSETPOS=-1": "every month on day 30 or the last day",
+    "FREQ=MONTHLY;INTERVAL=2;BYMONTHDAY=28,29;BYSETPOS=-1": (
+        "every 2 months on day 29 or the last day"
+    ),
     "FREQ=MONTHLY;BYDAY=2TH": "every second Thursday of the month",
     "FREQ=MONTHLY;BYDAY=-1FR": "every last Friday of the month",
     "FREQ=YEARLY": "every year",
     "FREQ=DAILY;COUNT=1": "every day, 1 time",
     "FREQ=WEEKLY;BYDAY=MO;COUNT=5": "every Monday, 5 times",
     "FREQ=YEARLY;BYMONTH=11;BYMONTHDAY=26": "every 26 November",
+    "FREQ=YEARLY;BYMONTH=2;BYMONTHDAY=-1": "every last day of February",
 }
 ENDING = {
     "FREQ=WEEKLY;UNTIL=20261231": "every week, until 31 Dec 2026",
@@ -60,7 +66,7 @@ def test_an_end_is_said_where_the_person_is_and_in_spanish() -> None:
 def test_an_end_is_said_and_stands_in_a_form_as_the_rule() -> None:
     for rule, words in ENDING.items():
         assert repeating.told(rule) == words
-        assert repeating.typed(rule) == rule == repeating.read(rule)
+        assert repeating.read(repeating.typed(rule)) == rule == repeating.read(rule)
 
 
 def test_what_has_no_words_is_shown_as_it_is() -> None:

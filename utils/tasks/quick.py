@@ -2,9 +2,12 @@
 
 Understood are a day and a time ("tomorrow", "fri 17:00", "in 3 days", "26 nov"), a repetition
 ("every monday"), a priority ("!high"), tags ("#vision") and a project ("+vision" or "@vision"), of
-each but the tags one. English is understood always, and Spanish for who reads it. Nothing is
-dropped: every other word stays in the title, and where none would be left, all do. A pure function
-of its arguments.
+each but the tags one. English is understood always, and Spanish for who reads it.
+
+A phrase counts only where it is complete (`quick_words.Strength`): "call Ann friday" names a day,
+"the friday report" none. Words in quotes are never read. Nothing is dropped: every other word stays
+in the title, and where none would be left, all do. A pure function of its arguments, and the one
+grammar for pages, forms, API and `nf`.
 """
 
 from __future__ import annotations
@@ -13,40 +16,74 @@ import re
 import unicodedata
 from bisect import bisect_left
 from calendar import monthrange
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta, tzinfo
-from typing import Any, Final
+from functools import lru_cache
+from typing import Any, Final, NamedTuple
 
 from utils.fields import ENTRIES_MAX, ENTRY_CHARACTERS_MAX
 from utils.tasks.quick_words import (
-    DATES,
+    ABBREVIATIONS,
+    BLOCKED_BEFORE,
+    BLOCKED_BEHIND,
+    FUNCTION_WORDS,
     LANGUAGES,
     MONTHS,
+    NUMBERS,
     OFFSETS,
     ORDINALS,
+    PARTS,
+    PATTERNS,
     PRIORITIES,
-    REPEATS,
-    SHORT_DATES,
-    SHORT_REPEATS,
-    TIMES,
+    RANGES,
     UNITS,
+    UNTIL,
     WEEKDAYS,
-    Patterns,
+    Pattern,
+    Strength,
 )
 from utils.tasks.repeats import next_due
-from utils.times import utc_text
+from utils.times import parse_time, utc_text
 
 CHARACTERS_MAX: Final = 1_000  # of a line; of a longer one nothing is understood
 LINE_CHARACTERS_MAX: Final = 200  # of a line that a program sends: as many as a title may have
-_WORDS_MAX: Final = 10  # of one phrase
-_AROUND: Final = ",;.!?"
+_WORDS_MAX: Final = 12  # of one phrase
+_AROUND: Final = ",;:.!?"
+_BREAKS: Final = ";:!?"  # no phrase goes on behind one of these
+_OPENING: Final = "([{"
+_CLOSING: Final = ")]}"
 _DAYS: Final = ("MO", "TU", "WE", "TH", "FR", "SA", "SU")
 _TAG: Final = re.compile(r"#(?=\S*[^\W\d_])[\w][\w./+-]*")
-_FREQUENCIES: Final = {"day": "DAILY", "week": "WEEKLY", "month": "MONTHLY", "year": "YEARLY"}
+# Of straight quotes, the first begins a word and the second ends one.
+_QUOTED: Final = re.compile(
+    r"\u201c[^\u201d]*\u201d|«[^»]*»|\u2018[^\u2019]*\u2019"
+    r"|(?<![^\s(\[{])([\"'`])(?=\S)(?:(?!\1).)*\1(?![^\s.,;:!?)\]}])"
+)
+_DASHES: Final = str.maketrans("\u2013\u2014\u2019", "--'")
+_FREQUENCIES: Final = {
+    "day": ("DAILY", 1),
+    "week": ("WEEKLY", 1),
+    "fortnight": ("WEEKLY", 2),
+    "month": ("MONTHLY", 1),
+    "quarter": ("MONTHLY", 3),
+    "year": ("YEARLY", 1),
+}
+_PAIRS: Final = ("and", "or", "&", "y", "o")
+_ARTICLES: Final = ("a", "an")
+_MIDNIGHT: Final = time(23, 59)  # the end of the day that is named
+_SAME_WEEKDAY_DAYS: Final = 62  # in which "Friday the 13th" may come
 
 _SHORT_UNITS: Final = ("minute", "hour")
 _CLOCK: Final = "clock"
+_FIELD_OF: Final = {
+    "day": "due_date",
+    "weekday": "due_date",
+    "clock": _CLOCK,
+    "part": _CLOCK,
+    "repeat": "repeat",
+    "ends": "repeat",
+}
 
 Found = Mapping[str, str | None]
 
@@ -83,6 +120,13 @@ class Quick:
         return {"title": self.title} | {name: value for name, value in told.items() if value}
 
 
+class Words(NamedTuple):
+    """The meaning of a text that names a time and nothing else, as tasks store it."""
+
+    due: str | None
+    repeat: str
+
+
 def parse(
     text: str,
     *,
@@ -98,7 +142,7 @@ def parse(
     words = text.split()
     if len(text) > CHARACTERS_MAX:
         return Quick(" ".join(words))
-    reader = _Reader(words, _bare(language)[:2])
+    reader = _Reader(text, language, now.astimezone(zone))
     said = _Said()
     reader.read_marks(said, projects or {})
     reader.read_when(said)
@@ -120,15 +164,39 @@ def parse(
     )
 
 
-def parse_repeat_words(text: str, language: str = "en") -> str:
-    """The rule that the whole text names, such as "every monday"; "" where it names none."""
-    words = text.split()
-    if not words or len(text) > CHARACTERS_MAX:
+def parse_words(
+    text: str, *, now: datetime, zone: tzinfo = UTC, language: str = "en"
+) -> Words | None:
+    """Return the day, time and repetition that the whole text names; None if it does not.
+
+    A text such as "fri 17:00" names a time, "every monday at 9" also a rule.
+    """
+    if not text.strip() or len(text) > CHARACTERS_MAX:
+        return None
+    said = _Said()
+    if not _Reader(text, language, now.astimezone(zone)).read_all(said):
+        return None
+    try:
+        return Words(*_when(said, now.astimezone(zone)))
+    except (ValueError, OverflowError):  # after the year 9999
+        return None
+
+
+def parse_repeat_words(text: str, *, now: datetime, language: str = "en") -> str:
+    """The rule that the whole text names, such as "every monday"; "" where it names none.
+
+    `now` is in the person's zone; "until 3 feb" is counted from it.
+    """
+    if not text.strip() or len(text) > CHARACTERS_MAX:
         return ""
-    reader, said = _Reader(words, _bare(language)[:2]), _Said()
-    reader.read_when(said)
-    is_all = said.repeat is not None and set(reader.taken) == {"repeat"}
-    return _rule(said.repeat) if is_all and said.repeat else ""
+    said = _Said()
+    if not _Reader(text, language, now).read_all(said) or said.repeat is None:
+        return ""
+    is_all = not any((said.day, said.weekday, said.clock, said.part))
+    try:
+        return _rule(said, now.date()) if is_all else ""
+    except ValueError:
+        return ""
 
 
 def parse_due_words(
@@ -136,25 +204,24 @@ def parse_due_words(
 ) -> str | None:
     """The day or the moment that the whole text names, such as "fri 17:00", as it is stored.
 
-    None where it names none.
+    None where it names none, or names a repetition.
     """
-    words = text.split()
-    if not words or len(text) > CHARACTERS_MAX:
-        return None
-    reader, said = _Reader(words, _bare(language)[:2]), _Said()
-    reader.read_when(said)
-    if not set(reader.taken) <= {"due_date", _CLOCK}:
-        return None
-    try:
-        return _when(said, now.astimezone(zone))[0]
-    except (ValueError, OverflowError):  # after the year 9999
-        return None
+    words = parse_words(text, now=now, zone=zone, language=language)
+    return None if words is None or words.repeat else words.due
 
 
 def _bare(text: str) -> str:
     """The text in small letters without accents, as words are compared."""
-    apart = unicodedata.normalize("NFD", text.casefold())
+    if text.isascii():
+        return text.lower().replace(" ", "_")
+    apart = unicodedata.normalize("NFD", text.casefold()).translate(_DASHES)
     return "".join(char for char in apart if not unicodedata.combining(char)).replace(" ", "_")
+
+
+def _plain(word: str) -> str:
+    """A word without the punctuation around it, as patterns have it."""
+    bare = _bare(word)
+    return bare.lstrip(_OPENING).rstrip(_AROUND + _CLOSING).rstrip(_AROUND) or bare
 
 
 # Which words mean something
@@ -166,19 +233,59 @@ class _Said:
     tags: list[str] = field(default_factory=list)
     project_id: int | None = None
     day: Found | None = None
+    weekday: Found | None = None
     clock: Found | None = None
+    part: str | None = None
     repeat: Found | None = None
+    count: str | None = None
+    until: Found | None = None
+
+
+class _Item(NamedTuple):
+    """A piece of a phrase: what one pattern found, from `start` to `end`."""
+
+    kind: str
+    strength: Strength
+    start: int
+    end: int
+    groups: Found
+
+    @property
+    def is_short(self) -> bool:
+        """Whether it is so many minutes or hours from now, which is a time of its own."""
+        unit = UNITS.get(self.groups.get("unit") or "")
+        return self.kind == "day" and (unit in _SHORT_UNITS or "half_hour" in self.groups)
+
+    @property
+    def roles(self) -> frozenset[str]:
+        """What it says. Of each role a line has one."""
+        roles = {"day" if self.kind == "weekday" else self.kind, self.kind}
+        if self.is_short or self.groups.get("hour"):
+            roles.add("clock")
+        if self.groups.get("part") or self.groups.get("this"):
+            roles.add("part")
+        return frozenset(roles)
 
 
 class _Reader:
     """Goes over the words of a line; `taken` is, word by word, the field that it sets, or ""."""
 
-    def __init__(self, words: Sequence[str], language: str) -> None:
-        self._words = words
-        self._bare = [_bare(word).rstrip(_AROUND) or _bare(word) for word in words]
+    def __init__(self, text: str, language: str, now: datetime) -> None:
+        """`now` is in the person's zone."""
+        language = _bare(language)[:2]
+        self._words = text.split()
+        self._bare = [_plain(word) for word in self._words]
         self._languages = [language, "en"] if language in LANGUAGES and language != "en" else ["en"]
-        self.taken = [""] * len(words)
+        self._now = now
+        self.taken = [""] * len(self._words)
+        self._quoted = _quoted(text, self._words)
         self._phrases: list[tuple[int, int, str]] = []
+        self._blocked_behind = self._all_of(BLOCKED_BEHIND)
+        self._function_words = self._all_of(FUNCTION_WORDS)
+        self._items: dict[int, list[_Item]] = {}
+
+    def _all_of(self, words: Mapping[str, frozenset[str]]) -> frozenset[str]:
+        return frozenset().union(*(words[language] for language in self._languages))
 
     def understood(self) -> Iterator[Understood]:
         for start, end, name in sorted(self._phrases):
@@ -195,7 +302,7 @@ class _Reader:
         """Priority, tags and project: words that begin with a sign of their own."""
         named = _Named(projects if any(word[0] in "+@" for word in self._words) else {})
         for at, word in enumerate(self._words):
-            if self.taken[at]:
+            if self.taken[at] or self._quoted[at]:
                 continue
             if word.startswith("!") and said.priority is None:
                 said.priority = self._priority(self._bare[at].lstrip("!"))
@@ -220,7 +327,7 @@ class _Reader:
     def _read_project(self, at: int, said: _Said, projects: _Named) -> None:
         """The project with the longest name that the words from here on spell, or else begin."""
         for end in range(min(len(self._words), at + _WORDS_MAX), at, -1):
-            if not any(self.taken[at:end]):
+            if not any(self.taken[at:end]) and not any(self._quoted[at:end]):
                 spelt = _letters(" ".join(self._words[at:end])[1:])
                 number = projects.called(spelt)
                 if number is None and end == at + 1 and len(spelt) > 1:
@@ -233,40 +340,195 @@ class _Reader:
     # Days, times and repetitions
 
     def read_when(self, said: _Said) -> None:
-        """First what can mean nothing else, then words such as "sun", where nothing follows."""
-        said.repeat = self._phrase(REPEATS, "repeat", self._anywhere)
-        said.day = self._phrase(DATES, "due_date", self._anywhere)
-        if said.day is None or UNITS.get(said.day.get("unit") or "") not in _SHORT_UNITS:
-            said.clock = self._phrase(TIMES, _CLOCK, self._anywhere)
-        if said.day is None and said.repeat is None:
-            said.day = self._phrase(SHORT_DATES, "due_date", self._at_the_end)
-        if said.repeat is None:
-            said.repeat = self._phrase(SHORT_REPEATS, "repeat", self._at_the_end)
+        """Take phrases, the surest first. What counts only at the end is looked for from there."""
+        filled: set[str] = set()
+        places = range(len(self._words))
+        for strength in (Strength.ANYWHERE, Strength.COMPLETE, Strength.LAST):
+            for at in places if strength > Strength.LAST else reversed(places):
+                phrase = self._phrase(at, strength, filled)
+                if phrase:
+                    self._take_phrase(phrase, said)
+                    filled |= frozenset().union(*(item.roles for item in phrase))
 
-    def _phrase(
-        self, patterns: Patterns, name: str, fits: Callable[[int, int], bool]
-    ) -> Found | None:
-        """The first phrase that fits, and the longest of those that begin there."""
-        wanted = [pattern for language in self._languages for pattern in patterns[language]]
-        for at in range(len(self._words)):
-            # What is behind the next taken word belongs to another phrase.
-            free = next((n for n in range(at, len(self._words)) if self.taken[n]), None)
-            said = " ".join(self._bare[at:free][:_WORDS_MAX])
-            matches = [found for pattern in wanted if (found := pattern.match(said))]
-            for found in sorted(matches, key=_length, reverse=True):
-                end = at + found[0].count(" ") + 1
-                if fits(at, end) and _is_real(found.groupdict()):
-                    self._take(at, end, name)
-                    return found.groupdict()
-        return None
-
-    def _anywhere(self, start: int, end: int) -> bool:
+    def read_all(self, said: _Said) -> bool:
+        """Whether the whole text is one phrase, whose meaning then is in `said`."""
+        phrase = self._whole(0, frozenset())
+        if phrase is None or any(self._quoted):
+            return False
+        self._take_phrase(phrase, said)
         return True
 
-    def _at_the_end(self, start: int, end: int) -> bool:
-        """Whether only what was understood follows, or a time stands beside."""
-        beside = [*self.taken[end : end + 1], *self.taken[max(0, start - 1) : start]]
-        return all(self.taken[end:]) or _CLOCK in beside
+    def _whole(self, at: int, filled: frozenset[str]) -> list[_Item] | None:
+        """Items that cover all words from `at` on; None if there are none."""
+        if at == len(self._words):
+            return []
+        for item in self._next_items(at, filled, bool(filled)):
+            rest = self._whole(item.end, filled | item.roles)
+            if rest is not None:
+                return [item, *rest]
+        return None
+
+    def _take_phrase(self, phrase: Iterable[_Item], said: _Said) -> None:
+        self._items.clear()  # what is taken belongs to no other phrase
+        for item in phrase:
+            self._take(item.start, item.end, _FIELD_OF[item.kind])
+            part = item.groups.get("part") or item.groups.get("this")
+            if part or item.groups.get("word") == "tonight":
+                said.part = part or "night"
+            if item.kind == "ends":
+                said.count = item.groups.get("count")
+                said.until = item.groups if said.count is None else None
+            elif item.kind != "part":
+                setattr(said, item.kind, item.groups)
+                if item.groups.get("hour"):
+                    said.clock = item.groups
+
+    def _phrase(self, at: int, strength: Strength, filled: set[str]) -> list[_Item]:
+        """The longest phrase from `at` on that counts there; none is []."""
+        phrase: list[_Item] = []
+        roles = frozenset(filled)
+        end = at
+        while items := self._next_items(end, roles, bool(phrase)):
+            phrase.append(items[0])
+            roles |= items[0].roles
+            end = items[0].end
+        while phrase:
+            if _strength(phrase) >= strength and self._fits(phrase):
+                return phrase
+            phrase.pop()
+        return []
+
+    def _next_items(self, at: int, filled: frozenset[str], goes_on: bool) -> list[_Item]:
+        """What may come at this place of a phrase, the longest first."""
+        if goes_on and (at >= len(self._words) or self._breaks(at - 1)):
+            return []
+        items = []
+        for item in self._items_at(at):
+            clash = item.roles & filled
+            if item.kind in ("day", "weekday") and clash == {"day"}:
+                # "Friday 18 December": one of them is the weekday of the other.
+                clash = frozenset() if "weekday" in filled | item.roles else clash
+            if "bare_day" in item.groups and "weekday" not in filled:
+                continue
+            if item.kind == "ends" and "repeat" not in filled:
+                continue
+            if not clash:
+                items.append(item)
+        if "repeat" in filled and goes_on and self._bare[at] in UNTIL and not self._breaks(at):
+            ends = [item for item in self._items_at(at + 1) if item.kind == "day"]
+            items += [
+                _Item("ends", Strength.WITH, at, item.end, item.groups)
+                for item in ends
+                if "bare_day" not in item.groups and not item.is_short
+            ]
+        return items
+
+    def _items_at(self, at: int) -> list[_Item]:
+        """What the words from here on may be, the longest first."""
+        if at not in self._items:
+            self._items[at] = list(self._look(at)) if at < len(self._words) else []
+        return self._items[at]
+
+    def _look(self, at: int) -> Iterator[_Item]:
+        end = at
+        while end < min(len(self._words), at + _WORDS_MAX):
+            # What is behind a taken word, or the end of a clause, belongs to another phrase.
+            if self.taken[end] or self._quoted[end] or (end > at and self._breaks(end - 1)):
+                break
+            end += 1
+        text = " ".join(self._bare[at:end])
+        found = [
+            (match.end(), place, pattern, match)
+            for place, pattern in enumerate(self._patterns())
+            if text and (match := pattern.regex.match(text))
+        ]
+        for _length, _place, pattern, match in sorted(found, key=lambda one: (-one[0], one[1])):
+            groups = {name: value for name, value in match.groupdict().items() if value is not None}
+            if _is_real(groups) and not self._is_past(groups):
+                last = at + match[0].count(" ") + 1
+                yield _Item(pattern.kind, pattern.strength, at, last, groups)
+
+    def _patterns(self) -> Iterator[Pattern]:
+        for language in self._languages:
+            yield from PATTERNS[language]
+
+    def _is_past(self, groups: Found) -> bool:
+        """Whether it is a part of today that has ended: "what broke this morning"."""
+        part = groups.get("this")
+        return part is not None and self._now.hour >= PARTS[part][1]
+
+    def _breaks(self, at: int) -> bool:
+        """Whether a phrase ends with this word, by the punctuation behind it."""
+        mark = self._words[at].rstrip(_CLOSING)[-1:]
+        return mark in _BREAKS or (mark == "." and self._bare[at] not in ABBREVIATIONS)
+
+    def _fits(self, phrase: Sequence[_Item]) -> bool:
+        """Whether the phrase is complete where it stands."""
+        start, end, strength = phrase[0].start, phrase[-1].end, _strength(phrase)
+        if self._is_blocked(start, end):
+            return False
+        if strength is Strength.ANYWHERE or all(self.taken[end:]):
+            return True
+        if strength is Strength.LAST:
+            return False
+        return (
+            bool(self.taken[end])
+            or self._words[end - 1][-1] in _AROUND + _CLOSING
+            or self._bare[end] in self._function_words
+            or (strength is Strength.FIRST and start == 0)
+        )
+
+    def _is_blocked(self, start: int, end: int) -> bool:
+        """Whether it is a part of something else: "the friday report", "9 to 10", "(see fri"."""
+        before = self._bare[start - 1] if start and not self.taken[start - 1] else ""
+        if before in self._blocked_behind and not self._ends_clause(start - 1):
+            return before not in _ARTICLES or self._bare[start] not in OFFSETS  # "a tomorrow"
+        if before.endswith("'s"):
+            return True
+        if before in _PAIRS and start > 1 and self._bare[start - 2][0].isdecimal():
+            return True  # "between 9 and 10am"
+        text = " ".join(self._words[start:end])
+        if any(text.count(a) != text.count(b) for a, b in zip(_OPENING, _CLOSING, strict=True)):
+            return True
+        if end == len(self._words) or self.taken[end] or self._ends_clause(end - 1):
+            return False
+        if self._bare[end] in BLOCKED_BEFORE:
+            return True
+        is_range = self._bare[end] in RANGES and end + 1 < len(self._words)
+        return is_range and (self._bare[end + 1][0].isdecimal() or bool(self._items_at(end + 1)))
+
+    def _ends_clause(self, at: int) -> bool:
+        return len(self._words[at]) > 1 and self._words[at][-1] in _AROUND + _CLOSING
+
+
+def _strength(phrase: Sequence[_Item]) -> Strength:
+    """Where a phrase of these items counts: two that say it together count anywhere."""
+    main = [item for item in phrase if item.kind not in ("part", "ends")]
+    if not main:
+        return Strength.WITH
+    strongest = max(item.strength for item in main)
+    if len(main) > 1:
+        numbers = [item for item in main if item.groups.keys() & {"bare_day", "month_day"}]
+        if len(main) == 2 and numbers and any(item.kind == "weekday" for item in main):
+            return Strength.LAST if "bare_day" in numbers[0].groups else Strength.COMPLETE
+        return Strength.ANYWHERE
+    if any(item.kind == "part" for item in phrase):
+        return Strength.ANYWHERE if main[0].kind == "clock" else max(strongest, Strength.COMPLETE)
+    return strongest
+
+
+def _quoted(text: str, words: Sequence[str]) -> list[bool]:
+    """Of each word, whether it stands in quotes."""
+    spans = [match.span() for match in _QUOTED.finditer(text)] if words else []
+    quoted, at, span = [], 0, 0
+    for word in words:
+        at = text.index(word, at)
+        end = at + len(word)
+        while span < len(spans) and spans[span][1] <= at:
+            span += 1
+        quoted.append(span < len(spans) and spans[span][0] < end)
+        at = end
+    return quoted
 
 
 class _Named:
@@ -289,14 +551,11 @@ class _Named:
         return _one([number for name in fitting for number in self._numbers[name]])
 
 
-def _length(found: re.Match[str]) -> int:
-    return len(found[0])
-
-
 def _one(found: list[int]) -> int | None:
     return found[0] if len(found) == 1 else None
 
 
+@lru_cache(20_000)  # the same names are spelt with every key that is pressed
 def _letters(name: str) -> str:
     return "".join(filter(str.isalnum, _bare(name)))
 
@@ -309,6 +568,8 @@ def _is_real(found: Found) -> bool:
     if half and not 1 <= int(hour or 0) <= 12:
         return False
     try:
+        if found.get("offset"):
+            parse_time(_iso_text(found))
         _fixed_day(found)
     except ValueError:
         return False
@@ -320,66 +581,146 @@ def _is_real(found: Found) -> bool:
 
 def _when(said: _Said, now: datetime) -> tuple[str | None, str]:
     """Due, as it is stored, and the rule. `now` is in the person's zone."""
-    today, repeat = now.date(), _rule(said.repeat) if said.repeat else ""
-    clock = _clock(said.clock) if said.clock else None
-    if said.day is not None:
-        amount, unit = said.day.get("amount"), UNITS.get(said.day.get("unit") or "")
-        if unit in _SHORT_UNITS:
-            ahead = timedelta(**{f"{unit}s": _amount(amount)})
-            return utc_text((now + ahead).astimezone(UTC).replace(second=0, microsecond=0)), repeat
-        day = _day(said.day, today)
-    elif repeat:
-        late = clock is not None and clock <= now.time()
-        day = _first(repeat, today + timedelta(days=1 if late else 0))
-    elif clock is not None:
-        day = today + timedelta(days=1 if clock <= now.time() else 0)
+    today, repeat = now.date(), _rule(said, now.date())
+    clock, day = _clock_of(said), said.day
+    if day is not None and (ahead := _ahead(day)) is not None:
+        return utc_text((now + ahead).astimezone(UTC).replace(second=0, microsecond=0)), repeat
+    if day is not None and day.get("offset"):
+        return utc_text(parse_time(_iso_text(day))), repeat
+    if day is None and said.weekday is None and clock is None and not repeat:
+        return None, ""
+    if day is not None or said.weekday is not None:
+        on = _named_day(said, today)
     else:
-        return None, repeat
+        late = clock is not None and clock <= now.time()
+        on = today + timedelta(days=1 if late else 0)
+        on = _first(repeat, on) if repeat else on
     if clock is None:
-        return day.isoformat(), repeat
-    return utc_text(datetime.combine(day, clock, now.tzinfo).astimezone(UTC)), repeat
+        return on.isoformat(), repeat
+    if said.clock is None and on == today and clock <= now.time():
+        return on.isoformat(), repeat  # "tonight", at eleven: until the day ends
+    return utc_text(datetime.combine(on, clock, now.tzinfo).astimezone(UTC)), repeat
+
+
+def _ahead(day: Found) -> timedelta | None:
+    """The time from now that "in 2 hours" names; None where it names a day."""
+    if day.get("half_hour"):
+        return timedelta(minutes=30)
+    unit = UNITS.get(day.get("unit") or "")
+    if unit not in _SHORT_UNITS:
+        return None
+    return timedelta(**{f"{unit}s": _amount(day.get("amount"))})
+
+
+def _iso_text(found: Found) -> str:
+    iso, offset = (found.get("iso") or "").replace("/", "-"), found.get("offset") or ""
+    return f"{iso}T{found.get('hour')}:{found.get('minute')}{offset}"
 
 
 def _first(repeat: str, day: date) -> date:
     """The first day of the rule from this one on."""
     if "BY" not in repeat:
         return day
-    every = re.sub(r";INTERVAL=\d+", "", repeat)  # of every other Monday, the first is the next
+    every = re.sub(r";(INTERVAL|COUNT|UNTIL)=\w+", "", repeat)  # of every other Monday, the next
     before = day - timedelta(days=1)
     found = next_due(before.isoformat(), every, now=datetime.combine(before, time.min, UTC))
     return date.fromisoformat(found.due) if found else day
 
 
-def _clock(found: Found) -> time:
-    hour = int(found["hour"] or 0)
-    half = found.get("half")
+def _clock_of(said: _Said) -> time | None:
+    """The time of day; of "monday morning" the usual hour, and of "9 in the evening" 21:00."""
+    part = PARTS[said.part][0] if said.part else 0
+    if said.clock is None:
+        return time(part) if part else None
+    found = said.clock
+    if found.get("noon"):
+        return time(12)
+    if found.get("midnight"):
+        return _MIDNIGHT
+    hour, half = int(found.get("hour") or 0), found.get("half")
     if half:
-        hour = hour % 12 + (12 if half == "pm" else 0)
-    return time(hour, int(found.get("minute") or 0))
+        hour = hour % 12 + (12 if half == "p" else 0)
+    elif part > 12 and hour < 12:
+        hour += 12
+    minute = 30 if found.get("half_past") else int(found.get("minute") or 0)
+    return time(hour, minute)
 
 
 def _amount(text: str | None) -> int:
-    return int(text) if text and text.isdecimal() else 1  # "in a week"
+    if text and text.isdecimal():
+        return int(text)
+    return NUMBERS.get(text or "", 1)  # "in a week"
+
+
+def _named_day(said: _Said, today: date) -> date:
+    """The day; where a weekday stands beside a date and does not agree, the date counts."""
+    if said.day is None:
+        return _weekday(said.weekday or {}, today)
+    number = said.day.get("bare_day") or said.day.get("month_day")
+    if number is None or said.weekday is None:
+        return _day(said.day, today)
+    name = said.weekday.get("weekday") or said.weekday.get("next") or ""
+    soon = (today + timedelta(days=ahead) for ahead in range(_SAME_WEEKDAY_DAYS))
+    agrees = (day for day in soon if (day.day, day.weekday()) == (int(number), WEEKDAYS[name]))
+    return next(agrees, None) or _day(said.day, today)
+
+
+def _weekday(found: Found, today: date) -> date:
+    if (name := found.get("next")) is not None:
+        return today + timedelta(days=7 - today.weekday() + WEEKDAYS[name])
+    name = found.get("weekday") or ""
+    return today + timedelta(days=(WEEKDAYS[name] - today.weekday() - 1) % 7 + 1)
 
 
 def _day(found: Found, today: date) -> date:
     if (word := found.get("word")) is not None:
         return today + timedelta(days=OFFSETS[word])
-    if (name := found.get("weekday") or found.get("coming")) is not None:
-        return today + timedelta(days=(WEEKDAYS[name] - today.weekday() - 1) % 7 + 1)
+    if found.get("this"):
+        return today
     monday = today + timedelta(days=7 - today.weekday())
-    if (name := found.get("next")) is not None:
-        return monday + timedelta(days=WEEKDAYS[name])
+    if weekend := found.get("weekend"):
+        is_later = "next" in weekend or "proximo" in weekend or "viene" in weekend
+        saturday = monday - timedelta(days=2)
+        return saturday + timedelta(days=7) if is_later else max(saturday, today)
     if found.get("week"):
         return monday
     if found.get("whole_month"):
         return _months_later(today.replace(day=1), 1)
+    if found.get("whole_year"):
+        return date(today.year + 1, 1, 1)
     if unit := UNITS.get(found.get("unit") or ""):
         amount = _amount(found.get("amount"))
         if unit in ("day", "week"):
             return today + timedelta(days=amount * (7 if unit == "week" else 1))
         return _months_later(today, amount * (12 if unit == "year" else 1))
+    if end := found.get("end"):
+        return _end(end, today, later=1 if found.get("end_of_next") else 0)
+    if number := found.get("month_day") or found.get("bare_day"):
+        return _next_numbered(int(number), today)
     return _dated(found, today)
+
+
+def _end(of: str, today: date, later: int) -> date:
+    """The last day of this week, month or year, or of the `later` one. Work weeks end on Friday."""
+    if of in ("day", "today", "eod"):
+        return today
+    if of in ("week", "eow"):
+        friday = today + timedelta(days=4 - today.weekday() + 7 * later)
+        return friday if friday >= today else friday + timedelta(days=2)
+    if of in ("month", "mes", "eom"):
+        return _months_later(today.replace(day=1), 1 + later) - timedelta(days=1)
+    return date(today.year + later, 12, 31)
+
+
+def _next_numbered(number: int, today: date) -> date:
+    """The next day with that number in its month."""
+    months = (_months_later(today.replace(day=1), ahead) for ahead in range(3))
+    days = (first.replace(day=number) for first in months if number <= _length_of(first))
+    return next(day for day in days if day >= today)
+
+
+def _length_of(month: date) -> int:
+    return monthrange(month.year, month.month)[1]
 
 
 def _dated(found: Found, today: date) -> date:
@@ -396,17 +737,17 @@ def _dated(found: Found, today: date) -> date:
 def _fixed_day(found: Found) -> date | None:
     """The day that is named with its year. Raises ValueError for a day that never is."""
     if iso := found.get("iso"):
-        return date.fromisoformat(iso)
+        return date.fromisoformat(iso.replace("/", "-"))
     if not (day := found.get("day")):
         return None
     if year := found.get("year"):
-        return date(int(year), _month(found), int(day))
+        return date(int(year) if len(year) == 4 else 2000 + int(year), _month(found), int(day))
     date(2000, _month(found), int(day))  # a leap year
     return None
 
 
 def _month(found: Found) -> int:
-    month = found["month"] or ""
+    month = found.get("month") or ""
     return int(month) if month.isdecimal() else MONTHS[month]
 
 
@@ -418,21 +759,61 @@ def _months_later(day: date, months: int) -> date:
 # How it repeats
 
 
-def _rule(found: Found) -> str:
-    times = 2 if found.get("other") else int(found.get("times") or 1)
+def _rule(said: _Said, today: date) -> str:
+    """The rule, with its end; "" for none. Raises ValueError for an end before today."""
+    if said.repeat is None:
+        return ""
+    rule = _endless(said.repeat)
+    if said.count is not None:
+        return f"{rule};COUNT={int(said.count)}"
+    if said.until is not None:
+        last = _day(said.until, today)
+        if last < today:
+            raise ValueError(f"{last} is past")
+        return f"{rule};UNTIL={last:%Y%m%d}"
+    return rule
+
+
+def _endless(found: Found) -> str:
+    times = 2 if found.get("other") else _amount(found.get("times"))
+    if nth := found.get("nth"):
+        times = ORDINALS.get(nth) or int(nth[:-2])
     interval = f";INTERVAL={times}" if times > 1 else ""
-    if unit := UNITS.get(found.get("unit") or ""):
-        return f"FREQ={_FREQUENCIES[unit]}{interval}"
-    if found.get("workdays"):
-        return "FREQ=WEEKLY;BYDAY=MO,TU,WE,TH,FR"
+    if found.get("last_day") and found.get("month"):
+        return f"FREQ=YEARLY;BYMONTH={_month(found)};BYMONTHDAY=-1"
+    if found.get("last_day"):
+        return f"FREQ=MONTHLY{interval};BYMONTHDAY=-1"
     if ordinal := found.get("ordinal"):
         weekday = _DAYS[WEEKDAYS[found["ordinal_day"] or ""]]
-        return f"FREQ=MONTHLY;BYDAY={ORDINALS[ordinal]}{weekday}"
-    if found.get("last_day"):
-        return "FREQ=MONTHLY;BYMONTHDAY=-1"
-    if day := found.get("month_day"):
-        return f"FREQ=MONTHLY;BYMONTHDAY={int(day)}"
+        return f"FREQ=MONTHLY{interval};BYDAY={ORDINALS[ordinal]}{weekday}"
+    if days := found.get("month_days"):
+        numbers = sorted({int(number) for number in re.findall("[0-9]+", days)})
+        if found.get("or_last") and 28 < numbers[0] < 31:
+            some = ",".join(map(str, range(28, numbers[0] + 1)))
+            return f"FREQ=MONTHLY{interval};BYMONTHDAY={some};BYSETPOS=-1"
+        if found.get("or_last"):
+            numbers = [-1] if numbers[0] == 31 else numbers
+        return f"FREQ=MONTHLY{interval};BYMONTHDAY={','.join(map(str, numbers))}"
     if day := found.get("day"):
         return f"FREQ=YEARLY;BYMONTH={_month(found)};BYMONTHDAY={int(day)}"
-    named = {WEEKDAYS[word] for word in (found.get("days") or "").split() if word in WEEKDAYS}
-    return f"FREQ=WEEKLY{interval};BYDAY={','.join(_DAYS[day] for day in sorted(named))}"
+    if names := found.get("days"):
+        named = {WEEKDAYS[word] for word in re.findall(r"\w+", names) if word in WEEKDAYS}
+        is_fortnight = UNITS.get(found.get("unit") or "") == "fortnight"
+        return f"FREQ=WEEKLY{';INTERVAL=2' if is_fortnight else interval};BYDAY={_listed(named)}"
+    if found.get("first_day"):
+        first = WEEKDAYS[found["first_day"] or ""]
+        length = (WEEKDAYS[found["last_day_of_week"] or ""] - first) % 7 + 1
+        return f"FREQ=WEEKLY;BYDAY={_listed({(first + n) % 7 for n in range(length)})}"
+    if found.get("workdays"):
+        return "FREQ=WEEKLY;BYDAY=MO,TU,WE,TH,FR"
+    if found.get("weekends"):
+        return "FREQ=WEEKLY;BYDAY=SA"
+    if unit := UNITS.get(found.get("unit") or ""):
+        freq, own = _FREQUENCIES[unit]
+        times *= own
+        return f"FREQ={freq}{f';INTERVAL={times}' if times > 1 else ''}"
+    return "FREQ=DAILY"  # every morning
+
+
+def _listed(weekdays: Iterable[int]) -> str:
+    return ",".join(_DAYS[day] for day in sorted(weekdays))
