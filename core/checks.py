@@ -7,7 +7,7 @@ from typing import Any
 
 from django.apps import AppConfig
 from django.conf import settings
-from django.core.checks import CheckMessage, Error, register
+from django.core.checks import CheckMessage, Error, Warning, register
 
 from docstore import folder_of, is_network, mount_type
 
@@ -31,6 +31,19 @@ def storage_check(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> lis
             )
         ]
     return [*_folder_faults(folder), *_mount_faults(folder), *_database_faults(folder)]
+
+
+@register
+def names_check(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list[CheckMessage]:
+    """Warn of each variable NEURALFLOW_… that is no setting: it may be a misspelled one."""
+    return [
+        Warning(
+            f"{name} is no setting of NeuralFlow and has no effect.",
+            hint=f"{nearest} may be meant." if nearest else "docs/operations.md lists them all.",
+            id="neuralflow.W001",
+        )
+        for name, nearest in settings.NEURALFLOW_UNKNOWN_NAMES.items()
+    ]
 
 
 def _folder_faults(folder: Path) -> list[CheckMessage]:

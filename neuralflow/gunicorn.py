@@ -5,7 +5,7 @@ import socket
 import sys
 from typing import TYPE_CHECKING
 
-from neuralflow.settings import HOST, LOGGING, PORT
+from neuralflow.settings import HOST, LOGGING, PORT, WORKERS
 from neuralflow.worker import Worker, hold_signals_while_forking, stop_with_the_terminal
 
 if TYPE_CHECKING:
@@ -15,7 +15,7 @@ _SHOWN_HOST = f"[{HOST}]" if ":" in HOST else HOST
 
 bind = f"{_SHOWN_HOST}:{PORT}"
 worker_class = Worker
-workers = 2
+workers = WORKERS
 threads = 8
 umask = 0o077
 # Each worker opens the store itself: its locks must not be shared through a fork.

@@ -5,21 +5,22 @@ Everything has a default with which a fresh installation is safe and works.
 
 import ipaddress
 import math
+import os
 import re
 import sys
 from pathlib import Path
 from typing import Any
 
-import environ
 from csp.constants import NONCE, NONE, SELF
 from django.core.exceptions import ImproperlyConfigured
 
+from neuralflow.environment import Environment
 from neuralflow.logs import logging_config
 from neuralflow.secret_key import read_or_make_secret_key
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 
-env = environ.Env()
+env = Environment()
 if (BASE_DIR / ".env").is_file():
     env.read_env(BASE_DIR / ".env")  # what the environment says already, wins
 
@@ -33,8 +34,21 @@ def _port(text: str) -> int:
     return int(text)
 
 
-HOST: str = env.str("HOST", default="127.0.0.1")
+HOST: str = env.str("HOST", default="127.0.0.1").strip()
 PORT: int = _port(env.str("PORT", default="8000"))
+
+
+def _workers(text: str) -> int:
+    """Return how many processes serve: by default as many as there are processors for us."""
+    if not text:
+        return max(2, min(len(os.sched_getaffinity(0)), WORKERS_DEFAULT_MAX))
+    if not re.fullmatch(r"[1-9][0-9]{0,2}", text, re.ASCII):
+        raise ImproperlyConfigured(f"WEB_CONCURRENCY must be a number from 1 to 999, not {text!r}.")
+    return int(text)
+
+
+WORKERS_DEFAULT_MAX = 16  # each takes about 100 MB and its own cache
+WORKERS: int = _workers(env.str("WEB_CONCURRENCY", default="").strip())
 DEBUG: bool = env.bool("NEURALFLOW_DEBUG", default=False)
 
 
@@ -54,7 +68,7 @@ def _networks(
     texts: list[str],
 ) -> tuple[ipaddress.IPv4Network | ipaddress.IPv6Network, ...]:
     try:
-        return tuple(ipaddress.ip_network(text.strip(), strict=False) for text in texts)
+        return tuple(ipaddress.ip_network(text, strict=False) for text in texts)
     except ValueError as fault:
         raise ImproperlyConfigured(f"NEURALFLOW_TRUSTED_PROXIES: {fault}") from fault
 
@@ -333,7 +347,7 @@ def _contact(text: str) -> str:
 
 
 NEURALFLOW_SECURITY_CONTACT = [
-    _contact(text.strip()) for text in env.list("NEURALFLOW_SECURITY_CONTACT", default=[])
+    _contact(text) for text in env.list("NEURALFLOW_SECURITY_CONTACT", default=[])
 ]
 
 # Language, time, logs
@@ -346,6 +360,9 @@ USE_TZ = True
 TIME_ZONE = "UTC"
 
 LOGGING = logging_config(
-    level=env.str("NEURALFLOW_LOG_LEVEL", default="INFO").upper(),
+    level=env.str("NEURALFLOW_LOG_LEVEL", default="INFO").strip().upper(),
     for_people=sys.stderr.isatty(),
 )
+
+# Variables that look like settings and are none, each with the name that may be meant.
+NEURALFLOW_UNKNOWN_NAMES = env.unknown()

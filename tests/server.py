@@ -136,6 +136,7 @@ def prepared_server(folder: Path) -> Server:
         "DATABASE_URL": f"sqlite:///{folder / 'db.sqlite3'}",
         "HOST": "127.0.0.1",
         "PORT": "0",
+        "WEB_CONCURRENCY": "2",
     }
     server.run("manage.py", "migrate", "--verbosity", "0")
     server.run("manage.py", "createcachetable", "--verbosity", "0")

@@ -11,6 +11,7 @@ from django.core.management import load_command_class
 from django.test import Client
 
 from accounts.models import User
+from neuralflow.settings import env
 from tests.folders import exact
 from utils.fields import Field
 from utils.records import COLLECTIONS
@@ -24,8 +25,7 @@ DOCUMENTS = [*PROJECT.glob("*.md"), *PROJECT.glob("docs/**/*.md")]
 
 
 def test_every_setting_that_is_read_is_documented_and_none_else() -> None:
-    settings = (PROJECT / "neuralflow/settings.py").read_text("utf-8")
-    read = set(re.findall(r'\benv(?:\.\w+)?\(\s*"([A-Z_]+)"', settings))
+    read = env.names
     table = OPERATIONS.partition("## Settings")[2].partition("\n## ")[0]
     cells = [row.split("|")[1] for row in table.splitlines() if row.startswith("|")]
     assert read == {name for cell in cells for name in re.findall(r"`([A-Z_]+)`", cell)}

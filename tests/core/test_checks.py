@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 from pytest_django.fixtures import Settings
 
-from core.checks import storage_check
+from core.checks import names_check, storage_check
 
 
 def ids() -> list[str | None]:
@@ -69,3 +69,12 @@ def test_a_data_folder_on_a_network_file_system(
     (fault,) = storage_check(None)
     assert fault.id == "neuralflow.E004"
     assert fault.msg == f"The data folder {tmp_path} is on a network file system (nfs4)."
+
+
+def test_misspelled_name_is_a_warning_with_the_right_one(settings: Settings) -> None:
+    settings.NEURALFLOW_UNKNOWN_NAMES = {"NEURALFLOW_STOR": "NEURALFLOW_STORE", "NEURALFLOW_X": ""}
+    near, far = names_check(None)
+    assert near.id == far.id == "neuralflow.W001"
+    assert near.msg == "NEURALFLOW_STOR is no setting of NeuralFlow and has no effect."
+    assert near.hint == "NEURALFLOW_STORE may be meant."
+    assert far.hint == "docs/operations.md lists them all."

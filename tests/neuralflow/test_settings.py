@@ -12,6 +12,8 @@ from django.conf import settings
 from django.test import Client
 from pytest_django.fixtures import Settings
 
+from neuralflow import settings as project_settings
+
 PROJECT = Path(__file__).parents[2]
 
 
@@ -19,7 +21,7 @@ def read(name: str, **environment: str) -> Any:
     """The setting as a new process has it, or the last line of what that process complained of."""
     code = f"import json; from neuralflow import settings; print(json.dumps(settings.{name}))"
     clean = {key: value for key, value in os.environ.items() if not key.startswith("NEURALFLOW_")}
-    for key in ("HOST", "PORT", "DATABASE_URL", "EMAIL_URL"):
+    for key in ("HOST", "PORT", "DATABASE_URL", "EMAIL_URL", "WEB_CONCURRENCY"):
         clean.pop(key, None)
     ran = subprocess.run(
         [sys.executable, "-c", code],
@@ -58,6 +60,65 @@ def test_named_hosts_are_the_only_ones_allowed() -> None:
         "a.example",
         "b.example",
     ]
+
+
+@pytest.mark.parametrize("text", ["a.example, b.example", " a.example ,b.example,"])
+def test_list_with_spaces_means_the_names_alone(text: str) -> None:
+    assert read("ALLOWED_HOSTS", NEURALFLOW_ALLOWED_HOSTS=text) == ["a.example", "b.example"]
+
+
+def test_every_list_is_read_without_spaces() -> None:
+    networks = "[str(each) for each in settings.NEURALFLOW_TRUSTED_PROXIES]"
+    lists = read(
+        f"DEBUG or [{networks}, settings.NEURALFLOW_SECURITY_CONTACT]",
+        NEURALFLOW_TRUSTED_PROXIES=" 127.0.0.1 , 10.0.0.0/8 ",
+        NEURALFLOW_SECURITY_CONTACT="a@example.com , https://example.com/report",
+    )
+    assert lists == [
+        ["127.0.0.1/32", "10.0.0.0/8"],
+        ["mailto:a@example.com", "https://example.com/report"],
+    ]
+
+
+@pytest.mark.parametrize(("text", "is_on"), [("true ", True), ("On", True), ("no", False)])
+def test_switch_is_read_without_spaces(text: str, is_on: bool) -> None:
+    assert read("HTTPS", NEURALFLOW_HTTPS=text) is is_on
+
+
+@pytest.mark.parametrize("name", ["NEURALFLOW_HTTPS", "NEURALFLOW_DEBUG"])
+def test_switch_that_is_neither_on_nor_off_is_an_error(name: str) -> None:
+    assert f"{name} must be true or false, not 'ture'" in read("DEBUG", **{name: "ture"})
+
+
+def test_unknown_name_is_reported_with_the_nearest_known_one() -> None:
+    names = read(
+        "NEURALFLOW_UNKNOWN_NAMES",
+        NEURALFLOW_ALOWED_HOSTS="a.example",
+        NEURALFLOW_WEATHER="sunny",
+        NEURALFLOW_BURST="120/60",
+    )
+    assert names == {
+        "NEURALFLOW_ALOWED_HOSTS": "NEURALFLOW_ALLOWED_HOSTS",
+        "NEURALFLOW_WEATHER": "",
+    }
+
+
+@pytest.mark.parametrize(("processors", "workers"), [(1, 2), (2, 2), (6, 6), (64, 16)])
+def test_as_many_processes_serve_as_there_are_processors(
+    processors: int, workers: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "sched_getaffinity", lambda process: set(range(processors)))
+    assert project_settings._workers("") == workers
+
+
+@pytest.mark.parametrize(("text", "workers"), [("1", 1), (" 3 ", 3)])
+def test_number_of_processes_can_be_chosen(text: str, workers: int) -> None:
+    assert read("WORKERS", WEB_CONCURRENCY=text) == workers
+
+
+@pytest.mark.parametrize("text", ["0", "-1", "many", "1000"])
+def test_number_of_processes_that_is_none_is_an_error(text: str) -> None:
+    assert "WEB_CONCURRENCY must be a number from 1 to 999" in read("DEBUG", WEB_CONCURRENCY=text)
 
 
 def test_sqlite_waits_for_its_lock_and_keeps_what_it_acknowledged() -> None:
