@@ -37,12 +37,12 @@ class Feed:
 
     def __init__(self, files: FileSystem, journal: Journal) -> None:
         self._files, self._journal = files, journal
-        self._mutex = threading.Lock()
+        self.mutex = threading.RLock()
         self._places: OrderedDict[int, _Place] = OrderedDict()
 
     def forget(self) -> None:
         """Forgets where frames stand: the journal is opened anew."""
-        with self._mutex:
+        with self.mutex:
             self._places.clear()
 
     def entries(
@@ -65,12 +65,12 @@ class Feed:
     # Where a reader left off
 
     def _place(self, since: int) -> _Place:
-        with self._mutex:
+        with self.mutex:
             known = self._places.get(since)
         return known or self._found(since)
 
     def _remember(self, place: _Place) -> None:
-        with self._mutex:
+        with self.mutex:
             self._places[place.sequence] = place
             self._places.move_to_end(place.sequence)
             if len(self._places) > PLACES_MAX:

@@ -144,14 +144,22 @@ class Follower:
     def follow(self) -> None:
         """Takes in what the journal has beyond what this process knows."""
         with self.mutex:
+            self._be_sure()
             for frame in self.journal.follow():
                 self._absorb(frame)
 
     def find_end(self) -> None:
         """The same after a writer has died amid an append. Under the folder's lock."""
         with self.mutex:
+            self._be_sure()
             for frame in self.journal.find_end():
                 self._absorb(frame)
+
+    def _be_sure(self) -> None:
+        """Forgets everything where somebody was interrupted while taking in a frame."""
+        if self.journal.is_in_doubt:
+            self.forget()
+            self.journal.begin_again()
 
     def _absorb(self, frame: Frame) -> None:
         if frame.kind in (Kind.COMMIT, Kind.RELAXED):
@@ -258,6 +266,7 @@ class Follower:
                 else:
                     self._load_file(live)
             except BaseException:
+                live.versions = ()  # of the changes that are pending, perhaps not all are in them
                 self._drop(live)
                 raise
             return live
@@ -298,10 +307,11 @@ class Follower:
                 live.size += status.st_size
             elif changes and not changes[0][1].reset:
                 raise Corrupt(live.name, f"is gone, and {len(changes)} changes need it: restore it")
-        live.versions = ((shown, document),)
+        loaded = Live(live.key, live.name, live.path, ((shown, document),))
         for sequence, applied in changes:
             document = self._applied(live, applied, document)
-            live.add_version(sequence, document, self.journal.visible)
+            loaded.add_version(sequence, document, self.journal.visible)
+        live.versions = loaded.versions  # all of them, or none
 
     def _changes(self, live: Live) -> list[tuple[int, Applied]]:
         """What is pending of the document, each with its frame."""

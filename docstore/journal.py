@@ -55,6 +55,7 @@ from docstore.frames import (
     run_of_frames,
     whole_frames,
 )
+from docstore.locking import release_all, ring
 
 log = logging.getLogger(__name__)
 
@@ -116,9 +117,9 @@ class Journal:
         self.failure = ""
         self._closed_at = -1
         self._sync_lock = files.lock(folder / "syncing", SYNC_SECONDS_MAX)
-        self._gate = threading.Lock()
-        self._syncing = False
-        self._waiting: list[tuple[int, threading.Lock]] = []
+        self._gate = threading.RLock()
+        self._syncer = 0  # the thread that syncs for all
+        self._waiting: list[tuple[int, threading.Lock, int]] = []  # frame, bell and thread
         self._reset()
 
     def __repr__(self) -> str:
@@ -133,6 +134,7 @@ class Journal:
         self._began_at = 0  # the frames after this one are followed
         self._segment_epoch = 0
         self._is_cut_off = False  # the segment after the position was retired
+        self._is_taking = False
 
     # What is where
 
@@ -186,6 +188,12 @@ class Journal:
         it, or this process slept until segments that it had not followed yet were retired."""
         return self._is_cut_off or self._state[_GENERATION] != self._generation
 
+    @property
+    def is_in_doubt(self) -> bool:
+        """Whether somebody was interrupted while taking in a frame: half of it may be known, or its
+        place may be. Asked by whoever may take in frames, before doing so; then `begin_again`."""
+        return self._is_taking
+
     def path(self, number: int) -> Path:
         """Where the segment is that begins with this frame."""
         return self._folder / f"{number:016d}.journal"
@@ -222,6 +230,21 @@ class Journal:
         """Opens the journal that other processes have open."""
         self._state, self._looking = sharing, False
         self._reset()
+        self._begin_at_checkpoint()
+
+    def begin_again(self) -> None:
+        """Follows from the checkpoint once more; nothing is to be known of the documents."""
+        self._is_taking = True  # until it is done
+        if self._looking:
+            self.look()
+            return
+        try:
+            self._begin_at_checkpoint()
+        except OSError as error:
+            raise from_os_error(error, "cannot read the journal") from error
+        self._is_taking = False
+
+    def _begin_at_checkpoint(self) -> None:
         start = self._state[_CHECKPOINT] + 1
         self._begin_at([number for number in self.segments() if number <= start][-1:], start - 1)
 
@@ -367,6 +390,7 @@ class Journal:
             frame, buffer, start = self._next_frame(buffer, start)
             if frame is None:
                 return
+            self._is_taking = True
             if frame.sequence > self._began_at:
                 yield frame
             # Only now: who reads without a lock takes what was followed for taken in.
@@ -374,6 +398,7 @@ class Journal:
             if frame.kind == Kind.SEAL:
                 self._current, self._segment, self._offset = None, frame.sequence + 1, 0
             self.followed = frame.sequence
+            self._is_taking = False
 
     def _opened(self, number: int) -> _Segment:
         return _Segment(self._files, self.path(number), number, to_write=not self._looking)
@@ -433,12 +458,16 @@ class Journal:
         `OutOfSpace`; then nothing of it counts, now or later.
         """
         self.refuse_failed()
-        state = self._state
+        state, self._is_taking = self._state, True
         try:
             segment = self._room_for(len(payload) + OVERHEAD_BYTES)
             sequence = self._write(segment, kind, payload)
         except OSError as error:
+            self._is_taking = False
             raise self._failed_append(error) from error
+        except Unavailable:
+            self._is_taking = False
+            raise
         self._offset = state[_END]
         return sequence
 
@@ -448,6 +477,7 @@ class Journal:
         A relaxed frame is visible at once where all before it is.
         """
         self.followed = sequence
+        self._is_taking = False
         if relaxed and self.visible >= sequence - 1:
             self._state[_RELAXED] = sequence
 
@@ -474,7 +504,7 @@ class Journal:
         draft = self._zeros(size + _HEAD_ROOM + _SEAL_ROOM)  # may find the disk full: so first
         try:
             return self._begin_segment_in(draft)
-        except OSError:
+        except BaseException:
             with suppress(OSError):  # each try would leave another one
                 self._files.remove("segment-zeros", draft)
             raise
@@ -526,7 +556,7 @@ class Journal:
     def _make_zeros(self, draft: Path, size: int) -> None:
         try:
             self._files.create_zeroed("segment-zeros", draft, size)
-        except OSError:
+        except BaseException:
             with suppress(OSError):
                 self._files.remove("segment-zeros", draft)
             raise
@@ -554,50 +584,75 @@ class Journal:
         """
         while self.visible < sequence:
             self.refuse_failed()
-            with self._gate:
-                leads, self._syncing = not self._syncing, True
-                if not leads:
-                    turn = threading.Lock()
-                    turn.acquire()
-                    self._waiting.append((sequence, turn))
-            if not leads and not turn.acquire(timeout=SYNC_SECONDS_MAX):
-                raise Unavailable(_TOO_SLOW)
+            try:
+                self._settle(sequence)
+            except BaseException:
+                self.abandon()
+                raise
+
+    def _settle(self, sequence: int) -> None:
+        """Syncs, or waits until another thread has done so or wants this one to."""
+        me = threading.get_ident()
+        with self._gate:
+            leads = not self._syncer
             if leads:
-                self._lead(sequence)
+                self._syncer = me
+            else:
+                turn = threading.Lock()
+                turn.acquire()
+                self._waiting.append((sequence, turn, me))
+        if leads:
+            self._lead(sequence)
+        elif not turn.acquire(timeout=SYNC_SECONDS_MAX):
+            raise Unavailable(_TOO_SLOW)
 
     def _lead(self, sequence: int) -> None:
         """Syncs for the threads of this process, unless another process does it first."""
         tries, deadline = 0, time.monotonic() + SYNC_SECONDS_MAX
-        try:
-            while self.visible < sequence:
-                if self._sync_lock.try_lock():
-                    try:
-                        if self.visible < sequence:
-                            self._sync()
-                    finally:
-                        self._sync_lock.release()
-                    return
-                tries += 1
-                if tries < _YIELDS:
-                    os.sched_yield()
-                elif time.monotonic() < deadline:
-                    time.sleep(_PAUSE)
-                else:
-                    raise Unavailable(_TOO_SLOW)
-        finally:
-            self._wake()
+        while self.visible < sequence:
+            if self._sync_lock.try_lock():
+                try:
+                    if self.visible < sequence:
+                        self._sync()
+                finally:
+                    self._sync_lock.release()
+                break
+            tries += 1
+            if tries < _YIELDS:
+                os.sched_yield()
+            elif time.monotonic() < deadline:
+                time.sleep(_PAUSE)
+            else:
+                raise Unavailable(_TOO_SLOW)
+        self._wake()
 
     def _wake(self) -> None:
         """Wakes those for whom it is done, and one more: it will lead."""
         with self._gate:
-            self._syncing = False
+            self._syncer = 0
             visible = self.visible if not self.has_failed else sys.maxsize
-            done = [turn for sequence, turn in self._waiting if sequence <= visible]
-            self._waiting = [each for each in self._waiting if each[0] > visible]
-            if self._waiting:
-                done.append(self._waiting.pop(0)[1])
-        for turn in done:
-            turn.release()
+            left = []
+            for place in self._waiting:
+                if place[0] <= visible:
+                    ring(place[1])
+                else:
+                    left.append(place)
+            if left:
+                ring(left.pop(0)[1])
+            self._waiting = left
+
+    def abandon(self) -> None:
+        """Lets go, after an interruption at whatever line, of what this thread has or leads.
+
+        Of those who wait, one leads then.
+        """
+        me = threading.get_ident()
+        release_all(self._gate)
+        self._sync_lock.abandon()
+        with self._gate:
+            self._waiting = [place for place in self._waiting if place[2] != me]
+            if self._syncer in (0, me):
+                self._wake()
 
     def sync(self) -> None:
         """Makes durable all that was appended before. Raises `Unavailable`; then all is failed."""
@@ -703,8 +758,8 @@ class Journal:
 
     def forked(self) -> None:
         """In a forked child: lets go of what belongs to the parent's threads."""
-        self._gate = threading.Lock()
-        self._syncing = False
+        self._gate = threading.RLock()
+        self._syncer = 0
         self._waiting = []
         self._current = None
         self.failure = ""

@@ -11,12 +11,17 @@ stand in line; whoever is at its head waits among the other processes for the *t
 and only who has the turn waits for the lock itself. A process that finds the lock free may take it
 without the turn, but only a few times one after the other: that saves most of the cost where nobody
 else writes, and where others do, they wait for a few writes at most.
+
+An exception may come at any line: a signal's, one that another thread sends, a `MemoryError`. So
+each step can be undone by `abandon`, which the code that catches it calls: the thread lets go
+of whatever it has of the lock. Calling it twice, or in vain, changes nothing.
 """
 
 from __future__ import annotations
 
 import fcntl
 import os
+import sys
 import threading
 import time
 import weakref
@@ -57,41 +62,80 @@ def is_in_use(path: Path) -> bool:
     return False
 
 
+def ring(bell: threading.Lock | None) -> None:
+    """Wakes whoever waits to acquire the lock. Ringing again changes nothing."""
+    if bell is not None:
+        try:
+            bell.release()
+        except RuntimeError:
+            return
+
+
+def release_all(mutex: threading.RLock) -> None:
+    """Releases a reentrant lock as often as this thread has acquired it."""
+    try:
+        while True:
+            mutex.release()
+    except RuntimeError:
+        return
+
+
+def is_alive(thread: int) -> bool:
+    """Whether there is a thread with this identifier."""
+    return thread in sys._current_frames()
+
+
 class _Line:
-    """Threads that pass one at a time, in the order in which they came."""
+    """Threads that pass one at a time, in the order in which they came; the first has the turn."""
 
     def __init__(self) -> None:
         self.reset()
 
     def reset(self) -> None:
-        self._mutex = threading.Lock()
-        self._waiting: deque[threading.Lock] = deque()
-        self._taken = False
+        self._mutex = threading.RLock()
+        self._waiting: deque[tuple[int, threading.Lock | None]] = deque()
+
+    @property
+    def first(self) -> int:
+        """The thread that has the turn; 0 for none."""
+        try:
+            return self._waiting[0][0] if self._waiting else 0
+        except IndexError:  # it left in this moment
+            return 0
 
     def enter(self, timeout: float) -> bool:
         """Whether it was one's turn within the timeout (seconds); then `leave` must follow."""
+        me = threading.get_ident()
         with self._mutex:
-            if not self._taken:
-                self._taken = True
+            if not self._waiting:
+                self._waiting.append((me, None))
                 return True
             called = threading.Lock()
             called.acquire()
-            self._waiting.append(called)
+            place = me, called
+            self._waiting.append(place)
         if called.acquire(timeout=max(timeout, 0)):
             return True
         with self._mutex:
-            if called in self._waiting:
-                self._waiting.remove(called)
+            if self._waiting[0] is not place:
+                self._waiting.remove(place)
                 return False
         return True  # called in this very moment
 
     def leave(self) -> None:
         """Lets the next one pass."""
         with self._mutex:
+            self._waiting.popleft()
             if self._waiting:
-                self._waiting.popleft().release()
-            else:
-                self._taken = False
+                ring(self._waiting[0][1])
+
+    def forget(self, thread: int) -> None:
+        """Takes a thread out of the line, wherever it stands in it."""
+        release_all(self._mutex)
+        with self._mutex:
+            self._waiting = deque(place for place in self._waiting if place[0] != thread)
+            if self._waiting:
+                ring(self._waiting[0][1])
 
 
 _TOO_LONG: Final = "other writers hold the store for too long"
@@ -149,9 +193,15 @@ class _File:
         fcntl.flock(self._descriptor, fcntl.LOCK_UN)
 
     def close(self) -> None:
-        """Close the file. What still uses this object gets an error, and no other file."""
+        """Close the file, and so give the lock back. What still uses this object gets an error, and
+        no other file."""
         descriptor, self._descriptor = self._descriptor, -1
-        os.close(descriptor)
+        if descriptor >= 0:
+            os.close(descriptor)
+
+    def __del__(self) -> None:
+        if getattr(self, "_descriptor", -1) >= 0:
+            self.close()
 
 
 class FolderLock:
@@ -194,16 +244,26 @@ class FolderLock:
         if self._owner == me:
             self._depth += 1
             return False
+        if self._line.first == me:
+            self.abandon()  # it was interrupted, and nobody has let go of it since
         deadline = time.monotonic() + self._timeout
-        if not self._line.enter(self._timeout):
-            raise Unavailable(_TOO_LONG)
         try:
-            self._lock(deadline)
+            self._enter(deadline)
+            self._owner = me
         except BaseException:
-            self._line.leave()
+            self.abandon()
             raise
-        self._owner = me
         return True
+
+    def _enter(self, deadline: float) -> None:
+        if not self._line.enter(self._timeout):
+            first = self._line.first
+            if not first or is_alive(first):
+                raise Unavailable(_TOO_LONG)
+            self.abandon(first)
+            if not self._line.enter(0):
+                raise Unavailable(_TOO_LONG)
+        self._lock(deadline)
 
     def __exit__(
         self,
@@ -217,6 +277,15 @@ class FolderLock:
             self._depth -= 1
         else:
             self.release()
+
+    def abandon(self, thread: int = 0) -> None:
+        """Lets go of whatever a thread, by default this one, has of the lock or waits for."""
+        thread = thread or threading.get_ident()
+        if self._line.first == thread:  # so what this process has locked is locked for that thread
+            self._owner = self._depth = 0
+            for file in self._files or ():
+                file.unlock()
+        self._line.forget(thread)
 
     def release(self) -> None:
         """Lets go of a lock that was taken once."""
@@ -273,25 +342,27 @@ class FolderLock:
 
     def try_lock(self) -> bool:
         """Takes the lock if nobody has or awaits it, and says whether it did; then `release`."""
+        me = threading.get_ident()
+        if self._line.first == me and self._owner != me:
+            self.abandon()
         if not self._line.enter(0):
             return False
         try:
             is_taken = self._opened()[0].try_lock()
+            if is_taken:
+                self._owner = me
+            else:
+                self._line.leave()
         except BaseException:
-            self._line.leave()
+            self.abandon()
             raise
-        if is_taken:
-            self._owner = threading.get_ident()
-        else:
-            self._line.leave()
         return is_taken
 
     def close(self) -> None:
         """Lets go of the files; the next holder opens them anew."""
-        if self._files:
-            for file in self._files:
-                file.close()
-        self._files = None
+        files, self._files = self._files, None
+        for file in files or ():
+            file.close()
 
 
 class Membership:
@@ -319,9 +390,9 @@ class Membership:
 
     def leave(self) -> None:
         """Is a member no more."""
-        if self._file:
-            self._file.close()
-        self._file = None
+        file, self._file = self._file, None
+        if file:
+            file.close()
 
 
 _locks: weakref.WeakSet[FolderLock | Membership] = weakref.WeakSet()

@@ -36,7 +36,7 @@ from docstore.errors import Corrupt, StoreError, Unavailable, from_os_error
 from docstore.filesystem import Draft, Status
 from docstore.following import FileShown, Follower, Live, Token, token_of
 from docstore.frames import Kind
-from docstore.locking import FolderLock
+from docstore.locking import FolderLock, ring
 from docstore.writing import Writing
 
 log = logging.getLogger(__name__)
@@ -401,30 +401,37 @@ class Background:
 
     def __init__(self, work: Callable[[], float]) -> None:
         self._work = weakref.WeakMethod(work)
-        self._wake, self._stop = threading.Event(), threading.Event()
+        self._is_stopped = False
+        self._bell = threading.Lock()  # and no `Event`: whoever is interrupted in one blocks it
+        self._bell.acquire()
         self._thread = threading.Thread(target=self._run, name="docstore-publisher", daemon=True)
         self._thread.start()
 
+    @property
+    def is_alive(self) -> bool:
+        """Whether it goes on: an exception that another thread sent may have ended it."""
+        return self._thread.is_alive()
+
     def wake(self) -> None:
         """Tells it that there is something to publish."""
-        if not self._wake.is_set():
-            self._wake.set()
+        if self._bell.locked():
+            ring(self._bell)
 
     def stop(self) -> None:
         """Ends the thread, after what it is just doing."""
-        self._stop.set()
-        self._wake.set()
+        self._is_stopped = True
+        self.wake()
         if self._thread is not threading.current_thread():
             self._thread.join(timeout=10)
 
     def _run(self) -> None:
         pause = 0.0
-        while not self._stop.is_set():
-            if self._wake.wait(pause):
-                self._stop.wait(_REST)  # many documents may wake it one after the other
-            self._wake.clear()
+        while not self._is_stopped:
+            if self._bell.acquire(timeout=pause) and not self._is_stopped:
+                time.sleep(_REST)  # many documents may wake it one after the other
+                self._bell.acquire(blocking=False)
             work = self._work()
-            if work is None or self._stop.is_set():
+            if work is None or self._is_stopped:
                 return
             try:
                 pause = work()

@@ -37,6 +37,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext, suppress
 from datetime import UTC, datetime
 from pathlib import Path
+from types import TracebackType
 from typing import BinaryIO, Final, TypeVar
 
 import msgspec
@@ -51,6 +52,7 @@ from docstore.errors import (
     Corrupt,
     HistoryGone,
     OutOfSpace,
+    StoreError,
     TooLarge,
     Unavailable,
     from_os_error,
@@ -60,7 +62,7 @@ from docstore.filesystem import PRIVATE_FOLDER, FileSystem
 from docstore.following import CACHE_BYTES_MAX, Follower
 from docstore.frames import Kind
 from docstore.journal import SEGMENT_BYTES, STATE_WORDS, Journal
-from docstore.locking import in_use, is_in_use
+from docstore.locking import in_use, is_in_use, release_all
 from docstore.moments import utc_text
 from docstore.mounts import refuse_network, refuse_unshared
 from docstore.publishing import RETRY_SECONDS, Background, History, Publisher
@@ -78,6 +80,45 @@ BACKLOG_MAX: Final = 20_000
 _NEWEST: Final = sys.maxsize
 # How often a moment is sought at which nobody writes, before writers are made to wait for one.
 _LOOKS_MAX: Final = 5
+
+
+class _HandedOut:
+    """The lock for whom `exclusive` was called. Whoever is interrupted between its steps lets go of
+    it, too: at the latest with the last reference to this."""
+
+    def __init__(self, backend: FilesBackend, exclusive: Exclusive) -> None:
+        self._backend, self._exclusive = backend, exclusive
+        self._holder = 0
+
+    def __enter__(self) -> None:
+        backend = self._backend
+        try:
+            self._exclusive.__enter__()
+            self._holder = backend._handed_to = threading.get_ident()
+        except BaseException:
+            self._holder = 0
+            backend._mend_after(inside=False)
+            raise
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        try:
+            self._holder = self._backend._handed_to = 0
+            self._exclusive.__exit__(kind, error, trace)
+        except StoreError:
+            raise
+        except BaseException:
+            self._backend._mend_after(inside=False)
+            raise
+
+    def __del__(self) -> None:
+        if self._holder and self._holder == self._backend._handed_to:
+            self._backend._handed_to = 0
+            self._backend._lock.abandon(self._holder)
 
 
 class FilesBackend:
@@ -114,7 +155,8 @@ class FilesBackend:
         self._follower = Follower(self.root, layouts, self._files, self._journal, cache_bytes)
         self._writing = Writing(self._lock, self._follower, self._lose, self._finish_restore)
         self._exclusive = Exclusive(self._lock, self._follower, self._lose, self._finish_restore)
-        self._together = Together(self._writing, self._follower, lock_timeout)
+        self._together = Together(self._writing, self._follower, lock_timeout, self._mend)
+        self._handed_to = 0  # the thread that holds the lock for whom `exclusive` was called
         self._publisher = Publisher(self._follower, publishing, self._writing, history or History())
         self._swap = Swap(self._files, self.root, self._work / "drafts")
         self._background: Background | None = None
@@ -136,6 +178,7 @@ class FilesBackend:
         with self._opening:
             if self._is_open and not self._journal.is_outdated:
                 return
+            self._is_open = False  # until it is done: it may be interrupted at any line
             self._follower.forget()
             self._feed.forget()
             if not self._may_write:
@@ -206,6 +249,42 @@ class FilesBackend:
         for writing in (self._writing, self._exclusive):
             writing.times_opened = self._lock.times_opened
 
+    # Interruptions: a signal's exception, or one that another thread sent, or a `MemoryError`, at
+    # whatever line. Each method that others call mends what one that passes through it has left.
+
+    def _mend(self) -> None:
+        """Lets go of all that this thread holds, leads or waits for.
+
+        Where it was called by an edit, or by whoever holds the lock by `exclusive`, that stays
+        theirs. What is known of the documents is forgotten where it is in doubt: see `Journal`.
+        """
+        for mutex in (self._follower.mutex, self._feed.mutex):
+            release_all(mutex)
+        self._journal.abandon()
+        if self._together.is_led_here or self._handed_to == threading.get_ident():
+            return
+        for lock in (self._lock, self._publisher.lock, self._opening_lock):
+            lock.abandon()
+        release_all(self._opening)
+
+    def _mend_after(self, *, inside: bool) -> None:
+        """The same for who called `exclusive`, too, unless that was outside of what was mended."""
+        if not inside and self._handed_to == threading.get_ident():
+            self._handed_to = 0
+        self._mend()
+
+    @contextmanager
+    def _mending(self) -> Iterator[None]:
+        """Mends what an interruption leaves that passes through here."""
+        inside = self._handed_to == threading.get_ident()
+        try:
+            yield
+        except StoreError:
+            raise
+        except BaseException:
+            self._mend_after(inside=inside)
+            raise
+
     def _settle_folders(self) -> None:
         """Makes the folders durable: who made them may have been killed before they were."""
         with suppress(PermissionError):  # then it was not we who made the root in it
@@ -238,12 +317,24 @@ class FilesBackend:
             self._open()
 
     def _wake(self) -> None:
-        if self._background is None:
+        background = self._background
+        if background is None or not background.is_alive:
             with self._opening:
-                self._background = self._background or Background(self._work_off)
-        self._background.wake()
+                background = self._background
+                if background is None or not background.is_alive:
+                    background = self._background = Background(self._work_off)
+        background.wake()
 
     def _work_off(self) -> float:
+        try:
+            return self._work_off_all()
+        except StoreError:
+            raise
+        except BaseException:
+            self._mend()
+            raise
+
+    def _work_off_all(self) -> float:
         self._ready()
         if self._only_looks:
             return 1.0
@@ -255,6 +346,10 @@ class FilesBackend:
 
     def publish(self) -> None:
         """Makes every file exact. Raises `Unavailable`, `OutOfSpace`."""
+        with self._mending():
+            self._publish()
+
+    def _publish(self) -> None:
         self._ready()
         if not self._only_looks:
             self._follower.follow()
@@ -262,14 +357,15 @@ class FilesBackend:
 
     def checkpoint(self) -> None:
         """Makes every file exact and durable by itself, and retires old history."""
-        self._ready()
-        self._refuse_looking()
-        self._publisher.checkpoint()
-        self._publisher.retire()  # also where nothing was changed, but the settings were
+        with self._mending():
+            self._ready()
+            self._refuse_looking()
+            self._publisher.checkpoint()
+            self._publisher.retire()  # also where nothing was changed, but the settings were
 
     def close(self) -> None:
         """Makes every file exact and lets go of what is held. The next use opens it again."""
-        with self._opening:
+        with self._mending(), self._opening:
             if self._background is not None:
                 self._background.stop()
                 self._background = None
@@ -282,7 +378,7 @@ class FilesBackend:
                 self._abandon()
 
     def _close_in_order(self) -> None:
-        self.publish()
+        self._publish()
         with self._opening_lock.hold():
             if self._membership.alone():
                 self._publisher.close()
@@ -321,34 +417,50 @@ class FilesBackend:
         return self.root / self.name(key)
 
     def read(self, key: Key) -> Stored:
+        try:
+            return self._read(key)
+        except StoreError:
+            raise
+        except BaseException:
+            self._mend()
+            raise
+
+    def _read(self, key: Key) -> Stored:
         journal = self._journal
         if not self._is_open or journal.is_outdated:
             self._ready()
         if self._lock.held:
+            if journal.is_in_doubt:
+                self._writing.catch_up()
             return self._follower.stored(key, _NEWEST)
         visible = journal.visible
         if journal.followed < visible or self._only_looks:
             self._follower.follow()
             if journal.is_outdated:
-                return self.read(key)
+                return self._read(key)
             if visible > journal.followed:
                 raise Unavailable("a part of the journal is missing: was the data folder changed?")
             visible = max(visible, journal.visible) if self._only_looks else visible
         return self._follower.stored(key, visible)
 
     def raw(self, key: Key) -> bytes | None:
-        self.read_journal()
+        with self._mending():
+            self._ready()
+            self._follower.follow()
+            return self._raw(key)
+
+    def _raw(self, key: Key) -> bytes | None:
         with self._follower.mutex:
             live = self._follower.pending.get(key)
             if live is not None:
-                document = self.read(key).document
+                document = self._read(key).document
                 return encode(document) if document else None
             data, status = self._follower.content(self._follower.unknown(key))
         return data if status else None
 
     @contextmanager
     def copies(self, keys: Sequence[Key]) -> Iterator[Mapping[Key, Copy]]:
-        with ExitStack() as stack:
+        with self._mending(), ExitStack() as stack:
             for _ in range(_LOOKS_MAX):
                 before = self._versions(keys)
                 with suppress(Unavailable):  # a full disk: what no file shows, memory does
@@ -369,7 +481,7 @@ class FilesBackend:
     def _told(self, key: Key) -> tuple[Document | None, object]:
         """The document and its version; where it does not read, nothing, and why."""
         try:
-            return self.read(key)
+            return self._read(key)
         except Corrupt as fault:
             return None, str(fault)
 
@@ -378,7 +490,7 @@ class FilesBackend:
         for key in keys:
             with self._follower.mutex:
                 waits = self._follower.pending.get(key) is not None
-                data = self.raw(key) if waits else None
+                data = self._raw(key) if waits else None
             file: BinaryIO | None = io.BytesIO(data) if data is not None else None
             if not waits:
                 file = self._follower.opened(self._follower.unknown(key))
@@ -388,8 +500,9 @@ class FilesBackend:
 
     def read_journal(self) -> None:
         """Takes in what the journal has."""
-        self._ready()
-        self._follower.follow()
+        with self._mending():
+            self._ready()
+            self._follower.follow()
 
     def keys(self, collection: str) -> Iterator[Key]:
         self.read_journal()
@@ -417,9 +530,10 @@ class FilesBackend:
     # What happened
 
     def sequence(self) -> int:
-        self._ready()
-        if self._only_looks:
-            self._follower.follow()
+        with self._mending():
+            self._ready()
+            if self._only_looks:
+                self._follower.follow()
         synced = self._journal.synced
         # While files are being replaced, that is not told: who was told would read them too early.
         # Asked for after the number, which may be that of the restore, and never before it.
@@ -433,7 +547,8 @@ class FilesBackend:
             raise HistoryGone(f"{since} is yet to come: was another data folder put here?")
         if since >= limit:
             return Entries((), since)
-        return self._feed.entries(since, limit, wanted, bytes_max)
+        with self._mending():
+            return self._feed.entries(since, limit, wanted, bytes_max)
 
     def condition(self) -> Condition:
         """How the store does, in work that does not grow with it. Raises `Unavailable`."""
@@ -444,7 +559,7 @@ class FilesBackend:
         for number in numbers:
             with suppress(FileNotFoundError):  # retired meanwhile
                 sizes.append(self._files.status(journal.path(number)).st_size)
-        with self._follower.mutex:
+        with self._mending(), self._follower.mutex:
             since = [live.since for live in self._follower.pending.values()]
         return Condition(
             refusal=self._refusal(),
@@ -474,10 +589,11 @@ class FilesBackend:
         """
         if self._lock.held:
             return nullcontext()  # the outer one does all
-        self._prepare_to_write()
+        with self._mending():
+            self._prepare_to_write()
         if self._only_looks:
             return self._lock if self._files.exists(self._work / "lock") else nullcontext()
-        return self._exclusive
+        return _HandedOut(self, self._exclusive)
 
     def _prepare_to_write(self) -> None:
         self._ready()
@@ -506,19 +622,34 @@ class FilesBackend:
     def together(self, work: Callable[[], Result], *, here: bool = False) -> Result:
         if self._lock.held:
             return work()
-        if here:
-            with self.exclusive():
-                return work()
-        self._prepare_to_write()
-        return work() if self._only_looks else self._together.run(work)
+        try:
+            if here:
+                with self.exclusive():
+                    return work()
+            self._prepare_to_write()
+            return work() if self._only_looks else self._together.run(work)
+        except StoreError:
+            raise
+        except BaseException:
+            self._mend_after(inside=False)
+            raise
 
     def commit(self, commit: Commit) -> int:
-        if self._lock.held:
-            return self._commit(commit)
-        with self.exclusive():
-            return self._commit(commit)
+        inside = self._lock.held
+        try:
+            if inside:
+                return self._commit(commit)
+            with self.exclusive():
+                return self._commit(commit)
+        except StoreError:
+            raise
+        except BaseException:
+            self._mend_after(inside=inside)
+            raise
 
     def _commit(self, commit: Commit) -> int:
+        if self._journal.is_in_doubt:
+            self._writing.catch_up()
         self._refuse_looking()
         self._refuse_blocked()
         with self._follower.mutex:
@@ -593,7 +724,12 @@ class FilesBackend:
                 yield Finding(f"{name}/", "the folder is missing: run setup_data")
         strays = self._strays()
         if strays:  # a writer at work leaves such names for a moment
-            with suppress(Unavailable), self._nobody_publishes(), self.exclusive():
+            with (
+                suppress(Unavailable),
+                self._mending(),
+                self._nobody_publishes(),
+                self.exclusive(),
+            ):
                 strays = self._strays()
         yield from strays
 
@@ -645,13 +781,14 @@ class FilesBackend:
     @contextmanager
     def still(self) -> Iterator[None]:
         """While it lasts, nobody writes, and the files show all that was written."""
-        self._ready()
-        self._refuse_looking()
-        with self._publisher.lock.hold(), self.exclusive():
-            if self._follower.pending:
-                self._journal.settle(self._journal.followed)
-                self._publisher.publish()
-            yield
+        with self._mending():
+            self._ready()
+            self._refuse_looking()
+            with self._publisher.lock.hold(), self.exclusive():
+                if self._follower.pending:
+                    self._journal.settle(self._journal.followed)
+                    self._publisher.publish()
+                yield
 
     @contextmanager
     def pinned(self) -> Iterator[dict[str, Path]]:
@@ -680,7 +817,7 @@ class FilesBackend:
 
         The journal is behind them then: nothing of before is pending, or will be again.
         """
-        with self.still():
+        with self._mending(), self.still():
             self._publisher.checkpoint()
             self._refuse_blocked()
             self._note_restore()

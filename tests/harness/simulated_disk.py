@@ -552,9 +552,14 @@ class _Lock:
         return True
 
     def __exit__(self, *_: object) -> None:
-        self._depth -= 1
-        if not self._depth:
-            del self._holders[self._path]
+        if self.held:
+            self._depth -= 1
+            if not self._depth:
+                del self._holders[self._path]
+
+    def abandon(self) -> None:
+        while self.held:
+            self.__exit__()
 
     def try_lock(self) -> bool:
         if self._path in self._holders:
