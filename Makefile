@@ -46,4 +46,4 @@ benchmark: environment ## how fast the store is beside others; ARGS=--quick for 
 	.uv/bin/uv run --frozen --group bench python -m benchmarks $(ARGS)
 
 clean: ## remove the environment and what was built; your data stays
-	rm -rf .venv .uv staticfiles test-results .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf .venv .uv .tools staticfiles test-results .mypy_cache .ruff_cache .pytest_cache .hypothesis
