@@ -25,9 +25,9 @@ def add_note(store: DocumentStore, owner: int, text: str) -> int:
     notes, log = Key("notes", owner), Key("logs", owner)
 
     def edit(transaction: Transaction) -> int:
-        if transaction.document(notes) is None:
-            transaction.create(notes, {"notes": []})
-            transaction.create(log, {"lines": []})
+        for key, empty in ((notes, {"notes": []}), (log, {"lines": []})):
+            if transaction.document(key) is None:
+                transaction.create(key, empty)
         note_id = transaction.new_id(notes)
         transaction.put(notes, {"id": note_id, "text": text})
         transaction.append(log, {"at": transaction.now.isoformat(), "added": note_id})

@@ -7,6 +7,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+from tests.documented import session
+
 PROJECT = Path(__file__).resolve().parents[2]
 _WITHOUT_DJANGO = "import runpy, sys; sys.modules['django'] = None; "
 
@@ -36,13 +38,31 @@ def test_the_example_runs_again_and_again(tmp_path: Path) -> None:
     assert lines[4] == "{" and '  "revision": 2' in lines
 
 
-def test_the_manual_runs_as_it_stands(tmp_path: Path) -> None:
-    manual = (PROJECT / "docs/engine.md").read_text("utf-8").replace("/tmp/notes", str(tmp_path))
-    first, *others = re.findall(r"```python\n(.*?)```", manual, re.DOTALL)
+_SHELL = """
+import subprocess
+print(subprocess.run({command!r}, shell=True, check=True, capture_output=True, text=True).stdout)
+"""
+
+
+def test_the_manual_runs_as_it_stands_from_top_to_end(tmp_path: Path) -> None:
+    manual = (PROJECT / "docs/engine.md").read_text("utf-8")
+    manual = manual.replace("/tmp/notes", str(tmp_path / "notes"))
+    blocks = re.findall(r"```(python|console)\n(.*?)```", manual, re.DOTALL)
+    shown = "".join("".join(found) for found in re.findall(r"# (1): it is|# (\(\{.*)", manual))
+    parts, printed = [], ""
+    for kind, block in blocks:
+        if kind == "python":
+            parts.append(block)
+            continue
+        ((command, output),) = session(f"```console\n{block}```")
+        command = command.replace(".venv/bin/python", sys.executable)
+        parts.append(_SHELL.format(command=command))
+        printed = output.removesuffix("...\n")
     program = tmp_path / "program.py"
-    program.write_text("".join([first, *others]))
-    code = f"sys.path.insert(0, '.'); runpy.run_path({str(program)!r})"
-    shown = re.findall(r"# (1): it is|# (\(\{.*)", first)
-    lines = run(code)
-    assert lines[:2] == ["".join(groups) for groups in shown]
-    assert lines[2].startswith("2 20") and "'collection': 'notes'" in lines[2]
+    program.write_text("".join(parts))
+    lines = run(f"sys.path.insert(0, '.'); runpy.run_path({str(program)!r})")
+    assert "".join(lines[:2]) == shown
+    assert printed.splitlines() == lines[2:6]
+    assert [line for line in lines if line.startswith("2 20") and "'collection': 'notes'" in line]
+    assert "'text': 'Buy milk'" in lines[-1]
+    assert len(blocks) == 6
