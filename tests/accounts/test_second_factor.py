@@ -2,14 +2,12 @@
 
 import re
 import time
-from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 from allauth.mfa.models import Authenticator
 from allauth.mfa.totp.internal import auth
 from django.core.cache import cache
-from django.core.cache.backends import db
 from django.test import Client
 from pytest_django.fixtures import Settings
 
@@ -86,9 +84,8 @@ def test_a_code_of_the_app_opens_once(client: Client, alice: User) -> None:
 
 
 def at(monkeypatch: pytest.MonkeyPatch, moment: float) -> None:
-    """Sets the clock of codes, sessions and of the cache that remembers used codes."""
+    """Sets the clock of codes, of sessions, and of the cache that remembers used codes."""
     monkeypatch.setattr(time, "time", lambda: moment)
-    monkeypatch.setattr(db, "tz_now", lambda: datetime.fromtimestamp(moment, UTC))
 
 
 def opens(code: str) -> bool:
