@@ -2,7 +2,7 @@
 anything is deleted. One set of views serves all collections, one's own and with `owner` what
 another shares; `spec` is their entry in the table."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -180,25 +180,27 @@ def record_complete(
         raise Http404
     whose = Whose.of(request, spec, owner)
     reopen = "reopen" in request.POST
-    record = whose.manager.update(
+    added: list[Record] = []
+    whose.manager.update(
         spec.name,
         whose.owner,
         record_id,
         {"status": spec.by_name["status"].default if reopen else "completed"},
         caller=whose.caller,
         activity=activity_of(request, spec, "updated"),
+        report_next=added.append,
     )
-    undoing.say(request, _("The task is open again.") if reopen else _completed(whose, record))
+    undoing.say(request, _("The task is open again.") if reopen else _completed(added))
     return HttpResponseRedirect(back_to(request, whose.address("record_list")))
 
 
-def _completed(whose: Whose, done: Record) -> str:
-    """That a task is done, and where another follows on it, when that is due."""
-    newest = whose.manager.view("tasks", whose.owner, caller=whose.caller)[-1]
-    moment = moment_of(newest.get("due_date"))
-    if not newest.get("repeat") or newest.get("created_at") != done["completed_at"] or not moment:
+def _completed(added: Sequence[Record]) -> str:
+    """Say that a task is done, and when the next one that was added for it is due."""
+    due = added[0]["due_date"] if added else None
+    moment = moment_of(due)
+    if due is None or moment is None:
         return _("The task is completed.")
-    day = moment.date() if is_date(newest["due_date"]) else local_time(moment).date()
+    day = moment.date() if is_date(due) else local_time(moment).date()
     told = {"day": near_day(day, timezone.localdate())}
     return _("The task is completed. The next one is due %(day)s.") % told
 

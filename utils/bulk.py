@@ -131,7 +131,7 @@ class Bulk:
             self._deleted.add(record_id)
             return record
         told, patch = operation["changes"], self._patch
-        return update_record(
+        record, _next = update_record(
             transaction,
             access,
             collection,
@@ -141,6 +141,7 @@ class Bulk:
             replace=False,
             unknown=self._unknown,
         )
+        return record
 
 
 def _version(if_match: str | None) -> str | None:

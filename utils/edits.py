@@ -77,8 +77,8 @@ def update_record(
     expect: Expect,
     replace: bool,
     unknown: Unknown,
-) -> Record:
-    """A record with changes made, and the next task where that completes one that repeats.
+) -> tuple[Record, Record | None]:
+    """Changes a record; returns it, and the next task that was added if it repeats and is done.
 
     Raises as `create_record`, and `NotFound`, `Changed`.
     """

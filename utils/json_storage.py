@@ -258,15 +258,19 @@ class JSONStorageManager:
         activity: ActivityOf = None,
         metered: bool = False,
         unknown: Unknown = "keep",
+        report_next: Callable[[Record], None] | None = None,
     ) -> Record:
         """Changes some fields of a record, or with `replace` all of them; returns the record.
 
-        With `expect`, raises `Changed` when the record is no longer so.
+        With `expect`, raises `Changed` when the record is no longer so. `report_next` is called
+        after the commit with the next task, if this change completed a repeating one and added it.
         """
+        added: Record | None = None
 
         def edit(transaction: Transaction) -> Record:
+            nonlocal added
             access = access_to(transaction, collection, owner, caller)
-            return update_record(
+            record, added = update_record(
                 transaction,
                 access,
                 collection,
@@ -276,10 +280,15 @@ class JSONStorageManager:
                 replace=replace,
                 unknown=unknown,
             )
+            return record
 
-        return self._change(
+        result = self._change(
             owner, edit, caller=caller, once=once, activity=activity, metered=metered
         )
+        replayed = once is not None and once.replayed
+        if report_next is not None and added is not None and not replayed:
+            report_next(own_copy(added))
+        return result
 
     def delete(
         self,

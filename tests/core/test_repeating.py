@@ -1,5 +1,7 @@
 """How a task repeats, in words, and words as a rule."""
 
+from unittest import mock
+
 import pytest
 from django.test import Client
 from django.utils import timezone, translation
@@ -9,6 +11,7 @@ from core.tasks import repeating
 from tests.core.pages import text_of
 from tests.core.test_record_pages import as_typed, edit_of
 from utils.json_storage import json_storage
+from utils.times import parse_time
 
 WORDS = {
     "": "",
@@ -131,4 +134,19 @@ def test_who_completes_one_that_repeats_is_told_when_the_next_is_due(
     assert "The task is completed. The next one is due 10 Feb 2031." in text_of(page)
     page = client.post("/tasks/1/complete/", {"reopen": "1"}, follow=True)
     page = client.post("/tasks/1/complete/", follow=True)
+    assert "The task is completed. Undo" in text_of(page)
+
+
+def test_completing_a_task_announces_no_record_of_another_writer(
+    client: Client, alice: User
+) -> None:
+    """Another writer adds a repeating task in the moment in which a plain one is completed."""
+    client.force_login(alice)
+    json_storage.create("tasks", alice.pk, {"title": "Rest"})
+    other = {"title": "Other", "due_date": "2031-02-03", "repeat": "FREQ=WEEKLY"}
+    json_storage.create("tasks", alice.pk, other)
+    moment = json_storage.get("tasks", alice.pk, 2)["created_at"]
+    with mock.patch.object(json_storage.store, "_clock", lambda: parse_time(moment)):
+        page = client.post("/tasks/1/complete/", follow=True)
+    assert json_storage.get("tasks", alice.pk, 1)["completed_at"] == moment
     assert "The task is completed. Undo" in text_of(page)

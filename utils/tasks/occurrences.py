@@ -62,19 +62,19 @@ def zone_of_task(task: Mapping[str, object], other: tzinfo) -> tzinfo:
 
 def put_with_next(
     transaction: Transaction, key: Key, before: Mapping[str, object], record: Record
-) -> Record:
+) -> tuple[Record, Record | None]:
     """Puts a changed record, and where that completes a repeating task, the next one behind it.
 
-    Returns the record as it was put.
+    Returns both as they were put; None in place of a next one that there is not.
     """
     follows = _next_of(transaction, key, before, record)
     if follows is None:
         transaction.put(key, record)
-        return record
-    done = _without_rule(record)
+        return record, None
+    done, again = _without_rule(record), _again(transaction, key, record, follows)
     transaction.put(key, done)
-    transaction.put(key, _again(transaction, key, record, follows))
-    return done
+    transaction.put(key, again)
+    return done, again
 
 
 def _next_of(
