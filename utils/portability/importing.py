@@ -234,6 +234,7 @@ class _TakingIn:
             place = _Place(incoming.file, f"/{spec.layout.records}/{position}")
             before = places.same.get(position)
             record["id"] = places.ids[position]
+            _take_last_change(record, before, incoming.records[position])
             self._mend(spec, record, before, place)
             self._put(key, record, before, tally, place)
         if self._replaces:
@@ -361,6 +362,8 @@ class _TakingIn:
                 nothing = {name: None for name in people if record.get(name) != self._owner}
                 nothing |= {reference: None}
                 changed = changed_record(spec, record, nothing, now=self._transaction.now)
+                if collection in self._arrival.incoming:  # times are those of the archive
+                    changed["updated_at"] = record["updated_at"]
                 self._transaction.put(key, changed)
 
 
@@ -429,11 +432,29 @@ class _Places:
             record_id = id_of(record)
             if record_id and record_id not in self._taken and len(here.find(record_id)) == 1:
                 alike.setdefault(_likeness(formed(record)), []).append(record)
+        own = self._own_ids() if same_id else {}
+        others = set(own.values())
         for position, record in enumerate(records if alike else ()):
-            found = alike.get(_likeness(record)) if position not in self._given else None
-            if found and (not same_id or found[0]["id"] == record["id"]):
-                same = found.pop(0)
-                self._give(position, same["id"], same)
+            candidates = alike.get(_likeness(record), []) if position not in self._given else []
+            for candidate in candidates:
+                wanted, record_id = own.get(position), candidate["id"]
+                if not same_id or record_id == wanted or (not wanted and record_id not in others):
+                    candidates.remove(candidate)
+                    self._give(position, record_id, candidate)
+                    break
+
+    def _own_ids(self) -> dict[int, int]:
+        """Return the ids of the archive that are retained when replacing, by position.
+
+        A record without an id, with an earlier record's or with one that is too high has none.
+        """
+        own: dict[int, int] = {}
+        taken = set(self._taken)
+        for position, wanted in enumerate(self._archive_ids):
+            if wanted and wanted <= ID_KEPT_MAX and wanted not in taken:
+                own[position] = wanted
+                taken.add(wanted)
+        return own
 
     def by_archive_id(self) -> dict[int, int]:
         """Our ids by those of the archive; of one that stands twice there, the first one's."""
@@ -450,6 +471,17 @@ def _same(here: RecordList, record: Record, made: datetime | None) -> Record | N
     found = here.find(record_id) if record_id and made else ()
     is_same = len(found) == 1 and moment_of(found[0].get("created_at")) == made
     return found[0] if is_same else None
+
+
+def _take_last_change(record: Record, before: Record | None, data: Record) -> None:
+    """Give a record the time of its last change here if the archive says nothing of it.
+
+    Otherwise the time of the import would make the same record a newer one at each import.
+    """
+    is_dated = any(data.get(name) is not None for name in ("created_at", "updated_at"))
+    changed = before.get("updated_at") if before is not None and not is_dated else None
+    if moment_of(changed):
+        record["updated_at"] = stored_time(changed)
 
 
 def _is_newer(record: Record, before: Record) -> bool:
