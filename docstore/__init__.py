@@ -21,7 +21,14 @@ from docstore.backend import (
     EntryChange,
     Finding,
 )
-from docstore.backup import check_snapshot, dead_drafts, restore_snapshot, snapshots, take_snapshot
+from docstore.backup import (
+    check_snapshot,
+    dead_drafts,
+    restore_snapshot,
+    snapshot_findings,
+    snapshots,
+    take_snapshot,
+)
 from docstore.codec import to_json
 from docstore.document import CollectionLayout, Document, Key
 from docstore.errors import (
@@ -80,6 +87,7 @@ __all__ = [
     "mount_type",
     "open_store",
     "restore_snapshot",
+    "snapshot_findings",
     "snapshots",
     "take_snapshot",
     "to_json",

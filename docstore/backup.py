@@ -21,7 +21,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, BinaryIO, Final
 
+from docstore.backend import Finding
 from docstore.backends.files import FilesBackend
+from docstore.codec import decode
 from docstore.descriptors import open_high
 from docstore.errors import Corrupt, NotFound, Unavailable, from_os_error
 from docstore.filesystem import PRIVATE_FILE
@@ -30,7 +32,8 @@ from docstore.store import DocumentStore
 
 FORMAT: Final = 1
 MANIFEST: Final = "manifest.json"
-_NAME = re.compile(r"neuralflow_[0-9TZ_.-]+\.zip", re.ASCII)
+_NAME = re.compile(r"neuralflow_([0-9TZ_.-]+)\.zip", re.ASCII)
+_NAMED_AFTER = "%Y-%m-%dT%H-%M-%S.%fZ"
 Progress = Callable[[int, int], None]
 
 
@@ -41,10 +44,44 @@ def _files_backend(store: DocumentStore) -> FilesBackend:
 
 
 def snapshots(folder: Path) -> list[str]:
-    """The names of the snapshots in a folder, oldest first."""
+    """Return the names of the snapshots in a folder, oldest first; also of renamed ones."""
     if not folder.is_dir():
         return []
-    return sorted(entry.name for entry in folder.iterdir() if _NAME.fullmatch(entry.name))
+    moments = {entry.name: _moment_of(entry) for entry in folder.iterdir()}
+    dated = sorted((moment, name) for name, moment in moments.items() if moment)
+    return [name for _moment, name in dated]
+
+
+def _moment_of(entry: Path) -> str:
+    """Return the moment that a snapshot shows, as in its first name; "" for any other file."""
+    if named := _NAME.fullmatch(entry.name):
+        return named[1]
+    if entry.name.startswith(".") or entry.suffix.lower() != ".zip" or not entry.is_file():
+        return ""
+    try:
+        with zipfile.ZipFile(entry) as archive:
+            moment = datetime.fromisoformat(json.loads(archive.read(MANIFEST))["created_at"])
+    except Exception:  # `zipfile` meets what is no archive with errors of many kinds
+        return ""
+    return f"{moment.astimezone(UTC):{_NAMED_AFTER}}"
+
+
+def snapshot_findings(store: DocumentStore, path: Path) -> list[Finding]:
+    """Return what does not read among the files of a snapshot, which holds them all the same.
+
+    One file at a time is in memory. Raises as `check_snapshot`.
+    """
+    backend = _files_backend(store)
+    findings = []
+    with _opened(path) as snapshot:
+        for name in snapshot:
+            layout = backend.layout_of(name)
+            try:
+                if layout is not None:
+                    decode(snapshot[name], name, layout)
+            except Corrupt as fault:
+                findings.append(Finding(name, fault.reason, fault.line, fault.column))
+    return findings
 
 
 def take_snapshot(
@@ -64,7 +101,7 @@ def take_snapshot(
             os.fsync(file.fileno())
             with _opened(draft) as snapshot:
                 snapshot.check()
-            target = folder / f"neuralflow_{moment:%Y-%m-%dT%H-%M-%S.%fZ}.zip"
+            target = folder / f"neuralflow_{moment:{_NAMED_AFTER}}.zip"
             draft.rename(target)
             backend.sync_folder(folder)
     except OSError as error:

@@ -33,6 +33,7 @@ from docstore import (
     dead_drafts,
     examine,
     restore_snapshot,
+    snapshot_findings,
     snapshots,
     take_snapshot,
 )
@@ -79,11 +80,15 @@ class Adopted:
 
 @dataclass(frozen=True)
 class Restored:
-    """A backup that was restored, and the backup of what had been there before."""
+    """A backup that was restored, and the backup of what had been there before.
+
+    `findings` are the documents of the restored one that do not read.
+    """
 
     backup: str
     files: int
     before: str
+    findings: list[Finding] = field(default_factory=list)
 
 
 class DataInitializer:
@@ -327,6 +332,10 @@ class DataInitializer:
         folder = self.folder / BACKUPS
         return take_snapshot(self._manager.store, folder, progress)
 
+    def backup_findings(self, backup: Path) -> list[Finding]:
+        """Return the documents in a backup that do not read; it holds them as they are."""
+        return snapshot_findings(self._manager.store, backup)
+
     def list_backups(self) -> list[str]:
         """The names of the backups, oldest first."""
         folder = self._manager.folder
@@ -335,7 +344,8 @@ class DataInitializer:
     def restore_backup(self, name: str, progress: Progress = _silent) -> Restored:
         """Puts all documents back as a backup has them; what is there now is backed up first.
 
-        `name` is one of `list_backups`, with or without its ending, or the path of one. All or
+        `name` is a file of `backups/`, renamed or not, with or without its ending, or the path of
+        one. All or
         nothing. Raises `NotFound` and names those that there are, `Corrupt` for one that is
         not whole, `OutOfSpace`, `Unavailable`.
         """
@@ -343,16 +353,17 @@ class DataInitializer:
         check_snapshot(self._manager.store, path)
         before = self.create_backup(progress)
         files = restore_snapshot(self._manager.store, path)
-        return Restored(path.name, files, before.name)
+        return Restored(path.name, files, before.name, self.backup_findings(path))
 
     def _backup(self, name: str) -> Path:
         folder = self.folder / BACKUPS
         given = Path(name)
-        chosen = folder / f"{given.name.removesuffix('.zip')}.zip"
         here = given.name == name or given.parent.resolve() == folder.resolve()
+        for file_name in (given.name, f"{given.name}.zip") if here else ():
+            is_archive = file_name.lower().endswith(".zip") and not file_name.startswith(".")
+            if is_archive and (folder / file_name).is_file():
+                return folder / file_name
         available = self.list_backups()
-        if here and chosen.name in available:
-            return chosen
         there_are = f"there are {', '.join(available)}" if available else "there is none yet"
         raise NotFound(f"there is no backup {name} in {folder}: {there_are}")
 

@@ -778,6 +778,13 @@ class FilesBackend:
             return False
         return folder in self._layouts and re.fullmatch(r"[^./\\][^/\\]*", file) is not None
 
+    def layout_of(self, name: str) -> CollectionLayout | None:
+        """Return the layout of the document with this name, None for any other file."""
+        folder, _, file = name.partition("/")
+        layout = self._layouts.get(folder)
+        is_document = layout and re.fullmatch(rf"{layout.stem}_[1-9][0-9]*\.json", file, re.ASCII)
+        return layout if is_document else None
+
     @contextmanager
     def still(self) -> Iterator[None]:
         """While it lasts, nobody writes, and the files show all that was written."""

@@ -132,6 +132,24 @@ def test_backup_and_restore(people: None, data_folder: Path) -> None:
     assert contents(data_folder) == taken
 
 
+def test_backup_of_broken_file_is_made_and_named_and_exits_with_1(
+    people: None, data_folder: Path
+) -> None:
+    broken = exact(data_folder / "tasks/tasks_1.json")
+    broken.write_text(BROKEN)
+    run = setup_data("--backup")
+    (name,) = data_initializer.list_backups()
+    place = "tasks/tasks_1.json:"
+    assert run.code == 1 and [line for line in run.lines if line.startswith(place)]
+    assert f"Backup written: {data_folder}/backups/{name} (" in run.lines[-2]
+    assert run.lines[-1] == "1 document in it does not read, as above."
+    taken = contents(data_folder)
+    broken.unlink()
+    run = setup_data("--restore", name, "--json")
+    assert run.code == 1 and contents(data_folder) == taken
+    assert [one["document"] for one in run.json["restore"]["findings"]] == ["tasks/tasks_1.json"]
+
+
 def test_a_restore_that_is_refused_changes_nothing(people: None, data_folder: Path) -> None:
     setup_data("--backup")
     (name,) = data_initializer.list_backups()

@@ -465,6 +465,22 @@ def test_a_backup_may_be_named_in_several_ways(data_folder: Path, monkeypatch: A
         assert data_initializer.restore_backup(name).backup == path.name
 
 
+@pytest.mark.parametrize("name", ["before-upgrade.zip", "neuralflow_2026 (1).zip", "Été.ZIP"])
+def test_renamed_backup_is_listed_by_its_moment_and_restored(data_folder: Path, name: str) -> None:
+    json_storage.save_task_data(1, {"title": "Train"})
+    path = data_initializer.create_backup()
+    renamed = path.rename(path.with_name(name))
+    json_storage.save_task_data(1, {"title": "later"})
+    later = data_initializer.create_backup().name
+    (data_folder / "backups" / "holiday.zip").write_bytes(b"no archive")
+    assert data_initializer.list_backups() == [name, later]
+    for given in (name, renamed.stem if name.endswith(".zip") else name, str(renamed)):
+        assert data_initializer.restore_backup(given).backup == name
+    assert [task["title"] for task in json_storage.list("tasks", 1)] == ["Train"]
+    with pytest.raises(Corrupt, match=r"holiday\.zip: is not a whole snapshot"):
+        data_initializer.restore_backup("holiday")
+
+
 @pytest.mark.parametrize("name", ["", "x", "../x", "/etc/passwd", "..", "backups", "x\0y"])
 def test_a_wrong_name_is_answered_with_those_that_there_are(data_folder: Path, name: str) -> None:
     json_storage.save_task_data(1, {"title": "Train"})

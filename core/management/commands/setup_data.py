@@ -49,7 +49,13 @@ def _validate(options: Result, watch: Watch) -> Result:
 
 def _backup(options: Result, watch: Watch) -> Result:
     path = data_initializer.create_backup(watch)
-    return {"backup": path.name, "path": str(path), "size_bytes": path.stat().st_size}
+    findings = data_initializer.backup_findings(path)
+    return {
+        "backup": path.name,
+        "path": str(path),
+        "size_bytes": path.stat().st_size,
+        "findings": [asdict(finding) for finding in findings],
+    }
 
 
 def _stats(options: Result, watch: Watch) -> Result:
@@ -88,6 +94,8 @@ def _tell_validate(result: Result) -> Iterator[str]:
 
 def _tell_backup(result: Result) -> Iterator[str]:
     yield f"Backup written: {result['path']} ({result['size_bytes']} bytes)."
+    if result["findings"]:
+        yield f"{count(len(result['findings']), 'document')} in it does not read, as above."
 
 
 def _tell_stats(result: Result) -> Iterator[str]:
