@@ -112,6 +112,8 @@ class Bulk:
         except InvalidRecord as invalid:
             self._faults += [FieldError(f"{inside}{e.pointer}", e.detail) for e in invalid.errors]
         except NotFound as fault:
+            if op == "create":  # there is no such person
+                raise
             self._faults.append(FieldError(f"{place}/id", f"is not there: {fault}"))
         except Changed as fault:
             self._changed = self._changed or Changed(f"{place}: {fault}", fault.current)

@@ -2,17 +2,48 @@
 
 from __future__ import annotations
 
+import difflib
+from collections.abc import Collection
 from typing import Any
 
 from docstore import Key, NotFound, RecordList, Transaction
-from utils.table import COLLECTIONS
+from utils.json.values import INTEGER_MAX
+from utils.table import COLLECTIONS, RECORD_COLLECTIONS
+
+
+class UnknownCollection(ValueError):
+    """The table has no collection of this name, or none that records can be written to."""
+
+    def __init__(self, collection: object, names: Collection[str]) -> None:
+        near = difflib.get_close_matches(str(collection)[:50], names, n=1)
+        meant = f"; {near[0]!r} is meant, perhaps" if near else ""
+        super().__init__(
+            f"{str(collection)[:50]!r} is no collection{meant}: use one of {', '.join(names)}"
+        )
 
 
 def key_of(collection: str, owner: int) -> Key:
-    """The key of a document. Raises `NotFound` for an owner that is no user's id."""
-    if type(owner) is not int or owner < 1:
-        raise NotFound(f"{owner!r} is no user's id")
+    """Return the key of a document.
+
+    Raises `NotFound` for an owner that is no user's id, and `UnknownCollection`.
+    """
+    if type(owner) is not int or not 0 < owner <= INTEGER_MAX:
+        raise NotFound(f"{str(owner)[:50]!r} is no user's id")
+    if collection not in COLLECTIONS:
+        raise UnknownCollection(collection, tuple(COLLECTIONS))
     return Key(collection, owner)
+
+
+def require_records(collection: str) -> None:
+    """Raise `UnknownCollection` unless people write records to the collection."""
+    if collection not in RECORD_COLLECTIONS:
+        raise UnknownCollection(collection, RECORD_COLLECTIONS)
+
+
+def require_id(singular: str, record_id: object) -> None:
+    """Raise `NotFound` for what cannot be the id of a record, such as "3" or True."""
+    if type(record_id) is not int or record_id < 1:
+        raise NotFound(f"there is no {singular} {record_id!r}: an id is a whole number from 1")
 
 
 def ensure(transaction: Transaction, key: Key) -> None:

@@ -10,9 +10,12 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from docstore import Conflict, Key, NotFound, Transaction
-from utils.documents import ensure, key_of, own_copy
+from utils.documents import key_of, own_copy, require_id
+from utils.json.values import FieldError, same_value
+from utils.people.person import begin
 from utils.records import (
     COLLECTIONS,
+    InvalidRecord,
     Record,
     Unknown,
     changed_record,
@@ -50,7 +53,9 @@ def create_record(
     spec, key = COLLECTIONS[collection], key_of(collection, access.owner)
     if access.roles is not None and Role.EDITOR not in access.roles.values():
         raise Forbidden(f"you may read these {collection}, not add to them")
-    ensure(transaction, key)
+    if unknown != "refuse":
+        _refuse_other_identity(data, None, access.owner)
+    begin(transaction, key)
     record = new_record(
         spec,
         data,
@@ -85,6 +90,8 @@ def update_record(
     spec, key = COLLECTIONS[collection], key_of(collection, access.owner)
     before = _expected(transaction, access, key, record_id, expect)
     wanted = changes(own_copy(before)) if callable(changes) else changes
+    if unknown != "refuse":
+        _refuse_other_identity(wanted, before, access.owner)
     if replace and MEMBERS in spec.by_name and isinstance(wanted, dict) and MEMBERS not in wanted:
         # Who says nothing of the members, means to leave them.
         wanted = {**wanted, MEMBERS: before.get(MEMBERS, [])}
@@ -130,11 +137,27 @@ def _refuse_misfits(
         refuse_written_members(before, record)
 
 
+def _refuse_other_identity(data: object, before: Mapping[str, Any] | None, owner: int) -> None:
+    """Refuse an id or an owner that the record cannot get; with them, another one is meant."""
+    if not isinstance(data, Mapping):
+        return
+    faults = []
+    if "id" in data and (before is None or not same_value(data["id"], before.get("id"))):
+        is_new = "is given by NeuralFlow; leave it out, or update the record that has it"
+        faults.append(FieldError("/id", is_new if before is None else "cannot be changed"))
+    owners = (owner, (before or {}).get("user_id"))
+    if "user_id" in data and not any(same_value(data["user_id"], one) for one in owners):
+        faults.append(FieldError("/user_id", "cannot be changed; hand over the project instead"))
+    if faults:
+        raise InvalidRecord(faults)
+
+
 def _expected(
     transaction: Transaction, access: Access, key: Key, record_id: int, expect: Expect
 ) -> Mapping[str, Any]:
-    found = transaction.records(key).find(record_id)
     singular = COLLECTIONS[key.collection].singular
+    require_id(singular, record_id)
+    found = transaction.records(key).find(record_id)
     if not found or access.role(key.collection, found[0]) is None:
         raise NotFound(f"there is no {singular} {record_id}")
     access.require(Role.EDITOR, key.collection, found[0])

@@ -9,8 +9,9 @@ said in `utils.records`; how a document is kept is the business of `docstore`.
     json_storage.update("tasks", 7, task["id"], {"status": "completed"})
 
 All methods but `view` return plain dicts that are the caller's own. They raise `InvalidRecord` for
-data that breaks the rules, `NotFound`, `Conflict`, `Corrupt`, and `Unavailable` or `OutOfSpace`
-when the store cannot be written; then nothing has changed.
+data that breaks the rules, `UnknownCollection`, `NotFound` (of a record, or a person who does not
+exist), `Conflict`, `Corrupt`, and `Unavailable` or `OutOfSpace` when the store cannot be written;
+then nothing has changed.
 
 `caller` is who acts: whose calls are metered and under whom it is logged; by default the owner.
 With `metered`, the call is counted, or refused with `QuotaExceeded` or `TooManyCalls`. With `once`,
@@ -45,13 +46,20 @@ from docstore import (
 from docstore.backends.files import FilesBackend
 from utils.bulk import Bulk, Patch, refuse_misshapen
 from utils.caller import Caller
-from utils.documents import key_of, own_copy
+from utils.documents import (
+    UnknownCollection,
+    key_of,
+    own_copy,
+    require_id,
+    require_records,
+)
 from utils.edits import Changed, Changes, Expect, create_record, delete_record, update_record
 from utils.once import Once, keep, replay
 from utils.people.dropping import drop_person
 from utils.people.person import (
     Activity,
     account_of,
+    checked_activity,
     log,
     meter,
     meter_burst,
@@ -182,13 +190,14 @@ class JSONStorageManager:
         once: Once | None = None,
         activity: ActivityOf = None,
         metered: bool = False,
-        unknown: Unknown = "keep",
+        unknown: Unknown = "refuse_unknown",
     ) -> Record:
         """Stores a new record and returns it, complete, with its id.
 
-        `activity` is logged and `metered` counts one API call, in the same commit. With
-        `unknown="refuse"`, fields that the collection does not have are refused.
+        `activity` is logged and `metered` counts one API call, in the same commit. Fields that the
+        collection does not have are refused, and stored with `unknown="keep"`.
         """
+        require_records(collection)
 
         def edit(transaction: Transaction) -> Record:
             access = access_to(transaction, collection, owner, caller)
@@ -203,6 +212,7 @@ class JSONStorageManager:
     ) -> Record:
         """The owner's record with this id, as the caller may see it. Raises `NotFound`."""
         access = self.access(collection, owner, caller)
+        require_id(COLLECTIONS[collection].singular, record_id)
         found = self._records(collection, owner).find(record_id)
         if not found or access.role(collection, found[0]) is None:
             raise NotFound(f"there is no {COLLECTIONS[collection].singular} {record_id}")
@@ -257,7 +267,7 @@ class JSONStorageManager:
         once: Once | None = None,
         activity: ActivityOf = None,
         metered: bool = False,
-        unknown: Unknown = "keep",
+        unknown: Unknown = "refuse_unknown",
         report_next: Callable[[Record], None] | None = None,
     ) -> Record:
         """Changes some fields of a record, or with `replace` all of them; returns the record.
@@ -265,6 +275,7 @@ class JSONStorageManager:
         With `expect`, raises `Changed` when the record is no longer so. `report_next` is called
         after the commit with the next task, if this change completed a repeating one and added it.
         """
+        require_records(collection)
         added: Record | None = None
 
         def edit(transaction: Transaction) -> Record:
@@ -303,6 +314,7 @@ class JSONStorageManager:
         metered: bool = False,
     ) -> Record:
         """Removes a record and returns it. What referred to it, refers to nothing afterwards."""
+        require_records(collection)
 
         def edit(transaction: Transaction) -> Record:
             access = access_to(transaction, collection, owner, caller)
@@ -323,13 +335,14 @@ class JSONStorageManager:
         once: Once | None = None,
         activity: ActivityOf = None,
         metered: bool = False,
-        unknown: Unknown = "keep",
+        unknown: Unknown = "refuse_unknown",
     ) -> builtins.list[Record]:
         """Does many operations (`utils.bulk`) in one commit, as one call; returns their results.
 
         `patch` makes the changes of an update of the record and of what the operation says. An
         `activity` that is a function is given {"results": [...]}.
         """
+        require_records(collection)
         wanted = refuse_misshapen(operations)
 
         def edit(transaction: Transaction) -> Record:
@@ -472,8 +485,8 @@ class JSONStorageManager:
         description: str,
         metadata: Mapping[str, Any] | None = None,
     ) -> Record:
-        """Logs an activity and returns it as stored."""
-        activity = Activity(type, description, metadata or {})
+        """Logs an activity and returns it as stored. Raises `InvalidRecord`, `NotFound`."""
+        activity = checked_activity(type, description, {} if metadata is None else metadata)
 
         def edit(transaction: Transaction) -> Record:
             return log(transaction, user_id, activity)
@@ -602,6 +615,8 @@ class JSONStorageManager:
 
     def owners(self, collection: str) -> Iterator[int]:
         """The ids of all who have a document in the collection, in order."""
+        if collection not in COLLECTIONS:
+            raise UnknownCollection(collection, tuple(COLLECTIONS))
         return (key.owner for key in self.store.keys(collection))
 
     def highest_owner(self) -> int:
@@ -669,7 +684,7 @@ class JSONStorageManager:
 
     def _save(self, collection: str, owner: int, data: Mapping[str, Any]) -> Record:
         record_id = id_of(data)
-        if record_id is None:
+        if record_id is None:  # an id that is none is refused
             return self.create(collection, owner, data)
         return self.update(collection, owner, record_id, data)
 

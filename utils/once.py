@@ -14,7 +14,8 @@ from datetime import datetime, timedelta
 from typing import Any, Final
 
 from docstore import Transaction
-from utils.documents import ensure, key_of, own_copy
+from utils.documents import key_of, own_copy
+from utils.people.person import begin
 from utils.times import moment_of, utc_text
 
 KEPT_FOR: Final = timedelta(hours=24)
@@ -63,7 +64,7 @@ def replay(transaction: Transaction, caller_id: int, once: Once) -> tuple[Any] |
 def keep(transaction: Transaction, caller_id: int, once: Once, answer: Any) -> None:
     """Keeps the answer for 24 hours. Lets go of older ones. Raises `TooManyKeys`."""
     key = key_of("requests", caller_id)
-    ensure(transaction, key)
+    begin(transaction, key)
     for kept in transaction.records(key):
         if isinstance(kept, Mapping) and not _is_kept(kept, transaction.now):
             transaction.remove(key, kept["id"])

@@ -6,6 +6,7 @@ function of its arguments: no store, no clock. Whether a reference leads anywher
 caller to see.
 """
 
+import difflib
 import hashlib
 from collections.abc import Iterable, Mapping
 from datetime import datetime
@@ -36,7 +37,9 @@ __all__ = [
     "utc_text",
 ]
 
-Unknown = Literal["keep", "refuse"]
+# "keep" stores unknown fields, "refuse_unknown" refuses them, and "refuse" refuses read-only ones
+# too. The first two pass over read-only ones, such as the times in a copy that was read before.
+Unknown = Literal["keep", "refuse_unknown", "refuse"]
 
 _PERIOD = ("start_date", "end_date")
 
@@ -63,8 +66,7 @@ def new_record(
 ) -> Record:
     """The record that `data` describes: checked, complete, stamped. Raises InvalidRecord.
 
-    With "refuse" an unknown or read-only key is a fault; with "keep" unknown ones are stored and
-    read-only ones passed over.
+    `unknown` says what becomes of unknown and read-only keys: see `Unknown`.
     """
     record = _merged(spec, {}, data, True, unknown)
     record |= {"id": record_id, "created_at": utc_text(now), "user_id": owner}
@@ -161,9 +163,8 @@ def _accepted(
             accepted[key] = before[key]
         elif unfit := key_fault(key):
             faults.add("", unfit)
-        elif field is None and unknown == "refuse":
-            names = ", ".join(writable.name for writable in spec.writable)
-            faults.add(pointer, f"is not a field of a {spec.singular}; its fields are {names}")
+        elif field is None and unknown != "keep":
+            faults.add(pointer, _unknown_field(spec, key))
         elif field is None:
             accepted[str.__str__(key)] = checked_copy(value, pointer, faults)
         elif not field.read_only:
@@ -171,6 +172,13 @@ def _accepted(
         elif unknown == "refuse":
             faults.add(pointer, "is set by NeuralFlow; leave it out")
     return accepted
+
+
+def _unknown_field(spec: CollectionSpec, key: str) -> str:
+    names = [field.name for field in spec.writable]
+    near = difflib.get_close_matches(key, names, n=1)
+    meant = f"; {near[0]} is meant, perhaps" if near else ""
+    return f"is not a field of a {spec.singular}{meant}; its fields are {', '.join(names)}"
 
 
 def _check_period(spec: CollectionSpec, before: Record, after: Record, faults: Faults) -> None:

@@ -11,7 +11,7 @@ from django.db import connection, transaction
 from django.test import Client
 
 from accounts.models import User
-from docstore import OutOfSpace, Unavailable
+from docstore import NotFound, OutOfSpace, Unavailable
 from tests.conftest import PASSWORD
 from tests.folders import exact
 from utils.json_storage import json_storage
@@ -172,3 +172,14 @@ def test_the_administration_can_make_and_change_accounts(client: Client) -> None
     assert stored(made)["activities"][0]["type"] == "account_created"
     for page in (f"user/{made.pk}/change/", "user/", "apitoken/"):
         assert client.get(f"/admin/accounts/{page}").status_code == 200
+
+
+def test_account_whose_documents_were_not_begun_can_store_tasks(data_folder: Path) -> None:
+    user = User.objects.create_user("dora", "dora@example.com", PASSWORD)
+    for document in data_folder.glob("*/*_*.json"):
+        document.unlink()
+    json_storage.close()
+    assert json_storage.save_task_data(user.pk, {"title": "First"})["id"] == 1
+    with pytest.raises(NotFound, match="there is no person 999"):
+        json_storage.save_task_data(999, {"title": "Nobody's"})
+    assert not list(data_folder.glob("*/*_999.json"))

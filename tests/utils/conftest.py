@@ -15,6 +15,12 @@ from tests.utils.clocks import LAYOUTS, Clock
 from utils.json_storage import JSONStorageManager
 
 
+@pytest.fixture(autouse=True)
+def accounts_up_to_99(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Stands in for the database, which these tests do without: accounts 1 to 99 exist."""
+    monkeypatch.setattr("utils.people.person.has_account", lambda user_id: user_id < 100)
+
+
 @pytest.fixture
 def clock() -> Clock:
     """Noon in the midst of a month; a module that needs another moment has its own."""

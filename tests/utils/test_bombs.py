@@ -18,12 +18,14 @@ MEMORY_MAX = 64 * MIB
 # Forks for each archive: the highest mark of a process never falls again.
 _CHILD = """
 import json, os, resource, sys
+from types import SimpleNamespace
 import django
 django.setup()
 from utils.portability.archives import ArchiveFault
 from utils.json_storage import json_storage
 from utils.portability.package import InvalidImport
 
+json_storage.save_user_data(SimpleNamespace(pk=7))
 json_storage.create("tasks", 7, {"title": "one that must not change"})
 before = json_storage.list("tasks", 7)
 

@@ -20,7 +20,9 @@ from tests.folders import contents, exact, times
 from tests.utils.clocks import Clock
 from utils.json_storage import (
     Activity,
+    Caller,
     JSONStorageManager,
+    Once,
     QuotaExceeded,
     json_storage,
 )
@@ -118,11 +120,112 @@ def test_invalid_data_is_refused_with_all_faults_and_changes_nothing(data_folder
 
 
 def test_unknown_keys_are_kept_or_refused_as_asked() -> None:
-    task = json_storage.create("tasks", 7, {"title": "x", "colour": {"r": 1}})
+    colour = {"title": "x", "colour": {"r": 1}}
+    task = json_storage.create("tasks", 7, colour, unknown="keep")
     assert json_storage.update("tasks", 7, 1, {"title": "y"})["colour"] == task["colour"]
     assert json_storage.update("tasks", 7, 1, {"title": "z"}, replace=True)["colour"] == {"r": 1}
+    with pytest.raises(InvalidRecord, match="/titel is not a field of a task; title is meant"):
+        json_storage.save_task_data(7, {"title": "x", "titel": "y"})
     with pytest.raises(InvalidRecord):
-        json_storage.create("tasks", 7, {"title": "x", "colour": 1}, unknown="refuse")
+        json_storage.update("tasks", 7, 1, {"colour": 1})
+    assert json_storage.save_task_data(7, task | {"title": "w"})["colour"] == {"r": 1}
+
+
+def test_write_for_unknown_person_is_refused_and_leaves_no_file(
+    data_folder: Path, db: None
+) -> None:
+    json_storage.save_user_data(person())
+    before = contents(data_folder)
+    writes: list[Callable[[], object]] = [
+        lambda: json_storage.save_task_data(999, {"title": "x"}),
+        lambda: json_storage.save_project_data(999, {"name": "x"}),
+        lambda: json_storage.save_model_data(999, {"name": "x"}),
+        lambda: json_storage.update_user_activity(999, "login", "Signed in"),
+        lambda: json_storage.create("tasks", 999, {"title": "x"}, activity=Activity("a", "b")),
+        lambda: json_storage.create("tasks", 999, {"title": "x"}, metered=True),
+        lambda: json_storage.create("tasks", 999, {"title": "x"}, once=Once("k", "f")),
+        lambda: json_storage.bulk("tasks", 999, [{"op": "create", "record": {"title": "x"}}]),
+        lambda: json_storage.change_preferences(999, {"theme": "dark"}),
+        lambda: json_storage.record_call(999, Activity("a", "b")),
+        lambda: json_storage.record_uncounted_call(999),
+    ]
+    for write in writes:
+        with pytest.raises(NotFound, match="there is no person 999"):
+            write()
+    assert contents(data_folder) == before
+
+
+@pytest.mark.parametrize("collection", ["task", "users", "shared", "", None, 3, ["tasks"]])
+def test_write_to_unknown_collection_names_those_there_are(collection: Any) -> None:
+    json_storage.create("tasks", 7, {"title": "x"})
+    calls: list[Callable[[], object]] = [
+        lambda: json_storage.create(collection, 7, {"title": "x"}),
+        lambda: json_storage.update(collection, 7, 1, {"title": "x"}),
+        lambda: json_storage.delete(collection, 7, 1),
+        lambda: json_storage.bulk(collection, 7, [{"op": "delete", "id": 1}]),
+    ]
+    for call in calls:
+        with pytest.raises(
+            ValueError, match=r"is no collection.*: use one of tasks, projects, mod"
+        ):
+            call()
+
+
+def test_read_of_unknown_collection_names_those_there_are() -> None:
+    reads: list[Callable[[], object]] = [
+        lambda: json_storage.get("task", 7, 1),
+        lambda: json_storage.list("task", 7),
+        lambda: json_storage.view("task", 7, caller=Caller(9)),
+        lambda: json_storage.access("task", 7),
+        lambda: json_storage.owners("task"),
+    ]
+    for read in reads:
+        with pytest.raises(ValueError, match="'task' is no collection; 'tasks' is meant, perhaps"):
+            read()
+
+
+def test_another_id_or_owner_is_refused_and_the_same_is_none() -> None:
+    task = json_storage.create("tasks", 7, {"title": "x"})
+    for wrong, pointer in (({"id": 5}, "/id"), ({"user_id": 8}, "/user_id"), ({"id": True}, "/id")):
+        with pytest.raises(InvalidRecord) as refused:
+            json_storage.update("tasks", 7, 1, {"title": "y"} | wrong)
+        assert [error.pointer for error in refused.value.errors] == [pointer]
+        with pytest.raises(InvalidRecord):
+            json_storage.create("tasks", 7, {"title": "y"} | wrong)
+    for no_id in ("1", 0, 1.5, None):
+        with pytest.raises(InvalidRecord, match="/id is given by NeuralFlow"):
+            json_storage.save_task_data(7, {"title": "y", "id": no_id})
+    again = json_storage.save_task_data(7, task | {"title": "y"})
+    assert json_storage.save_task_data(7, task | {"title": "z"})["title"] == "z"  # older times
+    assert (again["title"], again["id"]) == ("y", 1)
+    assert len(json_storage.list("tasks", 7)) == 1
+
+
+@pytest.mark.parametrize("record_id", ["1", True, 0, -1, 1.0, None, [1]])
+def test_what_is_no_id_is_named(record_id: Any) -> None:
+    json_storage.create("tasks", 7, {"title": "x"})
+    calls: list[Callable[[], object]] = [
+        lambda: json_storage.get("tasks", 7, record_id),
+        lambda: json_storage.update("tasks", 7, record_id, {"title": "y"}),
+        lambda: json_storage.delete("tasks", 7, record_id),
+    ]
+    for call in calls:
+        with pytest.raises(NotFound, match="an id is a whole number from 1"):
+            call()
+
+
+def test_activity_that_no_file_could_hold_is_refused() -> None:
+    json_storage.save_user_data(person())
+    bad: list[tuple[Any, Any, Any]] = [
+        ("", "x", {}),
+        (3, "x", {}),
+        ("x", 3, {}),
+        ("x", "y", [1]),
+        ("x", "y", {"at": object()}),
+    ]
+    for arguments in bad:
+        with pytest.raises(InvalidRecord):
+            json_storage.update_user_activity(7, *arguments)
 
 
 def test_what_is_returned_is_the_callers_own() -> None:

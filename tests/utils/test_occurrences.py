@@ -40,6 +40,7 @@ def task(data_folder: Path, alice: User) -> dict[str, Any]:
             "status": "in_progress",
             "own": {"key": 1},
         },
+        unknown="keep",
     )
 
 

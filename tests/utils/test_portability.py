@@ -47,7 +47,9 @@ def workspace(owner: int = ALICE) -> None:
         json_storage.create("projects", owner, {"name": name, "team_members": ["zoë"]})
     for number in range(3):
         json_storage.create("tasks", owner, {"title": f"Task {number}", "project_id": 2})
-    json_storage.update("tasks", owner, 1, {"status": "completed", "mood": "my own"})
+    json_storage.update(
+        "tasks", owner, 1, {"status": "completed", "mood": "my own"}, unknown="keep"
+    )
     json_storage.delete("tasks", owner, 3)
     json_storage.create("models", owner, {"name": "baseline", "accuracy": 0.93})
 

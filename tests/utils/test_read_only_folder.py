@@ -27,12 +27,14 @@ import os, sys
 from docstore import DocumentStore
 from docstore.backends.files import FilesBackend
 from pathlib import Path
+from types import SimpleNamespace
 from utils.json_storage import JSONStorageManager
 from utils.records import COLLECTIONS
 
 layouts = {name: spec.layout for name, spec in COLLECTIONS.items()}
 backend = FilesBackend(Path(sys.argv[1]), layouts, background=False)
 storage = JSONStorageManager(DocumentStore(backend, layouts))
+storage.save_user_data(SimpleNamespace(pk=7))
 storage.save_task_data(7, {"title": "in the file"})
 storage.publish()
 storage.save_task_data(7, {"title": "in the journal"})
@@ -85,7 +87,8 @@ def test_what_no_file_shows_yet_is_read_too(folder: Path, powerless: None) -> No
 
     looking = DataInitializer(storage)
     assert looking.get_storage_stats()["total_tasks"] == 2
-    problem = "tasks/tasks_7.json: user 7 has no account in the database"
+    problem = "users/user_7.json: user 7 has no account in the database: run setup_data"
+    problem += " --adopt-users"
     assert problem in map(str, looking.validate_data_integrity())
     storage.close()
     assert contents(folder, but=()) == before

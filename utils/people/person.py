@@ -12,12 +12,13 @@ from typing import Any, cast
 
 from django.conf import settings
 from django.contrib.auth import get_user_model
+from django.db import DatabaseError
 from django.db.models import Q
 
-from docstore import Key, Transaction, utc_text
+from docstore import Key, NotFound, Transaction, utc_text
 from utils.caller import Caller
 from utils.documents import ensure, key_of
-from utils.json.values import text_fault
+from utils.json.values import Faults, pointer_to, text_fault
 from utils.people.preferences import Change, changed_preferences
 from utils.people.quota import (
     Quota,
@@ -27,7 +28,8 @@ from utils.people.quota import (
     period_to_keep,
     quota_of,
 )
-from utils.table import COLLECTIONS, RECORD_COLLECTIONS, Record
+from utils.records import InvalidRecord
+from utils.table import ACTIVITY_FIELDS, COLLECTIONS, RECORD_COLLECTIONS, Record
 
 # Of a user's document: what the store keeps itself and no mirror of the account may touch.
 _KEPT_BY_STORE = {"user_id", "api_calls_used", "updated_at", "activities", "preferences"}
@@ -78,6 +80,37 @@ def account_of(user_id: int) -> Any | None:
     return get_user_model().objects.filter(pk=user_id).first()
 
 
+def has_account(user_id: int) -> bool:
+    """Whether the database has an account with this id. False if there is no database yet."""
+    try:
+        return bool(get_user_model().objects.filter(pk=user_id).exists())
+    except DatabaseError:
+        return False
+
+
+def exists(transaction: Transaction, owner: int) -> bool:
+    """Whether the person has a document or, where the first was not begun yet, an account."""
+    begun = (transaction.document(key_of(name, owner)) for name in ("users", *RECORD_COLLECTIONS))
+    return any(document is not None for document in begun) or has_account(owner)
+
+
+def begin(transaction: Transaction, key: Key) -> None:
+    """Begin a document where there is none. Raises `NotFound` for a person who does not exist.
+
+    Without the check, a mistyped id would leave a file that belongs to nobody.
+    """
+    if transaction.document(key) is None:
+        _require(transaction, key.owner)
+        ensure(transaction, key)
+
+
+def _require(transaction: Transaction, owner: int) -> None:
+    if not exists(transaction, owner):
+        raise NotFound(
+            f"there is no person {owner}: sign up first, or save_user_data makes their document"
+        )
+
+
 def person_named(text: str) -> tuple[int, str] | None:
     """Id and name of the one active account with this user name or address; None if none."""
     named = text.strip()
@@ -92,8 +125,9 @@ def _person(transaction: Transaction, owner: int) -> Key:
     """The key of the owner's user document, mirrored first where it was missing."""
     key = key_of("users", owner)
     if transaction.document(key) is None:
-        user = account_of(owner)
-        if user is None:
+        _require(transaction, owner)
+        user = account_of(owner) if has_account(owner) else None
+        if user is None:  # an old folder has records of theirs
             ensure(transaction, key)
         else:
             mirror(transaction, user)
@@ -112,6 +146,20 @@ def log(transaction: Transaction, owner: int, activity: Activity) -> Record:
     transaction.set(key, period_to_keep(transaction.document(key) or {}))
     transaction.append(key, record)
     return record
+
+
+def checked_activity(type: object, description: object, metadata: object) -> Activity:
+    """Return an activity that may be stored. Raises `InvalidRecord`."""
+    faults = Faults()
+    given = {"type": type, "description": description, "metadata": metadata}
+    accepted = {
+        known.name: known.accept(given[known.name], pointer_to("", known.name), faults)
+        for known in ACTIVITY_FIELDS
+        if known.name in given
+    }
+    if faults.found:
+        raise InvalidRecord(faults.found)
+    return Activity(**accepted)
 
 
 def tell(transaction: Transaction, person: int, owner: int, activity: Activity) -> None:

@@ -25,9 +25,10 @@ from typing import Any, Final, Literal, NamedTuple
 import msgspec
 
 from docstore import Key, RecordList, Transaction, id_of
-from utils.documents import ensure, key_of
+from utils.documents import key_of
 from utils.fields import Kind
 from utils.json.values import Faults, FieldError, pointer_to, same_value
+from utils.people.person import begin
 from utils.portability.package import KEPT_BY_STORE, Incoming, Judge, Notes, Package
 from utils.records import InvalidRecord, changed_record
 from utils.references import references_of
@@ -221,7 +222,7 @@ class _TakingIn:
         """Takes in a collection."""
         incoming = self._arrival.incoming[name]
         key, spec = key_of(name, self._owner), COLLECTIONS[name]
-        ensure(self._transaction, key)
+        begin(self._transaction, key)
         here, tally = self._transaction.records(key), Tally()
         self._report.collections[name] = tally
         first_new = self._first_new_id(key, incoming)

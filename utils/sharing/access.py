@@ -21,6 +21,7 @@ from django.core.exceptions import PermissionDenied
 from docstore import ABSENT, Edit, Key, NotFound, RecordList, Transaction, id_of
 from utils.caller import Caller
 from utils.documents import key_of
+from utils.json.values import INTEGER_MAX
 from utils.people.quota import PERIOD
 from utils.table import COLLECTIONS, MEMBER_STATUSES, ROLES
 
@@ -67,6 +68,7 @@ def is_member_entry(entry: object) -> bool:
     return (
         isinstance(entry, dict)
         and type(entry.get("user_id")) is int
+        and 0 < entry["user_id"] <= INTEGER_MAX
         and entry.get("role") in ROLES
         and entry.get("status") in MEMBER_STATUSES
     )
@@ -171,6 +173,7 @@ def access_to(documents: Documents, collection: str, owner: int, caller: Caller 
 
     Raises `NotFound` where that is nothing.
     """
+    key_of(collection, owner)  # which refuses what there is not
     if caller is not None and caller.user_id != owner and collection not in SHARED_COLLECTIONS:
         raise NotFound("there is no such record")
     return Access.of(documents, caller.user_id if caller else owner, owner)

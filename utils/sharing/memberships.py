@@ -18,10 +18,10 @@ from typing import Any, Final, NoReturn, TypedDict, Unpack
 
 from docstore import NotFound, Transaction
 from utils.caller import Caller
-from utils.documents import ensure, key_of, own_copy
+from utils.documents import key_of, own_copy
 from utils.json.values import FieldError
 from utils.json_storage import Activity, JSONStorageManager, Once
-from utils.people.person import person_named, tell_other
+from utils.people.person import begin, person_named, tell_other
 from utils.records import InvalidRecord, Record
 from utils.references import clear_references
 from utils.sharing.access import MEMBERS, Access, Forbidden, Licence, entries_of, index_of
@@ -291,7 +291,7 @@ def _write_entry(
 
 def _move_project(transaction: Transaction, project: Record, owner: int, to: int) -> Record:
     key, now = key_of("projects", to), utc_text(transaction.now)
-    ensure(transaction, key)
+    begin(transaction, key)
     entries = entries_of(project)
     rest = [one for one in project[MEMBERS] if one is not entries[to]]
     editor = {
@@ -316,7 +316,7 @@ def _move_tasks(
     here, there = key_of("tasks", owner), key_of("tasks", to)
     tasks = [task for task in transaction.records(here) if _is_of(task, project_id)]
     if tasks:
-        ensure(transaction, there)
+        begin(transaction, there)
     for task in tasks:
         transaction.remove(here, task["id"])
         moved = {"id": transaction.new_id(there), "user_id": to, "project_id": moved_id}
