@@ -76,7 +76,8 @@ def test_an_entry_that_ends_on_a_chunk_is_whole() -> None:
         b"tasks\\tasks_7.json",
         b"tasks/tasks_7.json\0.png",
         b"tasks//x",
-        b"./x",
+        b"./../x",
+        "a\u0085b".encode(),
         b"a\nb",
         b"",
         b"x" * 300,
@@ -86,6 +87,23 @@ def test_an_entry_that_ends_on_a_chunk_is_whole() -> None:
 def test_names_that_could_lead_elsewhere_are_refused(name: bytes) -> None:
     with pytest.raises(UnsafeArchive):
         contents(archive(Part(name, TEXT, flags=0x800)))
+
+
+@pytest.mark.parametrize(
+    ("name", "read"),
+    [
+        ("./data/tasks/tasks_7.json", "data/tasks/tasks_7.json"),
+        ("a/./b", "a/b"),
+        ("./", "./"),
+        ("Screenshot 9.41\u202fAM.png", "Screenshot 9.41\\u202fAM.png"),
+        ("no\u00a0break", "no\\xa0break"),
+        ("👩\u200d💻.txt", "👩\\u200d💻.txt"),
+        ("שלום\u200f.txt", "שלום\\u200f.txt"),
+    ],
+)
+def test_names_that_ordinary_programs_write_are_taken(name: str, read: str) -> None:
+    content = b"" if name.endswith("/") else TEXT
+    assert contents(archive(Part(name.encode(), content, flags=0x800))) == {read: content}
 
 
 @pytest.mark.parametrize(

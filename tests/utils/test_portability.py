@@ -481,6 +481,14 @@ class TestFolders:
             imported(honest(files), owner=1)
         assert "/projects/0/budget" in {one.pointer for one in fault.value.faults}
 
+    def test_files_with_unusual_names_are_ignored_or_taken(self) -> None:
+        task = json.dumps({"tasks": [{"title": "Buy milk"}]}).encode()
+        strange = ["./data/Screenshot 9.41\u202fAM.png", "./data/👩\u200d💻 no\u00a0break.txt"]
+        files = [("./data/tasks/tasks_7.json", task), *((name, b"x") for name in strange)]
+        report = imported(honest(files))
+        assert counts(report, "tasks") == {"added": 1}
+        assert [note["detail"] for note in report["notes"]] == ["It is no file of NeuralFlow."] * 2
+
     def test_what_holds_nothing_of_neuralflow_is_refused(self) -> None:
         with pytest.raises(InvalidImport, match="holds no file of NeuralFlow"):
             imported(honest([("notes.txt", b"hello")]))

@@ -14,6 +14,7 @@ from __future__ import annotations
 import re
 import stat
 import struct
+import unicodedata
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -37,6 +38,9 @@ _ZIP64: Final = 0xFFFFFFFF
 _STORED, _DEFLATED = 0, 8
 _ENCRYPTED: Final = 0x0001 | 0x0040 | 0x2000
 _UTF8: Final = 0x0800
+# Control characters, halves of surrogate pairs, line and paragraph separators.
+_REFUSED_IN_NAMES: Final = {"Cc", "Cs", "Zl", "Zp"}
+_ORDERS: Final = {"LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI"}
 # What begins so is an archive, or a compressed file, whatever its name: zip, gzip, 7z, xz, bzip2,
 # zstd, rar.
 _NESTED: Final = re.compile(
@@ -258,7 +262,11 @@ def _entry(fields: tuple[int, ...], raw_name: bytes) -> Entry:
 
 
 def _judged_name(raw: bytes, flags: int) -> str:
-    """The name, if nobody who unpacks it as a path could be led elsewhere by it."""
+    """Return the name, if no program that unpacks it as a path is led elsewhere by it.
+
+    A leading "./", as some programs write it, is dropped. Characters that show nothing, such as a
+    narrow space, stand in it as escapes: a backslash of its own is refused.
+    """
     try:
         name = raw.decode("utf-8" if flags & _UTF8 else "cp437")
     except UnicodeDecodeError:
@@ -266,19 +274,32 @@ def _judged_name(raw: bytes, flags: int) -> str:
     shown = name[:100].encode("unicode_escape").decode("ascii")
     if not name or len(raw) > _NAME_BYTES_MAX:
         raise UnsafeArchive(f"a name in it is empty or too long: {shown}")
-    if not name.isprintable() or "\\" in name:
+    if "\\" in name or any(_commands(one) for one in name):
         raise UnsafeArchive(f"a name in it holds a control character or a backslash: {shown}")
     steps = name.removesuffix("/").split("/")
-    if any(step in ("", ".", "..") for step in steps) or re.match("[A-Za-z]:", name):
+    if any(step in ("", "..") for step in steps) or re.match("[A-Za-z]:", name):
         raise UnsafeArchive(f"a name in it leads out of its folder: {shown}")
-    return name
+    below = "/".join(step for step in steps if step != ".")
+    plain = "".join(one if one.isprintable() else _escaped(one) for one in below)
+    return f"{plain or '.'}/" if name.endswith("/") or not plain else plain
+
+
+def _commands(character: str) -> bool:
+    """Whether the character commands a terminal, or turns round the order of what follows."""
+    if unicodedata.category(character) in _REFUSED_IN_NAMES:
+        return True
+    return unicodedata.bidirectional(character) in _ORDERS
+
+
+def _escaped(character: str) -> str:
+    return character.encode("unicode_escape").decode("ascii")
 
 
 def _refuse_same_names(entries: tuple[Entry, ...]) -> None:
-    """Names that differ in capitals alone are one on many a system."""
+    """Names that differ in capitals or in the form of accents alone are one on many a system."""
     seen: set[str] = set()
     for entry in entries:
-        name = entry.name.removesuffix("/").casefold()
+        name = unicodedata.normalize("NFC", entry.name.removesuffix("/")).casefold()
         if name in seen:
             raise UnsafeArchive(f"{entry.name} is in it twice")
         seen.add(name)
