@@ -53,6 +53,17 @@ class Row:
         return _shown(COLLECTIONS[self.collection].fields, self.stored)
 
     @property
+    def fault(self) -> str:
+        """Why the record can be seen and not changed; "" if it can."""
+        if self.id is not None:
+            return ""
+        stored = self.stored.get("id")
+        if stored is None:
+            return _("It has no id, so it cannot be changed here. Give it one in your file.")
+        shown = {"id": str(stored)[:40]}
+        return _("Its id cannot be used: %(id)s. Give it another one in your file.") % shown
+
+    @property
     def ticked(self) -> int:
         """How many items of its checklist are done."""
         return sum(item["done"] is True for item in self.record.get("checklist", ()))

@@ -46,12 +46,13 @@ from docstore.moments import utc_now, utc_text
 from docstore.mounts import is_network, mount_type
 from docstore.opening import folder_of, open_store
 from docstore.publishing import History
-from docstore.record_list import RecordList, id_of
+from docstore.record_list import COUNTED_ID_MAX, RecordList, id_of
 from docstore.store import DocumentStore, Transaction
 from docstore.verify import Examined, examine, verify
 
 __all__ = [
     "ABSENT",
+    "COUNTED_ID_MAX",
     "Backend",
     "Change",
     "CollectionLayout",

@@ -30,6 +30,11 @@ import msgspec
 
 Value = TypeVar("Value")
 
+# A greater number is not an id: other readers of JSON could not tell it from its neighbours.
+ID_MAX: Final = 2**53 - 1
+# New ids are given above the highest one up to here. A greater one was made by hand: if it counted,
+# no id would be left to give.
+COUNTED_ID_MAX: Final = 10**15
 CHUNK: Final = 64
 BRANCH: Final = 64
 # A shorter list is encoded for its file within half a millisecond: nothing of that is kept.
@@ -45,7 +50,7 @@ _RECORDS_PER_CHUNK_MIN: Final = CHUNK // 4
 def id_of(item: Any) -> int | None:
     """The id of a record; None where it has none that counts (old folders have such records)."""
     record_id = item.get("id") if isinstance(item, dict) else None
-    return record_id if type(record_id) is int and record_id > 0 else None
+    return record_id if type(record_id) is int and 0 < record_id <= ID_MAX else None
 
 
 class _Chunk:
@@ -298,7 +303,7 @@ class RecordList(Sequence[Any]):
 
     @property
     def highest_id(self) -> int:
-        """An id that no id here is above: the highest that this list or one before it had, or 0."""
+        """The highest id, up to COUNTED_ID_MAX, that this list or one before it had; or 0."""
         self._indexed()
         return self._highest
 
@@ -358,7 +363,8 @@ class RecordList(Sequence[Any]):
         index = self._index
         if index is None:
             index = _Index(self._chunks())
-            self._highest = max(self._highest, max(index.places, default=0))
+            counted = (record_id for record_id in index.places if record_id <= COUNTED_ID_MAX)
+            self._highest = max(self._highest, max(counted, default=0))
             self._index = index  # last: whoever sees it takes the highest id for known
         return index
 
@@ -382,7 +388,7 @@ class RecordList(Sequence[Any]):
         longer = (*branch[: ordinal % BRANCH], tail.with_one_more(item, record_id))
         if record_id is not None and index is not None:
             index.add(record_id, ordinal, tail)
-            if record_id > highest:
+            if highest < record_id <= COUNTED_ID_MAX:
                 highest = record_id
         new = self._version((*branches[:number], longer), index, highest)
         new._length += 1

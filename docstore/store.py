@@ -25,12 +25,11 @@ from docstore.document import (
 )
 from docstore.errors import Conflict, Corrupt, InvalidValue, NotFound
 from docstore.moments import utc_now, utc_text
-from docstore.record_list import RecordList, id_of
+from docstore.record_list import COUNTED_ID_MAX, RecordList, id_of
 
 Result = TypeVar("Result")
 
 ATTEMPTS_MAX: Final = 20
-ID_MAX: Final = 2**53 - 1
 _NO_RECORDS: Final = RecordList()
 
 
@@ -84,10 +83,8 @@ class Transaction:
 
     def _last_id(self, key: Key, content: Mapping[str, Json], records: RecordList) -> int:
         counted, last = content.get(LAST_ID), records.highest_id
-        if type(counted) is int and counted > last:
+        if type(counted) is int and last < counted <= COUNTED_ID_MAX:  # a greater one is by hand
             last = counted
-        if last >= ID_MAX:  # of a file changed by hand: no other reader could tell it from its like
-            raise Corrupt(self._backend.name(key), f"an id in it, or {LAST_ID!r}, is too large")
         return last
 
     def create(self, key: Key, content: Mapping[str, Json]) -> None:

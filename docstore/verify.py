@@ -11,8 +11,7 @@ from docstore.codec import decode
 from docstore.document import LAST_ID, REVISION, CollectionLayout, Document, Key
 from docstore.errors import Corrupt, Unavailable
 from docstore.positions import Path, Places
-from docstore.record_list import id_of
-from docstore.store import ID_MAX
+from docstore.record_list import COUNTED_ID_MAX, ID_MAX, id_of
 
 
 def verify(backend: Backend, layouts: Mapping[str, CollectionLayout]) -> Iterator[Finding]:
@@ -67,13 +66,15 @@ def _problems(document: Document, layout: CollectionLayout) -> Iterator[tuple[Pa
         value = document.content.get(name, 1)
         if type(value) is not int or value < 0:
             yield (name,), f'"{name}" must be a whole number, 0 or more'
-        elif value > ID_MAX:
-            yield (name,), f'"{name}" must be at most {ID_MAX}'
+        elif value > (most := COUNTED_ID_MAX if name == LAST_ID else ID_MAX):
+            yield (name,), f'"{name}" must be at most {most}'
     seen: dict[int, int] = {}
     for index, item in enumerate(document.content.get(layout.records) or []):
         record_id = id_of(item)
         if not isinstance(item, dict):
             yield (layout.records, index), "a record must be an object: { ... }"
+        elif type(item.get("id")) is int and item["id"] > COUNTED_ID_MAX:
+            yield (layout.records, index, "id"), f"the id must be at most {COUNTED_ID_MAX}"
         elif record_id in seen:
             yield (layout.records, index, "id"), f"the id {record_id} is taken by an earlier record"
         elif record_id:

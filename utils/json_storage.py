@@ -32,6 +32,7 @@ from typing import Any, BinaryIO, TypeVar, cast
 from django.conf import settings
 
 from docstore import (
+    COUNTED_ID_MAX,
     DocumentStore,
     History,
     NotFound,
@@ -620,8 +621,12 @@ class JSONStorageManager:
         return (key.owner for key in self.store.keys(collection))
 
     def highest_owner(self) -> int:
-        """The highest id that has a document; 0 in an empty store."""
-        return max((max(self.owners(name), default=0) for name in COLLECTIONS), default=0)
+        """The highest id that has a document; 0 in an empty store.
+
+        The number of a file that a hand named does not count where no account could get the next.
+        """
+        owners = (owner for name in COLLECTIONS for owner in self.owners(name))
+        return max((owner for owner in owners if owner <= COUNTED_ID_MAX), default=0)
 
     def publish(self) -> None:
         """Makes every file exact: by themselves they are up to a tenth of a second behind.
