@@ -1,5 +1,7 @@
 """How lists of records are searched and put in order, for the pages and the API alike."""
 
+import math
+import sys
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -114,6 +116,8 @@ def order_by(collection: str, field_name: str) -> Callable[[Record], SortValue |
 
 def accuracy_percent(value: int | float) -> float:
     """An accuracy in per cent. Up to 1 it is noted as a fraction, above 1 in per cent."""
+    if abs(value) > sys.float_info.max:  # a hand wrote hundreds of digits
+        return math.copysign(math.inf, value > 0 or -1)
     return float(Decimal(repr(value)) * 100) if value <= 1 else float(value)
 
 

@@ -199,9 +199,8 @@ class TestCrashes:
 
         def delete_and_write(user: User) -> None:
             """As a request does that was under way."""
-            user_id = user.pk
+            json_storage.create("tasks", user.pk, {"title": "too late"})
             delete(user)
-            json_storage.create("tasks", user_id, {"title": "too late"})
             monkeypatch.setattr(type(json_storage), "drop_person", _die)
 
         with monkeypatch.context() as patch:
@@ -219,9 +218,8 @@ class TestCrashes:
         delete = User.delete
 
         def delete_and_write(user: User) -> None:
-            user_id = user.pk
+            json_storage.create("tasks", user.pk, {"title": "too late"})
             delete(user)
-            json_storage.create("tasks", user_id, {"title": "too late"})
 
         monkeypatch.setattr(User, "delete", delete_and_write)
         left(signed_in(world))

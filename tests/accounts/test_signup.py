@@ -84,6 +84,7 @@ def test_an_account_with_old_documents_waiting_for_its_id_steps_over_them(
 
 
 def test_an_id_that_was_given_explicitly_is_kept() -> None:
+    json_storage.save_user_data(User(pk=12, username="old"))
     json_storage.save_task_data(12, {"title": "Of an account that is now brought back"})
     assert User.objects.create(pk=12, username="old").pk == 12
 
@@ -94,6 +95,7 @@ def test_people_sign_up_while_the_store_is_away_and_still_inherit_nothing(
     def refuse(*_: object) -> int:
         raise Unavailable("the disk is away")
 
+    json_storage.save_user_data(User(pk=42, username="stranger"))
     json_storage.save_task_data(42, {"title": "A stranger's"})
     call_command("reserve_ids")  # as each start of the server does
     monkeypatch.setattr(json_storage, "highest_owner", refuse)

@@ -215,7 +215,7 @@ def test_a_project_of_somebody_else_is_refused(browser: Client, charlie: User) -
 def test_an_edit_changes_what_was_typed_and_nothing_else(
     browser: Client, alice: User, task: dict[str, Any]
 ) -> None:
-    json_storage.update("tasks", alice.pk, 1, {"x_own": {"kept": True}})
+    json_storage.update("tasks", alice.pk, 1, {"x_own": {"kept": True}}, unknown="keep")
     typed = edit_of(browser, "/tasks/1/edit/") | {"title": "Train twice"}
     page = browser.post("/tasks/1/edit/", typed)
     assert page.status_code == 302

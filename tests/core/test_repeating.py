@@ -146,7 +146,7 @@ def test_completing_a_task_announces_no_record_of_another_writer(
     other = {"title": "Other", "due_date": "2031-02-03", "repeat": "FREQ=WEEKLY"}
     json_storage.create("tasks", alice.pk, other)
     moment = json_storage.get("tasks", alice.pk, 2)["created_at"]
-    with mock.patch.object(json_storage.store, "_clock", lambda: parse_time(moment)):
+    with mock.patch.object(json_storage.store, "clock", lambda: parse_time(moment)):
         page = client.post("/tasks/1/complete/", follow=True)
     assert json_storage.get("tasks", alice.pk, 1)["completed_at"] == moment
     assert "The task is completed. Undo" in text_of(page)
