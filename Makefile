@@ -22,9 +22,9 @@ test: environment test-tools lint ## set everything up and test everything
 check: environment lint ## before each commit: format, lint, types, layers, quick tests
 	.venv/bin/python -m pytest -n 2 --dist loadgroup -q -m "$(QUICK)" $(ARGS)
 
-screenshots: environment test-tools ## pictures of every page, in test-results: light, dark, phone
+screenshots: environment test-tools ## pictures of every page, in test-results: wide and on a phone, light and dark
 	@.venv/bin/python manage.py collectstatic --no-input --verbosity 0
-	.venv/bin/python -m pytest -n 2 -q tests/browser/test_every_page.py
+	TEST_LOOKS=all .venv/bin/python -m pytest -n 2 -q tests/browser/test_every_page.py
 
 lint: environment ## format, lint, types and layers only
 	@.venv/bin/ruff format --check --quiet . || { .venv/bin/ruff format --diff --quiet .; exit 1; }

@@ -1,6 +1,7 @@
 """A served NeuralFlow of its own, and pages of Debian's Chromium that are watched.
 
-Every test runs as each of four people: with a phone or a wide screen, in the light or the dark.
+Every test runs with a phone in the dark and with a wide screen in the light. With TEST_LOOKS=all it
+runs in all four combinations and saves pictures: `make screenshots`, `make soak ARGS=looks`.
 """
 
 import ctypes
@@ -24,6 +25,9 @@ LOOKS = {
     for device, width, height in [("phone", 390, 844), ("wide", 1280, 800)]
     for scheme in ("light", "dark")
 }
+ALL_LOOKS = os.environ.get("TEST_LOOKS") == "all"
+# Each width and each colour scheme once: rendering takes most of the time of the whole suite.
+SAMPLE_OF_LOOKS = ["phone-dark", "wide-light"]
 
 
 def chromium_path() -> str | None:
@@ -68,7 +72,7 @@ def chromium() -> Iterator[Browser]:
         browser.close()
 
 
-@pytest.fixture(params=LOOKS)
+@pytest.fixture(params=LOOKS if ALL_LOOKS else SAMPLE_OF_LOOKS)
 def context(
     request: pytest.FixtureRequest, chromium: Browser, server: Server
 ) -> Iterator[BrowserContext]:
@@ -145,11 +149,8 @@ class Visitor:
         press(self.page.get_by_role("button", name=name, exact=True))
 
     def look_at(self, name: str) -> None:
-        """Saves a picture of the page, and checks what every page must keep."""
-        SHOTS.mkdir(exist_ok=True)
-        # A hidden caret would leave an empty style in the page, which htmx carries along.
-        path = SHOTS / f"{name}-{self.look}.png"
-        self.page.screenshot(path=path, full_page=True, caret="initial")
+        """Checks what every page must keep, and saves a picture of it where pictures are wanted."""
+        self.take_picture(name, full_page=True)
         rules = {"runOnly": {"type": "tag", "values": RULES}}
         found = Axe().run(self.page, options=rules).response["violations"]
         faults = [f"{v['id']}: {[node['html'][:200] for node in v['nodes']]}" for v in found]
@@ -157,6 +158,14 @@ class Visitor:
         across = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
         assert self.page.evaluate(across) <= 0, f"{self.page.url} scrolls sideways"
         assert self.complaints == []
+
+    def take_picture(self, name: str, *, full_page: bool = False) -> None:
+        """Saves a picture of the page in test-results, if pictures are wanted."""
+        if ALL_LOOKS:
+            SHOTS.mkdir(exist_ok=True)
+            # A hidden caret would leave an empty style in the page, which htmx carries along.
+            path = SHOTS / f"{name}-{self.look}.png"
+            self.page.screenshot(path=path, full_page=full_page, caret="initial")
 
 
 @pytest.fixture

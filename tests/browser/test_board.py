@@ -49,7 +49,7 @@ def test_the_board_by_mouse(visitor: Visitor) -> None:
     x, y, height = place_of(there)  # on a phone, the columns above have become shorter
     page.mouse.move(x, y + height - 4, steps=4)
     expect(titles(visitor, "review")).to_have_text(["Ask the clinic", "Train the baseline"])
-    page.screenshot(path=f"test-results/board-dragging-{visitor.look}.png")
+    visitor.take_picture("board-dragging")
     page.mouse.up()
     expect(page.get_by_text("Moved to: In review")).to_be_visible()
     expect(titles(visitor, "review")).to_have_text(["Ask the clinic", "Train the baseline"])

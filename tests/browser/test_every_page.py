@@ -21,9 +21,6 @@ PAGE_BYTES = 60_000  # of one page, as it travels
 ASSET_BYTES = 150_000  # of all that pages share
 PAGES_AT_LEAST = 45
 
-LOOKS = pytest.mark.parametrize(
-    "context", ["wide-light", "wide-dark", "phone-light"], indirect=True
-)
 NOT_OURS = ("/admin/",)  # Django's own pages for operators
 FURTHER = (
     "/tasks/?q=nothing+fits",
@@ -117,7 +114,6 @@ def looked_at(visitor: Visitor, scales: Scales, addresses: list[str]) -> list[st
     return [f"only {seen} pages", *faults] if seen < min(len(addresses), 3) else faults
 
 
-@LOOKS
 def test_every_page_of_a_person(visitor: Visitor, named: dict[str, int]) -> None:
     patterns = {row.address for row in ROWS.values()} | set(FURTHER)
     addresses = [pattern.format_map(named) for pattern in sorted(patterns)]
@@ -134,7 +130,6 @@ def test_every_page_of_a_person(visitor: Visitor, named: dict[str, int]) -> None
     assert looked_at(visitor, scales, pages) == []
 
 
-@LOOKS
 def test_every_page_for_who_has_not_signed_in(visitor: Visitor) -> None:
     outside = {row.address for row in ROWS.values() if row.shape is FOR_THOSE_OUTSIDE}
     pages = sorted({"/", "/accounts/password/reset/", *outside})

@@ -27,6 +27,8 @@ FULL: Final = {
     "planted": 100,
     "api_cases": 20_000,
     "malformed_bodies": 100_000,
+    "clocks": 6,
+    "looks": 4,
 }
 
 
