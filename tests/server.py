@@ -1,13 +1,17 @@
 """A real NeuralFlow on a free port: gunicorn with its processes and threads."""
 
+import atexit
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cache
 from http.client import HTTPConnection
 from pathlib import Path
 from types import MappingProxyType
@@ -17,6 +21,15 @@ from docstore.backends.files import FilesBackend
 from utils.records import COLLECTIONS
 
 PROJECT = Path(__file__).parents[1]
+DATABASE = "db.sqlite3"
+
+_TABLES = """
+import django
+django.setup()
+from django.core.management import call_command
+call_command("migrate", verbosity=0)
+call_command("createcachetable", verbosity=0)
+"""
 
 _PEOPLE = """
 import json, sys
@@ -126,21 +139,33 @@ class Server:
 
 def prepared_server(folder: Path) -> Server:
     """What a server needs, before it runs."""
-    server = Server(folder)
-    server.environment = {
+    server = _server_in(folder)
+    shutil.copyfile(_empty_database(), folder / DATABASE)
+    return server
+
+
+def _server_in(folder: Path) -> Server:
+    environment = {
         **os.environ,
         "DJANGO_SETTINGS_MODULE": "neuralflow.settings",
-        "NEURALFLOW_STORE": server.data.as_uri(),
+        "NEURALFLOW_STORE": (folder / "data").as_uri(),
         "NEURALFLOW_BURST": "1000000/60",
         "NEURALFLOW_SECRET_KEY": "a key for this test",
-        "DATABASE_URL": f"sqlite:///{folder / 'db.sqlite3'}",
+        "DATABASE_URL": f"sqlite:///{folder / DATABASE}",
         "HOST": "127.0.0.1",
         "PORT": "0",
         "WEB_CONCURRENCY": "2",
     }
-    server.run("manage.py", "migrate", "--verbosity", "0")
-    server.run("manage.py", "createcachetable", "--verbosity", "0")
-    return server
+    return Server(folder, environment=environment)
+
+
+@cache
+def _empty_database() -> Path:
+    """A database with all tables, made once in this process: migrations take seconds."""
+    folder = Path(tempfile.mkdtemp(prefix="neuralflow-tables-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    _server_in(folder).run("-c", _TABLES)
+    return folder / DATABASE
 
 
 def started(
