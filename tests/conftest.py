@@ -3,12 +3,14 @@
 Alice owns, Bob shares, Charlie must see nothing.
 """
 
+import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
 import pytest
+import time_machine
 from django.test import Client
 from pytest_django.fixtures import Settings
 
@@ -24,6 +26,14 @@ from utils.json_storage import json_storage
 PASSWORD = "Owls-hunt-at-dusk"
 
 Capture = Callable[..., AbstractContextManager[Any]]
+
+
+@pytest.hookimpl(trylast=True)  # when every folder has marked its own
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the modules that take long: the last tests are short, and no worker waits long."""
+    long = {item.path for item in items if item.get_closest_marker("slow")}
+    long |= {item.path for item in items if item.get_closest_marker("browser")}
+    items.sort(key=lambda item: item.path not in long)
 
 
 @pytest.fixture(autouse=True)
@@ -49,6 +59,16 @@ def quick_and_apart(tmp_path: Path, settings: Settings) -> None:
     }
     settings.STATIC_ROOT = tmp_path / "static"  # not what an earlier `make run` collected
     settings.WHITENOISE_AUTOREFRESH = True
+
+
+@pytest.fixture
+def still_clock() -> Iterator[None]:
+    """Stop this process's clock: no midnight passes between what a test and the product call today.
+
+    For tests that compare with the present. Those with a date of their own inject a clock instead.
+    """
+    with time_machine.travel(time.time(), tick=False):
+        yield
 
 
 def _person(name: str, capture: Capture) -> User:

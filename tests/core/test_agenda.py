@@ -109,6 +109,7 @@ def browser(client: Client, alice: User) -> Client:
     return client
 
 
+@pytest.mark.usefixtures("still_clock")
 def test_the_page_tells_days_by_their_names(browser: Client, alice: User) -> None:
     day = datetime.now(UTC).date() + timedelta(days=3)
     due = {"title": "Train", "due_date": day.isoformat()}

@@ -16,6 +16,8 @@ from tests.folders import exact
 from utils.data_initializer import data_initializer
 from utils.json_storage import json_storage
 
+pytestmark = pytest.mark.usefixtures("still_clock")
+
 
 def day(days: int) -> str:
     return (datetime.now(UTC) + timedelta(days=days)).date().isoformat()

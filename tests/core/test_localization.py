@@ -156,6 +156,7 @@ def test_the_ends_of_time_have_no_local_time(signed_in: Client, alice: User, far
             assert signed_in.get(page).status_code == 200
 
 
+@pytest.mark.usefixtures("still_clock")
 def test_a_day_ends_where_the_person_is(signed_in: Client, alice: User) -> None:
     now = datetime.now(UTC)
     zones = ("Pacific/Kiritimati", "Etc/GMT+12")  # 14 hours before UTC, 12 after: other days

@@ -51,6 +51,7 @@ def test_before_anything_was_run_it_says_what_to_run(browser: Client) -> None:
     assert b"/operator/" in browser.get("/dashboard/").content
 
 
+@pytest.mark.usefixtures("still_clock")
 def test_it_tells_how_things_are(browser: Client, alice: User, data_folder: Path) -> None:
     for title in ("Train", "Read"):
         json_storage.create("tasks", alice.pk, {"title": title})
@@ -97,6 +98,7 @@ def test_findings_are_told_as_the_last_validation_found_them(
     assert b"<b>" not in page.content
 
 
+@pytest.mark.usefixtures("still_clock")
 def test_of_many_backups_the_newest_are_told(browser: Client, data_folder: Path) -> None:
     setup_data("--backup")
     now = datetime.now(UTC)

@@ -256,7 +256,7 @@ def test_the_list_is_narrowed_by_what_a_task_has(browser: Client, alice: User, t
 
 
 @pytest.fixture
-def today() -> date:
+def today(still_clock: None) -> date:
     return datetime.now(UTC).date()
 
 

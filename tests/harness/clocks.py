@@ -1,0 +1,78 @@
+"""The suite under other clocks and in other zones: no test may know only the day it was written.
+
+Every process of a run, servers and commands included, has the same clock, which is ahead of the
+machine's by a fixed time and goes on (`tests/clock`). File times stay those of the machine.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterable
+from datetime import datetime
+from pathlib import Path
+from typing import Final, NamedTuple
+from zoneinfo import ZoneInfo
+
+from tests.harness.report import Report
+
+PROJECT: Final = Path(__file__).parents[2]
+CLOCK: Final = PROJECT / "tests/clock"
+LINES_SHOWN: Final = 60
+
+
+class Setting(NamedTuple):
+    """A moment on the clocks of a zone, which is the zone of the machine as well."""
+
+    moment: str
+    zone: str
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """Return the variables that put a process and its children there. It is that moment now."""
+        there = datetime.fromisoformat(self.moment).replace(tzinfo=ZoneInfo(self.zone))
+        path = [str(CLOCK), *filter(None, [os.environ.get("PYTHONPATH")])]
+        return {
+            "TEST_CLOCK_AHEAD": str(there.timestamp() - time.time()),
+            "TZ": self.zone,
+            "PYTHONPATH": os.pathsep.join(path),
+        }
+
+
+SETTINGS: Final = (
+    Setting("2026-12-31T23:59:30", "America/Los_Angeles"),
+    Setting("2028-02-29T12:00:00", "Asia/Tokyo"),
+    Setting("2027-02-28T23:40:00", "UTC"),
+    Setting("2026-12-31T23:59:30", "UTC"),
+    Setting("2026-12-31T23:59:30", "Asia/Tokyo"),
+    Setting("2027-03-14T01:58:00", "America/Los_Angeles"),  # two minutes before summer time
+)
+
+
+def run_tests(setting: Setting, options: Iterable[str]) -> subprocess.CompletedProcess[str]:
+    """Run pytest with these options in the setting, apart from a pytest that calls this."""
+    outside = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
+    return subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *options],
+        cwd=PROJECT,
+        env=outside | setting.environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+
+
+def run(count: int, seed: int) -> Report:
+    """Run all tests that need no browser in the first `count` settings."""
+    report = Report("clocks")
+    for setting in SETTINGS[:count]:
+        print(f"{setting.moment} in {setting.zone}", flush=True)
+        done = run_tests(setting, ["-n", "2", "--dist", "loadgroup", "-m", "not browser"])
+        report.cases += 1
+        print(done.stdout.rstrip().rpartition("\n")[2], flush=True)
+        if done.returncode != 0:
+            lines = done.stdout.splitlines()[-LINES_SHOWN:]
+            report.lose(f"{setting.moment} in {setting.zone}:\n" + "\n".join(lines))
+    return report.finish(min(count, len(SETTINGS)))

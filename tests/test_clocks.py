@@ -1,0 +1,51 @@
+"""The suite is green on any day: a sample of it, in two settings of `make soak ARGS=clocks`."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+from tests.harness.clocks import SETTINGS, Setting, run_tests
+
+# The files that say most about days: due dates, repeats, months of calls, sessions, plain words.
+SAMPLE = (
+    "tests/accounts/api/test_quick.py",
+    "tests/accounts/test_tokens.py",
+    "tests/core/test_agenda.py",
+    "tests/core/test_dashboard.py",
+    "tests/core/test_localization.py",
+    "tests/core/test_month.py",
+    "tests/nf/test_days.py",
+    "tests/utils/test_occurrences.py",
+    "tests/utils/test_once.py",
+    "tests/utils/test_quota.py",
+)
+CLOCK = """
+import os, subprocess, sys
+from datetime import datetime
+print(datetime.now().isoformat()[:16], end=" ", flush=True)
+if sys.argv[1:]:
+    subprocess.run([sys.executable, "-c", sys.argv[1]], check=True)
+"""
+
+
+def test_clock_is_the_same_in_child_processes() -> None:
+    setting = Setting("2028-02-29T12:00:00", "Asia/Tokyo")
+    done = subprocess.run(
+        [sys.executable, "-c", CLOCK, CLOCK],
+        env=os.environ | setting.environment,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert set(done.stdout.split()) <= {"2028-02-29T12:00", "2028-02-29T12:01"}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("setting", SETTINGS[:2], ids=lambda setting: setting.moment)
+def test_sample_of_the_suite_passes_on_another_day(setting: Setting) -> None:
+    done = run_tests(setting, ["-n", "0", "-m", "not slow", *SAMPLE])
+    assert done.returncode == 0, done.stdout
