@@ -4,7 +4,7 @@ SHELL := /bin/bash
 
 QUICK := not browser and not slow
 
-.PHONY: help run test check screenshots lint environment test-tools soak benchmark clean
+.PHONY: help run test tests check screenshots lint environment test-tools soak benchmark clean
 
 help: ## list the targets
 	@sed -nE 's/^([a-z-]+):.*## (.*)/\1|\2/p' $(MAKEFILE_LIST) | while IFS='|' read -r name does; \
@@ -15,9 +15,12 @@ run: ## set everything up and serve at http://HOST:PORT (default http://127.0.0.
 	@.venv/bin/python manage.py prepare
 	@exec .venv/bin/gunicorn --config python:neuralflow.gunicorn neuralflow.wsgi
 
-test: environment test-tools lint ## set everything up and test everything
+test: environment test-tools ## set everything up and test everything
 	@.venv/bin/python manage.py collectstatic --no-input --verbosity 0
-	.venv/bin/python -m pytest -n 2 --dist loadgroup $(ARGS)
+	@$(MAKE) --no-print-directory --jobs=2 --keep-going lint tests
+
+tests: # beside lint: neither of two cores is idle while the other works
+	.venv/bin/python -m pytest -n 2 --dist loadgroup --durations=10 $(ARGS)
 
 check: environment lint ## before each commit: format, lint, types, layers, quick tests
 	.venv/bin/python -m pytest -n 2 --dist loadgroup -q -m "$(QUICK)" $(ARGS)
