@@ -11,7 +11,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.skipif(bool(missing()), reason=f"0 c
 
 
 def test_no_power_cut_on_ext4_loses_an_acknowledged_commit() -> None:
-    report = block_device.run(500, seed=1)
+    report = block_device.run(150, seed=1)
     assert report.lost == 0, "\n".join(report.notes)
 
 
