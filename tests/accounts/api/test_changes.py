@@ -239,7 +239,7 @@ def test_many_who_wait_do_not_keep_the_others_from_work(server: Server, quick: P
         assert int(refused.response.headers["Retry-After"]) > 0
         with ThreadPoolExecutor(16) as threads:
             calls = [
-                threads.submit(person.call, "GET", "changes/?since=0&wait=30") for person in people
+                threads.submit(person.call, "GET", "changes/?since=0&wait=8") for person in people
             ]
             done = threads.map(
                 lambda n: quick.call("POST", "tasks/", {"title": str(n)})[0], range(40)
