@@ -12,6 +12,8 @@ from typing import Any
 import pytest
 import time_machine
 from django.test import Client
+from hypothesis import HealthCheck
+from hypothesis import settings as hypothesis_settings
 from pytest_django.fixtures import Settings
 
 from accounts.models import User
@@ -22,6 +24,12 @@ from tests.attacks.counting import (  # noqa: F401  hooks of pytest, and a fixtu
     pytest_terminal_summary,
 )
 from utils.json_storage import json_storage
+
+# How fast values are made up, and an example runs, is the machine's business and not the product's.
+hypothesis_settings.register_profile(
+    "suite", deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
+hypothesis_settings.load_profile("suite")
 
 PASSWORD = "Owls-hunt-at-dusk"
 
