@@ -141,7 +141,7 @@ def test_what_no_order_explains_is_found(name: str) -> None:
 
 @pytest.mark.slow
 def test_writers_and_readers_of_many_processes_and_threads_agree() -> None:
-    report = run(ORDINARY, seed=1)
+    report = run(ORDINARY // 2, seed=1)
     assert not report.lost, report.notes
 
 
