@@ -103,6 +103,26 @@ def test_what_the_manual_tells_to_run_is_there() -> None:
         assert f"\n{target}:" in makefile
 
 
+def test_modules_targets_and_scripts_that_documents_run_are_there() -> None:
+    found = 0
+    makefile = (PROJECT / "Makefile").read_text("utf-8")
+    for document in DOCUMENTS:
+        if "decisions" in document.parts:
+            continue  # they tell of their time
+        text = document.read_text("utf-8")
+        code = "\n".join(re.findall(r"```\w*\n.*?```|`[^`\n]+`", text, re.S))
+        for module in re.findall(r"python -m ([\w.]+)", code):
+            path = PROJECT / module.replace(".", "/")
+            assert path.with_suffix(".py").exists() or (path / "__main__.py").exists(), module
+            found += 1
+        for script in re.findall(r"\.venv/bin/python ([\w/]+\.py)", code):
+            assert (PROJECT / script).exists(), script
+        for target in re.findall(r"(?:^|[`$&] ?)make ([a-z-]+)", code, re.M):
+            assert f"\n{target}:" in makefile, f"{document.name}: make {target}"
+            found += 1
+    assert found > 15
+
+
 def test_the_file_in_the_readme_is_what_one_gets(
     client: Client, alice: User, data_folder: Path
 ) -> None:

@@ -209,6 +209,9 @@ def test_accuracies_are_compared_in_per_cent_however_they_are_noted(
     words = text_of(browser.get("/models/?sort=accuracy"))
     assert re.findall(r"Delete net (\w)", words) == ["d", "c", "b", "a", "e", "f"]
     assert re.findall(r"accuracy (\S+)", words) == ["100%", "95%", "91.4%", "84%", "2%"]
+    json_storage.update("models", alice.pk, 1, {"is_public": True})  # does nothing: not shown
+    for address in ("/models/1/", "/models/1/edit/", "/models/", "/models/compare/?a=1&b=2"):
+        assert "Public" not in text_of(browser.get(address))
     assert "Accuracy 84% (noted as 0.84)" in text_of(browser.get("/models/1/"))
     words = text_of(browser.get("/models/compare/?a=1&b=2"))
     assert "Accuracy 84% 91.4% +7.4" in words
