@@ -13,7 +13,7 @@ help: ## list the targets
 run: ## set everything up and serve at http://HOST:PORT (default http://127.0.0.1:8000)
 	@scripts/environment run
 	@.venv/bin/python manage.py prepare
-	@exec .venv/bin/gunicorn --config python:neuralflow.gunicorn neuralflow.wsgi
+	@exec .venv/bin/python -m gunicorn --config python:neuralflow.gunicorn neuralflow.wsgi
 
 test: environment test-tools ## set everything up and test everything
 	@.venv/bin/python manage.py collectstatic --no-input --verbosity 0

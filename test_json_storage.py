@@ -19,6 +19,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from neuralflow import own_environment
+
+if __name__ == "__main__":
+    own_environment.enter()
+
 from django.contrib.auth import get_user_model
 
 from docstore import open_store
