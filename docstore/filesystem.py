@@ -68,6 +68,14 @@ class FileSystem:
         """What the file is that the name leads to."""
         return os.stat(path)  # noqa: PTH116
 
+    def identity(self, path: Where) -> tuple[int, int] | None:
+        """Return what tells the file of that name from every other; None if there is none."""
+        try:
+            status = os.stat(path)  # noqa: PTH116
+        except OSError:
+            return None
+        return status.st_dev, status.st_ino
+
     def exists(self, path: Where) -> bool:
         """Whether the name leads to anything."""
         return os.path.exists(path)  # noqa: PTH110 (a `Path` costs more than the question)

@@ -62,6 +62,7 @@ log = logging.getLogger(__name__)
 SEGMENT_BYTES: Final = 4 * 1024 * 1024
 READ_BYTES: Final = 64 * 1024
 SYNC_SECONDS_MAX: Final = 60.0
+_SETTLED_NS: Final = 50_000_000
 _TOO_SLOW: Final = "the disk takes too long to make the change durable"
 _SEAL_ROOM: Final = 128  # bytes that are kept free for the frame that ends a segment
 _HEAD_ROOM: Final = 512
@@ -99,7 +100,8 @@ class _Segment:
     def __init__(self, files: FileSystem, path: Path, number: int, *, to_write: bool) -> None:
         self._files, self.number = files, number
         self.handle = files.open(path, to_write=to_write)
-        self.size = files.status(path).st_size
+        status = files.status(path)
+        self.size, self.identity = status.st_size, (status.st_dev, status.st_ino)
 
     def __del__(self) -> None:
         with suppress(OSError, AttributeError):
@@ -114,6 +116,8 @@ class Journal:
         self._segment_bytes = max(segment_bytes, 4 * _HEAD_ROOM)
         self._state: memoryview | list[int] = [0] * _WORDS
         self._looking = True
+        self._page: tuple[int, int] | None = None  # the file of the shared numbers
+        self._names: tuple[int, int] | None = None  # number and time of the folder, looked at
         self.failure = ""
         self._closed_at = -1
         self._sync_lock = files.lock(folder / "syncing", SYNC_SECONDS_MAX)
@@ -134,6 +138,7 @@ class Journal:
         self._began_at = 0  # the frames after this one are followed
         self._segment_epoch = 0
         self._is_cut_off = False  # the segment after the position was retired
+        self._is_lost = False  # somebody deleted, moved or replaced what is written to
         self._is_taking = False
 
     # What is where
@@ -185,8 +190,102 @@ class Journal:
     @property
     def is_outdated(self) -> bool:
         """Whether the journal is to be opened anew: somebody recovered it since this process opened
-        it, or this process slept until segments that it had not followed yet were retired."""
-        return self._is_cut_off or self._state[_GENERATION] != self._generation
+        it, or this process slept until segments that it had not followed yet were retired, or the
+        journal was deleted, moved or replaced."""
+        is_gone = self._is_cut_off or self._is_lost
+        return is_gone or self._state[_GENERATION] != self._generation
+
+    # A journal that somebody deletes, moves or replaces while processes have it open. What they
+    # write then goes into files that no name leads to: nothing of it may be acknowledged.
+
+    @property
+    def has_page(self) -> bool:
+        """Whether the name of the shared numbers leads to those that this process shares."""
+        return self._looking or self._files.identity(self._folder / "state") == self._page
+
+    @property
+    def is_replaced(self) -> bool:
+        """Whether the name of the shared numbers leads to others."""
+        return self._files.identity(self._folder / "state") not in (None, self._page)
+
+    def leave(self) -> None:
+        """From now on it is outdated."""
+        self._is_cut_off = True
+
+    def find_lost(self) -> bool:
+        """Whether what is written to has lost its name; then the journal is outdated."""
+        self._is_lost = not self.has_page or not self._has_segment(self._current)
+        return self._is_lost
+
+    def _has_segment(self, segment: _Segment | None) -> bool:
+        if self._looking or segment is None or segment.number != self._state[_SEGMENT]:
+            return True
+        return self._files.identity(self.path(segment.number)) == segment.identity
+
+    def _refuse_lost(self, segment: _Segment) -> None:
+        """Raises `Unavailable` where what was synced is what no name leads to."""
+        try:
+            folder = self._files.status(self._folder)
+        except OSError:
+            names = None
+        else:
+            names = folder.st_ino, folder.st_mtime_ns
+            if names == self._names:
+                return  # nothing got or lost a name in the folder since it was looked at
+        if names and self.has_page and self._has_segment(segment):
+            # A second change within a tick of the clock would leave the folder's time as it is.
+            if time.time_ns() - names[1] > _SETTLED_NS:
+                self._names = names
+            return
+        self._is_lost = True
+        raise Unavailable(
+            "the journal was deleted, moved or replaced while a change was written: read whether"
+            " the change happened",
+            1,
+        )
+
+    def _refuse_lost_page(self) -> None:
+        """Raises `OSError` where the shared numbers are no longer those of all. Under the lock.
+
+        Asked before a segment is entered or begun: one that others recovered has another file, and
+        what is opened by its name must not be written by numbers of before.
+        """
+        if not self.has_page:
+            self._is_lost = True
+            raise FileNotFoundError(errno.ENOENT, "the shared numbers were deleted or replaced")
+
+    @property
+    def has_segments(self) -> bool:
+        """Whether all is there but the shared numbers, which can be recovered from it."""
+        return self._has_segment(self._current) and bool(self.segments())
+
+    def release_page(self) -> None:
+        """Takes the name of the shared numbers away: whoever opens the journal then recovers it,
+        and all other processes notice."""
+        self._files.remove("rescue", self._folder / "state")
+
+    def rescue(self) -> None:
+        """Puts the segment that is appended to back under its name, for `recover`.
+
+        Under all locks, all followed, and the files durable without the journal. Raises `OSError`.
+        """
+        state, segment = self._state, self._current
+        self.release_page()
+        number, epoch = state[_APPENDED] + 1, state[_EPOCH] + 1
+        head = {"format": _FORMAT, "epoch": epoch, "checkpoint": state[_APPENDED]}
+        data = encode_frame(epoch, number, number - 1, Kind.HEAD, msgspec.json.encode(head))
+        if segment is not None and segment.number == state[_SEGMENT]:
+            note = msgspec.json.encode({"sequence": state[_APPENDED]})
+            data = self._files.read_at(segment.handle, state[_END], 0)
+            data += encode_frame(state[_EPOCH], number, state[_SYNCED], Kind.CHECKPOINT, note)
+            number = segment.number
+        path, mark = self.path(number), secrets.token_hex(8)
+        if self._files.exists(path):  # another file in its place, which is no business of ours
+            self._files.rename("rescue", path, path.with_name(f"replaced-{number:016d}-{mark}.bin"))
+        draft = self._folder / f"{mark}.draft"
+        self._files.create("rescue", draft, data)
+        self._files.rename("rescue", draft, path)
+        self._files.sync_folder("rescue", self._folder)
 
     @property
     def is_in_doubt(self) -> bool:
@@ -222,15 +321,19 @@ class Journal:
     def recover(self, sharing: memoryview | list[int]) -> None:
         """Opens the journal as the first of the processes that share the numbers, which are worth
         nothing yet; or anew after it failed. Under the lock. Raises `Corrupt`."""
-        self._state, self._looking = sharing, False
+        self._share(sharing)
         self._sweep()
         self._take_stock(repair=True)
 
     def join(self, sharing: memoryview | list[int]) -> None:
         """Opens the journal that other processes have open."""
-        self._state, self._looking = sharing, False
+        self._share(sharing)
         self._reset()
         self._begin_at_checkpoint()
+
+    def _share(self, sharing: memoryview | list[int]) -> None:
+        self._page, self._names = self._files.identity(self._folder / "state"), None
+        self._state, self._looking = sharing, False
 
     def begin_again(self) -> None:
         """Follows from the checkpoint once more; nothing is to be known of the documents."""
@@ -406,7 +509,11 @@ class Journal:
     def _enter_segment(self) -> bool:
         try:
             self._current = self._opened(self._segment)
+            self._refuse_lost_page()
         except FileNotFoundError:
+            if self._is_lost:
+                self._current = None
+                return False
             self._is_cut_off = self._segment <= self._state[_CHECKPOINT] or (
                 self._looking and any(number > self._segment for number in self.segments())
             )
@@ -501,6 +608,7 @@ class Journal:
         return self._begin_segment(size)
 
     def _begin_segment(self, size: int) -> _Segment:
+        self._refuse_lost_page()
         draft = self._zeros(size + _HEAD_ROOM + _SEAL_ROOM)  # may find the disk full: so first
         try:
             return self._begin_segment_in(draft)
@@ -526,6 +634,7 @@ class Journal:
         self._files.rename("segment-name", draft, self.path(number))
         self._files.sync_folder("segment-names", self._folder)
         state[_SEGMENT], state[_END], state[_APPENDED] = number, len(frame), number
+        self._refuse_lost(segment)
         with self._sync_lock.hold():
             state[_SYNCED] = number
         state[_WRITING] = 0
@@ -540,6 +649,7 @@ class Journal:
         segment = self._segment_to_sync(number)
         assert segment is not None
         self._sync_segment("seal", segment)
+        self._refuse_lost(segment)
         with self._sync_lock.hold():
             self._state[_SYNCED] = self._state[_APPENDED]
 
@@ -671,6 +781,7 @@ class Journal:
         if segment is None:
             return
         self._sync_segment("commit", segment)
+        self._refuse_lost(segment)
         if target > state[_SYNCED]:
             state[_SYNCED] = target
 

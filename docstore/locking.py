@@ -304,7 +304,7 @@ class FolderLock:
             if lock.is_current():
                 return
             lock.unlock()
-            self._renew()
+            self._renew(deadline)
 
     def _opened(self) -> tuple[_File, _File]:
         """The lock and the turn."""
@@ -321,14 +321,17 @@ class FolderLock:
             turn.close()
             raise
 
-    def _renew(self) -> None:
-        """Opens the files that have the names now.
+    def _renew(self, deadline: float) -> None:
+        """Opens the files that have the names now, and waits for whoever holds the old lock: it was
+        taken while that still had the name.
 
         As long as there are none it keeps those it has: their folder may come back. They are open
         until others are, so that these cannot have the same numbers.
         """
         files, self._files = self._files, self._open()
         self.times_opened += 1
+        if files:
+            files[0].lock(deadline, _ONE_WAITS)
         for file in files or ():
             file.close()
 
@@ -378,6 +381,8 @@ class Membership:
 
     def join(self) -> bool:
         """Becomes a member; says whether there is no other. Under a lock that joining needs."""
+        if self._file and not self._file.is_current():
+            self.leave()
         self._file = self._file or _File(self._path)
         alone = self._file.try_lock(fcntl.LOCK_EX)
         if not self._file.try_lock(fcntl.LOCK_SH):

@@ -203,6 +203,19 @@ class Publisher:
                     with suppress(OSError):
                         self._files.remove("take-back", draft.path)
 
+    def publish_without_notes(self) -> None:
+        """Makes all files exact, and durable by themselves, while there is no journal that could
+        take notes. Under all locks, all followed. Raises `OSError`, `Unavailable`."""
+        last = self._journal.appended
+        for batch in self._batches(list(self._follower.pending.values())):
+            drafts = [draft for live in batch for draft in self._draft(live, last)]
+            self._write([draft for draft in drafts if draft.path])
+            for draft in drafts:
+                self._name(draft)
+                if draft.file is not None:  # should this have to be done again
+                    draft.live.tokens[draft.file] = draft.sequence
+        self._settle_names()
+
     def _note(self, kind: Kind, notes: list[FileShown], *, is_done: bool) -> int:
         with self._writing, self._follower.mutex:
             sequence = self._journal.append(kind, msgspec.json.encode(notes))

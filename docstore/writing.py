@@ -229,6 +229,8 @@ class Together:
         except Exception as error:  # the lock was not to be had, or the disk failed
             are_in_order = are_in_order and isinstance(error, StoreError)
             _refuse(batch or [own], own, error)
+        if not are_in_order:
+            release_all(self._mutex)
         self._pass_on(own)
         if not are_in_order:
             self._mend()

@@ -164,6 +164,7 @@ class FilesBackend:
         self._is_open = self._only_looks = False
         self._is_stopped = False  # a disk that failed: this process does not write here any more
         self._reason = Unavailable("")  # why it only looks
+        self._root_identity: tuple[int, int] | None = None
         self._tried_to_publish = 0.0
         _backends.add(self)
         self._open()
@@ -178,6 +179,7 @@ class FilesBackend:
         with self._opening:
             if self._is_open and not self._journal.is_outdated:
                 return
+            self._rescue()
             self._is_open = False  # until it is done: it may be interrupted at any line
             self._follower.forget()
             self._feed.forget()
@@ -196,6 +198,59 @@ class FilesBackend:
                 self._is_stopped = _is_failed_disk(error)
                 self._look(reason)
 
+    def _rescue(self) -> None:
+        """Puts back what somebody took away of the journal while this process had it open, from
+        what it has in memory; its files first. Raises `Unavailable` where that cannot be."""
+        if not self._is_open or not self._journal.find_lost():
+            return
+        there = self._files.identity(self.root)
+        if there is None:
+            raise Unavailable(
+                f"the data folder {self.root} is not there: put it back or mount its disk"
+            )
+        if there != self._root_identity:
+            return  # another folder is there now: it is what is meant
+        if self._lock.held:
+            raise Unavailable("the journal was deleted, moved or replaced: try again", 1)
+        self._membership.leave()
+        try:
+            self._files.make_folder("lay-out", self._work / "journal")
+            with (
+                self._opening_lock.hold(),
+                self._publisher.lock.hold(),
+                self._lock.hold(),
+                self._follower.mutex,
+            ):
+                if self._journal.is_replaced:
+                    return  # another process was first
+                self._write_from_memory()
+        except OSError as error:
+            raise self._failed(error, "cannot write the journal anew") from error
+
+    def _write_from_memory(self) -> None:
+        journal = self._journal
+        if journal.has_segments:
+            journal.release_page()
+            return
+        if journal.is_broken_off:
+            self._follower.find_end()
+        self._follower.follow()
+        if journal.followed != journal.appended:
+            raise Unavailable(
+                "a part of the journal was deleted that this process does not remember: restart"
+                " the server, and see docs/operations.md",
+                60,
+            )
+        self._publisher.publish_without_notes()
+        journal.rescue()
+        log.error(
+            "the journal in %s was deleted, moved or replaced under the running server. It was"
+            " written anew from memory: nothing that was acknowledged is missing. Leave"
+            " %s alone",
+            self._work / "journal",
+            WORK_FOLDER,
+        )
+
     def _is_folder(self) -> bool:
         try:
             return stat.S_ISDIR(self._files.status(self.root).st_mode)
@@ -212,6 +267,7 @@ class FilesBackend:
         refuse_network(self._files, self.root)
         for name in self._layouts:
             self._files.make_folder("lay-out", self.root / name)
+        self._root_identity = self._files.identity(self.root)
         journal = self._work / "journal"
         self._files.make_folder("lay-out", journal)
         with self._opening_lock.hold():
@@ -335,6 +391,8 @@ class FilesBackend:
             raise
 
     def _work_off_all(self) -> float:
+        if self._is_open and not self._only_looks:
+            self._journal.find_lost()
         self._ready()
         if self._only_looks:
             return 1.0
@@ -385,7 +443,7 @@ class FilesBackend:
 
     def _lose(self) -> None:
         """The folder is not the one that was opened: the next use opens what is there now."""
-        self._is_open = False
+        self._journal.leave()
         self._membership.leave()
 
     def _abandon(self) -> None:
@@ -622,17 +680,37 @@ class FilesBackend:
     def together(self, work: Callable[[], Result], *, here: bool = False) -> Result:
         if self._lock.held:
             return work()
+        begun = []
+
+        def begin() -> Result:
+            begun.append(True)
+            return work()
+
         try:
-            if here:
-                with self.exclusive():
-                    return work()
-            self._prepare_to_write()
-            return work() if self._only_looks else self._together.run(work)
+            try:
+                return self._run(begin, here)
+            except Unavailable:
+                if begun or not self._is_to_be_opened_anew():
+                    raise
+                return self._run(work, here)  # nothing was done yet
         except StoreError:
             raise
         except BaseException:
             self._mend_after(inside=False)
             raise
+
+    def _run(self, work: Callable[[], Result], here: bool) -> Result:
+        if here:
+            with self.exclusive():
+                return work()
+        self._prepare_to_write()
+        return work() if self._only_looks else self._together.run(work)
+
+    def _is_to_be_opened_anew(self) -> bool:
+        """Whether what was opened is not there any more, or was found to be something else."""
+        if self._only_looks:
+            return False
+        return not self._is_open or self._journal.is_outdated or self._journal.find_lost()
 
     def commit(self, commit: Commit) -> int:
         inside = self._lock.held

@@ -386,7 +386,7 @@ BUGS: Final = (
     Bug(
         "reads do not follow the journal",
         files_backend.FilesBackend,
-        "read",
+        "_read",
         "journal.followed < visible",
         "False",
     ),

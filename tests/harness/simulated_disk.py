@@ -487,6 +487,13 @@ class SimulatedFileSystem(FileSystem):
     def status(self, path: Where) -> Status:
         return self.disk.stat(path)
 
+    def identity(self, path: Where) -> tuple[int, int] | None:
+        path = os.fspath(path)
+        if path in self.disk.words:
+            return 0, id(self.disk.words[path])
+        number = self.disk._number(path)
+        return (1, number) if number else None
+
     def exists(self, path: Where) -> bool:
         path = os.fspath(path)
         return path in self.disk.folders or self.disk._number(path) > 0
