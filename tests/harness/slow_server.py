@@ -5,6 +5,8 @@
 Each sync takes longer, and a stopping worker's threads dawdle before they wake its loop, so that a
 race at the end of a worker is lost every few stops instead of every few thousand. Where the wake-up
 bytes go that are written after the loop has ended is noted in the file that LATE_BYTES names.
+
+With CLOSES_PIPE, the worker closes its pipe as gunicorn's own does: a planted bug.
 """
 
 import os
@@ -18,6 +20,7 @@ from gunicorn.workers import gthread
 
 from neuralflow.gunicorn import *  # noqa: F403
 from neuralflow.gunicorn import Worker
+from neuralflow.worker import LastingQueue
 
 SYNC_SECONDS: Final = 0.02
 DAWDLE_SECONDS: Final = 0.06
@@ -76,3 +79,5 @@ def post_worker_init(worker: Worker) -> None:
     """Make this worker slow, now that it has loaded everything."""
     os.fsync, os.fdatasync = _slow(os.fsync), _slow(os.fdatasync)  # type: ignore[assignment]
     gthread.os = LateWrites(worker)  # type: ignore[attr-defined]
+    if os.environ.get("CLOSES_PIPE"):
+        LastingQueue.close = gthread.PollableMethodQueue.close  # type: ignore[method-assign]

@@ -1,6 +1,6 @@
 """Stops a server under load, again and again, and looks at every byte that it leaves.
 
-Twelve writers change tasks of four people over connections that stay open. At a random moment the
+Twelve writers change tasks of two people over connections that stay open. At a random moment the
 server is stopped: SIGTERM to the master, as services do; SIGINT, as Ctrl-C; SIGHUP, as a terminal
 that is closed; SIGQUIT; or its master is killed, and the workers have to notice. When the last
 process has ended:
@@ -40,7 +40,7 @@ from tests.harness.report import Report
 from tests.server import Person, prepared_server, started
 from utils.records import COLLECTIONS
 
-PEOPLE: Final = 4
+PEOPLE: Final = 2
 WRITERS: Final = 12
 STOPS_OF_A_FOLDER: Final = 20
 ENDED_WITHIN: Final = 60  # seconds, on a busy machine
@@ -64,6 +64,7 @@ def run(count: int, seed: int) -> Report:
                     report.lose(f"stop {report.cases}, {number.name}: {'; '.join(faults)}")
                     break
         acknowledged, late = acknowledged + attack.acknowledged, late + attack.late
+        print(f"stops: {report.cases} of {count}, {acknowledged} changes", flush=True)
     report.notes.append(f"{acknowledged} acknowledged changes, {late} late wake-up bytes")
     if not acknowledged:
         raise AssertionError("stops: no change was acknowledged, so none could be lost")

@@ -1,12 +1,23 @@
 """A server that is stopped under load leaves every byte as it was. In full: `make soak`."""
 
+import random
+from pathlib import Path
+from signal import SIGKILL, SIGTERM
+
 import pytest
 
-from tests.harness import stops
+from tests.harness.stops import Attack
 
 pytestmark = pytest.mark.slow
-STOPS = 3  # SIGTERM, a killed master, SIGINT
+TRIES = 10  # a stop at which no request ends late shows nothing
 
 
-def test_stop_under_load_leaves_every_byte() -> None:
-    assert stops.run(STOPS, seed=20261130).notes[:-1] == []
+def test_stop_under_load_leaves_every_byte_and_planted_bug_is_noticed(tmp_path: Path) -> None:
+    attack = Attack(tmp_path, random.Random(20261130))
+    for number in (SIGTERM, SIGKILL):
+        assert attack.stop(number) == []
+    assert attack.acknowledged
+
+    attack.server.environment["CLOSES_PIPE"] = "1"
+    faults = next(filter(None, (attack.stop(SIGTERM) for _ in range(TRIES))))
+    assert any("late wake-up bytes went to" in fault for fault in faults), faults
