@@ -37,7 +37,7 @@ def quick_add(
 ) -> HttpResponse:
     """One line in plain words, and a new task of it; then back to where one was.
 
-    GET shows what is understood of it, and changes nothing.
+    GET shows what is understood of it, and changes nothing. With `plain` all of it is the title.
     """
     whose = Whose.of(request, spec, owner)
     whose.require_add()
@@ -50,6 +50,9 @@ def quick_add(
         projects=whose.open_projects,
         language=get_language(),
     )
+    meant, plain = _meant(whose, quick), "plain" in told
+    if plain:
+        quick = Quick(" ".join(typed.split()))
     context = {
         "whose": whose,
         "spec": spec,
@@ -58,7 +61,8 @@ def quick_add(
         "back": back_to(request, whose.address("record_list")),
         "of": _project_for(whose, told),
         "quick": quick,
-        "meant": _meant(whose, quick),
+        "meant": meant,
+        "plain": plain,
     }
     if request.method != "POST":
         return render(request, "core/quick_add.html", context)

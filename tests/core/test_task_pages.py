@@ -314,6 +314,21 @@ def test_a_line_in_plain_words_says_more_than_a_title(browser: Client, alice: Us
     assert (record["tags"], record["project_id"]) == (["vision"], project)
 
 
+def test_what_was_understood_can_be_taken_back(browser: Client, alice: User) -> None:
+    line = "Watch friday the 13th !high every week"
+    shown = browser.get("/tasks/quick/", {"text": line})
+    assert "Watch" in text_of(shown) and "every week" in text_of(shown)
+    assert b'name="plain"' in shown.content and b"checked" not in shown.content
+    shown = browser.get("/tasks/quick/", {"text": line, "plain": "yes"})
+    assert f"<strong>{line}</strong>" in shown.content.decode()
+    assert "Add as typed Esc" in text_of(shown)
+    assert b"checked" in shown.content
+    browser.post("/tasks/quick/", {"text": line, "plain": "yes"})
+    task = stored(alice, 1)
+    assert (task["title"], task["due_date"], task["repeat"]) == (line, None, "")
+    assert b'name="plain"' not in browser.get("/tasks/quick/", {"text": "Read"}).content
+
+
 def test_days_in_a_line_are_those_of_the_persons_zone(browser: Client, alice: User) -> None:
     json_storage.change_preferences(alice.pk, {"time_zone": "Pacific/Kiritimati"})
     browser.post("/tasks/quick/", {"text": "Train 26 nov 2031 17:00"})
