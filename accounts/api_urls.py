@@ -8,6 +8,7 @@ import utils.addresses  # noqa: F401  it registers record_id
 from accounts.api.about import docs_view, openapi_view
 from accounts.api.activity import activity_view
 from accounts.api.changes import changes_view
+from accounts.api.dates import dates_view
 from accounts.api.http import unknown_address
 from accounts.api.portability import export_view, import_view
 from accounts.api.sharing import (
@@ -61,6 +62,7 @@ urlpatterns = [
     path("shared/<record_id:shared_id>/", shared_view, name="api_shared"),
     path("openapi.json", openapi_view, name="api_openapi"),
     path("dashboard/", dashboard_view, name="api_dashboard"),
+    path("dates/", dates_view, name="api_dates"),
     path("quota/", quota_view, name="api_quota"),
     path("activity/", activity_view, name="api_activity"),
     path("changes/", changes_view, name="api_changes"),

@@ -100,7 +100,7 @@ def _quick(request: ApiRequest) -> HttpResponse:
     record = request.json_storage.create(
         "tasks",
         person,
-        quick.record(),
+        quick.record() | ({"time_zone": zone} if quick.repeat else {}),
         caller=request.caller,
         once=once,
         activity=activity(request, "tasks", "created"),

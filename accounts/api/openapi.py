@@ -333,6 +333,7 @@ def _parameter(parameter: Parameter) -> Json:
     return {
         "name": parameter.name,
         "in": "query",
+        **({"required": True} if parameter.required else {}),
         "description": parameter.description,
         "schema": parameter.schema,
     }

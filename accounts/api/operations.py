@@ -40,6 +40,7 @@ class Parameter:
     description: str
     schema: Schema = field(default_factory=lambda: {"type": "string"})
     many: bool = False
+    required: bool = False
 
 
 @dataclass(frozen=True)

@@ -275,6 +275,20 @@ def _quick() -> Schema:
     }
 
 
+def _dates() -> Schema:
+    members: Schema = {
+        "text": {"type": "string"},
+        "due_date": {
+            "type": ["string", "null"],
+            "description": "A date (2026-11-23) or a date-time in UTC; null where it is none.",
+        },
+        "repeat": {"type": "string", "description": "A rule of RFC 5545, or empty."},
+        "time_zone": {"type": "string", "description": "In which the text was read."},
+    }
+    example = {"text": "next friday", "due_date": "2026-12-11", "repeat": "", "time_zone": "UTC"}
+    return {**_object("What a text in plain words means.", members), "examples": [example]}
+
+
 def _json_patch() -> Schema:
     pointer: Schema = {
         "type": "string",
@@ -396,6 +410,7 @@ COMPONENTS: Mapping[str, Schema] = MappingProxyType(
             "Quota": _quota(),
             **_undoing(),
             "QuickTask": _quick(),
+            "Dates": _dates(),
             "BulkResult": _bulk_result(),
             **_sharing(),
             "JsonPatch": _json_patch(),

@@ -56,6 +56,11 @@ OWN_FIGURES = shape("""
 anonymous  401 401  401     405   405  401 401   401  401
 others     200 200  204     405   405  405 405   405  405
 """)
+READ_WORDS = shape("""
+           GET HEAD OPTIONS TRACE BREW PUT PATCH POST DELETE
+anonymous  401 401  401     405   405  401 401   401  401
+others     200 200  400     405   405  405 405   405  405
+""")  # OPTIONS takes no query
 OWN_ARCHIVE = OWN_FIGURES
 ARCHIVE_SENT_AS_JSON = shape("""
            GET HEAD OPTIONS TRACE BREW PUT PATCH POST DELETE
@@ -616,6 +621,7 @@ ROWS: dict[str, Row] = {
     f"{API}undo/": Row(f"/{API}undo/", API_UNDO, {"POST": {"sequence": 1}}),
     f"{API}tasks/quick/": Row(f"/{API}tasks/quick/", API_QUICK, {"POST": {"text": "Sent"}}),
     f"{API}quota/": Row(f"/{API}quota/", OWN_FIGURES),
+    f"{API}dates/": Row(f"/{API}dates/?text=tomorrow", READ_WORDS),
     f"{API}activity/": Row(f"/{API}activity/", OWN_FIGURES),
     f"{API}changes/": Row(f"/{API}changes/", OWN_FIGURES),
     API: Row(f"/{API}nothing/here/", NOTHING_THERE),
