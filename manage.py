@@ -10,6 +10,13 @@ if __name__ == "__main__":
     own_environment.enter()
     from django.core.management import execute_from_command_line
 
+    from nf import output
+
     os.umask(0o077)  # the database that a command makes is its owner's to read
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "neuralflow.settings")
-    execute_from_command_line(sys.argv)
+    output.guard()
+    try:
+        execute_from_command_line(sys.argv)
+        sys.stdout.flush()
+    except output.Unwritable as fault:  # `manage.py store_dump | head`
+        sys.exit(output.give_up(fault, "manage.py"))

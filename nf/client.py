@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from http.client import HTTPException, HTTPResponse
 from typing import IO, Any, Final
@@ -15,6 +15,7 @@ from urllib.request import HTTPRedirectHandler, Request, build_opener
 TIMEOUT: Final = 30  # seconds without a byte
 ATTEMPTS: Final = 3
 _CHUNK: Final = 64 * 1024
+_SEQUENCE: Final = "NeuralFlow-Sequence"  # of a change, by which it can be undone
 
 Query = Mapping[str, Any]
 
@@ -57,6 +58,7 @@ class Client:
 
     server: str
     token: str
+    on_change: Callable[[int], None] | None = None  # called with the number of each change
 
     def get(self, path: str, query: Query | None = None) -> Any:
         """The JSON at an address under /accounts/api/."""
@@ -152,11 +154,14 @@ class Client:
         )
         try:
             response: HTTPResponse = _open(request, timeout=TIMEOUT)
-            return response
         except HTTPError as refusal:
             raise Refused(refusal.code, _problem_of(refusal)) from None
         except (URLError, HTTPException, OSError) as fault:
             raise _unreachable(self.server, fault) from fault
+        number = response.headers.get(_SEQUENCE, "")
+        if self.on_change is not None and number.isdecimal():
+            self.on_change(int(number))
+        return response
 
     def _address(self, path: str, query: Query) -> str:
         """The whole address; what the server calls `next` comes as a path from its root."""

@@ -5,6 +5,7 @@ Exit codes: 0 all is well, 1 refused, 2 misspelt, 3 not signed in, 4 the server 
 
 from __future__ import annotations
 
+import csv
 import json
 import os
 import sys
@@ -17,36 +18,49 @@ from urllib.parse import urlsplit
 import click
 from click.shell_completion import get_completion_class
 
-from nf import config, show
+from nf import config, output, show
 from nf.client import Client, Failure
-from nf.days import KNOWN, due, zone_here
 from nf.kinds import KINDS, Kind, Option
+from nf.zone import zone_here
 
 SHELLS: Final = ("bash", "zsh", "fish")
 _PAGE: Final = 1000  # the most that the API gives at once
-_REPEATS: Final = {"none": ""} | {
-    word: f"FREQ={word.upper()}" for word in ("daily", "weekly", "monthly", "yearly")
-}
+_NONE: Final = "none"  # typed for no value
+_DAYS: Final = "today, next friday, 26 nov, +3d, 2026-11-30, 2026-11-30T14:00, or none"
 
 Values = Mapping[str, Any]
 as_json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON, for programs.")
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(None, "--version", package_name="neuralflow", prog_name="nf")
 def nf() -> None:
     """NeuralFlow from the command line: tasks, projects and models."""
 
 
 def main() -> None:
-    """Runs the command that was typed."""
+    """Run the command that was typed."""
+    output.guard()
     try:
-        nf()
+        code = _run()
+        sys.stdout.flush()
+    except output.Unwritable as fault:
+        code = output.give_up(fault, "nf")
+    sys.exit(code)
+
+
+def _run() -> int:
+    try:
+        return int(nf(standalone_mode=False) or 0)
     except Failure as failure:
         print(f"nf: {show.plain_lines(str(failure))}", file=sys.stderr)
-        sys.exit(failure.code)
-    except BrokenPipeError:  # `nf task list | head`
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(0)
+        return failure.code
+    except click.ClickException as misspelt:
+        misspelt.show()
+        return misspelt.exit_code
+    except click.Abort:
+        print("Aborted!", file=sys.stderr)
+        return 1
 
 
 # Who one is
@@ -60,22 +74,16 @@ def login(server: str, token_stdin: bool) -> None:
 
     Make a token on the page "API tokens" of your settings, or let the operator make one.
     """
-    address = (server or os.environ.get("NF_SERVER") or config.DEFAULT_SERVER).rstrip("/")
-    _check_address(address)
+    address = config.checked_address(server or os.environ.get("NF_SERVER") or config.DEFAULT_SERVER)
+    parts = urlsplit(address)
+    if parts.scheme == "http" and parts.hostname not in {"localhost", "127.0.0.1", "::1"}:
+        print("nf: over http:// anybody on the way can read the token.", file=sys.stderr)
     text = sys.stdin.readline() if token_stdin else click.prompt("Token", hide_input=True)
-    client = Client(address, text.strip())
+    client = Client(address, config.checked_token(text.strip()))
     quota = client.get("quota/")
     place = config.save(client)
     print(f"Signed in at {address}. The token is in {place}.")
     print(f"{quota['remaining']} of {quota['limit']} calls are left this month.")
-
-
-def _check_address(address: str) -> None:
-    parts = urlsplit(address)
-    if parts.scheme not in {"http", "https"} or not parts.netloc or parts.path or parts.query:
-        raise Failure(f"{address} is no address of a server; one is like {config.DEFAULT_SERVER}")
-    if parts.scheme == "http" and parts.hostname not in {"localhost", "127.0.0.1", "::1"}:
-        print("nf: over http:// anybody on the way can read the token.", file=sys.stderr)
 
 
 @nf.command()
@@ -105,6 +113,21 @@ def activity(limit: int, as_json: bool) -> None:
             f"{show.cell(one.get('timestamp'))}  {show.cell(one.get('description'))}"
             for one in told["activities"]
         )
+
+
+@nf.command()
+@as_json_option
+def undo(as_json: bool) -> None:
+    """Take back what the latest nf command changed, within an hour. Again: do it again."""
+    client = config.load()
+    numbers = config.latest_changes(client.server)
+    if not numbers:
+        raise Failure("There is no change of nf to undo on this server.")
+    undone = [client.post("undo/", {"sequence": number}) for number in reversed(numbers)]
+    if as_json:
+        show.as_json(undone)
+    else:
+        show.lines(f"Undone: {show.cell(one.get('description'))}" for one in undone)
 
 
 # The whole of what one has
@@ -194,8 +217,9 @@ def _group(kind: Kind) -> click.Group:
 
 def _add(kind: Kind) -> click.Command:
     def run(title: str, as_json: bool, **typed: Any) -> None:
-        record = {kind.title: title} | _fields(kind, typed)
-        _tell(kind, "Added", config.load().post(f"{kind.plural}/", record), as_json)
+        client = config.load()
+        record = {kind.title: title} | _fields(client, kind, typed, is_new=True)
+        _tell(kind, "Added", client.post(f"{kind.plural}/", record), as_json)
 
     title = click.Argument(["title"])
     return _command("add", run, f"Add a {kind.singular}.", [title, *_options(kind)])
@@ -204,10 +228,15 @@ def _add(kind: Kind) -> click.Command:
 def _list(kind: Kind) -> click.Command:
     def run(q: str | None, sort: str | None, limit: int, as_json: bool, **typed: Any) -> None:
         everything = typed.pop("everything", False)
+        client = config.load()
         query = {"q": q, "sort": sort, "limit": min(limit, _PAGE)}
-        query |= {name: ",".join(values) for name, values in typed.items() if values}
+        query |= {
+            name: _wanted(client, _option_for(kind, name), values)
+            for name, values in typed.items()
+            if values
+        }
         found = []
-        for record in config.load().pages(f"{kind.plural}/", kind.plural, query):
+        for record in client.pages(f"{kind.plural}/", kind.plural, query):
             if not everything and not typed["status"] and record.get("status") == kind.done:
                 continue
             found.append(record)
@@ -221,7 +250,7 @@ def _list(kind: Kind) -> click.Command:
             print(f"There are no such {kind.plural}.")
 
     narrowing: list[click.Parameter] = [
-        click.Option([f"--{_option_of(kind, name)}", name], multiple=True, help="Only these.")
+        click.Option([f"--{_option_for(kind, name).name}", name], multiple=True, help="Only these.")
         for name in kind.filters
     ]
     if kind.done:
@@ -245,10 +274,13 @@ def _show(kind: Kind) -> click.Command:
 
 def _edit(kind: Kind) -> click.Command:
     def run(number: int, title: str | None, as_json: bool, **typed: Any) -> None:
-        changes = _fields(kind, typed) | ({kind.title: title} if title is not None else {})
-        if not changes:
+        if title is None and not any(value not in (None, ()) for value in typed.values()):
             raise click.UsageError("Say what is to change; --help lists the options.")
-        record = config.load().patch(f"{kind.plural}/{number}/", changes)
+        client = config.load()
+        changes = _fields(client, kind, typed, is_new=False) | (
+            {} if title is None else {kind.title: title}
+        )
+        record = client.patch(f"{kind.plural}/{number}/", changes)
         _tell(kind, "Changed", record, as_json)
 
     renaming = click.Option([f"--{kind.title}", "title"], help=f"Its new {kind.title}.")
@@ -301,46 +333,142 @@ def _options(kind: Kind) -> list[click.Parameter]:
     ]
 
 
-def _option_of(kind: Kind, field: str) -> str:
-    """What the option is called that sets this field."""
-    return next((option.name for option in kind.options if option.field == field), field)
+def _option_for(kind: Kind, field: str) -> Option:
+    """Return the option that sets this field; of a field without one, a plain one."""
+    plain = Option(field, field, "")
+    return next((option for option in kind.options if option.field == field), plain)
 
 
-def _fields(kind: Kind, typed: Values) -> dict[str, Any]:
-    """The fields that were typed, as the API takes them. What was not typed is not in it."""
-    fields = {}
+def _fields(client: Client, kind: Kind, typed: Values, *, is_new: bool) -> dict[str, Any]:
+    """Return the fields that were typed, as the API takes them. Others are left out."""
+    fields: dict[str, Any] = {}
     for option in kind.options:
         value = typed[f"opt_{option.name}"]
-        if value is not None and value != ():
-            fields[option.field] = _values(option, value) if option.many else _value(option, value)
+        if value is None or value == ():
+            continue
+        if option.kind == "repeat":
+            fields = _repeat(client, value, is_new) | fields
+        else:
+            fields[option.field] = (
+                _values(option, value) if option.many else _value(client, option, value)
+            )
     return fields
 
 
 def _values(option: Option, texts: Sequence[str]) -> list[Any]:
+    """Return a list as the API takes it; "none" alone empties it."""
+    if list(texts) == [_NONE]:
+        return []
     if option.kind == "items":
         return [{"text": text, "done": False} for text in texts]
-    return list(texts)
+    return [entry for text in texts for entry in _entries(text)]
 
 
-def _value(option: Option, text: str) -> Any:
-    """One value as JSON has it. "none" stands for no value, where there may be none."""
+def _entries(text: str) -> list[str]:
+    """Return the entries between commas, as the forms on pages read them.
+
+    An entry that holds a comma stands in double quotes.
+    """
+    rows = csv.reader([text], skipinitialspace=True)
+    return [entry.strip() for row in rows for entry in row if entry.strip()]
+
+
+def _wanted(client: Client, option: Option, texts: Sequence[str]) -> str:
+    """Return a filter of a list: any of the values, and an empty one for "none"."""
+    values: list[str] = []
+    for text in texts:
+        if text == _NONE:
+            values.append("")
+        elif option.kind == "project":
+            values.append(str(_project(client, text)))
+        elif option.kind == "entries":
+            values += dict.fromkeys([*_entries(text), text])
+        else:
+            values.append(text)
+    return ",".join(map(_quoted, values))
+
+
+def _quoted(value: str) -> str:
+    """Return a value as a filter takes it, in which commas separate values."""
+    return '"{}"'.format(value.replace('"', '""')) if {",", '"'} & set(value) else value
+
+
+def _value(client: Client, option: Option, text: str) -> Any:
+    """Return one value as JSON has it. "none" stands for no value, where there may be none."""
+    if option.kind == "day":
+        return None if text == _NONE else _due(client, option, text)
+    if option.kind == "project":
+        return None if text == _NONE else _project(client, text)
     try:
-        if option.kind == "day":
-            return due(text, date.today())
         if option.kind == "number":
-            return None if text == "none" else json.loads(text)
-        if option.kind == "repeat":
-            return _REPEATS.get(text, text)
+            return None if text == _NONE else json.loads(text)
         if option.kind == "yes":
             return {"yes": True, "no": False}[text]
         if option.kind == "json":
             return json.loads(text)
     except (ValueError, KeyError) as fault:
-        wanted = {"day": KNOWN, "number": "a number or none", "yes": "yes or no", "json": "JSON"}
-        raise click.BadParameter(
-            f"{text!r} is not {wanted[option.kind]}", param_hint=f"--{option.name}"
-        ) from fault
+        wanted = {"number": "a number or none", "yes": "yes or no", "json": "JSON"}
+        raise _misspelt(option, text, wanted[option.kind]) from fault
     return text
+
+
+def _misspelt(option: Option, text: str, wanted: str) -> click.BadParameter:
+    return click.BadParameter(f"{text!r} is not {wanted}", param_hint=f"--{option.name}")
+
+
+def _due(client: Client, option: Option, text: str) -> str:
+    """Return the day or the moment that the server reads in words."""
+    dates = _dates(client, text)
+    if dates["repeat"]:
+        raise _misspelt(option, text, "a single day; give it to --repeat")
+    if dates["due_date"] is None:
+        raise _misspelt(option, text, _DAYS)
+    return str(dates["due_date"])
+
+
+def _repeat(client: Client, text: str, is_new: bool) -> dict[str, Any]:
+    """Return the fields that say how a task repeats, and in which time zone.
+
+    Words that name a time, and for a new task a day, also say when it is due. Other text is for
+    the server to judge.
+    """
+    zone = zone_here()
+    if text == _NONE:
+        return {"repeat": ""}
+    if "=" in text:
+        return {"repeat": text} | ({"time_zone": zone} if zone else {})
+    dates = _dates(client, text)
+    if not dates["repeat"]:
+        return {"repeat": text}
+    fields = {"repeat": dates["repeat"]} | ({"time_zone": zone} if zone else {})
+    names_due = "T" in dates["due_date"] or (is_new and "BY" in dates["repeat"])
+    return fields | ({"due_date": dates["due_date"]} if names_due else {})
+
+
+def _dates(client: Client, text: str) -> dict[str, Any]:
+    if not text.strip():
+        return {"due_date": None, "repeat": ""}
+    dates: dict[str, Any] = client.get("dates/", {"text": text, "time_zone": zone_here()})
+    return dates
+
+
+def _project(client: Client, text: str) -> int:
+    """Return the id of a project of the caller's, by its number or its name."""
+    if text.isascii() and text.isdecimal():
+        return int(text)
+    name = text.strip().casefold()
+    query = {"q": text, "fields": "id,name", "limit": _PAGE}
+    names: dict[int, str] = {
+        one["id"]: one["name"] for one in client.pages("projects/", "projects", query)
+    }
+    same = [number for number, one in names.items() if one.casefold() == name]
+    found = same or [number for number, one in names.items() if one.casefold().startswith(name)]
+    if not found:
+        raise Failure(f"There is no project {text} among yours.")
+    if len(found) > 1:
+        several = ", ".join(f"{number} ({names[number]})" for number in found[:5])
+        raise Failure(f"{text} may be several projects: {several}. Give the number.")
+    return found[0]
 
 
 def _tell(kind: Kind, done: str, record: Values, as_json: bool) -> None:

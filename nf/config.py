@@ -2,16 +2,20 @@
 
 It lies where the XDG Base Directory Specification wants it:
 `$XDG_CONFIG_HOME/neuralflow/config.toml`, by default under `~/.config`. `NF_SERVER` and `NF_TOKEN`
-in the environment win, for scripts that keep nothing.
+in the environment win, for scripts that store no token. The numbers of the latest command's
+changes, for `nf undo`, are in `$XDG_STATE_HOME/neuralflow/undo.json`, by default under
+`~/.local/state`.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import re
 import tomllib
 from pathlib import Path
 from typing import Final
+from urllib.parse import urlsplit
 
 from nf.client import Client, Failure
 
@@ -20,22 +24,81 @@ DEFAULT_SERVER: Final = "http://127.0.0.1:8000"
 
 def path() -> Path:
     """The file."""
-    base = os.environ.get("XDG_CONFIG_HOME", "")
-    # A relative path there is invalid by the specification, and is passed over.
-    folder = Path(base) if base.startswith("/") else Path.home() / ".config"
-    return folder / "neuralflow" / "config.toml"
+    return _folder("XDG_CONFIG_HOME", ".config") / "config.toml"
+
+
+def undo_path() -> Path:
+    """The file with the numbers of the latest command's changes."""
+    return _folder("XDG_STATE_HOME", ".local/state") / "undo.json"
+
+
+def _folder(variable: str, default: str) -> Path:
+    base = os.environ.get(variable, "")
+    # A relative path there is invalid by the specification, and is ignored.
+    folder = Path(base) if base.startswith("/") else Path.home() / default
+    return folder / "neuralflow"
 
 
 def load() -> Client:
-    """The client that was signed in. Raises `Failure` when there is none."""
-    told = _read()
-    server = os.environ.get("NF_SERVER") or told.get("server") or DEFAULT_SERVER
-    token = os.environ.get("NF_TOKEN") or told.get("token")
+    """Return the client that was signed in. Raises `Failure` if there is none."""
+    stored = _read()
+    server = os.environ.get("NF_SERVER", "").strip() or stored.get("server") or DEFAULT_SERVER
+    token = os.environ.get("NF_TOKEN", "").strip() or stored.get("token", "").strip()
     if not token:
         failure = Failure("You are not signed in. Make a token, then: nf login")
         failure.code = 3
         raise failure
-    return Client(server.rstrip("/"), token)
+    address = checked_address(server)
+    return Client(address, checked_token(token), Changes(address))
+
+
+def checked_address(server: str) -> str:
+    """Return the address of a server without the slash at its end. Raises `Failure`."""
+    address = server.strip().rstrip("/")
+    parts = urlsplit(address)
+    is_address = parts.scheme in {"http", "https"} and parts.netloc and address.isprintable()
+    if not is_address or parts.path or parts.query or " " in address:
+        raise Failure(f"{address} is no address of a server; one is like {DEFAULT_SERVER}")
+    return address
+
+
+def checked_token(token: str) -> str:
+    """Return a token that fits into a header field. Raises `Failure`."""
+    if not re.fullmatch(r"[!-~]+", token):
+        raise Failure(
+            "The token holds a space, a line break or another strange character. Copy it anew."
+        )
+    return token
+
+
+class Changes:
+    """The numbers of this command's changes, stored as they come."""
+
+    def __init__(self, server: str) -> None:
+        self._server, self._numbers = server, list[int]()
+
+    def __call__(self, number: int) -> None:
+        self._numbers.append(number)
+        text = json.dumps({"server": self._server, "changes": self._numbers})
+        place = undo_path()
+        try:
+            place.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            draft = place.with_name(f".{place.name}.{os.getpid()}")
+            draft.write_text(text, encoding="utf-8")
+            draft.replace(place)
+        except OSError:  # without it there is no `nf undo`, and all else works
+            pass
+
+
+def latest_changes(server: str) -> list[int]:
+    """Return the numbers of the latest command's changes on a server, oldest first."""
+    try:
+        stored = json.loads(undo_path().read_text(encoding="utf-8"))
+        if stored["server"] != server:
+            return []
+        return [int(number) for number in stored["changes"]]
+    except (OSError, ValueError, TypeError, KeyError):
+        return []
 
 
 def save(client: Client) -> Path:

@@ -17,7 +17,7 @@ class Option:
     field: str
     help: str
     many: bool = False
-    kind: str = "text"  # text, number, day, repeat, items, yes or json
+    kind: str = "text"  # text, number, project, day, repeat, entries, items, yes or json
 
 
 @dataclass(frozen=True)
@@ -48,15 +48,19 @@ _TASK: Final = Kind(
         _DESCRIPTION,
         _PRIORITY,
         _STATUS,
-        Option("due", "due_date", "fri, tomorrow, +3d, 2026-11-30 or none", kind="day"),
-        Option("repeat", "repeat", "daily, weekly, monthly, yearly, a rule or none", kind="repeat"),
+        Option("due", "due_date", "next friday, 26 nov 17:00, 2026-11-30 or none", kind="day"),
+        Option("repeat", "repeat", "weekly, every monday at 9, a rule or none", kind="repeat"),
         Option(
-            "item", "checklist", "of its checklist; may be given again", many=True, kind="items"
+            "item",
+            "checklist",
+            "of its checklist; again for more, or none",
+            many=True,
+            kind="items",
         ),
-        Option("project", "project_id", "the number of a project", kind="number"),
+        Option("project", "project_id", "the number or name of a project, or none", kind="project"),
         Option("assignee", "assignee", "the number of a member of the project", kind="number"),
         Option("category", "category", "a category"),
-        Option("tag", "tags", "a tag; may be given again", many=True),
+        Option("tag", "tags", "tags, with commas; or none", many=True, kind="entries"),
         _METADATA,
     ),
     ("status", "priority", "tags", "project_id", "category"),
@@ -75,7 +79,13 @@ _PROJECT: Final = Kind(
         _STATUS,
         Option("start", "start_date", "the first day", kind="day"),
         Option("end", "end_date", "the last day", kind="day"),
-        Option("technology", "technologies", "a technology; may be given again", many=True),
+        Option(
+            "technology",
+            "technologies",
+            "technologies, with commas; or none",
+            many=True,
+            kind="entries",
+        ),
         Option("budget", "budget", "a number", kind="number"),
         _METADATA,
     ),

@@ -33,6 +33,7 @@ def run_session(document: str, server: Server, folder: Path) -> int:
             **server.environment,
             "PATH": f"{BIN}:{server.environment['PATH']}",
             "XDG_CONFIG_HOME": str(folder),
+            "XDG_STATE_HOME": str(folder),
         },
         capture_output=True,
         text=True,

@@ -307,3 +307,19 @@ def _own(data_folder: Path) -> dict[str, str]:
         "DATABASE_URL": f"sqlite:///{data_folder.parent / 'db.sqlite3'}",
         "NEURALFLOW_SECRET_KEY": "only for this test",
     }
+
+
+def test_a_command_whose_output_is_closed_or_full_ends_without_a_traceback() -> None:
+    def ended(stdout: int) -> tuple[int, str]:
+        command = [sys.executable, "manage.py", "help"]
+        done = subprocess.run(
+            command, cwd=PROJECT, stdout=stdout, stderr=subprocess.PIPE, text=True, check=False
+        )
+        os.close(stdout)
+        return done.returncode, done.stderr
+
+    reader, writer = os.pipe()
+    os.close(reader)
+    assert ended(writer) == (0, "")
+    full = "manage.py: the output cannot be written: No space left on device\n"
+    assert ended(os.open("/dev/full", os.O_WRONLY)) == (1, full)

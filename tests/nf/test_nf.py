@@ -9,7 +9,9 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -29,7 +31,12 @@ def nf(folder: Path, *words: str, stdin: str = "", **environment: str) -> tuple[
         [BIN / "nf", *words],
         input=stdin,
         cwd=folder,
-        env={"PATH": os.environ["PATH"], "XDG_CONFIG_HOME": str(folder), **environment},
+        env={
+            "PATH": os.environ["PATH"],
+            "XDG_CONFIG_HOME": str(folder),
+            "XDG_STATE_HOME": str(folder),
+            **environment,
+        },
         capture_output=True,
         text=True,
         timeout=60,
@@ -99,6 +106,123 @@ def test_a_task_that_repeats_comes_again(server: Server, tmp_path: Path) -> None
     assert nf(tmp_path, "task", "edit", "2", "--repeat", "none", **gina)[0] == 0
     code, _, complaint = nf(tmp_path, "task", "edit", "2", "--repeat", "hourly", **gina)
     assert code == 1 and "repeat must be a rule" in complaint
+
+
+def task_of(folder: Path, number: int, who: dict[str, str]) -> dict[str, Any]:
+    task: dict[str, Any] = json.loads(nf(folder, "task", "show", str(number), "--json", **who)[1])
+    return task
+
+
+def test_dates_and_repeats_are_words_that_the_server_reads(server: Server, tmp_path: Path) -> None:
+    ivan = signed_in(server.person("ivan")) | {"TZ": "Asia/Tokyo"}
+    words = ["--due", "26 nov 2031 at noon", "--repeat", "every month on the last friday"]
+    assert nf(tmp_path, "task", "add", "Report", *words, **ivan)[0] == 0
+    task = task_of(tmp_path, 1, ivan)
+    assert task["due_date"] == "2031-11-26T03:00:00.000000Z"
+    assert (task["repeat"], task["time_zone"]) == ("FREQ=MONTHLY;BYDAY=-1FR", "Asia/Tokyo")
+    assert nf(tmp_path, "task", "add", "Call", "--repeat", "every 26 nov at 7:00", **ivan)[0] == 0
+    assert task_of(tmp_path, 2, ivan)["due_date"].endswith("-11-25T22:00:00.000000Z")
+    assert nf(tmp_path, "project", "add", "Vision", "--end", "31 dec 2031", **ivan)[0] == 0
+    for text, said in (("someday", "is not today, next friday"), ("every day", "--repeat")):
+        code, _, complaint = nf(tmp_path, "task", "edit", "1", "--due", text, **ivan)
+        assert (code, said in complaint) == (2, True), complaint
+
+
+def test_lists_and_projects_are_given_by_words_and_emptied_by_none(
+    server: Server, tmp_path: Path
+) -> None:
+    judy = server.person("judy")
+    who = signed_in(judy)
+    for name in ("Chest", "Chest X-rays", "Sound"):
+        assert judy.call("POST", "projects/", {"name": name})[0] == 201
+    words = ["--tag", "a, b", "--tag", '"Paris, Texas"', "--item", "Salt, pepper"]
+    assert nf(tmp_path, "task", "add", "Eat", *words, "--project", "chest", **who)[0] == 0
+    assert nf(tmp_path, "task", "add", "Rest", **who)[0] == 0
+    task = task_of(tmp_path, 1, who)
+    assert (task["tags"], task["project_id"]) == (["a", "b", "Paris, Texas"], 1)
+    assert [item["text"] for item in task["checklist"]] == ["Salt, pepper"]
+
+    def listed(*words: str) -> list[int]:
+        return [
+            task["id"]
+            for task in json.loads(nf(tmp_path, "task", "list", "--json", *words, **who)[1])
+        ]
+
+    assert listed("--tag", "a, x") == listed("--tag", '"Paris, Texas"') == [1]
+    assert listed("--tag", "Paris, Texas") == listed("--project", "Chest") == [1]
+    assert listed("--tag", "none") == listed("--project", "none") == [2]
+    assert listed("--project", "none", "--project", "chest") == [1, 2]
+    for name, said in (("Heart", "no project Heart"), ("Che", "several projects: 1 (Chest)")):
+        code, _, complaint = nf(tmp_path, "task", "edit", "2", "--project", name, **who)
+        assert (code, said in complaint) == (1, True), complaint
+    nothing = ["--tag", "none", "--item", "none", "--project", "none"]
+    assert nf(tmp_path, "task", "edit", "1", *nothing, **who)[0] == 0
+    task = task_of(tmp_path, 1, who)
+    assert (task["tags"], task["checklist"], task["project_id"]) == ([], [], None)
+
+
+def test_what_the_latest_command_did_is_undone_and_done_again(
+    server: Server, tmp_path: Path
+) -> None:
+    kim = server.person("kim")
+    who = signed_in(kim)
+    code, _, complaint = nf(tmp_path, "undo", **who)
+    assert (code, "no change of nf" in complaint) == (1, True)
+    for title in ("One", "Two"):
+        assert nf(tmp_path, "task", "add", title, **who)[0] == 0
+    assert nf(tmp_path, "task", "delete", "1", "2", **who)[0] == 0
+    for left in ([1, 2], []):
+        code, output, _ = nf(tmp_path, "undo", **who)
+        assert (code, output.count("Undone: ")) == (0, 2)
+        assert [task["id"] for task in kim.call("GET", "tasks/")[1]["tasks"]] == left
+
+
+def test_output_that_cannot_be_written_or_shown(server: Server, tmp_path: Path) -> None:
+    leo = server.person("leo")
+    who = signed_in(leo)
+    records = [{"op": "create", "record": {"title": f"Owl 🦉 {n}"}} for n in range(1000)]
+    assert leo.call("POST", "tasks/bulk/", {"operations": records})[0] == 200
+    code, output, complaint = nf(tmp_path, "task", "list", PYTHONIOENCODING="latin-1", **who)
+    assert (code, "Owl ? 7" in output, complaint) == (0, True, "")
+    environment = {"PATH": os.environ["PATH"], "XDG_CONFIG_HOME": str(tmp_path), **who}
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [BIN / "nf", "task", "list"],
+            env=environment,
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+    assert (done.returncode, done.stderr) == (
+        1,
+        "nf: the output cannot be written: No space left on device\n",
+    )
+    reader, writer = os.pipe()
+    os.close(reader)
+    done = subprocess.run(
+        [BIN / "nf", "task", "list"],
+        env=environment,
+        stdout=writer,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    os.close(writer)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_a_token_from_a_file_may_end_with_a_line_break(server: Server, tmp_path: Path) -> None:
+    mia = signed_in(server.person("mia"))
+    assert nf(tmp_path, "task", "list", **mia | {"NF_TOKEN": mia["NF_TOKEN"] + "\n"})[0] == 0
+    for token in ("nf_a\nb", "nf_a b", "nf_ä"):
+        code, _, complaint = nf(tmp_path, "task", "list", **mia | {"NF_TOKEN": token})
+        assert (code, complaint.startswith("nf: The token holds")) == (1, True)
+    code, _, complaint = nf(tmp_path, "task", "list", **mia | {"NF_SERVER": "example.org"})
+    assert (code, "example.org is no address of a server" in complaint) == (1, True)
+
+
+def test_it_tells_its_version(tmp_path: Path) -> None:
+    code, output, _ = nf(tmp_path, "--version")
+    assert (code, output) == (0, f"nf, version {version('neuralflow')}\n")
 
 
 def test_all_pages_of_a_list_are_fetched(server: Server, tmp_path: Path) -> None:

@@ -1,0 +1,60 @@
+"""Standard output that may be closed or full: `nf task list | head`, `… > /dev/full`."""
+
+from __future__ import annotations
+
+import errno
+import io
+import os
+import sys
+from typing import Any, TextIO, cast
+
+
+class Unwritable(Exception):
+    """Standard output takes no more. `is_closed`: its reader has all that it wants."""
+
+    def __init__(self, fault: OSError) -> None:
+        super().__init__(f"the output cannot be written: {fault.strerror or fault}")
+        self.is_closed = fault.errno == errno.EPIPE
+
+
+class _Output:
+    """A text stream that raises `Unwritable` where the stream behind it raises an OSError."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        try:
+            return self._stream.write(text)
+        except OSError as fault:
+            raise Unwritable(fault) from None
+
+    def flush(self) -> None:
+        try:
+            self._stream.flush()
+        except OSError as fault:
+            raise Unwritable(fault) from None
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+
+def guard() -> None:
+    """Make failing writes to standard output `Unwritable`, and print "?" for what it cannot encode.
+
+    A terminal keeps its stream, which line editing needs.
+    """
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")
+        if not sys.stdout.isatty():
+            sys.stdout = cast(TextIO, _Output(sys.stdout))
+
+
+def give_up(fault: Unwritable, name: str) -> int:
+    """Return the exit code of a command whose output is `Unwritable`, and say why if need be."""
+    # Without this, Python would try once more at exit, and fail with a message of its own.
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+    if fault.is_closed:
+        return 0
+    print(f"{name}: {fault}", file=sys.stderr)
+    return 1
