@@ -13,7 +13,7 @@ from typing import Any, Final
 from docstore import NotFound, Transaction
 from utils.documents import key_of
 from utils.edits import Changed, create_record, delete_record, update_record
-from utils.json.values import FAULTS_MAX, FieldError, pointer_to
+from utils.json.values import FAULTS_MAX, INTEGER_MAX, FieldError, pointer_to, whole_number
 from utils.records import InvalidRecord, Record, Unknown
 from utils.references import clear_references
 from utils.sharing.access import Access
@@ -43,7 +43,10 @@ def refuse_misshapen(operations: object) -> list[Record]:
     ]
     if faults:
         raise InvalidRecord(faults[:FAULTS_MAX])
-    return operations
+    return [
+        operation | {"id": whole_number(operation["id"])} if "id" in operation else operation
+        for operation in operations
+    ]
 
 
 def _misshapen(operation: object, place: str) -> list[FieldError]:
@@ -69,7 +72,8 @@ def _misshapen(operation: object, place: str) -> list[FieldError]:
 
 
 def _is_id(value: object) -> bool:
-    return type(value) is int and value > 0
+    number = whole_number(value)
+    return type(number) is int and 0 < number <= INTEGER_MAX
 
 
 class Bulk:

@@ -13,7 +13,14 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, NamedTuple
 
-from utils.json.values import INTEGER_MAX, Faults, checked_copy, pointer_to, text_fault
+from utils.json.values import (
+    INTEGER_MAX,
+    Faults,
+    checked_copy,
+    pointer_to,
+    text_fault,
+    whole_number,
+)
 from utils.tasks.repeats import REPEAT_CHARACTERS_MAX, canonical_repeat
 from utils.times import is_time_zone, moment_of, stored_time
 
@@ -118,7 +125,7 @@ class Field:
         elif self.kind is Kind.REPEAT:
             value = canonical_repeat(value)
         elif self.kind in (Kind.INTEGER, Kind.REFERENCE):
-            value = _whole(value)
+            value = whole_number(value)
         if value is None or not self.has_shape(value) or not self._within_bounds(value):
             faults.add(pointer, self.must_be)
             return None
@@ -145,7 +152,7 @@ class Field:
         accepted = []
         for index, entry in enumerate(entries):
             place = pointer_to(pointer, index)
-            entry = _whole(entry) if self.kind is Kind.MEMBERS else entry
+            entry = _member(entry) if self.kind is Kind.MEMBERS else entry
             if fits(entry):
                 # Level 2: the list itself is the first.
                 accepted.append(checked_copy(entry, place, faults, one_line=True, level=2))
@@ -158,11 +165,11 @@ def _is_integer(value: object) -> bool:
     return isinstance(value, int) and not isinstance(value, bool)
 
 
-def _whole(value: object) -> object:
-    """The integer that a float stands for; to JSON Schema, 1.0 is one, too. All else as it is."""
-    if isinstance(value, float) and value.is_integer() and abs(value) <= INTEGER_MAX:
-        return int(value)
-    return value
+def _member(entry: object) -> object:
+    """Return a member with its id as an integer, be it the entry itself or in it."""
+    if isinstance(entry, dict) and "user_id" in entry:
+        return entry | {"user_id": whole_number(entry["user_id"])}
+    return whole_number(entry)
 
 
 def _is_id(value: object) -> bool:

@@ -17,7 +17,7 @@ import msgspec
 from utils.fields import Field, Kind
 from utils.json.values import Faults, FieldError, checked_copy, key_fault, pointer_to, same_value
 from utils.table import ACTIVITY_FIELDS, COLLECTIONS, RECORD_COLLECTIONS, CollectionSpec, Record
-from utils.times import ends_before, parse_time, stored_time, utc_text
+from utils.times import ends_before, moment_of, parse_time, stored_time, utc_text
 
 __all__ = [
     "COLLECTIONS",
@@ -159,7 +159,7 @@ def _accepted(
     for key, value in data.items():
         field = spec.by_name.get(key)
         pointer = pointer_to("", key)
-        if key in before and same_value(before[key], value):
+        if key in before and _is_same(field, before[key], value):
             accepted[key] = before[key]
         elif unfit := key_fault(key):
             faults.add("", unfit)
@@ -179,6 +179,17 @@ def _unknown_field(spec: CollectionSpec, key: str) -> str:
     near = difflib.get_close_matches(key, names, n=1)
     meant = f"; {near[0]} is meant, perhaps" if near else ""
     return f"is not a field of a {spec.singular}{meant}; its fields are {', '.join(names)}"
+
+
+def _is_same(field: Field | None, stored: object, value: object) -> bool:
+    """Return whether `value` is what is stored. Of a moment that NeuralFlow set, any text of it is,
+    since clients that read it as a time write it back in their own way."""
+    if same_value(stored, value):
+        return True
+    if field is None or field.kind is not Kind.TIME or not field.read_only:
+        return False
+    moment = moment_of(stored)
+    return moment is not None and moment == moment_of(value)
 
 
 def _check_period(spec: CollectionSpec, before: Record, after: Record, faults: Faults) -> None:

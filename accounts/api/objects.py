@@ -5,7 +5,7 @@ from typing import Any
 
 from accounts.api.conditions import refuse_conditions
 from accounts.api.http import ApiRequest, read_json
-from utils.json.values import Faults, pointer_to
+from utils.json.values import Faults, pointer_to, whole_number
 from utils.records import InvalidRecord
 
 _KINDS: Mapping[type, str] = {str: "a text", int: "a whole number"}
@@ -24,6 +24,7 @@ def read_object(request: ApiRequest, optional: str = "", **kinds: type) -> dict[
         raise InvalidRecord(faults.found)
     for name in body.keys() - kinds.keys():
         faults.add(pointer_to("", name), f"is not taken here; {' and '.join(kinds)} is")
+    body |= {name: whole_number(body[name]) for name in body.keys() & kinds if kinds[name] is int}
     for name, kind in kinds.items():
         if name not in body and name != optional:
             faults.add(pointer_to("", name), f"is required; it must be {_KINDS[kind]}")

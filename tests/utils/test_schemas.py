@@ -287,6 +287,9 @@ def test_a_whole_number_may_be_sent_as_a_float_and_is_stored_as_an_integer(
     assert repr(stored["training_data_size"]) == "1000"
     members = json_storage.create("projects", 7, {"name": "Vision", "team_members": [9.0, "bob"]})
     assert repr(members["team_members"]) == "[9, 'bob']"
+    members = [{"user_id": 9.0, "role": "guest"}]
+    changed = json_storage.update("projects", 7, 1, {"team_members": members})
+    assert repr(changed["team_members"][0]["user_id"]) == "9"
     # In a file it is another matter: whoever reads an id there, must find an integer.
     assert check_record(COLLECTIONS["models"], {**stored, "training_data_size": 1e3})
     assert RULES_BEYOND["whole numbers"] in SCHEMAS["model"]["description"]

@@ -71,6 +71,16 @@ def key_fault(key: object) -> str | None:
     return fault and f"has the key {str(key)!a}, which {fault}"
 
 
+def whole_number(value: object) -> object:
+    """Return the integer that a float such as 5.0 stands for, and any other value as it is.
+
+    To JSON Schema 5.0 is an integer. Beyond 2^53 a float stands for many of them, so it stays one.
+    """
+    if isinstance(value, float) and value.is_integer() and abs(value) <= INTEGER_MAX:
+        return int(value)
+    return value
+
+
 def checked_copy(
     value: object, pointer: str, faults: Faults, *, one_line: bool = False, level: int = 1
 ) -> Any:

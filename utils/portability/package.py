@@ -22,6 +22,7 @@ from utils.json.values import (
     checked_copy,
     key_fault,
     pointer_to,
+    whole_number,
 )
 from utils.portability.archives import (
     MIB,
@@ -123,9 +124,9 @@ class Package:
             incoming = found[name] = Incoming(entry.name)
             for piece in pieces(self._archive.chunks(entry), COLLECTIONS[name].layout.records):
                 if piece.position is not None:
-                    incoming.records.append(piece.value)
+                    incoming.records.append(_with_whole_id(piece.value))
                 else:
-                    incoming.head[piece.name] = piece.value
+                    incoming.head[piece.name] = whole_number(piece.value)
         return found
 
     # Which files
@@ -193,7 +194,7 @@ class Package:
         if not isinstance(piece.value, dict):
             self._fault(file, pointer, "must be an object")
             return
-        for fault in self._judge(spec, piece.value):
+        for fault in self._judge(spec, _with_whole_id(piece.value)):
             self._fault(file, pointer + fault.pointer, fault.detail)
 
     def _check_head(self, file: str, piece: Piece) -> None:
@@ -251,6 +252,11 @@ class _Digested(Iterator[bytes]):
     @property
     def digest(self) -> str:
         return self._hash.hexdigest()
+
+
+def _with_whole_id(record: Record) -> Record:
+    """Return a record whose id is an integer, as other writers of JSON put 5.0 for 5."""
+    return record | {"id": whole_number(record["id"])} if "id" in record else record
 
 
 def _one_owner(found: Mapping[int, object], wanted: int | None) -> int:
