@@ -134,16 +134,18 @@ def _stream(request: ApiRequest, since: int | None) -> HttpResponseBase:
         )
     # A proxy that gathers what it passes on would keep it to itself: nginx is told not to.
     return StreamingHttpResponse(
-        _Stream(request, first), content_type=EVENT_STREAM, headers={"X-Accel-Buffering": "no"}
+        _Stream(request, since, first),
+        content_type=EVENT_STREAM,
+        headers={"X-Accel-Buffering": "no"},
     )
 
 
 class _Stream:
     """The parts of a stream. Its place is free when it is closed, be it that nothing was sent."""
 
-    def __init__(self, request: ApiRequest, first: Changes) -> None:
+    def __init__(self, request: ApiRequest, since: int, first: Changes) -> None:
         self._user_id, self._has_place = request.user.pk, True
-        self._parts = _parts(request, first)
+        self._parts = _parts(request, since, first)
 
     def __iter__(self) -> Iterator[bytes]:
         return self
@@ -160,13 +162,16 @@ class _Stream:
         self.close()
 
 
-def _parts(request: ApiRequest, changes: Changes) -> Iterator[bytes]:
+def _parts(request: ApiRequest, since: int, changes: Changes) -> Iterator[bytes]:
     """Events, until the time is up, the client has gone or may listen no more, or all is to end."""
     end = time.monotonic() + STREAM_SECONDS
-    yield b"retry: %d\n\n" % RETRY_MS
+    yield b"retry: %d\n" % RETRY_MS + _position(since)
     try:
         while not (time.monotonic() >= end or places.is_closing or _has_gone(request)):
-            yield b"".join(map(_event, changes.told)) + _beat(changes.next)
+            since = changes.told[-1]["sequence"] if changes.told else since
+            end_of_part = _position(changes.next) if changes.next > since else _BEAT
+            yield b"".join(map(_event, changes.told)) + end_of_part
+            since = changes.next
             changes = _next(request, changes.next, min(time.monotonic() + HEARTBEAT, end))
             if not is_still_known(request):
                 return
@@ -179,10 +184,14 @@ def _event(entry: Mapping[str, Any]) -> bytes:
     return b"id: %d\ndata: %s\n\n" % (entry["sequence"], to_json(entry))
 
 
-def _beat(sequence: int) -> bytes:
-    """A comment that shows the connection to live. The number moves the client on, and is no event:
-    that needs data."""
-    return b": alive\nid: %d\n\n" % sequence
+# A comment that shows the connection to live.
+_BEAT = b": alive\n\n"
+
+
+def _position(sequence: int) -> bytes:
+    """An event that moves the client on where nothing happened to records of theirs. It has a name
+    of its own and data: many clients parse the data of whatever has an id or a field `retry`."""
+    return b'event: position\nid: %d\ndata: {"next":%d}\n\n' % (sequence, sequence)
 
 
 # What the address does

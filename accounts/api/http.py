@@ -55,8 +55,9 @@ log = logging.getLogger(__name__)
 
 SEQUENCE = "NeuralFlow-Sequence"  # of the commit that a call made, among all
 _CHALLENGE = 'Bearer realm="NeuralFlow"'
+# The charset may be quoted, in any case, and be called utf8 (RFC 9110, section 8.3.2).
 _CONTENT_TYPE = re.compile(
-    r'(?P<type>[^\s;]+)\s*(?:;\s*charset\s*=\s*("?)utf-8\2\s*)?', re.IGNORECASE
+    r'(?P<type>[^\s;]+)\s*+(?:;\s*+(?:charset\s*+=\s*+("?)utf-?8\2)?\s*+)*', re.IGNORECASE
 )
 _LENGTH = re.compile("[0-9]{1,18}", re.ASCII)
 

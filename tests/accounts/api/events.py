@@ -37,26 +37,31 @@ class Stream:
         self._connection.close()
 
     def __iter__(self) -> Iterator[Any]:
-        """The events as they come, until the server ends the stream."""
-        data, latest = "", self.latest
+        """The changes as they come, until the server ends the stream. As most clients do, it takes
+        every block with a field for an event, and reads its data as JSON."""
+        data, latest, name, fields = "", self.latest, "message", 0
         for line in self.response:
             field, _, value = line.decode().rstrip("\n").partition(": ")
+            fields += bool(field)
             if field == "data":
                 data += value
             elif field == "id":
                 latest = int(value)
                 assert latest >= (self.latest or 0), "it went back"
+            elif field == "event":
+                name = value
             elif line == b"\n":
                 self.latest = latest
-                if data:
-                    yield json.loads(data)
-                data = ""
+                event = json.loads(data) if fields else None
+                if event is not None and name == "message":
+                    yield event
+                data, name, fields = "", "message", 0
 
     def begun(self) -> "Stream":
         """The same, once it is known where it begins."""
         assert self.status == 200
         while self.latest is None:
             line = self.response.readline()
-            if line.startswith(b"id: "):
-                self.latest = int(line.removeprefix(b"id: "))
+            if line.startswith(b"data: "):
+                self.latest = json.loads(line.removeprefix(b"data: "))["next"]
         return self

@@ -134,13 +134,14 @@ def test_events_have_the_numbers_to_go_on_with(alice: Caller, places: Places) ->
     assert answer.headers["Content-Type"] == "text/event-stream"
     assert answer.headers["Cache-Control"] == "no-store"
     parts = iter(answer.streaming_content)
-    assert next(parts) == b"retry: 2000\n\n"
-    number, data, comment, position = next(parts).decode().replace("\n\n", "\n").splitlines()
+    assert next(parts).decode() == (
+        f'retry: 2000\nevent: position\nid: {begin}\ndata: {{"next":{begin}}}\n\n'
+    )
+    number, data, comment = next(parts).decode().replace("\n\n", "\n").splitlines()
     entry = json.loads(data.removeprefix("data: "))
     assert entry["changes"][0]["record"]["description"] == "Line\nbreak"
     assert number == f"id: {entry['sequence']}"
-    assert comment.startswith(":")
-    assert int(position.removeprefix("id: ")) >= entry["sequence"]
+    assert comment == ": alive"
     answer.close()
     assert places.take(alice.id), "a closed stream keeps its place"
 
@@ -151,8 +152,25 @@ def test_the_header_tells_better_than_the_address_where_to_go_on(alice: Caller) 
     headers = STREAM["headers"] | {"last-event-id": str(json_storage.store.sequence())}
     answer = alice.get(f"changes/?since={begin}", headers=headers)
     parts = iter(answer.streaming_content)
-    assert b"data:" not in next(parts) + next(parts)
+    assert b"changes" not in next(parts) + next(parts)
     answer.close()
+
+
+def test_stream_has_json_data_in_every_event(alice: Caller, charlie: Caller) -> None:
+    answer = alice.get("changes/", **STREAM)
+    parts = iter(answer.streaming_content)
+    text = next(parts) + next(parts)
+    charlie.post("tasks/", {"title": "None of Alice's business"})
+    moved = next(parts)
+    alice.post("tasks/", {"title": "One"})
+    text += moved + next(parts)
+    answer.close()
+    blocks = [block for block in text.decode().split("\n\n") if block]
+    events = [block for block in blocks if not block.startswith(":")]
+    data = [json.loads(block.partition("\ndata: ")[2]) for block in events]
+    assert [sorted(one)[-1] for one in data] == ["next", "next", "sequence"], text
+    assert blocks.count(": alive") == len(blocks) - len(events) > 0
+    assert b"event: position\n" in moved
 
 
 @pytest.mark.parametrize("end", ["the token", "the account", "the time", "the server"])
@@ -163,7 +181,8 @@ def test_a_stream_ends(
     monkeypatch.setattr(api_changes, "STREAM_SECONDS", 1.0 if end == "the time" else 30.0)
     answer = alice.get("changes/", **STREAM)
     parts = iter(answer.streaming_content)
-    assert [next(parts) for _ in range(4)][-1].startswith(b": alive\nid: ")
+    beats = [next(parts) for _ in range(4)][1:]
+    assert all(beat.startswith((b": alive\n\n", b"event: position\n")) for beat in beats)
     if end == "the token":
         revoke(ApiToken.objects.get(user=alice.user))
     elif end == "the account":

@@ -115,7 +115,14 @@ def test_a_project_must_be_ones_own(alice: Caller, charlie: Caller) -> None:
 
 @pytest.mark.parametrize(
     "content_type",
-    ["application/json", "Application/JSON; charset=UTF-8", 'application/json;charset="utf-8"'],
+    [
+        "application/json",
+        "Application/JSON; charset=UTF-8",
+        'application/json;charset="utf-8"',
+        "application/json; charset=utf8",
+        'application/json; CHARSET="UTF8"',
+        "application/json;",
+    ],
 )
 def test_json_may_say_its_encoding(alice: Caller, content_type: str) -> None:
     assert alice.call("POST", "tasks/", {"title": "A"}, content_type).status_code == 201
