@@ -24,6 +24,7 @@ RULES: Final = {
     "period": r"must not be before start_date",
     "large integers": r"must lie between -?\d+ and \d+|integer must lie between",
     "nesting": r"must be nested at most \d+ levels deep|may be nested at most \d+ deep",
+    "inner texts": r"control characters|half of a surrogate pair|must have keys of at most \d+",
     "whole numbers": r"^must be (a positive whole number|a whole number|an id)$",
     "time zones": r"^must be (a name|the name of a time zone) such as Europe/Madrid",
     "people": r"must be the name of an account|must be the id of (the owner or of )?a member of",
