@@ -7,6 +7,7 @@ each schema tells which of them hold there.
 Patterns are written for ECMA-262 and mean the same in every engine: no \\d, \\s or \\w.
 """
 
+import json
 from collections.abc import Callable, Iterable, Mapping
 from types import MappingProxyType
 from typing import Any
@@ -74,13 +75,20 @@ FREE_OBJECT: Schema = {
     "propertyNames": {"maxLength": KEY_CHARACTERS_MAX, **_ONE_LINE},
     "additionalProperties": _FREE,
 }
+_VALUE_RULE = "Any JSON value whose texts hold no control character but line break and tab."
+_PLAIN: list[Schema] = [{"type": ["null", "boolean", "number"]}, TEXT]
 VALUE: Schema = {
-    "description": "Any JSON value whose texts hold no control character but line break and tab.",
+    "description": _VALUE_RULE,
+    "anyOf": [*_PLAIN, {"type": "array", "items": _FREE}, FREE_OBJECT],
+}
+# The same for generators of clients: most of them drop whatever refers to a schema that refers to
+# itself, and with it the operations that take it. So the rule is only described further inside.
+OUTER_VALUE: Schema = {
+    "description": f"{_VALUE_RULE} So do those further inside.",
     "anyOf": [
-        {"type": ["null", "boolean", "number"]},
-        TEXT,
-        {"type": "array", "items": _FREE},
-        FREE_OBJECT,
+        *_PLAIN,
+        {"type": "array", "items": {}},
+        {**FREE_OBJECT, "additionalProperties": {}},
     ],
 }
 
@@ -129,10 +137,10 @@ _STORED: Mapping[Kind, Callable[[Field], Schema]] = {
     Kind.CHOICE: lambda field: {"type": "string", "enum": list(field.choices)},
     Kind.OPEN_CHOICE: lambda field: {"type": "string", "examples": list(field.choices)},
     Kind.TIME: lambda _: TIME,
-    Kind.TEXTS: lambda _: {"type": "array"},
-    Kind.MEMBERS: lambda _: {"type": "array"},
+    Kind.TEXTS: lambda _: _entries({}),
+    Kind.MEMBERS: lambda _: _entries({}),
     Kind.OBJECT: lambda _: {"type": "object"},
-    Kind.OBJECTS: lambda _: {"type": "array"},
+    Kind.OBJECTS: lambda _: _entries({}),
     Kind.NUMBER: lambda _: {"type": "number"},
     Kind.INTEGER: lambda _: {"type": "integer"},
     Kind.BOOLEAN: lambda _: {"type": "boolean"},
@@ -140,7 +148,7 @@ _STORED: Mapping[Kind, Callable[[Field], Schema]] = {
     Kind.REFERENCE: lambda _: _ID,
     Kind.REPEAT: lambda _: {"type": "string"},
     Kind.TIME_ZONE: lambda _: {"type": "string"},
-    Kind.CHECKLIST: lambda _: {"type": "array"},
+    Kind.CHECKLIST: lambda _: _entries({}),
 }
 _WRITTEN: Mapping[Kind, Callable[[Field], Schema]] = {
     **_STORED,
@@ -175,17 +183,46 @@ _WRITTEN: Mapping[Kind, Callable[[Field], Schema]] = {
 }
 
 
+_OLDER_RECORDS = "Older records may hold anything here."
+
+
 def stored_field(field: Field) -> Schema:
     """What a stored record of any age may hold in this field."""
+    told = _told(field, _STORED[field.kind](field))
     if field.came_later:
-        described = _told(field, _STORED[field.kind](field))["description"]
-        return {"description": f"{described} Older records may hold anything here."}
-    return _told(field, _STORED[field.kind](field))
+        return {"description": f"{told['description']} {_OLDER_RECORDS}"}
+    return told
+
+
+def typed_field(field: Field) -> Schema:
+    """What a field of an answer holds, for generated clients: always a type.
+
+    A moment is a `date-time`. A time that people set may be a day, so it stays a text: a client
+    that made a moment of "2026-11-27" would send another time back. A field that came later has
+    its type or null.
+    """
+    schema = _STORED[field.kind](field)
+    if field.kind is Kind.TIME and field.read_only:
+        schema = {"type": "string", "format": "date-time"}
+    told = _told(field, schema)
+    if field.came_later:
+        kinds = told["type"] if isinstance(told["type"], list) else [told["type"]]
+        told["type"] = list(dict.fromkeys([*kinds, "null"]))
+        told["description"] += f" {_OLDER_RECORDS}"
+    return told
 
 
 def written_field(field: Field) -> Schema:
-    """What may be written into this field."""
-    return _told(field, _WRITTEN[field.kind](field))
+    """What may be written into this field.
+
+    Its default stands in the description alone. Clients that are generated from a `default` send
+    it: a patch of one field would reset all others.
+    """
+    told = _told(field, _WRITTEN[field.kind](field))
+    if "default" in told:
+        default = json.dumps(told.pop("default"))
+        told["description"] += f" A new record has {default} unless told otherwise."
+    return told
 
 
 def _told(field: Field, schema: Schema) -> Schema:
@@ -201,10 +238,18 @@ def _told(field: Field, schema: Schema) -> Schema:
 
 
 def record_schema(spec: CollectionSpec) -> Schema:
-    """A record as it is stored and answered; of an old one keys may be missing."""
+    """A record as it is stored; of an old one keys may be missing."""
     return {
         **_described(f"A {spec.singular} as it is stored.", ("whole numbers", "years")),
         **_stored_object(spec.fields),
+    }
+
+
+def answer_schema(spec: CollectionSpec) -> Schema:
+    """A record as it is answered, every field with a type; of an old one keys may be missing."""
+    return {
+        **_described(f"A {spec.singular}.", ("whole numbers", "years")),
+        **_stored_object(spec.fields, typed_field),
     }
 
 
@@ -235,11 +280,13 @@ def replacement_schema(spec: CollectionSpec) -> Schema:
     return {**described, **_written_object(spec.fields), "required": required}
 
 
-def _stored_object(fields: Iterable[Field]) -> Schema:
+def _stored_object(
+    fields: Iterable[Field], schema_of: Callable[[Field], Schema] = stored_field
+) -> Schema:
     fields = tuple(fields)
     return {
         "type": "object",
-        "properties": {field.name: stored_field(field) for field in fields},
+        "properties": {field.name: schema_of(field) for field in fields},
         "required": [field.name for field in fields if field.required],
     }
 

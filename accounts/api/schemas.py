@@ -74,18 +74,22 @@ _ID: Schema = {
     "description": schemas.RULES_BEYOND["whole numbers"],
 }
 _OR_NULL: Schema = {"type": ["integer", "null"], "minimum": 1}
-_TIME_OR_NULL: Schema = {"type": ["string", "null"]}
+_TIME_OR_NULL: Schema = {"type": ["string", "null"], "format": "date-time"}
 _NUMBER: Schema = {"type": "integer", "minimum": 0}
 _COUNTS: Schema = {"type": "object", "additionalProperties": _NUMBER}
 
 
 def _of_records(spec: CollectionSpec) -> dict[str, Schema]:
     name, example = spec.singular.title(), example_record(spec.name)
-    part = {**schemas.record_schema(spec)}
+    part = schemas.answer_schema(spec)
     part["description"] = f"A {spec.singular}, or those of its fields that were asked for."
+    part["properties"] = {
+        field: {key: value for key, value in schema.items() if key != "default"}
+        for field, schema in part["properties"].items()
+    }
     del part["required"]
     return {
-        name: {**schemas.record_schema(spec), "examples": [example]},
+        name: {**schemas.answer_schema(spec), "examples": [example]},
         f"{name}Part": part,
         f"{name}List": _list(spec, f"{name}Part", example),
         f"{name}Input": {
@@ -198,7 +202,7 @@ def _sharing() -> dict[str, Schema]:
         },
         *("username", "invited_by", "invited_at", "since"),
     )
-    shared = schemas.record_schema(COLLECTIONS["shared"])
+    shared = schemas.answer_schema(COLLECTIONS["shared"])
     return {
         "Member": member,
         "MemberList": _listed("members", "Who is in the project.", ref("Member")),
@@ -399,7 +403,7 @@ COMPONENTS: Mapping[str, Schema] = MappingProxyType(
     {
         name: _standing_here(schema)
         for name, schema in {
-            "Value": schemas.VALUE,
+            "Value": schemas.OUTER_VALUE,
             **{
                 name: schema
                 for collection in RECORD_COLLECTIONS
