@@ -122,7 +122,7 @@ def _get(
         conditions.check_match(found)
         return found
 
-    record = read(request, look, id=record_id)
+    record = read(request, look)
     headers = {"ETag": etag(record_version(record))}
     return conditions.unless_known(json_response(record, headers=headers))
 

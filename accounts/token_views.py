@@ -20,7 +20,6 @@ from accounts.tokens import TOKENS_MAX, TooManyTokens, create_token, is_valid, r
 from accounts.views import SignedInRequest, confirm_who_asks
 from docstore import StoreError
 from utils.json_storage import json_storage
-from utils.people.quota import PERIOD, period_of
 
 log = logging.getLogger(__name__)
 
@@ -34,7 +33,7 @@ class _Row:
 
     token: ApiToken
     scopes: list[str]
-    calls: int | None  # this month; None: the person's document cannot be read
+    calls: int | None  # this hour; None: the person's document cannot be read
     ended: str  # "" while it is valid
 
 
@@ -85,13 +84,9 @@ def _rows(request: SignedInRequest) -> list[_Row]:
 
 
 def _calls(request: SignedInRequest) -> Mapping[str, int] | None:
-    """How often each token has called this month, by its id."""
+    """How often each token has called this hour, by its id."""
     try:
-        document = json_storage.get_user_data(request.user.pk) or {}
+        return json_storage.quota(request.user.pk).by_token
     except (StoreError, OSError):
         log.exception("The API calls of account %s cannot be read", request.user.pk)
         return None
-    if document.get(PERIOD) != period_of(json_storage.clock()):
-        return {}
-    by_token = document.get("api_calls_by_token")
-    return by_token if isinstance(by_token, dict) else {}

@@ -185,7 +185,7 @@ ACTIVITY_WORDS: dict[str, Text] = {
     "sessions_ended": _("Logged out elsewhere"),
     "token_created": _("Made an API token"),
     "token_revoked": _("Revoked an API token"),
-    "api_call": _("Called the API"),
+    "api_call": _("Read through the API"),
     "account_imported": _("Took in an archive"),
     "account_exported": _("Exported everything"),
     "task_created": _("Added a task"),

@@ -121,11 +121,11 @@ NEURALFLOW_CACHE_BYTES = _bytes(
 
 
 def _burst(text: str) -> tuple[int, int]:
-    """How many calls in how many seconds: 120/60."""
+    """How many calls in how many seconds: 600/60."""
     found = re.fullmatch(r"([0-9]{1,9})/([0-9]{1,6})", text.strip(), re.ASCII)
     if not found or not int(found[1]) or not int(found[2]):
         raise ImproperlyConfigured(
-            f"NEURALFLOW_BURST must be calls per seconds such as 120/60, not {text!r}."
+            f"NEURALFLOW_BURST must be calls per seconds such as 600/60, not {text!r}."
         )
     return int(found[1]), int(found[2])
 
@@ -134,7 +134,23 @@ def _burst(text: str) -> tuple[int, int]:
 NEURALFLOW_REQUIRE_IF_MATCH: bool = env.bool("NEURALFLOW_REQUIRE_IF_MATCH", default=False)
 
 # How many API calls of a person may come at once, and after how many seconds all are free again.
-NEURALFLOW_BURST = _burst(env.str("NEURALFLOW_BURST", default="120/60"))
+NEURALFLOW_BURST = _burst(env.str("NEURALFLOW_BURST", default="600/60"))
+
+
+def _calls_limit(text: str) -> int | None:
+    """API calls of an hour; None where each account has its own limit."""
+    if not text.strip():
+        return None
+    if not re.fullmatch(r"[0-9]{1,15}", text.strip(), re.ASCII):
+        raise ImproperlyConfigured(
+            "NEURALFLOW_API_CALLS_LIMIT must be a number of calls an hour, or 0 for no limit,"
+            f" not {text!r}."
+        )
+    return int(text)
+
+
+# How many API calls each account may make in an hour; 0: as many as it likes.
+NEURALFLOW_API_CALLS_LIMIT = _calls_limit(env.str("NEURALFLOW_API_CALLS_LIMIT", default=""))
 
 DATABASES: dict[str, dict[str, Any]] = {
     "default": env.db_url("DATABASE_URL")

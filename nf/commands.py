@@ -83,7 +83,10 @@ def login(server: str, token_stdin: bool) -> None:
     quota = client.get("quota/")
     place = config.save(client)
     print(f"Signed in at {address}. The token is in {place}.")
-    print(f"{quota['remaining']} of {quota['limit']} calls are left this month.")
+    if quota["limit"] is None:
+        print("API calls are not limited.")
+    else:
+        print(f"{quota['remaining']} of {quota['limit']} calls are left this hour.")
 
 
 @nf.command()

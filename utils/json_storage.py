@@ -21,8 +21,11 @@ tells, and `KeyReused` and `TooManyKeys` refuse.
 
 from __future__ import annotations
 
+import atexit
 import builtins
+import logging
 import threading
+import weakref
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextvars import ContextVar
 from datetime import datetime
@@ -37,6 +40,7 @@ from docstore import (
     History,
     NotFound,
     RecordList,
+    StoreError,
     Transaction,
     Unavailable,
     folder_of,
@@ -56,17 +60,19 @@ from utils.documents import (
 )
 from utils.edits import Changed, Changes, Expect, create_record, delete_record, update_record
 from utils.once import Once, keep, replay
+from utils.people.call_counts import COMMIT_SECONDS, NOTHING_HELD, READS, CallCounts, Held
 from utils.people.dropping import drop_person
 from utils.people.person import (
     Activity,
     account_of,
+    begin_person,
     checked_activity,
     log,
     meter,
-    meter_burst,
     mirror,
     prefer,
     quota_now,
+    take_counts,
     tell,
 )
 from utils.people.preferences import Change, Preferences, preferences_in
@@ -77,6 +83,7 @@ from utils.people.quota import (
     Quota,
     QuotaExceeded,
     TooManyCalls,
+    after_one_more,
     period_of,
 )
 from utils.portability.exporting import Export
@@ -107,6 +114,8 @@ __all__ = [
 
 Result = TypeVar("Result")
 
+log_messages = logging.getLogger(__name__)
+
 # The id of the web request that a change belongs to; the middleware sets it.
 request_id: ContextVar[str] = ContextVar("request_id", default="")
 
@@ -115,7 +124,7 @@ request_id: ContextVar[str] = ContextVar("request_id", default="")
 latest_commit: ContextVar[int] = ContextVar("latest_commit", default=0)
 
 # Of a person's document, what the dashboard leaves to others.
-_NOT_TOLD = {"activities", BY_TOKEN, BURST_UNTIL}
+_NOT_TOLD = {"activities", BY_TOKEN, BURST_UNTIL, READS}
 
 # What happened, or how to tell it from the record that came of it.
 ActivityOf = Activity | Callable[[Record], Activity] | None
@@ -128,10 +137,15 @@ class JSONStorageManager:
     `clock` is where it takes the time from, that of its commits included.
     """
 
-    def __init__(self, store: DocumentStore | None = None) -> None:
+    def __init__(
+        self, store: DocumentStore | None = None, *, commit_seconds: float = COMMIT_SECONDS
+    ) -> None:
         self._given = self._store = store
         self.clock: Callable[[], datetime] = store.clock if store is not None else utc_now
         self._opening = threading.Lock()
+        self._counts, self.commit_seconds = CallCounts(), commit_seconds
+        self._timer: threading.Timer | None = None
+        _managers.add(self)
 
     def __repr__(self) -> str:
         return f"<JSONStorageManager {self._store or 'not opened yet'}>"
@@ -173,8 +187,9 @@ class JSONStorageManager:
         """Close the store. The next use opens it again.
 
         A manager that was given a store reopens that one. A manager over the settings opens what
-        NEURALFLOW_STORE names by then.
+        NEURALFLOW_STORE names by then. Counts of calls held in memory are committed first.
         """
+        self.commit_counts()
         store, self._store = self._store, self._given
         if store is not None:
             store.close()
@@ -497,35 +512,109 @@ class JSONStorageManager:
     def record_call(
         self, user_id: int, activity: Activity, *, caller: Caller | None = None
     ) -> Quota:
-        """Counts and logs an API call that changed nothing; returns what is left.
+        """Counts and logs an API call that changed no record; returns what is left.
 
         It is the caller's, by default the user's. A power cut may take the count back. Raises
         `QuotaExceeded`, `TooManyCalls`.
         """
         who = caller or Caller(user_id)
 
-        def edit(transaction: Transaction) -> Quota:
-            quota = meter(transaction, who)
+        def edit(transaction: Transaction) -> None:
             log(transaction, who.user_id, activity)
-            return quota
 
-        return self._change(who.user_id, edit, caller=who, relaxed=True)
+        self._change(who.user_id, edit, caller=who, metered=True, relaxed=True)
+        return self.quota(who.user_id)
+
+    def record_read(self, caller: Caller) -> Quota:
+        """Counts an API call that only reads; returns what is left.
+
+        The count is held in memory (`call_counts`), and committed only where the process holds
+        back too many. Raises `QuotaExceeded`, `TooManyCalls`.
+        """
+        quota = self._hold(caller.user_id, caller.token)
+        if quota is None:
+            self._change(caller.user_id, _nothing_else, caller=caller, read=True, relaxed=True)
+            quota = self.quota(caller.user_id)
+        return quota
 
     def record_uncounted_call(self, user_id: int) -> None:
-        """Takes one call from the burst and none from the month. Raises `TooManyCalls`.
+        """Takes one call from the burst and none from the hour. Raises `TooManyCalls`."""
+        if self._hold(user_id, None) is None:
+            self._change(user_id, lambda transaction: begin_person(transaction, user_id))
+            self._commit_counts_of(user_id)
+            self._hold(user_id, None)
 
-        A power cut may take it back.
+    def _hold(self, user_id: int, token: str | None) -> Quota | None:
+        """Counts a call in memory and returns the quota after it.
+
+        Returns None if it must be committed instead. With a token of None it counts only for the
+        burst.
         """
+        now, document = self.clock(), self.store.read(key_of("users", user_id))
+        if document is None:
+            return None
+        content = document.content
+        committed, after = quota_now(content, now), list[Quota]()
+
+        def judge(held: Held) -> datetime | None:
+            before = quota_now(content, now, held.of_hour(now))
+            after[:] = [
+                before.after_uncounted() if token is None else after_one_more(before, token)
+            ]
+            if held.calls + 1 > committed.may_hold_back and (token is not None or held.calls):
+                return None
+            return now + after[0].burst.busy
+
+        if not self._counts.add(user_id, token, now, judge):
+            return None
+        self._commit_later()
+        return after[0]
+
+    def _commit_later(self) -> None:
+        timer = self._timer
+        if timer is None or not timer.is_alive():  # not alive: of the process that forked this one
+            timer = threading.Timer(self.commit_seconds, self._commit_in_time)
+            timer.daemon = True
+            self._timer = timer
+            timer.start()
+
+    def _commit_in_time(self) -> None:
+        self._timer = None  # first: a call counted from now on starts another one
+        try:
+            self.commit_counts()
+        except Exception:
+            log_messages.exception("API calls could not be counted")
+
+    def commit_counts(self) -> None:
+        """Commits the counts of API calls that are held in memory; what cannot be, stays there."""
+        for person in self._counts.people():
+            try:
+                self._commit_counts_of(person)
+            except (StoreError, OSError) as fault:
+                log_messages.warning("API calls of %s are not counted yet: %s", person, fault)
+
+    def _commit_counts_of(self, person: int) -> None:
+        held = NOTHING_HELD
 
         def edit(transaction: Transaction) -> None:
-            meter_burst(transaction, user_id)
+            nonlocal held
+            held = self._counts.snapshot(person)
+            take_counts(transaction, person, held)
 
-        self._change(user_id, edit, relaxed=True)
+        self.store.change(
+            edit,
+            actor=str(person),
+            relaxed=True,
+            note=lambda _number: self._counts.settle(person, held),
+        )
+        if self.store.read(key_of("users", person)) is None:  # they left
+            self._counts.settle(person, held)
 
     def quota(self, user_id: int) -> Quota:
         """How many API calls the user has used and may make."""
-        document = self.store.read(key_of("users", user_id))
-        return quota_now(document.content if document else None, self.clock())
+        now, document = self.clock(), self.store.read(key_of("users", user_id))
+        held = self._counts.snapshot(user_id)
+        return quota_now(document.content if document else None, now, held.of_hour(now))
 
     def activities(self, user_id: int, latest: int = 10) -> builtins.list[Record]:
         """The newest activities, newest first."""
@@ -538,8 +627,10 @@ class JSONStorageManager:
         document = self.store.read(key_of("users", user_id))
         told = document.content if document else {"user_id": user_id}
         user = {name: value for name, value in told.items() if name not in _NOT_TOLD}
-        quota = quota_now(told, now)
+        quota = self.quota(user_id)
         user |= {"api_calls_used": quota.used, PERIOD: period_of(now)}
+        if settings.NEURALFLOW_API_CALLS_LIMIT is not None:
+            user["api_calls_limit"] = settings.NEURALFLOW_API_CALLS_LIMIT
         tasks, projects, models = (self.view(name, user_id) for name in RECORD_COLLECTIONS)
         return {
             "user": own_copy(user),
@@ -646,6 +737,7 @@ class JSONStorageManager:
         once: Once | None = None,
         activity: ActivityOf = None,
         metered: bool = False,
+        read: bool = False,
         licence: Licence = ORDINARY,
         relaxed: bool = False,
         here: bool = False,
@@ -657,16 +749,24 @@ class JSONStorageManager:
         where the owner shares nothing with the caller.
         """
         who = caller or Caller(owner)
+        held = NOTHING_HELD  # calls held in memory that this commit takes along
 
         def whole_edit(transaction: Transaction) -> Result:
+            nonlocal held
+            held = NOTHING_HELD
             if once is not None and (kept := replay(transaction, who.user_id, once)):
                 return cast(Result, kept[0])
             # An operation on memberships looks for itself: who is invited has no access yet.
             before = None if licence.members else Access.of(transaction, who.user_id, owner)
-            if metered:
-                meter(transaction, who)
+            if metered or read:
+                held = self._counts.snapshot(who.user_id)
+                more = held.with_read(who.token, transaction.now) if read else held
+                meter(transaction, who, held, more)
             result = edit(transaction)
             follow(transaction)
+            if held is NOTHING_HELD and (activity is not None or transaction.changed):
+                held = self._counts.snapshot(who.user_id)
+                take_counts(transaction, who.user_id, held)
             if activity is not None:
                 told = activity(own_copy(result)) if callable(activity) else activity
                 tell(transaction, who.user_id, owner, told)
@@ -675,6 +775,10 @@ class JSONStorageManager:
             check(transaction, who.user_id, before, licence)
             return result
 
+        def note(number: int) -> None:
+            numbers.append(number)
+            self._counts.settle(who.user_id, held)
+
         numbers: builtins.list[int] = []
         result = self.store.change(
             whole_edit,
@@ -682,7 +786,7 @@ class JSONStorageManager:
             request_id=request_id.get(),
             relaxed=relaxed,
             here=here,
-            note=numbers.append,
+            note=note,
         )
         latest_commit.set(sum(numbers))
         return own_copy(result) if isinstance(result, dict | list) else result
@@ -701,6 +805,20 @@ class _OnlyLooked(Exception):
         super().__init__()
         self.report = report
 
+
+def _nothing_else(transaction: Transaction) -> None:
+    """An edit of which the count of the call is all."""
+
+
+_managers: weakref.WeakSet[JSONStorageManager] = weakref.WeakSet()
+
+
+def _commit_all_counts() -> None:
+    for manager in tuple(_managers):
+        manager.commit_counts()
+
+
+atexit.register(_commit_all_counts)  # runs before the one that closes the stores
 
 json_storage = JSONStorageManager()
 """The storage that the settings name; opened at first use."""

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from datetime import timedelta
 from typing import Any, Final
 
-from docstore import Conflict, Entry, EntryChange, Key, NotFound, Transaction
+from docstore import ABSENT, Conflict, Entry, EntryChange, Key, NotFound, Transaction
 from utils.changes import records_of
 from utils.documents import key_of
 from utils.json.values import same_value
@@ -84,8 +84,13 @@ def _steps_of(change: EntryChange) -> Iterator[Step]:
 def _activity_in(entry: Entry, person: int) -> Mapping[str, Any]:
     """The activity that the commit logged for the person; of nothing logged, nothing."""
     mine = [change.edits for change in entry.changes if change.key == key_of("users", person)]
-    logged = [after for edits in mine for path, _, after in edits if path[:1] == ("activities",)]
-    return logged[-1] if logged and isinstance(logged[-1], dict) else {}
+    logged = [
+        after
+        for edits in mine
+        for path, before, after in edits
+        if path[:1] == ("activities",) and before is ABSENT and isinstance(after, dict)
+    ]
+    return logged[-1] if logged else {}
 
 
 def _found(transaction: Transaction, key: Key, record_id: int) -> Record | None:

@@ -1,13 +1,14 @@
-"""What each call of the API costs and leaves behind: it is counted, and logged as an activity.
+"""Counting of API calls. Start here to change what a call costs and what it leaves behind.
 
-A call that changes something is counted in the commit of the change, by the manager. One that reads
-is counted here. A call that is refused changes nothing, costs nothing and is not logged.
+A call that changes something is counted and logged in the commit of the change, by the manager.
+One that only reads is counted here, in memory. A call that is refused changes nothing and costs
+nothing.
 """
 
 import hashlib
 import logging
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
@@ -17,7 +18,6 @@ from accounts.api.http import ApiRequest, check_media_type
 from accounts.api.problems import BadHeader
 from docstore import StoreError
 from utils.json_storage import Activity, ActivityOf, Once, latest_commit
-from utils.middleware import request_metadata
 from utils.people.activities import activity_of
 from utils.records import COLLECTIONS
 
@@ -29,31 +29,32 @@ log = logging.getLogger(__name__)
 Found = TypeVar("Found")
 
 
-def _nothing(found: object) -> Mapping[str, Any]:
-    return {}
+def read(request: ApiRequest, fetch: Callable[[], Found]) -> Found:
+    """Run `fetch`, then count the call, and return what it found.
 
-
-def read(
-    request: ApiRequest,
-    look: Callable[[], Found],
-    *,
-    about: Callable[[Found], Mapping[str, Any]] = _nothing,
-    **told: int,
-) -> Found:
-    """What `look` finds; the call is counted once it has found it, and logged with what is `told`,
-    and told `about` what was found.
-
-    Raises `QuotaExceeded` and `TooManyCalls` before it looks.
+    Raises `QuotaExceeded` and `TooManyCalls` before it runs.
     """
     store, caller = request.json_storage, request.caller
     with _count_or_go_on(request):
         store.quota(caller.user_id).check()
-    found = look()
+    found = fetch()
     with _count_or_go_on(request):
-        metadata = {**told, **about(found)} | call_metadata(request) | request_metadata(request)
-        activity = Activity("api_call", f"{request.method} {request.path}", metadata)
-        request.quota = store.record_call(caller.user_id, activity, caller=caller)
+        request.quota = store.record_read(caller)
         latest_commit.set(0)  # the count is no change that one could take back
+    return found
+
+
+def fetch_and_log(
+    request: ApiRequest, fetch: Callable[[], Found], activity_of: Callable[[Found], Activity]
+) -> Found:
+    """As `read`, for a call that is an event of the account: it is logged as well."""
+    store, caller = request.json_storage, request.caller
+    with _count_or_go_on(request):
+        store.quota(caller.user_id).check()
+    found = fetch()
+    with _count_or_go_on(request):
+        request.quota = store.record_call(caller.user_id, activity_of(found), caller=caller)
+        latest_commit.set(0)
     return found
 
 

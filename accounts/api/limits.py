@@ -1,4 +1,4 @@
-"""What a caller is told of their limits: the month's calls, and how many may come at once.
+"""The limits of a caller: the calls of the hour, and how many may come at once.
 
 In header fields after draft-ietf-httpapi-ratelimit-headers-10, and as JSON at `quota/`.
 """
@@ -7,25 +7,25 @@ from typing import Any
 
 from utils.people.quota import Quota
 
-MONTH = 31 * 24 * 60 * 60  # seconds: the longest that the month's calls have to last
+HOUR = 60 * 60  # seconds
 
 
 def limit_headers(quota: Quota) -> dict[str, str]:
     """`RateLimit-Policy`, what is allowed, and `RateLimit`, what is left of it now."""
     burst = quota.burst
-    return {
-        "RateLimit-Policy": (
-            f'"burst";q={burst.limit};w={burst.window}, "quota";q={quota.limit};w={MONTH}'
-        ),
-        "RateLimit": (
-            f'"burst";r={burst.remaining};t={burst.resets_in}, '
-            f'"quota";r={quota.remaining};t={quota.resets_in}'
-        ),
-    }
+    policy = f'"burst";q={burst.limit};w={burst.window}'
+    left = f'"burst";r={burst.remaining};t={burst.resets_in}'
+    if quota.limit is not None:
+        policy += f', "quota";q={quota.limit};w={HOUR}'
+        left += f', "quota";r={quota.remaining};t={quota.resets_in}'
+    return {"RateLimit-Policy": policy, "RateLimit": left}
 
 
 def limits(quota: Quota) -> dict[str, Any]:
-    """The same for `quota/`, and how many calls each token made; "" stands for signed-in pages."""
+    """The same for `quota/`, and how many calls each token made; "" stands for signed-in pages.
+
+    `limit` and `remaining` are null where there is no limit.
+    """
     burst = quota.burst
     return {
         "limit": quota.limit,

@@ -18,7 +18,7 @@ from django.conf import settings
 from django.http import HttpResponse, StreamingHttpResponse
 from django.http.response import HttpResponseBase
 
-from accounts.api.calls import call_metadata, read
+from accounts.api.calls import call_metadata, fetch_and_log, read
 from accounts.api.http import (
     ApiRequest,
     check_media_type,
@@ -54,17 +54,25 @@ _one_import = threading.BoundedSemaphore()
 
 
 def _export(request: ApiRequest) -> HttpResponseBase:
-    export = read(request, lambda: request.json_storage.export(request.user.pk), about=_about)
+    make = partial(request.json_storage.export, request.user.pk)
+    looks_only = request.method == "HEAD"
+    export = (
+        read(request, make)
+        if looks_only
+        else fetch_and_log(request, make, partial(_exported, request))
+    )
     headers = {"Content-Disposition": f'attachment; filename="{export.name}"'}
-    if request.method == "HEAD":
+    if looks_only:
         export.close()
         return HttpResponse(content_type=ZIP, headers=headers)
     return StreamingHttpResponse(export, content_type=ZIP, headers=headers)
 
 
-def _about(export: Export) -> dict[str, Any]:
-    """What the activity tells of an export; the receipt of a deleted account repeats it."""
-    return {MANIFEST_DIGEST: export.manifest_digest}
+def _exported(request: ApiRequest, export: Export) -> Activity:
+    """The activity of an export; the receipt of a deleted account repeats its digest."""
+    metadata = {MANIFEST_DIGEST: export.manifest_digest}
+    metadata |= call_metadata(request) | request_metadata(request)
+    return Activity("account_exported", "Exported everything", metadata)
 
 
 def _import(request: ApiRequest) -> HttpResponse:

@@ -208,7 +208,7 @@ PROBLEMS: Mapping[type[Exception], Problem] = {
     TooManyCalls: Problem(429, "too-many-calls", "Too many calls came at once"),
     TooManyKeys: Problem(429, "too-many-keys", "Too many idempotency keys are in use"),
     TooManyBadTokens: Problem(429, "too-many-bad-tokens", "Too many bad tokens come from here"),
-    QuotaExceeded: Problem(429, "quota-exceeded", "This month's API calls are used up"),
+    QuotaExceeded: Problem(429, "quota-exceeded", "This hour's API calls are used up"),
     TooManyWait: Problem(503, "too-many-wait", "Too many wait for changes now"),
     Corrupt: Problem(503, "document-corrupt", "A document does not read as it should"),
     Unavailable: _UNAVAILABLE,
@@ -310,8 +310,8 @@ def _detail(fault: Exception) -> str:
     if isinstance(fault, Corrupt):
         return f"The document {fault}. It stays as it is until someone mends it."
     if isinstance(fault, QuotaExceeded):
-        days = -(-fault.quota.resets_in // 86_400)
-        return f"All {fault.quota.limit} are used. In {days} days the count starts again."
+        minutes = -(-fault.quota.resets_in // 60)
+        return f"All {fault.quota.limit} are used. The count starts again in {minutes} minutes."
     return str(fault)
 
 

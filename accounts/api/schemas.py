@@ -181,9 +181,16 @@ def _quota() -> Schema:
         "How many calls may come at once; after `window` seconds of rest all are free again.",
         dict.fromkeys(("limit", "window", "remaining", "resets_in"), _NUMBER),
     )
-    members = dict.fromkeys(("limit", "used", "remaining", "resets_in"), _NUMBER)
+    no_limit = "null where there is no limit"
+    may_be_none = {**_NUMBER, "type": ["integer", "null"], "description": no_limit}
+    members = {
+        "limit": may_be_none,
+        "used": _NUMBER,
+        "remaining": may_be_none,
+        "resets_in": _NUMBER,
+    }
     tokens = {"description": 'The calls of each token, by its id; "" is a page.', **_COUNTS}
-    return _object("The month's calls.", {**members, "by_token": tokens, "burst": burst})
+    return _object("The calls of the hour.", {**members, "by_token": tokens, "burst": burst})
 
 
 def _sharing() -> dict[str, Schema]:

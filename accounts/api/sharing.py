@@ -35,7 +35,7 @@ def _members(request: ApiRequest, record_id: int, owner: int | None = None) -> H
             owner or request.user.pk, record_id, caller=request.caller
         )
 
-    members = read(request, look, id=record_id)
+    members = read(request, look)
     return json_response({"members": members, "total": len(members)})
 
 
@@ -85,7 +85,7 @@ def _shared_one(request: ApiRequest, shared_id: int) -> HttpResponse:
     def look() -> Record:
         return request.json_storage.get("shared", request.user.pk, shared_id)
 
-    return json_response(read(request, look, id=shared_id))
+    return json_response(read(request, look))
 
 
 def _accept(request: ApiRequest, shared_id: int) -> HttpResponse:

@@ -11,10 +11,11 @@ from urllib.parse import urlencode
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy
+from django.utils.translation import gettext_lazy, ngettext
 
 from core.activity.devices import device_of
 from core.display import title_of
+from core.numbers import number_text
 from core.words import ACTIVITY_WORDS, Text, in_words
 from docstore import StoreError, id_of
 from utils.json_storage import JSONStorageManager
@@ -211,7 +212,7 @@ def _line(
         said=in_words(type_, ACTIVITY_WORDS) if type_ else description,
         about=titles[about] if about and exists else _quoted(description) if of_record else "",
         link=_link(*about) if about and exists else "",
-        detail="" if of_record or not type_ or type_ in _SAID else description,
+        detail="" if of_record or not type_ or type_ in _SAID else _detail(told, description),
         by=_text(told, "by_name"),
         door=_door(told),
         address=_text(told, "ip_address"),
@@ -219,6 +220,14 @@ def _line(
         agent=agent,
         call=f"{_text(told, 'method')} {_text(told, 'path')}".strip(),
     )
+
+
+def _detail(told: Mapping[str, Any], description: str) -> str:
+    """The description; of the reads of a day, how many they are, in the user's language."""
+    count = told.get("count")
+    if type(count) is not int:
+        return description
+    return ngettext("%(count)s call", "%(count)s calls", count) % {"count": number_text(count)}
 
 
 def _told(activity: Activity) -> Mapping[str, Any]:

@@ -71,7 +71,7 @@ class Summary:
     @property
     def quota_share(self) -> int:
         """The calls used, in per cent."""
-        return share(self.quota.used, self.quota.limit) if self.quota else 0
+        return share(self.quota.used, self.quota.limit or 0) if self.quota else 0
 
 
 def sequence_now(request: StorageRequest) -> int | None:

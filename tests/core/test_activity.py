@@ -60,14 +60,16 @@ def test_deeds_are_told_in_words_by_day(browser: Client, alice: User, data_folde
             "login", "2026-11-21T08:15:00Z", "Signed in", ip_address="192.0.2.7", user_agent=SAFARI
         ),
         done("task_created", "2026-11-22T09:00:00Z", "Added task “Gone”", id=9, user_agent=FIREFOX),
-        done("api_call", "2026-11-22T09:30:00Z", "GET /accounts/api/tasks/", via="api", token="12"),
+        done("api_call", "2026-11-22T09:20:00Z", "GET /accounts/api/tasks/", via="api"),
+        done("api_call", "2026-11-22T09:30:00Z", "Read 1204 times", via="api", count=1204),
         done("of_a_plugin", "2026-11-22T10:00:00Z", "Something else"),
     )
     words = text_of(browser.get("/activity/"))
     shown = [
         "Sunday, 22 Nov 2026",
         "10:00 UTC Of a plugin Something else",
-        "09:30 UTC Called the API GET /accounts/api/tasks/",
+        "09:30 UTC Read through the API 1,204 calls",
+        "09:20 UTC Read through the API GET /accounts/api/tasks/",
         "09:00 UTC Added a task: Gone",
         "Saturday, 21 Nov 2026",
         "08:15 UTC Logged in Safari on iPhone · 192.0.2.7 · Page",

@@ -42,7 +42,7 @@ def test_it_works(browser: Client, alice: User) -> None:
     assert "Tasks completed 1 of 2" in words
     assert "Projects active 1 of 1" in words
     assert "Models active 1 of 1" in words
-    assert "API calls this month 0 of 1000" in words
+    assert "API calls this hour 0 of 1000" in words
     assert "X-rays 1 of 2 tasks done" in words
     assert "resnet Classification Active" in words
     assert 'rect width="50"' in page.content.decode()

@@ -182,6 +182,7 @@ def test_a_number_of_bytes(text: str, meant: int) -> None:
     [
         ("NEURALFLOW_HISTORY_BYTES", "64MB"),
         ("NEURALFLOW_CACHE_BYTES", "-1"),
+        ("NEURALFLOW_API_CALLS_LIMIT", "-1"),
         ("NEURALFLOW_HISTORY_DAYS", "-1"),
         ("NEURALFLOW_HISTORY_DAYS", "nan"),
         ("NEURALFLOW_HISTORY_DAYS", "a month"),

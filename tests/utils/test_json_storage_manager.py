@@ -148,6 +148,7 @@ def test_write_for_unknown_person_is_refused_and_leaves_no_file(
         lambda: json_storage.change_preferences(999, {"theme": "dark"}),
         lambda: json_storage.record_call(999, Activity("a", "b")),
         lambda: json_storage.record_uncounted_call(999),
+        lambda: json_storage.record_read(Caller(999)),
     ]
     for write in writes:
         with pytest.raises(NotFound, match="there is no person 999"):
@@ -481,14 +482,14 @@ def test_manager_takes_the_time_from_its_store(data_folder: Path) -> None:
     storage.create("tasks", 7, {"title": "late", "due_date": "2031-06-01"}, metered=True)
     assert storage.quota(7).used == 1
     figures = storage.dashboard(7)
-    assert figures["user"]["api_calls_period"] == "2031-05"
+    assert figures["user"]["api_calls_period"] == "2031-05-31T23"
     assert figures["statistics"]["overdue_tasks"] == 0
     with storage.export(7) as export:
         assert "2031-05-31" in export.name
     clock.now = datetime(2031, 6, 2, tzinfo=UTC)
     assert storage.quota(7).used == 0
     figures = storage.dashboard(7)
-    assert figures["user"]["api_calls_period"] == "2031-06"
+    assert figures["user"]["api_calls_period"] == "2031-06-02T00"
     assert figures["statistics"]["overdue_tasks"] == 1
     storage.close()
 
@@ -502,7 +503,7 @@ def test_manager_over_the_settings_takes_an_injected_clock(
         assert task["created_at"].startswith(f"{year}-05-31T00:00:00")
 
 
-def test_the_count_of_calls_starts_again_each_month(data_folder: Path) -> None:
+def test_count_of_calls_starts_again_each_hour(data_folder: Path) -> None:
     clock = Clock(datetime(2026, 11, 30, 23, 59, 59, tzinfo=UTC))
     backend = FilesBackend(data_folder, LAYOUTS)
     storage = JSONStorageManager(DocumentStore(backend, LAYOUTS, clock))
@@ -526,7 +527,7 @@ def test_the_count_of_calls_starts_again_each_month(data_folder: Path) -> None:
     clock.now = datetime(2026, 12, 1, tzinfo=UTC)
     assert storage.record_call(7, call).used == 1
     user = file(data_folder, "users/user_7.json", storage)
-    assert (user["api_calls_used"], user["api_calls_period"]) == (1, "2026-12")
+    assert (user["api_calls_used"], user["api_calls_period"]) == (1, "2026-12-01T00")
 
 
 OLD_COUNT = {
@@ -542,19 +543,19 @@ OLD_COUNT = {
 @pytest.mark.parametrize(
     ("updated_at", "period"),
     [
-        ("2026-10-31T23:59:59.123456", "2026-10"),
-        ("2026-10-31T23:30:00-05:00", "2026-11"),
+        ("2026-11-30T22:59:59.123456", "2026-11-30T22"),
+        ("2026-11-30T18:30:00-05:00", "2026-11-30T23"),
         (None, ""),
         ("long ago", ""),
     ],
 )
-def test_an_old_count_stays_in_its_month_whatever_changes_the_document(
+def test_old_count_stays_in_its_hour_whatever_changes_the_document(
     data_folder: Path, updated_at: str | None, period: str
 ) -> None:
     clock = Clock(datetime(2026, 11, 30, 23, 59, 59, tzinfo=UTC))
     storage = JSONStorageManager(DocumentStore(FilesBackend(data_folder, LAYOUTS), LAYOUTS, clock))
     path = data_folder / "users/user_7.json"
-    used = 2 if period == "2026-11" else 0
+    used = 2 if period == "2026-11-30T23" else 0
     changes: list[Callable[[], Any]] = [
         lambda: storage.update_user_activity(7, "login", "Signed in"),
         lambda: storage.save_user_data(person(api_calls_limit=2, first_name="Alice")),

@@ -19,12 +19,14 @@ from docstore import Key, NotFound, Transaction, utc_text
 from utils.caller import Caller
 from utils.documents import ensure, key_of
 from utils.json.values import Faults, pointer_to, text_fault
+from utils.people.call_counts import NOTHING_HELD, READS, Held, fold
 from utils.people.preferences import Change, changed_preferences
 from utils.people.quota import (
+    NOTHING,
     Quota,
+    Uncommitted,
     after_one_more,
     as_fields,
-    one_more_of_burst,
     period_to_keep,
     quota_of,
 )
@@ -32,7 +34,7 @@ from utils.records import InvalidRecord
 from utils.table import ACTIVITY_FIELDS, COLLECTIONS, RECORD_COLLECTIONS, Record
 
 # Of a user's document: what the store keeps itself and no mirror of the account may touch.
-_KEPT_BY_STORE = {"user_id", "api_calls_used", "updated_at", "activities", "preferences"}
+_KEPT_BY_STORE = {"user_id", "api_calls_used", "updated_at", "activities", "preferences", READS}
 
 # Of what an activity notes, what the owner of the record is told of another person's.
 _TOLD_TO_OWNER = ("id", "collection", "user_id", "role")
@@ -134,6 +136,11 @@ def _person(transaction: Transaction, owner: int) -> Key:
     return key
 
 
+def begin_person(transaction: Transaction, owner: int) -> None:
+    """Begin the owner's user document where it is missing. Raises `NotFound`."""
+    _person(transaction, owner)
+
+
 def log(transaction: Transaction, owner: int, activity: Activity) -> Record:
     """Adds an activity of this moment and returns it as stored."""
     record = {
@@ -182,24 +189,40 @@ def tell_other(transaction: Transaction, person: int, owner: int, activity: Acti
     log(transaction, owner, Activity(activity.type, activity.description, told | by))
 
 
-def meter(transaction: Transaction, caller: Caller) -> Quota:
-    """Counts an API call of the caller; what is left. Raises `QuotaExceeded`, `TooManyCalls`."""
-    key = _person(transaction, caller.user_id)
-    quota = after_one_more(quota_now(transaction.document(key), transaction.now), caller.token)
-    transaction.set(key, as_fields(quota, transaction.now))
+def meter(transaction: Transaction, caller: Caller, held: Held, reads: Held) -> Quota:
+    """Counts an API call of the caller, and those held in memory; returns what is left.
+
+    `reads` are those that the activities tell. Raises `QuotaExceeded`, `TooManyCalls`.
+    """
+    key, now = _person(transaction, caller.user_id), transaction.now
+    before = quota_now(transaction.document(key), now, held.of_hour(now))
+    quota = after_one_more(before, caller.token)
+    transaction.set(key, as_fields(quota, now))
+    fold(transaction, key, reads)
     return quota
 
 
-def meter_burst(transaction: Transaction, user_id: int) -> None:
-    """Takes a call from the burst. Raises `TooManyCalls`."""
-    key = _person(transaction, user_id)
-    quota = quota_now(transaction.document(key), transaction.now)
-    transaction.set(key, one_more_of_burst(quota, transaction.now))
+def take_counts(transaction: Transaction, user_id: int, held: Held) -> None:
+    """Writes the calls held in memory into the person's document; nothing if there is none."""
+    key, now = key_of("users", user_id), transaction.now
+    document = transaction.document(key)
+    if document is None or held is NOTHING_HELD:
+        return
+    transaction.set(key, as_fields(quota_now(document, now, held.of_hour(now)), now))
+    fold(transaction, key, held)
 
 
-def quota_now(user_document: Mapping[str, Any] | None, now: datetime) -> Quota:
+def quota_now(
+    user_document: Mapping[str, Any] | None, now: datetime, uncommitted: Uncommitted = NOTHING
+) -> Quota:
     """The quota of the person whose document this is, by the settings."""
-    return quota_of(user_document or {}, now, settings.NEURALFLOW_BURST)
+    return quota_of(
+        user_document or {},
+        now,
+        settings.NEURALFLOW_BURST,
+        limit=settings.NEURALFLOW_API_CALLS_LIMIT,
+        uncommitted=uncommitted,
+    )
 
 
 def _mirrored(user: Any, stored: Mapping[str, Any]) -> dict[str, Any]:

@@ -53,12 +53,13 @@ class Caller:
     @property
     def document(self) -> dict[str, Any]:
         """What is stored of the person: the profile, the count of calls, the activities."""
+        json_storage.commit_counts()  # of calls that only read
         document = json_storage.get_user_data(self.id)
         assert document is not None
         return document
 
     def allow(self, calls: int) -> None:
-        """Sets how many calls the person may make in a month."""
+        """Sets how many calls the person may make in an hour."""
         self.user.api_calls_limit = calls
         self.user.save()
         json_storage.save_user_data(self.user)

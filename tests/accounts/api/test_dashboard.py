@@ -47,12 +47,12 @@ def test_it_shows_the_ten_latest_activities(alice: Caller) -> None:
     ]
 
 
-def test_the_count_of_an_earlier_month_is_over(alice: Caller) -> None:
+def test_count_of_an_earlier_hour_is_over(alice: Caller) -> None:
     path = json_storage.store.backend.root / "users" / f"user_{alice.id}.json"  # type: ignore[attr-defined]
     alice.get("tasks/")
-    text = exact(path).read_text()
     period = alice.document["api_calls_period"]
-    exact(path).write_text(text.replace(f'"{period}"', '"2020-01"'))
+    text = exact(path).read_text()
+    exact(path).write_text(text.replace(f'"{period}"', '"2020-01-01T00"'))
 
     assert alice.get("dashboard/").json()["user"]["api_calls_used"] == 0
 

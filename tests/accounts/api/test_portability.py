@@ -52,6 +52,7 @@ class TestExport:
             assert all(name == "manifest.json" or f"_{alice.id}.json" in name for name in names)
             digest = hashlib.sha256(found.read("manifest.json")).hexdigest()
         assert alice.latest["metadata"]["manifest_sha256"] == digest
+        assert alice.latest["type"] == "account_exported"
         assert alice.latest["metadata"]["path"] == "/accounts/api/export/"
         assert alice.document["api_calls_used"] == 2
 
@@ -81,7 +82,7 @@ class TestImport:
         assert (report["mode"], report["dry_run"], report["owner"]) == ("replace", False, alice.id)
         assert report["collections"]["tasks"]["added"] == 1
         assert charlie.get("tasks/1/").json()["project_id"] == 1
-        assert charlie.latest["type"] == "api_call"
+        assert charlie.latest["type"] == "api_call"  # the look at the task
         activity = charlie.document["activities"][-2]
         assert activity["type"] == "account_imported"
         assert activity["metadata"]["records"]["tasks"]["added"] == 1

@@ -19,7 +19,7 @@ def test_it_works(alice: Caller, data_folder: Path) -> None:
     answer = alice.get("tasks/")
 
     assert answer.status_code == 429
-    assert 0 < int(answer["Retry-After"]) <= 31 * 24 * 3600 + 1
+    assert 0 < int(answer["Retry-After"]) <= 3600 + 1
     assert answer.json()["type"] == "/problems/quota-exceeded"
     assert contents(data_folder) == before
 
@@ -71,13 +71,13 @@ def test_refused_calls_are_free(alice: Caller, data_folder: Path) -> None:
     assert alice.get("tasks/").status_code == 200
 
 
-def test_a_new_month_starts_at_nought(alice: Caller, data_folder: Path) -> None:
+def test_new_hour_starts_at_nought(alice: Caller, data_folder: Path) -> None:
     alice.allow(1)
     alice.get("tasks/")
     assert alice.get("tasks/").status_code == 429
     path = data_folder / "users" / f"user_{alice.id}.json"
     document = json.loads(exact(path).read_bytes())
-    path.write_text(json.dumps(document | {"api_calls_period": "2020-01"}))
+    path.write_text(json.dumps(document | {"api_calls_period": "2020-01-01T00"}))
 
     assert alice.get("tasks/").status_code == 200
     assert alice.document["api_calls_used"] == 1
@@ -85,21 +85,23 @@ def test_a_new_month_starts_at_nought(alice: Caller, data_folder: Path) -> None:
 
 
 def test_calls_are_counted_exactly_over_threads_and_processes(server: Server) -> None:
-    person = server.person("counted", api_calls_limit=40)
+    person = server.person("counted", api_calls_limit=9)  # too few to hold any back in memory
 
     def call(number: int) -> int:
         method, data = ("POST", {"title": f"Task {number}"}) if number % 2 else ("GET", None)
         return person.call(method, "tasks/", data)[0]
 
     with ThreadPoolExecutor(8) as threads:
-        statuses = Counter(threads.map(call, range(60)))
+        statuses = Counter(threads.map(call, range(30)))
 
-    assert statuses[200] + statuses[201] == 40
-    assert statuses[429] == 20
+    assert statuses[200] + statuses[201] == 9
+    assert statuses[429] == 21
     document = person.document("users", "user")
-    assert document["api_calls_used"] == 40
-    types = Counter(activity["type"] for activity in document["activities"])
-    assert types == {
+    assert document["api_calls_used"] == 9
+    counts: Counter[str] = Counter()
+    for activity in document["activities"]:
+        counts[activity["type"]] += activity["metadata"].get("count", 1)
+    assert counts == {
         "account_created": 1,
         "token_created": 1,
         "api_call": statuses[200],

@@ -1,7 +1,9 @@
 from pathlib import Path
 
+import pytest
+
 from tests.accounts.api.conftest import Caller
-from tests.folders import exact
+from tests.folders import contents, exact
 from utils.json_storage import json_storage
 
 
@@ -52,13 +54,27 @@ def test_options_names_the_methods_and_is_free(alice: Caller) -> None:
     assert alice.document["api_calls_used"] == 0
 
 
-def test_reading_is_counted_and_logged(alice: Caller) -> None:
-    alice.get("tasks/")
+def test_reads_are_counted_and_logged_as_one(alice: Caller) -> None:
+    for _ in range(3):
+        alice.get("tasks/")
 
-    assert alice.document["api_calls_used"] == 1
-    assert alice.latest["type"] == "api_call"
-    assert alice.latest["description"] == "GET /accounts/api/tasks/"
-    assert alice.latest["metadata"]["via"] == "api"
+    assert alice.document["api_calls_used"] == 3
+    reads = [one for one in alice.document["activities"] if one["type"] == "api_call"]
+    assert [one["description"] for one in reads] == ["Read 3 times"]
+    assert reads[0]["metadata"].items() >= {"via": "api", "count": 3}.items()
+    assert reads[0]["metadata"]["token"] in alice.document["api_calls_by_token"]
+
+
+def test_reads_change_no_file(
+    alice: Caller, data_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(json_storage, "commit_seconds", 3600.0)
+    alice.post("tasks/", {"title": "A"})
+    before = contents(exact(data_folder))
+    for address in ("tasks/", "tasks/1/", "dashboard/", "activity/", "shared/", "changes/"):
+        for _ in range(10):
+            assert alice.get(address).status_code == 200
+    assert contents(exact(data_folder)) == before
 
 
 def test_the_last_slash_is_added_for_readers(alice: Caller) -> None:
