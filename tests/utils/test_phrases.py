@@ -222,6 +222,17 @@ read 1984 on tuesday | 12-01 |  | read 1984
 email bob@friday.com tomorrow | 12-01 |  | email bob@friday.com
 note 5/6 done on fri | 12-04 |  | note 5/6 done
 a tomorrow b | 12-01 |  | a b
+rest every 1st and 3rd monday | 12-07 | MONTHLY;BYDAY=1MO,3MO | rest
+rest every month on the first and last friday | 12-04 | MONTHLY;BYDAY=1FR,-1FR | rest
+rest every 2 weeks friday | 12-04 | WEEKLY;INTERVAL=2 | rest
+rest once a week | 11-30 | WEEKLY | rest
+rest once a month | 11-30 | MONTHLY | rest
+rest friday 🎉 | 12-04 |  | rest 🎉
+rest sun 🎉 | 12-06 |  | rest 🎉
+rest friday… | 12-04 |  | rest
+rest friday - with Bob | 12-04 |  | rest - with Bob
+rest @ 5pm | 11-30 17:00 |  | rest
+rest 5.30pm | 11-30 17:30 |  | rest
 """,
     "es": """
 leer mar | 12-01 |  | leer
@@ -312,11 +323,18 @@ todos los lunes leer | 11-30 | WEEKLY;BYDAY=MO | leer
 todos los días leer | 11-30 | DAILY | leer
 leer cada último día de febrero | 2027-02-28 | YEARLY;BYMONTH=2;BYMONTHDAY=-1 | leer
 reunión viernes 13 | 12-13 |  | reunión
+leer una vez a la semana | 11-30 | WEEKLY | leer
+leer una vez al mes | 11-30 | MONTHLY | leer
+leer el viernes 🎉 | 12-04 |  | leer 🎉
 """,
 }
 NO_DATES = {
     "en": """
 Look at 5 models
+Sell at 3.50
+buy one a day
+rest every 15th friday
+rest every day except sunday
 Look at 12 of them
 John 3:16
 Read John 3:16 aloud
@@ -439,6 +457,7 @@ Write Saturday, Sunday posts
 """,
     "es": """
 ver el mar
+leer cada día menos el domingo
 1/2 kg de arroz
 comprar 1/2 kg
 leer por la mañana

@@ -15,45 +15,38 @@ from __future__ import annotations
 import re
 import unicodedata
 from bisect import bisect_left
-from calendar import monthrange
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from datetime import UTC, date, datetime, time, timedelta, tzinfo
+from dataclasses import dataclass
+from datetime import UTC, datetime, tzinfo
 from functools import lru_cache
 from typing import Any, Final, NamedTuple
 
 from utils.fields import ENTRIES_MAX, ENTRY_CHARACTERS_MAX
+from utils.tasks.quick_meaning import SHORT_UNITS, Found, Meaning, is_real, rule_of, when
 from utils.tasks.quick_words import (
     ABBREVIATIONS,
     BLOCKED_BEFORE,
     BLOCKED_BEHIND,
     FUNCTION_WORDS,
     LANGUAGES,
-    MONTHS,
-    NUMBERS,
     OFFSETS,
-    ORDINALS,
     PARTS,
     PATTERNS,
     PRIORITIES,
     RANGES,
     UNITS,
     UNTIL,
-    WEEKDAYS,
     Pattern,
     Strength,
 )
-from utils.tasks.repeats import next_due
-from utils.times import parse_time, utc_text
 
 CHARACTERS_MAX: Final = 1_000  # of a line; of a longer one nothing is understood
 LINE_CHARACTERS_MAX: Final = 200  # of a line that a program sends: as many as a title may have
 _WORDS_MAX: Final = 12  # of one phrase
-_AROUND: Final = ",;:.!?"
-_BREAKS: Final = ";:!?"  # no phrase goes on behind one of these
+_AROUND: Final = ",;:.!?…"
+_BREAKS: Final = ";:!?…"  # no phrase goes on behind one of these
 _OPENING: Final = "([{"
 _CLOSING: Final = ")]}"
-_DAYS: Final = ("MO", "TU", "WE", "TH", "FR", "SA", "SU")
 _TAG: Final = re.compile(r"#(?=\S*[^\W\d_])[\w][\w./+-]*")
 # Of straight quotes, the first begins a word and the second ends one.
 _QUOTED: Final = re.compile(
@@ -61,20 +54,10 @@ _QUOTED: Final = re.compile(
     r"|(?<![^\s(\[{])([\"'`])(?=\S)(?:(?!\1).)*\1(?![^\s.,;:!?)\]}])"
 )
 _DASHES: Final = str.maketrans("\u2013\u2014\u2019", "--'")
-_FREQUENCIES: Final = {
-    "day": ("DAILY", 1),
-    "week": ("WEEKLY", 1),
-    "fortnight": ("WEEKLY", 2),
-    "month": ("MONTHLY", 1),
-    "quarter": ("MONTHLY", 3),
-    "year": ("YEARLY", 1),
-}
 _PAIRS: Final = ("and", "or", "&", "y", "o")
+_ORDINAL: Final = re.compile("[0-9]+(?:st|nd|rd|th)")
 _ARTICLES: Final = ("a", "an")
-_MIDNIGHT: Final = time(23, 59)  # the end of the day that is named
-_SAME_WEEKDAY_DAYS: Final = 62  # in which "Friday the 13th" may come
 
-_SHORT_UNITS: Final = ("minute", "hour")
 _CLOCK: Final = "clock"
 _FIELD_OF: Final = {
     "day": "due_date",
@@ -84,8 +67,6 @@ _FIELD_OF: Final = {
     "repeat": "repeat",
     "ends": "repeat",
 }
-
-Found = Mapping[str, str | None]
 
 
 @dataclass(frozen=True)
@@ -143,11 +124,11 @@ def parse(
     if len(text) > CHARACTERS_MAX:
         return Quick(" ".join(words))
     reader = _Reader(text, language, now.astimezone(zone))
-    said = _Said()
+    said = Meaning()
     reader.read_marks(said, projects or {})
     reader.read_when(said)
     try:
-        due, repeat = _when(said, now.astimezone(zone))
+        due, repeat = when(said, now.astimezone(zone))
     except (ValueError, OverflowError):  # after the year 9999
         return Quick(" ".join(words))
     title = " ".join(word for word, taken in zip(words, reader.taken, strict=True) if not taken)
@@ -173,11 +154,11 @@ def parse_words(
     """
     if not text.strip() or len(text) > CHARACTERS_MAX:
         return None
-    said = _Said()
+    said = Meaning()
     if not _Reader(text, language, now.astimezone(zone)).read_all(said):
         return None
     try:
-        return Words(*_when(said, now.astimezone(zone)))
+        return Words(*when(said, now.astimezone(zone)))
     except (ValueError, OverflowError):  # after the year 9999
         return None
 
@@ -189,12 +170,12 @@ def parse_repeat_words(text: str, *, now: datetime, language: str = "en") -> str
     """
     if not text.strip() or len(text) > CHARACTERS_MAX:
         return ""
-    said = _Said()
+    said = Meaning()
     if not _Reader(text, language, now).read_all(said) or said.repeat is None:
         return ""
     is_all = not any((said.day, said.weekday, said.clock, said.part))
     try:
-        return _rule(said, now.date()) if is_all else ""
+        return rule_of(said, now.date()) if is_all else ""
     except ValueError:
         return ""
 
@@ -227,20 +208,6 @@ def _plain(word: str) -> str:
 # Which words mean something
 
 
-@dataclass
-class _Said:
-    priority: str | None = None
-    tags: list[str] = field(default_factory=list)
-    project_id: int | None = None
-    day: Found | None = None
-    weekday: Found | None = None
-    clock: Found | None = None
-    part: str | None = None
-    repeat: Found | None = None
-    count: str | None = None
-    until: Found | None = None
-
-
 class _Item(NamedTuple):
     """A piece of a phrase: what one pattern found, from `start` to `end`."""
 
@@ -254,7 +221,7 @@ class _Item(NamedTuple):
     def is_short(self) -> bool:
         """Whether it is so many minutes or hours from now, which is a time of its own."""
         unit = UNITS.get(self.groups.get("unit") or "")
-        return self.kind == "day" and (unit in _SHORT_UNITS or "half_hour" in self.groups)
+        return self.kind == "day" and (unit in SHORT_UNITS or "half_hour" in self.groups)
 
     @property
     def roles(self) -> frozenset[str]:
@@ -276,7 +243,7 @@ class _Reader:
         self._words = text.split()
         self._bare = [_plain(word) for word in self._words]
         self._languages = [language, "en"] if language in LANGUAGES and language != "en" else ["en"]
-        self._now = now
+        self._now, self._count = now, len(self._words)
         self.taken = [""] * len(self._words)
         self._quoted = _quoted(text, self._words)
         self._phrases: list[tuple[int, int, str]] = []
@@ -298,7 +265,7 @@ class _Reader:
 
     # Marks
 
-    def read_marks(self, said: _Said, projects: Mapping[int, object]) -> None:
+    def read_marks(self, said: Meaning, projects: Mapping[int, object]) -> None:
         """Priority, tags and project: words that begin with a sign of their own."""
         named = _Named(projects if any(word[0] in "+@" for word in self._words) else {})
         for at, word in enumerate(self._words):
@@ -316,7 +283,7 @@ class _Reader:
     def _priority(self, word: str) -> str | None:
         return next((p for one in self._languages if (p := PRIORITIES[one].get(word))), None)
 
-    def _read_tag(self, at: int, said: _Said) -> None:
+    def _read_tag(self, at: int, said: Meaning) -> None:
         tag = self._words[at].rstrip(_AROUND)
         if not _TAG.fullmatch(tag) or not 1 < len(tag) <= ENTRY_CHARACTERS_MAX + 1:
             return  # "#12" is a number of something
@@ -324,7 +291,7 @@ class _Reader:
             said.tags = list(dict.fromkeys([*said.tags, tag[1:]]))
             self._take(at, at + 1, "tags")
 
-    def _read_project(self, at: int, said: _Said, projects: _Named) -> None:
+    def _read_project(self, at: int, said: Meaning, projects: _Named) -> None:
         """The project with the longest name that the words from here on spell, or else begin."""
         for end in range(min(len(self._words), at + _WORDS_MAX), at, -1):
             if not any(self.taken[at:end]) and not any(self._quoted[at:end]):
@@ -339,7 +306,7 @@ class _Reader:
 
     # Days, times and repetitions
 
-    def read_when(self, said: _Said) -> None:
+    def read_when(self, said: Meaning) -> None:
         """Take phrases, the surest first. What counts only at the end is looked for from there."""
         filled: set[str] = set()
         places = range(len(self._words))
@@ -350,10 +317,10 @@ class _Reader:
                     self._take_phrase(phrase, said)
                     filled |= frozenset().union(*(item.roles for item in phrase))
 
-    def read_all(self, said: _Said) -> bool:
+    def read_all(self, said: Meaning) -> bool:
         """Whether the whole text is one phrase, whose meaning then is in `said`."""
         phrase = self._whole(0, frozenset())
-        if phrase is None or any(self._quoted):
+        if phrase is None or any(self._quoted) or not _agrees(phrase):
             return False
         self._take_phrase(phrase, said)
         return True
@@ -368,7 +335,7 @@ class _Reader:
                 return [item, *rest]
         return None
 
-    def _take_phrase(self, phrase: Iterable[_Item], said: _Said) -> None:
+    def _take_phrase(self, phrase: Iterable[_Item], said: Meaning) -> None:
         self._items.clear()  # what is taken belongs to no other phrase
         for item in phrase:
             self._take(item.start, item.end, _FIELD_OF[item.kind])
@@ -393,7 +360,7 @@ class _Reader:
             roles |= items[0].roles
             end = items[0].end
         while phrase:
-            if _strength(phrase) >= strength and self._fits(phrase):
+            if _strength(phrase) >= strength and _agrees(phrase) and self._fits(phrase):
                 return phrase
             phrase.pop()
         return []
@@ -444,7 +411,7 @@ class _Reader:
         ]
         for _length, _place, pattern, match in sorted(found, key=lambda one: (-one[0], one[1])):
             groups = {name: value for name, value in match.groupdict().items() if value is not None}
-            if _is_real(groups) and not self._is_past(groups):
+            if is_real(groups) and not self._is_past(groups):
                 last = at + match[0].count(" ") + 1
                 yield _Item(pattern.kind, pattern.strength, at, last, groups)
 
@@ -467,23 +434,27 @@ class _Reader:
         start, end, strength = phrase[0].start, phrase[-1].end, _strength(phrase)
         if self._is_blocked(start, end):
             return False
-        if strength is Strength.ANYWHERE or all(self.taken[end:]):
+        if strength is Strength.ANYWHERE or all(map(self._says_nothing, range(end, self._count))):
             return True
         if strength is Strength.LAST:
             return False
         return (
-            bool(self.taken[end])
+            self._says_nothing(end)
             or self._words[end - 1][-1] in _AROUND + _CLOSING
             or self._bare[end] in self._function_words
             or (strength is Strength.FIRST and start == 0)
         )
+
+    def _says_nothing(self, at: int) -> bool:
+        """Whether a word adds nothing to a phrase before it: one of another phrase, or an emoji."""
+        return bool(self.taken[at]) or not any(map(str.isalnum, self._bare[at]))
 
     def _is_blocked(self, start: int, end: int) -> bool:
         """Whether it is a part of something else: "the friday report", "9 to 10", "(see fri"."""
         before = self._bare[start - 1] if start and not self.taken[start - 1] else ""
         if before in self._blocked_behind and not self._ends_clause(start - 1):
             return before not in _ARTICLES or self._bare[start] not in OFFSETS  # "a tomorrow"
-        if before.endswith("'s"):
+        if before.endswith("'s") or _ORDINAL.fullmatch(before):  # "every 15th friday"
             return True
         if before in _PAIRS and start > 1 and self._bare[start - 2][0].isdecimal():
             return True  # "between 9 and 10am"
@@ -515,6 +486,13 @@ def _strength(phrase: Sequence[_Item]) -> Strength:
     if any(item.kind == "part" for item in phrase):
         return Strength.ANYWHERE if main[0].kind == "clock" else max(strongest, Strength.COMPLETE)
     return strongest
+
+
+def _agrees(phrase: Sequence[_Item]) -> bool:
+    """Whether a weekday beside a repetition can be its first day: "every 2 weeks friday"."""
+    rules = [item.groups for item in phrase if item.kind == "repeat"]
+    is_beside = bool(rules) and any(item.kind == "weekday" for item in phrase)
+    return not is_beside or UNITS.get(rules[0].get("unit") or "") in ("week", "fortnight")
 
 
 def _quoted(text: str, words: Sequence[str]) -> list[bool]:
@@ -558,262 +536,3 @@ def _one(found: list[int]) -> int | None:
 @lru_cache(20_000)  # the same names are spelt with every key that is pressed
 def _letters(name: str) -> str:
     return "".join(filter(str.isalnum, _bare(name)))
-
-
-def _is_real(found: Found) -> bool:
-    """Whether the numbers in it can be those of a time or a day."""
-    hour, minute, half = (found.get(name) for name in ("hour", "minute", "half"))
-    if hour and not (int(hour) <= 23 and int(minute or 0) <= 59):
-        return False
-    if half and not 1 <= int(hour or 0) <= 12:
-        return False
-    try:
-        if found.get("offset"):
-            parse_time(_iso_text(found))
-        _fixed_day(found)
-    except ValueError:
-        return False
-    return True
-
-
-# When that is
-
-
-def _when(said: _Said, now: datetime) -> tuple[str | None, str]:
-    """Due, as it is stored, and the rule. `now` is in the person's zone."""
-    today, repeat = now.date(), _rule(said, now.date())
-    clock, day = _clock_of(said), said.day
-    if day is not None and (ahead := _ahead(day)) is not None:
-        return utc_text((now + ahead).astimezone(UTC).replace(second=0, microsecond=0)), repeat
-    if day is not None and day.get("offset"):
-        return utc_text(parse_time(_iso_text(day))), repeat
-    if day is None and said.weekday is None and clock is None and not repeat:
-        return None, ""
-    if day is not None or said.weekday is not None:
-        on = _named_day(said, today)
-    else:
-        late = clock is not None and clock <= now.time()
-        on = today + timedelta(days=1 if late else 0)
-        on = _first(repeat, on) if repeat else on
-    if clock is None:
-        return on.isoformat(), repeat
-    if said.clock is None and on == today and clock <= now.time():
-        return on.isoformat(), repeat  # "tonight", at eleven: until the day ends
-    return utc_text(datetime.combine(on, clock, now.tzinfo).astimezone(UTC)), repeat
-
-
-def _ahead(day: Found) -> timedelta | None:
-    """The time from now that "in 2 hours" names; None where it names a day."""
-    if day.get("half_hour"):
-        return timedelta(minutes=30)
-    unit = UNITS.get(day.get("unit") or "")
-    if unit not in _SHORT_UNITS:
-        return None
-    return timedelta(**{f"{unit}s": _amount(day.get("amount"))})
-
-
-def _iso_text(found: Found) -> str:
-    iso, offset = (found.get("iso") or "").replace("/", "-"), found.get("offset") or ""
-    return f"{iso}T{found.get('hour')}:{found.get('minute')}{offset}"
-
-
-def _first(repeat: str, day: date) -> date:
-    """The first day of the rule from this one on."""
-    if "BY" not in repeat:
-        return day
-    every = re.sub(r";(INTERVAL|COUNT|UNTIL)=\w+", "", repeat)  # of every other Monday, the next
-    before = day - timedelta(days=1)
-    found = next_due(before.isoformat(), every, now=datetime.combine(before, time.min, UTC))
-    return date.fromisoformat(found.due) if found else day
-
-
-def _clock_of(said: _Said) -> time | None:
-    """The time of day; of "monday morning" the usual hour, and of "9 in the evening" 21:00."""
-    part = PARTS[said.part][0] if said.part else 0
-    if said.clock is None:
-        return time(part) if part else None
-    found = said.clock
-    if found.get("noon"):
-        return time(12)
-    if found.get("midnight"):
-        return _MIDNIGHT
-    hour, half = int(found.get("hour") or 0), found.get("half")
-    if half:
-        hour = hour % 12 + (12 if half == "p" else 0)
-    elif part > 12 and hour < 12:
-        hour += 12
-    minute = 30 if found.get("half_past") else int(found.get("minute") or 0)
-    return time(hour, minute)
-
-
-def _amount(text: str | None) -> int:
-    if text and text.isdecimal():
-        return int(text)
-    return NUMBERS.get(text or "", 1)  # "in a week"
-
-
-def _named_day(said: _Said, today: date) -> date:
-    """The day; where a weekday stands beside a date and does not agree, the date counts."""
-    if said.day is None:
-        return _weekday(said.weekday or {}, today)
-    number = said.day.get("bare_day") or said.day.get("month_day")
-    if number is None or said.weekday is None:
-        return _day(said.day, today)
-    name = said.weekday.get("weekday") or said.weekday.get("next") or ""
-    soon = (today + timedelta(days=ahead) for ahead in range(_SAME_WEEKDAY_DAYS))
-    agrees = (day for day in soon if (day.day, day.weekday()) == (int(number), WEEKDAYS[name]))
-    return next(agrees, None) or _day(said.day, today)
-
-
-def _weekday(found: Found, today: date) -> date:
-    if (name := found.get("next")) is not None:
-        return today + timedelta(days=7 - today.weekday() + WEEKDAYS[name])
-    name = found.get("weekday") or ""
-    return today + timedelta(days=(WEEKDAYS[name] - today.weekday() - 1) % 7 + 1)
-
-
-def _day(found: Found, today: date) -> date:
-    if (word := found.get("word")) is not None:
-        return today + timedelta(days=OFFSETS[word])
-    if found.get("this"):
-        return today
-    monday = today + timedelta(days=7 - today.weekday())
-    if weekend := found.get("weekend"):
-        is_later = "next" in weekend or "proximo" in weekend or "viene" in weekend
-        saturday = monday - timedelta(days=2)
-        return saturday + timedelta(days=7) if is_later else max(saturday, today)
-    if found.get("week"):
-        return monday
-    if found.get("whole_month"):
-        return _months_later(today.replace(day=1), 1)
-    if found.get("whole_year"):
-        return date(today.year + 1, 1, 1)
-    if unit := UNITS.get(found.get("unit") or ""):
-        amount = _amount(found.get("amount"))
-        if unit in ("day", "week"):
-            return today + timedelta(days=amount * (7 if unit == "week" else 1))
-        return _months_later(today, amount * (12 if unit == "year" else 1))
-    if end := found.get("end"):
-        return _end(end, today, later=1 if found.get("end_of_next") else 0)
-    if number := found.get("month_day") or found.get("bare_day"):
-        return _next_numbered(int(number), today)
-    return _dated(found, today)
-
-
-def _end(of: str, today: date, later: int) -> date:
-    """The last day of this week, month or year, or of the `later` one. Work weeks end on Friday."""
-    if of in ("day", "today", "eod"):
-        return today
-    if of in ("week", "eow"):
-        friday = today + timedelta(days=4 - today.weekday() + 7 * later)
-        return friday if friday >= today else friday + timedelta(days=2)
-    if of in ("month", "mes", "eom"):
-        return _months_later(today.replace(day=1), 1 + later) - timedelta(days=1)
-    return date(today.year + later, 12, 31)
-
-
-def _next_numbered(number: int, today: date) -> date:
-    """The next day with that number in its month."""
-    months = (_months_later(today.replace(day=1), ahead) for ahead in range(3))
-    days = (first.replace(day=number) for first in months if number <= _length_of(first))
-    return next(day for day in days if day >= today)
-
-
-def _length_of(month: date) -> int:
-    return monthrange(month.year, month.month)[1]
-
-
-def _dated(found: Found, today: date) -> date:
-    """The day of a month; without a year the next one that there is."""
-    fixed = _fixed_day(found)
-    if fixed is not None:
-        return fixed
-    month, day = _month(found), int(found["day"] or 0)
-    years = range(today.year, today.year + 9)  # 29 February may be that far
-    days = (date(year, month, day) for year in years if day <= monthrange(year, month)[1])
-    return next(one for one in days if one >= today)
-
-
-def _fixed_day(found: Found) -> date | None:
-    """The day that is named with its year. Raises ValueError for a day that never is."""
-    if iso := found.get("iso"):
-        return date.fromisoformat(iso.replace("/", "-"))
-    if not (day := found.get("day")):
-        return None
-    if year := found.get("year"):
-        return date(int(year) if len(year) == 4 else 2000 + int(year), _month(found), int(day))
-    date(2000, _month(found), int(day))  # a leap year
-    return None
-
-
-def _month(found: Found) -> int:
-    month = found.get("month") or ""
-    return int(month) if month.isdecimal() else MONTHS[month]
-
-
-def _months_later(day: date, months: int) -> date:
-    year, month = divmod(day.year * 12 + day.month - 1 + months, 12)
-    return date(year, month + 1, min(day.day, monthrange(year, month + 1)[1]))
-
-
-# How it repeats
-
-
-def _rule(said: _Said, today: date) -> str:
-    """The rule, with its end; "" for none. Raises ValueError for an end before today."""
-    if said.repeat is None:
-        return ""
-    rule = _endless(said.repeat)
-    if said.count is not None:
-        return f"{rule};COUNT={int(said.count)}"
-    if said.until is not None:
-        last = _day(said.until, today)
-        if last < today:
-            raise ValueError(f"{last} is past")
-        return f"{rule};UNTIL={last:%Y%m%d}"
-    return rule
-
-
-def _endless(found: Found) -> str:
-    times = 2 if found.get("other") else _amount(found.get("times"))
-    if nth := found.get("nth"):
-        times = ORDINALS.get(nth) or int(nth[:-2])
-    interval = f";INTERVAL={times}" if times > 1 else ""
-    if found.get("last_day") and found.get("month"):
-        return f"FREQ=YEARLY;BYMONTH={_month(found)};BYMONTHDAY=-1"
-    if found.get("last_day"):
-        return f"FREQ=MONTHLY{interval};BYMONTHDAY=-1"
-    if ordinal := found.get("ordinal"):
-        weekday = _DAYS[WEEKDAYS[found["ordinal_day"] or ""]]
-        return f"FREQ=MONTHLY{interval};BYDAY={ORDINALS[ordinal]}{weekday}"
-    if days := found.get("month_days"):
-        numbers = sorted({int(number) for number in re.findall("[0-9]+", days)})
-        if found.get("or_last") and 28 < numbers[0] < 31:
-            some = ",".join(map(str, range(28, numbers[0] + 1)))
-            return f"FREQ=MONTHLY{interval};BYMONTHDAY={some};BYSETPOS=-1"
-        if found.get("or_last"):
-            numbers = [-1] if numbers[0] == 31 else numbers
-        return f"FREQ=MONTHLY{interval};BYMONTHDAY={','.join(map(str, numbers))}"
-    if day := found.get("day"):
-        return f"FREQ=YEARLY;BYMONTH={_month(found)};BYMONTHDAY={int(day)}"
-    if names := found.get("days"):
-        named = {WEEKDAYS[word] for word in re.findall(r"\w+", names) if word in WEEKDAYS}
-        is_fortnight = UNITS.get(found.get("unit") or "") == "fortnight"
-        return f"FREQ=WEEKLY{';INTERVAL=2' if is_fortnight else interval};BYDAY={_listed(named)}"
-    if found.get("first_day"):
-        first = WEEKDAYS[found["first_day"] or ""]
-        length = (WEEKDAYS[found["last_day_of_week"] or ""] - first) % 7 + 1
-        return f"FREQ=WEEKLY;BYDAY={_listed({(first + n) % 7 for n in range(length)})}"
-    if found.get("workdays"):
-        return "FREQ=WEEKLY;BYDAY=MO,TU,WE,TH,FR"
-    if found.get("weekends"):
-        return "FREQ=WEEKLY;BYDAY=SA"
-    if unit := UNITS.get(found.get("unit") or ""):
-        freq, own = _FREQUENCIES[unit]
-        times *= own
-        return f"FREQ={freq}{f';INTERVAL={times}' if times > 1 else ''}"
-    return "FREQ=DAILY"  # every morning
-
-
-def _listed(weekdays: Iterable[int]) -> str:
-    return ",".join(_DAYS[day] for day in sorted(weekdays))

@@ -130,7 +130,8 @@ PARTS: Final = {
 BLOCKED_BEHIND: Final[Mapping[str, frozenset[str]]] = {
     "en": frozenset(
         _list(
-            "the a an my your his her its our their that these those same another one some any no"
+            "every each except excluding the a an my your his her its our their that these those"
+            " same another one some any no"
             " not next ago last past previous since from after until till 'til to through thru than"
             " between of about like - black good cyber ash palm holy easter super giving"
             " shrove fat high"
@@ -139,12 +140,15 @@ BLOCKED_BEHIND: Final[Mapping[str, frozenset[str]]] = {
     "es": frozenset(
         _list(
             "el la los las un una mi tu su ese esa aquel del al de desde hasta tras pasado pasada"
-            " ultimo ultima proximo sobre por sin entre como no hacia a cada calle plaza avenida"
+            " ultimo ultima proximo sobre por sin entre excepto salvo menos como no hacia a cada"
+            " calle plaza avenida"
         )
     ),
 }
 # And before one of these: "el lunes pasado".
-BLOCKED_BEFORE: Final = frozenset(_list("ago santo negro pasado pasada siguiente de"))
+BLOCKED_BEFORE: Final = frozenset(
+    _list("ago except excluding excepto salvo menos santo negro pasado pasada siguiente de")
+)
 RANGES: Final = frozenset(_list("to until till through thru - a al hasta"))
 UNTIL: Final = frozenset(_list("until till through thru hasta"))
 # What may follow on a phrase that is complete.
@@ -228,7 +232,8 @@ _EVERY = "(?:every|each)"
 _OF_MONTH = "(?: of (?:the|each|every) month)"
 _EVERY_MONTH = f"(?:{_EVERY} (?:{_TIMES['en']} |(?P<other>other) )?months?|monthly)"
 _EVERY_YEAR = f"(?:{_EVERY} year|yearly|annually)"
-_ORDINAL = "(?P<ordinal>first|1st|second|2nd|third|3rd|fourth|4th|fifth|5th|last)"
+_ORDINAL_WORD = "(?:first|1st|second|2nd|third|3rd|fourth|4th|fifth|5th|last)"
+_ORDINAL = f"(?P<ordinal>{_ORDINAL_WORD})"
 _NTH = f"(?P<nth>(?:[2-9]|[1-9][0-9]){_TH}|second|third|fourth|fifth)"
 _MONTH_DAYS = f"(?P<month_days>(?:{_DAY}){_TH}(?:(?: and)?(?: the)? (?:{_DAY}){_TH})*)"
 _PART = "(?P<part>morning|afternoon|evening|night)"
@@ -288,11 +293,12 @@ _ENGLISH = _table(
     ("weekday", C, f"(?P<weekday>{_FULL['en']})"),
     ("weekday", L, f"(?P<weekday>{_SHORT['en']})"),
     # times
-    ("clock", A, f"(?:at|by|for|before) @?{_CLOCK}(?: ?{_HALF})?"),
+    ("clock", A, f"(?:at|by|for|before|@) @?{_CLOCK}(?: ?{_HALF})?"),
     ("clock", A, f"@{_CLOCK}(?: ?{_HALF})?"),
-    ("clock", A, f"(?:at|by|for|before) @?(?P<hour>[0-9]{{1,2}}) ?{_HALF}"),
+    ("clock", A, f"(?:at|by|for|before|@) @?(?P<hour>[0-9]{{1,2}}) ?{_HALF}"),
     ("clock", A, "(?:at|by|before) (?P<hour>[0-9]{1,2}) o'?clock"),
     ("clock", F, f"@?{_CLOCK} ?{_HALF}"),
+    ("clock", F, rf"(?:at |by )?(?P<hour>[0-9]{{1,2}})\.(?P<minute>[0-9][0-9]) ?{_HALF}"),
     ("clock", F, f"@?(?P<hour>[0-9]{{1,2}}) ?{_HALF}"),
     ("clock", F, f"{_LATE_CLOCK}"),
     ("clock", W, f"{_CLOCK}"),
@@ -307,6 +313,12 @@ _ENGLISH = _table(
         *("repeat", A),
         f"{_EVERY} (?:{_TIMES['en']} |(?P<other>other) )?"
         "(?P<unit>days?|weeks?|months?|quarters?|years?)",
+    ),
+    ("repeat", A, "once (?:a|per|every) (?P<unit>day|week|month|quarter|year)"),
+    (
+        *("repeat", A),
+        f"(?:{_EVERY}|{_EVERY_MONTH} on the) (?P<ordinals>{_ORDINAL_WORD}(?: (?:and )?(?:the )?"
+        f"{_ORDINAL_WORD})+) (?P<ordinal_day>{_EACH['en']}){_OF_MONTH}?",
     ),
     ("repeat", A, f"{_EVERY} {_NTH} (?P<unit>day|week|month|year)"),
     (
@@ -425,6 +437,7 @@ _SPANISH = _table(
         f"cada (?:{_TIMES['es']} )?(?P<unit>dias?|semanas?|mes|meses|trimestres?|anos?)",
     ),
     ("repeat", A, "tod[oa]s l[oa]s (?P<unit>dias|semanas|meses|trimestres|anos)"),
+    ("repeat", A, "una vez (?:al?|por|cada)(?: la)? (?P<unit>dia|semana|mes|trimestre|ano)"),
     ("repeat", A, "cada (?P<nth>segundo|tercer|cuarto|quinto) (?P<unit>dia|mes|ano)"),
     (
         *("repeat", A),
