@@ -1,6 +1,7 @@
 """System checks: whether the settings can work, each with what to do about it."""
 
 import os
+import resource
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from django.core.checks import CheckMessage, Error, Warning, register
 from docstore import folder_of, is_network, mount_type
 
 _MEMORY = "memory:"
+OPEN_FILES_MIN = 256
 
 
 @register
@@ -73,6 +75,21 @@ def _mount_faults(folder: Path) -> list[CheckMessage]:
             f"The data folder {folder} is on a network file system ({kind}).",
             hint="Keep it on a local disk (ext4, XFS, btrfs), and set NEURALFLOW_STORE.",
             id="neuralflow.E004",
+        )
+    ]
+
+
+@register
+def open_files_check(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list[CheckMessage]:
+    """Warn where a process may have so few files open that connections and documents compete."""
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft == resource.RLIM_INFINITY or soft >= OPEN_FILES_MIN:
+        return []
+    return [
+        Warning(
+            f"A process may have only {soft} files open.",
+            hint=f"Allow at least {OPEN_FILES_MIN}: `ulimit -n 1024`, or LimitNOFILE= of systemd.",
+            id="neuralflow.W002",
         )
     ]
 

@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 from pytest_django.fixtures import Settings
 
-from core.checks import names_check, storage_check
+from core.checks import names_check, open_files_check, storage_check
 
 
 def ids() -> list[str | None]:
@@ -78,3 +78,12 @@ def test_misspelled_name_is_a_warning_with_the_right_one(settings: Settings) -> 
     assert near.msg == "NEURALFLOW_STOR is no setting of NeuralFlow and has no effect."
     assert near.hint == "NEURALFLOW_STORE may be meant."
     assert far.hint == "docs/operations.md lists them all."
+
+
+@pytest.mark.parametrize(("allowed", "warns"), [(90, True), (255, True), (256, False), (-1, False)])
+def test_few_open_files_are_warned_of(
+    monkeypatch: pytest.MonkeyPatch, allowed: int, warns: bool
+) -> None:
+    monkeypatch.setattr("core.checks.resource.getrlimit", lambda what: (allowed, allowed))
+    faults = open_files_check(None)
+    assert [fault.id for fault in faults] == (["neuralflow.W002"] if warns else [])
