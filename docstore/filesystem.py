@@ -19,6 +19,7 @@ from typing import Final, NamedTuple, Protocol
 from docstore.descriptors import low_numbers_taken, move_up, open_high
 from docstore.locking import FolderLock, Membership, is_in_use
 from docstore.mounts import mount_type
+from docstore.words import COPY_ON_WRITE, WrittenWords, write_in_place
 
 PRIVATE_FILE: Final = 0o600
 PRIVATE_FOLDER: Final = 0o700
@@ -241,7 +242,7 @@ class FileSystem:
 
     # What processes share
 
-    def shared_words(self, path: Where, count: int) -> memoryview:
+    def shared_words(self, path: Where, count: int) -> memoryview | WrittenWords:
         """A file's first `count` 64-bit numbers as memory that all processes share.
 
         Each number is read and written whole. Nothing of it is durable.
@@ -250,12 +251,20 @@ class FileSystem:
         descriptor = open_high(path, os.O_RDWR | os.O_CREAT, PRIVATE_FILE)
         try:
             there = os.fstat(descriptor).st_size
+            copies = self.mount_type(Path(path)) in COPY_ON_WRITE
+            if copies and not there:
+                write_in_place(descriptor)
             if there < size:  # written, or a full disk would be told of by a signal, later
-                self._write(descriptor, bytes(size - there), there)
+                self._write(descriptor, bytes(max(size, _PAGE) - there), there)
+            if copies:
+                words = WrittenWords(descriptor, count)
+                descriptor = -1
+                return words
             with low_numbers_taken():  # the mapping has a descriptor of its own
                 return memoryview(mmap.mmap(descriptor, size)).cast("Q")
         finally:
-            os.close(descriptor)
+            if descriptor >= 0:
+                os.close(descriptor)
 
     # What it can be relied on for; see `docstore.mounts`
 

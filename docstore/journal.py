@@ -29,6 +29,7 @@ from __future__ import annotations
 import errno
 import itertools
 import logging
+import math
 import os
 import re
 import secrets
@@ -56,12 +57,15 @@ from docstore.frames import (
     whole_frames,
 )
 from docstore.locking import release_all, ring
+from docstore.words import Words
 
 log = logging.getLogger(__name__)
 
 SEGMENT_BYTES: Final = 4 * 1024 * 1024
 READ_BYTES: Final = 64 * 1024
 SYNC_SECONDS_MAX: Final = 60.0
+FULL: Final = {errno.ENOSPC, errno.EDQUOT}
+_ROOM_SEGMENTS: Final = 2  # how many are given up at a time where the disk is full
 _SETTLED_NS: Final = 50_000_000
 _TOO_SLOW: Final = "the disk takes too long to make the change durable"
 _SEAL_ROOM: Final = 128  # bytes that are kept free for the frame that ends a segment
@@ -114,7 +118,7 @@ class Journal:
     def __init__(self, files: FileSystem, folder: Path, segment_bytes: int = SEGMENT_BYTES) -> None:
         self._files, self._folder = files, folder
         self._segment_bytes = max(segment_bytes, 4 * _HEAD_ROOM)
-        self._state: memoryview | list[int] = [0] * _WORDS
+        self._state: Words = [0] * _WORDS
         self._looking = True
         self._page: tuple[int, int] | None = None  # the file of the shared numbers
         self._names: tuple[int, int] | None = None  # number and time of the folder, looked at
@@ -314,24 +318,24 @@ class Journal:
         self._take_stock(repair=False)
 
     @staticmethod
-    def must_recover(sharing: memoryview | list[int]) -> bool:
+    def must_recover(sharing: Words) -> bool:
         """Whether the journal is to be recovered although other processes have it open."""
         return sharing[_MAGIC] != _STATE_MAGIC or sharing[_FAILED] != 0
 
-    def recover(self, sharing: memoryview | list[int]) -> None:
+    def recover(self, sharing: Words) -> None:
         """Opens the journal as the first of the processes that share the numbers, which are worth
         nothing yet; or anew after it failed. Under the lock. Raises `Corrupt`."""
         self._share(sharing)
         self._sweep()
         self._take_stock(repair=True)
 
-    def join(self, sharing: memoryview | list[int]) -> None:
+    def join(self, sharing: Words) -> None:
         """Opens the journal that other processes have open."""
         self._share(sharing)
         self._reset()
         self._begin_at_checkpoint()
 
-    def _share(self, sharing: memoryview | list[int]) -> None:
+    def _share(self, sharing: Words) -> None:
         self._page, self._names = self._files.identity(self._folder / "state"), None
         self._state, self._looking = sharing, False
 
@@ -565,18 +569,24 @@ class Journal:
         `OutOfSpace`; then nothing of it counts, now or later.
         """
         self.refuse_failed()
-        state, self._is_taking = self._state, True
-        try:
-            segment = self._room_for(len(payload) + OVERHEAD_BYTES)
-            sequence = self._write(segment, kind, payload)
-        except OSError as error:
-            self._is_taking = False
-            raise self._failed_append(error) from error
-        except Unavailable:
-            self._is_taking = False
-            raise
-        self._offset = state[_END]
-        return sequence
+        self._is_taking = True
+        while True:
+            try:
+                segment = self._room_for(len(payload) + OVERHEAD_BYTES)
+                sequence = self._write(segment, kind, payload)
+            except OSError as error:
+                self._is_taking = False
+                # A frame cut short is written again in its place; a segment half begun is not.
+                is_again = self._state[_SEGMENT] or not self.is_broken_off
+                if not (is_again and self.make_room(error)):
+                    raise self._failed_append(error) from error
+                self._is_taking = True
+            except Unavailable:
+                self._is_taking = False
+                raise
+            else:
+                self._offset = self._state[_END]
+                return sequence
 
     def took(self, sequence: int, *, relaxed: bool) -> None:
         """Notes that what was appended last is taken in: it may now be shown to this process.
@@ -843,7 +853,11 @@ class Journal:
         The checkpoint must be durable.
         """
         numbers = self.segments()
-        status = {number: self._files.status(self.path(number)) for number in numbers}
+        status = {}
+        for number in numbers:
+            with suppress(FileNotFoundError):  # another process needed its room
+                status[number] = self._files.status(self.path(number))
+        numbers = list(status)
         total = sum(status[number].st_size for number in numbers)
         retired = []
         for number, successor in itertools.pairwise(numbers):
@@ -854,6 +868,29 @@ class Journal:
             total -= status[number].st_size
             retired.append(number)
         return retired
+
+    def make_room(self, error: OSError) -> bool:
+        """After an error: whether the disk is full, and some history was given up to make room.
+
+        The oldest goes first, a few segments at a time: changes matter more than what is behind
+        them. Raises `Unavailable`.
+        """
+        if error.errno not in FULL:
+            return False
+        try:
+            self.sync()  # as for `retire`
+            sizes = [self._files.status(self.path(number)).st_size for number in self.segments()]
+            retired = self.retire(-math.inf, max(sum(sizes) - _ROOM_SEGMENTS * max(sizes), 0))
+        except (OSError, ValueError):  # another process was quicker, or there is nothing yet
+            return False
+        if retired:
+            log.warning(
+                "the disk is full: %d segments of the journal's history were given up, up to change"
+                " %d. Free some space, or lower NEURALFLOW_HISTORY_BYTES",
+                len(retired),
+                self.segments()[0] - 1,
+            )
+        return bool(retired)
 
     @property
     def is_finished(self) -> bool:
@@ -879,7 +916,7 @@ class Journal:
         """Lets go of what is open."""
         self._current = None
         self._sync_lock.close()
-        if isinstance(self._state, memoryview):
+        if not isinstance(self._state, list):
             self._state = self._state.tolist()
 
 

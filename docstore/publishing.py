@@ -18,6 +18,7 @@ from __future__ import annotations
 import errno
 import logging
 import math
+import resource
 import secrets
 import threading
 import time
@@ -36,6 +37,7 @@ from docstore.errors import Corrupt, StoreError, Unavailable, from_os_error
 from docstore.filesystem import Draft, Status
 from docstore.following import FileShown, Follower, Live, Token, token_of
 from docstore.frames import Kind
+from docstore.journal import FULL
 from docstore.locking import FolderLock, ring
 from docstore.writing import Writing
 
@@ -52,9 +54,19 @@ CHECKPOINT_SECONDS: Final = 5.0
 _REST: Final = 0.01
 RETRY_SECONDS: Final = 0.25
 RESERVE_BYTES: Final = 1024 * 1024
-FULL: Final = {errno.ENOSPC, errno.EDQUOT}
+_TOO_MANY_OPEN: Final = {errno.EMFILE, errno.ENFILE}
 _BATCH_BYTES: Final = 16 * 1024 * 1024
 _BATCH_FILES: Final = 64
+#: How many open files a process needs beside those: connections, locks, the journal, libraries.
+FILES_NEEDED: Final = 64
+
+
+def files_at_once() -> int:
+    """Return how many files to write at once: at most half of those that may be open."""
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft == resource.RLIM_INFINITY:
+        return _BATCH_FILES
+    return max(1, min(_BATCH_FILES, (soft - FILES_NEEDED) // 2))
 
 
 @dataclass(frozen=True)
@@ -102,6 +114,7 @@ class Publisher:
         self._reserve = follower.root / ".neuralflow" / "reserve"
         self._checkpointed_at = time.monotonic()
         self._complaint = ""
+        self._files_max = files_at_once()
 
     def publish(self, is_due: Callable[[Live], bool] = lambda live: True) -> None:
         """Publishes all that is visible and due. Raises `Unavailable`, `OutOfSpace`."""
@@ -111,7 +124,7 @@ class Publisher:
             self._journal.refuse_failed()
             self._follower.follow()
             try:
-                self._publish_all(is_due)
+                self._publish_with_room(is_due)
             except OSError as error:
                 if not self.give_up_reserve(error):
                     raise self._failed(error) from error
@@ -120,6 +133,20 @@ class Publisher:
                     self._publish_all(is_due)
                 except OSError:
                     raise failure from error
+
+    def _publish_with_room(self, is_due: Callable[[Live], bool]) -> None:
+        """Publishes; where the disk is full, history is given up first, and where too many files
+        are open, fewer are published at once."""
+        while True:
+            try:
+                self._publish_all(is_due)
+            except OSError as error:
+                if error.errno in _TOO_MANY_OPEN and self._files_max > 1:
+                    self._files_max = max(self._files_max // 4, 1)
+                elif not self._journal.make_room(error):
+                    raise
+            else:
+                return
 
     def _publish_all(self, is_due: Callable[[Live], bool]) -> None:
         visible = self._journal.visible
@@ -163,10 +190,13 @@ class Publisher:
         with self.lock.hold():
             self._follower.follow()
             self.publish()
-            try:
-                self.keep_reserve()
-            except OSError as error:
-                raise self._failed(error) from error
+            while True:
+                try:
+                    self.keep_reserve()
+                    break
+                except OSError as error:
+                    if not self._journal.make_room(error):
+                        raise self._failed(error) from error
             self._journal.blocked = 0
 
     def _batches(self, due: Iterable[Live]) -> Iterable[list[Live]]:
@@ -175,7 +205,7 @@ class Publisher:
             if live.key.collection not in self._follower.layouts:
                 continue  # whoever knows how its file is called will publish it
             batch.append(live)
-            if len(batch) >= _BATCH_FILES or sum(each.size for each in batch) > _BATCH_BYTES:
+            if len(batch) >= self._files_max or sum(each.size for each in batch) > _BATCH_BYTES:
                 yield batch
                 batch = []
         if batch:

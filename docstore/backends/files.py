@@ -86,9 +86,10 @@ class _HandedOut:
     """The lock for whom `exclusive` was called. Whoever is interrupted between its steps lets go of
     it, too: at the latest with the last reference to this."""
 
+    _holder = 0  # of the class, for one that is interrupted while it is made
+
     def __init__(self, backend: FilesBackend, exclusive: Exclusive) -> None:
         self._backend, self._exclusive = backend, exclusive
-        self._holder = 0
 
     def __enter__(self) -> None:
         backend = self._backend
@@ -166,6 +167,7 @@ class FilesBackend:
         self._reason = Unavailable("")  # why it only looks
         self._root_identity: tuple[int, int] | None = None
         self._tried_to_publish = 0.0
+        self._complaint = ""
         _backends.add(self)
         self._open()
 
@@ -393,7 +395,14 @@ class FilesBackend:
     def _work_off_all(self) -> float:
         if self._is_open and not self._only_looks:
             self._journal.find_lost()
-        self._ready()
+        try:
+            self._ready()
+        except StoreError as fault:
+            if str(fault) != self._complaint:  # and not each second
+                log.error("%s", fault)
+            self._complaint = str(fault)
+            return 1.0
+        self._complaint = ""
         if self._only_looks:
             return 1.0
         if self._journal.is_restoring and self._lock.try_lock():

@@ -67,12 +67,12 @@ def _attach(image: Path) -> tuple[str, int]:
 
 
 @contextmanager
-def mounted(image: Path, folder: Path, options: str) -> Iterator[None]:
-    """The ext4 file system in an image. Raises `OSError` where the kernel refuses to mount it."""
+def mounted(image: Path, folder: Path, options: str, kind: str = "ext4") -> Iterator[None]:
+    """The file system in an image. Raises `OSError` where the kernel refuses to mount it."""
     path, device = _attach(image)
     try:
         source, target = os.fsencode(path), os.fsencode(folder)
-        if _libc.mount(source, target, b"ext4", 0, options.encode()):
+        if _libc.mount(source, target, kind.encode(), 0, options.encode()):
             code = ctypes.get_errno()
             raise OSError(code, os.strerror(code))
     finally:
