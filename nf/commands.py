@@ -199,7 +199,7 @@ def add(words: tuple[str, ...], as_json: bool) -> None:
     if as_json:
         show.as_json(record)
     else:
-        facts = [show.cell(record.get(name)) for name in ("due_date", "priority", "tags")]
+        facts = [show.cell(record.get(name)) for name in ("due_date", "repeat", "priority", "tags")]
         told = " · ".join(fact for fact in facts if fact not in ("", "-"))
         print(f"Added task {record['id']}: {show.cell(record.get('title'))} ({told})")
 
