@@ -1,6 +1,8 @@
 # `make` alone lists what there is.
 
 SHELL := /bin/bash
+# Of another environment that may be active: .venv is the one that counts.
+unexport PYTHONHOME PYTHONPATH VIRTUAL_ENV
 
 QUICK := not browser and not slow
 

@@ -148,6 +148,28 @@ def test_other_active_environment_is_left_alone(checkout: Path, tmp_path: Path) 
     assert seen["UV_INDEX_URL"] == "https://packages.example/simple"
 
 
+def test_make_run_serves_from_its_environment_whatever_is_active(checkout: Path) -> None:
+    shutil.copy(PROJECT / "Makefile", checkout)
+    (checkout / "manage.py").write_text("print('prepared')\n")
+    (checkout / "gunicorn.py").write_text("import sys\nprint('served by', sys.prefix)\n")
+    ran = subprocess.run(
+        ["make", "run"],
+        cwd=checkout,
+        env={
+            **os.environ,
+            "UV_OFFLINE": "1",
+            "PYTHON": BASE_PYTHON,
+            "PYTHONHOME": "/nonexistent",
+            "PYTHONPATH": "/nonexistent",
+            "VIRTUAL_ENV": "/nonexistent",
+        },
+        capture_output=True,
+        text=True,
+    )
+    assert ran.returncode == 0, ran.stderr
+    assert ran.stdout.splitlines()[-2:] == ["prepared", f"served by {checkout}/.venv"]
+
+
 @pytest.mark.parametrize("name", ["SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"])
 def test_named_certificates_are_those_of_uv_and_pip(
     checkout: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
