@@ -1,4 +1,4 @@
-"""The world that is attacked, made anew for each test."""
+"""The world that is attacked, a new one for each test."""
 
 from pathlib import Path
 
@@ -11,4 +11,4 @@ from tests.attacks.world import World
 @pytest.fixture
 def world(data_folder: Path, db: None, settings: Settings) -> World:
     settings.NEURALFLOW_SECURITY_CONTACT = ["mailto:security@example.com"]
-    return World(data_folder)
+    return World.copied(data_folder)
