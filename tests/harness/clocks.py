@@ -1,7 +1,7 @@
 """The suite under other clocks and in other zones: no test may know only the day it was written.
 
 Every process of a run, servers and commands included, has the same clock, which is ahead of the
-machine's by a fixed time and goes on (`tests/clock`). File times stay those of the machine.
+machine's by a fixed time and goes on, and so have the files that it sees (`tests/clock`).
 """
 
 from __future__ import annotations
