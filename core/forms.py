@@ -87,6 +87,8 @@ class RecordField(forms.Field):
         widget = self.entry.widget()
         if isinstance(widget, forms.Select):
             widget.choices = options
+        if field.kind in (Kind.TITLE, Kind.TEXT):
+            widget.attrs["dir"] = "auto"
         if self.suggestions:
             widget.attrs["list"] = f"id_{field.name}_suggestions"
         super().__init__(

@@ -12,9 +12,10 @@ from django.utils.translation import gettext_lazy as _
 from core.tasks.agenda import due_of
 from core.words import CHOICE_WORDS, Text, in_words
 from utils.addresses import record_id_of
-from utils.lists import each, in_order, texts_of, whole
+from utils.lists import SEPARATOR, each, in_order, texts_of, whole
 from utils.records import COLLECTIONS, CollectionSpec
 from utils.statistics import is_overdue
+from utils.texts import folded
 
 PAGE_RECORDS = 50
 
@@ -95,9 +96,11 @@ class Selection:
         ordered = whole(records, in_order(spec.name, name, backwards))
         tests = self._tests(spec, now)
         if self.text:
-            sought = self.text.casefold()
+            sought = folded(self.text)
             texts = whole(records, _texts_in_order(spec.name, name, backwards))
             found = [record for record, text in zip(ordered, texts, strict=True) if sought in text]
+            if SEPARATOR in sought:
+                found = []
         else:
             found = ordered
         for test in tests:
@@ -118,7 +121,7 @@ class Selection:
         if self.priority:
             tests.append(_has(spec, "priority", self.priority))
         if self.tag:
-            tests.append(_has_tag(self.tag.casefold()))
+            tests.append(_has_tag(folded(self.tag)))
         if self.due:
             tests.append(_is_due(self.due, now))
         return tests
@@ -146,7 +149,7 @@ def _has(spec: CollectionSpec, name: str, choice: str) -> Test:
 def _has_tag(sought: str) -> Test:
     def test(record: Record) -> bool:
         tags = record.get("tags")
-        return isinstance(tags, list) and any(str(tag).casefold() == sought for tag in tags)
+        return isinstance(tags, list) and any(folded(str(tag)) == sought for tag in tags)
 
     return test
 

@@ -9,6 +9,7 @@ from django.urls import reverse
 from django.utils.translation import gettext_lazy as _
 
 from core.words import WORDS, Text
+from utils.texts import folded
 
 
 @dataclass(frozen=True)
@@ -28,8 +29,8 @@ class Place:
         return reverse(self.view, args=self.arguments)
 
     def goes_by(self, words: Sequence[str]) -> bool:
-        """Whether it goes by all of these words; they are case-folded already."""
-        told = f"{self.title} {self.more}".casefold()
+        """Whether it goes by all of these words; they are folded already."""
+        told = folded(f"{self.title} {self.more}")
         return all(word in told for word in words)
 
 

@@ -18,9 +18,10 @@ from core.words import WORDS, Text
 from docstore import id_of
 from utils.caller import Caller
 from utils.json_storage import JSONStorageManager
-from utils.lists import each, texts_of, whole
+from utils.lists import SEPARATOR, each, texts_of, whole
 from utils.records import COLLECTIONS, RECORD_COLLECTIONS
 from utils.sharing.access import SHARED_COLLECTIONS
+from utils.texts import folded
 
 HITS_MAX = 8  # of each kind
 WORDS_MAX = 8
@@ -80,9 +81,9 @@ class _Of:
 
 def find(manager: JSONStorageManager, person: int, is_staff: bool, text: str) -> Found:
     """What goes by all words of the text. Without a word: places, and no records."""
-    words = text[:CHARACTERS_MAX].casefold().split()[:WORDS_MAX]
+    words = folded(text[:CHARACTERS_MAX]).split()[:WORDS_MAX]
     found = Found(text, places_for(is_staff, words))
-    if not words:
+    if not words or SEPARATOR in text:
         return found
     read = list(_readable(manager, person))
     found.is_whole = all(of.panel.fault is None for of in read)
@@ -122,7 +123,7 @@ def _group(collection: str, places: Sequence[_Of], words: Sequence[str]) -> Grou
     return Group(WORDS[collection].plural, [hit for _rank, hit in found[:HITS_MAX]], total, more_at)
 
 
-_Sought = tuple[str, str, Record]  # its name and all its texts, case-folded
+_Sought = tuple[str, str, Record]  # its name and all its texts, folded
 
 
 @cache
@@ -138,7 +139,7 @@ def _newest_first(collection: str) -> Callable[[Sequence[Record]], list[_Sought]
 
 
 def _title(field_name: str, record: Record) -> str:
-    return str(record.get(field_name)).casefold()
+    return folded(str(record.get(field_name)))
 
 
 def _ranked(sought: Sequence[_Sought], words: Sequence[str]) -> tuple[list[Record], ...]:

@@ -22,6 +22,7 @@ from utils.json.values import (
     whole_number,
 )
 from utils.tasks.repeats import REPEAT_CHARACTERS_MAX, canonical_repeat
+from utils.texts import normal
 from utils.times import is_time_zone, moment_of, stored_time
 
 ENTRIES_MAX = 50  # of a list of texts
@@ -118,6 +119,8 @@ class Field:
         """
         if value is None and self.nullable:
             return None
+        if isinstance(value, str):  # its length is that of the form that is stored
+            value = normal(str.__str__(value))
         if self.kind is Kind.TITLE and isinstance(value, str) and not text_fault(value):
             value = value.strip()
         elif self.kind is Kind.TIME:
@@ -153,6 +156,7 @@ class Field:
         for index, entry in enumerate(entries):
             place = pointer_to(pointer, index)
             entry = _member(entry) if self.kind is Kind.MEMBERS else entry
+            entry = normal(entry) if isinstance(entry, str) else entry
             if fits(entry):
                 # Level 2: the list itself is the first.
                 accepted.append(checked_copy(entry, place, faults, one_line=True, level=2))

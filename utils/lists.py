@@ -12,10 +12,14 @@ from typing import Any, TypeVar
 from docstore import RecordList
 from utils.fields import Field, Kind
 from utils.table import COLLECTIONS
+from utils.texts import folded
 from utils.times import is_date, moment_of, parse_time
 
 # Texts are ordered by so many of their first characters: a cursor has to hold them.
 ORDERED_CHARACTERS = 64
+
+# Between the texts of a record. No text holds it; what is sought with it in, is found nowhere.
+SEPARATOR = "\0"
 
 Record = Mapping[str, Any]
 Value = TypeVar("Value")
@@ -85,7 +89,7 @@ def _by_project(records: Sequence[Record]) -> dict[Any, RecordList]:
 
 @cache
 def texts_of(collection: str) -> Callable[[Record], str]:
-    """The function that gives all texts of a record, case-folded: its words, tags and names.
+    """The function that gives all texts of a record, folded for search: its words, tags and names.
 
     Times that NeuralFlow sets are no texts: every record of a year would mention its number.
     """
@@ -99,7 +103,7 @@ def texts_of(collection: str) -> Callable[[Record], str]:
             for text in (_names(value) if isinstance(value, list) else (value,))
             if isinstance(text, str)
         )
-        return "\0".join(found).casefold()  # all at once, for that is what costs
+        return folded(SEPARATOR.join(found))  # all at once, for that is what costs
 
     return texts
 

@@ -17,6 +17,7 @@ import msgspec
 from utils.fields import Field, Kind
 from utils.json.values import Faults, FieldError, checked_copy, key_fault, pointer_to, same_value
 from utils.table import ACTIVITY_FIELDS, COLLECTIONS, RECORD_COLLECTIONS, CollectionSpec, Record
+from utils.texts import normal
 from utils.times import ends_before, moment_of, parse_time, stored_time, utc_text
 
 __all__ = [
@@ -166,7 +167,7 @@ def _accepted(
         elif field is None and unknown != "keep":
             faults.add(pointer, _unknown_field(spec, key))
         elif field is None:
-            accepted[str.__str__(key)] = checked_copy(value, pointer, faults)
+            accepted[normal(str.__str__(key))] = checked_copy(value, pointer, faults)
         elif not field.read_only:
             accepted[field.name] = field.accept(value, pointer, faults)
         elif unknown == "refuse":

@@ -17,6 +17,7 @@ from accounts.api.operations import Answer, Operation, Parameter, answers
 from accounts.api.problems import BadParameter, ParameterFault
 from accounts.api.query import LIMIT_MAX, TEXT_CHARACTERS_MAX, limit_of
 from utils.documents import own_copy
+from utils.json.values import text_fault
 from utils.lists import Test
 from utils.people.past import LOOKED_AT_MAX, newest, of_text, of_time, of_types
 from utils.schemas import TIME
@@ -88,6 +89,8 @@ def _tests(types: list[str], understood: Callable[..., Test | None]) -> Iterator
 def _of_text(text: str) -> Test:
     if len(text) > TEXT_CHARACTERS_MAX:
         raise ValueError(f"may have at most {TEXT_CHARACTERS_MAX} characters")
+    if unfit := text_fault(text, one_line=True):
+        raise ValueError(unfit)
     return of_text(text)
 
 

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 from utils.fields import Field, Kind
 from utils.lists import Bound, Test, names_of_entry, side_of
 from utils.table import COLLECTIONS, CollectionSpec
+from utils.texts import folded
 from utils.times import TIME_PATTERN, moment_of
 
 VALUES_MAX = 100  # of one filter
@@ -130,7 +131,7 @@ def _split(field: Field, value: str) -> list[str]:
 
 def _any_of(field: Field, wanted: list[str]) -> Test:
     if field.kind in _LISTS:
-        return _of_entries(field, {text.casefold() for text in wanted})
+        return _of_entries(field, {folded(text) for text in wanted})
     if field.kind is Kind.TIME:
         return _of_times(field, [Bound(text) if text else None for text in wanted])
     values = {_value(field, text) for text in wanted}
@@ -141,7 +142,7 @@ def _any_of(field: Field, wanted: list[str]) -> Test:
         if value is None:
             value = default
         if is_text:
-            value = value.casefold() if isinstance(value, str) else ""
+            value = folded(value) if isinstance(value, str) else ""
         elif isinstance(value, list | dict):  # in a file changed by hand
             return False
         # 1 is no truth and true no number, though they are equal to Python.
@@ -153,7 +154,7 @@ def _any_of(field: Field, wanted: list[str]) -> Test:
 def _value(field: Field, text: str) -> str | int | float | bool | None:
     """A value as records have it. Raises ValueError."""
     if field.kind in _TEXTS:
-        return text.casefold()
+        return folded(text)
     if not text and field.nullable:
         return None
     if field.kind is Kind.CHOICE and text in field.choices:
@@ -204,9 +205,7 @@ def _of_entries(field: Field, wanted: set[str]) -> Test:
         entries = record.get(name)
         if not isinstance(entries, list) or not entries:
             return "" in wanted
-        return any(
-            str(one).casefold() in wanted for entry in entries for one in names_of_entry(entry)
-        )
+        return any(folded(str(one)) in wanted for entry in entries for one in names_of_entry(entry))
 
     return test
 

@@ -18,9 +18,11 @@ from accounts.api.cursors import Ordering, Place, SortBy, read_cursor
 from accounts.api.filters import filters_of
 from accounts.api.operations import Parameter
 from accounts.api.problems import BadParameter, ParameterFault, UnknownParameter
+from utils.json.values import text_fault
 from utils.lists import Test, is_ordered
 from utils.sharing.access import SHARED_COLLECTIONS
 from utils.table import COLLECTIONS, CollectionSpec
+from utils.texts import folded
 
 LIMIT_MAX = 1000  # records of one answer; also where nothing is said
 TEXT_CHARACTERS_MAX = 200  # of a search
@@ -35,7 +37,7 @@ class ListQuery:
     """What is asked of a list."""
 
     tests: tuple[Test, ...] = ()
-    text: str = ""  # sought, case-folded
+    text: str = ""  # sought, folded
     sort: tuple[SortBy, ...] = ()
     fields: frozenset[str] = frozenset()  # empty for all
     limit: int = LIMIT_MAX
@@ -146,7 +148,9 @@ class _Reading:
         text = (self._one("q") or "").strip()
         if len(text) > TEXT_CHARACTERS_MAX:
             self._fault("q", f"may have at most {TEXT_CHARACTERS_MAX} characters")
-        return text.casefold()
+        if unfit := text_fault(text, one_line=True):
+            self._fault("q", unfit)
+        return folded(text)
 
     def _sort(self) -> Iterator[SortBy]:
         names = self._listed("sort")
@@ -233,7 +237,8 @@ def _common(spec: CollectionSpec) -> dict[str, Parameter]:
     every: tuple[Parameter, ...] = (
         _parameter(
             "q",
-            "Only records with this in a text, a tag or a member's name, whatever its capitals.",
+            "Only records with this in a text, a tag or a member's name, whatever its capitals and"
+            " accents.",
             maxLength=TEXT_CHARACTERS_MAX,
         ),
         _parameter(

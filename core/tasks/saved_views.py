@@ -22,6 +22,7 @@ from utils.middleware import StorageRequest
 from utils.people.localization import forget_preferences, preferences_of
 from utils.people.preferences import Preferences, View
 from utils.records import COLLECTIONS, InvalidRecord
+from utils.texts import folded_name
 
 TASKS = COLLECTIONS["tasks"]
 EVERYBODYS: dict[str, Text] = {
@@ -75,7 +76,8 @@ def task_views(request: StorageRequest) -> HttpResponse:
     def change(preferences: Preferences) -> dict[str, list[View]]:
         views = list(preferences.views)
         if done == "save":
-            views = [one for one in views if one.name.casefold() != view.name.casefold()]
+            same = folded_name(view.name)
+            views = [one for one in views if folded_name(one.name) != same]
             return {"views": [*views, view]}
         if done == "remove":
             return {"views": [one for one in views if one.name != was]}

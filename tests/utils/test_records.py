@@ -22,6 +22,7 @@ from utils.records import (
     parse_time,
     utc_text,
 )
+from utils.texts import normal
 
 NOW = datetime(2026, 11, 23, 12, 4, 5, 123456, tzinfo=UTC)
 LATER = NOW + timedelta(hours=1)
@@ -521,7 +522,9 @@ def test_findings_name_what_is_wrong_in_a_user_document() -> None:
 
 # ---- Properties
 
-WORDS = st.text(st.characters(min_codepoint=0x21, exclude_categories=["Cs"]), min_size=1)
+WORDS = st.text(st.characters(min_codepoint=0x21, exclude_categories=["Cs", "Cc"]), min_size=1).map(
+    normal
+)
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers(-INTEGER_MAX, INTEGER_MAX) | WORDS,
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(WORDS, inner, max_size=3),

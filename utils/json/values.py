@@ -6,7 +6,9 @@ keys. Narrower than Python's `json`, because files must be readable by every oth
 * integers lie within +-(2^53 - 1), or a reader that keeps numbers as doubles would change them;
 * floats are finite, since JSON has no way to write the others;
 * texts hold no lone surrogates (they have no UTF-8 form) and no control characters other than
-  line break, carriage return and tab. One-line texts and keys hold not even those.
+  line break, carriage return and tab. One-line texts and keys hold not even those, nor DEL and the
+  controls from U+0080 to U+009F;
+* texts and keys are in Unicode's normal form C, whichever form was given.
 """
 
 import math
@@ -14,13 +16,15 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
+from utils.texts import normal
+
 INTEGER_MAX = 2**53 - 1
 NESTING_MAX = 16  # lists and objects within each other in one field, the outermost counted
 KEY_CHARACTERS_MAX = 200
 FAULTS_MAX = 100  # a hostile body can have a million; nobody reads more than these
 
 _UNFIT = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff]")
-_UNFIT_IN_LINE = re.compile(r"[\x00-\x1f\ud800-\udfff]")
+_UNFIT_IN_LINE = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 
 
 @dataclass(frozen=True)
@@ -95,7 +99,7 @@ def checked_copy(
     if isinstance(value, str):
         if detail := text_fault(value, one_line=one_line):
             faults.add(pointer, detail)
-        return str.__str__(value)
+        return normal(str.__str__(value))
     if isinstance(value, int):
         if abs(value) > INTEGER_MAX:
             faults.add(pointer, f"must lie between -{INTEGER_MAX} and {INTEGER_MAX}")
@@ -127,7 +131,10 @@ def _copied_container(
             faults.add(pointer, detail)
         elif isinstance(key, str):
             below = pointer_to(pointer, key)
-            copy[str.__str__(key)] = checked_copy(member, below, faults, level=level)
+            name = normal(str.__str__(key))
+            if name in copy:
+                faults.add(below, "is given twice, in two forms of the same characters")
+            copy[name] = checked_copy(member, below, faults, level=level)
     return copy
 
 

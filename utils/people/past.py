@@ -8,6 +8,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 from utils.lists import Bound, Test, side_of
+from utils.texts import folded
 
 LOOKED_AT_MAX = 10_000  # activities for one page: what is sought may be rare
 
@@ -25,9 +26,9 @@ def of_types(types: Collection[str]) -> Test:
 
 def of_text(text: str) -> Test:
     """Whether an activity has the text in its type or description, whatever its capitals."""
-    sought = text.strip().casefold()
+    sought = folded(text.strip())
     return lambda activity: any(
-        sought in str(activity.get(name, "")).casefold() for name in ("type", "description")
+        sought in folded(str(activity.get(name, ""))) for name in ("type", "description")
     )
 
 

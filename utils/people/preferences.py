@@ -13,6 +13,7 @@ from typing import Any
 from utils.json.values import Faults, pointer_to
 from utils.records import InvalidRecord, Record
 from utils.table import PREFERENCE_FIELDS
+from utils.texts import folded_name
 from utils.times import is_time_zone, time_zones
 
 __all__ = [
@@ -122,9 +123,9 @@ def _check_views(views: Sequence[Mapping[str, Any]], pointer: str, faults: Fault
         if not _is_line(name, 1, VIEW_NAME_CHARACTERS_MAX):
             most = VIEW_NAME_CHARACTERS_MAX
             faults.add(pointer_to(place, "name"), f"must be a text of 1 to {most} characters")
-        elif str(name).casefold() in names:
+        elif folded_name(str(name)) in names:
             faults.add(pointer_to(place, "name"), "must differ from the names of other views")
-        names.add(str(name).casefold())
+        names.add(folded_name(str(name)))
         if not _is_line(query, 0, VIEW_QUERY_CHARACTERS_MAX):
             most = VIEW_QUERY_CHARACTERS_MAX
             faults.add(pointer_to(place, "query"), f"must be a text of at most {most} characters")
