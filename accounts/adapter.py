@@ -7,6 +7,7 @@ from allauth.account.adapter import DefaultAccountAdapter
 from allauth.account.internal.flows.login import record_authentication
 from allauth.core.exceptions import ImmediateHttpResponse
 from django.contrib import messages
+from django.contrib.auth import get_user_model
 from django.contrib.auth.models import AbstractBaseUser
 from django.db import IntegrityError, transaction
 from django.forms import BaseForm
@@ -37,6 +38,13 @@ class AccountAdapter(DefaultAccountAdapter):
         """The address that the middleware vouches for; 0.0.0.0 where a peer has none."""
         address: str = getattr(request, "client_address", "") or "0.0.0.0"
         return address
+
+    def clean_username(self, username: str, shallow: bool = False) -> str:
+        """Refuse a name that another account has but for its form."""
+        name: str = super().clean_username(username, shallow)
+        if not shallow and get_user_model().objects.meant_by(name).exists():
+            raise self.validation_error("username_taken")
+        return name
 
     def save_user(
         self, request: HttpRequest, user: AbstractBaseUser, form: BaseForm, commit: bool = True

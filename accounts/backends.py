@@ -4,6 +4,8 @@ from allauth.account.auth_backends import AuthenticationBackend
 from django.contrib.auth.base_user import AbstractBaseUser
 from django.http import HttpRequest
 
+from accounts.models import User
+
 
 class OneHashBackend(AuthenticationBackend):
     """Checks the password of an account once, however many ways lead to it.
@@ -17,6 +19,12 @@ class OneHashBackend(AuthenticationBackend):
     ) -> AbstractBaseUser | None:
         self._refused: set[object] = set()
         return super().authenticate(request, **credentials)
+
+    def _authenticate_by_username(self, username: str, password: str) -> AbstractBaseUser | None:
+        """By the folded name; what has an @ is an address, and no name."""
+        if "@" in username:
+            return None
+        return self._check_password(User.objects.meant_by(username).first(), password)
 
     def _check_password(
         self, user: AbstractBaseUser | None, password: str

@@ -11,6 +11,7 @@ from django.utils.translation import gettext_lazy as _
 
 from accounts.models import User, empty_profile
 from accounts.tokens import READ, SCOPES, lifetime_of
+from utils.texts import normal
 
 if TYPE_CHECKING:  # it takes no parameter when the program runs
     FormOfUser = forms.ModelForm[User]
@@ -162,6 +163,10 @@ class ProfileForm(FormOfUser):
     def clean(self) -> dict[str, Any]:
         cleaned = super().clean() or self.cleaned_data
         for name, value in list(cleaned.items()):
+            if isinstance(value, str):
+                value = cleaned[name] = normal(value)
+            elif isinstance(value, list):
+                value = cleaned[name] = [normal(entry) for entry in value]
             texts = value if isinstance(value, list) else [value]
             if any(isinstance(text, str) and _has_control(text) for text in texts):
                 self.add_error(name, _("Control characters are not allowed."))

@@ -8,15 +8,25 @@ from collections.abc import Iterable
 from typing import Any, ClassVar
 
 from django.contrib.auth.models import AbstractUser, UserManager
+from django.core.exceptions import ValidationError
 from django.core.validators import MaxValueValidator, URLValidator
 from django.db import DEFAULT_DB_ALIAS, models, transaction
 from django.db.models.functions import Lower
 from django.utils.translation import gettext_lazy as _
 
+from accounts.names import (
+    NAME_CHARACTERS_MAX,
+    NAME_KEY_CHARACTERS_MAX,
+    NameKeyField,
+    is_known_clash,
+    meaning,
+    validate_name,
+)
 from accounts.sequences import raise_sequence
 from docstore import StoreError
 from utils.json_storage import json_storage
 from utils.records import COLLECTIONS
+from utils.texts import folded_name
 
 log = logging.getLogger(__name__)
 
@@ -51,12 +61,26 @@ class People(UserManager["User"]):
         return (email or "").lower()
 
     def get_by_natural_key(self, username: str | None) -> "User":
-        return self.get(username__iexact=username)
+        key = folded_name(username or "")
+        return self.get(models.Q(name_key=key) | models.Q(name_key=None, username__iexact=username))
+
+    def meant_by(self, text: str) -> models.QuerySet["User"]:
+        """Return the accounts that a user name, or an address if it has an @, means."""
+        return self.filter(meaning(text)).distinct()
 
 
 class User(AbstractUser):
     """A person with an account."""
 
+    username = models.CharField(
+        _("username"),
+        max_length=NAME_CHARACTERS_MAX,
+        unique=True,
+        help_text=_("Letters, digits, and . + - _ only."),
+        validators=[validate_name],
+        error_messages={"unique": _("A user with that username already exists.")},
+    )
+    name_key = NameKeyField(max_length=NAME_KEY_CHARACTERS_MAX, null=True, editable=False)
     user_type = models.CharField(
         _("kind of account"), max_length=20, choices=UserType, default=UserType.INDIVIDUAL
     )
@@ -106,6 +130,11 @@ class User(AbstractUser):
                 name="accounts_username_unique",
                 violation_error_message=_("A user with that username already exists."),
             ),
+            models.UniqueConstraint(
+                fields=["name_key"],
+                name="accounts_name_key_unique",
+                violation_error_message=_("A user with that username already exists."),
+            ),
             # createsuperuser may leave the address out, more than once.
             models.UniqueConstraint(
                 Lower("email"),
@@ -115,6 +144,13 @@ class User(AbstractUser):
             ),
         ]
 
+    def clean(self) -> None:
+        """Refuse a name that another account has but for its form."""
+        super().clean()
+        others = User.objects.exclude(pk=self.pk).filter(name_key=folded_name(self.username))
+        if others.exists() and not is_known_clash(self):
+            raise ValidationError({"username": _("A user with that username already exists.")})
+
     @staticmethod
     def former_among(ids: Iterable[int]) -> set[int]:
         """Which of the ids belonged to accounts that were deleted."""
@@ -123,6 +159,8 @@ class User(AbstractUser):
     def save(self, *args: Any, **kwargs: Any) -> None:
         """Saves; a new account gets an id under which the store keeps nothing yet."""
         self.email = People.normalize_email(self.email)
+        if "username" in (names := kwargs.get("update_fields") or ()):
+            kwargs["update_fields"] = {*names, "name_key"}
         if self.pk is not None:
             super().save(*args, **kwargs)
             return

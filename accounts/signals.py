@@ -22,7 +22,7 @@ from allauth.mfa.signals import (
 from django.contrib.auth.signals import user_logged_out, user_login_failed
 from django.contrib.sessions.models import Session
 from django.db import transaction
-from django.db.models import F, Q
+from django.db.models import F
 from django.db.models.signals import post_save, pre_delete
 from django.dispatch import Signal, receiver
 from django.http import HttpRequest
@@ -112,8 +112,7 @@ def log_failed_sign_in(
     log.warning("A sign-in failed from %s", _address(request))
     names = {str(credentials[key]) for key in ("username", "email", "login") if key in credentials}
     for name in names:
-        meant = Q(username__iexact=name) | (Q(email__iexact=name) & ~Q(email=""))
-        for user_id in User.objects.filter(meant).values_list("pk", flat=True):
+        for user_id in User.objects.meant_by(name).values_list("pk", flat=True) if name else ():
             tell_store(user_id, activity("login_failed", "Sign-in failed", request))
 
 

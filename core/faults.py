@@ -45,6 +45,7 @@ PATTERNS = (
     _("must lie between %(least)s and %(most)s"),
     _("must be a finite number"),
     _("must be nested at most %(most)s levels deep"),
+    _("is given twice, in two forms of the same characters"),
     # records
     _("must not be before start_date"),
     _("must be the id of a %(singular)s of yours"),

@@ -45,6 +45,7 @@ from utils.people.adoption import account_from
 from utils.people.departure import remove_person
 from utils.records import COLLECTIONS, RECORD_COLLECTIONS
 from utils.sharing.agreement import Agreement, Membership, difference_of
+from utils.texts import folded_name
 
 BACKUPS: Final = "backups"
 COUNTED: Final = ("users", *RECORD_COLLECTIONS)
@@ -221,7 +222,7 @@ class DataInitializer:
         return result
 
     def _adoptable(self, findings: list[Finding], progress: Progress) -> Iterator[Any]:
-        names = {name.lower() for name in self._values("username")}
+        names = {folded_name(name) for name in self._values("username")}
         emails = {email.lower() for email in self._values("email")} - {""}
         known = set(self._values("pk"))
         known |= self._former()
@@ -232,7 +233,7 @@ class DataInitializer:
             if account is None:
                 findings += examined.findings
             else:
-                names.add(account.username.lower())
+                names.add(folded_name(account.username))
                 emails |= {account.email.lower()} - {""}
                 yield account
             progress(done, len(orphans))
@@ -267,7 +268,19 @@ class DataInitializer:
             progress(done, len(everyone))
         for one in agreement.differences():
             findings += self._confirmed_difference(backend, one, accounts)
-        return findings
+        return [*findings, *self._name_findings(backend)]
+
+    def _name_findings(self, backend: Backend) -> Iterator[Finding]:
+        """Names of older releases that could be taken for addresses, or for another's name."""
+        for pk, name, key in self._accounts.values_list("pk", "username", "name_key").iterator():
+            document, rename = backend.name(Key("users", pk)), "give it another one in /admin/"
+            if "@" in name:
+                yield Finding(document, f"the user name {name!r} reads as an address: {rename}")
+            if key != folded_name(name):
+                others = self._accounts.filter(name_key=folded_name(name)).exclude(pk=pk)
+                other = others.values_list("pk", flat=True).first()
+                same = f"is that of account {other} but for its form" if other else "changed"
+                yield Finding(document, f"the user name {name!r} {same}: {rename}")
 
     def _gone(self, owners: set[int]) -> dict[int, str]:
         """Of whom nothing should be left: who, and what to do about it."""

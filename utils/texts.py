@@ -7,9 +7,7 @@ without capitals, accents and compatibility forms. Pure functions, no Django.
 
 from __future__ import annotations
 
-import re
 import unicodedata
-from functools import cache
 from typing import Final
 
 # Letters whose stroke or ligature no normal form takes apart.
@@ -30,16 +28,28 @@ def folded(text: str) -> str:
     """Return the text as search compares it: without capitals, accents and compatibility forms."""
     if text.isascii():
         return text.lower()
-    apart = unicodedata.normalize("NFKD", unicodedata.normalize("NFKD", text).casefold())
-    return unicodedata.normalize("NFC", _accents().sub("", apart).translate(_PLAIN))
+    return unicodedata.normalize("NFC", text).translate(_FOLDS)
+
+
+# Without a bound, texts of rare characters would fill the memory with a million entries.
+_FOLDS_MAX: Final = 20_000
+
+
+class _Folds(dict[int, str]):
+    """Each character as it is folded, computed at its first use: a text costs one look-up each."""
+
+    def __missing__(self, code: int) -> str:
+        apart = unicodedata.normalize("NFKD", unicodedata.normalize("NFKD", chr(code)).casefold())
+        letters = [one for one in apart if unicodedata.combining(one) not in _ACCENTS]
+        folded_one = unicodedata.normalize("NFC", "".join(letters).translate(_PLAIN))
+        if len(self) < _FOLDS_MAX:
+            self[code] = folded_one
+        return folded_one
+
+
+_FOLDS: Final = _Folds()
 
 
 def folded_name(name: str) -> str:
     """Return the form in which two user names must differ: NFKC, without capitals."""
     return unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", name).casefold()).strip()
-
-
-@cache
-def _accents() -> re.Pattern[str]:
-    marks = (chr(code) for code in range(0x300, 0xFE30))
-    return re.compile(f"[{''.join(m for m in marks if unicodedata.combining(m) in _ACCENTS)}]")

@@ -15,6 +15,7 @@ from django.core.exceptions import FieldDoesNotExist, ValidationError
 from docstore import Examined
 from utils.fields import Field, Kind
 from utils.records import COLLECTIONS, parse_time
+from utils.texts import folded_name
 
 _IDENTITY = ("username", "email")
 
@@ -25,7 +26,7 @@ def account_from(
     """An unsaved account with what the document says, and without a usable password.
 
     None when there can be none; then `examined.findings` says why. The sets hold the names and
-    addresses that are taken, in small letters.
+    addresses that are taken, names folded and addresses in small letters.
     """
     if examined.document is None:
         return None
@@ -36,11 +37,16 @@ def account_from(
     if content.get("user_id", owner) != owner:
         examined.add(("user_id",), f'"user_id" must be {owner}, as the name of the file says')
     for name, taken in zip(_IDENTITY, (taken_names, taken_emails), strict=True):
-        if getattr(account, name).lower() in taken:
+        if _comparable(name, getattr(account, name)) in taken:
             examined.add((name,), f"{getattr(account, name)!r} is taken by another account")
     for name, problem in _misfits(account):
         examined.add((name,), f'"{name}": {problem}')
     return None if examined.findings else account
+
+
+def _comparable(name: str, value: str) -> str:
+    """Return a name or an address in the form in which no two accounts may have it."""
+    return folded_name(value) if name == "username" else value.lower()
 
 
 def _values(examined: Examined, content: Mapping[str, Any]) -> dict[str, Any]:

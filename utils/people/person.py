@@ -13,7 +13,6 @@ from typing import Any, cast
 from django.conf import settings
 from django.contrib.auth import get_user_model
 from django.db import DatabaseError
-from django.db.models import Q
 
 from docstore import Key, NotFound, Transaction, utc_text
 from utils.caller import Caller
@@ -118,8 +117,7 @@ def person_named(text: str) -> tuple[int, str] | None:
     named = text.strip()
     if not named or len(named) > 254 or text_fault(named, one_line=True):
         return None
-    meant = Q(username__iexact=named) | Q(email__iexact=named)
-    found = list(get_user_model().objects.filter(meant, is_active=True)[:2])
+    found = list(get_user_model().objects.meant_by(named).filter(is_active=True)[:2])
     return (found[0].pk, found[0].get_username()) if len(found) == 1 else None
 
 

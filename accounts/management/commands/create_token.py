@@ -2,7 +2,6 @@ from argparse import ArgumentParser
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
-from django.db.models import Q
 
 from accounts.models import ApiToken, User
 from accounts.tokens import EVERYTHING, SCOPES, TOKENS_MAX, TooManyTokens, create_token, lifetime_of
@@ -56,9 +55,13 @@ class Command(BaseCommand):
 
 
 def account_named(name: str, *, active: bool = True) -> User:
-    """The account of that user name, or else of that e-mail address; an `active` one only."""
-    people = User.objects.filter(Q(username__iexact=name) | (Q(email__iexact=name) & ~Q(email="")))
-    found = sorted(people, key=lambda user: user.username.lower() != name.lower())
+    """The account of that user name, or of that e-mail address; an `active` one only.
+
+    A name is no address: what has an @ finds accounts by their addresses alone.
+    """
+    found = list(User.objects.meant_by(name)[:2]) if name else []
+    if len(found) > 1:
+        raise CommandError(f"{name!r} means several accounts: use the user name.")
     if not found:
         raise CommandError(f"There is no account with the name or address {name!r}.")
     if active and not found[0].is_active:
