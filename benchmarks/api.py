@@ -2,6 +2,7 @@
 
     .uv/bin/uv run --frozen --group bench python -m benchmarks.api
     … python -m benchmarks.api --rounds 1 --calls 50  # a first look
+    … python -m benchmarks.api --clients 1 8 32  # calls a second: see benchmarks.rates
 
 Both are served by gunicorn with two processes of eight threads. A person with a token reads their
 100 tasks and adds a task, over one connection, one call after the other, the servers taking turns.
@@ -87,6 +88,7 @@ PEER = Api(
     "/tasks/",
     "Token",
 )
+BARE = Api("bare Django view", ("-c", "print('-')"), "benchmarks.bare.plain", "/bare/", "Bearer")
 
 
 class Client:
@@ -95,9 +97,11 @@ class Client:
     def __init__(self, api: Api, port: int, token: str) -> None:
         self._socket = socket.create_connection(("127.0.0.1", port))
         self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self.url = f"http://127.0.0.1:{port}{api.address}"
+        self.authorization = f"{api.scheme} {token}"
         self._head = (
             f"{{}} {api.address} HTTP/1.1\r\nHost: 127.0.0.1\r\n"
-            f"Authorization: {api.scheme} {token}\r\n"
+            f"Authorization: {self.authorization}\r\n"
         )
 
     def call(self, request: bytes, status: bytes) -> bytes:
@@ -208,7 +212,13 @@ def main(arguments: Iterable[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.api", description=__doc__)
     parser.add_argument("--rounds", type=int, default=5, help="with fresh servers each")
     parser.add_argument("--calls", type=int, default=400, help="of each kind in a round")
+    parser.add_argument("--clients", type=int, nargs="+", help="measure rates, with wrk")
     options = parser.parse_args(None if arguments is None else list(arguments))
+    if options.clients:
+        from benchmarks import rates
+
+        clients = [str(count) for count in options.clients]
+        return rates.main(["--rounds", str(options.rounds), "--clients", *clients])
     print(report(measured(options.rounds, options.calls)))
 
 

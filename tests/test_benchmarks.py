@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import api
+from benchmarks import api, rates
 from benchmarks.__main__ import figures, report
 from benchmarks.peers import PEERS, NeuralFlow, Peer, SQLite, task
 
@@ -54,6 +54,21 @@ def test_the_report_of_the_api_tells_what_holds() -> None:
     assert "| POST of a task | 4,000 (4,000) | 4,000 (4,000) | 1.0 x | 1.5 x | **no** |" in (
         api.report(times)
     )
+
+
+def test_rates_are_compared_round_by_round() -> None:
+    ours, peer, bare = ([100.0, 400.0], [50.0, 200.0], [200.0, 800.0])
+    figures = {("GET", 8, a.name): f for a, f in ((api.OURS, ours), (api.PEER, peer))}
+    figures |= {("GET", 8, api.BARE.name): bare, ("POST", 8, api.OURS.name): ours}
+    text = rates.report(figures)
+    assert "| GET of 100 tasks | 8 | 250 | 125 (2.00 x) | 500 (0.50 x) |" in text
+    assert "| POST of a task | 8 | 250 |  |  |" in text
+
+
+def test_rates_without_wrk_name_the_package(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", "/nowhere")
+    with pytest.raises(SystemExit, match="apt-get install wrk"):
+        rates.main([])
 
 
 def test_our_api_is_measured_over_http(tmp_path: Path) -> None:
