@@ -54,7 +54,7 @@ from utils.tasks.quick import LINE_CHARACTERS_MAX, parse
 
 
 def _list(request: ApiRequest, collection: str, owner: int | None = None) -> HttpResponse:
-    whose = owner or request.user.pk
+    whose = owner or request.caller.user_id
     query = list_query(request, collection, whose)
     refuse_conditions(request, "If-Match")
     conditions = Conditions.of(request)
@@ -67,7 +67,7 @@ def _create(request: ApiRequest, collection: str, owner: int | None = None) -> H
     record, once = read_json(request), once_of(request)
     record = request.json_storage.create(
         collection,
-        owner or request.user.pk,
+        owner or request.caller.user_id,
         record,
         caller=request.caller,
         once=once,
@@ -81,7 +81,7 @@ def _create(request: ApiRequest, collection: str, owner: int | None = None) -> H
 
 def _quick(request: ApiRequest) -> HttpResponse:
     asked = read_object(request, text=str, time_zone=str, optional="time_zone")
-    once, person = once_of(request), request.user.pk
+    once, person = once_of(request), request.caller.user_id
     preferences = request.json_storage.preferences(person)
     zone = asked.get("time_zone", preferences.time_zone or "UTC")
     if not is_time_zone(zone):
@@ -117,7 +117,7 @@ def _get(
 
     def look() -> Record:
         found = request.json_storage.get(
-            collection, owner or request.user.pk, record_id, caller=request.caller
+            collection, owner or request.caller.user_id, record_id, caller=request.caller
         )
         conditions.check_match(found)
         return found
@@ -157,7 +157,7 @@ def _update(
 ) -> HttpResponse:
     record = request.json_storage.update(
         collection,
-        owner or request.user.pk,
+        owner or request.caller.user_id,
         record_id,
         changes,
         replace=replace,
@@ -204,7 +204,7 @@ def _delete(
     check_stated(request)
     request.json_storage.delete(
         collection,
-        owner or request.user.pk,
+        owner or request.caller.user_id,
         record_id,
         expect=Conditions.of(request).check,
         caller=request.caller,
@@ -215,7 +215,9 @@ def _delete(
 
 
 def _dashboard(request: ApiRequest) -> HttpResponse:
-    return json_response(read(request, lambda: request.json_storage.dashboard(request.user.pk)))
+    return json_response(
+        read(request, lambda: request.json_storage.dashboard(request.caller.user_id))
+    )
 
 
 def _quota(request: ApiRequest) -> HttpResponse:

@@ -6,29 +6,49 @@ same each time: it is written once for each database, and run as it is.
 """
 
 from collections.abc import Callable
-from functools import cache
+from dataclasses import dataclass
+from datetime import datetime
+from functools import cache, cached_property
 from typing import Any
 
 from django.db import connections, router
-from django.db.models import Model
 from django.db.models.expressions import BaseExpression
 
 from accounts.models import ApiToken, User
 
-
-def _in_order(model: type[Model], *names: str) -> tuple[str, ...]:
-    """The names in the order of the model's fields, in which `from_db` takes their values."""
-    return tuple(f.attname for f in model._meta.concrete_fields if f.attname in names)
-
-
-_TOKEN_FIELDS = _in_order(
-    ApiToken, "id", "user_id", "scopes", "last_used_at", "expires_at", "revoked_at"
+_TOKEN_FIELDS = ("id", "user_id", "scopes", "last_used_at", "expires_at", "revoked_at")
+# In the order of the model's fields, in which `from_db` takes their values.
+_USER_FIELDS = tuple(
+    f.attname for f in User._meta.concrete_fields if f.attname in {"id", "is_active"}
 )
-_USER_FIELDS = _in_order(User, "id", "is_active")
 
 
-def token_by_digest(digest: str) -> ApiToken | None:
-    """The token with this digest, valid or not, and its `user`; their other fields are deferred."""
+@dataclass
+class TokenRow:
+    """What a call needs to know of its token. Making models of it costs more than the query."""
+
+    pk: int
+    user_id: int
+    scopes: list[str]
+    last_used_at: datetime | None
+    expires_at: datetime | None
+    revoked_at: datetime | None
+    about_user: tuple[Any, ...]
+    database: str
+
+    @property
+    def user_is_active(self) -> bool:
+        """Whether the account is."""
+        return bool(self.about_user[_USER_FIELDS.index("is_active")])
+
+    @cached_property
+    def user(self) -> User:
+        """The account; what the look-up did not read is read when it is asked for."""
+        return User.from_db(self.database, _USER_FIELDS, self.about_user)
+
+
+def token_by_digest(digest: str) -> TokenRow | None:
+    """The token with this digest, valid or not, with what is known of its account."""
     alias = router.db_for_read(ApiToken)
     connection = connections[alias]
     statement, converters = _statement(alias)
@@ -41,10 +61,8 @@ def token_by_digest(digest: str) -> ApiToken | None:
     for position, convert, column in converters:
         values[position] = convert(values[position], column, connection)
     about_token, about_user = values[: len(_TOKEN_FIELDS)], values[len(_TOKEN_FIELDS) :]
-    user = User.from_db(alias, _USER_FIELDS, about_user)
-    token = ApiToken.from_db(alias, _TOKEN_FIELDS, about_token)
-    token.user = user
-    return token
+    known = dict(zip(("pk", *_TOKEN_FIELDS[1:]), about_token, strict=True))
+    return TokenRow(**known, about_user=tuple(about_user), database=alias)
 
 
 @cache

@@ -19,7 +19,7 @@ from django.utils import timezone
 
 from accounts.models import ApiToken, User, all_scopes
 from accounts.signals import activity, tell_store
-from accounts.token_lookup import token_by_digest
+from accounts.token_lookup import TokenRow, token_by_digest
 from utils.records import RECORD_COLLECTIONS
 
 TOKEN_START = "nf_"
@@ -82,17 +82,16 @@ def revoke(token: ApiToken, request: HttpRequest | None = None) -> bool:
     return True
 
 
-def live_token(text: str) -> ApiToken | None:
+def live_token(text: str) -> TokenRow | None:
     """The token that *text* is, with its `user`: a valid one of an active account; or None.
 
-    The digest is looked up, not compared: how long it takes tells nothing about any token. What the
-    look-up did not read of token and user, is read when it is asked for.
+    The digest is looked up, not compared: how long it takes tells nothing about any token.
     """
     if not text.startswith(TOKEN_START) or len(text) > TOKEN_CHARACTERS_MAX:
         return None
     token = token_by_digest(_digest(text))
     now = timezone.now()
-    if token is None or not token.user.is_active or not is_valid(token, now):
+    if token is None or not token.user_is_active or not is_valid(token, now):
         return None
     if token.last_used_at is None or now - token.last_used_at >= LAST_USED_EVERY:
         # A database that takes no writes must not keep people from what they may read.
@@ -101,7 +100,7 @@ def live_token(text: str) -> ApiToken | None:
     return token
 
 
-def is_valid(token: ApiToken, now: datetime) -> bool:
+def is_valid(token: ApiToken | TokenRow, now: datetime) -> bool:
     """Whether the token was not revoked and has not expired; at its last moment it has."""
     expired = token.expires_at is not None and token.expires_at <= now
     return token.revoked_at is None and not expired

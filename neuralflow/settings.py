@@ -214,6 +214,8 @@ MIDDLEWARE = [
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "neuralflow.headers.PolicyMiddleware",
     "utils.middleware.RefusalMiddleware",
+    # What follows is for pages: calls with a token pass by it.
+    "accounts.middleware.TokenCallMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",

@@ -5,6 +5,7 @@ import logging
 import re
 import uuid
 from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache
 from importlib import import_module
 
 from django.conf import settings
@@ -69,7 +70,8 @@ class JSONStorageMiddleware:
             request.META.get("HTTP_X_FORWARDED_FOR", ""),
             trusted,
         )
-        _believe_scheme(request, trusted)
+        if trusted:
+            _believe_scheme(request, trusted)
         response = self.get_response(request)
         response["X-Request-ID"] = request.request_id
         response.headers.setdefault("Cache-Control", "no-store")
@@ -108,6 +110,11 @@ def client_address(peer: str, forwarded_for: str, trusted: Sequence[Network]) ->
     peer, which it wrote rightmost, and so on leftwards. What stands left of the first address
     that is not trusted was written by a stranger. "" when the peer has no address.
     """
+    return _client_address(peer, forwarded_for, tuple(trusted))
+
+
+@lru_cache(maxsize=256)  # the same people call again and again
+def _client_address(peer: str, forwarded_for: str, trusted: tuple[Network, ...]) -> str:
     address = parse_address(peer)
     if address is None:
         return ""

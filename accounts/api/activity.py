@@ -43,7 +43,7 @@ def _activities(request: ApiRequest) -> HttpResponse:
 
 
 def _page(request: ApiRequest, query: _Query) -> dict[str, Any]:
-    every: Sequence[Mapping[str, Any]] = request.json_storage.view("users", request.user.pk)
+    every: Sequence[Mapping[str, Any]] = request.json_storage.view("users", request.caller.user_id)
     found, place = newest(every, query.tests, end=query.end, limit=query.limit)
     after = page_address(request, cursor(Place((), place, 0), query.digest)) if place else None
     page = {"activities": [own_copy(activity) for activity in found], "next": after}
@@ -62,7 +62,7 @@ def _query(request: ApiRequest) -> _Query:
             return default
 
     asked = [given.getlist(name) for name in _FILTERS]
-    content = msgspec.json.encode(["activities", request.user.pk, asked])
+    content = msgspec.json.encode(["activities", request.caller.user_id, asked])
     digest = hashlib.blake2b(content, digest_size=8).hexdigest()
     query = _Query(
         tuple(_tests(given.getlist("type"), understood)),

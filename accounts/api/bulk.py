@@ -33,7 +33,7 @@ def bulk(request: ApiRequest, collection: str, owner: int | None = None) -> Http
 
     results = request.json_storage.bulk(
         collection,
-        owner or request.user.pk,
+        owner or request.caller.user_id,
         operations,
         patch=record_patch,
         caller=request.caller,

@@ -77,13 +77,13 @@ def _awaited(request: ApiRequest, since: int, wait: int) -> Changes:
     Where too many wait already, it is answered at once.
     """
     changes = _next(request, since, until=0.0)
-    if not wait or changes.told or not changes.is_all or not places.take(request.user.pk):
+    if not wait or changes.told or not changes.is_all or not places.take(request.caller.user_id):
         return changes
     try:
         close_old_connections()
         return _next(request, changes.next, until=time.monotonic() + wait)
     finally:
-        places.leave(request.user.pk)
+        places.leave(request.caller.user_id)
 
 
 def _next(request: ApiRequest, since: int, until: float) -> Changes:
@@ -91,7 +91,7 @@ def _next(request: ApiRequest, since: int, until: float) -> Changes:
     `until` (monotonic seconds), the client has gone, or this process is to end."""
     store = request.json_storage.store
     while True:
-        changes = changes_for(store, request.user.pk, since)
+        changes = changes_for(store, request.caller.user_id, since)
         if changes.told or not changes.is_all:
             return changes
         since = changes.next
@@ -127,7 +127,7 @@ def _stream(request: ApiRequest, since: int | None) -> HttpResponseBase:
     first = _next(request, since, until=0.0)  # it is refused now or never
     if request.method == "HEAD":
         return HttpResponse(content_type=EVENT_STREAM)
-    if not places.take(request.user.pk):
+    if not places.take(request.caller.user_id):
         raise TooManyWait(
             "Too many wait for changes now. Try again, or ask for JSON without waiting.",
             {"Retry-After": str(RETRY_AFTER)},
@@ -144,7 +144,7 @@ class _Stream:
     """The parts of a stream. Its place is free when it is closed, be it that nothing was sent."""
 
     def __init__(self, request: ApiRequest, since: int, first: Changes) -> None:
-        self._user_id, self._has_place = request.user.pk, True
+        self._user_id, self._has_place = request.caller.user_id, True
         self._parts = _parts(request, since, first)
 
     def __iter__(self) -> Iterator[bytes]:

@@ -22,6 +22,7 @@ from django.http.response import HttpResponseBase
 from django.middleware.csrf import CsrfViewMiddleware
 from django.urls import Resolver404, resolve
 from django.utils.cache import patch_vary_headers
+from django.utils.functional import SimpleLazyObject
 from django.views.decorators.csrf import csrf_exempt
 
 from accounts.api.limits import limit_headers
@@ -42,8 +43,9 @@ from accounts.api.problems import (
     problem_of,
     problem_response,
 )
-from accounts.models import ApiToken, User
+from accounts.models import User
 from accounts.throttle import address_of, bad_tokens
+from accounts.token_lookup import TokenRow
 from accounts.tokens import live_token
 from docstore import StoreError, to_json
 from utils.caller import Caller
@@ -185,8 +187,9 @@ def _authenticate(request: ApiRequest) -> None:
     authorization = request.META.get("HTTP_AUTHORIZATION")
     if authorization is not None:
         token = _token_of(request, authorization)
-        request.user, request.scopes = token.user, token.scopes
-        request.caller = Caller(token.user.pk, str(token.pk))
+        # Most calls need no more of the account than its number.
+        request.user = SimpleLazyObject(lambda: token.user)  # type: ignore[assignment]
+        request.caller, request.scopes = Caller(token.user_id, str(token.pk)), token.scopes
         return
     if not (request.user.is_authenticated and request.user.is_active):
         raise NotAuthenticated(
@@ -207,10 +210,10 @@ def is_still_known(request: ApiRequest) -> bool:
         request.session = type(request.session)(request.session.session_key)
         return get_user(request).pk == request.user.pk
     token = live_token(authorization.partition(" ")[2].strip())
-    return token is not None and token.user == request.user
+    return token is not None and token.user_id == request.caller.user_id
 
 
-def _token_of(request: ApiRequest, authorization: str) -> ApiToken:
+def _token_of(request: ApiRequest, authorization: str) -> TokenRow:
     scheme, _, text = authorization.partition(" ")
     token = live_token(text.strip()) if scheme.lower() == "bearer" else None
     if token is None:

@@ -41,7 +41,7 @@ class Page:
 
 def list_query(request: ApiRequest, collection: str, owner: int) -> ListQuery:
     """What the request asks of the owner's list. Raises `BadParameter`, `UnknownParameter`."""
-    return read_query(collection, request.GET, (request.user.pk, owner))
+    return read_query(collection, request.GET, (request.caller.user_id, owner))
 
 
 def list_response(

@@ -54,7 +54,7 @@ _one_import = threading.BoundedSemaphore()
 
 
 def _export(request: ApiRequest) -> HttpResponseBase:
-    make = partial(request.json_storage.export, request.user.pk)
+    make = partial(request.json_storage.export, request.caller.user_id)
     looks_only = request.method == "HEAD"
     export = (
         read(request, make)
@@ -82,7 +82,7 @@ def _import(request: ApiRequest) -> HttpResponse:
     with _uploaded(request) as file, alone():
         take = partial(
             request.json_storage.import_archive,
-            request.user.pk,
+            request.caller.user_id,
             file,
             mode=mode,
             owner=owner,

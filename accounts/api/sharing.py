@@ -32,7 +32,7 @@ from utils.sharing.memberships import Call, Memberships
 def _members(request: ApiRequest, record_id: int, owner: int | None = None) -> HttpResponse:
     def look() -> Any:
         return _memberships(request).members(
-            owner or request.user.pk, record_id, caller=request.caller
+            owner or request.caller.user_id, record_id, caller=request.caller
         )
 
     members = read(request, look)
@@ -41,7 +41,7 @@ def _members(request: ApiRequest, record_id: int, owner: int | None = None) -> H
 
 def _invite(request: ApiRequest, record_id: int, owner: int | None = None) -> HttpResponse:
     asked = read_object(request, who=str, role=str)
-    call, whose = _call(request), owner or request.user.pk
+    call, whose = _call(request), owner or request.caller.user_id
     entry = _memberships(request).invite(whose, record_id, asked["who"], asked["role"], **call)
     location = f"{request.path}{entry['user_id']}/"
     return json_response(entry, 201, {"Location": location, **replayed(call.get("once"))})
@@ -51,7 +51,7 @@ def _change_role(
     request: ApiRequest, record_id: int, person: int, owner: int | None = None
 ) -> HttpResponse:
     asked = read_object(request, role=str)
-    call, whose = _call(request), owner or request.user.pk
+    call, whose = _call(request), owner or request.caller.user_id
     entry = _memberships(request).change_role(whose, record_id, person, asked["role"], **call)
     return json_response(entry, 200, replayed(call.get("once")))
 
@@ -60,14 +60,14 @@ def _remove(
     request: ApiRequest, record_id: int, person: int, owner: int | None = None
 ) -> HttpResponse:
     refuse_conditions(request)
-    call, whose = _call(request), owner or request.user.pk
+    call, whose = _call(request), owner or request.caller.user_id
     _memberships(request).remove(whose, record_id, person, **call)
     return no_content()
 
 
 def _transfer(request: ApiRequest, record_id: int, owner: int | None = None) -> HttpResponse:
     asked = read_object(request, to=int)
-    call, whose = _call(request), owner or request.user.pk
+    call, whose = _call(request), owner or request.caller.user_id
     project = _memberships(request).transfer(whose, record_id, asked["to"], **call)
     there = reverse("api_shared_project", args=[project["user_id"], project["id"]])
     return json_response(project, 200, {"Content-Location": there, **replayed(call.get("once"))})
@@ -75,7 +75,7 @@ def _transfer(request: ApiRequest, record_id: int, owner: int | None = None) -> 
 
 def _shared(request: ApiRequest) -> HttpResponse:
     def look() -> list[Record]:
-        return request.json_storage.list("shared", request.user.pk)
+        return request.json_storage.list("shared", request.caller.user_id)
 
     found = read(request, look)
     return json_response({"shared": found, "total": len(found)})
@@ -83,7 +83,7 @@ def _shared(request: ApiRequest) -> HttpResponse:
 
 def _shared_one(request: ApiRequest, shared_id: int) -> HttpResponse:
     def look() -> Record:
-        return request.json_storage.get("shared", request.user.pk, shared_id)
+        return request.json_storage.get("shared", request.caller.user_id, shared_id)
 
     return json_response(read(request, look))
 
@@ -93,13 +93,13 @@ def _accept(request: ApiRequest, shared_id: int) -> HttpResponse:
     if asked["status"] != "member":
         _refuse("/status", 'must be "member": an invitation is accepted, or deleted')
     call = _call(request)
-    record = _memberships(request).accept(request.user.pk, shared_id, **call)
+    record = _memberships(request).accept(request.caller.user_id, shared_id, **call)
     return json_response(record, 200, replayed(call.get("once")))
 
 
 def _decline(request: ApiRequest, shared_id: int) -> HttpResponse:
     refuse_conditions(request)
-    _memberships(request).decline(request.user.pk, shared_id, **_call(request))
+    _memberships(request).decline(request.caller.user_id, shared_id, **_call(request))
     return no_content()
 
 

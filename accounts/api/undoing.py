@@ -19,7 +19,7 @@ def _undo(request: ApiRequest) -> HttpResponse:
     asked, once = read_object(request, sequence=int), once_of(request)
     try:
         told = request.json_storage.undo(
-            request.user.pk,
+            request.caller.user_id,
             asked["sequence"],
             not_before=request.json_storage.clock() - OFFERED_FOR,
             caller=request.caller,

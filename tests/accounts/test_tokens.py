@@ -332,7 +332,6 @@ def test_a_call_costs_the_database_one_small_query_and_what_is_missing_is_read(
         assert token is not None
         found = (token.pk, token.user_id, token.user.pk, token.scopes, token.expires_at)
     assert found == (made.pk, alice.pk, alice.pk, made.scopes, None)
-    assert token == made
-    assert (token.name, token.user.username) == ("laptop", "alice")
+    assert token.user.username == "alice"
     assert token.last_used_at is not None
     assert token.last_used_at.tzinfo is not None

@@ -1,3 +1,5 @@
+from typing import Any
+
 import pytest
 from django.test import Client
 
@@ -108,3 +110,23 @@ def test_people_are_kept_apart_by_token(alice: Caller, charlie: Caller) -> None:
     alice.post("tasks/", {"title": "Alice's"})
 
     assert charlie.get("tasks/").json()["total"] == 0
+
+
+def test_call_with_a_token_looks_up_nothing_but_the_token(
+    alice: Caller, charlie: Caller, browser: Client, django_assert_num_queries: Any
+) -> None:
+    """A session that comes along costs nothing and says nothing, even where it is another's."""
+    charlie.post("tasks/", {"title": "Charlie's"})
+    bearer = {"authorization": f"Bearer {charlie.token}"}
+    browser.get(TASKS, headers=bearer)  # notes the time of its use, once a minute
+    with django_assert_num_queries(1):
+        answer = browser.get(TASKS, headers=bearer)
+    assert [task["title"] for task in answer.json()["tasks"]] == ["Charlie's"]
+    assert int(answer["Content-Length"]) == len(answer.content)
+    assert answer["Vary"] == "Authorization, Cookie" and not answer.cookies
+
+
+def test_address_without_its_slash_is_told_so_with_a_token_too(alice: Caller) -> None:
+    assert alice.get("tasks").headers["Location"] == TASKS
+    assert alice.get("docs/").status_code == 200
+    assert alice.get("nothing/").status_code == 404
