@@ -51,6 +51,7 @@ def rate(method: str, client: Client, clients: int, seconds: int, folder: Path) 
         lines.append(f"wrk.body = {json.dumps(json.dumps(task(1)))}")
     script.write_text("\n".join(lines))
     options = ["-t", "1", "-c", str(clients), "-d", f"{seconds}s", "-s", str(script)]
+    options += ["--timeout", "60s"]  # of an answer: on a busy machine 32 clients wait long
     done = subprocess.run(
         [wrk(), *options, client.url], check=True, stdout=subprocess.PIPE, text=True
     )
