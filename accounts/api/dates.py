@@ -21,7 +21,7 @@ ZONE_PATTERN: Final = "^[A-Za-z0-9_+/-]{1,64}$"
 
 
 def _dates(request: ApiRequest) -> HttpResponse:
-    preferences = request.json_storage.preferences(request.user.pk)
+    preferences = request.json_storage.preferences(request.caller.user_id)
     text = request.GET.get("text", "")
     zone = request.GET.get("time_zone", preferences.time_zone or "UTC")
     if not 1 <= len(text) <= LINE_CHARACTERS_MAX:
