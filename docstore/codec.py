@@ -24,6 +24,7 @@ DEPTH_MAX: Final = 64
 INTEGER_BITS_MAX: Final = 12_000  # Python reads integers of up to 4,300 digits
 _COMMON: Final = frozenset({str, int, float, bool, type(None), list, dict})
 _SMALL: Final = 2**53
+_TEXT_OR_BRACKET = re.compile(r'"(?:[^"\\]|\\.)*+"?|[\[\]{}]', re.DOTALL)
 _LONE_SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
 
 
@@ -118,11 +119,22 @@ def _parse(text: str, name: str) -> Json:
         reason = error.msg if text.strip() else "the file is empty"
         raise Corrupt(name, reason, error.lineno, error.colno) from None
     except RecursionError:
-        raise Corrupt(name, "is nested too deeply") from None
+        line, column = line_and_column(text, _offset_of_depth(text))
+        raise Corrupt(name, "is nested too deeply", line, column) from None
     except ValueError as error:
         line, column = line_and_column(text, _offset_of_fault(text, error))
         raise Corrupt(name, _reason_of_fault(error), line, column) from None
     return value
+
+
+def _offset_of_depth(text: str) -> int:
+    """Return where the first value begins that is nested deeper than a written one may be."""
+    depth = 0
+    for token in _TEXT_OR_BRACKET.finditer(text):
+        depth += {"[": 1, "{": 1, "]": -1, "}": -1}.get(token[0], 0)
+        if depth > DEPTH_MAX:
+            return token.start()
+    return 0
 
 
 def _object_of_unique_keys(pairs: list[tuple[str, Json]]) -> dict[str, Json]:

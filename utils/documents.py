@@ -61,8 +61,31 @@ _SCALARS = frozenset({str, int, float, bool, type(None)})
 
 def own_copy(value: Any) -> Any:
     """A copy that the caller may change, of what the store has checked; lists become lists."""
+    try:
+        return _copy(value)
+    except RecursionError:  # a hand nested it hundreds of levels deep
+        return _copy_step_by_step(value)
+
+
+def _copy(value: Any) -> Any:
     if isinstance(value, dict):
-        return {k: v if type(v) in _SCALARS else own_copy(v) for k, v in value.items()}
+        return {k: v if type(v) in _SCALARS else _copy(v) for k, v in value.items()}
     if isinstance(value, list | RecordList):
-        return [v if type(v) in _SCALARS else own_copy(v) for v in value]
+        return [v if type(v) in _SCALARS else _copy(v) for v in value]
     return value
+
+
+def _copy_step_by_step(value: Any) -> Any:
+    """As `_copy`, for any depth and more slowly."""
+    root: list[Any] = [value]
+    open_places: list[tuple[Any, Any]] = [(root, 0)]
+    while open_places:
+        container, place = open_places.pop()
+        inner = container[place]
+        if isinstance(inner, dict):
+            container[place] = copied = dict(inner)
+            open_places += [(copied, key) for key in copied]
+        elif isinstance(inner, list | RecordList):
+            container[place] = items = list(inner)
+            open_places += [(items, index) for index in range(len(items))]
+    return root[0]

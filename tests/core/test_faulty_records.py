@@ -1,5 +1,6 @@
 """A record that a hand made badly costs only itself: everything else works, and it is shown."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,7 @@ BAD: dict[str, tuple[str, dict[str, Any]]] = {
         "models",
         {"id": 2, "accuracy": DIGITS, "performance_metrics": {"loss": DIGITS, "curve": [DIGITS]}},
     ),
+    "metadata 600 deep": ("tasks", {"id": 2, "metadata": {"a": json.loads("[" * 600 + "]" * 600)}}),
     "a member of nobody": (
         "projects",
         {"id": 2, "team_members": [{"user_id": 10**30, "role": "editor", "status": "member"}]},
@@ -96,6 +98,33 @@ def test_record_with_unusable_id_is_shown_and_reported_with_the_reason(
     findings = [str(finding) for finding in data_initializer.validate_data_integrity()]
     (told,) = [one for one in findings if "the id must be at most" in one]
     assert told.startswith(f"tasks/tasks_{alice.pk}.json:")
+
+
+def test_record_nested_hundreds_deep_can_be_read_and_deleted_and_says_what_is_wrong(
+    client: Client, alice: User, data_folder: Path
+) -> None:
+    deep = {"title": "Deep", "id": 2, "metadata": {"a": json.loads("[" * 600 + "]" * 600)}}
+    write_document(data_folder, f"tasks/tasks_{alice.pk}.json", {"tasks": [GOOD["tasks"], deep]})
+    client.force_login(alice)
+    address = "/accounts/api/tasks/2/"
+    assert client.get(address).status_code == 200
+    assert client.get("/tasks/2/edit/").status_code == 200
+    refused = client.patch(address, {"title": "x"}, content_type="application/json")
+    assert refused.status_code == 422 and "nested deeper than 64" in refused.json()["detail"]
+    assert client.delete(address).status_code == 204
+    assert [task["id"] for task in json_storage.list("tasks", alice.pk)] == [1]
+
+
+def test_document_nested_too_deep_to_read_names_the_place(
+    client: Client, alice: User, data_folder: Path
+) -> None:
+    text = '{\n"tasks": [\n{"title": "[[", "id": 1, "metadata": ' + "[" * 5000 + "]" * 5000 + "}]}"
+    write_document(data_folder, f"tasks/tasks_{alice.pk}.json", text)
+    client.force_login(alice)
+    answer = client.get("/accounts/api/tasks/")
+    assert answer.status_code == 503 and "nested too deeply" in answer.json()["detail"]
+    assert (answer.json()["line"], answer.json()["column"]) == (3, 99)
+    assert client.get("/accounts/api/projects/").status_code == 200
 
 
 def test_sign_up_works_beside_a_file_with_a_huge_number(data_folder: Path, db: None) -> None:
