@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from smtplib import SMTPException
@@ -111,12 +112,15 @@ def leave(manager: JSONStorageManager, user: User, request_id: str) -> Receipt:
 
 def _counts(dropped: dict[str, Any]) -> dict[str, int]:
     """How many records went, by what they are called in the files."""
-    return {COLLECTIONS[name].layout.records: count for name, count in dropped["documents"].items()}
+    counts: Counter[str] = Counter()
+    for name, count in dropped["documents"].items():
+        counts[COLLECTIONS[name].layout.records] += count  # activities are in two documents
+    return dict(counts)
 
 
 def _last_export(manager: JSONStorageManager, user_id: int) -> tuple[str, str]:
     """When the person last took everything with them, and the digest of the manifest."""
-    for activity in reversed(manager.view("users", user_id)):
+    for activity in reversed(manager.past(user_id)):
         metadata = activity.get("metadata")
         if isinstance(metadata, dict) and MANIFEST_DIGEST in metadata:
             return str(activity.get("timestamp")), str(metadata[MANIFEST_DIGEST])

@@ -167,7 +167,7 @@ def _changes(
     read."""
     manager, owner = request.json_storage, cast(int, request.user.pk)
     try:
-        every = manager.view("users", owner)
+        every = manager.past(owner)
     except StoreError:
         return None
     about = of_records({"project": {project_id}, "task": _ids_of(tasks), "model": _ids_of(models)})

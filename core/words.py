@@ -83,6 +83,7 @@ WORDS = {
 # What is in each of a person's own files.
 FILE_WORDS: dict[str, Text] = {
     "users": _("Profile and activities"),
+    "activities": _("Older activities"),
     "tasks": _("Tasks"),
     "projects": _("Projects"),
     "models": _("Models"),

@@ -422,6 +422,12 @@ class RecordList(Sequence[Any]):
         moved._highest = new._highest
         return moved
 
+    def without_first(self, count: int) -> RecordList:
+        """The list without its first items, as many as `count` says."""
+        rest = RecordList(self[count:])
+        rest._highest = self._highest
+        return rest
+
     def _with_chunk(self, ordinal: int, chunk: _Chunk) -> RecordList:
         number, position = divmod(ordinal, BRANCH)
         branch = self._branches[number]

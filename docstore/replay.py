@@ -64,9 +64,17 @@ def _held(name: str, value: Json, records: str) -> Json:
 
 
 def _edited_list(items: RecordList, edit: Edit) -> RecordList:
-    """The list with one item added, replaced or taken out; `path[1]` is the id of a record."""
+    """The list with one item added, replaced or removed; `path[1]` is the id of a record.
+
+    A negative one removes so many items from the beginning.
+    """
     if edit.before is ABSENT:
         return items.append(edit.after)
     if edit.after is ABSENT:
-        return items.remove(int(edit.path[1]))
+        number = int(edit.path[1])
+        if number >= 0:
+            return items.remove(number)
+        if len(items) < -number:
+            raise LookupError(f"there are fewer than {-number} items")
+        return items.without_first(-number)
     return items.replace(edit.after)

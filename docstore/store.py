@@ -143,6 +143,21 @@ class Transaction:
         content[name] = records.append(item)
         draft.edits.append(Edit((name, len(records)), ABSENT, item))
 
+    def cut(self, key: Key, count: int) -> list[Json]:
+        """Removes the first `count` items of the document's list, whatever they are; returns them.
+
+        For a list that grows at its end: of items without ids no other way leads to a shorter list
+        that does not tell the journal all of it.
+        """
+        draft, content = self._writable(key)
+        name = self._layouts[key.collection].records
+        records = RecordList.of(content.get(name))
+        items = records[:count]
+        if items:
+            content[name] = records.without_first(len(items))
+            draft.edits.append(Edit((name, -len(items)), items, ABSENT))
+        return items
+
     def drop(self, key: Key) -> None:
         """Deletes the document."""
         draft = self._draft(key)

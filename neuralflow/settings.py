@@ -149,6 +149,20 @@ def _calls_limit(text: str) -> int | None:
     return int(text)
 
 
+def _number(name: str, text: str, most: int) -> int:
+    if not re.fullmatch(r"[0-9]{1,9}", text.strip(), re.ASCII) or int(text) > most:
+        raise ImproperlyConfigured(f"{name} must be a number from 0 to {most}, not {text!r}.")
+    return int(text)
+
+
+# For how long, and how many, activities of a person are retained.
+NEURALFLOW_ACTIVITY_DAYS = _days(
+    "NEURALFLOW_ACTIVITY_DAYS", env.str("NEURALFLOW_ACTIVITY_DAYS", default="365")
+)
+NEURALFLOW_ACTIVITY_MAX = _number(
+    "NEURALFLOW_ACTIVITY_MAX", env.str("NEURALFLOW_ACTIVITY_MAX", default="5000"), 100_000
+)
+
 # How many API calls each account may make in an hour; 0: as many as it likes.
 NEURALFLOW_API_CALLS_LIMIT = _calls_limit(env.str("NEURALFLOW_API_CALLS_LIMIT", default=""))
 

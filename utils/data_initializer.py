@@ -186,6 +186,8 @@ class DataInitializer:
             self._manager.mirror_account(user.pk, lay_out=True)
             parted = self._manager.mend_shared(user.pk)
             result.changed += parted or before != self._revisions(user.pk)
+            while self._manager.retain_activities(user.pk):
+                pass
         except Corrupt as fault:
             result.findings.append(Finding(fault.document, fault.reason, fault.line, fault.column))
             return

@@ -62,6 +62,7 @@ from utils.edits import Changed, Changes, Expect, create_record, delete_record, 
 from utils.once import Once, keep, replay
 from utils.people.call_counts import COMMIT_SECONDS, NOTHING_HELD, READS, CallCounts, Held
 from utils.people.dropping import drop_person
+from utils.people.past import Past, past_of
 from utils.people.person import (
     Activity,
     account_of,
@@ -86,6 +87,7 @@ from utils.people.quota import (
     after_one_more,
     period_of,
 )
+from utils.people.retention import CHECKED, Limits, retain
 from utils.portability.exporting import Export
 from utils.portability.importing import Arrival, Mode, judge
 from utils.portability.package import Package
@@ -124,7 +126,7 @@ request_id: ContextVar[str] = ContextVar("request_id", default="")
 latest_commit: ContextVar[int] = ContextVar("latest_commit", default=0)
 
 # Of a person's document, what the dashboard leaves to others.
-_NOT_TOLD = {"activities", BY_TOKEN, BURST_UNTIL, READS}
+_NOT_TOLD = {"activities", BY_TOKEN, BURST_UNTIL, READS, CHECKED}
 
 # What happened, or how to tell it from the record that came of it.
 ActivityOf = Activity | Callable[[Record], Activity] | None
@@ -145,6 +147,7 @@ class JSONStorageManager:
         self._opening = threading.Lock()
         self._counts, self.commit_seconds = CallCounts(), commit_seconds
         self._timer: threading.Timer | None = None
+        self._overfull: set[int] = set()  # people of whom activities are left to be moved
         _managers.add(self)
 
     def __repr__(self) -> str:
@@ -593,6 +596,29 @@ class JSONStorageManager:
             except (StoreError, OSError) as fault:
                 log_messages.warning("API calls of %s are not counted yet: %s", person, fault)
 
+        self._move_activities()
+
+    def _move_activities(self) -> None:
+        """Moves what a commit left of too many activities, a part at a time."""
+        for person in tuple(self._overfull):
+            self._overfull.discard(person)
+            try:
+                while self.retain_activities(person):
+                    pass
+            except (StoreError, OSError) as fault:
+                log_messages.warning("Activities of %s cannot be moved yet: %s", person, fault)
+
+    def retain_activities(self, user_id: int) -> bool:
+        """Moves old activities to their own document, and removes those that are too old.
+
+        It happens by itself with the person's changes. Returns whether there is more to do.
+        """
+
+        def edit(transaction: Transaction) -> bool:
+            return retain(transaction, user_id, _limits())
+
+        return self.store.change(edit, actor=str(user_id), relaxed=True)
+
     def _commit_counts_of(self, person: int) -> None:
         held = NOTHING_HELD
 
@@ -616,9 +642,13 @@ class JSONStorageManager:
         held = self._counts.snapshot(user_id)
         return quota_now(document.content if document else None, now, held.of_hour(now))
 
+    def past(self, user_id: int) -> Past:
+        """All activities that are retained, oldest first; to read, never to change."""
+        return past_of(self.store, user_id)
+
     def activities(self, user_id: int, latest: int = 10) -> builtins.list[Record]:
         """The newest activities, newest first."""
-        newest = self.view("users", user_id)[-latest:] if latest > 0 else []
+        newest = self.past(user_id)[-latest:] if latest > 0 else []
         return [own_copy(activity) for activity in reversed(newest)]
 
     def dashboard(self, user_id: int) -> dict[str, Any]:
@@ -750,10 +780,11 @@ class JSONStorageManager:
         """
         who = caller or Caller(owner)
         held = NOTHING_HELD  # calls held in memory that this commit takes along
+        has_more = False  # activities to move out of the person's document
 
         def whole_edit(transaction: Transaction) -> Result:
-            nonlocal held
-            held = NOTHING_HELD
+            nonlocal held, has_more
+            held, has_more = NOTHING_HELD, False
             if once is not None and (kept := replay(transaction, who.user_id, once)):
                 return cast(Result, kept[0])
             # An operation on memberships looks for itself: who is invited has no access yet.
@@ -770,6 +801,8 @@ class JSONStorageManager:
             if activity is not None:
                 told = activity(own_copy(result)) if callable(activity) else activity
                 tell(transaction, who.user_id, owner, told)
+            if key_of("users", who.user_id) in transaction.changed:
+                has_more = retain(transaction, who.user_id, _limits())
             if once is not None:
                 keep(transaction, who.user_id, once, result)
             check(transaction, who.user_id, before, licence)
@@ -789,6 +822,9 @@ class JSONStorageManager:
             note=note,
         )
         latest_commit.set(sum(numbers))
+        if has_more:
+            self._overfull.add(who.user_id)
+            self._commit_later()
         return own_copy(result) if isinstance(result, dict | list) else result
 
     def _save(self, collection: str, owner: int, data: Mapping[str, Any]) -> Record:
@@ -804,6 +840,10 @@ class _OnlyLooked(Exception):
     def __init__(self, report: Record) -> None:
         super().__init__()
         self.report = report
+
+
+def _limits() -> Limits:
+    return Limits(settings.NEURALFLOW_ACTIVITY_DAYS, settings.NEURALFLOW_ACTIVITY_MAX)
 
 
 def _nothing_else(transaction: Transaction) -> None:

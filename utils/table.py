@@ -226,6 +226,22 @@ _USERS = CollectionSpec(
 ROLES = ("viewer", "editor")
 MEMBER_STATUSES = ("invited", "member")
 
+ACTIVITY_FIELDS = (
+    Field("type", Kind.TITLE),
+    Field("description", Kind.TEXT, ""),
+    Field("timestamp", Kind.TIME),
+    Field("metadata", Kind.OBJECT, {}),
+)
+
+# The older activities of a person, which no longer are in their own document: see `retention`.
+_ACTIVITIES = CollectionSpec(
+    name="activities",
+    singular="activity",
+    layout=CollectionLayout("activities", "activities", "activities", begun_later=True),
+    title_field="type",
+    fields=ACTIVITY_FIELDS,
+)
+
 # What others share with a person: the index to the member entries in others' projects.
 _SHARED = CollectionSpec(
     name="shared",
@@ -270,15 +286,12 @@ PREFERENCE_FIELDS = (
     Field("views", Kind.OBJECTS, []),
 )
 
-ACTIVITY_FIELDS = (
-    Field("type", Kind.TITLE),
-    Field("description", Kind.TEXT, ""),
-    Field("timestamp", Kind.TIME),
-    Field("metadata", Kind.OBJECT, {}),
-)
-
 COLLECTIONS: Mapping[str, CollectionSpec] = MappingProxyType(
-    {spec.name: spec for spec in (_USERS, _TASKS, _PROJECTS, _MODELS, _SHARED, _REQUESTS)}
+    {
+        spec.name: spec
+        for spec in (_USERS, _ACTIVITIES, _TASKS, _PROJECTS, _MODELS, _SHARED, _REQUESTS)
+    }
 )
 RECORD_COLLECTIONS = ("tasks", "projects", "models")
-KEPT_COLLECTIONS = ("shared", "requests")  # what NeuralFlow keeps for people, and they never write
+# What NeuralFlow keeps for people, and they never write.
+KEPT_COLLECTIONS = ("activities", "shared", "requests")

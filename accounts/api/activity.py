@@ -1,7 +1,7 @@
 """What the caller did: their activities, newest first, page by page."""
 
 import hashlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, TypeVar
@@ -43,7 +43,7 @@ def _activities(request: ApiRequest) -> HttpResponse:
 
 
 def _page(request: ApiRequest, query: _Query) -> dict[str, Any]:
-    every: Sequence[Mapping[str, Any]] = request.json_storage.view("users", request.caller.user_id)
+    every = request.json_storage.past(request.caller.user_id)
     found, place = newest(every, query.tests, end=query.end, limit=query.limit)
     after = page_address(request, cursor(Place((), place, 0), query.digest)) if place else None
     page = {"activities": [own_copy(activity) for activity in found], "next": after}

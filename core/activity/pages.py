@@ -36,7 +36,7 @@ def activity(request: StorageRequest) -> HttpResponse:
     context = {"asked": asked, "kinds": kinds()}
     end = _place(request.GET.get("before", ""))
     try:
-        every = manager.view("users", owner)
+        every = manager.past(owner)
     except Corrupt as fault:
         return storage_refusal(request, fault, _TEMPLATE, context)
     found, place = newest(every, asked.tests, end=end, limit=PAGE_ACTIVITIES)
@@ -70,7 +70,7 @@ def _export(
     ending: str,
     pieces: Callable[[Iterator[Activity]], Iterator[bytes]],
 ) -> HttpResponseBase:
-    every = request.json_storage.view("users", cast(int, request.user.pk))
+    every = request.json_storage.past(cast(int, request.user.pk))
     tests = Asked.of(request.GET).tests
     chosen = (one for one in reversed(every) if all(test(one) for test in tests))
     name = f"activity-{datetime.now(UTC):%Y-%m-%d}.{ending}"

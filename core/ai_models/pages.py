@@ -112,7 +112,7 @@ def _changes(request: StorageRequest, record_id: int) -> list[Line] | None:
     """The latest activities about the model; None where they cannot be read."""
     manager, owner = request.json_storage, _owner(request)
     try:
-        every = manager.view("users", owner)
+        every = manager.past(owner)
     except StoreError:
         return None
     found, _place = newest(every, [of_record(_SPEC.singular, record_id)], limit=CHANGES)

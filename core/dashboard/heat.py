@@ -11,14 +11,13 @@ from datetime import date, datetime, timedelta, tzinfo
 from functools import lru_cache
 from typing import Any, Final
 
-from utils.people.past import LOOKED_AT_MAX
+from utils.people.past import DEEDS, LOOKED_AT_MAX, Past
 from utils.times import moment_of
 
 WEEKS: Final = 26
 LEVELS: Final = 4
 STEP: Final = 13  # from one square to the next, in units of the SVG
 _LEFT, _TOP = 0, 16
-_DEEDS = ("task", "project", "model", "member", "invitation")  # how the types of deeds begin
 
 Activity = Mapping[str, Any]
 
@@ -96,6 +95,10 @@ def _counts(activities: Sequence[Activity], start: date, zone: tzinfo | None) ->
         if day < start:
             break
         counts[day] += 1
+    for quarter, count in activities.trimmed_deeds.items() if isinstance(activities, Past) else ():
+        moment = moment_of(f"{quarter}Z")
+        if moment is not None and (day := moment.astimezone(zone).date()) >= start:
+            counts[day] += count
     return counts
 
 
@@ -103,7 +106,7 @@ def _days(activities: Sequence[Activity], zone: tzinfo | None) -> Iterator[date]
     """The days of what was done, newest first."""
     known: dict[str, date | None] = {}  # by the hour and quarter: zones differ by quarters
     for activity in reversed(activities):
-        if str(activity.get("type")).startswith(_DEEDS):
+        if str(activity.get("type")).startswith(DEEDS):
             text = str(activity.get("timestamp"))
             if text[:15] not in known:
                 moment = moment_of(text)

@@ -133,7 +133,7 @@ def summary(
 
 def _person(manager: JSONStorageManager, owner: int) -> tuple[Panel, Quota | None]:
     try:
-        return Panel(manager.view("users", owner)), manager.quota(owner)
+        return Panel(manager.past(owner)), manager.quota(owner)
     except StoreError as fault:
         return Panel(fault=fault), None
 

@@ -794,7 +794,9 @@ class FilesBackend:
         if change.after is None or live.size + added <= DOCUMENT_BYTES_MAX:
             return
         size = len(encode(change.after))
-        if size > DOCUMENT_BYTES_MAX:
+        before = self._follower.stored(change.key, _NEWEST).document
+        # A change that makes it smaller is never refused: there would be no way back.
+        if size > DOCUMENT_BYTES_MAX and not (before and size < len(encode(before))):
             raise TooLarge(f"{live.name} would have {size} bytes; {DOCUMENT_BYTES_MAX} is most")
         live.size = size - added
 

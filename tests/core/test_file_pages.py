@@ -53,6 +53,7 @@ def test_a_file_is_shown_and_downloaded_as_it_is(
 ) -> None:
     json_storage.create("tasks", alice.pk, {"title": "</code></pre><b>&amp;'\"\\"})
     write_document(data_folder, f"shared/shared_{alice.pk}.json", {"shared": []})
+    write_document(data_folder, f"activities/activities_{alice.pk}.json", {"activities": []})
     download = browser.get(f"/files/{name}/download/")
     base = "user" if name == "users" else name
     stored = exact(data_folder / name / f"{base}_{alice.pk}.json").read_bytes()

@@ -141,6 +141,10 @@ def applied(document: Any, at: str, change: dict[str, Any]) -> Any:
         if "before" not in edit:
             records.append(edit["after"])
             continue
+        if ids[0] < 0:
+            assert records[: -ids[0]] == edit["before"]
+            del records[: -ids[0]]
+            continue
         (index,) = (n for n, record in enumerate(records) if record["id"] == ids[0])
         records[index : index + 1] = [edit["after"]] if "after" in edit else []
     document["updated_at"] = at

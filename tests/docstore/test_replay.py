@@ -33,6 +33,7 @@ DEEDS = st.one_of(
     st.tuples(st.just("put"), KEYS, st.builds(dict, id=IDS, text=TEXTS)),
     st.tuples(st.just("remove"), KEYS, IDS),
     st.tuples(st.just("append"), KEYS, VALUES | st.builds(dict, id=IDS)),
+    st.tuples(st.just("cut"), KEYS, st.integers(0, 4)),
     st.tuples(st.just("drop"), KEYS),
 )
 
@@ -103,6 +104,7 @@ def through_json(edit: Edit) -> Edit:
     "edit",
     [
         Edit(("notes", 2), {"id": 2}, ABSENT),
+        Edit(("notes", -2), [{"id": 1}, {"id": 2}], ABSENT),
         Edit(("notes", 2), {"id": 2}, {"id": 2, "text": "x"}),
         Edit(("other",), 1, ABSENT),
         Edit(("other", 1), 1, 2),

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pytest_django.fixtures import Settings
 
 from accounts.models import User
 from docstore import Corrupt
@@ -30,8 +31,12 @@ UTC_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z")
 
 
 @pytest.fixture
-def old(data_folder: Path) -> Path:
-    """The old folder in its place, with the accounts of Alice and Bob; nobody knows Dora."""
+def old(data_folder: Path, settings: Settings) -> Path:
+    """The old folder in its place, with the accounts of Alice and Bob; nobody knows Dora.
+
+    Its activities are of 2025, and retained on any day on which the tests run.
+    """
+    settings.NEURALFLOW_ACTIVITY_DAYS = 36_500
     shutil.copytree(GOLDEN, data_folder)
     add_account(1, "alice")
     add_account(2, "bob")
@@ -174,6 +179,14 @@ def test_a_fault_that_was_there_already_keeps_nobody_from_mending_the_rest(old: 
     assert (changed["priority"], changed["project_id"]) == ("urgent", 7)
     changed = json_storage.update("projects", 1, 1, {"description": "Cats"})
     assert changed["budget"] == "12000 EUR" and changed["group_id"] is None
+
+
+def test_old_activities_are_removed_by_their_age(old: Path, settings: Settings) -> None:
+    settings.NEURALFLOW_ACTIVITY_DAYS = 0
+    json_storage.update_user_activity(1, "login", "Signed in")
+    past = json_storage.past(1)
+    assert [activity["description"] for activity in past] == ["Signed in"]
+    assert past.trimmed == 3
 
 
 def test_two_records_with_one_id_are_not_changed_by_guess(old: Path) -> None:

@@ -20,7 +20,7 @@ from utils.documents import key_of
 from utils.table import COLLECTIONS, RECORD_COLLECTIONS
 
 # Not `requests`: what is kept there is of use to programs only, and for a day.
-OWN_FILES: Final = ("users", *RECORD_COLLECTIONS, "shared")
+OWN_FILES: Final = ("users", "activities", *RECORD_COLLECTIONS, "shared")
 SHOWN_BYTES: Final = 20_000
 
 

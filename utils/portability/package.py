@@ -47,6 +47,7 @@ _NAME: Final = re.compile(
 )
 _NOT_TAKEN: Final = {
     "users": "The account, its profile and its activities are never taken from an archive.",
+    "activities": "Activities are never taken from an archive.",
     "shared": "Who shares what with whom is never taken from an archive.",
     "requests": "Answers to earlier calls are never taken from an archive.",
 }
