@@ -244,7 +244,14 @@ def uncounted(documents: Mapping[str, bytes]) -> dict[str, Any]:
 
 
 def _without_counts(document: dict[str, Any]) -> dict[str, Any]:
-    counts = ("api_calls_used", "api_calls_by", "api_calls_period", "api_burst", "activities")
+    counts = (
+        "api_calls_used",
+        "api_calls_by",
+        "api_calls_period",
+        "api_burst",
+        "api_reads",
+        "activities",
+    )
     noted = ("revision", "updated_at", "last_id")
     return {
         name: value
