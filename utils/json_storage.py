@@ -593,6 +593,7 @@ class JSONStorageManager:
         for person in self._counts.people():
             try:
                 self._commit_counts_of(person)
+                self._overfull.add(person)  # perhaps: who only reads has a large document, too
             except (StoreError, OSError) as fault:
                 log_messages.warning("API calls of %s are not counted yet: %s", person, fault)
 

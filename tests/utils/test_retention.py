@@ -25,7 +25,7 @@ from docstore.backends.memory import MemoryBackend
 from tests.folders import exact
 from tests.utils.clocks import LAYOUTS, Clock
 from utils.documents import key_of
-from utils.json_storage import Activity, JSONStorageManager
+from utils.json_storage import Activity, Caller, JSONStorageManager
 from utils.people.past import Past, newest
 from utils.people.retention import RECENT_LEFT, RECENT_MAX, Limits, retain
 from utils.times import utc_text
@@ -251,6 +251,14 @@ def test_document_of_very_many_activities_moves_in_parts(
             if path[:1] == ("activities",) and path[1:] and int(path[1]) < 0
         ]
     assert max(moved) == 5_000 and sum(moved) == 30_001 - RECENT_LEFT
+
+
+def test_reads_alone_make_the_document_small(data_folder: Path, old: JSONStorageManager) -> None:
+    lay_down(data_folder, [entry(number, NOW) for number in range(2_000)])
+    old.record_read(Caller(7))
+    old.commit_counts()  # as it does by itself within 5 seconds
+    assert len(old.view("users", 7)) == RECENT_LEFT
+    assert len(old.past(7)) == 2_001
 
 
 def test_full_document_takes_changes_again(
