@@ -436,7 +436,8 @@ class Publisher:
                 finally:
                     self.lock.release()
         except OSError as error:
-            raise self._failed(error) from error
+            if not self._journal.make_room(error):  # or it is tried again at the next look
+                raise self._failed(error) from error
 
 
 class Background:
