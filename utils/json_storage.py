@@ -192,6 +192,9 @@ class JSONStorageManager:
         A manager that was given a store reopens that one. A manager over the settings opens what
         NEURALFLOW_STORE names by then. Counts of calls held in memory are committed first.
         """
+        timer, self._timer = self._timer, None
+        if timer is not None:
+            timer.cancel()
         self.commit_counts()
         store, self._store = self._store, self._given
         if store is not None:
