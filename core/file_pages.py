@@ -1,5 +1,7 @@
 """My files: what a person owns, as the files that it is. Looked at, shown, and handed over.
 
+Files that were edited by hand are merged; what was not taken in is listed here, to use or discard.
+
 The address says which collection, and the session whose; the rest of a file's name comes from the
 table of collections.
 """
@@ -7,16 +9,22 @@ table of collections.
 from dataclasses import dataclass
 from typing import cast
 
+from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.http import HttpRequest, HttpResponse
-from django.shortcuts import render
-from django.views.decorators.http import require_safe
+from django.shortcuts import redirect, render
+from django.utils.translation import gettext as _
+from django.views.decorators.http import require_POST, require_safe
 
+from core.undoing import token_for
 from core.words import FILE_WORDS, Text
 from docstore import Corrupt, NotFound
+from utils.documents import key_of
+from utils.file_edits import asides_of, recent_merges, use_aside
 from utils.middleware import StorageRequest, storage_refusal
 from utils.portability.own_files import OWN_FILES, OwnFile, own_file
 from utils.records import CollectionSpec
+from utils.undo import OFFERED_FOR
 
 
 @dataclass(frozen=True)
@@ -34,7 +42,42 @@ class FileRow:
 def file_list(request: StorageRequest) -> HttpResponse:
     """All files of the person that there are."""
     rows = [row for name in OWN_FILES if (row := _row(request, name))]
-    return render(request, "core/file_list.html", {"rows": rows})
+    store, owner = request.json_storage.store, _owner(request)
+    asides = [
+        {"collection": collection, "label": FILE_WORDS[collection], "version": aside}
+        for collection, aside in asides_of(store, owner)
+        if collection in FILE_WORDS
+    ]
+    merges = [
+        {"merged": merged, "undo": token_for(request, merged.number)}
+        for merged in recent_merges(store, owner, request.json_storage.clock() - OFFERED_FOR)
+        if merged.description
+    ]
+    context = {"rows": rows, "asides": asides, "merges": merges}
+    return render(request, "core/file_list.html", context)
+
+
+@require_POST
+@login_required
+def file_version(request: StorageRequest, spec: CollectionSpec) -> HttpResponse:
+    """Use or discard a version of a file that was set aside."""
+    store, key = request.json_storage.store, key_of(spec.name, _owner(request))
+    name = request.POST.get("name", "")
+    try:
+        if request.POST.get("action") == "use":
+            remarks = use_aside(store, key, name)
+            if remarks:
+                messages.warning(request, " ".join([_("Not all of it was used:"), *remarks]))
+            else:
+                messages.success(request, _("Your version is used now."))
+        else:
+            store.discard_aside(key, name)
+            messages.success(request, _("The version was discarded."))
+    except NotFound:
+        messages.error(request, _("This version is not there any more."))
+    except Corrupt as fault:
+        messages.error(request, _("This version cannot be read: %(reason)s.") % {"reason": fault})
+    return redirect("file_list")
 
 
 def _row(request: StorageRequest, collection: str) -> FileRow | None:

@@ -9,7 +9,7 @@ from typing import Final, cast
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.core import signing
-from django.http import HttpResponse, HttpResponseRedirect
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
@@ -37,9 +37,13 @@ def say(
     changed nothing, nothing is offered.
     """
     number = latest_commit.get() if commit is None else commit
-    told = [request.user.pk, number, request.request_id]
-    token = signing.dumps(told, salt=_SALT) if number else ""
+    token = token_for(request, number, request.request_id) if number else ""
     messages.success(request, str(text), extra_tags=_REDO + token if undone and token else token)
+
+
+def token_for(request: HttpRequest, number: int, request_id: str = "") -> str:
+    """Return the token that undoes a commit, for the form of a page."""
+    return signing.dumps([request.user.pk, number, request_id], salt=_SALT)
 
 
 @require_POST

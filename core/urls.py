@@ -129,6 +129,7 @@ urlpatterns = [
     path("activity/activity.json", activity_pages.activity_json, name="activity_json"),
     path("files/", file_pages.file_list, name="file_list"),
     path("files/<own_file:spec>/", file_pages.file_page, name="file_page"),
+    path("files/<own_file:spec>/version/", file_pages.file_version, name="file_version"),
     path("files/<own_file:spec>/download/", file_pages.file_download, name="file_download"),
     path("search/", search_pages.search, name="search"),
     path("shortcuts/", search_pages.shortcuts, name="shortcuts"),

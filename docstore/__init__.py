@@ -11,6 +11,7 @@ and its contract), then `store.py`; how files are made durable is told in `backe
 
 from docstore.backend import (
     ABSENT,
+    Aside,
     Backend,
     Change,
     Commit,
@@ -29,7 +30,7 @@ from docstore.backup import (
     snapshots,
     take_snapshot,
 )
-from docstore.codec import to_json
+from docstore.codec import decode, to_json
 from docstore.document import CollectionLayout, Document, Key
 from docstore.errors import (
     Conflict,
@@ -53,6 +54,7 @@ from docstore.verify import Examined, examine, verify
 __all__ = [
     "ABSENT",
     "COUNTED_ID_MAX",
+    "Aside",
     "Backend",
     "Change",
     "CollectionLayout",
@@ -81,6 +83,7 @@ __all__ = [
     "Unavailable",
     "check_snapshot",
     "dead_drafts",
+    "decode",
     "examine",
     "folder_of",
     "id_of",

@@ -27,9 +27,10 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime
 from enum import Enum
-from typing import BinaryIO, Final, NamedTuple, Protocol, TypeVar
+from typing import Any, BinaryIO, Final, NamedTuple, Protocol, TypeVar
 
 from docstore.document import Document, Json, Key
+from docstore.errors import Corrupt
 from docstore.positions import Path
 
 Version = Hashable
@@ -74,13 +75,42 @@ class Edit(NamedTuple):
     after: Json
 
 
+class Given(NamedTuple):
+    """A record that was added by hand, as the file has it, and the id that it was given.
+
+    `written` is the id in the file, which was not free; 0 if it has none.
+    """
+
+    item: Json
+    id: int
+    written: int = 0
+
+
+class FileMerged(NamedTuple):
+    """A file that a person changed and that a commit merged.
+
+    `token` and `digest` identify the file and its content, `revision` is the one that it names, and
+    `edits` lead from that state to the file.
+    """
+
+    token: tuple[int, int, int] | None
+    digest: str
+    revision: int
+    edits: tuple[Edit, ...] = ()
+    given: tuple[Given, ...] = ()
+
+
 class Change(NamedTuple):
-    """One document from the version `expect` to the state `after`; None deletes the document."""
+    """One document from the version `expect` to the state `after`; None deletes the document.
+
+    `merged` is the file that a person changed, if that is what the change comes from.
+    """
 
     key: Key
     expect: Version
     after: Document | None
     edits: tuple[Edit, ...]
+    merged: FileMerged | None = None
 
 
 class Commit(NamedTuple):
@@ -119,6 +149,15 @@ class Entries(NamedTuple):
 
     told: tuple[Entry, ...]
     through: int
+
+
+@dataclass(frozen=True)
+class Aside:
+    """A version of a document's file that was set aside: its name, and what its note says."""
+
+    name: str
+    remarks: tuple[str, ...]
+    content: bytes
 
 
 @dataclass(frozen=True)
@@ -190,6 +229,28 @@ class Backend(Protocol):
         Looks through about `bytes_max` bytes of history at a time, so there may be more when
         nothing was told. Raises `HistoryGone`, `Corrupt`, `Unavailable`.
         """
+
+    def merge_with(self, merge: Callable[[Any], object]) -> None:
+        """Have documents that a person changed outside the store merged by this method.
+
+        It is called with a `docstore.file_edits.FileEdit`. The object that it belongs to is not
+        kept alive.
+        """
+
+    def set_aside(self, key: Key, remarks: Sequence[str]) -> str:
+        """Keep what a person made of the document under another name, with a note of remarks."""
+
+    def fault(self, key: Key) -> Corrupt | None:
+        """Return why the document's file cannot be merged; None if it shows the document.
+
+        Meanwhile `read` returns the last good state, and `commit` raises this.
+        """
+
+    def aside(self, key: Key) -> list[Aside]:
+        """Return the versions of the document's file that were set aside, oldest first."""
+
+    def discard_aside(self, key: Key, name: str) -> None:
+        """Remove a version that was set aside, and its note. Raises `NotFound`."""
 
     def publish(self) -> None:
         """Makes exact what people see of the documents, where that may be a moment behind.

@@ -8,6 +8,10 @@
 there was or is nothing; an empty path stands for the whole document, and is then its only edit.
 `"base": true` says that the file as it was then, and no earlier entry, is what the change begins
 from: a person had edited it.
+
+The commit that merged a file has `"merged": {"file": [inode, size, time], "digest": …,
+"revision": 9, "edits": […], "given": [{"item": {…}, "id": 75}]}`: the file, the revision that it
+names, the edits that lead from that state to the file, and the ids that its records were given.
 """
 
 from __future__ import annotations
@@ -17,12 +21,27 @@ from typing import Final, NamedTuple
 
 import msgspec
 
-from docstore.backend import ABSENT, Change, Commit, Edit, Entry, EntryChange
+from docstore.backend import ABSENT, Change, Commit, Edit, Entry, EntryChange, FileMerged, Given
 from docstore.codec import to_json
 from docstore.document import CollectionLayout, Document, Json, Key
+from docstore.file_edits import PastChange
 from docstore.moments import utc_text
 from docstore.record_list import RecordList
 from docstore.replay import replay
+
+
+class _Given(msgspec.Struct):
+    item: Json
+    id: int
+    written: int = 0
+
+
+class _Merged(msgspec.Struct):
+    file: tuple[int, int, int] | None
+    digest: str
+    revision: int
+    edits: msgspec.Raw
+    given: list[_Given]
 
 
 class _Change(msgspec.Struct):
@@ -32,6 +51,7 @@ class _Change(msgspec.Struct):
     edits: msgspec.Raw
     base: bool = False
     reset: bool = False
+    merged: _Merged | None = None
 
 
 class _Entry(msgspec.Struct):
@@ -53,6 +73,7 @@ class Applied(NamedTuple):
     reset: bool
     at: str
     edits: bytes | msgspec.Raw
+    merged: FileMerged | None = None
 
     def apply(self, document: Document | None, layout: CollectionLayout) -> Document | None:
         """The document after the change, from the document before it.
@@ -98,7 +119,27 @@ def _change(change: Change, base: bool) -> dict[str, Json]:
         told["edits"] = [_edit(edit) for edit in change.edits]
         if base:
             told["base"] = True
+    if change.merged is not None:
+        told["merged"] = _merged(change.merged)
     return told
+
+
+def _merged(merged: FileMerged) -> dict[str, Json]:
+    return {
+        "file": merged.token,
+        "digest": merged.digest,
+        "revision": merged.revision,
+        "edits": [_edit(edit) for edit in merged.edits],
+        "given": [given._asdict() for given in merged.given],
+    }
+
+
+def _file_merged(merged: _Merged | None) -> FileMerged | None:
+    if merged is None:
+        return None
+    given = tuple(Given(each.item, each.id, each.written) for each in merged.given)
+    edits = tuple(edits_of(merged.edits))
+    return FileMerged(merged.file, merged.digest, merged.revision, edits, given)
 
 
 def _edit(edit: Edit) -> dict[str, Json]:
@@ -121,9 +162,24 @@ def decode_entry(payload: bytes) -> list[Applied]:
             change.reset,
             entry.at,
             change.edits,
+            _file_merged(change.merged),
         )
         for change in entry.changes
     ]
+
+
+def past_changes(payload: bytes, key: Key) -> list[PastChange]:
+    """Return what a commit did to one document, for rewinding it."""
+    found = []
+    for applied in decode_entry(payload):
+        if applied.key == key:
+            edits = edits_of(applied.edits)
+            began_or_ended = applied.reset and any(
+                value is ABSENT for value in (edits[0].before, edits[0].after)
+            )
+            past = None if began_or_ended else edits
+            found.append(PastChange(applied.revision, applied.at, past, applied.merged))
+    return found
 
 
 def entry_of(sequence: int, payload: bytes, wanted: Callable[[Key], bool]) -> Entry | None:

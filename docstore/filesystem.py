@@ -8,6 +8,7 @@ opened on high descriptors: see `docstore.descriptors`.
 
 from __future__ import annotations
 
+import ctypes
 import errno
 import mmap
 import os
@@ -199,6 +200,20 @@ class FileSystem:
         """Gives a file its name, replacing what had it, in one indivisible step."""
         self._os.replace(source, target)
 
+    def exchange(self, step: str, one: Where, other: Where) -> bool:
+        """Swap two files' names in one indivisible step; return False where that is not possible.
+
+        What had the name at that very moment is then under the other one, and not lost.
+        """
+        if _renameat2 is None or self._os is not os:
+            return False
+        if _renameat2(_AT_FDCWD, os.fsencode(one), _AT_FDCWD, os.fsencode(other), 2) == 0:
+            return True
+        number = ctypes.get_errno()
+        if number in _NO_EXCHANGE:
+            return False
+        raise OSError(number, os.strerror(number), os.fspath(other))
+
     def remove(self, step: str, path: Where) -> None:
         """Takes a name away; a name that is not there is no fault."""
         try:
@@ -299,6 +314,10 @@ class FileSystem:
         """How the processes that have the folder open know of one another."""
         return Membership(path)
 
+
+_AT_FDCWD: Final = -100
+_NO_EXCHANGE: Final = {errno.EINVAL, errno.ENOSYS, errno.ENOTSUP, errno.ENOENT, errno.EPERM}
+_renameat2 = getattr(ctypes.CDLL(None, use_errno=True), "renameat2", None)
 
 _NEW: Final = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
 

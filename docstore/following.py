@@ -9,7 +9,11 @@ program.
     nothing pending     the file is the document: a known token means that the versions still hold,
                         an unknown one that the file is to be read
     something pending   the journal is the document, on top of the file that it was begun from;
-                        what a person does to the file meanwhile is set aside at publication
+                        what a person does to the file meanwhile is noticed at publication
+
+With `merges`, a file that a person made is not the document but an edit of it, which the backend
+merges (`EditedByHand`). Until then, and as long as the file cannot be read, the document is what
+memory has, or the image of the last checkpoint (`images`) with the journal on top.
 
 Documents of which nothing is pending are evicted when the cache is full: those first that nobody
 used for the longest time. The document just read always stays, however large, and none counts for
@@ -39,17 +43,26 @@ from docstore.entries import Applied, decode_entry
 from docstore.errors import Corrupt, Unavailable, from_os_error
 from docstore.filesystem import FileSystem, Status
 from docstore.frames import Frame, Kind
+from docstore.images import Image, Images, digest_of
 from docstore.journal import Journal
 
 CACHE_BYTES_MAX: Final = 64 * 1024 * 1024
 # A file changed in place within one tick of the clock looks the same before and after. A file
 # younger than this is not remembered unless we wrote it.
 _READS_MAX: Final = 100
-_SETTLED_NS: Final = 50_000_000
+SETTLED_NS: Final = 50_000_000
 # Why a file cannot be read until a person changes something about it.
 _FOR_A_PERSON: Final = {errno.EACCES, errno.EPERM, errno.ELOOP, errno.EISDIR, errno.ENOTDIR}
 
 Token = tuple[int, int, int]
+
+
+class EditedByHand(Exception):
+    """The document's file is another one than the store wrote. The backend merges it."""
+
+    def __init__(self, live: Live) -> None:
+        super().__init__(live.name)
+        self.live = live  # the document without the edit
 
 
 class FileShown(msgspec.Struct):
@@ -85,6 +98,7 @@ class Live:
     since: float = 0.0  # when the first of the pending changes came, in monotonic seconds
     is_own: bool = False  # whether this process made one of them
     is_loading: bool = False  # not to be forgotten just now
+    merged: set[Token] = field(default_factory=set)  # files that pending changes have merged
 
     def at(self, limit: int) -> tuple[int, Document | None]:
         """The newest version up to a frame, and its frame; 0 for what was read from the file."""
@@ -93,6 +107,12 @@ class Live:
             if version[0] <= limit:
                 return version
         return versions[0]
+
+    def exactly_at(self, sequence: int) -> Document | None:
+        """The document as of a frame, if it is in memory."""
+        if not self.versions or self.versions[0][0] > sequence:
+            return None
+        return self.at(sequence)[1]
 
     def stored(self, limit: int) -> Stored:
         """The same as the port has it."""
@@ -124,6 +144,8 @@ class Follower:
         cache_bytes: int = CACHE_BYTES_MAX,
     ) -> None:
         self.root, self.layouts, self.files, self.journal = root, layouts, files, journal
+        self.images = Images(files, root / ".neuralflow" / "images", layouts)
+        self.merges = False  # whether files changed by hand are merged, or taken as they are
         self.mutex = threading.RLock()
         self._base = f"{root}/"
         self._cache_bytes = cache_bytes
@@ -137,6 +159,10 @@ class Follower:
         self._evictable: OrderedDict[Key, Live] = OrderedDict()
         self.pending: dict[Key, Live] = {}
         self._bytes = 0
+        # The files published since the last checkpoint: their images are to be written.
+        # Files that cannot be merged, and why.
+        self.faults: dict[Key, tuple[Token | None, Corrupt]] = {}
+        self.published: dict[Key, tuple[FileShown, Document | None]] = {}
         self.is_checkpointed = True  # whether nothing was committed since the last checkpoint
 
     # Following
@@ -172,6 +198,17 @@ class Follower:
             self.note_files(_decode_notes(frame.payload), is_done=is_done)
         elif frame.kind == Kind.CHECKPOINT:
             self.is_checkpointed = not self.pending
+            self.published.clear()
+        elif frame.kind == Kind.RESTORED:
+            self.forget_files()
+
+    def forget_files(self) -> None:
+        """Forget what files showed: a backup's files take their place, and are no edits by hand."""
+        with self.mutex:
+            self.published.clear()
+            for live in list(self._live.values()):
+                if not live.pending:
+                    self._drop(live)
 
     def _absorb_change(self, frame: Frame, applied: Applied) -> None:
         live = self.live(applied.key)
@@ -181,6 +218,8 @@ class Follower:
         elif applied.reset and not live.pending and not self.is_as_known(live):
             live.versions = ()  # the file that they are of was taken away meanwhile
         self.add_pending(live, frame.sequence, frame.payload, is_own=False)
+        if applied.merged is not None:
+            self.note_merged(live, applied.merged.token)
         if live.versions:
             document = live.versions[-1][1]
             try:
@@ -201,6 +240,12 @@ class Follower:
         live.size += len(payload)
         self.is_checkpointed = False
 
+    def note_merged(self, live: Live, token: Token | None) -> None:
+        """Note that a pending change has merged this file: it may be replaced."""
+        self.faults.pop(live.key, None)
+        if token is not None:
+            live.merged.add(token)
+
     def note_files(self, notes: list[FileShown], *, is_done: bool) -> None:
         """Takes in which files are about to show which documents, or do so now."""
         for note in notes:
@@ -211,6 +256,9 @@ class Follower:
                 continue
             live.tokens = {note.file: note.sequence} if note.file else {}
             live.is_ours = True
+            self.faults.pop(live.key, None)
+            live.merged.clear()
+            self.published[live.key] = note, live.exactly_at(note.sequence)
             live.pending = [change for change in live.pending if change[0] > note.sequence]
             live.since, live.is_own = time.monotonic(), bool(live.pending) and live.is_own
             if not live.pending:
@@ -246,6 +294,25 @@ class Follower:
         live.is_used = True
         return live.stored(limit)
 
+    def last_good(self, key: Key, limit: int) -> Stored:
+        """The same, whatever a person made of the file. Raises `Corrupt` if nothing else has it."""
+        with self.mutex:
+            self.follow()
+            live = self.live(key)
+            if live.versions:
+                return live.stored(limit)
+            try:
+                return self._load(key).stored(limit)
+            except EditedByHand as edited:
+                return edited.live.stored(limit)
+
+    def fault(self, key: Key) -> Corrupt | None:
+        """Why the document's file cannot be merged; None if it can, or nobody has looked yet."""
+        found = self.faults.get(key)
+        if found is None or found[0] != self.token(self.unknown(key)):
+            return None
+        return found[1]
+
     def is_as_known(self, live: Live) -> bool:
         """Whether the file is one that is known to show the document."""
         try:
@@ -260,16 +327,108 @@ class Follower:
             live = self.live(key)
             if live.versions and (live.pending or self.is_as_known(live)):
                 return live
+            if live.versions and self.merges:
+                self._refuse_edited(live)
+                return live
             try:
                 if live.pending:
                     self._load_pending(live)
-                else:
+                elif not self._load_image(live):
                     self._load_file(live)
+            except EditedByHand:
+                raise
             except BaseException:
                 live.versions = ()  # of the changes that are pending, perhaps not all are in them
                 self._drop(live)
                 raise
             return live
+
+    def _refuse_edited(self, live: Live) -> None:
+        """Raise `EditedByHand` if the file is a new edit: none that is known to be faulty."""
+        token = self.token(live)
+        if token is None or self.faults.get(live.key, (None,))[0] != token:
+            raise EditedByHand(live)
+
+    def _load_image(self, live: Live) -> bool:
+        """Take the image as the document if the file is not the one that the image is of.
+
+        Return False if the file itself counts. Raises `EditedByHand`, with the document loaded.
+        """
+        before = self._state_before_edit(live)
+        if live.pending:
+            self._load_pending(live)
+            return True
+        if before is None:
+            return False
+        sequence, document = before
+        live.versions, live.base = ((sequence, document),), next(iter(live.tokens), ABSENT)
+        live.is_ours, live.size = True, len(encode(document))
+        self._live[live.key] = live
+        self._keep(live)
+        self._refuse_edited(live)
+        return True
+
+    def _state_before_edit(self, live: Live) -> tuple[int, Document] | None:
+        """Return the document without its file, and its frame, if the file is another's.
+
+        That is what was published since the last checkpoint or, if nothing was, the image of it.
+        None if the file is the store's, or if nothing but the file is known. The journal is
+        followed after the image was read. Without this, the image may be of frames that are yet to
+        come, and these would be applied to it again.
+        """
+        if not self.merges or self.token(live) in live.tokens:
+            return None
+        image = self.images.read(live.key)
+        live.is_loading = True
+        try:
+            self.follow()
+        finally:
+            live.is_loading = False
+        token = self.token(live)
+        if token is not None and token in live.tokens:
+            return None
+        note, document = self.published.get(live.key, (None, None))
+        if note is not None:
+            if note.file is None:
+                return None
+            live.tokens[note.file] = note.sequence
+            if token == note.file:
+                return None
+            document = document or self._published_again(live, image, note.sequence)
+            return None if document is None else (note.sequence, document)
+        if image is None:
+            return None
+        live.tokens[image.file] = image.sequence
+        if token is not None and (token == image.file or self._has_content(live, image)):
+            live.tokens[token] = image.sequence
+            return None
+        document = image.document(live.name, self.layouts[live.key.collection])
+        return None if document is None else (image.sequence, document)
+
+    def _published_again(self, live: Live, image: Image | None, sequence: int) -> Document | None:
+        """Return the document as of a frame since the last checkpoint, from image and journal."""
+        layout = self.layouts[live.key.collection]
+        document = image.document(live.name, layout) if image else None
+        frame_of_image = image.sequence if image else 0
+        is_known = document is not None
+        for frame in self.journal.frames_since(self.journal.checkpointed):
+            if not frame_of_image < frame.sequence <= sequence:
+                continue
+            for applied in decode_entry(frame.payload):
+                if applied.key == live.key and (is_known or applied.reset):
+                    try:
+                        document, is_known = applied.apply(document, layout), True
+                    except ValueError:
+                        return None
+        return document
+
+    def _has_content(self, live: Live, image: Image) -> bool:
+        """Return whether the file is a copy of the one that the image is of."""
+        try:
+            data, _ = self.files.read(live.path)
+        except OSError:
+            return False
+        return digest_of(data) == image.digest
 
     def _load_file(self, live: Live) -> None:
         """Takes the file as the document; where there is none, there is no document."""
@@ -284,17 +443,22 @@ class Follower:
             return
         token = token_of(status)
         live.tokens, live.base, live.size = {token: shown}, token, status.st_size
-        if live.is_ours or time.time_ns() - status.st_mtime_ns > _SETTLED_NS:
+        is_settled = live.is_ours or time.time_ns() - status.st_mtime_ns > SETTLED_NS
+        if is_settled and not self.journal.is_restoring:
             self._live[live.key] = live
             self._keep(live)
 
     def _load_pending(self, live: Live) -> None:
         """Applies what is pending to the file, or to nothing where the document begins in it."""
+        before = self._state_before_edit(live)
         token = self.token(live)
         begins = self._last_reset(live)
         document, shown = None, 0
         if begins > (live.tokens.get(token, 0) if token else 0):
             changes = [change for change in self._changes(live) if change[0] >= begins]
+        elif before is not None:
+            shown, document = before
+            changes = [change for change in self._changes(live) if change[0] > shown]
         else:
             document, status, shown = self._read_known(live)
             changes = self._changes(live)

@@ -466,6 +466,16 @@ class Journal:
             self._state[_APPENDED] = self._state[_SYNCED] = frame.sequence
             yield frame
 
+    def frames_since(self, sequence: int) -> Iterator[Frame]:
+        """Yield the commits after a frame, oldest first, wherever the position is."""
+        for number, successor in itertools.pairwise([*self.segments(), sys.maxsize]):
+            if successor <= sequence + 1:
+                continue
+            with suppress(FileNotFoundError):  # retired meanwhile
+                for frame in run_of_frames(self._files.glance(self.path(number)), None, number):
+                    if frame.sequence > sequence and frame.kind in (Kind.COMMIT, Kind.RELAXED):
+                        yield frame
+
     def find_end(self) -> Iterator[Frame]:
         """Like `follow`, after a writer has died amid an append: looks for the end itself.
 

@@ -11,6 +11,7 @@ from docstore.backends.files import FilesBackend
 from docstore.backends.memory import MemoryBackend
 from docstore.document import CollectionLayout
 from docstore.following import CACHE_BYTES_MAX
+from docstore.merging import merge_file
 from docstore.moments import utc_now
 from docstore.publishing import History
 from docstore.store import DocumentStore
@@ -37,9 +38,14 @@ def open_store(
     `history` is how long the journal of a folder is kept, by default 30 days and at most 1 GiB;
     `cache_bytes` of files at most are remembered as parsed documents. Raises `ValueError` for a URL
     it does not know, `Unavailable` where the place cannot be used.
+
+    A file that a person changes is merged by the engine's rules, which know no fields;
+    `DocumentStore.merge_files_with` sets others.
     """
     layouts = {layout.name: layout for layout in collections}
     if url == "memory:":
         return DocumentStore(MemoryBackend(layouts), layouts, clock)
     backend = FilesBackend(folder_of(url), layouts, history=history, cache_bytes=cache_bytes)
-    return DocumentStore(backend, layouts, clock)
+    store = DocumentStore(backend, layouts, clock)
+    store.merge_files_with(merge_file)
+    return store

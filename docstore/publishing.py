@@ -9,8 +9,10 @@ Nothing of that makes the new *names* durable: after a power cut a file may be a
 and known, and the journal has what it lacks. A *checkpoint* publishes everything, makes the names
 durable, and notes how far that goes; then older segments are history, kept as long as is wished.
 
-A file that somebody else changed while changes were on their way to it is given another name, and
-stays.
+The checkpoint also writes the images of what was published (`images`).
+
+A file that somebody else changed while changes were on their way to it is noted in `edited` and not
+replaced: the backend merges it first. Where nobody merges, it is given another name, and stays.
 """
 
 from __future__ import annotations
@@ -23,7 +25,7 @@ import secrets
 import threading
 import time
 import weakref
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -33,10 +35,12 @@ from typing import Final
 import msgspec
 
 from docstore.codec import encode
+from docstore.document import Document, Key
 from docstore.errors import Corrupt, StoreError, Unavailable, from_os_error
 from docstore.filesystem import Draft, Status
 from docstore.following import FileShown, Follower, Live, Token, token_of
 from docstore.frames import Kind
+from docstore.images import Shown
 from docstore.journal import FULL
 from docstore.locking import FolderLock, ring
 from docstore.writing import Writing
@@ -51,6 +55,8 @@ GATHER_LARGE: Final = 0.4
 LEAVE_LARGE: Final = 1.5
 LARGE_BYTES: Final = 1_000_000
 CHECKPOINT_SECONDS: Final = 5.0
+# Checkpoints take at most this share of the time, however many documents change.
+_CHECKPOINT_SHARE: Final = 0.05
 _REST: Final = 0.01
 RETRY_SECONDS: Final = 0.25
 RESERVE_BYTES: Final = 1024 * 1024
@@ -113,8 +119,15 @@ class Publisher:
         self.lock = lock
         self._reserve = follower.root / ".neuralflow" / "reserve"
         self._checkpointed_at = time.monotonic()
+        self._checkpoint_seconds = CHECKPOINT_SECONDS  # until the next one
         self._complaint = ""
         self._files_max = files_at_once()
+        self._edited: set[Key] = set()
+
+    def take_edited(self) -> list[Key]:
+        """Return the documents whose files a person changed since this was last asked."""
+        edited, self._edited = self._edited, set()
+        return sorted(edited)
 
     def publish(self, is_due: Callable[[Live], bool] = lambda live: True) -> None:
         """Publishes all that is visible and due. Raises `Unavailable`, `OutOfSpace`."""
@@ -223,10 +236,15 @@ class Publisher:
             noted = self._note(Kind.PUBLISHING, notes, is_done=False)
             if self._journal.synced < noted:
                 self._journal.sync()
+            named = []
             while drafts:
-                self._name(drafts[-1])
+                if self._name(drafts[-1]):
+                    named.append(drafts[-1].note)
+                elif drafts[-1].path:
+                    self._files.remove("take-back", drafts[-1].path)
                 drafts.pop()
-            self._note(Kind.PUBLISHED, notes, is_done=True)
+            if named:
+                self._note(Kind.PUBLISHED, named[::-1], is_done=True)
         finally:
             for draft in drafts:
                 if draft.path:
@@ -275,6 +293,8 @@ class Publisher:
         sequence = max(shown, *(frame for frame, _ in live.pending if frame <= visible))
         content = encode(document) if document else None
         before = self._look_at(live)
+        if before and self._is_edit(live, before, content):
+            return []
         if before and live.tokens.get(token_of(before), 0) >= sequence and content is not None:
             return [_Draft(live, sequence, file=token_of(before))]
         if content is None:
@@ -307,15 +327,37 @@ class Publisher:
             return False
         return data == content or self._follower.leads_to_pending(live, data)
 
-    def _set_aside(self, live: Live) -> None:
-        """Gives the file a second name, durably. It keeps its first until that is another file's:
-        whoever dies in between leaves a document that can be read."""
+    def _is_edit(self, live: Live, there: Status, content: bytes | None) -> bool:
+        """Return whether the file is an edit that is to be merged first; then note it.
+
+        Without this look, the next publication would replace what a person has just saved.
+        """
+        token = token_of(there)
+        if not self._follower.merges or token in live.tokens or token in live.merged:
+            return False
+        if self._follower.faults.get(live.key, (None,))[0] == token:
+            return True
+        if self._is_outdated(live, content):
+            return False
+        self._edited.add(live.key)
+        return True
+
+    def set_aside(self, live: Live) -> str:
+        """Give the file a second name, durably, and return that.
+
+        It keeps its first until that is another file's: whoever dies in between leaves a document
+        that can be read.
+        """
         folder, _, name = live.path.rpartition("/")
         stamp = f"{datetime.now(UTC):%Y-%m-%dT%H-%M-%S.%fZ}"
         kept = f"{name.removesuffix('.json')}.set-aside-{stamp}.json"
         self._files.link("set-aside", live.path, f"{folder}/{kept}")
         self._files.sync_file("set-aside", live.path)
         self._files.sync_folder("set-aside", folder)
+        return kept
+
+    def _set_aside(self, live: Live) -> None:
+        kept = self.set_aside(live)
         log.warning(
             "%s was changed by hand while a change was on its way to it: the file of that moment"
             " is kept as %s, and the change is in %s",
@@ -324,20 +366,45 @@ class Publisher:
             live.name,
         )
 
-    def _name(self, draft: _Draft) -> None:
-        """Shows the draft, or removes the file. One that is not ours is set aside: looked for only
-        now, since a person may have saved it while the draft was on its way."""
+    def _name(self, draft: _Draft) -> bool:
+        """Show the draft, or remove the file; return False if the file is to be merged first.
+
+        Looked for only now, since a person may have saved it while the draft was on its way.
+        """
         live = draft.live
         if not draft.path and draft.file is not None:
-            return  # it is shown already
-        there = self._look_at(live)
-        is_ours = there is None or token_of(there) in live.tokens
-        if not is_ours and not self._is_outdated(live, draft.content or None):
+            return True  # it is shown already
+        there, content = self._look_at(live), draft.content or None
+        if there is not None and self._is_edit(live, there, content):
+            return False
+        is_ours = there is None or token_of(there) in live.tokens or token_of(there) in live.merged
+        if not is_ours and not self._is_outdated(live, content):
             self._set_aside(live)
-        if draft.path:
-            self._files.rename("publish", draft.path, live.path)
-        else:
+        if not draft.path:
             self._files.remove("unpublish", live.path)
+        elif there is not None and self._follower.merges:
+            return self._replace(draft, token_of(there))
+        else:
+            self._files.rename("publish", draft.path, live.path)
+        return True
+
+    def _replace(self, draft: _Draft, expected: Token) -> bool:
+        """Show the draft if the file is still the expected one; otherwise return False.
+
+        Without the exchange, a save in the moment between the look and the rename is lost.
+        """
+        path = draft.live.path
+        if not self._files.exchange("publish", draft.path, path):
+            self._files.rename("publish", draft.path, path)
+            return True
+        if token_of(self._files.status(draft.path)) == expected:
+            self._files.remove("publish-replaced", draft.path)
+            return True
+        self._edited.add(draft.live.key)
+        self._files.exchange("publish-back", draft.path, path)
+        if token_of(self._files.status(draft.path)) != draft.file:  # saved again since
+            self._files.exchange("publish-back", draft.path, path)
+        return False
 
     def _failed(self, error: OSError) -> Unavailable:
         if error.errno == errno.EIO:
@@ -353,14 +420,17 @@ class Publisher:
             self._follower.follow()
             visible = self._journal.visible
             self.publish()
-            self._checkpointed_at = time.monotonic()
+            begin = self._checkpointed_at = time.monotonic()
             if self._follower.is_checkpointed:
                 return
             try:
                 self._settle_names()
+                self._write_images()
                 self._note_checkpoint(visible)
             except OSError as error:
                 raise self._failed(error) from error
+            took = time.monotonic() - begin
+            self._checkpoint_seconds = max(CHECKPOINT_SECONDS, took / _CHECKPOINT_SHARE)
             self.retire()
 
     def close(self) -> None:
@@ -375,11 +445,44 @@ class Publisher:
             with suppress(FileNotFoundError):  # a folder that a person took away
                 self._files.sync_folder("settle-names", self._follower.root / layout.name)
 
+    def _write_images(self) -> None:
+        """Write the images of what was published since the last checkpoint, durably.
+
+        Without them, the checkpoint would let the journal forget what no file shows any more once a
+        person has overwritten it.
+        """
+        with self._follower.mutex:
+            published = dict(self._follower.published)
+        images = self._follower.images
+        if not self._follower.merges:
+            images.remove(published)
+            return
+        try:
+            written = images.write(self._shown(published))
+            images.remove(set(published) - written)  # whatever they show, it is an older state
+        except OSError as error:
+            if error.errno not in FULL:
+                raise
+            images.remove(published)
+
+    def _shown(self, published: Mapping[Key, tuple[FileShown, Document | None]]) -> Iterator[Shown]:
+        for key, (note, document) in published.items():
+            if note.file is None:
+                continue
+            if document is not None:
+                yield Shown(key, note.sequence, note.file, encode(document))
+                continue
+            with suppress(OSError):
+                data, status = self._files.read(self._follower.root / self._follower.name(key))
+                if token_of(status) == note.file:
+                    yield Shown(key, note.sequence, note.file, data)
+
     def _note_checkpoint(self, visible: int) -> None:
         with self._writing, self._follower.mutex:
             left = [live.pending[0][0] for live in self._follower.pending.values()]
             self._journal.checkpoint(min([visible, *(frame - 1 for frame in left)]))
             self._follower.is_checkpointed = not left
+            self._follower.published.clear()
 
     def retire(self) -> None:
         """Deletes the segments that are older, or more, than the history is to have."""
@@ -414,7 +517,7 @@ class Publisher:
             if self._journal.blocked:
                 self.unblock()
             self.publish(self.is_due)
-            if time.monotonic() > self._checkpointed_at + CHECKPOINT_SECONDS:
+            if time.monotonic() > self._checkpointed_at + self._checkpoint_seconds:
                 self.checkpoint()
             self._prepare_spare()
         except StoreError as fault:

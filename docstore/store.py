@@ -7,11 +7,22 @@ that it read. Where someone else wrote first, the edit runs again on what is the
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Final, TypeVar
 
-from docstore.backend import ABSENT, Backend, Change, Commit, Edit, Entries, Entry, Stored
+from docstore.backend import (
+    ABSENT,
+    Aside,
+    Backend,
+    Change,
+    Commit,
+    Edit,
+    Entries,
+    Entry,
+    FileMerged,
+    Stored,
+)
 from docstore.codec import checked_copy
 from docstore.document import (
     LAST_ID,
@@ -24,6 +35,7 @@ from docstore.document import (
     Record,
 )
 from docstore.errors import Conflict, Corrupt, InvalidValue, NotFound
+from docstore.file_edits import FileEdit
 from docstore.moments import utc_now, utc_text
 from docstore.record_list import COUNTED_ID_MAX, RecordList, id_of
 
@@ -36,7 +48,7 @@ _NO_RECORDS: Final = RecordList()
 class _Draft:
     """A document as the transaction has it so far, and how it came to differ."""
 
-    __slots__ = ("content", "edits", "expect", "revision")
+    __slots__ = ("content", "edits", "expect", "merged", "revision")
 
     def __init__(self, stored: Stored) -> None:
         self.expect = stored.version
@@ -44,6 +56,7 @@ class _Draft:
         self.content = dict(document.content) if document else None
         self.revision = document.revision if document else 0
         self.edits: list[Edit] = []
+        self.merged: FileMerged | None = None
 
 
 class Transaction:
@@ -108,6 +121,13 @@ class Transaction:
                 draft.edits.append(Edit((name,), before, after))
                 content[name] = after
 
+    def unset(self, key: Key, names: Iterable[str]) -> None:
+        """Remove fields of the document."""
+        draft, content = self._writable(key)
+        for name in names:
+            if name in content:
+                draft.edits.append(Edit((name,), content.pop(name), ABSENT))
+
     def put(self, key: Key, record: Record) -> None:
         """Adds a record, or replaces the one with its id. The document must exist."""
         draft, content = self._writable(key)
@@ -165,6 +185,20 @@ class Transaction:
             draft.edits.append(Edit((), draft.content, ABSENT))
             draft.content = None
 
+    def note_merged(self, key: Key, merged: FileMerged) -> None:
+        """Record that this transaction merges a file that a person changed.
+
+        The document gets a new revision and its file is written, even if nothing else changes.
+        """
+        self._draft(key).merged = merged
+
+    def reserve_ids(self, key: Key, last_id: int) -> None:
+        """Count all ids up to this one as given."""
+        draft, content = self._writable(key)
+        self._count_ids(
+            draft, content, max(last_id, self._last_id(key, content, self.records(key)))
+        )
+
     @property
     def changed(self) -> list[Key]:
         """The documents that differ so far."""
@@ -179,9 +213,9 @@ class Transaction:
     def changes(self) -> tuple[Change, ...]:
         """What the commit is made of. Each changed document gets its revision and time."""
         return tuple(
-            Change(key, draft.expect, self._finished(draft), tuple(draft.edits))
+            Change(key, draft.expect, self._finished(draft), tuple(draft.edits), draft.merged)
             for key, draft in self._drafts.items()
-            if draft.edits
+            if draft.edits or draft.merged
         )
 
     def _finished(self, draft: _Draft) -> Document | None:
@@ -238,9 +272,22 @@ class DocumentStore:
         clock: Callable[[], datetime] = utc_now,
     ) -> None:
         self.backend, self._layouts, self.clock = backend, layouts, clock
+        self._merge: Callable[[DocumentStore, FileEdit], object] | None = None
 
     def __repr__(self) -> str:
         return f"<DocumentStore on {self.backend!r}>"
+
+    def merge_files_with(self, merge: Callable[[DocumentStore, FileEdit], object]) -> None:
+        """Have files that a person changed merged by this function, in one commit each.
+
+        Without it, such a file is taken as it is. See `docstore.merging`.
+        """
+        self._merge = merge
+        self.backend.merge_with(self._merge_file)
+
+    def _merge_file(self, edit: FileEdit) -> None:
+        if self._merge is not None:
+            self._merge(self, edit)
 
     def read(self, key: Key) -> Document | None:
         """The document as the last commit left it. Raises `Corrupt`, `Unavailable`."""
@@ -319,6 +366,29 @@ class DocumentStore:
         `HistoryGone` where not all of them are kept, `Corrupt`, `Unavailable`.
         """
         return self.backend.entries(since, wanted)
+
+    def fault(self, key: Key) -> Corrupt | None:
+        """Return why the document's file cannot be read; None if it can.
+
+        Meanwhile `read` returns the last good state, and a change raises this.
+        """
+        return self.backend.fault(key)
+
+    def set_aside(self, key: Key, remarks: Sequence[str]) -> str:
+        """Keep the document's file under another name, with a note; return the name."""
+        return self.backend.set_aside(key, remarks)
+
+    def aside(self, key: Key) -> list[Aside]:
+        """Return the versions of the document's file that were set aside, oldest first."""
+        return self.backend.aside(key)
+
+    def discard_aside(self, key: Key, name: str) -> None:
+        """Remove a version that was set aside. Raises `NotFound`."""
+        self.backend.discard_aside(key, name)
+
+    def layout(self, key: Key) -> CollectionLayout:
+        """Return the layout of the document's collection."""
+        return self._layouts[key.collection]
 
     def publish(self) -> None:
         """Makes the files exact that are otherwise a moment behind. Raises `Unavailable`."""

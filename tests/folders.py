@@ -6,6 +6,7 @@ changes one by hand, asks for an `exact` one.
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 from utils.json_storage import JSONStorageManager, json_storage
@@ -22,6 +23,15 @@ def exact(path: Path, storage: JSONStorageManager = json_storage) -> Path:
     if storage._store is not None:
         storage.publish()
     return path
+
+
+def forget_journal(folder: Path, storage: JSONStorageManager = json_storage) -> None:
+    """Leave the files of a data folder as an older program left them: without a journal.
+
+    What is written into them then is no edit by hand of a document that is known.
+    """
+    storage.close()
+    shutil.rmtree(folder / ".neuralflow", ignore_errors=True)
 
 
 def contents(folder: Path, *, but: tuple[str, ...] = _NO_DOCUMENTS) -> dict[str, bytes]:

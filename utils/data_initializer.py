@@ -188,6 +188,9 @@ class DataInitializer:
             result.changed += parted or before != self._revisions(user.pk)
             while self._manager.retain_activities(user.pk):
                 pass
+            for name in COLLECTIONS:
+                if broken := self._manager.store.fault(Key(name, user.pk)):
+                    raise broken
         except Corrupt as fault:
             result.findings.append(Finding(fault.document, fault.reason, fault.line, fault.column))
             return

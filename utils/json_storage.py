@@ -37,6 +37,7 @@ from django.conf import settings
 from docstore import (
     COUNTED_ID_MAX,
     DocumentStore,
+    Entry,
     History,
     NotFound,
     RecordList,
@@ -49,6 +50,7 @@ from docstore import (
     utc_now,
 )
 from docstore.backends.files import FilesBackend
+from docstore.merging import FILE_ACTOR
 from utils.bulk import Bulk, Patch, refuse_misshapen
 from utils.caller import Caller
 from utils.documents import (
@@ -59,6 +61,7 @@ from utils.documents import (
     require_records,
 )
 from utils.edits import Changed, Changes, Expect, create_record, delete_record, update_record
+from utils.file_edits import discard_all, merge_file
 from utils.once import Once, keep, replay
 from utils.people.call_counts import COMMIT_SECONDS, NOTHING_HELD, READS, CallCounts, Held
 from utils.people.dropping import drop_person
@@ -143,6 +146,8 @@ class JSONStorageManager:
         self, store: DocumentStore | None = None, *, commit_seconds: float = COMMIT_SECONDS
     ) -> None:
         self._given = self._store = store
+        if store is not None:
+            store.merge_files_with(merge_file)
         self.clock: Callable[[], datetime] = store.clock if store is not None else utc_now
         self._opening = threading.Lock()
         self._counts, self.commit_seconds = CallCounts(), commit_seconds
@@ -163,13 +168,15 @@ class JSONStorageManager:
         return self._store
 
     def _open(self) -> DocumentStore:
-        return open_store(
+        store = open_store(
             settings.NEURALFLOW_STORE,
             [spec.layout for spec in COLLECTIONS.values()],
             clock=lambda: self.clock(),
             history=History(settings.NEURALFLOW_HISTORY_DAYS, settings.NEURALFLOW_HISTORY_BYTES),
             cache_bytes=settings.NEURALFLOW_CACHE_BYTES,
         )
+        store.merge_files_with(merge_file)
+        return store
 
     @property
     def folder(self) -> Path | None:
@@ -397,7 +404,7 @@ class JSONStorageManager:
         `NotFound`, `Forbidden` where there is nothing that the person may set back.
         """
         entry = self.store.entry(commit)
-        if entry is None or entry.actor != str(person) or request not in ("", entry.request_id):
+        if entry is None or not _is_own(entry, person) or request not in ("", entry.request_id):
             raise NotFound("there is no such change of yours")
         if not_before is not None and parse_time(entry.at) < not_before:
             raise NotFound("this cannot be undone any more")
@@ -724,7 +731,9 @@ class JSONStorageManager:
         def edit(transaction: Transaction) -> Record:
             return drop_person(transaction, user_id)
 
-        return self._change(user_id, edit, licence=Licence(members=True))
+        dropped = self._change(user_id, edit, licence=Licence(members=True))
+        discard_all(self.store, user_id)
+        return dropped
 
     def mend_shared(self, user_id: int) -> bool:
         """Makes what people are told is shared agree with the projects, where a hand parted them.
@@ -836,6 +845,13 @@ class JSONStorageManager:
         if record_id is None:  # an id that is none is refused
             return self.create(collection, owner, data)
         return self.update(collection, owner, record_id, data)
+
+
+def _is_own(entry: Entry, person: int) -> bool:
+    """Return whether the person made a change, by a page or call or in a file of theirs."""
+    if entry.actor == FILE_ACTOR:
+        return all(change.key.owner == person for change in entry.changes)
+    return entry.actor == str(person)
 
 
 class _OnlyLooked(Exception):

@@ -29,9 +29,10 @@ from core.places import Place, places_for
 from core.tasks import repeating
 from core.whose import address_of, project_address
 from core.words import ACTIVITY_WORDS, CHOICE_WORDS, TONES, WORDS, Text, in_words
-from docstore import StoreError
+from docstore import Corrupt, Key, StoreError
 from utils.json_storage import json_storage
 from utils.people.localization import local_time, preferences_of
+from utils.portability.own_files import OWN_FILES
 from utils.times import is_date, moment_of
 
 register = template.Library()
@@ -90,6 +91,17 @@ def shared_count(context: Context) -> int:
         return len(json_storage.view("shared", context["user"].pk))
     except (StoreError, OSError):
         return 0
+
+
+@register.simple_tag(takes_context=True)
+def file_faults(context: Context) -> list[Corrupt]:
+    """The person's files that cannot be read now, and why: pages show their last good state."""
+    try:
+        store, owner = json_storage.store, context["user"].pk
+        faults = [store.fault(Key(name, owner)) for name in OWN_FILES]
+    except (StoreError, OSError):
+        return []
+    return [fault for fault in faults if fault is not None]
 
 
 @register.filter

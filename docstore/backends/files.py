@@ -14,6 +14,9 @@ when the backend is closed, the files are made from it.
 
 The order of the locks: opening, publishing, lock, then the mutex of what the process knows.
 
+A file that a person changed is merged (`merge_with`) by the next read of the document or the next
+publication, whichever comes first, in one commit: see docstore/file_edits.py.
+
 A version is the sequence number of the frame that made the document what it is or, as long as no
 frame did, inode, size and time of its file.
 """
@@ -42,15 +45,28 @@ from typing import BinaryIO, Final, TypeVar
 
 import msgspec
 
-from docstore.backend import ABSENT, ENTRIES_BYTES, Change, Commit, Copy, Entries, Finding, Stored
-from docstore.codec import encode
+from docstore import file_edits
+from docstore.backend import (
+    ABSENT,
+    ENTRIES_BYTES,
+    Aside,
+    Change,
+    Commit,
+    Copy,
+    Edit,
+    Entries,
+    Finding,
+    Stored,
+)
+from docstore.codec import decode, encode
 from docstore.condition import Condition
 from docstore.document import CollectionLayout, Document, Key
-from docstore.entries import encode_entry
+from docstore.entries import encode_entry, past_changes
 from docstore.errors import (
     Conflict,
     Corrupt,
     HistoryGone,
+    NotFound,
     OutOfSpace,
     StoreError,
     TooLarge,
@@ -58,9 +74,24 @@ from docstore.errors import (
     from_os_error,
 )
 from docstore.feed import Feed
+from docstore.file_edits import (
+    FileEdit,
+    PastChange,
+    State,
+    changes_nothing,
+    is_same_document,
+)
 from docstore.filesystem import PRIVATE_FOLDER, FileSystem
-from docstore.following import CACHE_BYTES_MAX, Follower
-from docstore.frames import Kind
+from docstore.following import (
+    CACHE_BYTES_MAX,
+    SETTLED_NS,
+    EditedByHand,
+    Follower,
+    Live,
+    token_of,
+)
+from docstore.frames import Kind, run_of_frames
+from docstore.images import digest_of
 from docstore.journal import SEGMENT_BYTES, STATE_WORDS, Journal
 from docstore.locking import in_use, is_in_use, release_all
 from docstore.moments import utc_text
@@ -75,6 +106,8 @@ Result = TypeVar("Result")
 
 DOCUMENT_BYTES_MAX: Final = 256 * 1024 * 1024
 WORK_FOLDER: Final = ".neuralflow"
+# How long a file may be missing before it counts as removed.
+ABSENCE_SECONDS: Final = 0.25
 # So many documents may wait for their files before writers help to publish.
 BACKLOG_MAX: Final = 20_000
 _NEWEST: Final = sys.maxsize
@@ -154,6 +187,8 @@ class FilesBackend:
         self._journal = Journal(self._files, self._work / "journal", segment_bytes)
         self._feed = Feed(self._files, self._journal)
         self._follower = Follower(self.root, layouts, self._files, self._journal, cache_bytes)
+        self._merge: weakref.WeakMethod[Callable[[FileEdit], object]] | None = None
+        self._merging: set[Key] = set()
         self._writing = Writing(self._lock, self._follower, self._lose, self._finish_restore)
         self._exclusive = Exclusive(self._lock, self._follower, self._lose, self._finish_restore)
         self._together = Together(self._writing, self._follower, lock_timeout, self._mend)
@@ -409,7 +444,8 @@ class FilesBackend:
             self._lock.release()  # nobody has it: whoever restored has died
             with suppress(Unavailable), self._writing:
                 pass
-        return self._publisher.work()
+        pause = self._publisher.work()
+        return min(pause, RETRY_SECONDS / 4) if self._merge_found() else pause
 
     def publish(self) -> None:
         """Makes every file exact. Raises `Unavailable`, `OutOfSpace`."""
@@ -421,6 +457,17 @@ class FilesBackend:
         if not self._only_looks:
             self._follower.follow()
             self._publisher.publish()
+            for _ in range(_LOOKS_MAX):
+                if not self._merge_found():
+                    break
+                self._publisher.publish()
+
+    def _merge_found(self) -> bool:
+        """Merge the files that a publication found changed; return whether there were any."""
+        edited = self._publisher.take_edited()
+        for key in edited:
+            self._merge_edit(key)
+        return bool(edited)
 
     def checkpoint(self) -> None:
         """Makes every file exact and durable by itself, and retires old history."""
@@ -499,7 +546,11 @@ class FilesBackend:
         if self._lock.held:
             if journal.is_in_doubt:
                 self._writing.catch_up()
-            return self._follower.stored(key, _NEWEST)
+            try:
+                return self._follower.stored(key, _NEWEST)
+            except EditedByHand:
+                self._merge_edit(key)
+                return self._follower.last_good(key, _NEWEST)
         visible = journal.visible
         if journal.followed < visible or self._only_looks:
             self._follower.follow()
@@ -508,7 +559,182 @@ class FilesBackend:
             if visible > journal.followed:
                 raise Unavailable("a part of the journal is missing: was the data folder changed?")
             visible = max(visible, journal.visible) if self._only_looks else visible
-        return self._follower.stored(key, visible)
+        try:
+            return self._follower.stored(key, visible)
+        except EditedByHand:
+            self._merge_edit(key)
+            return self._follower.last_good(key, max(visible, journal.visible))
+
+    # Files changed by hand
+
+    def merge_with(self, merge: Callable[[FileEdit], object]) -> None:
+        """Have files that a person changed merged by this method of an object, which is not kept.
+
+        It is called under the lock, and commits what it takes in with `Transaction.note_merged`.
+        Until then, such a file is taken as it is, and set aside if a change was on its way to it.
+        """
+        self._merge = weakref.WeakMethod(merge)
+        self._follower.merges = True
+
+    def fault(self, key: Key) -> Corrupt | None:
+        return self._follower.fault(key)
+
+    def _merge_edit(self, key: Key) -> None:
+        """Merge what a person changed in the document's file; the document may stay as it is."""
+        if key in self._merging and self._lock.held:
+            return
+        self._wait_for_editor(key)
+        try:
+            with self.exclusive():
+                self._merge_under_lock(key)
+        except Unavailable as fault:  # it is tried again
+            log.warning(
+                "%s was changed by hand and cannot be merged now: %s", self.name(key), fault
+            )
+
+    def _wait_for_editor(self, key: Key) -> None:
+        """Wait until the file is old enough for every later change to change its time, too.
+
+        Without this, what an editor writes in place within the same tick of the clock is lost. A
+        file that is missing may come back: some editors rename the old one before they write.
+        """
+        deadline = time.monotonic() + ABSENCE_SECONDS
+        while not self._files.exists(self.path(key)) and time.monotonic() < deadline:
+            time.sleep(SETTLED_NS / 1e10)
+        with suppress(OSError):
+            changed = getattr(self._files.status(self.path(key)), "st_ctime_ns", 0)
+            rest = SETTLED_NS - (time.time_ns() - changed)
+            if 0 < rest <= SETTLED_NS:
+                time.sleep(rest / 1e9)
+
+    def _merge_under_lock(self, key: Key) -> None:
+        merge = self._merge() if self._merge is not None else None
+        if merge is None:  # the store is gone: the file is taken as it is
+            self._follower.merges = False
+            return
+        edit = self._edit_of(key)
+        if edit is None:
+            return
+        live = self._follower.pending.get(key)
+        if live is not None and changes_nothing(edit, self._layouts[key.collection].records):
+            self._follower.note_merged(live, edit.token)  # what is pending replaces it
+            return
+        self._merging.add(key)
+        try:
+            merge(edit)
+        except Unavailable:
+            raise
+        except (StoreError, ValueError) as error:
+            live = self._follower.live(key)
+            self._note_fault(live, Corrupt(live.name, f"cannot be merged: {error}"))
+        finally:
+            self._merging.discard(key)
+
+    def _note_fault(self, live: Live, fault: Corrupt) -> None:
+        with self._follower.mutex:
+            self._follower.faults[live.key] = self._follower.token(live), fault
+        log.error("changed by hand: %s", fault)
+
+    def _edit_of(self, key: Key) -> FileEdit | None:
+        """Return what a person made of the file; None if it is the store's, or cannot be read."""
+        follower, layout = self._follower, self._layouts[key.collection]
+        with follower.mutex:
+            ours = follower.last_good(key, _NEWEST).document
+            live = follower.live(key)
+            token = follower.token(live)
+            if token is not None and (token in live.tokens or token in live.merged):
+                return None
+            if ours is None and (token is None or not live.pending):
+                return None
+            try:
+                data, status = follower.content(live)
+                theirs = decode(data, live.name, layout) if status else None
+            except Corrupt as fault:
+                self._note_fault(live, fault)
+                return None
+            if theirs is None or status is None:
+                return FileEdit(key, live.name, None, "", 0, None, None)
+            if ours is None:
+                state = State.of(theirs.content, layout.records)
+                return FileEdit(key, live.name, token, "", theirs.revision, state, None)
+            if not live.pending and is_same_document(theirs, ours):  # touched, or put back
+                if live.versions:  # or it is not in memory, and nothing can be remembered of it
+                    live.tokens[token_of(status)] = live.at(_NEWEST)[0]
+                return None
+        digest = digest_of(data)
+        based = file_edits.find_base(ours, theirs, self._past_of(key), layout.records, digest)
+        return FileEdit(
+            key,
+            live.name,
+            token_of(status),
+            digest,
+            theirs.revision,
+            State.of(theirs.content, layout.records),
+            *based,
+        )
+
+    def _past_of(self, key: Key) -> Iterator[PastChange]:
+        """Yield the changes of a document as far as the journal has them, newest first."""
+        mark = f'"collection":"{key.collection}","owner":{key.owner},'.encode()
+        for number in reversed(self._journal.segments()):
+            try:
+                data = self._files.glance(self._journal.path(number))
+            except FileNotFoundError:
+                return
+            for frame in reversed(list(run_of_frames(data, None, number))):
+                if frame.kind == Kind.RESTORED:
+                    return
+                if frame.kind in (Kind.COMMIT, Kind.RELAXED) and mark in frame.payload:
+                    yield from past_changes(frame.payload, key)
+
+    def set_aside(self, key: Key, remarks: Sequence[str]) -> str:
+        """Keep the document's file, as a person left it, under another name, with a note beside it.
+
+        The note has one sentence a line. Returns the name.
+        """
+        live = self._follower.live(key)
+        try:
+            name = self._publisher.set_aside(live)
+            folder = Path(live.path).parent
+            note = "".join(f"{remark}\n" for remark in remarks).encode()
+            self._files.create("set-aside-note", folder / _note_of(name), note)
+            self._files.sync_folder("set-aside", folder)
+        except OSError as error:
+            raise self._failed(error, f"cannot set {live.name} aside") from error
+        return name
+
+    def aside(self, key: Key) -> list[Aside]:
+        folder = self.path(key).parent
+        pattern = re.compile(
+            rf"{re.escape(self.path(key).stem)}\.set-aside-[-0-9TZ.]+\.json", re.ASCII
+        )
+        try:
+            names = sorted(filter(pattern.fullmatch, self._files.names(folder)))
+        except FileNotFoundError:
+            return []
+        found = []
+        for name in names:
+            with suppress(FileNotFoundError):
+                content, _ = self._files.read(folder / name)
+                found.append(Aside(name, tuple(self._note(folder / _note_of(name))), content))
+        return found
+
+    def _note(self, path: Path) -> list[str]:
+        try:
+            return self._files.read(path)[0].decode("utf-8", "replace").splitlines()
+        except OSError:
+            return []
+
+    def discard_aside(self, key: Key, name: str) -> None:
+        if name not in {aside.name for aside in self.aside(key)}:
+            raise NotFound(f"there is no {name}")
+        folder = self.path(key).parent
+        try:
+            self._files.remove("discard-aside", folder / name)
+            self._files.remove("discard-aside", folder / _note_of(name))
+            self._files.sync_folder("discard-aside", folder)
+        except OSError as error:
+            raise self._failed(error, f"cannot remove {name}") from error
 
     def raw(self, key: Key) -> bytes | None:
         with self._mending():
@@ -519,7 +745,7 @@ class FilesBackend:
     def _raw(self, key: Key) -> bytes | None:
         with self._follower.mutex:
             live = self._follower.pending.get(key)
-            if live is not None:
+            if live is not None and self.fault(key) is None:
                 document = self._read(key).document
                 return encode(document) if document else None
             data, status = self._follower.content(self._follower.unknown(key))
@@ -556,7 +782,7 @@ class FilesBackend:
         found = {}
         for key in keys:
             with self._follower.mutex:
-                waits = self._follower.pending.get(key) is not None
+                waits = self._follower.pending.get(key) is not None and self.fault(key) is None
                 data = self._raw(key) if waits else None
             file: BinaryIO | None = io.BytesIO(data) if data is not None else None
             if not waits:
@@ -741,6 +967,10 @@ class FilesBackend:
         self._refuse_blocked()
         with self._follower.mutex:
             on_files = {change.key for change in commit.changes if self._rests_on_file(change)}
+            merged = [self._without_file(change) for change in commit.changes if change.merged]
+            if merged:
+                others = [change for change in commit.changes if not change.merged]
+                commit = commit._replace(changes=(*merged, *others))
             payload = encode_entry(commit, on_files)
             for change in commit.changes:
                 self._refuse_too_large(change, len(payload))
@@ -765,11 +995,18 @@ class FilesBackend:
 
         Such a file is made durable first. Raises `Conflict` where the version is another one.
         """
-        stored = self._follower.stored(change.key, _NEWEST)
+        try:
+            stored = self._follower.stored(change.key, _NEWEST)
+        except EditedByHand as edited:
+            if change.merged is None and change.key not in self._merging:
+                raise Conflict(f"{edited.live.name} was changed by hand meanwhile") from None
+            stored = edited.live.stored(_NEWEST)
         if stored.version != change.expect:
             raise Conflict(f"{self.name(change.key)} was changed meanwhile")
         live = self._follower.live(change.key)
-        if live.pending or live.is_ours or stored.document is None:
+        if (fault := self._follower.fault(change.key)) is not None:
+            raise fault
+        if live.pending or live.is_ours or stored.document is None or change.merged is not None:
             return False
         try:
             self._files.sync_file("settle-base", live.path)
@@ -778,6 +1015,18 @@ class FilesBackend:
             raise self._failed(error, f"cannot make {live.name} durable") from error
         return True
 
+    def _without_file(self, change: Change) -> Change:
+        """Have the whole document in the entry if nothing but memory has it besides the file.
+
+        Without this, a crash would leave only the file that the person overwrote.
+        """
+        image = self._follower.images.path(change.key)
+        if change.after is None or self._files.exists(image):
+            return change
+        before = self._follower.last_good(change.key, _NEWEST).document
+        whole = Edit((), before.content if before else ABSENT, change.after.content)
+        return change._replace(edits=(whole,))
+
     def _take_in(self, change: Change, sequence: int, payload: bytes) -> bool:
         """Makes the change part of what this process knows; says whether its file was exact."""
         live = self._follower.live(change.key)
@@ -785,6 +1034,8 @@ class FilesBackend:
         if not live.versions and change.after is not None and was_exact and change.expect is ABSENT:
             live.versions = ((0, None),)
         self._follower.add_pending(live, sequence, payload, is_own=True)
+        if change.merged is not None:
+            self._follower.note_merged(live, change.merged.token)
         if live.versions:
             live.add_version(sequence, change.after, self._journal.visible)
         return was_exact
@@ -837,9 +1088,12 @@ class FilesBackend:
                 elif _DRAFT.fullmatch(entry.name):
                     problem = "is a draft that a writer left when it died: remove it"
                 elif _SET_ASIDE.fullmatch(entry.name):
-                    problem = (
-                        "was changed by hand while a change was on its way: compare, remove it"
-                    )
+                    remarks = self._note(entry.with_name(_note_of(entry.name)))
+                    problem = "is a version changed by hand that was not merged, or not wholly"
+                    problem += f" ({'; '.join(remarks)})" if remarks else ""
+                    problem += ": compare, then use or discard it on My files"
+                elif _SET_ASIDE_NOTE.fullmatch(entry.name):
+                    problem = ""
                 else:
                     problem = "is not a document and is left alone"
                 if problem:
@@ -881,9 +1135,12 @@ class FilesBackend:
             self._ready()
             self._refuse_looking()
             with self._publisher.lock.hold(), self.exclusive():
-                if self._follower.pending:
-                    self._journal.settle(self._journal.followed)
-                    self._publisher.publish()
+                for _ in range(_LOOKS_MAX):
+                    if self._follower.pending:
+                        self._journal.settle(self._journal.followed)
+                        self._publisher.publish()
+                    if not self._merge_found():
+                        break
                 yield
 
     @contextmanager
@@ -916,9 +1173,14 @@ class FilesBackend:
         with self._mending(), self.still():
             self._publisher.checkpoint()
             self._refuse_blocked()
+            try:  # or the files of the backup would be merged as edits by hand
+                self._follower.images.clear()
+            except OSError as error:
+                raise self._failed(error, "cannot remove the images") from error
             self._note_restore()
             try:
                 self._swap.replace(contents)
+                self._follower.forget_files()
                 self._journal.is_restoring = False
             except OSError as error:
                 self._journal.is_restoring = False
@@ -963,6 +1225,12 @@ class FilesBackend:
 _FORBIDDEN: Final = {errno.EROFS, errno.EACCES, errno.EPERM}
 _DRAFT: Final = re.compile(r"\..*\.draft")
 _SET_ASIDE: Final = re.compile(r".*\.set-aside-[-0-9TZ.]+\.json", re.ASCII)
+_SET_ASIDE_NOTE: Final = re.compile(r".*\.set-aside-[-0-9TZ.]+\.txt", re.ASCII)
+
+
+def _note_of(name: str) -> str:
+    """Return the name of the note beside a file that was set aside."""
+    return f"{name.removesuffix('.json')}.txt"
 
 
 def _keeps_from_writing(error: Exception) -> bool:

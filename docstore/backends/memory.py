@@ -10,11 +10,12 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from typing import Final, TypeVar
+from typing import Any, Final, TypeVar
 
 from docstore.backend import (
     ABSENT,
     ENTRIES_BYTES,
+    Aside,
     Commit,
     Copy,
     Entries,
@@ -26,7 +27,7 @@ from docstore.backend import (
 from docstore.codec import encode
 from docstore.document import CollectionLayout, Document, Key
 from docstore.entries import encode_entry, entry_of
-from docstore.errors import Conflict, HistoryGone
+from docstore.errors import Conflict, Corrupt, HistoryGone, NotFound
 
 Result = TypeVar("Result")
 
@@ -114,6 +115,22 @@ class MemoryBackend:
             if bytes_max <= 0:
                 return Entries(tuple(told), sequence)
         return Entries(tuple(told), through)
+
+    def merge_with(self, merge: Callable[[Any], object]) -> None:
+        """Nobody changes a document but through this object."""
+
+    def set_aside(self, key: Key, remarks: Sequence[str]) -> str:
+        raise NotFound("there is no file")
+
+    def fault(self, key: Key) -> Corrupt | None:
+        """Nobody changes a document but through this object."""
+        return None
+
+    def aside(self, key: Key) -> list[Aside]:
+        return []
+
+    def discard_aside(self, key: Key, name: str) -> None:
+        raise NotFound(f"there is no {name}")
 
     def publish(self) -> None:
         """Nobody sees anything of the documents but through this object."""

@@ -8,7 +8,7 @@ from typing import Any
 
 from django.http import HttpResponse
 
-from tests.folders import exact
+from tests.folders import exact, forget_journal
 
 
 def text_of(response: HttpResponse) -> str:
@@ -25,8 +25,9 @@ def version_in(response: HttpResponse) -> str:
 
 
 def write_document(folder: Path, name: str, content: Any) -> Path:
-    """Lays a document into the data folder as an older program, or an editor, left it."""
+    """Lays a document into the data folder as an older program left it."""
     path = exact(folder / name)
+    forget_journal(folder)
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(content if isinstance(content, str) else json.dumps(content, indent=2))
     return path

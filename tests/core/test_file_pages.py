@@ -147,3 +147,56 @@ def test_looking_changes_nothing(browser: Client, alice: User, data_folder: Path
     for path in ("", "tasks/", "tasks/download/"):
         browser.get(f"/files/{path}")
     assert contents(data_folder) == before
+
+
+# Files edited by hand
+
+
+def edited_by_hand(folder: Path, user: User, title: str) -> None:
+    path = tasks_file(folder, user)
+    content = json.loads(path.read_bytes())
+    content["tasks"][0]["title"] = title
+    path.write_text(json.dumps(content))
+
+
+def test_edit_by_hand_is_listed_and_undone(browser: Client, alice: User, data_folder: Path) -> None:
+    json_storage.create("tasks", alice.pk, {"title": "Train"})
+    edited_by_hand(data_folder, alice, "Trained")
+    page = browser.get("/files/")
+    assert f"Edited tasks_{alice.pk}.json: 1 changed" in text_of(page)
+    token = re.search('name="undo" value="([^"]+)"', page.content.decode())
+    assert token
+    browser.post("/undo/", {"undo": html.unescape(token[1])})
+    assert json_storage.get("tasks", alice.pk, 1)["title"] == "Train"
+
+
+@pytest.mark.parametrize(("action", "title"), [("use", "Mine"), ("discard", "Train")])
+def test_version_that_was_not_merged_is_used_or_discarded(
+    browser: Client, bob: User, alice: User, data_folder: Path, action: str, title: str
+) -> None:
+    json_storage.create("tasks", alice.pk, {"title": "Train"})
+    path = tasks_file(data_folder, alice)
+    path.write_text('{"tasks": [{"id": 1, "title": "Mine"}]}')
+    page = browser.get("/files/")
+    assert "Not merged" in text_of(page) and "names no revision" in text_of(page)
+    name = re.search('name="name" value="([^"]+)"', page.content.decode())
+    assert name
+    other = Client()
+    other.force_login(bob)
+    other.post("/files/tasks/version/", {"name": name[1], "action": action})
+    assert "Not merged" in text_of(browser.get("/files/"))
+    done = browser.post("/files/tasks/version/", {"name": name[1], "action": action}, follow=True)
+    assert "Not merged" not in text_of(done)
+    assert json_storage.get("tasks", alice.pk, 1)["title"] == title
+    again = browser.post("/files/tasks/version/", {"name": name[1], "action": action}, follow=True)
+    assert "This version is not there any more." in text_of(again)
+
+
+def test_every_page_says_that_a_file_is_broken_and_shows_its_last_state(
+    browser: Client, alice: User, data_folder: Path
+) -> None:
+    json_storage.create("tasks", alice.pk, {"title": "Train"})
+    tasks_file(data_folder, alice).write_text("{\n  no")
+    words = text_of(browser.get("/tasks/"))
+    assert "Train" in words and "cannot be read. Line 2, column 3" in words
+    assert "You see its last good state." in words

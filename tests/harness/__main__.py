@@ -24,6 +24,7 @@ FULL: Final = {
     "power_cut": 1_000_000,
     "disk_errors": 20_000,
     "interruptions": 81_000,
+    "hand_edits": 200_000,
     "planted": 100,
     "api_cases": 20_000,
     "malformed_bodies": 100_000,

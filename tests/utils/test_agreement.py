@@ -11,7 +11,7 @@ import pytest
 
 from docstore import NotFound
 from tests.accounts_in_db import add_account
-from tests.folders import exact, times
+from tests.folders import exact, forget_journal, times
 from utils.caller import Caller
 from utils.data_initializer import data_initializer
 from utils.json_storage import json_storage
@@ -46,6 +46,7 @@ def found() -> list[str]:
 def edited(path: Path, change: Callable[[Any], Any]) -> None:
     document = json.loads(exact(path).read_text())
     change(document)
+    forget_journal(path.parent.parent)  # or it would be merged, by the rules
     path.write_text(json.dumps(document, indent=2))
 
 

@@ -33,7 +33,7 @@ class Bug(Plant):
 IN_UNDOING = (
     Bug(
         "anybody may undo",
-        *(JSONStorageManager, "undo", "entry.actor != str(person)", "False"),
+        *(JSONStorageManager, "undo", "not _is_own(entry, person)", "False"),
         undoing.test_only_who_did_it_may_undo_it,
     ),
     Bug(

@@ -14,7 +14,7 @@ import pytest
 
 from accounts.models import User
 from docstore import NotFound, Transaction
-from tests.folders import contents, exact
+from tests.folders import contents, exact, forget_journal
 from tests.harness.planted import planted
 from utils import json_storage as storage_module
 from utils.caller import Caller
@@ -145,6 +145,7 @@ def test_a_right_needs_both_truth_and_index(data_folder: Path) -> None:
         json_storage.list("tasks", ALICE, caller=by(BOB))
     path.write_text(kept)
     projects = exact(data_folder / f"projects/projects_{ALICE}.json")
+    forget_journal(data_folder)
     document = json.loads(projects.read_text())
     document["projects"][0]["team_members"] = []
     projects.write_text(json.dumps(document))

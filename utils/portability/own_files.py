@@ -104,7 +104,8 @@ def own_file(store: DocumentStore, collection: str, owner: int) -> Iterator[OwnF
         if key not in copies:
             raise NotFound(f"there is no {store.backend.name(key)}")
         file, document = copies[key]
-        fault = None if document else _fault(store, key)
+        fault = store.fault(key) or (None if document else _fault(store, key))
+        document = None if fault else document
         size = file.seek(0, os.SEEK_END)
         yield OwnFile(collection, store.backend.name(key), size, document, fault, file)
 

@@ -1,0 +1,488 @@
+"""Three-way merge of a file that a person edited: compare it with the state it was based on.
+
+The file's `revision` names the state that the person started from, the *base*. The journal rebuilds
+it from the current document, because every entry has the values before and after. A field counts as
+changed by the person if the file differs from the base in it. Everything else stays as it is now,
+whatever the file says: the person's copy may be hours old.
+
+An editor keeps its buffer after a save, and saves it again with the same `revision`. The entry of a
+merge therefore records the file that was merged (`FileMerged`). A later save that names the same
+revision counts only where it differs from that file, too, and a file with the same content as one
+that was merged before changes nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Final, NamedTuple
+
+import msgspec
+
+from docstore.backend import ABSENT, Edit, FileMerged, Given
+from docstore.document import LAST_ID, REVISION, UPDATED_AT, Document, Json, Key, Record
+from docstore.record_list import RecordList, id_of
+
+# The store sets these. A person's change of them is no edit.
+MANAGED_FIELDS: Final = frozenset({REVISION, LAST_ID, UPDATED_AT})
+# A hand-written id this far above the last one is a slip of the keyboard.
+ID_JUMP_MAX: Final = 1_000_000
+
+
+def is_same(one: Json, other: Json) -> bool:
+    """Return whether two JSON values are equal; 1, 1.0 and true are three different values."""
+    if one is ABSENT or other is ABSENT:
+        return one is other
+    return bool(one == other) and (
+        type(one) is type(other) is str or _comparable(one) == _comparable(other)
+    )
+
+
+def is_same_document(one: Document, other: Document) -> bool:
+    """Return whether two documents have the same content, however their files are written."""
+    return one.content.keys() == other.content.keys() and all(
+        is_same(value, other.content[name]) for name, value in one.content.items()
+    )
+
+
+def _comparable(value: Json) -> bytes:
+    return msgspec.json.encode(
+        list(value) if isinstance(value, RecordList) else value, order="sorted"
+    )
+
+
+@dataclass
+class State:
+    """A document's content for comparison.
+
+    `records` are by id. `items` are the list's entries without an id, and those that repeat the id
+    of an earlier one. `ambiguous` are the ids that several records of the list have. `content` is
+    what the state was made of.
+    """
+
+    fields: dict[str, Json] = field(default_factory=dict)
+    records: dict[int, Record] = field(default_factory=dict)
+    items: list[Json] = field(default_factory=list)
+    ambiguous: set[int] = field(default_factory=set)
+    content: Mapping[str, Json] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, content: Mapping[str, Json], records_name: str) -> State:
+        """Return the state of a document's content. The values are shared, never changed."""
+        state = cls({name: value for name, value in content.items() if name != records_name})
+        state.content = content
+        for item in content.get(records_name) or ():
+            record_id = id_of(item)
+            if record_id is None:
+                state.items.append(item)
+            elif record_id in state.records:
+                state.items.append(item)
+                state.ambiguous.add(record_id)
+            else:
+                state.records[record_id] = item
+        return state
+
+    def copy(self) -> State:
+        """Return a copy that can be rewound or edited by itself."""
+        return State(dict(self.fields), dict(self.records), list(self.items), set(self.ambiguous))
+
+    def apply(self, edit: Edit, records_name: str) -> None:
+        """Apply an edit, as the journal has it."""
+        self._set(edit.path, edit.before, edit.after, records_name)
+
+    def rewind(self, edit: Edit, records_name: str) -> None:
+        """Apply the inverse of an edit."""
+        self._set(edit.path, edit.after, edit.before, records_name)
+
+    def _set(self, path: tuple[str | int, ...], old: Json, new: Json, records_name: str) -> None:
+        if not path:
+            other = State.of({} if new is ABSENT else new, records_name)
+            self.fields, self.records = other.fields, other.records
+            self.items, self.ambiguous = other.items, other.ambiguous
+            return
+        name = str(path[0])
+        if name != records_name:
+            _put(self.fields, name, new)
+        elif len(path) == 1:
+            other = State.of({name: [] if new is ABSENT else new}, name)
+            self.records, self.items = other.records, other.items
+            self.ambiguous = other.ambiguous
+        elif isinstance(path[1], int) and path[1] < 0:  # items cut from the beginning
+            for item in () if old is ABSENT else old:
+                self._set((name, 0), item, ABSENT, records_name)
+            for item in () if new is ABSENT else new:
+                self._set((name, 0), ABSENT, item, records_name)
+        elif (record_id := id_of(old if new is ABSENT else new)) is not None:
+            _put(self.records, record_id, new)
+        else:
+            if old is not ABSENT:
+                _remove_last(self.items, old)
+            if new is not ABSENT:
+                self.items.append(new)
+
+
+def _put(values: dict, name: Json, value: Json) -> None:  # type: ignore[type-arg]
+    if value is ABSENT:
+        values.pop(name, None)
+    else:
+        values[name] = value
+
+
+def _remove_last(items: list[Json], item: Json) -> None:
+    for index in range(len(items) - 1, -1, -1):
+        if is_same(items[index], item):
+            del items[index]
+            return
+
+
+class PastChange(NamedTuple):
+    """A change of one document from the history, newest first. `edits` are None for a reset."""
+
+    revision: int
+    at: str
+    edits: Sequence[Edit] | None
+    merged: FileMerged | None
+
+
+class FileEdit(NamedTuple):
+    """A file that a person changed, and what is known of the state it was based on.
+
+    `theirs` is None if the file was removed. `base` is None if its state cannot be rebuilt; then
+    `doubt` says why. `previous` is the file that was last merged on the same revision, and `given`
+    the ids that its records without one were given. `is_known` says that the same content was
+    merged before; `is_latest` that nothing on this revision was merged after it.
+    """
+
+    key: Key
+    name: str
+    token: tuple[int, int, int] | None
+    digest: str
+    revision: int
+    theirs: State | None
+    base: State | None
+    doubt: str = ""
+    previous: State | None = None
+    given: tuple[Given, ...] = ()
+    is_known: bool = False
+    is_latest: bool = False
+
+
+def find_base(
+    ours: Document, theirs: Document, changes: Iterable[PastChange], records_name: str, digest: str
+) -> tuple[State | None, str, State | None, tuple[Given, ...], bool, bool]:
+    """Rebuild the state that a file was based on, from the current one and the past changes.
+
+    Return base, doubt, previous, given, is_known, is_latest as in `FileEdit`.
+    """
+    named, current = theirs.revision, ours.revision
+    stamp = theirs.content.get(UPDATED_AT)
+    state = State.of(ours.content, records_name)
+    if named == current:
+        return state, "", None, (), False, False
+    if named > current:
+        return None, f"it names revision {named}, which is yet to come", None, (), False, False
+    merged: list[FileMerged] = []
+    after, at = current, ours.content.get(UPDATED_AT)
+    for change in changes:
+        is_there = change.revision == named if named else stamp is not None and change.at == stamp
+        if is_there and after == change.revision:
+            at = change.at
+            break
+        if not named and not is_there and change.revision == 1 and change.edits is not None:
+            # The state before the first counted change is the only one without a revision.
+            _rewind(state, change, records_name)
+            after, at = 0, stamp
+            break
+        if change.revision != after or change.edits is None:
+            break
+        if change.merged is not None:
+            merged.append(change.merged)
+        _rewind(state, change, records_name)
+        after -= 1
+        at = ""
+    if named and after != named:
+        return None, f"revision {named} is not in the history any more", None, (), False, False
+    if not named and not (after == 0 or (stamp is not None and at == stamp)):
+        return None, "it names no revision", None, (), False, False
+    if named and at and stamp != at:
+        return None, f'its "{UPDATED_AT}" is not that of revision {named}', None, (), False, False
+    same = [one for one in merged if one.revision == named]
+    previous: State | None = None
+    given: tuple[Given, ...] = ()
+    if same:
+        previous, given = state.copy(), same[0].given
+        for edit in same[0].edits:
+            previous.apply(edit, records_name)
+    is_known = any(one.digest == digest for one in same)
+    return state, "", previous, given, is_known, is_known and same[0].digest == digest
+
+
+def _rewind(state: State, change: PastChange, records_name: str) -> None:
+    for edit in reversed(change.edits or ()):
+        state.rewind(edit, records_name)
+
+
+class Addition(NamedTuple):
+    """A record that the person added. `wanted` is the id they wrote, if it is free."""
+
+    item: Json
+    wanted: int | None
+
+
+@dataclass
+class Differences:
+    """What a person did, to be applied to the current document.
+
+    `changed` has the new values by record and field, `fields` those of the document itself, with
+    `ABSENT` for a field that goes. `remarks` are sentences about what is not applied.
+    """
+
+    fields: dict[str, Json] = field(default_factory=dict)
+    changed: dict[int, dict[str, Json]] = field(default_factory=dict)
+    removed: list[int] = field(default_factory=list)
+    added: list[Addition] = field(default_factory=list)
+    items_added: list[Json] = field(default_factory=list)
+    items_removed: list[Json] = field(default_factory=list)
+    remarks: list[str] = field(default_factory=list)
+
+    def __bool__(self) -> bool:
+        return bool(
+            self.fields
+            or self.changed
+            or self.removed
+            or self.added
+            or self.items_added
+            or self.items_removed
+        )
+
+
+def differences(edit: FileEdit, ours: State, last_id: int, *, keep_items: bool) -> Differences:
+    """Return what the person changed. With `keep_items`, entries without an id stay without one.
+
+    `last_id` is the highest id that the document ever gave.
+    """
+    assert edit.theirs is not None
+    found = Differences()
+    if edit.is_known:
+        if not edit.is_latest:
+            found.remarks.append("this version of the file was merged before; nothing was changed")
+        return found
+    comparison = _Comparison(edit, edit.theirs, ours, last_id, found)
+    if edit.base is None:
+        return comparison.additions_only(edit.doubt)
+    comparison.compare(edit.base, edit.previous, keep_items=keep_items)
+    return found
+
+
+class _Comparison:
+    def __init__(
+        self, edit: FileEdit, theirs: State, ours: State, last_id: int, found: Differences
+    ) -> None:
+        self.edit, self.theirs, self.ours = edit, theirs, ours
+        self.last_id, self.found = last_id, found
+
+    def compare(self, base: State, previous: State | None, *, keep_items: bool) -> None:
+        self._compare_fields(base, previous)
+        for record_id, record in self.theirs.records.items():
+            if record_id in base.ambiguous or record_id in self.ours.ambiguous:
+                self._compare_ambiguous(record_id, record, base)
+            elif record_id in base.records:
+                before = previous.records.get(record_id) if previous else None
+                self._compare_record(record_id, record, base.records[record_id], before)
+            elif previous and record_id in previous.records:
+                self._compare_given(record_id, record, previous.records[record_id])
+            else:
+                self._add(record, record_id)
+        for record_id, record in base.records.items():
+            is_gone = record_id not in self.theirs.records and record_id not in base.ambiguous
+            if is_gone and (previous is None or record_id in previous.records):
+                self._remove(record_id, record, previous)
+        for record_id in previous.records if previous else ():
+            if record_id not in base.records and record_id not in self.theirs.records:
+                self._keep_added(self._renumbered(record_id))
+        self._compare_items(base, previous, keep_items=keep_items)
+
+    def _keep_added(self, record_id: int) -> None:
+        if record_id in self.ours.records:
+            self.found.remarks.append(
+                f"{record_id}, which an earlier save of this file added, was kept"
+            )
+
+    def _renumbered(self, written: int) -> int:
+        """Return the id of a record that an earlier save added under an id that was not free."""
+        return next((entry.id for entry in self.edit.given if entry.written == written), written)
+
+    def _compare_fields(self, base: State, previous: State | None) -> None:
+        for name in _names(self.theirs.fields, base.fields):
+            if name in MANAGED_FIELDS:
+                continue
+            value, before = _value(self.theirs.fields, name), _value(base.fields, name)
+            earlier = before if previous is None else _value(previous.fields, name)
+            if self._is_changed(value, before, earlier, f'"{name}"'):
+                self.found.fields[name] = value
+
+    def _is_changed(self, value: Json, before: Json, earlier: Json, what: str) -> bool:
+        if is_same(value, earlier):
+            return False
+        if is_same(value, before):
+            # Another copy of the base, or the same editor that took its change back?
+            self.found.remarks.append(
+                f"{what} has the value again that it had in revision {self.edit.revision};"
+                " the current value was kept"
+            )
+            return False
+        return True
+
+    def _compare_record(
+        self, record_id: int, record: Record, base: Record, previous: Record | None
+    ) -> None:
+        changed: dict[str, Json] = {}
+        for name in _names(record, base):
+            value, before = _value(record, name), _value(base, name)
+            earlier = before if previous is None else _value(previous, name)
+            if self._is_changed(value, before, earlier, f'{record_id}: "{name}"'):
+                changed[name] = value
+        if not changed:
+            return
+        if record_id not in self.ours.records:
+            self.found.remarks.append(
+                f"{record_id} was deleted meanwhile; your changes to it were not applied"
+            )
+            return
+        self.found.changed[record_id] = changed
+
+    def _compare_ambiguous(self, record_id: int, record: Record, base: State) -> None:
+        if not is_same(record, base.records.get(record_id, ABSENT)):
+            self.found.remarks.append(f"several records have the id {record_id}; none was changed")
+
+    def _compare_given(self, record_id: int, record: Record, previous: Record) -> None:
+        """Compare a record that an earlier save of this buffer added, with the id it has now."""
+        current = self._renumbered(record_id)
+        self._compare_record(current, {**record, "id": current}, {**previous, "id": current}, None)
+
+    def _add(self, record: Record, record_id: int) -> None:
+        current = self.ours.records.get(record_id)
+        if current is not None and is_same(current, record):
+            return
+        if current is None and self.last_id < record_id <= self.last_id + ID_JUMP_MAX:
+            self.found.added.append(Addition(record, record_id))
+            return
+        reason = "is taken" if current is not None or record_id <= self.last_id else "is too large"
+        self.found.remarks.append(f"the id {record_id} {reason}; the record was given the next one")
+        self.found.added.append(Addition(record, None))
+
+    def _remove(self, record_id: int, base: Record, previous: State | None) -> None:
+        current = self.ours.records.get(record_id)
+        if current is None:
+            return
+        # Changes of the person's own, saved before, are no changes of others.
+        seen = base if previous is None else previous.records[record_id]
+        if is_same(current, base) or is_same(*(_unstamped(one) for one in (current, seen))):
+            self.found.removed.append(record_id)
+        else:
+            self.found.remarks.append(f"{record_id} was changed meanwhile, so it was not removed")
+
+    def _compare_items(self, base: State, previous: State | None, *, keep_items: bool) -> None:
+        """Entries without an id: equal ones are the same. In an editor's next save, the ones that
+        are left of the last save are those that became the ones that are new."""
+        added = _without(self.theirs.items, base.items)
+        given = list(self.edit.given) if previous is not None else []
+        for entry in list(given):
+            match = next((item for item in added if is_same(item, entry.item)), ABSENT)
+            if match is not ABSENT:
+                _remove_last(added, match)
+                given.remove(entry)
+        for item in added:
+            earlier = next((entry for entry in given if not entry.written), None)
+            if earlier is not None and isinstance(item, dict) and isinstance(earlier.item, dict):
+                given.remove(earlier)
+                before = {**earlier.item, "id": earlier.id}
+                self._compare_record(earlier.id, {**item, "id": earlier.id}, before, None)
+            elif keep_items and id_of(item) is None:
+                self.found.items_added.append(item)
+            else:
+                if id_of(item) is not None:
+                    self.found.remarks.append(
+                        f"the id {id_of(item)} stands twice; the second record was given the next"
+                    )
+                self.found.added.append(Addition(item, None))
+        for item in _without(base.items, self.theirs.items):
+            if any(is_same(item, current) for current in self.ours.items):
+                self.found.items_removed.append(item)
+        for entry in given:  # added by the last save, and gone from this one
+            if not entry.written:
+                self._keep_added(entry.id)
+
+    def additions_only(self, doubt: str) -> Differences:
+        """Without a base, only what is new can be taken: anything else may be an older state."""
+        ours, theirs, found = self.ours, self.theirs, self.found
+        same_fields = all(
+            name in MANAGED_FIELDS
+            or is_same(_value(theirs.fields, name), _value(ours.fields, name))
+            for name in _names(theirs.fields, ours.fields)
+        )
+        if (
+            same_fields
+            and not _without(ours.items, theirs.items)
+            and all(
+                record_id in theirs.records and is_same(theirs.records[record_id], record)
+                for record_id, record in ours.records.items()
+            )
+        ):
+            for record_id, record in theirs.records.items():
+                if record_id not in ours.records:
+                    self._add(record, record_id)
+            for item in _without(theirs.items, ours.items):
+                found.added.append(Addition(item, None))
+            return found
+        found.remarks.append(f"{doubt}, so nobody can tell what you changed; nothing was taken")
+        return found
+
+
+def changes_nothing(edit: FileEdit, records_name: str) -> bool:
+    """Return whether the file is only a copy of the state that it was based on."""
+    base, theirs = edit.base, edit.theirs
+    if base is None or theirs is None or edit.is_known:
+        return False
+    is_same_list = not _without(base.items, theirs.items) and not _without(theirs.items, base.items)
+    return is_same_list and not any(edits_between(base, theirs, records_name))
+
+
+def edits_between(base: State, theirs: State, records_name: str) -> Iterator[Edit]:
+    """Yield the edits that lead from the base to the file, without entries that have no id."""
+    for name in _names(theirs.fields, base.fields):
+        before, after = _value(base.fields, name), _value(theirs.fields, name)
+        if name not in MANAGED_FIELDS and not is_same(before, after):
+            yield Edit((name,), before, after)
+    for record_id in _names(theirs.records, base.records):
+        before, after = _value(base.records, record_id), _value(theirs.records, record_id)
+        if not is_same(before, after):
+            yield Edit((records_name, record_id), before, after)
+
+
+def _unstamped(record: Record) -> Record:
+    return {name: value for name, value in record.items() if name != UPDATED_AT}
+
+
+def _names(one: Mapping[Json, Json], other: Mapping[Json, Json]) -> list[Json]:
+    return list(one | other) if isinstance(one, dict) and isinstance(other, dict) else []
+
+
+def _value(values: Mapping[Json, Json], name: Json) -> Json:
+    return values.get(name, ABSENT)
+
+
+def _without(items: Sequence[Json], others: Sequence[Json]) -> list[Json]:
+    """Return the items that are not among the others, each of which accounts for one."""
+    left: dict[bytes, int] = {}
+    for item in others:
+        key = _comparable(item)
+        left[key] = left.get(key, 0) + 1
+    found = []
+    for item in items:
+        key = _comparable(item)
+        if left.get(key, 0):
+            left[key] -= 1
+        else:
+            found.append(item)
+    return found

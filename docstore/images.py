@@ -1,0 +1,171 @@
+"""Images: each document as its file showed it at the last checkpoint, compressed.
+
+    .neuralflow/images/<collection>/<owner>.image
+
+A person may overwrite a document's file at any time, also while no process runs. Then the image and
+the journal after it are what is left of the document, and what an edit by hand is compared with.
+The checkpoint writes the images of all documents that were published since the one before, durably,
+before it notes that the journal may forget. So an image is never older than the checkpoint; where
+there is none (a document that was never written by this version), the file itself counts.
+
+The first line is JSON: format, frame, the file's inode, size and time, and a digest of its bytes.
+The rest is the file, compressed with zlib.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+import zlib
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from docstore.codec import decode
+from docstore.document import CollectionLayout, Document, Key
+from docstore.errors import Corrupt
+from docstore.filesystem import Draft, FileSystem
+
+_FORMAT: Final = 1
+_LEVEL: Final = 1
+_BATCH_BYTES: Final = 8 * 1024 * 1024
+_HEADER_MAX: Final = 512
+
+
+class _Header(msgspec.Struct):
+    format: int
+    sequence: int
+    file: tuple[int, int, int]
+    digest: str
+
+
+_decode_header: Final = msgspec.json.Decoder(_Header).decode
+
+
+def digest_of(data: bytes) -> str:
+    """Return what tells a file's content from any other."""
+    return hashlib.blake2b(data, digest_size=16).hexdigest()
+
+
+@dataclass(frozen=True)
+class Image:
+    """A document's file as of the last checkpoint: up to which frame, which file, which bytes."""
+
+    sequence: int
+    file: tuple[int, int, int]
+    digest: str
+    _packed: bytes
+
+    def content(self) -> bytes | None:
+        """Return the file's bytes; None if the image is damaged."""
+        try:
+            data = zlib.decompress(self._packed)
+        except zlib.error:
+            return None
+        return data if digest_of(data) == self.digest else None
+
+    def document(self, name: str, layout: CollectionLayout) -> Document | None:
+        """Return the document; None if the image is damaged."""
+        data = self.content()
+        with suppress(Corrupt):
+            return decode(data, name, layout) if data is not None else None
+        return None
+
+
+@dataclass(frozen=True)
+class Shown:
+    """A published file whose image is to be written."""
+
+    key: Key
+    sequence: int
+    file: tuple[int, int, int]
+    data: bytes
+
+
+class Images:
+    """The images of a data folder. Whoever writes them holds the publishing lock."""
+
+    def __init__(self, files: FileSystem, folder: Path, layouts: Mapping[str, object]) -> None:
+        self._files, self._folder, self._layouts = files, folder, layouts
+
+    def path(self, key: Key) -> Path:
+        """Return where the image of a document is."""
+        return self._folder / key.collection / f"{key.owner}.image"
+
+    def read(self, key: Key) -> Image | None:
+        """Return the image of a document; None if there is none that can be read."""
+        try:
+            data, _ = self._files.read(self.path(key))
+            end = data.index(b"\n", 0, _HEADER_MAX)
+            header = _decode_header(data[:end])
+        except (OSError, ValueError, msgspec.MsgspecError):
+            return None
+        if header.format != _FORMAT:
+            return None
+        return Image(header.sequence, header.file, header.digest, data[end + 1 :])
+
+    def write(self, shown: Iterable[Shown]) -> set[Key]:
+        """Write images, durably, and return whose. Raises `OSError`; then some may be missing."""
+        written: set[Key] = set()
+        folders: set[Path] = set()
+        batch: list[tuple[Shown, bytes]] = []
+        size = 0
+        for one in shown:
+            written.add(one.key)
+            batch.append((one, _packed(one)))
+            size += len(batch[-1][1])
+            if size > _BATCH_BYTES or len(batch) >= 64:
+                folders |= self._write(batch)
+                batch, size = [], 0
+        if batch:
+            folders |= self._write(batch)
+        for folder in folders:
+            self._files.sync_folder("image-names", folder)
+        return written
+
+    def remove(self, keys: Iterable[Key]) -> None:
+        """Remove images, durably."""
+        paths = [path for path in map(self.path, keys) if self._files.exists(path)]
+        for path in paths:
+            self._files.remove("image-remove", path)
+        for folder in {path.parent for path in paths}:
+            self._files.sync_folder("image-names", folder)
+
+    def clear(self) -> None:
+        """Remove all images, durably: the files are about to be replaced by those of a backup."""
+        for collection in self._layouts:
+            folder = self._folder / collection
+            if not self._files.is_folder(folder):
+                continue
+            for name in self._files.names(folder):
+                self._files.remove("image-clear", folder / name)
+            self._files.sync_folder("image-names", folder)
+
+    def _write(self, batch: list[tuple[Shown, bytes]]) -> set[Path]:
+        folders = {self.path(one.key).parent for one, _ in batch}
+        for folder in folders:
+            self._files.make_folder("lay-out", folder)
+        drafts = [
+            Draft(f"{self.path(one.key)}.{secrets.token_hex(8)}.draft", data, one.file[2])
+            for one, data in batch
+        ]
+        done = 0
+        try:
+            self._files.create_all("image", drafts)
+            for (one, _), draft in zip(batch, drafts, strict=True):
+                self._files.rename("image-name", draft.path, self.path(one.key))
+                done += 1
+        finally:
+            for draft in drafts[done:]:
+                with suppress(OSError):
+                    self._files.remove("image-take-back", draft.path)
+        return folders
+
+
+def _packed(shown: Shown) -> bytes:
+    header = _Header(_FORMAT, shown.sequence, shown.file, digest_of(shown.data))
+    return msgspec.json.encode(header) + b"\n" + zlib.compress(shown.data, _LEVEL)

@@ -1,0 +1,688 @@
+"""A file that a person edits is merged: nothing acknowledged is lost, and nothing of theirs."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from docstore import Corrupt, DocumentStore, Key, Transaction, restore_snapshot, take_snapshot
+from docstore.backends.files import FilesBackend
+from docstore.filesystem import FileSystem, Where
+from docstore.merging import FILE_ACTOR, merge_file
+from docstore.publishing import History
+from tests.docstore.layouts import ALICE_NOTES, LAYOUTS
+
+WRITERS = 8
+
+
+def opened(root: Path, **options: Any) -> DocumentStore:
+    """A store that publishes when it is told to, and merges files."""
+    backend = FilesBackend(root, LAYOUTS, background=False, **options)
+    store = DocumentStore(backend, LAYOUTS)
+    store.merge_files_with(merge_file)
+    return store
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    return tmp_path / "data"
+
+
+@pytest.fixture
+def path(root: Path) -> Path:
+    return root / "notes/notes_1.json"
+
+
+@pytest.fixture
+def store(root: Path) -> Iterator[DocumentStore]:
+    """A document of five notes, published."""
+    store = opened(root)
+    store.change(lambda transaction: transaction.create(ALICE_NOTES, {"notes": []}))
+    for number in range(1, 6):
+        add(store, f"note {number}")
+    store.publish()
+    yield store
+    store.close()
+
+
+def add(store: DocumentStore, text: str) -> int:
+    def edit(transaction: Transaction) -> int:
+        note = transaction.new_id(ALICE_NOTES)
+        transaction.put(ALICE_NOTES, {"id": note, "text": text, "tag": ""})
+        return note
+
+    return store.change(edit)
+
+
+def change(store: DocumentStore, note: int, **fields: object) -> None:
+    store.change(lambda t: t.put(ALICE_NOTES, {**t.record(ALICE_NOTES, note), **fields}))
+
+
+def remove(store: DocumentStore, note: int) -> None:
+    store.change(lambda transaction: transaction.remove(ALICE_NOTES, note))
+
+
+def notes(store: DocumentStore) -> dict[int, str]:
+    """The notes' texts, once what is on its way to the file met what a person made of it."""
+    store.publish()
+    document = store.read(ALICE_NOTES)
+    assert document is not None
+    return {note["id"]: note["text"] for note in document.content["notes"]}
+
+
+def revision(store: DocumentStore) -> int:
+    document = store.read(ALICE_NOTES)
+    assert document is not None
+    return document.revision
+
+
+def remarks(store: DocumentStore) -> str:
+    return "\n".join(line for aside in store.aside(ALICE_NOTES) for line in aside.remarks)
+
+
+class Buffer:
+    """What an editor has of the file: it is saved again and again with the same revision."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.content = json.loads(path.read_bytes())
+
+    def note(self, number: int) -> dict[str, Any]:
+        found: dict[str, Any] = next(n for n in self.content["notes"] if n.get("id") == number)
+        return found
+
+    def save(self) -> None:
+        draft = self.path.with_name("4913")
+        draft.write_text(json.dumps(self.content))
+        draft.replace(self.path)
+
+
+# What was acknowledged stays
+
+
+def test_stale_buffer_keeps_what_others_changed_meanwhile(store: DocumentStore, path: Path) -> None:
+    buffer = Buffer(path)
+    change(store, 3, text="by the API")
+    assert add(store, "new") == 6
+    remove(store, 5)
+    store.publish()
+    before = revision(store)
+    buffer.note(2)["text"] = "by hand"
+    buffer.save()
+    expected = {1: "note 1", 2: "by hand", 3: "by the API", 4: "note 4", 6: "new"}
+    assert notes(store) == expected
+    assert revision(store) == before + 1
+    assert add(store, "next") == 7
+    store.publish()
+    assert json.loads(path.read_bytes())["revision"] == before + 2
+    assert store.aside(ALICE_NOTES) == []
+
+
+def test_fields_of_one_record_merge_one_by_one(store: DocumentStore, path: Path) -> None:
+    buffer = Buffer(path)
+    change(store, 2, tag="by the API")
+    buffer.note(2)["text"] = "by hand"
+    buffer.save()
+    store.publish()
+    document = store.read(ALICE_NOTES)
+    assert document is not None
+    (note,) = document.list_of("notes").find(2)
+    assert note == {"id": 2, "text": "by hand", "tag": "by the API"}
+
+
+def test_save_under_a_change_on_its_way_merges(store: DocumentStore, path: Path) -> None:
+    buffer = Buffer(path)
+    change(store, 1, text="not published yet")
+    buffer.note(2)["text"] = "by hand"
+    buffer.save()
+    store.publish()
+    shown = {note["id"]: note["text"] for note in json.loads(path.read_bytes())["notes"]}
+    assert shown == notes(store)
+    assert shown[1] == "not published yet" and shown[2] == "by hand"
+
+
+def test_old_buffer_saved_again_changes_nothing_twice(store: DocumentStore, path: Path) -> None:
+    buffer = Buffer(path)
+    buffer.note(2)["text"] = "by hand"
+    buffer.save()
+    assert notes(store)[2] == "by hand"
+    change(store, 2, text="by the API, later")
+    store.publish()
+    buffer.save()
+    assert notes(store)[2] == "by the API, later"
+    store.publish()
+    buffer.note(4)["text"] = "by hand, too"
+    buffer.save()
+    assert notes(store)[2] == "by the API, later" and notes(store)[4] == "by hand, too"
+
+
+def test_value_taken_back_in_an_old_buffer_is_reported(store: DocumentStore, path: Path) -> None:
+    buffer = Buffer(path)
+    buffer.note(2)["text"] = "by hand"
+    buffer.save()
+    assert notes(store)[2] == "by hand"
+    store.publish()
+    buffer.note(2)["text"] = "note 2"
+    buffer.note(3)["text"] = "by hand"
+    buffer.save()
+    assert notes(store)[2] == "by hand" and notes(store)[3] == "by hand"
+    assert '2: "text" has the value again' in remarks(store)
+
+
+def test_last_id_and_revision_never_fall(store: DocumentStore, path: Path) -> None:
+    buffer = Buffer(path)
+    assert add(store, "new") == 6
+    remove(store, 6)
+    buffer.content["last_id"] = 2
+    buffer.note(1)["text"] = "by hand"
+    buffer.save()
+    before = revision(store)
+    assert add(store, "next") == 7
+    assert revision(store) == before + 1
+
+
+# What the person added and removed
+
+
+def test_record_without_an_id_gets_the_next_one_and_keeps_it(
+    store: DocumentStore, path: Path
+) -> None:
+    buffer = Buffer(path)
+    assert add(store, "by the API") == 6
+    buffer.content["notes"].append({"text": "by ha"})
+    buffer.save()
+    assert notes(store)[7] == "by ha"
+    store.publish()
+    buffer.content["notes"][-1]["text"] = "by hand"
+    buffer.content["notes"].append({"text": "another"})
+    buffer.save()
+    assert notes(store)[7] == "by hand" and notes(store)[8] == "another"
+    assert len(notes(store)) == 8
+
+
+def test_id_that_is_taken_or_repeated_is_given_anew(store: DocumentStore, path: Path) -> None:
+    buffer = Buffer(path)
+    assert add(store, "by the API") == 6
+    buffer.content["notes"].append({"id": 6, "text": "mine"})
+    buffer.content["notes"].append({"id": 3, "text": "copied from 3"})
+    buffer.content["notes"].append({"id": 12, "text": "twelve"})
+    buffer.save()
+    found = notes(store)
+    assert found[6] == "by the API" and found[3] == "note 3" and found[12] == "twelve"
+    assert (
+        sorted(found.values())[:2] == ["by the API", "copied from 3"] and "mine" in found.values()
+    )
+    assert len(found) == 9
+    assert "the id 6 is taken" in remarks(store) and "the id 3 stands twice" in remarks(store)
+
+
+def test_id_of_a_deleted_record_is_never_given_again(store: DocumentStore, path: Path) -> None:
+    remove(store, 5)
+    store.publish()
+    buffer = Buffer(path)
+    buffer.content["notes"].append({"id": 5, "text": "five again"})
+    buffer.save()
+    assert notes(store)[6] == "five again" and 5 not in notes(store)
+
+
+def test_removed_record_goes_unless_it_was_changed_since(store: DocumentStore, path: Path) -> None:
+    buffer = Buffer(path)
+    change(store, 2, text="changed since")
+    buffer.content["notes"] = [note for note in buffer.content["notes"] if note["id"] not in (1, 2)]
+    buffer.save()
+    assert notes(store) == {2: "changed since", 3: "note 3", 4: "note 4", 5: "note 5"}
+    assert "2 was changed meanwhile, so it was not removed" in remarks(store)
+
+
+def test_change_of_a_record_deleted_since_is_reported(store: DocumentStore, path: Path) -> None:
+    buffer = Buffer(path)
+    remove(store, 2)
+    buffer.note(2)["text"] = "by hand"
+    buffer.save()
+    assert 2 not in notes(store)
+    assert "2 was deleted meanwhile" in remarks(store)
+    assert b"by hand" in store.aside(ALICE_NOTES)[0].content
+
+
+# Where the base is not known
+
+
+@pytest.mark.parametrize("named", [None, 10_000, 3])
+def test_edit_without_a_base_is_set_aside(
+    store: DocumentStore, path: Path, named: object, root: Path
+) -> None:
+    """Whether the revision is missing, yet to come, or not that of the text."""
+    change(store, 1, text="by the API")
+    store.publish()
+    shown = path.read_bytes()
+    buffer = Buffer(path)
+    buffer.content["revision"] = named
+    if named is None:
+        del buffer.content["revision"], buffer.content["updated_at"]
+    buffer.note(2)["text"] = "by hand"
+    buffer.save()
+    assert notes(store)[1] == "by the API" and notes(store)[2] == "note 2"
+    (aside,) = store.aside(ALICE_NOTES)
+    assert b"by hand" in aside.content and "nothing was taken" in aside.remarks[-1]
+    store.publish()
+    before, after = json.loads(shown), json.loads(path.read_bytes())
+    assert after["notes"] == before["notes"] and after["revision"] == before["revision"] + 1
+    findings = [str(finding) for finding in store.backend.check()]
+    assert any(aside.name in finding and "nothing was taken" in finding for finding in findings)
+    store.discard_aside(ALICE_NOTES, aside.name)
+    assert [name for name in os.listdir(root / "notes") if "set-aside" in name] == []  # noqa: PTH208
+
+
+@pytest.mark.parametrize("named", [None, "6"])
+def test_revision_that_is_no_number_is_found_by_the_time(
+    store: DocumentStore, path: Path, named: object
+) -> None:
+    buffer = Buffer(path)
+    change(store, 1, text="by the API")
+    buffer.content["revision"] = named
+    buffer.note(2)["text"] = "by hand"
+    buffer.save()
+    assert notes(store)[1] == "by the API" and notes(store)[2] == "by hand"
+
+
+def test_additions_are_taken_without_a_base(store: DocumentStore, path: Path) -> None:
+    buffer = Buffer(path)
+    del buffer.content["revision"], buffer.content["updated_at"]
+    buffer.content["notes"].append({"text": "by hand"})
+    buffer.save()
+    assert notes(store)[6] == "by hand" and store.aside(ALICE_NOTES) == []
+
+
+def test_edit_of_a_state_that_the_history_has_forgotten_is_set_aside(root: Path) -> None:
+    store = opened(root, history=History(bytes_max=1), segment_bytes=4096)
+    store.change(lambda transaction: transaction.create(ALICE_NOTES, {"notes": []}))
+    add(store, "note 1")
+    store.publish()
+    buffer = Buffer(root / "notes/notes_1.json")
+    for number in range(40):
+        change(store, 1, text=f"{number} " + "x" * 500)
+    store.backend.checkpoint()  # type: ignore[attr-defined]
+    buffer.note(1)["text"] = "by hand"
+    buffer.save()
+    assert notes(store)[1].startswith("39 ")
+    assert "is not in the history any more" in remarks(store)
+
+
+def test_document_of_an_old_folder_is_edited_by_hand(root: Path) -> None:
+    path = root / "notes/notes_1.json"
+    path.parent.mkdir(parents=True)
+    path.write_text('{"notes": [{"id": 1, "text": "old"}, {"text": "without"}], "updated_at": "x"}')
+    store = opened(root)
+    assert store.read(ALICE_NOTES) is not None
+    buffer = Buffer(path)
+    add(store, "by the API")
+    store.publish()
+    buffer.note(1)["text"] = "by hand"
+    buffer.save()
+    store.publish()
+    document = store.read(ALICE_NOTES)
+    assert document is not None
+    texts = [note["text"] for note in document.content["notes"]]
+    assert texts == ["by hand", "without", "by the API"]
+    store.close()
+
+
+# While nobody runs
+
+
+def test_edit_while_nobody_runs_merges_and_tells_what_was_before(
+    root: Path, store: DocumentStore, path: Path
+) -> None:
+    buffer = Buffer(path)
+    change(store, 1, text="by the API")
+    store.close()
+    buffer.note(2)["text"] = "by hand"
+    buffer.save()
+    store = opened(root)
+    assert notes(store)[1] == "by the API" and notes(store)[2] == "by hand"
+    (entry,) = [entry for entry in store.entries(0).told if entry.actor == FILE_ACTOR]
+    ((path_, before, after),) = entry.changes[0].edits
+    assert (path_, before["text"], after["text"]) == (("notes", 2), "note 2", "by hand")
+    store.close()
+
+
+def test_merge_is_done_once_though_nobody_published_it(
+    root: Path, store: DocumentStore, path: Path
+) -> None:
+    buffer = Buffer(path)
+    buffer.content["notes"].append({"text": "by hand"})
+    buffer.note(2)["text"] = "by hand"
+    buffer.save()
+    assert notes(store)[6] == "by hand"
+    change(store, 2, text="by the API, later")
+    store.backend._abandon()  # type: ignore[attr-defined]  # as a kill does
+    again = opened(root)
+    again.publish()
+    expected = {1: "note 1", 2: "by the API, later", 3: "note 3", 4: "note 4", 5: "note 5"}
+    assert notes(again) == expected | {6: "by hand"}
+    again.close()
+
+
+def test_edit_met_first_by_a_process_that_never_read_the_document(
+    root: Path, store: DocumentStore, path: Path
+) -> None:
+    """Its document is the image and what the journal has since, though the file was published."""
+    store.backend.checkpoint()  # type: ignore[attr-defined]
+    buffer, other = Buffer(path), opened(root)
+    change(store, 1, text="by the API")
+    store.publish()
+    buffer.note(2)["text"] = "by hand"
+    buffer.save()
+    found = notes(other)
+    assert found[1] == "by the API" and found[2] == "by hand" and found == notes(store)
+    other.close()
+
+
+def test_copied_folder_holds_no_edits(root: Path, store: DocumentStore) -> None:
+    store.close()
+    copy = root.with_name("copy")
+    shutil.copytree(root, copy)
+    again = opened(copy)
+    assert revision(again) == 6 and notes(again)[5] == "note 5"
+    again.close()
+
+
+def test_touched_file_is_no_edit(store: DocumentStore, path: Path) -> None:
+    os.utime(path, (1, 1))
+    assert revision(store) == 6
+    path.write_bytes(path.read_bytes())
+    assert revision(store) == 6
+
+
+def test_restored_files_are_no_edits(root: Path, store: DocumentStore) -> None:
+    snapshot = take_snapshot(store, root.with_name("backups"))
+    other = opened(root)
+    change(store, 1, text="after the backup")
+    assert notes(other)[1] == "after the backup"
+    restore_snapshot(store, snapshot)
+    assert notes(store)[1] == "note 1" and notes(other)[1] == "note 1"
+    assert store.aside(ALICE_NOTES) == []
+    other.close()
+    store.close()
+    assert notes(opened(root))[1] == "note 1"
+
+
+# Files that cannot be read
+
+
+@pytest.mark.parametrize("is_cold", [False, True])
+def test_broken_file_is_served_from_the_last_good_state(
+    root: Path, store: DocumentStore, path: Path, is_cold: bool
+) -> None:
+    text = path.read_text()
+    if is_cold:
+        store.close()
+    path.write_text(text[: text.index('"note 3"')])
+    if is_cold:
+        store = opened(root)
+    assert notes(store)[5] == "note 5"
+    fault = store.fault(ALICE_NOTES)
+    assert fault is not None and (fault.line, fault.column) == (15, 15)
+    with pytest.raises(Corrupt, match="line 15, column 15"):
+        change(store, 1, text="refused")
+    store.publish()
+    assert path.read_text() == text[: text.index('"note 3"')]
+    assert store.backend.raw(ALICE_NOTES) == path.read_bytes()
+    path.write_text(text.replace("note 3", "repaired"))
+    assert notes(store)[3] == "repaired" and store.fault(ALICE_NOTES) is None
+    change(store, 1, text="accepted")
+    store.close()
+
+
+def test_broken_file_under_a_change_on_its_way_waits_for_the_person(
+    store: DocumentStore, path: Path
+) -> None:
+    text = path.read_text()
+    change(store, 1, text="acknowledged")
+    path.write_text(text[:50])
+    store.publish()
+    assert path.read_text() == text[:50] and notes(store)[1] == "acknowledged"
+    with pytest.raises(Corrupt):
+        change(store, 2, text="refused")
+    path.write_text(text.replace("note 2", "by hand"))
+    store.publish()
+    found = notes(store)
+    assert found[1] == "acknowledged" and found[2] == "by hand"
+
+
+def test_file_that_is_gone_for_a_moment_is_not_a_deletion(
+    root: Path, store: DocumentStore, path: Path
+) -> None:
+    backup = path.with_name("notes_1.json~")
+    path.rename(backup)
+    editor = threading.Timer(0.05, backup.rename, [path])
+    editor.start()
+    change(store, 1, text="meanwhile")
+    editor.join()
+    store.publish()
+    assert json.loads(path.read_bytes())["notes"][0]["text"] == "meanwhile"
+    assert json.loads(path.read_bytes())["revision"] == 7
+
+
+def test_file_that_is_removed_takes_its_document_along(root: Path, store: DocumentStore) -> None:
+    store.close()
+    store = opened(root)
+    assert notes(store)
+    (root / "notes/notes_1.json").unlink()
+    assert store.read(ALICE_NOTES) is None
+    entry = store.entry(store.sequence())
+    assert entry is not None and entry.actor == FILE_ACTOR
+    store.close()
+    assert opened(root).read(ALICE_NOTES) is None
+
+
+# How editors save
+
+
+def _renames(path: Path, data: bytes) -> None:
+    """vim, with a file beside it: written, then renamed."""
+    draft = path.with_name(".notes_1.json.swp")
+    draft.write_bytes(data)
+    draft.replace(path)
+
+
+def _writes_in_place(path: Path, data: bytes) -> None:
+    """VS Code, nano."""
+    path.write_bytes(data)
+
+
+def _writes_in_pieces(path: Path, data: bytes) -> None:
+    """An editor that is seen while it writes."""
+    with path.open("wb", buffering=0) as file:
+        for start in range(0, len(data), 100):
+            file.write(data[start : start + 100])
+            time.sleep(0.001)
+
+
+def _backs_up_first(path: Path, data: bytes) -> None:
+    """emacs: the old file gets another name, and the new one is written."""
+    path.replace(path.with_name("notes_1.json~"))
+    path.write_bytes(data)
+
+
+def _copies_first(path: Path, data: bytes) -> None:
+    """vim with backupcopy=yes."""
+    shutil.copy2(path, path.with_name("notes_1.json~"))
+    path.write_bytes(data)
+
+
+def _with_older_time(path: Path, data: bytes) -> None:
+    """A copy from another machine: rsync -t, cp -p."""
+    _renames(path, data)
+    os.utime(path, (1_000_000_000, 1_000_000_000))
+
+
+def _through_a_link(path: Path, data: bytes) -> None:
+    """A file of the person's own that is linked into the folder."""
+    own = path.with_name("own.json")
+    own.write_bytes(data)
+    path.unlink()
+    path.hardlink_to(own)
+
+
+def _with_bom(path: Path, data: bytes) -> None:
+    """Notepad."""
+    path.write_bytes(b"\xef\xbb\xbf" + data.replace(b"\n", b"\r\n"))
+
+
+EDITORS = [
+    _renames,
+    _writes_in_place,
+    _writes_in_pieces,
+    _backs_up_first,
+    _copies_first,
+    _with_older_time,
+    _through_a_link,
+    _with_bom,
+]
+
+
+@pytest.mark.parametrize("save", EDITORS)
+def test_every_way_of_saving_merges(
+    store: DocumentStore, path: Path, save: Callable[[Path, bytes], None]
+) -> None:
+    for round_ in range(3):
+        buffer = Buffer(path)
+        change(store, 1, text=f"by the API {round_}")
+        buffer.note(2)["text"] = f"by hand {round_}"
+        save(path, json.dumps(buffer.content, indent=4).encode())
+        store.publish()
+        found = notes(store)
+        assert found[1] == f"by the API {round_}" and found[2] == f"by hand {round_}"
+    assert store.aside(ALICE_NOTES) == []
+    assert sorted(found) == [1, 2, 3, 4, 5]
+
+
+def test_sync_conflict_copy_beside_the_file_is_left_alone(store: DocumentStore, path: Path) -> None:
+    copy = path.with_name("notes_1 (conflicted copy 2026-11-30).json")
+    copy.write_text('{"notes": []}')
+    assert len(notes(store)) == 5
+    store.publish()
+    assert copy.read_text() == '{"notes": []}'
+    assert any("conflicted copy" in str(finding) for finding in store.backend.check())
+
+
+@pytest.mark.parametrize("save", [_renames, _writes_in_place, _backs_up_first])
+def test_saves_while_writers_work_lose_nothing(
+    root: Path, save: Callable[[Path, bytes], None]
+) -> None:
+    """Each writer counts in a record of its own; the person changes another one each time."""
+    backend = FilesBackend(root, LAYOUTS)
+    store = DocumentStore(backend, LAYOUTS)
+    store.merge_files_with(merge_file)
+    store.change(lambda transaction: transaction.create(ALICE_NOTES, {"notes": []}))
+    for _ in range(WRITERS + 1):
+        add(store, "0")
+    store.publish()
+    path, enough = root / "notes/notes_1.json", threading.Event()
+    counted = dict.fromkeys(range(1, WRITERS + 1), 0)
+
+    def write(note: int) -> None:
+        while not enough.is_set():
+            change(store, note, text=str(counted[note] + 1))
+            counted[note] += 1
+
+    threads = [threading.Thread(target=write, args=(note,)) for note in counted]
+    for thread in threads:
+        thread.start()
+    try:
+        for number in range(1, 13):
+            content = _whole(path)
+            person = next(note for note in content["notes"] if note["id"] == WRITERS + 1)
+            person["text"] = f"by hand {number}"
+            save(path, json.dumps(content).encode())
+            _until(lambda text=person["text"]: notes(store)[WRITERS + 1] == text)
+    finally:
+        enough.set()
+        for thread in threads:
+            thread.join()
+    store.publish()
+    assert notes(store) == {note: str(count) for note, count in counted.items()} | {
+        WRITERS + 1: "by hand 12"
+    }
+    assert store.aside(ALICE_NOTES) == []
+    store.close()
+
+
+def _whole(path: Path) -> dict[str, Any]:
+    """The file as the store shows it, not as the person left it."""
+    deadline = time.monotonic() + 20
+    while True:
+        try:
+            content: dict[str, Any] = json.loads(path.read_bytes())
+        except FileNotFoundError:
+            content = {}
+        if "last_id" in content:
+            return content
+        assert time.monotonic() < deadline
+
+
+def _until(happened: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 20
+    while not happened():
+        assert time.monotonic() < deadline
+        time.sleep(0.002)
+
+
+class SavesBeforeRename(FileSystem):
+    """An editor that saves just before the file is replaced."""
+
+    def __init__(self) -> None:
+        self.save: Callable[[], None] | None = None
+
+    def exchange(self, step: str, one: Where, other: Where) -> bool:
+        if step == "publish" and self.save:
+            save, self.save = self.save, None
+            save()
+        return super().exchange(step, one, other)
+
+
+def test_save_in_the_very_moment_of_publication_is_kept(root: Path) -> None:
+    files = SavesBeforeRename()
+    store = opened(root, files=files)
+    store.change(lambda transaction: transaction.create(ALICE_NOTES, {"notes": []}))
+    add(store, "note 1")
+    store.publish()
+    buffer = Buffer(root / "notes/notes_1.json")
+    buffer.content["notes"].append({"text": "by hand"})
+    add(store, "by the API")
+    files.save = buffer.save
+    store.publish()
+    assert sorted(notes(store).values()) == ["by hand", "by the API", "note 1"]
+    assert files.save is None and store.aside(ALICE_NOTES) == []
+    store.close()
+
+
+def test_two_documents_keep_their_own_images(root: Path, store: DocumentStore) -> None:
+    other = Key("notes", 2)
+    store.change(lambda transaction: transaction.create(other, {"notes": [{"id": 1}]}))
+    store.close()
+    (root / "notes/notes_2.json").write_text("{")
+    store = opened(root)
+    document = store.read(other)
+    assert document is not None and list(document.content["notes"]) == [{"id": 1}]
+    assert notes(store)[5] == "note 5"
+    store.close()
+
+
+def test_file_put_where_a_document_was_just_deleted_begins_another(
+    store: DocumentStore, path: Path
+) -> None:
+    store.change(lambda transaction: transaction.drop(ALICE_NOTES))
+    path.write_text('{"notes": [{"id": 3, "text": "by hand"}], "revision": 90}')
+    assert notes(store) == {3: "by hand"} and revision(store) == 1
+    store.close()
+    assert json.loads(path.read_bytes())["notes"] == [{"id": 3, "text": "by hand"}]

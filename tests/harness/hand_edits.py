@@ -1,0 +1,30 @@
+"""Files edited by hand from states of any age, while programs write: nothing of either is lost."""
+
+from __future__ import annotations
+
+import django
+from hypothesis import seed as seeded
+from hypothesis import settings
+from hypothesis.stateful import run_state_machine_as_test
+
+from tests.harness.report import Report
+
+_EXAMPLES: int = 40  # of one run, so that the soak tells how far it is
+
+
+def run(cases: int, seed: int) -> Report:
+    """Run so many steps; each example has about 50 of them."""
+    django.setup()
+    from tests.utils.edit_machine import QUIET, STEPS, EditMachine
+
+    report = Report("hand_edits")
+    while report.cases < cases:
+        examples = min(_EXAMPLES, -(-(cases - report.cases) // STEPS))
+        wanted = settings(QUIET, max_examples=examples, stateful_step_count=STEPS)
+        machine = seeded(seed + report.cases)(EditMachine)
+        try:
+            run_state_machine_as_test(machine, settings=wanted)
+        except AssertionError as fault:
+            report.lose(str(fault))
+        report.cases += examples * STEPS
+    return report.finish(cases)

@@ -1,0 +1,327 @@
+"""Files that a person edited, merged by the rules of the table of collections.
+
+What the person changed is applied as a PATCH of these fields would be: checked by the table, with
+references, members and repeats looked after. A record whose change breaks a rule stays as it is,
+and the rest is taken in. What is not taken in stays in a version of the file that is set aside, for
+the person to use or discard on My files.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Mapping
+from datetime import datetime
+from typing import Any, Final, NamedTuple
+
+from docstore import (
+    ABSENT,
+    Aside,
+    DocumentStore,
+    Entry,
+    HistoryGone,
+    InvalidValue,
+    Key,
+    NotFound,
+    Transaction,
+)
+from docstore import decode as decode_document
+from docstore.file_edits import Differences, FileEdit, State
+from docstore.merging import (
+    FILE_ACTOR,
+    MergeResult,
+    PlainEditor,
+    apply_edit,
+    merge_edit,
+    note_aside,
+)
+from utils.documents import key_of
+from utils.edits import create_record, delete_record, update_record
+from utils.people.person import Activity, log
+from utils.records import (
+    COLLECTIONS,
+    RECORD_COLLECTIONS,
+    InvalidRecord,
+    check_record,
+    check_user_document,
+)
+from utils.sharing.access import Access
+from utils.sharing.index import follow
+from utils.times import parse_time
+
+logger = logging.getLogger(__name__)
+
+# How many frames of the history are looked through for merges; fewer if it is not that long.
+_LOOK_BACK: Final = (5_000, 500, 50)
+# Set anew whenever a record changes, so a person's change of them means nothing.
+_STAMPS: Final = frozenset({"updated_at", "completed_at"})
+
+
+class RecordEditor(PlainEditor):
+    """Applies an edit to tasks, projects or models."""
+
+    def __init__(self, transaction: Transaction, key: Key) -> None:
+        super().__init__(transaction, key)
+        self._transaction, self._key = transaction, key
+        self._spec, self._access = COLLECTIONS[key.collection], Access(key.owner)
+
+    def change(self, record_id: int, fields: dict[str, Any]) -> list[str]:
+        before = self._transaction.record(self._key, record_id)
+        fields, remarks = self._without_read_only(record_id, before, fields)
+        values = {
+            name: self._spec.by_name[name].fresh_default() if value is ABSENT else value
+            for name, value in fields.items()
+            if value is not ABSENT or name in self._spec.by_name
+        }
+        gone = [name for name in fields if name not in values]
+        try:
+            update_record(
+                self._transaction,
+                self._access,
+                self._key.collection,
+                record_id,
+                values,
+                expect=None,
+                replace=False,
+                unknown="keep",
+            )
+        except (InvalidRecord, InvalidValue) as invalid:
+            return [*remarks, f"{self._called(record_id)} was not changed: {invalid}"]
+        self._repair(record_id, fields)
+        if gone:
+            record = self._transaction.record(self._key, record_id)
+            left = {name: value for name, value in record.items() if name not in gone}
+            self._transaction.put(self._key, left)
+        return remarks
+
+    def _without_read_only(
+        self, record_id: int, before: Mapping[str, Any], fields: dict[str, Any]
+    ) -> tuple[dict[str, Any], list[str]]:
+        """Leave out what NeuralFlow sets, unless a wrong value is put right."""
+        left, remarks = {}, []
+        for name, value in fields.items():
+            field = self._spec.by_name.get(name)
+            if field is None or not field.read_only or self._puts_right(name, before, value):
+                left[name] = value
+            elif name not in _STAMPS and value is not ABSENT:
+                remarks.append(f'"{name}" of {self._called(record_id)} is set by NeuralFlow')
+        return left, remarks
+
+    def _puts_right(self, name: str, before: Mapping[str, Any], value: Any) -> bool:
+        field = self._spec.by_name[name]
+        if name == "user_id":
+            return bool(value == self._key.owner)
+        is_wrong = name not in before or not field.has_shape(before[name])
+        return is_wrong and value is not ABSENT and field.has_shape(value)
+
+    def _repair(self, record_id: int, fields: Mapping[str, Any]) -> None:
+        """Set the read-only fields that are put right: an ordinary change passes them over."""
+        repaired = {
+            name: value
+            for name, value in fields.items()
+            if name in self._spec.by_name and self._spec.by_name[name].read_only
+        }
+        if repaired:
+            record = self._transaction.record(self._key, record_id)
+            self._transaction.put(self._key, record | repaired)
+
+    def remove(self, record_id: int) -> list[str]:
+        delete_record(self._transaction, self._access, self._key.collection, record_id, None)
+        return []
+
+    def add(self, item: Any, wanted: int | None) -> tuple[int | None, list[str]]:
+        if isinstance(item, dict):
+            read_only = {field.name for field in self._spec.fields if field.read_only}
+            item = {name: value for name, value in item.items() if name not in read_only}
+        try:
+            if wanted is not None:
+                self._transaction.reserve_ids(self._key, wanted - 1)
+            record = create_record(
+                self._transaction, self._access, self._key.collection, item, "keep"
+            )
+        except (InvalidRecord, InvalidValue) as invalid:
+            return None, [f"a new {self._spec.singular} was not added: {invalid}"]
+        return int(record["id"]), []
+
+    def _called(self, record_id: int) -> str:
+        return f"{self._spec.singular} {record_id}"
+
+
+class DocumentEditor(PlainEditor):
+    """Applies an edit to any other document: a person's own, and what NeuralFlow keeps for them."""
+
+    def __init__(self, transaction: Transaction, key: Key) -> None:
+        super().__init__(transaction, key)
+        self._transaction, self._key = transaction, key
+        self._spec = COLLECTIONS[key.collection]
+
+    def set_fields(self, fields: dict[str, Any]) -> list[str]:
+        if self._key.collection != "users":
+            return super().set_fields(fields)
+        known = {name: value for name, value in fields.items() if value is not ABSENT}
+        faults = {
+            error.pointer.split("/")[1]: error.detail
+            for error in check_user_document(self._spec.defaults() | {"user_id": 1} | known)
+            if error.pointer.count("/") >= 1
+        }
+        accepted = {name: value for name, value in fields.items() if name not in faults}
+        super().set_fields(accepted)
+        return [
+            f'"{name}" was not changed: it {detail}'
+            for name, detail in faults.items()
+            if name in fields
+        ]
+
+    def change(self, record_id: int, fields: dict[str, Any]) -> list[str]:
+        before = self._transaction.record(self._key, record_id)
+        remarks = super().change(record_id, fields)
+        faults = check_record(self._spec, self._transaction.record(self._key, record_id))
+        if not faults:
+            return remarks
+        self._transaction.put(self._key, before)
+        return [f'{record_id} was not changed: "{faults[0].pointer[1:]}" {faults[0].detail}']
+
+
+def editor_for(transaction: Transaction, key: Key) -> PlainEditor:
+    """Return the editor that checks edits of this document."""
+    if key.collection in RECORD_COLLECTIONS:
+        return RecordEditor(transaction, key)
+    return DocumentEditor(transaction, key)
+
+
+def merge_file(store: DocumentStore, edit: FileEdit) -> None:
+    """Merge a file that a person edited, in one commit with its activity."""
+
+    def change(transaction: Transaction) -> MergeResult:
+        result = merge_edit(
+            transaction,
+            edit,
+            COLLECTIONS[edit.key.collection].layout.records,
+            editor_for(transaction, edit.key),
+            keep_items=edit.key.collection not in RECORD_COLLECTIONS,
+        )
+        follow(transaction)
+        description = _description(edit, result.done)
+        if description:
+            _log(store, transaction, edit.key, description)
+        note_aside(store, edit, result)
+        return result
+
+    result = store.change(change, actor=FILE_ACTOR)
+    logger.info("%s was changed by hand: %s", edit.name, _description(edit, result.done) or "-")
+    for remark in result.remarks:
+        logger.warning("%s was changed by hand: %s", edit.name, remark)
+
+
+def _log(store: DocumentStore, transaction: Transaction, key: Key, description: str) -> None:
+    person = key_of("users", key.owner)
+    if store.fault(person) is None and transaction.document(person) is not None:
+        metadata = {"collection": key.collection}
+        log(transaction, key.owner, Activity("file_merged", description, metadata))
+
+
+def _description(edit: FileEdit, done: Differences) -> str:
+    """Return what an activity says of the edit; "" if it changed nothing."""
+    name = edit.name.rpartition("/")[2]
+    if edit.theirs is None:
+        return f"Removed {name}"
+    counts = [
+        (len(done.changed) + len(done.fields), "changed"),
+        (len(done.added) + len(done.items_added), "added"),
+        (len(done.removed) + len(done.items_removed), "removed"),
+    ]
+    parts = ", ".join(f"{count} {verb}" for count, verb in counts if count)
+    return f"Edited {name}: {parts}" if parts else ""
+
+
+# Versions that were set aside
+
+
+def use_aside(store: DocumentStore, key: Key, name: str) -> list[str]:
+    """Make the document what a version that was set aside says, as far as the rules allow.
+
+    Records that are newer than that version stay. The version is discarded if all of it was taken;
+    otherwise returns the remarks on what was not. Raises `NotFound`, `Corrupt`.
+    """
+    aside = next((one for one in store.aside(key) if one.name == name), None)
+    if aside is None:
+        raise NotFound(f"there is no {name}")
+    layout = COLLECTIONS[key.collection].layout
+    theirs = State.of(decode_document(aside.content, name, layout).content, layout.records)
+
+    def change(transaction: Transaction) -> MergeResult:
+        ours = State.of(transaction.document(key) or {}, layout.records)
+        base = ours.copy()
+        known = theirs.fields.get("last_id")
+        highest = known if type(known) is int else max(theirs.records, default=0)
+        for record_id in [one for one in base.records if one > highest]:
+            del base.records[record_id]
+        edit = FileEdit(key, name, None, "", 0, theirs, base)
+        result = apply_edit(
+            transaction,
+            edit,
+            layout.records,
+            editor_for(transaction, key),
+            keep_items=key.collection not in RECORD_COLLECTIONS,
+        )
+        follow(transaction)
+        if description := _description(edit, result.done):
+            _log(store, transaction, key, description)
+        return result
+
+    result = store.change(change, actor=FILE_ACTOR)
+    if not result.remarks:
+        store.discard_aside(key, name)
+    return result.remarks
+
+
+def asides_of(store: DocumentStore, owner: int) -> Iterator[tuple[str, Aside]]:
+    """Yield the versions set aside of a person's files, each with its collection."""
+    for collection in COLLECTIONS:
+        for aside in store.aside(key_of(collection, owner)):
+            yield collection, aside
+
+
+def discard_all(store: DocumentStore, owner: int) -> None:
+    """Remove all versions set aside of a person's files: nothing of the person is to stay."""
+    for collection, aside in list(asides_of(store, owner)):
+        store.discard_aside(key_of(collection, owner), aside.name)
+
+
+# What was merged lately
+
+
+class Merged(NamedTuple):
+    """A file that was merged: the number of the commit, when, and what it did."""
+
+    number: int
+    at: datetime
+    description: str
+
+
+def recent_merges(store: DocumentStore, owner: int, not_before: datetime) -> list[Merged]:
+    """Return the merges of a person's files since a moment, newest first.
+
+    Only the latest part of the history is looked through.
+    """
+    entries: tuple[Entry, ...] = ()
+    for back in _LOOK_BACK:
+        try:
+            since = max(store.sequence() - back, 0)
+            entries = store.entries(since, lambda key: key.owner == owner).told
+            break
+        except HistoryGone:
+            continue
+    return [
+        Merged(entry.sequence, parse_time(entry.at), _description_in(entry, owner))
+        for entry in reversed(entries)
+        if entry.actor == FILE_ACTOR and parse_time(entry.at) >= not_before
+    ]
+
+
+def _description_in(entry: Entry, owner: int) -> str:
+    for change in entry.changes:
+        if change.key == key_of("users", owner):
+            for edit in reversed(change.edits):
+                if edit.path[:1] == ("activities",) and isinstance(edit.after, dict):
+                    return str(edit.after.get("description", ""))
+    return ""
