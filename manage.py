@@ -14,7 +14,7 @@ if __name__ == "__main__":
 
     os.umask(0o077)  # the database that a command makes is its owner's to read
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "neuralflow.settings")
-    output.guard()
+    output.guard("backslashreplace")
     try:
         execute_from_command_line(sys.argv)
         sys.stdout.flush()

@@ -39,13 +39,15 @@ class _Output:
         return getattr(self._stream, name)
 
 
-def guard() -> None:
+def guard(errors: str = "replace") -> None:
     """Make failing writes to standard output `Unwritable`, and print "?" for what it cannot encode.
+
+    `errors` is another way to print that, as `codecs` names it.
 
     A terminal keeps its stream, which line editing needs.
     """
     if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(errors="replace")
+        sys.stdout.reconfigure(errors=errors)
         if not sys.stdout.isatty():
             sys.stdout = cast(TextIO, _Output(sys.stdout))
 

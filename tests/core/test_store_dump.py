@@ -247,7 +247,7 @@ def test_a_checkpoint_retires_what_the_settings_do_not_keep(
 
 
 def test_what_strangers_wrote_cannot_command_the_terminal(data_folder: Path) -> None:
-    json_storage.save_task_data(1, {"title": "\x9b2J"})
+    json_storage.save_task_data(1, {"title": "Train", "description": "\x9b2J"})
     json_storage.close()
     assert "\x9b" not in dump(TASKS).out + dump("--entries", "--full").out
 
@@ -293,6 +293,7 @@ def test_what_the_manual_says_of_a_damaged_journal(
     assert "Deploy" in entries and "Evaluate" not in entries
     assert (tmp_path / "data.damaged" / TASKS).read_bytes() == path.read_bytes() == shown
     assert (tmp_path / "journal.damaged" / segment.name).exists()
+    json_storage.store.backend._abandon()  # type: ignore[attr-defined]  # the server that is stopped
     json_storage.close()
     json_storage.save_task_data(1, {"title": "Deploy"})
     assert [task["title"] for task in json_storage.get_user_tasks(1)] == ["Train", "Deploy"]

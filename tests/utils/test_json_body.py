@@ -12,7 +12,7 @@ from utils.json.body import BODY_NESTING_MAX, MalformedBody, load_body
 from utils.json.values import INTEGER_MAX
 
 CHARACTERS = st.characters(min_codepoint=0x20, exclude_categories=["Cs"])
-KEYS = st.text(CHARACTERS, max_size=8)
+KEYS = st.text(st.characters(min_codepoint=0x20, exclude_categories=["Cs", "Cc"]), max_size=8)
 TEXTS = st.text(CHARACTERS | st.sampled_from("\n\t\r"), max_size=12)
 SCALARS = (
     st.none()
