@@ -9,6 +9,7 @@ the person to use or discard on My files.
 from __future__ import annotations
 
 import logging
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from datetime import datetime
 from typing import Any, Final, NamedTuple
@@ -25,7 +26,7 @@ from docstore import (
     Transaction,
 )
 from docstore import decode as decode_document
-from docstore.file_edits import Differences, FileEdit, State
+from docstore.file_edits import FileEdit, State
 from docstore.merging import (
     FILE_ACTOR,
     MergeResult,
@@ -48,10 +49,14 @@ from utils.sharing.access import Access
 from utils.sharing.index import follow
 from utils.times import parse_time
 
+Path = tuple[str | int, ...]
+
 logger = logging.getLogger(__name__)
 
 # How many frames of the history are looked through for merges; fewer if it is not that long.
 _LOOK_BACK: Final = (5_000, 500, 50)
+# Fields of a document that an activity does not tell of.
+_UNTOLD: Final = (("last_id",),)
 # Set anew whenever a record changes, so a person's change of them means nothing.
 _STAMPS: Final = frozenset({"updated_at", "completed_at"})
 
@@ -191,7 +196,7 @@ def editor_for(transaction: Transaction, key: Key) -> PlainEditor:
 def merge_file(store: DocumentStore, edit: FileEdit) -> None:
     """Merge a file that a person edited, in one commit with its activity."""
 
-    def change(transaction: Transaction) -> MergeResult:
+    def change(transaction: Transaction) -> tuple[str, MergeResult]:
         result = merge_edit(
             transaction,
             edit,
@@ -199,15 +204,15 @@ def merge_file(store: DocumentStore, edit: FileEdit) -> None:
             editor_for(transaction, edit.key),
             keep_items=edit.key.collection not in RECORD_COLLECTIONS,
         )
+        description = _describe(transaction, edit)
         follow(transaction)
-        description = _description(edit, result.done)
         if description:
             _log(store, transaction, edit.key, description)
         note_aside(store, edit, result)
-        return result
+        return description, result
 
-    result = store.change(change, actor=FILE_ACTOR)
-    logger.info("%s was changed by hand: %s", edit.name, _description(edit, result.done) or "-")
+    description, result = store.change(change, actor=FILE_ACTOR)
+    logger.info("%s was changed by hand: %s", edit.name, description or "no difference")
     for remark in result.remarks:
         logger.warning("%s was changed by hand: %s", edit.name, remark)
 
@@ -219,17 +224,18 @@ def _log(store: DocumentStore, transaction: Transaction, key: Key, description: 
         log(transaction, key.owner, Activity("file_merged", description, metadata))
 
 
-def _description(edit: FileEdit, done: Differences) -> str:
+def _describe(transaction: Transaction, edit: FileEdit) -> str:
     """Return what an activity says of the edit; "" if it changed nothing."""
     name = edit.name.rpartition("/")[2]
     if edit.theirs is None:
         return f"Removed {name}"
-    counts = [
-        (len(done.changed) + len(done.fields), "changed"),
-        (len(done.added) + len(done.items_added), "added"),
-        (len(done.removed) + len(done.items_removed), "removed"),
-    ]
-    parts = ", ".join(f"{count} {verb}" for count, verb in counts if count)
+    verbs: dict[Path, str] = {}
+    for key, change in transaction.edits():
+        if key == edit.key and change.path[:1] not in _UNTOLD:
+            begins, ends = change.before is ABSENT, change.after is ABSENT
+            verbs.setdefault(change.path, "added" if begins else "removed" if ends else "changed")
+    counts = Counter(verbs.values())
+    parts = ", ".join(f"{counts[verb]} {verb}" for verb in sorted(counts))
     return f"Edited {name}: {parts}" if parts else ""
 
 
@@ -263,8 +269,9 @@ def use_aside(store: DocumentStore, key: Key, name: str) -> list[str]:
             editor_for(transaction, key),
             keep_items=key.collection not in RECORD_COLLECTIONS,
         )
+        description = _describe(transaction, edit)
         follow(transaction)
-        if description := _description(edit, result.done):
+        if description:
             _log(store, transaction, key, description)
         return result
 

@@ -63,7 +63,7 @@ def test_edit_is_one_change_with_stamps_activity_and_entry(data_folder: Path) ->
     assert task(4) | {"title": "New", "priority": "medium", "user_id": ALICE} == task(4)
     (activity,) = json_storage.activities(ALICE, 1)
     assert activity["type"] == "file_merged"
-    assert activity["description"] == "Edited tasks_1.json: 1 changed, 1 added"
+    assert activity["description"] == "Edited tasks_1.json: 1 added, 1 changed"
     (told,) = changes_for(json_storage.store, ALICE, since).told
     assert [(one["id"], one["change"]) for one in told["changes"]] == [
         (2, "updated"),
@@ -100,6 +100,8 @@ def test_invalid_field_refuses_its_record_only(data_folder: Path) -> None:
     assert task(2)["title"] == "Read more"
     assert task(1)["priority"] == "medium" and task(3)["project_id"] is None
     assert len(json_storage.list("tasks", ALICE)) == 3
+    (activity,) = json_storage.activities(ALICE, 1)
+    assert activity["description"] == "Edited tasks_1.json: 1 changed"
     for part in ("task 1 was not changed: /priority", "task 3 was not changed: /project_id"):
         assert part in remarks()
     assert "a new task was not added: /title" in remarks()
