@@ -146,6 +146,10 @@ class Door:
     def look(self) -> dict[Key, Content]:
         return content_of_all(self.store)
 
+    def see(self, key: Key) -> Content | None:
+        document = self.store.read(key)
+        return timeless(document.content) if document else None
+
     def is_refused(self, key: Key) -> bool:
         """Whether it becomes known that the file is broken, and changes are refused then."""
         deadline = time.monotonic() + PATIENCE
@@ -216,6 +220,10 @@ class FarDoor:
 
     def look(self) -> dict[Key, Content]:
         found: dict[Key, Content] = self._ask("look")
+        return found
+
+    def see(self, key: Key) -> Content | None:
+        found: Content | None = self._ask("see", key)
         return found
 
     def is_refused(self, key: Key) -> bool:
@@ -441,19 +449,20 @@ class FolderMachine(StoreMachine):
             time.sleep(0.002)
 
     def by_hand(self, data: st.DataObject, key: Key, text: str | None) -> None:
-        """A person writes the file, or removes it, and somebody reads the document until it shows.
+        """A person writes the file, or removes it, and everybody reads until it shows.
 
         A publication may still be under way: then the file is looked at after it. A merge is a
         commit, and counts; a file that was never known is taken as it is.
         """
         expected = timeless(json.loads(text)) | {"revision": 0} if text is not None else None
         self.write(key, text, data.draw(st.booleans(), label="in place"))
-        door, deadline = self.door(data), time.monotonic() + PATIENCE
+        deadline = time.monotonic() + PATIENCE
         while True:
-            found = door.look().get(key)
-            if (found | {"revision": 0} if found else None) == expected:
+            found, *others = (door.see(key) for door in self.doors)
+            shown = found | {"revision": 0} if found else None
+            if shown == expected and all(other == found for other in others):
                 break
-            assert time.monotonic() < deadline, (found, expected)
+            assert time.monotonic() < deadline, (found, others, expected)
             time.sleep(0.002)
         if found is None:
             del self.model[key]
