@@ -327,7 +327,7 @@ class Follower:
             live = self.live(key)
             if live.versions and (live.pending or self.is_as_known(live)):
                 return live
-            if live.versions and self.merges:
+            if self.merges and live.versions and live.versions[-1][1] is not None:
                 self._refuse_edited(live)
                 return live
             try:
@@ -395,6 +395,9 @@ class Follower:
             if token == note.file:
                 return None
             document = document or self._published_again(live, image, note.sequence)
+            if document is not None and token is not None and self._is_file_of(live, document):
+                live.tokens[token] = note.sequence
+                return None
             return None if document is None else (note.sequence, document)
         if image is None:
             return None
@@ -421,6 +424,14 @@ class Follower:
                     except ValueError:
                         return None
         return document
+
+    def _is_file_of(self, live: Live, document: Document) -> bool:
+        """Return whether the file is a copy of the one that showed the document."""
+        try:
+            data, _ = self.files.read(live.path)
+        except OSError:
+            return False
+        return data == encode(document)
 
     def _has_content(self, live: Live, image: Image) -> bool:
         """Return whether the file is a copy of the one that the image is of."""

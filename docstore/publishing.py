@@ -381,7 +381,8 @@ class Publisher:
         if not is_ours and not self._is_outdated(live, content):
             self._set_aside(live)
         if not draft.path:
-            self._files.remove("unpublish", live.path)
+            if there is not None:  # or a file that is put there in this moment would go
+                self._files.remove("unpublish", live.path)
         elif there is not None and self._follower.merges:
             return self._replace(draft, token_of(there))
         else:

@@ -657,9 +657,9 @@ class FilesBackend:
             if ours is None:
                 state = State.of(theirs.content, layout.records)
                 return FileEdit(key, live.name, token, "", theirs.revision, state, None)
-            if not live.pending and is_same_document(theirs, ours):  # touched, or put back
-                if live.versions:  # or it is not in memory, and nothing can be remembered of it
-                    live.tokens[token_of(status)] = live.at(_NEWEST)[0]
+            is_known = bool(live.versions) and not live.pending
+            if is_known and is_same_document(theirs, ours):  # touched, or put back
+                live.tokens[token_of(status)] = live.at(_NEWEST)[0]
                 return None
         digest = digest_of(data)
         based = file_edits.find_base(ours, theirs, self._past_of(key), layout.records, digest)

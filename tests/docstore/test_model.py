@@ -146,6 +146,9 @@ class Door:
     def look(self) -> dict[Key, Content]:
         return content_of_all(self.store)
 
+    def publish(self) -> None:
+        self.store.publish()
+
     def see(self, key: Key) -> Content | None:
         document = self.store.read(key)
         return timeless(document.content) if document else None
@@ -221,6 +224,9 @@ class FarDoor:
     def look(self) -> dict[Key, Content]:
         found: dict[Key, Content] = self._ask("look")
         return found
+
+    def publish(self) -> None:
+        self._ask("publish")
 
     def see(self, key: Key) -> Content | None:
         found: Content | None = self._ask("see", key)
@@ -406,7 +412,8 @@ class StoreMachine(RuleBasedStateMachine):
     @invariant()
     def all_agree(self) -> None:
         for door in self.doors:
-            assert door.look() == self.model
+            look = door.look()
+            assert look == self.model, (look, self.model)
 
 
 class FolderMachine(StoreMachine):
@@ -430,7 +437,7 @@ class FolderMachine(StoreMachine):
     def teardown(self) -> None:
         with suppress(AttributeError):  # where even opening failed
             super().teardown()
-        shutil.rmtree(self.root)
+        shutil.rmtree(self.root, ignore_errors=True)  # a store that crashed may still write
 
     def path(self, key: Key) -> Path:
         return self.root / key.collection / f"{LAYOUTS[key.collection].stem}_{key.owner}.json"
@@ -442,7 +449,13 @@ class FolderMachine(StoreMachine):
             return None
 
     def wait_for_file(self, key: Key) -> None:
-        """Until the file shows what was acknowledged: then a hand may edit it."""
+        """Until the file shows what was acknowledged, and everybody knows it.
+
+        A file that is put or removed while something is on its way to it may go or come
+        back with that.
+        """
+        for door in self.doors:
+            door.publish()
         deadline = time.monotonic() + PATIENCE
         while self.in_file(key) != self.model.get(key):
             assert time.monotonic() < deadline, f"{self.path(key)} does not come up"
