@@ -312,7 +312,7 @@ def test_a_file_that_cannot_be_read_is_told_where_it_matters(visitor: Visitor) -
     path = server.documents / "tasks" / f"tasks_{server.user_id(username)}.json"
     path.write_text('{\n  "tasks": [,\n')
     open_until(page, "/tasks/", f"tasks/{path.name} cannot be read.")
-    expect(page.get_by_text("Will be spoilt").first).to_be_visible()
+    expect(page.get_by_role("link", name="Will be spoilt", exact=True)).to_be_visible()
     visitor.look_at("tasks-unreadable")
     visitor.go("/dashboard/", "dashboard-unreadable")
     expect(page.get_by_role("link", name="Add a model")).to_be_visible()
