@@ -186,7 +186,7 @@ def test_an_unreadable_document_shows_a_notice(
     path.write_text("{ broken")
     page = signed_in.get("/accounts/profile/")
     assert page.status_code == 200
-    assert "cannot be read just now" in page.content.decode()
+    assert "cannot be read." in page.content.decode()
     assert save(signed_in).status_code == 302
     assert exact(path).read_text() == "{ broken"
     alice.refresh_from_db()

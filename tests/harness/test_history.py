@@ -165,7 +165,7 @@ class CommitsEachDocumentByItself(DocumentStore):
 
     def change(self, edit: Callable[[Transaction], Any], **options: Any) -> Any:
         with self.backend.exclusive():
-            transaction = Transaction(self.backend, self._layouts, self._clock())
+            transaction = Transaction(self.backend, self._layouts, self.clock())
             result = edit(transaction)
             parts = [Commit((change,), transaction.now) for change in transaction.changes()]
             for part in parts[:1]:
@@ -180,7 +180,7 @@ class OverwritesOthers(DocumentStore):
     """Takes whatever is there for what it has read."""
 
     def change(self, edit: Callable[[Transaction], Any], **options: Any) -> Any:
-        transaction = Transaction(self.backend, self._layouts, self._clock())
+        transaction = Transaction(self.backend, self._layouts, self.clock())
         result = edit(transaction)
         if not transaction.changes():
             return super().change(edit, **options)

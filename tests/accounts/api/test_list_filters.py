@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from tests.accounts.api.conftest import Caller
-from tests.folders import exact
+from tests.folders import exact, forget_journal
 from utils.json_storage import json_storage
 
 TASKS: list[dict[str, Any]] = [
@@ -151,7 +151,9 @@ def old_tasks(alice: Caller, data_folder: Path) -> list[dict[str, Any]]:
         {"id": 2, "title": "Odd", "status": "was", "due_date": "2026-01-01T10:00:00+05:00"},
         {"id": 3, "title": "Bare", "status": None, "due_date": "soon", "id_of_mine": 1},
     ]
-    exact(data_folder / "tasks" / f"tasks_{alice.id}.json").write_text(json.dumps({"tasks": tasks}))
+    path = exact(data_folder / "tasks" / f"tasks_{alice.id}.json")
+    forget_journal(data_folder)
+    path.write_text(json.dumps({"tasks": tasks}))
     return tasks
 
 

@@ -132,7 +132,7 @@ def test_what_an_editor_saved_right_after_us_is_read_and_not_overwritten(
         (b'{"notes": ["\xff"]}', 1, 13),
         (b'{"notes": ["\\ud800"]}', 1, 13),
         (b'{"notes": [' + b"9" * 5000 + b"]}", 1, 12),
-        (b"[" * 100_000, 0, 0),
+        (b"[" * 100_000, 1, 65),
     ],
 )
 def test_what_does_not_read_is_reported_and_never_overwritten(
@@ -378,7 +378,7 @@ def test_a_change_on_top_of_an_edited_file_keeps_the_edit(root: Path) -> None:
 
 
 def test_a_folder_put_in_the_place_of_another_is_the_one_that_is_written(root: Path) -> None:
-    backend = FilesBackend(root, LAYOUTS)
+    backend = FilesBackend(root, LAYOUTS, background=False)
     commit(backend, change(backend, ALICE_NOTES, {"notes": [], "n": 1}))
     backend.publish()
     old = root.with_name("old")
