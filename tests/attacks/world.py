@@ -11,6 +11,7 @@ import itertools
 import json
 import shutil
 import tempfile
+import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from copy import copy
@@ -286,13 +287,18 @@ def _sent(client: Client, method: str, address: str, data: Any) -> Any:
 
 @contextmanager
 def reads() -> Iterator[list[tuple[str, int]]]:
-    """The documents that the store is asked for inside the block, each time."""
+    """The documents that this thread asks the store for inside the block, each time.
+
+    Another thread may be committing the reads of calls that were counted before.
+    """
     asked: list[tuple[str, int]] = []
+    here = threading.get_ident()
     backend = type(json_storage.store.backend)
     read = backend.read
 
     def noted(self: Any, key: Any) -> Any:
-        asked.append((key.collection, key.owner))
+        if threading.get_ident() == here:
+            asked.append((key.collection, key.owner))
         return read(self, key)
 
     with pytest.MonkeyPatch.context() as patch:
