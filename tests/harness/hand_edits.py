@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import django
 from hypothesis import seed as seeded
 from hypothesis import settings
@@ -14,6 +16,7 @@ _EXAMPLES: int = 40  # of one run, so that the soak tells how far it is
 
 def run(cases: int, seed: int) -> Report:
     """Run so many steps; each example has about 50 of them."""
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "neuralflow.settings")
     django.setup()
     from tests.utils.edit_machine import QUIET, STEPS, EditMachine
 

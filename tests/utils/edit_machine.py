@@ -22,7 +22,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from docstore import DocumentStore
 from docstore.backends.files import FilesBackend
-from utils.documents import key_of
+from utils.documents import ensure, key_of
 from utils.json_storage import JSONStorageManager
 from utils.table import COLLECTIONS
 
@@ -63,6 +63,8 @@ class EditMachine(RuleBasedStateMachine):
         self.buffers: list[Buffer] = []
         self.words = map("word {}".format, count())
         self.open()
+        person = key_of("users", OWNER)
+        self.storage.store.change(lambda transaction: ensure(transaction, person))
 
     def open(self) -> None:
         layouts = {name: spec.layout for name, spec in COLLECTIONS.items()}
