@@ -393,8 +393,10 @@ class _Comparison:
                 _remove_last(added, match)
                 given.remove(entry)
         for item in added:
-            earlier = next((entry for entry in given if not entry.written), None)
-            if earlier is not None and isinstance(item, dict) and isinstance(earlier.item, dict):
+            # Another editor's buffer of the same revision has records of its own: without a value
+            # in common, this is one of these and not the one that was added before.
+            earlier = next((entry for entry in given if _is_later_state(item, entry)), None)
+            if earlier is not None:
                 given.remove(earlier)
                 before = {**earlier.item, "id": earlier.id}
                 self._compare_record(earlier.id, {**item, "id": earlier.id}, before, None)
@@ -458,6 +460,17 @@ def edits_between(base: State, theirs: State, records_name: str) -> Iterator[Edi
         before, after = _value(base.records, record_id), _value(theirs.records, record_id)
         if not is_same(before, after):
             yield Edit((records_name, record_id), before, after)
+
+
+def _is_later_state(item: Json, entry: Given) -> bool:
+    """Return whether an entry is a record that an earlier save added, with changes since."""
+    if entry.written or not isinstance(item, dict) or not isinstance(entry.item, dict):
+        return False
+    return any(
+        is_same(value, item.get(name, ABSENT))
+        or (isinstance(value, str) and value and str(item.get(name, "")).startswith(value))
+        for name, value in entry.item.items()
+    )
 
 
 def _unstamped(record: Record) -> Record:
