@@ -245,16 +245,6 @@ class Differences:
     items_removed: list[Json] = field(default_factory=list)
     remarks: list[str] = field(default_factory=list)
 
-    def __bool__(self) -> bool:
-        return bool(
-            self.fields
-            or self.changed
-            or self.removed
-            or self.added
-            or self.items_added
-            or self.items_removed
-        )
-
 
 def differences(edit: FileEdit, ours: State, last_id: int, *, keep_items: bool) -> Differences:
     """Return what the person changed. With `keep_items`, entries without an id stay without one.

@@ -395,14 +395,16 @@ class Follower:
             if token == note.file:
                 return None
             document = document or self._published_again(live, image, note.sequence)
-            if document is not None and token is not None and self._is_file_of(live, document):
+            if document is None:
+                return None
+            if token is not None and self._has_digest(live, digest_of(encode(document))):
                 live.tokens[token] = note.sequence
                 return None
-            return None if document is None else (note.sequence, document)
+            return note.sequence, document
         if image is None:
             return None
         live.tokens[image.file] = image.sequence
-        if token is not None and (token == image.file or self._has_content(live, image)):
+        if token is not None and (token == image.file or self._has_digest(live, image.digest)):
             live.tokens[token] = image.sequence
             return None
         document = image.document(live.name, self.layouts[live.key.collection])
@@ -425,21 +427,13 @@ class Follower:
                         return None
         return document
 
-    def _is_file_of(self, live: Live, document: Document) -> bool:
-        """Return whether the file is a copy of the one that showed the document."""
+    def _has_digest(self, live: Live, digest: str) -> bool:
+        """Return whether the file's bytes have this digest: it is a copy of a file of the store."""
         try:
             data, _ = self.files.read(live.path)
         except OSError:
             return False
-        return data == encode(document)
-
-    def _has_content(self, live: Live, image: Image) -> bool:
-        """Return whether the file is a copy of the one that the image is of."""
-        try:
-            data, _ = self.files.read(live.path)
-        except OSError:
-            return False
-        return digest_of(data) == image.digest
+        return digest_of(data) == digest
 
     def _load_file(self, live: Live) -> None:
         """Takes the file as the document; where there is none, there is no document."""
