@@ -121,6 +121,15 @@ def press(button: Locator) -> None:
     page.remove_listener("load", note)
 
 
+def follow(link: Locator) -> None:
+    """Click the link and wait for the page that it leads to.
+
+    What is looked at before the browser has begun to load is the old page, or none.
+    """
+    with link.page.expect_navigation():
+        link.click()
+
+
 class Visitor:
     """One tab, and everything that must not happen in it."""
 

@@ -5,7 +5,7 @@ import math
 
 from playwright.sync_api import expect
 
-from tests.browser.conftest import Visitor
+from tests.browser.conftest import Visitor, follow
 from tests.browser.test_pages import sign_up
 
 
@@ -51,9 +51,9 @@ def test_a_model_its_metrics_and_another_beside_it(visitor: Visitor) -> None:
         performance_metrics={"f1": 0.925, "loss": loss[:30]},
     )
     visitor.look_at("models-two")
-    page.get_by_role("link", name="Table", exact=True).click()
+    follow(page.get_by_role("link", name="Table", exact=True))
     visitor.look_at("models-table")
-    page.get_by_role("link", name="Cards", exact=True).click()
+    follow(page.get_by_role("link", name="Cards", exact=True))
     page.get_by_label("First").select_option(label="xray-resnet50 (#1)")
     page.get_by_label("Second").select_option(value="2")
     visitor.press("Compare")
@@ -66,7 +66,7 @@ def test_a_model_its_metrics_and_another_beside_it(visitor: Visitor) -> None:
     expect(page.get_by_role("row", name="Public")).to_have_count(0)
     visitor.go("/models/compare/", "model-compare-empty")
     visitor.go("/models/")
-    page.get_by_role("link", name="xray-resnet50", exact=True).click()
+    follow(page.get_by_role("link", name="xray-resnet50", exact=True))
     chart = page.get_by_role("img", name="loss")
     expect(chart).to_have_accessible_description(
         f"From 1 to {loss[-1]:g} in 60 steps; lowest {min(loss):g}, highest {max(loss):g}."
@@ -82,7 +82,7 @@ def test_what_one_did_is_told_and_narrowed(visitor: Visitor) -> None:
     visitor.press("Save")
     visitor.press("Complete Train the baseline")
     visitor.go("/dashboard/")
-    page.get_by_role("link", name="Show all (Latest activity)").click()
+    follow(page.get_by_role("link", name="Show all (Latest activity)"))
     visitor.look_at("activity")
     page.get_by_text("Chrome on Linux").first.click()
     expect(page.get_by_text("Mozilla/5.0").first).to_be_visible()
@@ -97,6 +97,6 @@ def test_what_one_did_is_told_and_narrowed(visitor: Visitor) -> None:
     page.get_by_label("Search").fill("nowhere")
     visitor.press("Show")
     visitor.look_at("activity-nothing")
-    page.get_by_role("link", name="Show everything").click()
-    page.get_by_role("link", name="Train the baseline").first.click()
+    follow(page.get_by_role("link", name="Show everything"))
+    follow(page.get_by_role("link", name="Train the baseline").first)
     expect(page).to_have_url(f"{visitor.server.address}/tasks/1/edit/")

@@ -16,7 +16,7 @@ from allauth.mfa.totp.internal.auth import (
 )
 from playwright.sync_api import Page, expect
 
-from tests.browser.conftest import LOOKS, Server, Visitor, press
+from tests.browser.conftest import LOOKS, Server, Visitor, follow, press
 
 some_looks = pytest.mark.parametrize("context", ["phone-light", "wide-dark"], indirect=True)
 
@@ -59,7 +59,7 @@ def test_a_stranger_finds_the_way_in(visitor: Visitor) -> None:
     visitor.go("/", "home")
     page = visitor.page
     expect(page.get_by_text("data/tasks/tasks_7.json")).to_be_visible()
-    page.get_by_role("main").get_by_role("link", name="Sign up").click()
+    follow(page.get_by_role("main").get_by_role("link", name="Sign up"))
     visitor.look_at("signup")
     visitor.go("/accounts/login/", "login")
     visitor.go("/accounts/password/reset/", "password-reset")
@@ -134,7 +134,7 @@ def test_a_first_day(visitor: Visitor) -> None:
     expect(page.get_by_role("status")).to_contain_text("The task is open again.")
     assert records(server, "tasks", username)[0]["completed_at"] is None
 
-    page.get_by_role("link", name="Train the baseline", exact=True).click()
+    follow(page.get_by_role("link", name="Train the baseline", exact=True))
     visitor.look_at("task-edit")
     page.get_by_label("Title").fill("Train it twice")
     visitor.press("Save")
@@ -142,7 +142,7 @@ def test_a_first_day(visitor: Visitor) -> None:
     expect(page.get_by_role("status")).to_contain_text("The task was saved.")
     assert records(server, "tasks", username)[0]["title"] == "Train it twice"
 
-    page.get_by_role("link", name="Delete Train it twice").click()
+    follow(page.get_by_role("link", name="Delete Train it twice"))
     visitor.look_at("task-delete")
     visitor.press("Delete")
     expect(page.get_by_role("status")).to_contain_text("The task was deleted.")
@@ -164,7 +164,7 @@ def test_an_account_is_guarded(visitor: Visitor) -> None:
     visitor.go("/accounts/sessions/", "sessions")
     visitor.go("/accounts/reauthenticate/", "confirm")
     visitor.go("/accounts/2fa/", "two-factor-off")
-    page.get_by_role("link", name="Turn it on").click()  # signing up has proved who asks
+    follow(page.get_by_role("link", name="Turn it on"))  # signing up has proved who asks
     visitor.look_at("two-factor-activate")
     secret = page.locator("code.secret").inner_text()
     _earlier, counter, _later = yield_hotp_counters_from_time()
@@ -207,7 +207,7 @@ def test_a_project_is_shared(visitor: Visitor) -> None:
     page.get_by_label("Name", exact=True).fill("Reading X-rays of the chest")
     visitor.press("Save")
     visitor.go("/projects/", "projects-one")
-    page.get_by_role("link", name="Members of Reading X-rays").click()
+    follow(page.get_by_role("link", name="Members of Reading X-rays"))
     page.get_by_label("User name").fill("nobody at all")
     visitor.press("Invite")
     visitor.look_at("members-faults")
@@ -222,13 +222,13 @@ def test_a_project_is_shared(visitor: Visitor) -> None:
 
     log_in(visitor, guest)
     visitor.look_at("dashboard-invited")
-    page.get_by_role("link", name="Answer").click()
+    follow(page.get_by_role("link", name="Answer"))
     visitor.look_at("shared-invited")
     press(page.get_by_role("button", name="Accept"))
     visitor.look_at("shared")
-    page.get_by_role("link", name="Members").click()
+    follow(page.get_by_role("link", name="Members"))
     visitor.look_at("members-as-viewer")
-    page.get_by_role("link", name="Leave").click()
+    follow(page.get_by_role("link", name="Leave"))
     visitor.look_at("member-leave")
     page.set_viewport_size({"width": 320, "height": 640})
     visitor.go("/shared/", "shared-narrow")
@@ -239,10 +239,10 @@ def test_a_project_is_shared(visitor: Visitor) -> None:
     visitor.go(wendys)
     press(page.get_by_role("button", name="Make editor"))
     visitor.look_at("members-editor")
-    page.get_by_role("link", name="Remove").click()
+    follow(page.get_by_role("link", name="Remove"))
     visitor.look_at("member-remove")
     page.goto(wendys)
-    page.get_by_role("link", name="Hand over").click()
+    follow(page.get_by_role("link", name="Hand over"))
     visitor.look_at("member-hand-over")
     visitor.press("Hand over")
     visitor.look_at("members-handed-over")
@@ -328,14 +328,14 @@ def test_ones_own_files(visitor: Visitor) -> None:
         visitor.press("Save")
         expect(page.get_by_role("status")).to_contain_text("The task was added.")
     visitor.go("/accounts/profile/")
-    page.get_by_role("main").get_by_role("link", name="My files").click()
+    follow(page.get_by_role("main").get_by_role("link", name="My files"))
     visitor.look_at("files")
     with page.expect_download() as begun:
         page.get_by_role("link", name="Download tasks/").click()
     path = server.documents / "tasks" / f"tasks_{server.user_id(username)}.json"
     assert begun.value.suggested_filename == path.name
     assert begun.value.path().read_bytes() == path.read_bytes()
-    page.get_by_role("link", name="Tasks", exact=True).last.click()
+    follow(page.get_by_role("link", name="Tasks", exact=True).last)
     visitor.look_at("file")
     region = page.get_by_role("region", name=f"tasks/{path.name}")
     assert region.inner_text() == path.read_text()

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from playwright.sync_api import expect
 
-from tests.browser.conftest import Visitor
+from tests.browser.conftest import Visitor, follow
 from tests.browser.test_pages import sign_up, some_looks
 
 
@@ -50,7 +50,7 @@ def test_everything_goes_out_and_comes_in_again(visitor: Visitor, tmp_path: Path
     download.value.save_as(archive)
 
     visitor.go("/tasks/")
-    page.get_by_role("link", name="Delete Train the baseline").click()
+    follow(page.get_by_role("link", name="Delete Train the baseline"))
     visitor.press("Delete")
     expect(page.get_by_role("main")).to_contain_text("No tasks yet")
     visitor.go("/settings/data/")

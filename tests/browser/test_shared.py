@@ -4,7 +4,7 @@ from typing import Any
 
 from playwright.sync_api import expect
 
-from tests.browser.conftest import Visitor
+from tests.browser.conftest import Visitor, follow
 from tests.browser.test_pages import log_in, records, sign_up
 
 
@@ -42,23 +42,23 @@ def test_three_people_share_a_project(visitor: Visitor) -> None:
 
     visitor.go(f"{there}/projects/", "shared-projects-viewer")
     visitor.go(f"{there}/tasks/", "shared-tasks-viewer")
-    page.get_by_role("link", name="Train the baseline", exact=True).click()
+    follow(page.get_by_role("link", name="Train the baseline", exact=True))
     visitor.look_at("shared-task-viewer")
     visitor.go(f"{there}/tasks/new/", "shared-refused")
     expect(page.get_by_role("heading", name="You may not do this")).to_be_visible()
 
     log_in(visitor, people["editor"])
     visitor.go(f"{there}/projects/", "shared-projects-editor")
-    page.get_by_role("link", name="Tasks (Reading X-rays)").click()
+    follow(page.get_by_role("link", name="Tasks (Reading X-rays)"))
     visitor.look_at("shared-tasks-editor")
-    page.get_by_role("main").get_by_role("link", name="New task").click()
+    follow(page.get_by_role("main").get_by_role("link", name="New task"))
     page.get_by_label("Title").fill("Write it up")
     page.get_by_label("Assigned to").select_option(people["viewer"])
     visitor.look_at("shared-task-new")
     visitor.press("Save")
     visitor.press("Complete Collect the images")
     visitor.look_at("shared-tasks-completed")
-    page.get_by_role("link", name="Delete Train the baseline").click()
+    follow(page.get_by_role("link", name="Delete Train the baseline"))
     visitor.look_at("shared-task-delete")
     visitor.press("Delete")
     visitor.go(f"{there}/projects/{project}/edit/", "shared-project-edit")

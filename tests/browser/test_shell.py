@@ -2,7 +2,7 @@
 
 from playwright.sync_api import expect
 
-from tests.browser.conftest import Visitor
+from tests.browser.conftest import Visitor, follow
 from tests.browser.test_pages import PASSWORD, records, sign_up, some_looks
 
 
@@ -78,14 +78,14 @@ def test_what_is_saved_within_a_page_is_not_offered_again(visitor: Visitor) -> N
     page.reload()
     expect(line).to_have_value("")
 
-    page.get_by_role("link", name="Edit Count the owls").click()
+    follow(page.get_by_role("link", name="Edit Count the owls"))
     expect(page.get_by_label("Title")).to_be_focused()
     expect(page).to_have_url(f"{visitor.server.address}/tasks/")
     page.get_by_label("Title").fill("Count all owls")
     page.get_by_role("button", name="Save", exact=True).click()
     expect(page.get_by_role("link", name="Count all owls", exact=True)).to_be_visible()
     page.reload()
-    page.get_by_role("link", name="Edit Count all owls").click()
+    follow(page.get_by_role("link", name="Edit Count all owls"))
     expect(page.get_by_label("Title")).to_have_value("Count all owls")
     expect(page.locator("[data-draft-notice]")).to_have_count(0)
 

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 from playwright.sync_api import Page, expect
 
-from tests.browser.conftest import Visitor, press
+from tests.browser.conftest import Visitor, follow, press
 from tests.browser.test_pages import records, sign_up, some_looks
 
 
@@ -34,7 +34,7 @@ def test_a_list_is_worked_with_in_place(visitor: Visitor) -> None:
     assert (first["title"], first["due_date"]) == ("Train the baseline", "2031-11-26")
     assert (first["priority"], first["tags"]) == ("high", ["vision"])
 
-    page.get_by_role("link", name="Edit Label the scans").click()
+    follow(page.get_by_role("link", name="Edit Label the scans"))
     title = page.get_by_role("textbox", name="Title")
     expect(title).to_be_focused()
     visitor.look_at("edit-in-place")
@@ -120,7 +120,7 @@ def test_an_edit_in_two_windows_is_chosen_field_by_field(visitor: Visitor) -> No
     page.goto("/tasks/")
     page.get_by_label("Add a task").fill("Train")
     page.get_by_label("Add a task").press("Enter")
-    page.get_by_role("link", name="Edit Train").click()
+    follow(page.get_by_role("link", name="Edit Train"))
     title = page.get_by_role("textbox", name="Title")
     title.fill("Train it my way")
     page.locator(".form-quick").get_by_label("Status").select_option("In progress")
@@ -209,5 +209,5 @@ def test_a_month_is_looked_at_day_by_day(visitor: Visitor) -> None:
     visitor.look_at("month-day")
     press(page.get_by_role("button", name="Complete Rest"))
     expect(page.get_by_text("4 tasks")).to_be_visible()
-    page.get_by_role("link", name="Next").click()
+    follow(page.get_by_role("link", name="Next"))
     expect(page.get_by_text("Nothing is due in this month.")).to_be_visible()

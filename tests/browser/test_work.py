@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 from playwright.sync_api import expect
 
-from tests.browser.conftest import Visitor, press
+from tests.browser.conftest import Visitor, follow, press
 from tests.browser.test_pages import sign_up, some_looks
 
 
@@ -26,7 +26,7 @@ def test_a_first_project(visitor: Visitor) -> None:
     page.get_by_label("Description").fill("Find fractures that tired eyes pass over.")
     page.get_by_label("Technologies").fill("PyTorch, DICOM")
     visitor.press("Save")
-    page.get_by_role("link", name="Reading X-rays", exact=True).click()
+    follow(page.get_by_role("link", name="Reading X-rays", exact=True))
     visitor.look_at("project-empty")
     today = datetime.now(UTC).date()
     for days, title, chosen in [
@@ -36,10 +36,10 @@ def test_a_first_project(visitor: Visitor) -> None:
         (3, "Write the report", {}),
         (-9, "Collect images", {"status": "completed"}),
     ]:
-        page.get_by_role("link", name="New task").click()
+        follow(page.get_by_role("link", name="New task"))
         add_task(visitor, title, due_date=(today + timedelta(days)).isoformat(), **chosen)
         expect(page).to_have_url(f"{visitor.server.address}/projects/1/")
-    page.get_by_role("link", name="Add a model").click()
+    follow(page.get_by_role("link", name="Add a model"))
     page.get_by_label("Name", exact=True).fill("xray-resnet50")
     page.get_by_label("Accuracy").fill("93.4")
     visitor.press("Save")
@@ -64,7 +64,7 @@ def test_the_dashboard_follows_what_happens_elsewhere(visitor: Visitor) -> None:
     expect(page.get_by_role("heading", name="Dashboard")).to_be_visible()
     other = page.context.new_page()
     other.goto("/dashboard/")
-    other.get_by_role("link", name="New task").click()
+    follow(other.get_by_role("link", name="New task"))
     other.locator('[name="title"]').fill("From the other window")
     other.locator('[name="due_date"]').fill(datetime.now(UTC).date().isoformat())
     press(other.get_by_role("button", name="Save"))

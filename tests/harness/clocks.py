@@ -20,7 +20,7 @@ from tests.harness.report import Report
 
 PROJECT: Final = Path(__file__).parents[2]
 CLOCK: Final = PROJECT / "tests/clock"
-LINES_SHOWN: Final = 60
+LINES_SHOWN: Final = 400
 
 
 class Setting(NamedTuple):
