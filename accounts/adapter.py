@@ -2,6 +2,7 @@
 
 import logging
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 from allauth.account.adapter import DefaultAccountAdapter
 from allauth.account.internal.flows.login import record_authentication
@@ -26,6 +27,7 @@ from accounts.throttle import (
     forget,
     subject_of,
 )
+from utils.public_address import public_url
 
 log = logging.getLogger(__name__)
 
@@ -78,6 +80,11 @@ class AccountAdapter(DefaultAccountAdapter):
         record_authentication(request, user, method="login", reauthenticated=True)
         response: HttpResponse = super().post_login(request, user, **told)
         return response
+
+    def get_reset_password_from_key_url(self, key: str) -> str:
+        """Return the address of the page for a new password, as the recipient can open it."""
+        url: str = super().get_reset_password_from_key_url(key)
+        return public_url(self.request, urlsplit(url).path)
 
     def forget_failed_sign_ins(self, user: "User") -> None:
         """Lets *user* sign in again at once, after a password reset, under name or address."""

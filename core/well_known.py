@@ -11,6 +11,8 @@ from django.templatetags.static import static
 from django.urls import reverse
 from django.views.decorators.http import require_safe
 
+from utils.public_address import public_url
+
 VALID_FOR = timedelta(days=180)  # RFC 9116 advises against more than a year
 
 
@@ -27,8 +29,8 @@ def security_txt(request: HttpRequest) -> HttpResponse:
         *(f"Contact: {contact}" for contact in contacts),
         f"Expires: {(today + VALID_FOR).strftime('%Y-%m-%dT%H:%M:%SZ')}",
         f"Preferred-Languages: {settings.LANGUAGE_CODE}",
-        f"Canonical: {request.build_absolute_uri(reverse('security_txt'))}",
-        f"Policy: {request.build_absolute_uri(reverse('security_policy'))}",
+        f"Canonical: {public_url(request, reverse('security_txt'))}",
+        f"Policy: {public_url(request, reverse('security_policy'))}",
     ]
     return HttpResponse("\n".join(lines) + "\n", content_type="text/plain; charset=utf-8")
 

@@ -73,6 +73,23 @@ def _networks(
         raise ImproperlyConfigured(f"NEURALFLOW_TRUSTED_PROXIES: {fault}") from fault
 
 
+_PUBLIC_URL = r"https?://([A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?"
+
+
+def _public_url(text: str) -> str:
+    """The address for links in mails, without a slash at its end; "" if none is set."""
+    url = text.strip().rstrip("/")
+    if url and not re.fullmatch(_PUBLIC_URL, url):
+        raise ImproperlyConfigured(
+            "NEURALFLOW_PUBLIC_URL must be a scheme and a host such as"
+            f" https://neuralflow.example.com, without a path, not {text!r}."
+        )
+    return url
+
+
+# The address that people know, for links in mails and in security.txt.
+NEURALFLOW_PUBLIC_URL = _public_url(env.str("NEURALFLOW_PUBLIC_URL", default=""))
+
 # The proxies whose X-Forwarded-For and X-Forwarded-Proto are believed.
 NEURALFLOW_TRUSTED_PROXIES = _networks(env.list("NEURALFLOW_TRUSTED_PROXIES", default=[]))
 
@@ -320,6 +337,11 @@ SESSION_COOKIE_AGE = round(
 
 # Mail: written to the server's output until EMAIL_URL names a server.
 vars().update(env.email_url("EMAIL_URL", default="consolemail://"))
+# True if mail reaches people: then an address can be proved, and only then it is a name.
+NEURALFLOW_SENDS_MAIL: bool = vars()["EMAIL_BACKEND"].rpartition(".")[0] not in {
+    "django.core.mail.backends.console",
+    "django.core.mail.backends.dummy",
+}
 DEFAULT_FROM_EMAIL: str = env.str("DEFAULT_FROM_EMAIL", default="neuralflow@localhost")
 ACCOUNT_EMAIL_SUBJECT_PREFIX = "[NeuralFlow] "
 

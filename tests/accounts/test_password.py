@@ -4,6 +4,7 @@ import pytest
 from django.conf import settings
 from django.core import mail
 from django.test import Client
+from pytest_django.fixtures import Settings
 
 from accounts.hashers import Argon2idHasher
 from accounts.models import User
@@ -92,6 +93,24 @@ def test_it_can_be_reset_by_mail_even_past_the_limit_of_failed_attempts(
     assert types(alice)[0] == "password_reset"
     assert signs_in("alice", NEW)
     assert not signs_in("alice", PASSWORD)
+
+
+def test_link_leads_to_the_port_that_is_served_or_to_the_public_address(
+    client: Client, alice: User, settings: Settings
+) -> None:
+    settings.ALLOWED_HOSTS = ["localhost"]
+    for public, start in (
+        ("", "http://localhost:8000/accounts/password/reset/key/"),
+        ("https://n.example", "https://n.example/accounts/password/reset/key/"),
+    ):
+        settings.NEURALFLOW_PUBLIC_URL = public
+        client.post(
+            "/accounts/password/reset/",
+            {"email": "alice@example.com"},
+            headers={"host": "localhost:31337"},
+            SERVER_PORT="8000",
+        )
+        assert start in mail.outbox[-1].body
 
 
 def test_a_link_works_once(client: Client, alice: User) -> None:

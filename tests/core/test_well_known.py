@@ -7,7 +7,7 @@ from django.core.exceptions import ImproperlyConfigured
 from django.test import Client
 from pytest_django.fixtures import Settings
 
-from neuralflow.settings import _contact
+from neuralflow.settings import _contact, _public_url
 from tests.core.pages import text_of
 
 
@@ -34,6 +34,40 @@ def test_the_file_names_whom_to_tell(client: Client, settings: Settings) -> None
     assert told["Canonical"] == ["http://testserver/.well-known/security.txt"]
     assert client.get(told["Policy"][0]).status_code == 200
     assert told["Preferred-Languages"] == ["en"]
+
+
+@pytest.mark.parametrize(
+    ("host", "served", "address"),
+    [
+        ("localhost:31337", "8000", "http://localhost:8000"),
+        ("localhost:8000", "8000", "http://localhost:8000"),
+        ("localhost.", "8000", "http://localhost"),
+        ("localhost", "8000", "http://localhost"),  # a proxy in front, on the usual port
+        ("[::1]:31337", "8000", "http://[::1]:8000"),
+        ("localhost:31337", "80", "http://localhost"),
+    ],
+)
+def test_links_name_the_port_that_is_served_and_no_other(
+    client: Client, settings: Settings, host: str, served: str, address: str
+) -> None:
+    settings.NEURALFLOW_SECURITY_CONTACT = ["mailto:a@example.com"]
+    settings.ALLOWED_HOSTS = ["localhost", "[::1]"]
+    answer = client.get("/.well-known/security.txt", headers={"host": host}, SERVER_PORT=served)
+    assert f"Policy: {address}/security/\n" in answer.content.decode()
+
+
+def test_links_name_the_public_address_that_is_set(client: Client, settings: Settings) -> None:
+    settings.NEURALFLOW_SECURITY_CONTACT = ["mailto:a@example.com"]
+    settings.NEURALFLOW_PUBLIC_URL = "https://neuralflow.example.com"
+    policy = fields(client)["Policy"]
+    assert policy == ["https://neuralflow.example.com/security/"]
+
+
+@pytest.mark.parametrize("text", ["example.com", "https://example.com/path", "ftp://a.example"])
+def test_public_address_is_a_scheme_and_a_host(text: str) -> None:
+    assert _public_url("https://a.example:8443/") == "https://a.example:8443"
+    with pytest.raises(ImproperlyConfigured, match="NEURALFLOW_PUBLIC_URL"):
+        _public_url(text)
 
 
 def test_without_a_contact_there_is_no_file(client: Client, settings: Settings) -> None:
