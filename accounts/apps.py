@@ -1,3 +1,4 @@
+from allauth.usersessions.apps import UserSessionsConfig
 from django.apps import AppConfig
 from django.contrib.auth.signals import user_logged_in
 from django.utils.translation import gettext_lazy as _
@@ -5,6 +6,7 @@ from django.utils.translation import gettext_lazy as _
 
 class AccountsConfig(AppConfig):
     name = "accounts"
+    default = True  # of the two in this module
     verbose_name = _("Accounts")
 
     def ready(self) -> None:
@@ -13,3 +15,16 @@ class AccountsConfig(AppConfig):
         # Connected here and not where it is defined: django.contrib.auth was ready before us,
         # so its receiver has written last_login when ours mirrors it.
         user_logged_in.connect(signals.log_sign_in)
+
+
+class ListedSessionsConfig(UserSessionsConfig):  # type: ignore[misc]  # allauth has no types
+    """The table of allauth's list of sessions, filled by our own code: by digests of the keys."""
+
+    def ready(self) -> None:
+        from allauth.account.signals import password_changed, password_set
+        from allauth.account.signals import user_logged_in as signed_in
+
+        from accounts.sessions import record_session
+
+        for signal in (signed_in, password_changed, password_set):
+            signal.connect(record_session)

@@ -11,6 +11,7 @@ from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_POST
 
+from accounts.sessions import end_sessions, is_current, open_sessions
 from accounts.signals import activity, tell_store
 from accounts.views import SignedInRequest
 
@@ -20,9 +21,9 @@ from accounts.views import SignedInRequest
 @require_http_methods(["GET", "HEAD"])
 def sessions(request: SignedInRequest) -> HttpResponse:
     """Shows where one is signed in, the newest first."""
-    found = UserSession.objects.purge_and_list(request.user)
-    found.sort(key=lambda session: session.created_at, reverse=True)
-    return render(request, "accounts/sessions.html", {"sessions": found})
+    listed = open_sessions(request.user)
+    current = next((session.pk for session in listed if is_current(session, request)), None)
+    return render(request, "accounts/sessions.html", {"sessions": listed, "current": current})
 
 
 @login_required
@@ -37,18 +38,18 @@ def end_session(request: SignedInRequest, session_id: int) -> HttpResponse:
 def end_other_sessions(request: SignedInRequest) -> HttpResponse:
     """Signs out all of one's browsers but this."""
     own = UserSession.objects.filter(user=request.user)
-    return _end(request, own.exclude(session_key=request.session.session_key), needed=False)
+    others = [session for session in own if not is_current(session, request)]
+    return _end(request, others, needed=False)
 
 
 def _end(
     request: SignedInRequest, found: Iterable[UserSession], *, needed: bool = True
 ) -> HttpResponse:
-    ended = list(found)
-    if needed and not ended:
+    sessions = list(found)
+    if needed and not sessions:
         raise Http404
-    for session in ended:
-        session.end()
-    said = f"Ended {len(ended)} session{'' if len(ended) == 1 else 's'}"
+    count = end_sessions(sessions)
+    said = f"Ended {count} session{'' if count == 1 else 's'}"
     tell_store(request.user.pk, activity("sessions_ended", said, request))
     messages.success(request, _("Signed out there."))
     return redirect("sessions")

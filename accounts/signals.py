@@ -19,11 +19,12 @@ from allauth.mfa.signals import (
     authenticator_removed,
     authenticator_reset,
 )
+from allauth.usersessions.models import UserSession
 from django.contrib.auth.signals import user_logged_out, user_login_failed
 from django.contrib.sessions.models import Session
 from django.db import transaction
 from django.db.models import F
-from django.db.models.signals import post_save, pre_delete
+from django.db.models.signals import post_delete, post_save, pre_delete
 from django.dispatch import Signal, receiver
 from django.http import HttpRequest
 
@@ -88,6 +89,12 @@ def end_sessions(instance: User, **kwargs: Any) -> None:
     """However an account is deleted: nobody is signed in to it any more, and its id is noted."""
     Session.objects.filter(pk__in=sessions_of(instance)).delete()
     FormerAccount.objects.get_or_create(pk=instance.pk)
+
+
+@receiver(post_delete, sender=UserSession)
+def end_session(instance: UserSession, **kwargs: Any) -> None:
+    """End a session that was taken off the list, such as in the administration."""
+    Session.objects.filter(pk=instance.session_key).delete()
 
 
 def log_sign_in(request: HttpRequest, user: User, **kwargs: Any) -> None:

@@ -231,7 +231,7 @@ INSTALLED_APPS = [
     "allauth",
     "allauth.account",
     "allauth.mfa",
-    "allauth.usersessions",
+    "accounts.apps.ListedSessionsConfig",  # allauth.usersessions
     "csp",
     "django_htmx",
 ]
@@ -327,6 +327,7 @@ MFA_RECOVERY_CODES_SHOW_ONCE = True
 MFA_TOTP_ISSUER = "NeuralFlow"
 MFA_TOTP_TOLERANCE = 1  # steps of 30 seconds, either side: RFC 6238, 5.2
 
+SESSION_ENGINE = "accounts.session_store"
 # How long a session may go unused, and how long it may last at all.
 NEURALFLOW_SESSION_IDLE_DAYS = _days(
     "NEURALFLOW_SESSION_IDLE_DAYS", env.str("NEURALFLOW_SESSION_IDLE_DAYS", default="1")

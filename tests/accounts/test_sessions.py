@@ -1,10 +1,21 @@
 """How long sessions last, and that their owner can end them."""
 
+import re
+import sqlite3
+import subprocess
+import sys
 import time
 from collections.abc import Callable
+from contextlib import closing
+from importlib import import_module
+from pathlib import Path
 
 import pytest
+from allauth.usersessions.models import UserSession
+from django.apps import apps
+from django.conf import settings as django_settings
 from django.contrib.sessions.models import Session
+from django.db import connection
 from django.test import Client
 from pytest_django.fixtures import Settings
 
@@ -45,12 +56,12 @@ def test_one_that_is_not_used_ends_on_the_server(
     alice: User, clock: Callable[[float], None]
 ) -> None:
     client = signed_in()
-    key = client.session.session_key
+    row = Session.objects.get()
     clock(DAY)
     assert is_open(client)
     clock(DAY + 1)
     assert not is_open(client)
-    assert not Session.objects.filter(pk=key).exists()
+    assert not Session.objects.filter(pk=row.pk).exists()
 
 
 def test_one_that_is_used_ends_too(
@@ -155,3 +166,69 @@ def test_pages_of_people_are_kept_by_no_cache(client: Client, alice: User, path:
     User.objects.filter(pk=alice.pk).update(is_staff=True)
     client.force_login(alice)
     assert "no-store" in client.get(path)["Cache-Control"]
+
+
+def cookie_of(client: Client) -> str:
+    return client.cookies[django_settings.SESSION_COOKIE_NAME].value
+
+
+def with_cookie(value: str) -> Client:
+    client = Client()
+    client.cookies[django_settings.SESSION_COOKIE_NAME] = value
+    return client
+
+
+def test_copy_of_the_database_opens_no_session(alice: User) -> None:
+    client = signed_in()
+    assert is_open(with_cookie(cookie_of(client)))
+    with connection.cursor() as cursor:
+        rows = [
+            cursor.execute(f"SELECT * FROM {model._meta.db_table}").fetchall()
+            for model in (Session, UserSession)
+        ]
+    assert all(rows)
+    values = {str(value) for table in rows for row in table for value in row}
+    assert not any(cookie_of(client) in value for value in values)
+    assert not any(is_open(with_cookie(value)) for value in values)
+
+
+def test_session_of_an_earlier_release_goes_on_under_its_digest(alice: User) -> None:
+    client, other = signed_in("Lynx"), signed_in("w3m")
+    for each in (client, other):  # as earlier releases stored them
+        agent = each.get("/accounts/sessions/").wsgi_request.META["HTTP_USER_AGENT"]
+        listed = UserSession.objects.get(user_agent=agent)
+        Session.objects.filter(pk=listed.session_key).update(session_key=cookie_of(each))
+        UserSession.objects.filter(pk=listed.pk).update(session_key=cookie_of(each))
+    migration = import_module("accounts.migrations.0006_session_digests")
+    with connection.schema_editor() as editor:
+        migration.store_digests(apps, editor)
+    assert not Session.objects.filter(pk=cookie_of(client)).exists()
+    assert is_open(client)
+    page = client.get("/accounts/sessions/")
+    assert {session.user_agent for session in page.context["sessions"]} == {"Lynx", "w3m"}
+    assert client.post("/accounts/sessions/end/").status_code == 302
+    assert [is_open(each) for each in (client, other)] == [True, False]
+
+
+def test_session_that_the_administration_deletes_is_ended(alice: User) -> None:
+    client = signed_in()
+    UserSession.objects.all().delete()
+    assert not is_open(client)
+
+
+def test_documented_backup_of_the_database_holds_no_session(tmp_path: Path) -> None:
+    manual = (Path(__file__).parents[2] / "docs/operations.md").read_text("utf-8")
+    recipe = re.search(r"umask 077\n.*?-c '(import sqlite3.*?)' \"backups-db/", manual, re.S)
+    assert recipe
+    with closing(sqlite3.connect(tmp_path / "db.sqlite3")) as database:
+        database.execute("CREATE TABLE django_session (session_key, session_data)")
+        database.execute("CREATE TABLE accounts_user (username)")
+        database.execute("INSERT INTO django_session VALUES ('opens-it', 'half-typed')")
+        database.execute("INSERT INTO accounts_user VALUES ('dora')")
+        database.commit()
+    command = [sys.executable, "-c", recipe[1], "copy.sqlite3"]
+    subprocess.run(command, cwd=tmp_path, check=True)
+    copied = (tmp_path / "copy.sqlite3").read_bytes()
+    assert b"dora" in copied
+    assert b"opens-it" not in copied
+    assert b"half-typed" not in copied
