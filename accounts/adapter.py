@@ -14,6 +14,7 @@ from django.db import IntegrityError, transaction
 from django.forms import BaseForm
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
+from django.utils.crypto import constant_time_compare
 from django.utils.translation import gettext as _
 
 from accounts.hashers import TooBusy
@@ -30,6 +31,8 @@ from accounts.throttle import (
 from utils.public_address import public_url
 
 log = logging.getLogger(__name__)
+
+_GIVEN = "given_password"  # in a session: its hash for sessions, while a code is waited for
 
 if TYPE_CHECKING:
     from accounts.models import User
@@ -74,6 +77,23 @@ class AccountAdapter(DefaultAccountAdapter):
         if user is not None:
             attempt.give_back()
         return user
+
+    def pre_login(
+        self, request: HttpRequest, user: AbstractBaseUser, **told: Any
+    ) -> HttpResponse | None:
+        """Note the password that was given: a code may be asked for before the log-in ends."""
+        request.session[_GIVEN] = user.get_session_auth_hash()
+        response: HttpResponse | None = super().pre_login(request, user, **told)
+        return response
+
+    def login(self, request: HttpRequest, user: AbstractBaseUser) -> None:
+        """Sign in, unless the password was changed since it was given."""
+        given = str(request.session.pop(_GIVEN, ""))
+        if not constant_time_compare(given, user.get_session_auth_hash()):
+            log.warning("A log-in to account %s was begun with an earlier password", user.pk)
+            messages.error(request, _("Your password was changed meanwhile. Log in again."))
+            raise ImmediateHttpResponse(redirect("login"))
+        super().login(request, user)
 
     def post_login(self, request: HttpRequest, user: AbstractBaseUser, **told: Any) -> HttpResponse:
         """Count the log-in as proof of who asks, as the password given once more would be."""

@@ -161,10 +161,11 @@ class User(AbstractUser):
         self.email = People.normalize_email(self.email)
         if "username" in (names := kwargs.get("update_fields") or ()):
             kwargs["update_fields"] = {*names, "name_key"}
-        if self.pk is not None:
-            super().save(*args, **kwargs)
-            return
         using = kwargs.get("using") or DEFAULT_DB_ALIAS
+        if self.pk is not None:
+            with transaction.atomic(using=using):  # a new password, and all that it ends
+                super().save(*args, **kwargs)
+            return
         with transaction.atomic(using=using):
             try:
                 step_over_old_owners(using)
@@ -224,6 +225,11 @@ class ApiToken(models.Model):
 
     def __str__(self) -> str:
         return f"{self.prefix}… ({self.name})" if self.name else f"{self.prefix}…"
+
+    @property
+    def label(self) -> str:
+        """The token's name; without one, how its text begins."""
+        return self.name or f"{self.prefix}…"
 
 
 class FailedAttempts(models.Model):

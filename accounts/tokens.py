@@ -82,6 +82,18 @@ def revoke(token: ApiToken, request: HttpRequest | None = None) -> bool:
     return True
 
 
+def revoke_all(user: User, request: HttpRequest | None = None) -> list[str]:
+    """Revoke all valid tokens of *user*, and return their labels."""
+    tokens = list(valid_tokens(user))
+    ids = [token.pk for token in tokens]
+    ApiToken.objects.filter(pk__in=ids, revoked_at=None).update(revoked_at=timezone.now())
+    labels = [token.label for token in tokens]
+    if labels:
+        text = f"Revoked {len(labels)} API token{'' if len(labels) == 1 else 's'}: "
+        tell_store(user.pk, activity("token_revoked", text + ", ".join(labels), request))
+    return labels
+
+
 def live_token(text: str) -> TokenRow | None:
     """The token that *text* is, with its `user`: a valid one of an active account; or None.
 

@@ -8,7 +8,7 @@ from allauth.mfa.totp import views as totp_views
 from django.urls import include, path, re_path
 
 import utils.addresses  # noqa: F401  it registers record_id
-from accounts import leaving_views, session_views, token_views, views
+from accounts import leaving_views, password_views, session_views, token_views, views
 
 urlpatterns = [
     path("api/", include("accounts.api_urls")),
@@ -40,9 +40,13 @@ urlpatterns = [
         codes_views.generate_recovery_codes,
         name="mfa_generate_recovery_codes",
     ),
-    path("password/change/", allauth_views.password_change, name="account_change_password"),
-    path("password/set/", allauth_views.password_set, name="account_set_password"),
-    path("password/reset/", allauth_views.password_reset, name="account_reset_password"),
+    path(
+        "password/change/",
+        password_views.PasswordChangeView.as_view(),
+        name="account_change_password",
+    ),
+    path("password/set/", password_views.PasswordSetView.as_view(), name="account_set_password"),
+    path("password/reset/", password_views.password_reset, name="account_reset_password"),
     path(
         "password/reset/done/",
         allauth_views.password_reset_done,
@@ -50,7 +54,7 @@ urlpatterns = [
     ),
     re_path(
         r"^password/reset/key/(?P<uidb36>[0-9A-Za-z]+)-(?P<key>.+)/$",
-        allauth_views.password_reset_from_key,
+        password_views.ResetView.as_view(),
         name="account_reset_password_from_key",
     ),
     path(

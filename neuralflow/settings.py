@@ -300,7 +300,9 @@ AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "accounts.validators.LengthValidator"},
     {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
     {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},
+    {"NAME": "accounts.incident.EndAccess"},  # told of each new password
 ]
+PASSWORD_RESET_TIMEOUT = 4 * 3600  # seconds that a link is valid for
 LOGIN_URL = "login"
 LOGIN_REDIRECT_URL = "dashboard"
 LOGOUT_REDIRECT_URL = "home"
@@ -336,8 +338,9 @@ SESSION_COOKIE_AGE = round(
     86_400 * _days("NEURALFLOW_SESSION_DAYS", env.str("NEURALFLOW_SESSION_DAYS", default="14"))
 )
 
-# Mail: written to the server's output until EMAIL_URL names a server.
-vars().update(env.email_url("EMAIL_URL", default="consolemail://"))
+# Mail: none until EMAIL_URL names a server. Not to the output, which is a service's log: whoever
+# reads that could use links that open accounts.
+vars().update(env.email_url("EMAIL_URL", default="dummymail://"))
 # True if mail reaches people: then an address can be proved, and only then it is a name.
 NEURALFLOW_SENDS_MAIL: bool = vars()["EMAIL_BACKEND"].rpartition(".")[0] not in {
     "django.core.mail.backends.console",

@@ -18,7 +18,13 @@ from django.http import HttpResponse, StreamingHttpResponse
 from django.http.response import HttpResponseBase
 
 from accounts.api.calls import take_turn
-from accounts.api.http import ApiRequest, endpoint, is_still_known, json_response
+from accounts.api.http import (
+    ApiRequest,
+    endpoint,
+    is_still_known,
+    json_response,
+    refuse_if_ended,
+)
 from accounts.api.operations import JSON, Answer, Operation, Parameter, answers
 from accounts.api.problems import BadParameter, ParameterFault, TooManyWait
 from accounts.waiting import places
@@ -81,9 +87,11 @@ def _awaited(request: ApiRequest, since: int, wait: int) -> Changes:
         return changes
     try:
         close_old_connections()
-        return _next(request, changes.next, until=time.monotonic() + wait)
+        changes = _next(request, changes.next, until=time.monotonic() + wait)
     finally:
         places.leave(request.caller.user_id)
+    refuse_if_ended(request)
+    return changes
 
 
 def _next(request: ApiRequest, since: int, until: float) -> Changes:

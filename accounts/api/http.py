@@ -213,6 +213,14 @@ def is_still_known(request: ApiRequest) -> bool:
     return token is not None and token.user_id == request.caller.user_id
 
 
+def refuse_if_ended(request: ApiRequest) -> None:
+    """Raise `NotAuthenticated` if the token or the session of the call has ended since it began."""
+    if not is_still_known(request):
+        raise NotAuthenticated(
+            "The token or the session of this call has ended.", {"WWW-Authenticate": _CHALLENGE}
+        )
+
+
 def _token_of(request: ApiRequest, authorization: str) -> TokenRow:
     scheme, _, text = authorization.partition(" ")
     token = live_token(text.strip()) if scheme.lower() == "bearer" else None

@@ -11,10 +11,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from django.test import Client
 from pytest_django.fixtures import Settings
 
 from accounts.api import changes as api_changes
-from accounts.models import ApiToken
+from accounts.models import ApiToken, User
 from accounts.tokens import revoke
 from accounts.waiting import Places
 from tests.accounts.api.conftest import Caller
@@ -111,6 +112,31 @@ def test_all_places_taken_is_no_reason_to_refuse_an_answer(alice: Caller, places
     answer = alice.get(f"changes/?since={begin}", **STREAM)
     assert answer.status_code == 503 and int(answer.headers["Retry-After"]) > 0
     assert answer.json()["type"] == "/problems/too-many-wait"
+
+
+@pytest.mark.parametrize("ended", ["token", "session", "account"])
+def test_wait_begun_before_access_ended_tells_nothing(
+    alice: Caller, places: Places, monkeypatch: pytest.MonkeyPatch, ended: str
+) -> None:
+    client = alice.client
+    if ended == "session":
+        client = Client()
+        client.force_login(alice.user)
+    address = f"/accounts/api/changes/?since={json_storage.store.sequence()}&wait=30"
+
+    def wait(happened: object, deadline: float) -> None:
+        if ended == "token":
+            revoke(ApiToken.objects.get())
+        elif ended == "session":
+            client.session.delete()
+        else:
+            User.objects.filter(pk=alice.id).update(is_active=False)
+        json_storage.create("tasks", alice.id, {"title": "Later"})
+
+    monkeypatch.setattr(places, "wait", wait)
+    answer = client.get(address)
+    assert answer.status_code == 401
+    assert "Later" not in answer.content.decode()
 
 
 @pytest.mark.parametrize("extra", [{}, STREAM], ids=["json", "events"])

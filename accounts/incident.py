@@ -1,0 +1,131 @@
+"""What a new password ends: sessions, API tokens, log-ins that wait for a code, open feeds.
+
+Whoever learned a password may have made a token or signed in elsewhere. Every way of setting a
+password ends that: `EndAccess` is called by Django after each. Only the page on which a signed-in
+person changes their own password may spare the tokens.
+
+Sessions are also ended by their hash of the password; here their rows go. A log-in that waits for
+its second factor is ended by `accounts.adapter`, a feed by `is_still_known` of the API.
+"""
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+
+from allauth.core import context
+from allauth.mfa.models import Authenticator
+from allauth.usersessions.models import UserSession
+from django.http import HttpRequest
+from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
+
+from accounts.mail import send_notice
+from accounts.models import User
+from accounts.sessions import end_sessions, is_current
+from accounts.signals import activity, tell_store
+from accounts.tokens import revoke_all, valid_tokens
+
+log = logging.getLogger(__name__)
+
+
+@dataclass
+class Ended:
+    """What a new password ended; `spared` are the tokens that still work."""
+
+    sessions: int = 0
+    tokens: list[str] = field(default_factory=list)
+    spared: list[str] = field(default_factory=list)
+
+    def sentences(self) -> Iterator[str]:
+        """What was ended, for the person."""
+        yield ngettext(
+            "%(count)d other session was ended.",
+            "%(count)d other sessions were ended.",
+            self.sessions,
+        ) % {"count": self.sessions}
+        if self.spared:
+            yield ngettext(
+                "This API token still works: %(names)s.",
+                "These API tokens still work: %(names)s.",
+                len(self.spared),
+            ) % {"names": ", ".join(self.spared)}
+        elif self.tokens:
+            yield ngettext(
+                "%(count)d API token was revoked: %(names)s.",
+                "%(count)d API tokens were revoked: %(names)s.",
+                len(self.tokens),
+            ) % {"count": len(self.tokens), "names": ", ".join(self.tokens)}
+        else:
+            yield _("There was no API token to revoke.")
+
+
+@dataclass
+class _Change:
+    """The change of a password that is under way: what it spares, and what it has ended."""
+
+    spare_tokens: bool
+    ended: Ended = field(default_factory=Ended)
+
+
+_under_way: ContextVar[_Change | None] = ContextVar("password_change", default=None)
+
+
+@contextmanager
+def password_change(*, spare_tokens: bool = False) -> Iterator[Ended]:
+    """Within it a new password may spare the tokens. Yields what was ended, once it was."""
+    change = _Change(spare_tokens)
+    before = _under_way.set(change)
+    try:
+        yield change.ended
+    finally:
+        _under_way.reset(before)
+
+
+class EndAccess:
+    """No rule for passwords: in AUTH_PASSWORD_VALIDATORS, because Django calls each of them after
+    every change of a password, in forms, commands and the administration."""
+
+    def validate(self, password: str, user: object = None) -> None:
+        """Accept every password."""
+
+    def get_help_text(self) -> str:
+        return ""
+
+    def password_changed(self, password: str, user: User) -> None:
+        change = _under_way.get() or _Change(spare_tokens=False)
+        _end_access(user, context.request, change)
+
+
+def _end_access(user: User, request: HttpRequest | None, change: _Change) -> None:
+    ended = change.ended
+    listed = UserSession.objects.filter(user=user)
+    ended.sessions = end_sessions(s for s in listed if not request or not is_current(s, request))
+    if change.spare_tokens:
+        ended.spared = [token.label for token in valid_tokens(user)]
+    else:
+        ended.tokens = revoke_all(user, request)
+    if ended.sessions:
+        tell_store(user.pk, activity("sessions_ended", f"Ended {ended.sessions} sessions", request))
+    if ended.sessions or ended.tokens:
+        log.info(
+            "The new password of account %s ended %s sessions and %s API tokens",
+            user.pk,
+            ended.sessions,
+            len(ended.tokens),
+        )
+
+
+def send_password_notice(user: User, ended: Ended) -> bool:
+    """Tell the person by mail that the password is new, and what that ended."""
+    lines = [
+        _("The password of your account %(name)s was changed.") % {"name": user.username},
+        *ended.sentences(),
+    ]
+    if Authenticator.objects.filter(user=user, type=Authenticator.Type.TOTP).exists():
+        lines.append(
+            _("Two-factor log-in stays on. If it is not yours, ask whoever runs this server.")
+        )
+    lines.append(_("If you did not do this, reset your password now."))
+    return send_notice(user.email, _("Your password was changed"), lines)

@@ -1,0 +1,77 @@
+"""The pages on which a password is changed, set or reset, and which say what that ended."""
+
+from typing import Any
+
+from allauth.account import forms as allauth_forms
+from allauth.account import views as allauth_views
+from django import forms
+from django.contrib import messages
+from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed
+from django.http.response import HttpResponseBase
+from django.shortcuts import render
+from django.utils.translation import gettext_lazy, ngettext
+
+from accounts.incident import password_change, send_password_notice
+from accounts.mail import mail_is_sent
+from accounts.tokens import valid_tokens
+
+
+class ChangePasswordForm(allauth_forms.ChangePasswordForm):  # type: ignore[misc]
+    """Offers to revoke the API tokens, if there are any."""
+
+    revoke_tokens = forms.BooleanField(
+        label=gettext_lazy("Revoke my API tokens"), required=False, initial=True
+    )
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        labels = [token.label for token in valid_tokens(self.user)]
+        if not labels:
+            del self.fields["revoke_tokens"]
+            return
+        self.fields["revoke_tokens"].help_text = ngettext(
+            "%(count)d token works now: %(names)s. Leave it ticked if somebody may know your"
+            " password.",
+            "%(count)d tokens work now: %(names)s. Leave it ticked if somebody may know your"
+            " password.",
+            len(labels),
+        ) % {"count": len(labels), "names": ", ".join(labels)}
+
+
+class _SaysEnded:
+    """Says what the new password ended, on the next page and by mail."""
+
+    request: HttpRequest
+
+    def form_valid(self, form: Any) -> HttpResponse:
+        spare = not form.cleaned_data.get("revoke_tokens", True)
+        with password_change(spare_tokens=spare) as ended:
+            response: HttpResponse = super().form_valid(form)  # type: ignore[misc]
+        messages.info(self.request, " ".join(ended.sentences()))
+        send_password_notice(form.user, ended)
+        return response
+
+
+class PasswordChangeView(_SaysEnded, allauth_views.PasswordChangeView):  # type: ignore[misc]
+    """A new password in place of the old one, which is asked for."""
+
+    form_class = ChangePasswordForm
+
+
+class PasswordSetView(_SaysEnded, allauth_views.PasswordSetView):  # type: ignore[misc]
+    """A password for an account that had none."""
+
+
+class ResetView(_SaysEnded, allauth_views.PasswordResetFromKeyView):  # type: ignore[misc]
+    """A new password by a link that was sent by mail."""
+
+
+def password_reset(request: HttpRequest) -> HttpResponseBase:
+    """Send a link, where mail is sent; else say whom to ask."""
+    if mail_is_sent():
+        response: HttpResponseBase = allauth_views.password_reset(request)
+        return response
+    if request.method not in {"GET", "HEAD", "POST"}:
+        return HttpResponseNotAllowed(["GET", "HEAD", "POST"])
+    status = 409 if request.method == "POST" else 200
+    return render(request, "account/password_reset_by_operator.html", status=status)
