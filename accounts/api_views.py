@@ -1,7 +1,7 @@
 """The JSON API of what a person owns: tasks, projects and models, by the one table of collections.
 
 Every call is counted and logged as an activity, in one commit with what it changes. A call that is
-refused changes nothing, costs nothing and is not logged.
+refused changes nothing and is not logged; it is taken from the burst, not from the hour.
 """
 
 from collections.abc import Callable, Mapping
@@ -13,7 +13,7 @@ from django.http import HttpResponse
 from django.urls import reverse
 
 from accounts.api.bulk import bulk
-from accounts.api.calls import activity, once_of, read, replayed
+from accounts.api.calls import activity, once_of, read, replayed, take_turn
 from accounts.api.conditions import (
     Conditions,
     check_stated,
@@ -221,6 +221,7 @@ def _dashboard(request: ApiRequest) -> HttpResponse:
 
 
 def _quota(request: ApiRequest) -> HttpResponse:
+    take_turn(request)
     return json_response(limits(request.json_storage.quota(request.caller.user_id)))
 
 

@@ -1,7 +1,8 @@
 """What the pages of people need around them, and how calls with a token pass by it."""
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from functools import lru_cache
 
 from django.conf import settings
@@ -14,7 +15,9 @@ from django.utils.http import urlencode
 from accounts.api.http import Endpoint
 from accounts.hashers import TooBusy
 from accounts.sessions import end_if_old
-from utils.middleware import API_PREFIX
+from docstore import StoreError
+from utils.json_storage import TooManyCalls, json_storage
+from utils.middleware import API_PREFIX, StorageRequest
 
 log = logging.getLogger(__name__)
 
@@ -84,10 +87,37 @@ class AccountsMiddleware:
         # Without the cookie there is nothing to look up: calls with a token stay as cheap as ever.
         signed_in = settings.SESSION_COOKIE_NAME in request.COOKIES and end_if_old(request)
         response = leaving_the_page(request, self.get_response(request))
+        if (
+            signed_in and request.resolver_match is None
+        ):  # no view, so `process_view` was not called
+            with suppress(StoreError, TooManyCalls):
+                json_storage.take_free_call(request.user.pk or 0)
         personal = signed_in or request.path.startswith("/accounts/")
         if personal and not request.path.startswith(API_PREFIX):
             response["Cache-Control"] = "no-store, private"
         return response
+
+    def process_view(
+        self,
+        request: StorageRequest,
+        view: Callable[..., HttpResponseBase],
+        args: Sequence[object],
+        kwargs: Mapping[str, object],
+    ) -> HttpResponse | None:
+        """Take each page from the burst of who is signed in; the API counts for itself."""
+        if settings.SESSION_COOKIE_NAME not in request.COOKIES or isinstance(view, Endpoint):
+            return None
+        if request.user.pk is not None and not request.path.startswith(API_PREFIX):
+            try:
+                request.json_storage.take_free_call(request.user.pk or 0)
+            except TooManyCalls as refused:
+                context = {"wait": refused.retry_after}
+                response = render(request, "429.html", context, status=429)
+                response["Retry-After"] = str(refused.retry_after)
+                return response
+            except StoreError:
+                return None  # reading goes on; what writes, finds out by itself
+        return None
 
     def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponse | None:
         if not isinstance(exception, TooBusy):

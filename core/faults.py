@@ -46,6 +46,7 @@ PATTERNS = (
     _("must be a finite number"),
     _("must be nested at most %(most)s levels deep"),
     _("is given twice, in two forms of the same characters"),
+    _("must have at most %(most)s bytes as JSON; it would have %(count)s"),
     # records
     _("must not be before start_date"),
     _("must be the id of a %(singular)s of yours"),

@@ -39,8 +39,10 @@ from docstore.errors import (
     InvalidValue,
     NotFound,
     OutOfSpace,
+    RecordTooLarge,
     StoreError,
     TooLarge,
+    TooMuchAtOnce,
     Unavailable,
 )
 from docstore.moments import utc_now, utc_text
@@ -48,14 +50,16 @@ from docstore.mounts import is_network, mount_type
 from docstore.opening import folder_of, open_store
 from docstore.publishing import History
 from docstore.record_list import COUNTED_ID_MAX, RecordList, id_of
-from docstore.store import DocumentStore, Transaction
+from docstore.store import UNBOUNDED, Bounds, DocumentStore, Transaction
 from docstore.verify import Examined, examine, verify
 
 __all__ = [
     "ABSENT",
     "COUNTED_ID_MAX",
+    "UNBOUNDED",
     "Aside",
     "Backend",
+    "Bounds",
     "Change",
     "CollectionLayout",
     "Commit",
@@ -77,8 +81,10 @@ __all__ = [
     "NotFound",
     "OutOfSpace",
     "RecordList",
+    "RecordTooLarge",
     "StoreError",
     "TooLarge",
+    "TooMuchAtOnce",
     "Transaction",
     "Unavailable",
     "check_snapshot",

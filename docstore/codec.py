@@ -192,6 +192,24 @@ def checked_copy(value: Json, depth: int = DEPTH_MAX) -> Json:
     return _checked_scalar(value)
 
 
+def checked_record(record: Mapping[str, Json], before: Mapping[str, Json]) -> dict[str, Json]:
+    """Return a checked copy of a record that replaces `before`, which the store holds.
+
+    A value that is the very object that `before` has was checked when it came in and never changes:
+    it is shared. Without that, each change of a large record would copy all of it.
+    """
+    absent = object()
+    copy = {
+        key: value
+        for key, value in record.items()
+        if type(key) is not str or before.get(key, absent) is not value
+    }
+    if len(copy) < len(record):
+        fresh = _checked_object(copy, DEPTH_MAX - 1)
+        return {key: fresh.get(key, value) for key, value in record.items()}
+    return _checked_object(copy, DEPTH_MAX - 1)
+
+
 def _deeper(depth: int) -> int:
     if depth == 0:
         raise InvalidValue(f"is nested deeper than {DEPTH_MAX} levels")

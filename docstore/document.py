@@ -27,13 +27,15 @@ UPDATED_AT: Final = "updated_at"
 class CollectionLayout:
     """How a collection is laid out: folder `name`, files `<stem>_<owner>.json`, list `records`.
 
-    Of a collection that is `begun_later`, nobody misses a folder or a document.
+    Of a collection that is `begun_later`, nobody misses a folder or a document. A record may have
+    `record_bytes_max` bytes as compact JSON after a change; 0 means any number.
     """
 
     name: str
     stem: str
     records: str
     begun_later: bool = False
+    record_bytes_max: int = 0
 
 
 class Key(NamedTuple):

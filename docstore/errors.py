@@ -28,6 +28,20 @@ class InvalidValue(StoreError):
     """A value that JSON cannot carry was offered. Mend the value; nothing was written."""
 
 
+class RecordTooLarge(InvalidValue):
+    """A record would be larger than a record may be. Shorten it, or split it."""
+
+    def __init__(self, count: int, most: int) -> None:
+        super().__init__(f"must have at most {most} bytes as JSON; it would have {count}")
+
+
+class TooMuchAtOnce(StoreError):
+    """The change is more than one commit may hold, or takes longer than others may have to wait.
+
+    Nothing was written. Change fewer or smaller records at a time.
+    """
+
+
 class Corrupt(StoreError):
     """A document does not read as what it should be. A person has to mend or restore the file.
 

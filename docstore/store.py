@@ -7,9 +7,11 @@ that it read. Where someone else wrote first, the edit runs again on what is the
 
 from __future__ import annotations
 
+import math
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
-from typing import Final, TypeVar
+from typing import Final, NamedTuple, TypeVar
 
 from docstore.backend import (
     ABSENT,
@@ -23,7 +25,7 @@ from docstore.backend import (
     FileMerged,
     Stored,
 )
-from docstore.codec import checked_copy
+from docstore.codec import checked_copy, checked_record, to_json
 from docstore.document import (
     LAST_ID,
     REVISION,
@@ -34,7 +36,14 @@ from docstore.document import (
     Key,
     Record,
 )
-from docstore.errors import Conflict, Corrupt, InvalidValue, NotFound
+from docstore.errors import (
+    Conflict,
+    Corrupt,
+    InvalidValue,
+    NotFound,
+    RecordTooLarge,
+    TooMuchAtOnce,
+)
 from docstore.file_edits import FileEdit
 from docstore.moments import utc_now, utc_text
 from docstore.record_list import COUNTED_ID_MAX, RecordList, id_of
@@ -43,6 +52,24 @@ Result = TypeVar("Result")
 
 ATTEMPTS_MAX: Final = 20
 _NO_RECORDS: Final = RecordList()
+
+
+class Bounds(NamedTuple):
+    """The most that one change may cost while other writers wait for the lock.
+
+    `bytes_max` bounds the records it puts and removes, as compact JSON; the entry in the journal is
+    about twice as large. `seconds_max` bounds the processor time of the edit: unlike the time of a
+    clock, that does not depend on what else the machine does.
+    """
+
+    bytes_max: float = math.inf
+    seconds_max: float = math.inf
+
+
+UNBOUNDED: Final = Bounds()
+# How much a record that is too large already, from an old folder or by hand, may still grow: its
+# stamps are upgraded when it changes.
+_STAMPS_BYTES: Final = 1024
 
 
 class _Draft:
@@ -63,11 +90,17 @@ class Transaction:
     """What an edit may do. Documents and records it hands out are to be read, never changed."""
 
     def __init__(
-        self, backend: Backend, layouts: Mapping[str, CollectionLayout], now: datetime
+        self,
+        backend: Backend,
+        layouts: Mapping[str, CollectionLayout],
+        now: datetime,
+        bounds: Bounds = UNBOUNDED,
     ) -> None:
-        self._backend, self._layouts = backend, layouts
+        self._backend, self._layouts, self._bounds = backend, layouts, bounds
         self._drafts: dict[Key, _Draft] = {}
+        self._begun = time.thread_time()
         self.now = now
+        self.bytes_put = 0  # of the records put and removed so far, as compact JSON
 
     def document(self, key: Key) -> Mapping[str, Json] | None:
         """The document as this transaction has it so far; None where there is none."""
@@ -76,8 +109,9 @@ class Transaction:
     def records(self, key: Key) -> RecordList:
         """The document's records as they are now; empty where there is no document.
 
-        What the transaction does later does not show in it.
+        What the transaction does later does not show in it. Raises `TooMuchAtOnce`.
         """
+        self.check_time()
         content = self._draft(key).content
         if content is None:
             return _NO_RECORDS
@@ -129,14 +163,20 @@ class Transaction:
                 draft.edits.append(Edit((name,), content.pop(name), ABSENT))
 
     def put(self, key: Key, record: Record) -> None:
-        """Adds a record, or replaces the one with its id. The document must exist."""
+        """Adds a record, or replaces the one with its id. The document must exist.
+
+        Raises `InvalidValue`, `RecordTooLarge`, `TooMuchAtOnce`.
+        """
         draft, content = self._writable(key)
-        record, record_id = checked_copy(record), id_of(record)
+        record_id = id_of(record)
         if record_id is None:
             raise InvalidValue("a record needs an id: a whole number above 0")
-        name = self._layouts[key.collection].records
+        layout = self._layouts[key.collection]
+        name = layout.records
         records = RecordList.of(content.get(name))
         before = self._find(key, records, record_id)
+        record = checked_copy(record) if before is None else checked_record(record, before)
+        self._measure(layout, record, before)
         if before is not None:
             content[name] = records.replace(record)
             draft.edits.append(Edit((name, record_id), before, record))
@@ -150,6 +190,7 @@ class Transaction:
         record, records = self.record(key, record_id), self.records(key)
         draft, content = self._writable(key)
         last, name = self._last_id(key, content, records), self._layouts[key.collection].records
+        self._spend(len(to_json(record)))
         content[name] = records.remove(record_id)
         draft.edits.append(Edit((name, record_id), record, ABSENT))
         self._count_ids(draft, content, last)
@@ -184,6 +225,32 @@ class Transaction:
         if draft.content is not None:
             draft.edits.append(Edit((), draft.content, ABSENT))
             draft.content = None
+
+    def check_time(self) -> None:
+        """Raises `TooMuchAtOnce` if the edit took longer than it may.
+
+        Reading and writing records checks it; an edit that computes for long calls it in between.
+        """
+        if time.thread_time() - self._begun > self._bounds.seconds_max:
+            raise TooMuchAtOnce(
+                "this takes longer than others may have to wait: change fewer or smaller records"
+                " at a time"
+            )
+
+    def _measure(self, layout: CollectionLayout, record: Record, before: Record | None) -> None:
+        size, most = len(to_json(record)), layout.record_bytes_max
+        if most and size > most and (before is None or size > len(to_json(before)) + _STAMPS_BYTES):
+            raise RecordTooLarge(size, most)
+        self._spend(size)
+
+    def _spend(self, size: int) -> None:
+        self.bytes_put += size
+        if self.bytes_put > self._bounds.bytes_max:
+            raise TooMuchAtOnce(
+                f"this would change more than {self._bounds.bytes_max} bytes of records at once:"
+                " change fewer or smaller records at a time"
+            )
+        self.check_time()
 
     def note_merged(self, key: Key, merged: FileMerged) -> None:
         """Record that this transaction merges a file that a person changed.
@@ -313,6 +380,7 @@ class DocumentStore:
         request_id: str = "",
         relaxed: bool = False,
         here: bool = False,
+        bounds: Bounds = UNBOUNDED,
         note: Callable[[int], None] = lambda number: None,
     ) -> Result:
         """Runs the edit and commits what it changed, all or nothing; returns what it returns.
@@ -321,14 +389,15 @@ class DocumentStore:
         may run on another thread, in the caller's context; with `here` it runs on this one, for
         an edit that needs what belongs to the thread. What it raises ends the transaction with
         nothing written. `relaxed` is for changes that a power cut may take back, such as the count
-        of a read. `note` is told the number that `entries` gives the commit, where there is one;
-        the commit may not be durable yet. Raises `Conflict` when other writers win every time, and
-        `Corrupt`, `Unavailable`, `OutOfSpace`, `TooLarge`.
+        of a read. An edit that goes beyond `bounds` ends with `TooMuchAtOnce`. `note` is told the
+        number that `entries` gives the commit, where there is one; the commit may not be durable
+        yet. Raises `Conflict` when other writers win every time, and `Corrupt`, `Unavailable`,
+        `OutOfSpace`, `TooLarge`.
         """
 
         def attempt() -> Result:
             for _ in range(ATTEMPTS_MAX):
-                transaction = Transaction(self.backend, self._layouts, self.clock())
+                transaction = Transaction(self.backend, self._layouts, self.clock(), bounds)
                 result = edit(transaction)
                 changes = transaction.changes()
                 if not changes:

@@ -2,7 +2,8 @@
 
 Operations are objects: {"op": "create", "record": {...}}, {"op": "update", "id": 3, "changes":
 {...}, "if_match": "\\"...\\""}, {"op": "delete", "id": 4}. What is wrong with any of them is
-told at its place, "/operations/2/record/title", for all of them at once.
+told at its place, "/operations/2/record/title", for all of them at once; an id that is not there
+is told first. An id stands in one operation only: a call must not multiply a large record.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from typing import Any, Final
 
 from docstore import NotFound, Transaction
 from utils.documents import key_of
-from utils.edits import Changed, create_record, delete_record, update_record
+from utils.edits import Changed, create_record, delete_record, require_record, update_record
 from utils.json.values import FAULTS_MAX, INTEGER_MAX, FieldError, pointer_to, whole_number
 from utils.records import InvalidRecord, Record, Unknown
 from utils.references import clear_references
@@ -43,10 +44,25 @@ def refuse_misshapen(operations: object) -> list[Record]:
     ]
     if faults:
         raise InvalidRecord(faults[:FAULTS_MAX])
-    return [
+    wanted = [
         operation | {"id": whole_number(operation["id"])} if "id" in operation else operation
         for operation in operations
     ]
+    _refuse_repeated(wanted)
+    return wanted
+
+
+def _refuse_repeated(operations: list[Record]) -> None:
+    """Raise `InvalidRecord` if several operations name the same id."""
+    first: dict[int, int] = {}
+    faults = []
+    for number, operation in enumerate(operations):
+        if "id" in operation and first.setdefault(operation["id"], number) != number:
+            before = first[operation["id"]]
+            detail = f"stands in operation {before} already; put all changes of a record in one"
+            faults.append(FieldError(f"/operations/{number}/id", detail))
+    if faults:
+        raise InvalidRecord(faults[:FAULTS_MAX])
 
 
 def _misshapen(operation: object, place: str) -> list[FieldError]:
@@ -96,10 +112,16 @@ class Bulk:
     def run(self, operations: list[Record]) -> list[Record]:
         """The results, in order: what was done, the id, and the record, null where it is gone.
 
-        Raises `InvalidRecord` with the faults of all, or else `Changed` for the first record that
+        Raises `InvalidRecord` for ids that are not there, before anything is done, and then with
+        the faults of all, or else `Changed` for the first record that
         is not as it was expected, and `Forbidden`.
         """
-        results = [self._one(number, one) for number, one in enumerate(operations)]
+        self._refuse_missing(operations)
+        results = []
+        for number, operation in enumerate(operations):
+            results.append(self._one(number, operation))
+            if len(self._faults) >= FAULTS_MAX:
+                break
         if self._faults:
             raise InvalidRecord(self._faults[:FAULTS_MAX])
         if self._changed is not None:
@@ -107,6 +129,24 @@ class Bulk:
         key = key_of(self._collection, self._access.owner)
         clear_references(self._transaction, key, self._deleted)
         return results
+
+    def _refuse_missing(self, operations: list[Record]) -> None:
+        """Raise `InvalidRecord` for ids that are not there and that no operation before creates."""
+        key = key_of(self._collection, self._access.owner)
+        first_new = next_new = self._transaction.new_id(key)
+        for number, operation in enumerate(operations):
+            if operation["op"] == "create":
+                next_new += 1
+            elif not first_new <= operation["id"] < next_new:
+                try:
+                    require_record(
+                        self._transaction, self._access, self._collection, operation["id"]
+                    )
+                except NotFound as fault:
+                    place = f"/operations/{number}/id"
+                    self._faults.append(FieldError(place, f"is not there: {fault}"))
+        if self._faults:
+            raise InvalidRecord(self._faults[:FAULTS_MAX])
 
     def _one(self, number: int, operation: Record) -> Record:
         op, place = operation["op"], f"/operations/{number}"

@@ -6,10 +6,11 @@ told that and no more; the judgement over the whole transaction comes at its end
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
-from docstore import Conflict, Key, NotFound, Transaction
+from docstore import Conflict, Key, NotFound, RecordTooLarge, Transaction
 from utils.documents import key_of, own_copy, require_id
 from utils.json.values import FieldError, same_value
 from utils.people.person import begin
@@ -68,7 +69,8 @@ def create_record(
     _refuse_misfits(transaction, access, key, record, {})
     if access.roles is not None and access.role(collection, record) != Role.EDITOR:
         raise Forbidden("you may add tasks to projects that you edit, and nothing else")
-    transaction.put(key, record)
+    with _too_large_is_invalid():
+        transaction.put(key, record)
     return record
 
 
@@ -100,7 +102,8 @@ def update_record(
     )
     record = with_time_zone(transaction, key, before, record, wanted)
     _refuse_misfits(transaction, access, key, record, before)
-    return put_with_next(transaction, key, before, record)
+    with _too_large_is_invalid():
+        return put_with_next(transaction, key, before, record)
 
 
 def delete_record(
@@ -123,6 +126,33 @@ def delete_record(
     if clear:
         clear_references(transaction, key, {record_id})
     return transaction.remove(key, record_id)
+
+
+@contextmanager
+def _too_large_is_invalid() -> Iterator[None]:
+    """Report a record that is too large as a fault of the record."""
+    try:
+        yield
+    except RecordTooLarge as fault:
+        raise InvalidRecord([FieldError("", str(fault))]) from None
+
+
+def require_record(
+    transaction: Transaction, access: Access, collection: str, record_id: int
+) -> None:
+    """Raise `NotFound` for a record that is not there or that the caller may not see."""
+    _seen(transaction, access, key_of(collection, access.owner), record_id)
+
+
+def _seen(
+    transaction: Transaction, access: Access, key: Key, record_id: int
+) -> tuple[Mapping[str, Any], ...]:
+    singular = COLLECTIONS[key.collection].singular
+    require_id(singular, record_id)
+    found = transaction.records(key).find(record_id)
+    if not found or access.role(key.collection, found[0]) is None:
+        raise NotFound(f"there is no {singular} {record_id}")
+    return found
 
 
 def _refuse_misfits(
@@ -156,10 +186,7 @@ def _expected(
     transaction: Transaction, access: Access, key: Key, record_id: int, expect: Expect
 ) -> Mapping[str, Any]:
     singular = COLLECTIONS[key.collection].singular
-    require_id(singular, record_id)
-    found = transaction.records(key).find(record_id)
-    if not found or access.role(key.collection, found[0]) is None:
-        raise NotFound(f"there is no {singular} {record_id}")
+    found = _seen(transaction, access, key, record_id)
     access.require(Role.EDITOR, key.collection, found[0])
     record = found[0] if len(found) == 1 else transaction.record(key, record_id)  # which refuses
     if callable(expect):

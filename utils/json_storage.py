@@ -36,6 +36,8 @@ from django.conf import settings
 
 from docstore import (
     COUNTED_ID_MAX,
+    UNBOUNDED,
+    Bounds,
     DocumentStore,
     Entry,
     History,
@@ -51,6 +53,7 @@ from docstore import (
 )
 from docstore.backends.files import FilesBackend
 from docstore.merging import FILE_ACTOR
+from utils.bounds import ORDINARY_BOUNDS
 from utils.bulk import Bulk, Patch, refuse_misshapen
 from utils.caller import Caller
 from utils.documents import (
@@ -69,7 +72,6 @@ from utils.people.past import Past, past_of
 from utils.people.person import (
     Activity,
     account_of,
-    begin_person,
     checked_activity,
     log,
     meter,
@@ -114,6 +116,7 @@ __all__ = [
     "Touched",
     "json_storage",
     "latest_commit",
+    "latest_quota",
     "request_id",
 ]
 
@@ -128,10 +131,13 @@ request_id: ContextVar[str] = ContextVar("request_id", default="")
 # middleware sets it to 0.
 latest_commit: ContextVar[int] = ContextVar("latest_commit", default=0)
 
+# The caller's quota after the latest metered change in this context; the middleware resets it.
+latest_quota: ContextVar[Quota | None] = ContextVar("latest_quota", default=None)
+
 # Of a person's document, what the dashboard leaves to others.
 _NOT_TOLD = {"activities", BY_TOKEN, BURST_UNTIL, READS, CHECKED}
 
-# What happened, or how to tell it from the record that came of it.
+# What happened, or how to tell it from the record that came of it, which it may only read.
 ActivityOf = Activity | Callable[[Record], Activity] | None
 
 
@@ -550,18 +556,27 @@ class JSONStorageManager:
             quota = self.quota(caller.user_id)
         return quota
 
-    def record_uncounted_call(self, user_id: int) -> None:
-        """Takes one call from the burst and none from the hour. Raises `TooManyCalls`."""
-        if self._hold(user_id, None) is None:
-            self._change(user_id, lambda transaction: begin_person(transaction, user_id))
-            self._commit_counts_of(user_id)
-            self._hold(user_id, None)
+    def take_free_call(self, user_id: int, calls: int = 1) -> None:
+        """Takes calls from the burst and none from the hour, in memory: nothing is written for it.
 
-    def _hold(self, user_id: int, token: str | None) -> Quota | None:
+        For what costs work and changes nothing: pages, and calls that are refused. Raises
+        `TooManyCalls`.
+        """
+        now, document = self.clock(), self.store.read(key_of("users", user_id))
+        if document is None:
+            return
+        content = document.content
+
+        def judge(held: Held) -> datetime | None:
+            quota = quota_now(content, now, held.of_hour(now)).after_uncounted(calls)
+            return now + quota.burst.busy
+
+        self._counts.add(user_id, None, now, judge, calls)
+
+    def _hold(self, user_id: int, token: str) -> Quota | None:
         """Counts a call in memory and returns the quota after it.
 
-        Returns None if it must be committed instead. With a token of None it counts only for the
-        burst.
+        Returns None if it must be committed instead.
         """
         now, document = self.clock(), self.store.read(key_of("users", user_id))
         if document is None:
@@ -571,10 +586,8 @@ class JSONStorageManager:
 
         def judge(held: Held) -> datetime | None:
             before = quota_now(content, now, held.of_hour(now))
-            after[:] = [
-                before.after_uncounted() if token is None else after_one_more(before, token)
-            ]
-            if held.calls + 1 > committed.may_hold_back and (token is not None or held.calls):
+            after[:] = [after_one_more(before, token)]
+            if held.calls + 1 > committed.may_hold_back:
                 return None
             return now + after[0].burst.busy
 
@@ -717,7 +730,14 @@ class JSONStorageManager:
             return report
 
         try:
-            return self._change(user_id, edit, caller=caller, activity=activity, metered=metered)
+            return self._change(
+                user_id,
+                edit,
+                caller=caller,
+                activity=activity,
+                metered=metered,
+                bounds=UNBOUNDED,
+            )
         except _OnlyLooked as looked:
             return looked.report
 
@@ -731,7 +751,9 @@ class JSONStorageManager:
         def edit(transaction: Transaction) -> Record:
             return drop_person(transaction, user_id)
 
-        dropped = self._change(user_id, edit, licence=Licence(members=True))
+        # In one commit, however much it is: nobody is kept from leaving.
+        licence = Licence(members=True)
+        dropped = self._change(user_id, edit, licence=licence, bounds=UNBOUNDED)
         discard_all(self.store, user_id)
         return dropped
 
@@ -744,7 +766,7 @@ class JSONStorageManager:
         def edit(transaction: Transaction) -> bool:
             return mend_index(transaction, user_id)
 
-        return self._change(user_id, edit)
+        return self._change(user_id, edit, bounds=UNBOUNDED)
 
     # The whole store
 
@@ -784,6 +806,7 @@ class JSONStorageManager:
         licence: Licence = ORDINARY,
         relaxed: bool = False,
         here: bool = False,
+        bounds: Bounds = ORDINARY_BOUNDS,
     ) -> Result:
         """The one way to change anything: the edit, its activity and its count, in one commit.
 
@@ -794,10 +817,11 @@ class JSONStorageManager:
         who = caller or Caller(owner)
         held = NOTHING_HELD  # calls held in memory that this commit takes along
         has_more = False  # activities to move out of the person's document
+        quota: Quota | None = None  # after the call
 
         def whole_edit(transaction: Transaction) -> Result:
-            nonlocal held, has_more
-            held, has_more = NOTHING_HELD, False
+            nonlocal held, has_more, quota
+            held, has_more, quota = NOTHING_HELD, False, None
             if once is not None and (kept := replay(transaction, who.user_id, once)):
                 return cast(Result, kept[0])
             # An operation on memberships looks for itself: who is invited has no access yet.
@@ -805,14 +829,14 @@ class JSONStorageManager:
             if metered or read:
                 held = self._counts.snapshot(who.user_id)
                 more = held.with_read(who.token, transaction.now) if read else held
-                meter(transaction, who, held, more)
+                quota = meter(transaction, who, held, more)
             result = edit(transaction)
             follow(transaction)
             if held is NOTHING_HELD and (activity is not None or transaction.changed):
                 held = self._counts.snapshot(who.user_id)
                 take_counts(transaction, who.user_id, held)
             if activity is not None:
-                told = activity(own_copy(result)) if callable(activity) else activity
+                told = activity(cast(Record, result)) if callable(activity) else activity
                 tell(transaction, who.user_id, owner, told)
             if key_of("users", who.user_id) in transaction.changed:
                 has_more = retain(transaction, who.user_id, _limits())
@@ -832,9 +856,11 @@ class JSONStorageManager:
             request_id=request_id.get(),
             relaxed=relaxed,
             here=here,
+            bounds=bounds,
             note=note,
         )
         latest_commit.set(sum(numbers))
+        latest_quota.set(quota)
         if has_more:
             self._overfull.add(who.user_id)
             self._commit_later()

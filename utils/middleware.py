@@ -23,9 +23,16 @@ from docstore import (
     OutOfSpace,
     StoreError,
     TooLarge,
+    TooMuchAtOnce,
     Unavailable,
 )
-from utils.json_storage import Forbidden, JSONStorageManager, json_storage, latest_commit
+from utils.json_storage import (
+    Forbidden,
+    JSONStorageManager,
+    json_storage,
+    latest_commit,
+    latest_quota,
+)
 from utils.json_storage import request_id as current_request_id
 
 log = logging.getLogger(__name__)
@@ -65,6 +72,7 @@ class JSONStorageMiddleware:
         # Changes made for this request carry its id into the store.
         current_request_id.set(request.request_id)
         latest_commit.set(0)
+        latest_quota.set(None)
         request.client_address = client_address(
             request.META.get("REMOTE_ADDR", ""),
             request.META.get("HTTP_X_FORWARDED_FOR", ""),
@@ -182,7 +190,13 @@ def _is_signed_in(request: HttpRequest) -> bool:
 
 
 # Any other error of the store: 503.
-_STATUSES = {OutOfSpace: 507, Conflict: 409, TooLarge: 413, InvalidValue: 422}
+_STATUSES = {
+    OutOfSpace: 507,
+    Conflict: 409,
+    TooLarge: 413,
+    TooMuchAtOnce: 413,
+    InvalidValue: 422,
+}
 
 
 def storage_refusal(

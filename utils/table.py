@@ -11,6 +11,7 @@ from types import MappingProxyType
 from typing import Any
 
 from docstore import CollectionLayout
+from utils.bounds import RECORD_BYTES_MAX
 from utils.fields import Field, Kind
 
 Record = dict[str, Any]
@@ -79,10 +80,16 @@ _UPDATED = Field("updated_at", Kind.TIME, read_only=True)
 _COMPLETED = Field("completed_at", Kind.TIME, read_only=True)
 _OWNER = Field("user_id", Kind.REFERENCE, refers_to="users", read_only=True)
 
+
+def _layout_of(name: str) -> CollectionLayout:
+    """Return the layout of a collection whose records people write."""
+    return CollectionLayout(name, name, name, record_bytes_max=RECORD_BYTES_MAX)
+
+
 _TASKS = CollectionSpec(
     name="tasks",
     singular="task",
-    layout=CollectionLayout(name="tasks", stem="tasks", records="tasks"),
+    layout=_layout_of("tasks"),
     title_field="title",
     fields=(
         Field("title", Kind.TITLE),
@@ -124,7 +131,7 @@ _TASKS = CollectionSpec(
 _PROJECTS = CollectionSpec(
     name="projects",
     singular="project",
-    layout=CollectionLayout(name="projects", stem="projects", records="projects"),
+    layout=_layout_of("projects"),
     title_field="name",
     fields=(
         Field("name", Kind.TITLE),
@@ -147,7 +154,7 @@ _PROJECTS = CollectionSpec(
 _MODELS = CollectionSpec(
     name="models",
     singular="model",
-    layout=CollectionLayout(name="models", stem="models", records="models"),
+    layout=_layout_of("models"),
     title_field="name",
     fields=(
         Field("name", Kind.TITLE),

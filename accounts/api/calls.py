@@ -1,8 +1,8 @@
 """Counting of API calls. Start here to change what a call costs and what it leaves behind.
 
 A call that changes something is counted and logged in the commit of the change, by the manager.
-One that only reads is counted here, in memory. A call that is refused changes nothing and costs
-nothing.
+One that only reads is counted here, in memory. A call that is refused changes nothing and takes one
+from the burst (`accounts.api.http`), none from the hour.
 """
 
 import hashlib
@@ -61,7 +61,7 @@ def fetch_and_log(
 def take_turn(request: ApiRequest) -> None:
     """Refuses a call that costs nothing and comes too often. Raises `TooManyCalls`."""
     with _count_or_go_on(request):
-        request.json_storage.record_uncounted_call(request.caller.user_id)
+        request.json_storage.take_free_call(request.caller.user_id)
 
 
 @contextmanager

@@ -50,7 +50,7 @@ from accounts.tokens import live_token
 from docstore import StoreError, to_json
 from utils.caller import Caller
 from utils.json.body import load_body
-from utils.json_storage import Quota, latest_commit
+from utils.json_storage import Quota, TooManyCalls, latest_commit, latest_quota
 from utils.middleware import API_PREFIX, METHODS, StorageRequest
 
 log = logging.getLogger(__name__)
@@ -104,6 +104,7 @@ class Endpoint:
             _check_parameters(request, operation.parameters)
         if not operation.open:
             _check_scope(request, operation)
+            _check_burst(request)
         request.operation = operation
         return _with_sequence(operation.handler(request, **route))
 
@@ -134,8 +135,27 @@ def _answered(
     except Exception as fault:
         _note(request, fault)
         response = problem_response(request, fault)
+        _charge_refusal(request, fault)
+        latest_quota.set(None)
     _tell_limits(request, response)
     return _sealed(response)
+
+
+def _check_burst(request: ApiRequest) -> None:
+    """Refuse a call of somebody whose calls come too fast, before it costs any work.
+
+    Raises `TooManyCalls`. Without it, calls that are refused later would be unlimited.
+    """
+    with suppress(StoreError):  # the handler finds out by itself
+        request.json_storage.quota(request.caller.user_id).check_burst()
+
+
+def _charge_refusal(request: ApiRequest, fault: Exception) -> None:
+    """Take a refused call from the burst of a known caller: it cost work, too."""
+    caller = getattr(request, "caller", None)
+    if caller is not None and problem_of(fault).status < 500:
+        with suppress(StoreError, TooManyCalls):
+            request.json_storage.take_free_call(caller.user_id)
 
 
 def _refuse_strange_method(request: HttpRequest) -> None:
@@ -361,7 +381,8 @@ def _tell_limits(request: ApiRequest, response: HttpResponseBase) -> None:
     if caller is None:
         return
     with suppress(StoreError):  # the answer is good without
-        quota = getattr(request, "quota", None) or request.json_storage.quota(caller.user_id)
+        quota = getattr(request, "quota", None) or latest_quota.get()
+        quota = quota or request.json_storage.quota(caller.user_id)
         for name, value in limit_headers(quota).items():
             response[name] = value
 

@@ -27,6 +27,7 @@ from docstore import (
     OutOfSpace,
     StoreError,
     TooLarge,
+    TooMuchAtOnce,
     Unavailable,
 )
 from utils.json.body import MalformedBody
@@ -195,6 +196,7 @@ PROBLEMS: Mapping[type[Exception], Problem] = {
         "The collection is full",
         "Its file has reached the size that one may have. Nothing was changed.",
     ),
+    TooMuchAtOnce: Problem(413, "too-much-at-once", "The call changes too much at once"),
     UnsupportedMediaType: Problem(415, "unsupported-media-type", "The body must be plain JSON"),
     MalformedArchive: Problem(400, "malformed-archive", "The body is no whole zip archive"),
     ArchiveTooLarge: Problem(413, "archive-too-large", "The archive holds more than is taken"),
@@ -251,6 +253,7 @@ REMEDIES: Mapping[str, str] = {
     "unsafe-archive": "pack the files anew, plainly, and leave out what `detail` names",
     "invalid-import": "mend the places that `errors` names: file, JSON Pointer or line, and reason",
     "collection-full": "delete records first",
+    "too-much-at-once": "change fewer or smaller records in one call; nothing was changed",
     "unsupported-media-type": "send plain JSON and say so",
     "invalid-record": "mend the fields that `errors` names: a JSON Pointer and a reason each",
     "invalid-patch": "mend the operations that `errors` names",

@@ -82,8 +82,6 @@ def test_every_fault_of_every_operation_is_told_at_its_place(data_folder: Path) 
                 create("fine"),
                 create("", priority="x", colour="red"),
                 {"op": "update", "id": 1, "changes": {"title": 7, "project_id": 99}},
-                {"op": "update", "id": 99, "changes": {}},
-                {"op": "delete", "id": 98},
                 {"op": "update", "id": 2, "changes": {"title": "x"}, "if_match": '"old"'},
             ],
             metered=True,
@@ -94,10 +92,43 @@ def test_every_fault_of_every_operation_is_told_at_its_place(data_folder: Path) 
         "/operations/1/record/priority",
         "/operations/1/record/colour",
         "/operations/2/changes/title",
+    ]
+    assert contents(data_folder) == before
+
+
+def test_missing_ids_are_refused_before_anything_is_done() -> None:
+    made: list[object] = []
+    with pytest.raises(InvalidRecord) as caught:
+        json_storage.bulk(
+            "tasks",
+            ALICE,
+            [
+                {"op": "update", "id": 1, "changes": {"title": "x"}},
+                create("three"),
+                {"op": "update", "id": 3, "changes": {"title": "y"}},
+                {"op": "update", "id": 99, "changes": {}},
+                {"op": "delete", "id": 4},
+            ],
+            patch=lambda record, told: made.append(record) or told,  # type: ignore[func-returns-value]
+        )
+    assert [error.pointer for error in caught.value.errors] == [
         "/operations/3/id",
         "/operations/4/id",
     ]
-    assert contents(data_folder) == before
+    assert made == []
+
+
+def test_id_that_stands_in_two_operations_is_refused() -> None:
+    update = {"op": "update", "id": 1, "changes": {"title": "x"}}
+    with pytest.raises(InvalidRecord) as caught:
+        json_storage.bulk(
+            "tasks", ALICE, [update, create("new"), {"op": "delete", "id": 1.0}, update]
+        )
+    assert [error.pointer for error in caught.value.errors] == [
+        "/operations/2/id",
+        "/operations/3/id",
+    ]
+    assert "operation 0 already" in caught.value.errors[0].detail
 
 
 def test_one_record_that_was_changed_meanwhile_stops_all(data_folder: Path) -> None:

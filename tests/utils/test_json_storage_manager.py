@@ -147,7 +147,6 @@ def test_write_for_unknown_person_is_refused_and_leaves_no_file(
         lambda: json_storage.bulk("tasks", 999, [{"op": "create", "record": {"title": "x"}}]),
         lambda: json_storage.change_preferences(999, {"theme": "dark"}),
         lambda: json_storage.record_call(999, Activity("a", "b")),
-        lambda: json_storage.record_uncounted_call(999),
         lambda: json_storage.record_read(Caller(999)),
     ]
     for write in writes:

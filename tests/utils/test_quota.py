@@ -121,7 +121,7 @@ def test_a_refused_call_writes_nothing_whichever_kind_it_was(
         lambda: storage.update("tasks", 7, 1, {"title": "y"}, metered=True),
         lambda: storage.delete("tasks", 7, 1, expect=version, metered=True),
         lambda: storage.record_read(ALICE),
-        lambda: storage.record_uncounted_call(7),
+        lambda: storage.take_free_call(7),
         lambda: storage.create("tasks", 8, {"title": "y"}, caller=ALICE, metered=True),
     ):
         with pytest.raises((TooManyCalls, NotFound)):

@@ -92,8 +92,11 @@ class CallCounts:
         token: str | None,
         now: datetime,
         judge: Callable[[Held], datetime | None],
+        calls: int = 1,
     ) -> bool:
         """Counts a call at `now`, if `judge` lets it; returns whether it did.
+
+        The burst counts it as `calls`.
 
         `judge` is given the counts so far, while nobody changes them, and returns where the call
         moves the end of the burst, or None. With a token of None, only the burst counts it.
@@ -103,7 +106,7 @@ class CallCounts:
             if until is None:
                 return False
             counts = self._people.setdefault(person, _Counts())
-            counts.calls += 1
+            counts.calls += calls
             counts.until = until
             if token is not None:
                 _count_read(counts.reads, token, now)

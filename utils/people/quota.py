@@ -75,9 +75,10 @@ class Burst:
         wait = self.busy + self.worth - timedelta(seconds=self.window)
         return max(ceil(wait.total_seconds()), 0)
 
-    def after_one_more(self) -> Burst:
-        """The burst after one more call."""
-        return Burst(self.limit, self.window, self.busy + self.worth)
+    def after_one_more(self, calls: int = 1) -> Burst:
+        """The burst after one more call, or so many; never past its end."""
+        busy = min(self.busy + calls * self.worth, timedelta(seconds=self.window))
+        return Burst(self.limit, self.window, busy)
 
     @property
     def worth(self) -> timedelta:
@@ -111,18 +112,21 @@ class Quota:
             return of_burst
         return min(self.remaining // _HELD_BACK_OF_HOUR, of_burst)
 
-    def after_uncounted(self) -> Quota:
-        """The quota after a call that only the burst counts. Raises `TooManyCalls`."""
+    def after_uncounted(self, calls: int = 1) -> Quota:
+        """The quota after a call that only the burst counts, as `calls`. Raises `TooManyCalls`."""
+        self.check_burst()
+        return replace(self, burst=self.burst.after_one_more(calls))
+
+    def check_burst(self) -> None:
+        """Raises `TooManyCalls` where the burst has no call left now."""
         if not self.burst.remaining:
             raise TooManyCalls(self)
-        return replace(self, burst=self.burst.after_one_more())
 
     def check(self) -> None:
         """Raises `QuotaExceeded` or `TooManyCalls` where no call is left now."""
         if self.remaining == 0:
             raise QuotaExceeded(self)
-        if not self.burst.remaining:
-            raise TooManyCalls(self)
+        self.check_burst()
 
 
 class TooManyCalls(Exception):

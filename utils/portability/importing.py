@@ -24,7 +24,8 @@ from typing import Any, Final, Literal, NamedTuple
 
 import msgspec
 
-from docstore import Key, RecordList, Transaction, id_of
+from docstore import Key, RecordList, RecordTooLarge, Transaction, id_of
+from utils.bounds import RECORD_BYTES_MAX
 from utils.documents import key_of
 from utils.fields import Kind
 from utils.json.values import Faults, FieldError, pointer_to, same_value
@@ -106,7 +107,10 @@ def imported_record(
     if record.get("status") != "completed" and "completed_at" in stamps:
         stamps["completed_at"] = None
     stamps["updated_at"] = stamps["updated_at"] or stamps["created_at"] or record["updated_at"]
-    return spec.ordered(record | stamps | {"id": 0, "user_id": owner})
+    stored = spec.ordered(record | stamps | {"id": 0, "user_id": owner})
+    if (size := len(msgspec.json.encode(stored))) > RECORD_BYTES_MAX:
+        raise InvalidRecord([FieldError("", str(RecordTooLarge(size, RECORD_BYTES_MAX)))])
+    return stored
 
 
 def _is_absent(spec: CollectionSpec, name: str, value: object) -> bool:

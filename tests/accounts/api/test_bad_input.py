@@ -10,11 +10,13 @@ from typing import Any
 import pytest
 from django.conf import settings
 from django.test import Client
+from pytest_django.fixtures import Settings
 
 from tests.accounts.api.conftest import Caller
 from tests.attacks.hostile import ENCODINGS, MALFORMED, MEDIA_TYPES
 from tests.folders import contents
 from tests.server import Person, Server
+from utils.json_storage import json_storage
 
 # Of the processor, not of the clock. What grows with the square of a body takes minutes; the
 # figure itself (50 ms on an idle machine) is measured elsewhere.
@@ -289,3 +291,21 @@ def test_on_the_wire_dots_are_not_folded(victim: Person, target: str) -> None:
 
     assert status == 404
     assert problem["type"] == "/problems/no-such-address"
+
+
+def test_refused_calls_take_from_the_burst_and_none_from_the_hour(
+    alice: Caller, settings: Settings
+) -> None:
+    settings.NEURALFLOW_BURST = (4, 3600)
+    refused = [
+        alice.post("tasks/", {"titel": "x"}),
+        alice.get("tasks/99/"),
+        alice.post("tasks/bulk/", {"operations": [{"op": "delete", "id": 9}]}),
+        alice.get("nowhere/"),
+    ]
+    assert [answer.status_code for answer in refused] == [422, 404, 422, 404]
+    assert '"burst";r=0' in refused[-1]["RateLimit"]
+    for answer in (alice.get("quota/"), alice.post("tasks/", {"titel": "x"})):
+        check_problem(answer, 429)
+        assert answer["Retry-After"] == "900"
+    assert json_storage.quota(alice.id).used == 0
