@@ -44,6 +44,7 @@ from tests.harness.report import CannotRun, Report
 from tests.harness.stamps import Judge, Writer, opened, verdict
 
 LIBRARY: Final = "FAULTY_CALLS"
+ONLY: Final = "FAULTY_CALLS_ONLY"  # the one way to fail, by name, that is tried; all without it
 HUNG_SECONDS: Final = 60
 WORKERS: Final = 2
 A, B, NEW = Key("notes", 1), Key("notes", 2), Key("notes", 3)
@@ -161,11 +162,14 @@ def compiled(folder: Path) -> Path:
     return library
 
 
-def run(count: int, seed: int, planted: str = "") -> Report:
-    """`count` points, spread evenly over all there are; more than those, with fresh stores."""
+def run(count: int, seed: int, planted: str = "", only: str = "") -> Report:
+    """`count` points, spread evenly over all there are; more than those, with fresh stores.
+
+    `only` is the name of a mode, whose points are then all there are.
+    """
     with scratch("library") as folder:
         library = str(compiled(folder))
-        environment = {"LD_PRELOAD": library, LIBRARY: library}
+        environment = {"LD_PRELOAD": library, LIBRARY: library, ONLY: only}
         report = in_own_process(__name__, count, seed, planted=planted, environment=environment)
     return report.finish(count)
 
@@ -252,6 +256,8 @@ class _Trial:
         for operation in OPERATIONS:
             calls = self._count(operation)
             for mode in MODES:
+                if os.environ.get(ONLY) not in ("", None, mode.name):
+                    continue
                 for number in range(1, calls[mode.opens] + 1):
                     yield Point(operation, mode, number, self._number)
 
