@@ -194,13 +194,17 @@ class Follower:
         elif frame.kind in (Kind.PUBLISHING, Kind.PUBLISHED):
             # Of an earlier incarnation it only tells which files are ours: the names of those that
             # it published may have been lost in a power cut.
-            is_done = frame.kind == Kind.PUBLISHED and frame.epoch == self.journal.epoch
+            is_done = self._has_names(frame)
             self.note_files(_decode_notes(frame.payload), is_done=is_done)
         elif frame.kind == Kind.CHECKPOINT:
             self.is_checkpointed = not self.pending
             self.published.clear()
         elif frame.kind == Kind.RESTORED:
             self.forget_files()
+
+    def _has_names(self, frame: Frame) -> bool:
+        """Return whether the files of a note have the names that they were published under."""
+        return frame.kind == Kind.PUBLISHED and frame.epoch == self.journal.epoch
 
     def forget_files(self) -> None:
         """Forget what files showed: a backup's files take their place, and are no edits by hand."""

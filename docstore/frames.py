@@ -74,10 +74,14 @@ def decode_frame(data: bytes, offset: int = 0) -> Frame | None:
     end = offset + OVERHEAD_BYTES + length
     if magic != MAGIC or end > len(data):
         return None
-    if zlib.crc32(memoryview(data)[offset + _CHECKED_FROM : end]) != crc:
+    if not _is_intact(memoryview(data)[offset + _CHECKED_FROM : end], crc):
         return None
     payload = data[offset + HEADER_BYTES : end - 1]
     return Frame(epoch, sequence, durable, kind, payload, end)
+
+
+def _is_intact(checked: memoryview, crc: int) -> bool:
+    return zlib.crc32(checked) == crc
 
 
 def frame_bytes(header: bytes) -> int:

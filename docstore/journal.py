@@ -377,7 +377,7 @@ class Journal:
             state[_EPOCH], state[_APPENDED] = end.epoch, end.sequence
             state[_CHECKPOINT] = end.checkpoint
             self._closed_at = end.sequence if end.is_closed else -1
-            if end.is_closed and (not repair or self._state[_CLOSED] == _mark(end.sequence)):
+            if self._goes_on_from(end, repair=repair):
                 state[_CLOSED] = self._state[_CLOSED]
                 state[_SEGMENT], state[_END] = end.number, end.offset
             elif repair:
@@ -391,6 +391,14 @@ class Journal:
         self._state[_MAGIC] = magic
         self._reset()
         self._begin_at(needed[:1], state[_CHECKPOINT])
+
+    def _goes_on_from(self, end: _End, *, repair: bool) -> bool:
+        """Return whether the journal ends in order, known to be durable, and is simply continued.
+
+        Without the mark, the frame of the end may be one that a killed process had not synced.
+        """
+        is_durable = not repair or self._state[_CLOSED] == _mark(end.sequence)
+        return end.is_closed and is_durable
 
     def _looked_at_end(self, number: int) -> _End:
         """The end of a segment that others may be writing in. Raises `Corrupt`."""
@@ -513,9 +521,12 @@ class Journal:
             # Only now: who reads without a lock takes what was followed for taken in.
             self._offset = start + frame.end
             if frame.kind == Kind.SEAL:
-                self._current, self._segment, self._offset = None, frame.sequence + 1, 0
+                self._leave_segment(frame.sequence + 1)
             self.followed = frame.sequence
             self._is_taking = False
+
+    def _leave_segment(self, successor: int) -> None:
+        self._current, self._segment, self._offset = None, successor, 0
 
     def _opened(self, number: int) -> _Segment:
         return _Segment(self._files, self.path(number), number, to_write=not self._looking)

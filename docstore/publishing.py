@@ -234,8 +234,7 @@ class Publisher:
             self._write([draft for draft in drafts if draft.path])
             notes = [draft.note for draft in drafts]
             noted = self._note(Kind.PUBLISHING, notes, is_done=False)
-            if self._journal.synced < noted:
-                self._journal.sync()
+            self._settle(noted)
             named = []
             while drafts:
                 if self._name(drafts[-1]):
@@ -250,6 +249,11 @@ class Publisher:
                 if draft.path:
                     with suppress(OSError):
                         self._files.remove("take-back", draft.path)
+
+    def _settle(self, sequence: int) -> None:
+        """Make the frame durable. Without this, a file could show what a power cut takes back."""
+        if self._journal.synced < sequence:
+            self._journal.sync()
 
     def publish_without_notes(self) -> None:
         """Makes all files exact, and durable by themselves, while there is no journal that could
@@ -377,8 +381,7 @@ class Publisher:
         there, content = self._look_at(live), draft.content or None
         if there is not None and self._is_edit(live, there, content):
             return False
-        is_ours = there is None or token_of(there) in live.tokens or token_of(there) in live.merged
-        if not is_ours and not self._is_outdated(live, content):
+        if not self._shows_ours(live, there) and not self._is_outdated(live, content):
             self._set_aside(live)
         if not draft.path:
             if there is not None:  # or a file that is put there in this moment would go
@@ -388,6 +391,11 @@ class Publisher:
         else:
             self._files.rename("publish", draft.path, live.path)
         return True
+
+    @staticmethod
+    def _shows_ours(live: Live, there: Status | None) -> bool:
+        """Return whether the file, if there is one, is of the store or has been merged."""
+        return there is None or token_of(there) in live.tokens or token_of(there) in live.merged
 
     def _replace(self, draft: _Draft, expected: Token) -> bool:
         """Show the draft if the file is still the expected one; otherwise return False.

@@ -55,12 +55,7 @@ class Undoing:
     def set_back(self, transaction: Transaction) -> None:
         """Makes all records what they were. Raises `Touched`."""
         now = {(key, number): _found(transaction, key, number) for key, number, *_ in self._steps}
-        touched = [
-            _name(key, number, now[key, number] or before or {})
-            for key, number, before, after in self._steps
-            if not same_value(now[key, number], after)
-        ]
-        if touched:
+        if touched := self._touched(now):
             raise Touched(touched)
         for key, number, before, _after in self._steps:
             if before is None:
@@ -72,6 +67,14 @@ class Undoing:
                 clear_references(transaction, key, {number})
             else:
                 _let_go_of_what_is_gone(transaction, key, number)
+
+    def _touched(self, now: Mapping[tuple[Key, int], Record | None]) -> list[str]:
+        """Return the names of the records that are not as the commit left them."""
+        return [
+            _name(key, number, now[key, number] or before or {})
+            for key, number, before, after in self._steps
+            if not same_value(now[key, number], after)
+        ]
 
 
 def _steps_of(change: EntryChange) -> Iterator[Step]:

@@ -98,6 +98,7 @@ from docstore.moments import utc_text
 from docstore.mounts import refuse_network, refuse_unshared
 from docstore.publishing import RETRY_SECONDS, Background, History, Publisher
 from docstore.swap import Swap
+from docstore.words import Words
 from docstore.writing import Exclusive, Together, Writing
 
 log = logging.getLogger(__name__)
@@ -325,7 +326,7 @@ class FilesBackend:
     def _open_journal(self, journal: Path) -> None:
         alone = self._membership.join()
         words = self._files.shared_words(journal / "state", STATE_WORDS)
-        if alone or Journal.must_recover(words):
+        if self._must_recover(alone, words):
             with self._lock.hold():
                 self._sweep()
                 if alone:
@@ -341,6 +342,11 @@ class FilesBackend:
             self._journal.join(words)
         for writing in (self._writing, self._exclusive):
             writing.times_opened = self._lock.times_opened
+
+    @staticmethod
+    def _must_recover(alone: bool, words: Words) -> bool:
+        """Return whether to recover the journal: shared numbers mean nothing after a crash."""
+        return alone or Journal.must_recover(words)
 
     # Interruptions: a signal's exception, or one that another thread sent, or a `MemoryError`, at
     # whatever line. Each method that others call mends what one that passes through it has left.

@@ -1,25 +1,25 @@
 """Planted bugs: each must be caught, or the harness that should have caught it is worth nothing.
 
-A bug is planted by changing the source of one function of the engine: the text to be changed must
-be there exactly once, or the planting fails. So no bug is counted as caught or as harmless because
-the code around it has moved on.
+A bug replaces one *seam* of the product, a function, a property or a constant, by one that does
+wrong. Seams are named as Python names them, so what is renamed is renamed here as well, and a seam
+that is gone is an error and no bug caught.
 """
 
 from __future__ import annotations
 
 import inspect
 import logging
-import sys
-import textwrap
+import re
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any, Final
+from unittest import mock
 
 from docstore import filesystem, following, frames, journal, publishing, swap, writing
 from docstore.backend import Change, Commit
 from docstore.backends import files as files_backend
-from docstore.errors import Conflict, StoreError
+from docstore.errors import Conflict, StoreError, from_os_error
 from docstore.store import Transaction
 from tests.harness import disk_errors
 from tests.harness.power_cut import KEYS, ROOT, Lost, Trial, path_of
@@ -27,45 +27,58 @@ from tests.harness.report import Report
 from tests.harness.simulated_disk import Disk
 
 CASES_MAX: Final = 15_000
-
-
-class Changed(AssertionError):
-    """The code that a bug was to be planted in is another one now."""
+Wrong = Callable[[Any], Any]  # makes the function that does wrong of the one that does right
 
 
 @contextmanager
-def planted(where: Any, name: str, old: str, new: str) -> Iterator[None]:
-    """With `old` replaced by `new` in the source of a function of a class or a module."""
-    function = inspect.getattr_static(where, name)
-    kind = type(function) if isinstance(function, (property, staticmethod)) else None
-    plain = function.fget if isinstance(function, property) else function
-    source = textwrap.dedent(inspect.getsource(getattr(plain, "__func__", plain)))
-    if source.count(old) != 1:
-        raise Changed(f"{where.__name__}.{name} has {old!r} {source.count(old)} times, not once")
-    module = sys.modules[where.__module__] if inspect.isclass(where) else where
-    made: dict[str, Any] = {}
-    code = "from __future__ import annotations\n" + source.replace(old, new)
-    exec(compile(code, f"<planted in {name}>", "exec"), module.__dict__, made)
-    setattr(where, name, made[name])
-    try:
+def planted(owner: Any, seam: str, wrong: Wrong) -> Iterator[None]:
+    """Have `wrong` of the seam in the place of the attribute of a class or a module.
+
+    Of a property it replaces the getter. Raises `AttributeError` if there is no such seam.
+    """
+    right = inspect.getattr_static(owner, seam)
+    if isinstance(right, property):
+        wronged: Any = property(wrong(right.fget), right.fset)
+    elif isinstance(right, staticmethod):
+        wronged = staticmethod(wrong(right.__func__))
+    else:
+        wronged = wrong(right)
+    with mock.patch.object(owner, seam, wronged):
         yield
-    finally:
-        setattr(where, name, function)
-        assert kind is None or isinstance(inspect.getattr_static(where, name), kind)
+
+
+def returning(value: Any) -> Wrong:
+    """Make a function that returns the value, whatever it is called with."""
+    return lambda right: lambda *arguments, **named: value
+
+
+NOTHING_DONE: Final = returning(None)
+
+
+def without(attribute: str, method: str) -> Wrong:
+    """Make the method run with a method of one of its object's attributes doing nothing."""
+
+    def wrong(right: Any) -> Any:
+        def method_without(owner: Any, *arguments: Any) -> Any:
+            with mock.patch.object(getattr(owner, attribute), method, lambda *_: None):
+                return right(owner, *arguments)
+
+        return method_without
+
+    return wrong
 
 
 @dataclass(frozen=True)
 class Plant:
-    """What is wrong, and where: `old` becomes `new` in a function of a class or a module."""
+    """A bug: the seam of a class or a module, and what makes the wrong one of the right one."""
 
     name: str
-    where: Any
-    function: str
-    old: str
-    new: str
+    owner: Any
+    seam: str
+    wrong: Wrong
 
     def planted(self) -> AbstractContextManager[None]:
-        return planted(self.where, self.function, self.old, self.new)
+        return planted(self.owner, self.seam, self.wrong)
 
 
 # The harnesses: each says after how many cases it noticed, or None.
@@ -212,198 +225,194 @@ class Bug(Plant):
 
 
 _J, _P, _F = journal.Journal, publishing.Publisher, filesystem.FileSystem
+_FILES = files_backend.FilesBackend
 
 
-def _unsynced(name: str, function: str, call: str, step: str) -> Bug:
+class _NoSync:
+    """System calls of which `fsync` does nothing."""
+
+    def __init__(self, calls: Any) -> None:
+        self._calls = calls
+
+    def __getattr__(self, name: str) -> Any:
+        return (lambda descriptor: None) if name == "fsync" else getattr(self._calls, name)
+
+
+def _unsynced(name: str, seam: str, step: str) -> Bug:
     """A sync that is left out where it belongs to one step."""
-    return Bug(name, _F, function, call, f'step == "{step}" or {call}')
+
+    def wrong(right: Any) -> Any:
+        def unsynced(files: Any, at: str, *rest: Any) -> Any:
+            if at != step:
+                return right(files, at, *rest)
+            if seam != "create":
+                return None
+            with mock.patch.object(files, "_os", _NoSync(files._os)):
+                return right(files, at, *rest)
+
+        return unsynced
+
+    return Bug(name, _F, seam, wrong)
 
 
-_CREATED, _FOLDER = "self._os.fsync(descriptor)", "self._os.fsync(descriptor)"
-_DATA, _FILE = "self._os.fdatasync(handle)", "self._os.fsync(descriptor)"
+def _forgets_intent_early(right: Any) -> Any:
+    def publish(replacing: Any, moves: Any) -> None:
+        replacing._files.remove("forget", replacing._intent)
+        right(replacing, moves)
+
+    return publish
+
+
+def _trusts_seal(right: Any) -> Any:
+    def repair(log: Any, end: Any) -> Any:
+        if not end.is_sealed:
+            return right(log, end)
+        end.refuse_loss()
+        return end.sequence
+
+    return repair
+
+
+def _shows_relaxed(right: Any) -> Any:
+    def took(log: Any, sequence: int, *, relaxed: bool) -> None:
+        right(log, sequence, relaxed=relaxed)
+        if relaxed:
+            log._state[journal._RELAXED] = sequence
+
+    return took
+
+
+def _swallows_error(right: Any) -> Any:
+    def sync_segment(log: Any, step: str, segment: Any) -> None:
+        with suppress(OSError):
+            log._files.sync_data(step, segment.handle)
+
+    return sync_segment
+
+
+def _tries_again(right: Any) -> Any:
+    def sync_segment(log: Any, step: str, segment: Any) -> None:
+        try:
+            log._files.sync_data(step, segment.handle)
+        except OSError as error:
+            raise from_os_error(error, "sync") from error
+
+    return sync_segment
+
+
+def _writes_once(right: Any) -> Any:
+    def write(files: Any, descriptor: int, data: bytes, offset: int) -> None:
+        files._os.pwrite(descriptor, data, offset)
+
+    return write
+
+
+def _takes_any_version(right: Any) -> Any:
+    def rests_on_file(backend: Any, change: Change) -> Any:
+        newest = backend._follower.stored(change.key, files_backend._NEWEST).version
+        return right(backend, change._replace(expect=newest))
+
+    return rests_on_file
+
+
+def _begins_from_any(right: Any) -> Any:
+    def last_reset(follower: Any, live: Any) -> int:
+        frames_of_resets = (frame for frame, applied in follower._changes(live) if applied.reset)
+        return max(frames_of_resets, default=0)
+
+    return last_reset
+
+
+def _reads_from_memory(right: Any) -> Any:
+    def read(backend: Any, key: Any) -> Any:
+        backend._ready()
+        if backend._lock.held:
+            return right(backend, key)
+        return backend._follower.stored(key, backend._journal.visible)
+
+    return read
+
 
 BUGS: Final = (
-    _unsynced("the journal is not synced before acknowledging", "sync_data", _DATA, "commit"),
-    _unsynced("a draft is renamed unsynced", "create", _CREATED, "draft"),
-    _unsynced("the recovered segment is renamed unsynced", "create", _CREATED, "recover-draft"),
-    _unsynced("a checkpoint is noted before names", "sync_folder", _FOLDER, "settle-names"),
-    _unsynced("a segment's name is not synced", "sync_folder", _FOLDER, "segment-names"),
-    _unsynced("new folders are not synced", "sync_folder", _FOLDER, "lay-out"),
-    _unsynced("a segment's end is not synced", "sync_data", _DATA, "seal"),
-    _unsynced("a restore's drafts have no durable names", "sync_folder", _FOLDER, "settle-drafts"),
-    _unsynced("a restore's commit point is not synced", "sync_folder", _FOLDER, "commit-swap"),
-    Bug(
-        "a restore's intent is forgotten early",
-        swap.Swap,
-        "finish",
-        "self._publish(moves)",
-        'self._files.remove("forget", self._intent); self._publish(moves)',
-    ),
-    Bug("checksums are not checked", frames, "decode_frame", "!= crc", "is None"),
+    _unsynced("the journal is not synced before acknowledging", "sync_data", "commit"),
+    _unsynced("a draft is renamed unsynced", "create", "draft"),
+    _unsynced("the recovered segment is renamed unsynced", "create", "recover-draft"),
+    _unsynced("a checkpoint is noted before names", "sync_folder", "settle-names"),
+    _unsynced("a segment's name is not synced", "sync_folder", "segment-names"),
+    _unsynced("new folders are not synced", "sync_folder", "lay-out"),
+    _unsynced("a segment's end is not synced", "sync_data", "seal"),
+    _unsynced("a restore's drafts have no durable names", "sync_folder", "settle-drafts"),
+    _unsynced("a restore's commit point is not synced", "sync_folder", "commit-swap"),
+    Bug("a restore's intent is forgotten early", swap.Swap, "_publish", _forgets_intent_early),
+    Bug("checksums are not checked", frames, "_is_intact", returning(True)),
     Bug(
         "frames behind a broken one count",
-        journal._End,
-        "__init__",
-        "run_of_frames(self.data, None, number)",
-        "whole_frames(self.data)",
+        *(journal, "run_of_frames"),
+        lambda right: lambda data, *rest: frames.whole_frames(data),
     ),
-    Bug(
-        "a torn tail is gone on from in place",
-        _J,
-        "_take_stock",
-        "if end.is_closed and (not repair or self._state[_CLOSED] == _mark(end.sequence)):",
-        "if True:",
-    ),
-    Bug(
-        "a seal that a dead process wrote is trusted",
-        _J,
-        "_repair",
-        "end.refuse_loss()",
-        "end.refuse_loss()\n    if end.is_sealed: return end.sequence",
-        failed_syncs,
-    ),
-    Bug("damage passes for a torn tail", _J, "_repair", "end.refuse_loss()", "pass", damage),
+    Bug("a torn tail is gone on from in place", _J, "_goes_on_from", returning(True)),
+    Bug("a seal that a dead process wrote is trusted", _J, "_repair", _trusts_seal, failed_syncs),
+    Bug("damage passes for a torn tail", journal._End, "refuse_loss", NOTHING_DONE, damage),
     Bug(
         "what is appended is visible",
-        _J,
-        "visible",
-        "synced if synced > relaxed else relaxed",
-        "max(synced, relaxed, self.appended)",
+        *(_J, "visible"),
+        lambda right: lambda log: max(right(log), log.appended),
     ),
     Bug(
         "nobody waits for the sync",
-        writing.Exclusive,
-        "__exit__",
-        "self._journal.settle(sequence)",
-        "pass",
+        *(writing.Exclusive, "__exit__"),
+        without("_journal", "settle"),
     ),
-    Bug(
-        "a relaxed frame shows those before it",
-        _J,
-        "took",
-        "relaxed and self.visible >= sequence - 1",
-        "relaxed",
-        relaxed_ones,
-    ),
-    Bug(
-        "the error of a sync is swallowed",
-        _J,
-        "_sync_segment",
-        "raise self.fail(error) from error",
-        "pass",
-        failed_syncs,
-    ),
-    Bug(
-        "a failed sync is tried again",
-        _J,
-        "_sync_segment",
-        "raise self.fail(error) from error",
-        "raise from_os_error(error, 'sync') from error",
-        failed_syncs,
-    ),
-    Bug(
-        "a short write is not gone on with",
-        _F,
-        "_write",
-        "while done",
-        "while False and done",
-        errors,
-    ),
+    Bug("a relaxed frame shows those before it", _J, "took", _shows_relaxed, relaxed_ones),
+    Bug("the error of a sync is swallowed", _J, "_sync_segment", _swallows_error, failed_syncs),
+    Bug("a failed sync is tried again", _J, "_sync_segment", _tries_again, failed_syncs),
+    Bug("a short write is not gone on with", _F, "_write", _writes_once, errors),
     Bug(
         "versions are not compared",
-        files_backend.FilesBackend,
-        "_rests_on_file",
-        "stored.version != change.expect",
-        "False",
-        stale_versions,
+        *(_FILES, "_rests_on_file", _takes_any_version, stale_versions),
     ),
-    Bug(
-        "a hand-edited file is overwritten",
-        _P,
-        "_name",
-        "token_of(there) in live.tokens",
-        "True",
-        hand_edits,
-    ),
+    Bug("a hand-edited file is overwritten", _P, "_shows_ours", returning(True), hand_edits),
     Bug(
         "half of a commit is applied",
-        following.Follower,
-        "_absorb",
-        "decode_entry(frame.payload)",
-        "decode_entry(frame.payload)[:1]",
+        *(following, "decode_entry"),
+        lambda right: lambda payload: right(payload)[:1],
     ),
     Bug(
         "shared numbers are trusted after a crash",
-        files_backend.FilesBackend,
-        "_open_journal",
-        "alone or Journal.must_recover(words)",
-        "Journal.must_recover(words)",
+        *(_FILES, "_must_recover"),
+        lambda right: lambda alone, words: right(False, words),
     ),
     Bug(
         "what a dead process left of drafts stays",
-        files_backend.FilesBackend,
-        "_sweep_drafts",
-        "_DRAFT.fullmatch(entry)",
-        "False",
+        *(files_backend, "_DRAFT"),
+        lambda right: re.compile(r"(?!)"),
     ),
     Bug(
         "folders of a dead process are taken for durable",
-        files_backend.FilesBackend,
-        "_open_journal",
-        "self._settle_folders()",
-        "pass",
-        openings,
+        *(_FILES, "_settle_folders", NOTHING_DONE, openings),
     ),
     Bug(
         "a document begins from a deletion that is not durable",
-        following.Follower,
-        "_last_reset",
-        "if frame <= visible",
-        "if frame",
-        unsynced_deletions,
+        *(following.Follower, "_last_reset", _begins_from_any, unsynced_deletions),
     ),
-    Bug(
-        "files show what the journal may lose",
-        _P,
-        "_publish",
-        "self._journal.synced < noted",
-        "False",
-    ),
+    Bug("files show what the journal may lose", _P, "_settle", NOTHING_DONE),
     Bug(
         "names of before a crash are trusted",
-        following.Follower,
-        "_absorb",
-        "frame.kind == Kind.PUBLISHED and frame.epoch == self.journal.epoch",
-        "frame.kind == Kind.PUBLISHED",
+        *(following.Follower, "_has_names"),
+        lambda right: lambda follower, frame: frame.kind == frames.Kind.PUBLISHED,
     ),
     Bug(
         "segments go before the checkpoint is durable",
-        _P,
-        "retire",
-        "self._journal.sync()",
-        "pass",
+        *(_P, "retire"),
+        without("_journal", "sync"),
     ),
-    Bug(
-        "reads do not follow the journal",
-        files_backend.FilesBackend,
-        "_read",
-        "journal.followed < visible",
-        "False",
-    ),
+    Bug("reads do not follow the journal", _FILES, "_read", _reads_from_memory),
     Bug(
         "what a power cut may take back is told to those who follow",
-        files_backend.FilesBackend,
-        "sequence",
-        "self._journal.synced",
-        "self._journal.visible",
+        *(_FILES, "sequence"),
+        lambda right: lambda backend: max(right(backend), backend._journal.visible),
     ),
-    Bug(
-        "a follower stays in the old segment",
-        _J,
-        "_frames_until",
-        "if frame.kind == Kind.SEAL:",
-        "if False:",
-    ),
+    Bug("a follower stays in the old segment", _J, "_leave_segment", NOTHING_DONE),
 )
 
 
