@@ -1,12 +1,15 @@
 """What NeuralFlow decides differently from django-allauth."""
 
 import logging
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import urlsplit
 
 from allauth.account.adapter import DefaultAccountAdapter
 from allauth.account.internal.flows.login import record_authentication
+from allauth.account.models import EmailAddress
+from allauth.core import context as current
 from allauth.core.exceptions import ImmediateHttpResponse
+from django.conf import settings
 from django.contrib import messages
 from django.contrib.auth import get_user_model
 from django.contrib.auth.models import AbstractBaseUser
@@ -14,13 +17,16 @@ from django.db import IntegrityError, transaction
 from django.forms import BaseForm
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
+from django.urls import reverse
 from django.utils.crypto import constant_time_compare
 from django.utils.translation import gettext as _
 
 from accounts.hashers import TooBusy
+from accounts.names import EmailStatus
 from accounts.throttle import (
     ADDRESS,
     PASSWORDS,
+    UNASKED_MAILS,
     Attempt,
     Limit,
     TooManyAttempts,
@@ -28,11 +34,13 @@ from accounts.throttle import (
     forget,
     subject_of,
 )
-from utils.public_address import public_url
+from utils.public_address import public_name, public_url
 
 log = logging.getLogger(__name__)
 
 _GIVEN = "given_password"  # in a session: its hash for sessions, while a code is waited for
+# To addresses that somebody typed, about accounts that are not theirs or are nobody's.
+_UNASKED_MAILS = {"account/email/unknown_account", "account/email/account_already_exists"}
 
 if TYPE_CHECKING:
     from accounts.models import User
@@ -57,11 +65,13 @@ class AccountAdapter(DefaultAccountAdapter):
         """Saves a new account. Two people may ask for one name in the same moment, each finding
         it free: the second is told so."""
         try:
+            if settings.NEURALFLOW_SENDS_MAIL:
+                cast("User", user).email_status = EmailStatus.PENDING
             with transaction.atomic():
                 saved: AbstractBaseUser = super().save_user(request, user, form, commit)
                 return saved
         except IntegrityError as taken:
-            messages.error(request, _("That name or address was taken just now. Try another."))
+            messages.error(request, _("That name was taken just now. Try another."))
             raise ImmediateHttpResponse(redirect("signup")) from taken
 
     def authenticate(self, request: HttpRequest, **credentials: Any) -> AbstractBaseUser | None:
@@ -106,10 +116,61 @@ class AccountAdapter(DefaultAccountAdapter):
         url: str = super().get_reset_password_from_key_url(key)
         return public_url(self.request, urlsplit(url).path)
 
+    def get_login_stages(self) -> list[str]:
+        """Return the steps of a log-in, with ours for proving an address."""
+        ours = {"EmailVerificationStage": "accounts.addresses.AddressStage"}
+        return [ours.get(path.rpartition(".")[2], path) for path in super().get_login_stages()]
+
+    def get_email_verification_redirect_url(self, email_address: EmailAddress) -> str:
+        """Return to the profile, where the address is shown."""
+        return reverse("profile")
+
+    def confirm_email(self, request: HttpRequest, email_address: EmailAddress) -> bool:
+        """Note that the address is proved, unless another account was first."""
+        try:
+            with transaction.atomic():
+                confirmed: bool = super().confirm_email(request, email_address)
+                return confirmed
+        except IntegrityError:
+            return False
+
+    def send_confirmation_mail(
+        self, request: HttpRequest, emailconfirmation: Any, signup: bool
+    ) -> None:
+        """Send the code; to the owner of an address that is proved already, what was tried."""
+        address = emailconfirmation.email_address
+        if _is_anothers(address):
+            self.send_account_already_exists_mail(address.email)
+        else:
+            super().send_confirmation_mail(request, emailconfirmation, signup)
+
+    def send_mail(self, template_prefix: str, email: str, context: dict[str, Any]) -> None:
+        """Send a mail whose links are those of the public address."""
+        request = current.request
+        if template_prefix in _UNASKED_MAILS:
+            try:
+                Attempt((UNASKED_MAILS, subject_of(email)))
+            except TooManyAttempts:
+                log.warning("A mail that anybody can cause was not sent once more")
+                return
+        places = {
+            "site": public_name(request),
+            "signup_url": public_url(request, reverse("signup")),
+            "password_page_url": public_url(request, reverse("account_reset_password")),
+            "profile_url": public_url(request, reverse("profile")),
+        }
+        super().send_mail(template_prefix, email, context | places)
+
     def forget_failed_sign_ins(self, user: "User") -> None:
         """Lets *user* sign in again at once, after a password reset, under name or address."""
         for login in filter(None, (user.username, user.email)):
             forget(PASSWORDS, subject_of(login))
+
+
+def _is_anothers(address: EmailAddress) -> bool:
+    """Return whether another account proved the address."""
+    holder = get_user_model().objects.with_proved(address.email)
+    return holder is not None and holder.pk != address.user_id
 
 
 def _name_in(credentials: dict[str, Any]) -> str:

@@ -13,6 +13,7 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from accounts.models import ApiToken, User
+from accounts.names import EmailStatus
 from accounts.signals import activity, tell_store
 from docstore import StoreError
 from utils.json_storage import json_storage
@@ -94,6 +95,8 @@ class UserAdmin(AdminOfUser):
             transaction.on_commit(partial(_remove, user))
 
     def save_model(self, request: HttpRequest, obj: User, form: Any, change: bool) -> None:
+        if "email" in form.changed_data:
+            obj.email_status = EmailStatus.CONTACT
         super().save_model(request, obj, form, change)
         if change:
             said = "Profile updated by an administrator"

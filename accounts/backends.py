@@ -26,6 +26,12 @@ class OneHashBackend(AuthenticationBackend):
             return None
         return self._check_password(User.objects.meant_by(username).first(), password)
 
+    def _authenticate_by_email(self, email: str, password: str) -> AbstractBaseUser | None:
+        """By an address that is a name: accounts.names has the rule."""
+        if "@" not in email:
+            return None
+        return self._check_password(User.objects.meant_by(email).first(), password)
+
     def _check_password(
         self, user: AbstractBaseUser | None, password: str
     ) -> AbstractBaseUser | None:

@@ -5,11 +5,13 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from django import forms
+from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.http import QueryDict
 from django.utils.translation import gettext_lazy as _
 
 from accounts.models import User, empty_profile
+from accounts.names import EmailStatus
 from accounts.tokens import READ, SCOPES, lifetime_of
 from utils.texts import normal
 
@@ -141,6 +143,7 @@ class ProfileForm(FormOfUser):
         }
 
     def __init__(self, data: QueryDict | None = None, *, instance: User) -> None:
+        self._old_address = instance.email
         kept = instance.profile if isinstance(instance.profile, dict) else {}
         initial = {name: kept.get(name, value) for name, value in empty_profile().items()}
         super().__init__(data, instance=instance, initial=initial)
@@ -150,11 +153,7 @@ class ProfileForm(FormOfUser):
         self.fields["email"].required = bool(instance.email)
 
     def clean_email(self) -> str:
-        email: str = User.objects.normalize_email(self.cleaned_data["email"])
-        others = User.objects.exclude(pk=self.instance.pk)
-        if email and others.filter(email__iexact=email).exists():
-            raise ValidationError(_("A user with that e-mail address already exists."))
-        return email
+        return User.objects.normalize_email(self.cleaned_data["email"])
 
     def clean_bio(self) -> str:
         bio: str = self.cleaned_data["bio"]
@@ -177,8 +176,14 @@ class ProfileForm(FormOfUser):
         user = super().save(commit=False)
         kept = user.profile if isinstance(user.profile, dict) else {}
         user.profile = kept | {name: self.cleaned_data[name] for name in empty_profile()}
+        fields = [*self.Meta.fields, "profile"]
+        if settings.NEURALFLOW_SENDS_MAIL:
+            user.email = self._old_address  # another one counts once it is proved
+        elif "email" in self.changed_data:
+            user.email_status = EmailStatus.CONTACT
+            fields.append("email_status")
         if commit:
-            user.save(update_fields=[*self.Meta.fields, "profile"])
+            user.save(update_fields=fields)
         return user
 
 

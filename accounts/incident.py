@@ -128,4 +128,4 @@ def send_password_notice(user: User, ended: Ended) -> bool:
             _("Two-factor log-in stays on. If it is not yours, ask whoever runs this server.")
         )
     lines.append(_("If you did not do this, reset your password now."))
-    return send_notice(user.email, _("Your password was changed"), lines)
+    return send_notice(user.mail_address, _("Your password was changed"), lines)

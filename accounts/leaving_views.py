@@ -44,7 +44,7 @@ def delete_account(request: LeavingRequest) -> HttpResponse:
 
 
 def _deleted(request: LeavingRequest) -> HttpResponse:
-    address = request.user.email
+    address = request.user.mail_address
     receipt = leave(json_storage, request.user, request.request_id)
     sent = send_receipt(receipt, address)
     logout(request)

@@ -17,9 +17,11 @@ from django.utils.translation import gettext_lazy as _
 from accounts.names import (
     NAME_CHARACTERS_MAX,
     NAME_KEY_CHARACTERS_MAX,
+    EmailStatus,
     NameKeyField,
     is_known_clash,
     meaning,
+    proved,
     validate_name,
 )
 from accounts.sequences import raise_sequence
@@ -65,8 +67,12 @@ class People(UserManager["User"]):
         return self.get(models.Q(name_key=key) | models.Q(name_key=None, username__iexact=username))
 
     def meant_by(self, text: str) -> models.QuerySet["User"]:
-        """Return the accounts that a user name, or an address if it has an @, means."""
+        """Return the accounts that log in with this user name, or address if it has an @."""
         return self.filter(meaning(text)).distinct()
+
+    def with_proved(self, address: str) -> "User | None":
+        """Return the account that proved the address; None if none did."""
+        return self.filter(proved(address)).first()
 
 
 class User(AbstractUser):
@@ -81,6 +87,13 @@ class User(AbstractUser):
         error_messages={"unique": _("A user with that username already exists.")},
     )
     name_key = NameKeyField(max_length=NAME_KEY_CHARACTERS_MAX, null=True, editable=False)
+    email_status = models.CharField(
+        _("unproved address"),
+        max_length=10,
+        choices=EmailStatus,
+        default=EmailStatus.CONTACT,
+        editable=False,
+    )
     user_type = models.CharField(
         _("kind of account"), max_length=20, choices=UserType, default=UserType.INDIVIDUAL
     )
@@ -135,14 +148,15 @@ class User(AbstractUser):
                 name="accounts_name_key_unique",
                 violation_error_message=_("A user with that username already exists."),
             ),
-            # createsuperuser may leave the address out, more than once.
-            models.UniqueConstraint(
-                Lower("email"),
-                condition=~models.Q(email=""),
-                name="accounts_email_unique",
-                violation_error_message=_("A user with that e-mail address already exists."),
-            ),
         ]
+
+    @property
+    def mail_address(self) -> str:
+        """The address to which mail about the account may go; "" if it may be a stranger's."""
+        is_theirs = self.email_status == EmailStatus.LEGACY
+        if not is_theirs and self.email:
+            is_theirs = User.objects.filter(proved(self.email), pk=self.pk).exists()
+        return self.email if is_theirs else ""
 
     def clean(self) -> None:
         """Refuse a name that another account has but for its form."""

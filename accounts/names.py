@@ -2,8 +2,9 @@
 
 A name never holds an @, so that it cannot be taken for an address: an invitation or a token for
 bob@example.com must not reach an account that took this as its name. Two names are the same if
-they differ in capitals or compatibility forms alone. A database compares ASCII only, SQLite at
-least, so the folded name is stored in a column of its own.
+they differ in capitals or compatibility forms alone. An address means an account only where its
+owner proved it: accounts/addresses.py. A database compares ASCII only, SQLite at least, so the
+folded name is stored in a column of its own.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 from django.core.exceptions import ValidationError
 from django.db import models
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 from utils.texts import folded_name
 
@@ -72,12 +74,27 @@ def is_known_clash(account: Any) -> bool:
 
 
 def meaning(text: str) -> models.Q:
-    """Return the condition for accounts that the text means: by address if it has an @, or by name.
+    """Return the condition for accounts that log in with the text: by address if it has an @.
 
-    An address is that of the account, or one that was verified.
+    An address is a name if its account proved it, or had it before addresses were proved.
     """
     if "@" in text:
-        verified = models.Q(emailaddress__email__iexact=text, emailaddress__verified=True)
-        return models.Q(email=text.lower()) | models.Q(email__iexact=text) | verified
+        legacy = models.Q(email__iexact=text, email_status=EmailStatus.LEGACY)
+        return legacy | proved(text)
     unfolded = models.Q(name_key=None, username__iexact=text)  # of an older release
     return models.Q(name_key=folded_name(text)) | unfolded
+
+
+def proved(address: str) -> models.Q:
+    """Return the condition for the account that proved the address: at most one."""
+    return models.Q(emailaddress__email__iexact=address, emailaddress__verified=True)
+
+
+class EmailStatus(models.TextChoices):
+    """How far an address that nobody proved counts."""
+
+    CONTACT = "contact", gettext_lazy("contact only")
+    # The account opens once its address is proved.
+    PENDING = "pending", gettext_lazy("to be proved")
+    # Of an older release: it opens its account until somebody proves it.
+    LEGACY = "legacy", gettext_lazy("never asked for proof")

@@ -10,7 +10,12 @@ from functools import partial
 from typing import Any
 
 from allauth.account.models import EmailAddress
-from allauth.account.signals import password_changed, password_reset, password_set
+from allauth.account.signals import (
+    email_confirmed,
+    password_changed,
+    password_reset,
+    password_set,
+)
 from allauth.core import context
 from allauth.mfa.models import Authenticator
 from allauth.mfa.signals import (
@@ -20,6 +25,7 @@ from allauth.mfa.signals import (
     authenticator_reset,
 )
 from allauth.usersessions.models import UserSession
+from django.conf import settings
 from django.contrib.auth.signals import user_logged_out, user_login_failed
 from django.contrib.sessions.models import Session
 from django.db import transaction
@@ -29,6 +35,7 @@ from django.dispatch import Signal, receiver
 from django.http import HttpRequest
 
 from accounts.adapter import AccountAdapter
+from accounts.addresses import prove_by_link, take
 from accounts.leaving import sessions_of
 from accounts.models import FormerAccount, User
 from accounts.sessions import begin
@@ -161,7 +168,19 @@ def log_password_changed(request: HttpRequest, user: User, **kwargs: Any) -> Non
     tell_store(user.pk, activity("password_changed", "Password changed", request))
 
 
+@receiver(email_confirmed)
+def log_proved_address(request: HttpRequest, email_address: EmailAddress, **kwargs: Any) -> None:
+    """Take the address from the accounts that did not prove it, and tell each of it."""
+    user = email_address.user
+    assert isinstance(user, User)
+    for loser in take(user, email_address.email):
+        tell_store(loser.pk, activity("address_lost", "Somebody else proved the address", None))
+    tell_store(user.pk, activity("address_proved", "Confirmed the e-mail address", request))
+
+
 @receiver(password_reset)
 def log_password_reset(request: HttpRequest, user: User, **kwargs: Any) -> None:
+    if settings.NEURALFLOW_SENDS_MAIL:
+        prove_by_link(user)
     AccountAdapter(request).forget_failed_sign_ins(user)
     tell_store(user.pk, activity("password_reset", "Password reset", request))

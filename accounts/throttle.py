@@ -42,6 +42,8 @@ class Limit:
 
 PASSWORDS = Limit("password", 5, 300)  # of one account, by the name that was typed
 CODES = Limit("code", 5, 300)  # of one account's second factor
+# Mails to one address that anybody can cause: past these, nothing is sent and nobody is told.
+UNASKED_MAILS = Limit("unasked mail", 2, 86_400)
 ADDRESS = Limit("address", 20, 300)  # all that fails from one address
 
 

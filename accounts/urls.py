@@ -1,5 +1,5 @@
 """The addresses of accounts. They keep django-allauth's names beside our own; what we do not
-offer (several e-mail addresses, codes by mail) is left out, and so cannot be reached."""
+offer (several e-mail addresses, log-in by mail) is left out, and so cannot be reached."""
 
 from allauth.account import views as allauth_views
 from allauth.mfa.base import views as mfa_views
@@ -20,6 +20,9 @@ urlpatterns = [
     path("logout/", allauth_views.logout, name="account_logout"),
     path("inactive/", allauth_views.account_inactive, name="account_inactive"),
     path("profile/", views.profile, name="profile"),
+    path("profile/", views.profile, name="account_email"),
+    path("profile/prove/", views.prove_address, name="prove_address"),
+    path("verify/", views.verify_address, name="account_email_verification_sent"),
     path("delete/", leaving_views.delete_account, name="delete_account"),
     path("deleted/", leaving_views.account_deleted, name="account_deleted"),
     path("deleted/receipt.txt", leaving_views.deletion_receipt, name="deletion_receipt"),

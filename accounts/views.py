@@ -5,17 +5,19 @@ from typing import Any
 
 from allauth.account import views as allauth_views
 from allauth.account.decorators import reauthentication_required
+from django.conf import settings
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.core.validators import MaxLengthValidator
-from django.db import IntegrityError, transaction
 from django.forms import BaseForm
-from django.http import HttpRequest, HttpResponse
+from django.http import Http404, HttpRequest, HttpResponse
+from django.http.response import HttpResponseBase
 from django.shortcuts import redirect, render
 from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
-from django.views.decorators.http import require_http_methods
+from django.views.decorators.http import require_http_methods, require_POST
 
+from accounts.addresses import ask_for_proof, is_proved
 from accounts.forms import ProfileForm
 from accounts.models import User
 from accounts.signals import profile_updated
@@ -61,11 +63,14 @@ def profile(request: SignedInRequest) -> HttpResponse:
     if request.method == "POST" and form.is_valid():
         if "email" in form.changed_data:
             confirm_who_asks(request)  # with another address, the password can be reset
-        if _saved(form):
-            profile_updated.send(sender=User, request=request, user=user)
-            messages.success(request, _("Your profile was saved."))
-            return redirect("profile")
-    context = {"form": form} | _usage(user.pk)
+        form.save()
+        profile_updated.send(sender=User, request=request, user=user)
+        messages.success(request, _("Your profile was saved."))
+        if settings.NEURALFLOW_SENDS_MAIL and "email" in form.changed_data:
+            return ask_for_proof(request, user, form.cleaned_data["email"])
+        return redirect("profile")
+    to_prove = settings.NEURALFLOW_SENDS_MAIL and request.user.email and not is_proved(request.user)
+    context = {"form": form, "to_prove": to_prove} | _usage(user.pk)
     return render(request, "accounts/profile.html", context)
 
 
@@ -74,15 +79,21 @@ def confirm_who_asks(request: HttpRequest) -> None:
     reauthentication_required(lambda request: None)(request)
 
 
-def _saved(form: ProfileForm) -> bool:
-    """Whether the form could be saved; someone may have taken the address in this moment."""
-    try:
-        with transaction.atomic():
-            form.save()
-    except IntegrityError:
-        form.add_error("email", _("A user with that e-mail address already exists."))
-        return False
-    return True
+@login_required
+@require_POST
+def prove_address(request: SignedInRequest) -> HttpResponse:
+    """Sends a code to the address that the account has, if nobody proved it."""
+    if not settings.NEURALFLOW_SENDS_MAIL or not request.user.email or is_proved(request.user):
+        return redirect("profile")
+    return ask_for_proof(request, request.user, request.user.email)
+
+
+def verify_address(request: HttpRequest) -> HttpResponseBase:
+    """Asks for the code that was sent to an address; without mail there is no such page."""
+    if not settings.NEURALFLOW_SENDS_MAIL:
+        raise Http404
+    response: HttpResponseBase = allauth_views.email_verification_sent(request)
+    return response
 
 
 def _usage(user_id: int) -> dict[str, Any]:

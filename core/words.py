@@ -178,6 +178,8 @@ ACTIVITY_WORDS: dict[str, Text] = {
     "login_failed": _("A log-in failed"),
     "logout": _("Logged out"),
     "profile_updated": _("Changed the profile"),
+    "address_proved": _("Confirmed the e-mail address"),
+    "address_lost": _("Somebody else confirmed your e-mail address"),
     "password_changed": _("Changed the password"),
     "password_reset": _("Reset the password"),
     "second_factor_on": _("Turned the two-factor log-in on"),

@@ -310,13 +310,22 @@ LOGOUT_REDIRECT_URL = "home"
 ACCOUNT_ADAPTER = "accounts.adapter.AccountAdapter"
 ACCOUNT_LOGIN_METHODS = {"username", "email"}
 ACCOUNT_SIGNUP_FIELDS = ["username*", "email*", "password1*", "password2*"]
-ACCOUNT_UNIQUE_EMAIL = True
+ACCOUNT_FORMS = {
+    "signup": "accounts.addresses.SignUpForm",
+    "reset_password": "accounts.addresses.ResetForm",
+    "confirm_email_verification_code": "accounts.addresses.CodeForm",
+}
+ACCOUNT_UNIQUE_EMAIL = True  # of proved ones; accounts/addresses.py has the rules
+ACCOUNT_CHANGE_EMAIL = True  # one address an account
 # accounts.throttle counts failures. allauth's count of an address is forgotten with each success of
-# a second factor, whosever it is.
-ACCOUNT_RATE_LIMITS: dict[str, str | None] = {"login_failed": None}
-ACCOUNT_PREVENT_ENUMERATION = True
-# A fresh installation cannot send mail; one that can, may ask for verification.
-ACCOUNT_EMAIL_VERIFICATION = "none"
+# a second factor, whosever it is. The count of codes by mail is by address, whoever asks for them.
+ACCOUNT_RATE_LIMITS: dict[str, str | None] = {
+    "login_failed": None,
+    "confirm_email": "5/10m/key",
+    "reset_password": "20/m/ip,5/10m/key",
+}
+# "strict": who signs up is told nothing about an address, not even that it is in use.
+ACCOUNT_PREVENT_ENUMERATION = "strict"
 
 MFA_ADAPTER = "accounts.second_factor.SecondFactorAdapter"
 MFA_FORMS = {
@@ -346,6 +355,10 @@ NEURALFLOW_SENDS_MAIL: bool = vars()["EMAIL_BACKEND"].rpartition(".")[0] not in 
     "django.core.mail.backends.console",
     "django.core.mail.backends.dummy",
 }
+# By a code and not by a link: a link would prove a stranger's account to be its recipient's.
+ACCOUNT_EMAIL_VERIFICATION = "mandatory" if NEURALFLOW_SENDS_MAIL else "none"
+ACCOUNT_EMAIL_VERIFICATION_BY_CODE_ENABLED = NEURALFLOW_SENDS_MAIL
+ACCOUNT_EMAIL_VERIFICATION_SUPPORTS_RESEND = True
 DEFAULT_FROM_EMAIL: str = env.str("DEFAULT_FROM_EMAIL", default="neuralflow@localhost")
 ACCOUNT_EMAIL_SUBJECT_PREFIX = "[NeuralFlow] "
 

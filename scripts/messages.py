@@ -95,7 +95,7 @@ def extracted() -> Catalog:
     catalog = Catalog(fuzzy=False)
     for path in sorted(path for room in ROOMS for path in (PROJECT / room).rglob("*")):
         name = path.relative_to(PROJECT).as_posix()
-        if path.suffix == ".html":
+        if path.suffix in (".html", ".txt"):
             found = in_template(path.read_text("utf-8"), name)
         elif path.suffix == ".py":
             found = in_code(path.read_bytes())

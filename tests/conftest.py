@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 import time_machine
+from allauth.account.models import EmailAddress
 from django.test import Client
 from hypothesis import HealthCheck
 from hypothesis import settings as hypothesis_settings
@@ -79,9 +80,23 @@ def still_clock() -> Iterator[None]:
         yield
 
 
+def proves(user: User) -> User:
+    """Note that the user has proved their address, as the code in a mail does."""
+    EmailAddress.objects.create(user=user, email=user.email, verified=True, primary=True)
+    return user
+
+
 def _person(name: str, capture: Capture) -> User:
     with capture(execute=True):
-        return User.objects.create_user(name, f"{name}@example.com", PASSWORD)
+        return proves(User.objects.create_user(name, f"{name}@example.com", PASSWORD))
+
+
+@pytest.fixture
+def sends_mail(settings: Settings) -> None:
+    """Let mail reach people, as a server with EMAIL_URL does: addresses can be proved."""
+    settings.NEURALFLOW_SENDS_MAIL = True
+    settings.ACCOUNT_EMAIL_VERIFICATION = "mandatory"
+    settings.ACCOUNT_EMAIL_VERIFICATION_BY_CODE_ENABLED = True
 
 
 @pytest.fixture

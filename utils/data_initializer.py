@@ -428,10 +428,16 @@ class DataInitializer:
         }
 
     def _account_stats(self) -> dict[str, int]:
-        """How many accounts the store could not be told of, and how often in all."""
+        """How many accounts the store could not be told of, and how often in all; and how many log
+        in by an address that nobody proved, as accounts of older releases do."""
         unsynced = self._accounts.filter(mirror_faults__gt=0)
         faults = unsynced.aggregate(faults=Sum("mirror_faults"))["faults"] or 0
-        return {"unsynced_accounts": unsynced.count(), "mirror_faults": faults}
+        unproved = self._accounts.filter(email_status="legacy")
+        return {
+            "unsynced_accounts": unsynced.count(),
+            "mirror_faults": faults,
+            "unproved_addresses": unproved.count(),
+        }
 
 
 def _located(collection: str, owner: int) -> tuple[Key, Any]:

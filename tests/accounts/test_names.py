@@ -16,7 +16,7 @@ from django.test import Client
 
 from accounts.forms import ProfileForm
 from accounts.models import ApiToken, User
-from tests.conftest import PASSWORD
+from tests.conftest import PASSWORD, proves
 from tests.core.pages import text_of, write_document
 from utils.data_initializer import data_initializer
 from utils.json_storage import json_storage
@@ -90,7 +90,7 @@ def test_address_reaches_the_account_with_it_and_never_a_name(client: Client) ->
     members = Memberships(json_storage)
     with pytest.raises(InvalidRecord, match="must be the name of an account"):
         members.invite(owner.pk, project, ADDRESS, "viewer")
-    bob = person("bob", ADDRESS)
+    bob = proves(person("bob", ADDRESS))
     assert person_named("BOB@Example.com") == (bob.pk, "bob") == person_named("Bob")
     call_command("create_token", ADDRESS, stdout=StringIO(), stderr=StringIO())
     assert [token.user for token in ApiToken.objects.all()] == [bob]

@@ -423,6 +423,11 @@ PASSWORD_CHANGE = shape("""
 anonymous  302 302  302     405   405  302 302   302  302
 others     200 200  200     405   405  200 405   200  405
 """)
+# Without mail there is no such page.
+NOTHING_TO_PROVE = shape("""
+           GET HEAD OPTIONS TRACE BREW PUT PATCH POST DELETE
+others     404 404  404     405   405  404 404   404  404
+""")
 PASSWORD_RESET = shape("""
            GET HEAD OPTIONS TRACE BREW PUT PATCH POST DELETE
 others     200 200  200     405   405  200 405   200  405
@@ -674,6 +679,8 @@ ROWS: dict[str, Row] = {
     "accounts/logout/": Row("/accounts/logout/", LOGOUT),
     "accounts/inactive/": Row("/accounts/inactive/", TOLD_TO_ALL),
     "accounts/profile/": Row("/accounts/profile/", OWN_SETTINGS),
+    "accounts/profile/prove/": Row("/accounts/profile/prove/", OWN_BUTTON),
+    "accounts/verify/": Row("/accounts/verify/", NOTHING_TO_PROVE),
     "settings/": Row("/settings/", POINTER),
     "settings/preferences/": Row("/settings/preferences/", OWN_FORM, {"POST": PREFERRED}),
     "settings/data/": Row("/settings/data/", OWN_UPLOAD),

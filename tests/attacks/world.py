@@ -29,6 +29,7 @@ from django.test import Client
 
 from accounts.models import ApiToken, User
 from accounts.tokens import create_token
+from tests.conftest import proves
 from tests.folders import contents
 from utils.json_storage import json_storage
 from utils.middleware import API_PREFIX
@@ -75,7 +76,7 @@ class World:
             f"{role}-of-all", f"{role}@example.com", PASSWORD, api_calls_limit=10**9, **all_rights
         )
         json_storage.save_user_data(user)
-        return user
+        return proves(user)
 
     @property
     def owner(self) -> int:

@@ -25,8 +25,8 @@ def account_from(
 ) -> Any | None:
     """An unsaved account with what the document says, and without a usable password.
 
-    None when there can be none; then `examined.findings` says why. The sets hold the names and
-    addresses that are taken, names folded and addresses in small letters.
+    None when there can be none; then `examined.findings` says why. The sets hold the names that
+    are taken, folded, and the addresses that open another account, in small letters.
     """
     if examined.document is None:
         return None
@@ -36,17 +36,13 @@ def account_from(
     account.set_unusable_password()
     if content.get("user_id", owner) != owner:
         examined.add(("user_id",), f'"user_id" must be {owner}, as the name of the file says')
-    for name, taken in zip(_IDENTITY, (taken_names, taken_emails), strict=True):
-        if _comparable(name, getattr(account, name)) in taken:
-            examined.add((name,), f"{getattr(account, name)!r} is taken by another account")
+    if folded_name(account.username) in taken_names:
+        examined.add(("username",), f"{account.username!r} is taken by another account")
+    # The operator vouches for the folder: the address gets a link for a new password.
+    account.email_status = "contact" if account.email in taken_emails else "legacy"
     for name, problem in _misfits(account):
         examined.add((name,), f'"{name}": {problem}')
     return None if examined.findings else account
-
-
-def _comparable(name: str, value: str) -> str:
-    """Return a name or an address in the form in which no two accounts may have it."""
-    return folded_name(value) if name == "username" else value.lower()
 
 
 def _values(examined: Examined, content: Mapping[str, Any]) -> dict[str, Any]:

@@ -113,12 +113,16 @@ def _require(transaction: Transaction, owner: int) -> None:
 
 
 def person_named(text: str) -> tuple[int, str] | None:
-    """Id and name of the one active account with this user name or address; None if none."""
+    """Return id and name of the active account with this user name, or that proved this address.
+
+    None if there is none.
+    """
     named = text.strip()
     if not named or len(named) > 254 or text_fault(named, one_line=True):
         return None
-    found = list(get_user_model().objects.meant_by(named).filter(is_active=True)[:2])
-    return (found[0].pk, found[0].get_username()) if len(found) == 1 else None
+    people = get_user_model().objects
+    found = people.with_proved(named) if "@" in named else people.meant_by(named).first()
+    return (found.pk, found.get_username()) if found is not None and found.is_active else None
 
 
 def _person(transaction: Transaction, owner: int) -> Key:
