@@ -1,1 +1,1 @@
-"""What only tasks have: a line of plain words, and repeats."""
+"""Features that only tasks have: quick-add text and recurrence."""

@@ -1,11 +1,11 @@
-"""What follows on a repeating task that is completed: its next occurrence, in the same commit.
+"""Create the next occurrence of a repeating task in the commit that completes it.
 
-The rule goes over to the new task. So there is one task with it at any time, however often the old
-one is taken up and completed again, and whoever completes it at once with somebody else finds it
-completed.
+The rule moves to the new task, so exactly one task has it, however often the old one is reopened
+and completed again. Of two concurrent completions, the second sees a task that is already completed
+and creates nothing.
 
-A task that repeats has the time zone that it was made in, and its days are counted there, whichever
-page or program completes it.
+A repeating task stores the time zone in which its days are counted, so the result does not depend
+on the page or program that completes it.
 """
 
 from __future__ import annotations
@@ -33,10 +33,10 @@ def with_time_zone(
     record: Record,
     given: object,
 ) -> Record:
-    """Return the record with the time zone in which it repeats; "" if it does not repeat.
+    """Return the record with the time zone of its rule, or "" if it does not repeat.
 
-    `given` is what the caller sent. A zone in it wins, then the one that the task has, that of the
-    page, the one that the owner chose, and the offset in which the due date was sent.
+    `given` is the data that the caller sent. Precedence: a zone in the record, the task's former
+    zone, the zone of the page, the owner's preference, the offset of the due date in `given`, UTC.
     """
     if key.collection != "tasks":
         return record
@@ -63,9 +63,9 @@ def zone_of_task(task: Mapping[str, object], other: tzinfo) -> tzinfo:
 def put_with_next(
     transaction: Transaction, key: Key, before: Mapping[str, object], record: Record
 ) -> tuple[Record, Record | None]:
-    """Puts a changed record, and where that completes a repeating task, the next one behind it.
+    """Put a changed record and, if it completes a repeating task, its next occurrence.
 
-    Returns both as they were put; None in place of a next one that there is not.
+    Returns both as stored. The second is None if there is no next occurrence.
     """
     follows = _next_of(transaction, key, before, record)
     if follows is None:
@@ -83,20 +83,20 @@ def _next_of(
     if key.collection != "tasks" or record.get("status") != _DONE or before.get("status") == _DONE:
         return None
     repeat, due = canonical_repeat(record.get("repeat")), record.get("due_date")
-    if not repeat:  # none; or an old record has something else under the name
+    if not repeat:  # no rule, or an invalid value in an old record
         return None
     zone = zone_of_task(record, timezone.get_current_timezone())
     return next_due(due if isinstance(due, str) else None, repeat, now=transaction.now, zone=zone)
 
 
 def _of_page() -> str:
-    """The name of the time zone of the page that is asked; UTC for programs."""
+    """Return the name of the active time zone, which is UTC for API calls."""
     name = str(timezone.get_current_timezone())
     return name if is_time_zone(name) else "UTC"
 
 
 def _of_owner(transaction: Transaction, owner: int) -> str:
-    """The name of the time zone that the owner chose, or ""."""
+    """Return the name of the owner's preferred time zone, or ""."""
     return preferences_in(transaction.document(key_of("users", owner)) or {}).time_zone
 
 
@@ -105,7 +105,7 @@ def _without_rule(done: Record) -> Record:
 
 
 def _again(transaction: Transaction, key: Key, done: Record, follows: Next) -> Record:
-    """The task once more: to be done, with nothing ticked, and otherwise as it was."""
+    """Return a copy of the task to do again: default status, unticked checklist, new id."""
     spec, now = COLLECTIONS["tasks"], utc_text(transaction.now)
     items = done.get("checklist")
     again: Record = own_copy(done)

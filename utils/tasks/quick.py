@@ -1,13 +1,15 @@
-"""A task in one line of plain words: "train baseline fri 17:00 !high #vision".
+"""Parse a task from one line of plain words: "train baseline fri 17:00 !high #vision".
 
-Understood are a day and a time ("tomorrow", "fri 17:00", "in 3 days", "26 nov"), a repetition
-("every monday"), a priority ("!high"), tags ("#vision") and a project ("+vision" or "@vision"), of
-each but the tags one. English is understood always, and Spanish for who reads it.
+Recognized are a day and a time ("tomorrow", "fri 17:00", "in 3 days", "26 nov"), a repetition
+("every monday"), a priority ("!high"), tags ("#vision") and a project ("+vision" or "@vision").
+Only tags may occur more than once. English is always recognized, Spanish if it is the user's
+language.
 
-A phrase counts only where it is complete (`quick_words.Strength`): "call Ann friday" names a day,
-"the friday report" none. Words in quotes are never read. Nothing is dropped: every other word stays
-in the title, and where none would be left, all do. A pure function of its arguments, and the one
-grammar for pages, forms, API and `nf`.
+A phrase counts only if it is complete (`quick_words.Strength`): "call Ann friday" names a day, "the
+friday report" does not. Quoted words are never parsed. All other words stay in the title. If the
+title would be empty, the line is the title and sets no field.
+
+The parser is a pure function and the only grammar for pages, forms, API and `nf`.
 """
 
 from __future__ import annotations
@@ -40,15 +42,15 @@ from utils.tasks.quick_words import (
     Strength,
 )
 
-CHARACTERS_MAX: Final = 1_000  # of a line; of a longer one nothing is understood
-LINE_CHARACTERS_MAX: Final = 200  # of a line that a program sends: as many as a title may have
-_WORDS_MAX: Final = 12  # of one phrase
+CHARACTERS_MAX: Final = 1_000  # a longer line is not parsed
+LINE_CHARACTERS_MAX: Final = 200  # for lines sent through the API, the maximum length of a title
+_WORDS_MAX: Final = 12  # in a phrase
 _AROUND: Final = ",;:.!?…"
-_BREAKS: Final = ";:!?…"  # no phrase goes on behind one of these
+_BREAKS: Final = ";:!?…"  # end a phrase
 _OPENING: Final = "([{"
 _CLOSING: Final = ")]}"
 _TAG: Final = re.compile(r"#(?=\S*[^\W\d_])[\w][\w./+-]*")
-# Of straight quotes, the first begins a word and the second ends one.
+# A straight quote opens at the beginning of a word and closes at the end of one.
 _QUOTED: Final = re.compile(
     r"\u201c[^\u201d]*\u201d|«[^»]*»|\u2018[^\u2019]*\u2019"
     r"|(?<![^\s(\[{])([\"'`])(?=\S)(?:(?!\1).)*\1(?![^\s.,;:!?)\]}])"
@@ -71,7 +73,7 @@ _FIELD_OF: Final = {
 
 @dataclass(frozen=True)
 class Understood:
-    """Words of the line, as they were typed, and the field that they set."""
+    """Words of the line as typed, and the field that they set."""
 
     field: str
     text: str
@@ -79,7 +81,7 @@ class Understood:
 
 @dataclass(frozen=True)
 class Quick:
-    """What a line says. What it says nothing of, is None or empty."""
+    """The fields that a line sets. A field that the line does not name is None or empty."""
 
     title: str
     due_date: str | None = None
@@ -90,19 +92,19 @@ class Quick:
     understood: tuple[Understood, ...] = ()
 
     def record(self) -> dict[str, Any]:
-        """The fields of a new task that the line sets."""
-        told: dict[str, Any] = {
+        """Return the task fields that the line sets."""
+        fields: dict[str, Any] = {
             "due_date": self.due_date,
             "priority": self.priority,
             "tags": list(self.tags),
             "project_id": self.project_id,
             "repeat": self.repeat,
         }
-        return {"title": self.title} | {name: value for name, value in told.items() if value}
+        return {"title": self.title} | {name: value for name, value in fields.items() if value}
 
 
 class Words(NamedTuple):
-    """The meaning of a text that names a time and nothing else, as tasks store it."""
+    """The due date and rule that a text names, in stored form."""
 
     due: str | None
     repeat: str
@@ -116,9 +118,9 @@ def parse(
     projects: Mapping[int, object] | None = None,
     language: str = "en",
 ) -> Quick:
-    """What the line says at the moment `now`, on the clocks and the calendar of `zone`.
+    """Return the fields that the line sets, relative to the moment `now` in `zone`.
 
-    `projects` are the names, by id, of those that it may mean.
+    `projects` maps the ids of the projects that a line may name to their names.
     """
     words = text.split()
     if len(text) > CHARACTERS_MAX:
@@ -148,9 +150,9 @@ def parse(
 def parse_words(
     text: str, *, now: datetime, zone: tzinfo = UTC, language: str = "en"
 ) -> Words | None:
-    """Return the day, time and repetition that the whole text names; None if it does not.
+    """Return the due date and rule that the complete text names, or None if it has other words.
 
-    A text such as "fri 17:00" names a time, "every monday at 9" also a rule.
+    "fri 17:00" names a due date, "every monday at 9" also a rule.
     """
     if not text.strip() or len(text) > CHARACTERS_MAX:
         return None
@@ -164,9 +166,9 @@ def parse_words(
 
 
 def parse_repeat_words(text: str, *, now: datetime, language: str = "en") -> str:
-    """The rule that the whole text names, such as "every monday"; "" where it names none.
+    """Return the rule that the complete text names, such as "every monday", or "".
 
-    `now` is in the person's zone; "until 3 feb" is counted from it.
+    `now` is in the user's time zone. "until 3 feb" is relative to it.
     """
     if not text.strip() or len(text) > CHARACTERS_MAX:
         return ""
@@ -183,16 +185,16 @@ def parse_repeat_words(text: str, *, now: datetime, language: str = "en") -> str
 def parse_due_words(
     text: str, *, now: datetime, zone: tzinfo = UTC, language: str = "en"
 ) -> str | None:
-    """The day or the moment that the whole text names, such as "fri 17:00", as it is stored.
+    """Return the due date that the complete text names, such as "fri 17:00", in stored form.
 
-    None where it names none, or names a repetition.
+    Return None if it names none, or names a repetition.
     """
     words = parse_words(text, now=now, zone=zone, language=language)
     return None if words is None or words.repeat else words.due
 
 
 def _bare(text: str) -> str:
-    """The text in small letters without accents, as words are compared."""
+    """Return the text in lower case without accents, for comparison of words."""
     if text.isascii():
         return text.lower().replace(" ", "_")
     apart = unicodedata.normalize("NFD", text.casefold()).translate(_DASHES)
@@ -200,16 +202,16 @@ def _bare(text: str) -> str:
 
 
 def _plain(word: str) -> str:
-    """A word without the punctuation around it, as patterns have it."""
+    """Return a word without the punctuation around it, for matching patterns."""
     bare = _bare(word)
     return bare.lstrip(_OPENING).rstrip(_AROUND + _CLOSING).rstrip(_AROUND) or bare
 
 
-# Which words mean something
+# Matching words
 
 
 class _Item(NamedTuple):
-    """A piece of a phrase: what one pattern found, from `start` to `end`."""
+    """A match of a pattern, covering the words from `start` up to `end`."""
 
     kind: str
     strength: Strength
@@ -219,13 +221,13 @@ class _Item(NamedTuple):
 
     @property
     def is_short(self) -> bool:
-        """Whether it is so many minutes or hours from now, which is a time of its own."""
+        """True for an offset of minutes or hours from now, which includes a time of day."""
         unit = UNITS.get(self.groups.get("unit") or "")
         return self.kind == "day" and (unit in SHORT_UNITS or "half_hour" in self.groups)
 
     @property
     def roles(self) -> frozenset[str]:
-        """What it says. Of each role a line has one."""
+        """The roles that the item fills. A line fills each role at most once."""
         roles = {"day" if self.kind == "weekday" else self.kind, self.kind}
         if self.is_short or self.groups.get("hour"):
             roles.add("clock")
@@ -235,10 +237,10 @@ class _Item(NamedTuple):
 
 
 class _Reader:
-    """Goes over the words of a line; `taken` is, word by word, the field that it sets, or ""."""
+    """The parser of a line. `taken` has, for each word, the field that it sets, or ""."""
 
     def __init__(self, text: str, language: str, now: datetime) -> None:
-        """`now` is in the person's zone."""
+        """Prepare the words. `now` is in the user's time zone."""
         language = _bare(language)[:2]
         self._words = text.split()
         self._bare = [_plain(word) for word in self._words]
@@ -266,7 +268,7 @@ class _Reader:
     # Marks
 
     def read_marks(self, said: Meaning, projects: Mapping[int, object]) -> None:
-        """Priority, tags and project: words that begin with a sign of their own."""
+        """Parse priority, tags and project, which begin with a sign of their own."""
         named = _Named(projects if any(word[0] in "+@" for word in self._words) else {})
         for at, word in enumerate(self._words):
             if self.taken[at] or self._quoted[at]:
@@ -281,18 +283,23 @@ class _Reader:
                 self._read_project(at, said, named)
 
     def _priority(self, word: str) -> str | None:
-        return next((p for one in self._languages if (p := PRIORITIES[one].get(word))), None)
+        return next(
+            (p for language in self._languages if (p := PRIORITIES[language].get(word))), None
+        )
 
     def _read_tag(self, at: int, said: Meaning) -> None:
         tag = self._words[at].rstrip(_AROUND)
         if not _TAG.fullmatch(tag) or not 1 < len(tag) <= ENTRY_CHARACTERS_MAX + 1:
-            return  # "#12" is a number of something
+            return  # "#12" is an issue number
         if tag[1:] in said.tags or len(said.tags) < ENTRIES_MAX:
             said.tags = list(dict.fromkeys([*said.tags, tag[1:]]))
             self._take(at, at + 1, "tags")
 
     def _read_project(self, at: int, said: Meaning, projects: _Named) -> None:
-        """The project with the longest name that the words from here on spell, or else begin."""
+        """Set the project with the longest name that the words from `at` on spell.
+
+        A single word may also be the beginning of a name, if it is unique.
+        """
         for end in range(min(len(self._words), at + _WORDS_MAX), at, -1):
             if not any(self.taken[at:end]) and not any(self._quoted[at:end]):
                 spelt = _letters(" ".join(self._words[at:end])[1:])
@@ -307,7 +314,7 @@ class _Reader:
     # Days, times and repetitions
 
     def read_when(self, said: Meaning) -> None:
-        """Take phrases, the surest first. What counts only at the end is looked for from there."""
+        """Take phrases, strongest first. Those that count only last are matched backwards."""
         filled: set[str] = set()
         places = range(len(self._words))
         for strength in (Strength.ANYWHERE, Strength.COMPLETE, Strength.LAST):
@@ -318,7 +325,7 @@ class _Reader:
                     filled |= frozenset().union(*(item.roles for item in phrase))
 
     def read_all(self, said: Meaning) -> bool:
-        """Whether the whole text is one phrase, whose meaning then is in `said`."""
+        """Return True if the complete text is one phrase, whose meaning is then in `said`."""
         phrase = self._whole(0, frozenset())
         if phrase is None or any(self._quoted) or not _agrees(phrase):
             return False
@@ -326,7 +333,7 @@ class _Reader:
         return True
 
     def _whole(self, at: int, filled: frozenset[str]) -> list[_Item] | None:
-        """Items that cover all words from `at` on; None if there are none."""
+        """Return items that cover all words from `at` on, or None."""
         if at == len(self._words):
             return []
         for item in self._next_items(at, filled, bool(filled)):
@@ -336,7 +343,7 @@ class _Reader:
         return None
 
     def _take_phrase(self, phrase: Iterable[_Item], said: Meaning) -> None:
-        self._items.clear()  # what is taken belongs to no other phrase
+        self._items.clear()  # cached matches may include words that are now taken
         for item in phrase:
             self._take(item.start, item.end, _FIELD_OF[item.kind])
             part = item.groups.get("part") or item.groups.get("this")
@@ -351,7 +358,7 @@ class _Reader:
                     said.clock = item.groups
 
     def _phrase(self, at: int, strength: Strength, filled: set[str]) -> list[_Item]:
-        """The longest phrase from `at` on that counts there; none is []."""
+        """Return the longest phrase from `at` on that counts there, or []."""
         phrase: list[_Item] = []
         roles = frozenset(filled)
         end = at
@@ -366,14 +373,14 @@ class _Reader:
         return []
 
     def _next_items(self, at: int, filled: frozenset[str], goes_on: bool) -> list[_Item]:
-        """What may come at this place of a phrase, the longest first."""
+        """Return the items that may follow in a phrase, longest first."""
         if goes_on and (at >= len(self._words) or self._breaks(at - 1)):
             return []
         items = []
         for item in self._items_at(at):
             clash = item.roles & filled
             if item.kind in ("day", "weekday") and clash == {"day"}:
-                # "Friday 18 December": one of them is the weekday of the other.
+                # "Friday 18 December": a weekday and its date fill the role together.
                 clash = frozenset() if "weekday" in filled | item.roles else clash
             if "bare_day" in item.groups and "weekday" not in filled:
                 continue
@@ -391,7 +398,7 @@ class _Reader:
         return items
 
     def _items_at(self, at: int) -> list[_Item]:
-        """What the words from here on may be, the longest first."""
+        """Return the items that begin at the word `at`, longest first."""
         if at not in self._items:
             self._items[at] = list(self._look(at)) if at < len(self._words) else []
         return self._items[at]
@@ -399,17 +406,17 @@ class _Reader:
     def _look(self, at: int) -> Iterator[_Item]:
         end = at
         while end < min(len(self._words), at + _WORDS_MAX):
-            # What is behind a taken word, or the end of a clause, belongs to another phrase.
+            # A taken or quoted word, or the end of a clause, ends the phrase.
             if self.taken[end] or self._quoted[end] or (end > at and self._breaks(end - 1)):
                 break
             end += 1
         text = " ".join(self._bare[at:end])
-        found = [
+        matches = [
             (match.end(), place, pattern, match)
             for place, pattern in enumerate(self._patterns())
             if text and (match := pattern.regex.match(text))
         ]
-        for _length, _place, pattern, match in sorted(found, key=lambda one: (-one[0], one[1])):
+        for _length, _place, pattern, match in sorted(matches, key=lambda one: (-one[0], one[1])):
             groups = {name: value for name, value in match.groupdict().items() if value is not None}
             if is_real(groups) and not self._is_past(groups):
                 last = at + match[0].count(" ") + 1
@@ -420,17 +427,17 @@ class _Reader:
             yield from PATTERNS[language]
 
     def _is_past(self, groups: Found) -> bool:
-        """Whether it is a part of today that has ended: "what broke this morning"."""
+        """Return True for a part of today that has ended: "what broke this morning"."""
         part = groups.get("this")
         return part is not None and self._now.hour >= PARTS[part][1]
 
     def _breaks(self, at: int) -> bool:
-        """Whether a phrase ends with this word, by the punctuation behind it."""
+        """Return True if the punctuation after this word ends a phrase."""
         mark = self._words[at].rstrip(_CLOSING)[-1:]
         return mark in _BREAKS or (mark == "." and self._bare[at] not in ABBREVIATIONS)
 
     def _fits(self, phrase: Sequence[_Item]) -> bool:
-        """Whether the phrase is complete where it stands."""
+        """Return True if the phrase is complete in its context."""
         start, end, strength = phrase[0].start, phrase[-1].end, _strength(phrase)
         if self._is_blocked(start, end):
             return False
@@ -446,11 +453,11 @@ class _Reader:
         )
 
     def _says_nothing(self, at: int) -> bool:
-        """Whether a word adds nothing to a phrase before it: one of another phrase, or an emoji."""
+        """Return True if a word does not extend a phrase: it is taken, or an emoji."""
         return bool(self.taken[at]) or not any(map(str.isalnum, self._bare[at]))
 
     def _is_blocked(self, start: int, end: int) -> bool:
-        """Whether it is a part of something else: "the friday report", "9 to 10", "(see fri"."""
+        """Return True for a part of something else: "the friday report", "9 to 10", "(see fri"."""
         before = self._bare[start - 1] if start and not self.taken[start - 1] else ""
         if before in self._blocked_behind and not self._ends_clause(start - 1):
             return before not in _ARTICLES or self._bare[start] not in OFFSETS  # "a tomorrow"
@@ -473,7 +480,7 @@ class _Reader:
 
 
 def _strength(phrase: Sequence[_Item]) -> Strength:
-    """Where a phrase of these items counts: two that say it together count anywhere."""
+    """Return where a phrase of these items counts. Two items that agree count anywhere."""
     main = [item for item in phrase if item.kind not in ("part", "ends")]
     if not main:
         return Strength.WITH
@@ -489,14 +496,14 @@ def _strength(phrase: Sequence[_Item]) -> Strength:
 
 
 def _agrees(phrase: Sequence[_Item]) -> bool:
-    """Whether a weekday beside a repetition can be its first day: "every 2 weeks friday"."""
+    """Return True unless a weekday contradicts the repetition. "every 2 weeks friday" agrees."""
     rules = [item.groups for item in phrase if item.kind == "repeat"]
     is_beside = bool(rules) and any(item.kind == "weekday" for item in phrase)
     return not is_beside or UNITS.get(rules[0].get("unit") or "") in ("week", "fortnight")
 
 
 def _quoted(text: str, words: Sequence[str]) -> list[bool]:
-    """Of each word, whether it stands in quotes."""
+    """Return for each word whether it is in quotes."""
     spans = [match.span() for match in _QUOTED.finditer(text)] if words else []
     quoted, at, span = [], 0, 0
     for word in words:
@@ -510,7 +517,7 @@ def _quoted(text: str, words: Sequence[str]) -> list[bool]:
 
 
 class _Named:
-    """What can be meant by a name: ids by the letters of their names, and these in order."""
+    """An index of projects by the letters and digits of their names."""
 
     def __init__(self, names: Mapping[int, object]) -> None:
         self._numbers: dict[str, list[int]] = {}
@@ -519,11 +526,11 @@ class _Named:
         self._ordered = sorted(self._numbers)
 
     def called(self, spelt: str) -> int | None:
-        """The only one of that name; None where there is none, or more."""
+        """Return the id if exactly one project has that name, otherwise None."""
         return _one(self._numbers.get(spelt, []) if spelt else [])
 
     def beginning(self, spelt: str) -> int | None:
-        """The only one whose name begins so."""
+        """Return the id if exactly one project's name begins like that, otherwise None."""
         first = bisect_left(self._ordered, spelt)
         fitting = [name for name in self._ordered[first : first + 2] if name.startswith(spelt)]
         return _one([number for name in fitting for number in self._numbers[name]])
@@ -533,6 +540,6 @@ def _one(found: list[int]) -> int | None:
     return found[0] if len(found) == 1 else None
 
 
-@lru_cache(20_000)  # the same names are spelt with every key that is pressed
+@lru_cache(20_000)  # a preview parses the line at every key press, with the same names
 def _letters(name: str) -> str:
     return "".join(filter(str.isalnum, _bare(name)))

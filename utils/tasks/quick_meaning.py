@@ -1,7 +1,4 @@
-"""The day, the time and the rule that the phrases of a line mean: the second half of `quick`.
-
-`quick` finds the phrases, and here they are counted from the moment at which they are read.
-"""
+"""Convert the phrases that `quick` matched into a due date and a rule."""
 
 from __future__ import annotations
 
@@ -25,16 +22,16 @@ _FREQUENCIES: Final = {
     "quarter": ("MONTHLY", 3),
     "year": ("YEARLY", 1),
 }
-_MIDNIGHT: Final = time(23, 59)  # the end of the day that is named
-_SAME_WEEKDAY_DAYS: Final = 62  # in which "Friday the 13th" may come
+_MIDNIGHT: Final = time(23, 59)  # "midnight" means the end of the named day
+_SAME_WEEKDAY_DAYS: Final = 62  # how far ahead "Friday the 13th" is searched
 SHORT_UNITS: Final = ("minute", "hour")
 
-Found = Mapping[str, str | None]  # the groups of a pattern
+Found = Mapping[str, str | None]  # the groups of a pattern's match
 
 
 @dataclass
 class Meaning:
-    """All that a line says beside its title."""
+    """The parts of a line other than its title."""
 
     priority: str | None = None
     tags: list[str] = field(default_factory=list)
@@ -49,7 +46,7 @@ class Meaning:
 
 
 def is_real(found: Found) -> bool:
-    """Whether the numbers in it can be those of a time or a day."""
+    """Return True if the numbers are a valid time and a valid day."""
     hour, minute, half = (found.get(name) for name in ("hour", "minute", "half"))
     if hour and not (int(hour) <= 23 and int(minute or 0) <= 59):
         return False
@@ -64,11 +61,11 @@ def is_real(found: Found) -> bool:
     return True
 
 
-# When that is
+# Due date
 
 
 def when(said: Meaning, now: datetime) -> tuple[str | None, str]:
-    """Due, as it is stored, and the rule. `now` is in the person's zone."""
+    """Return the due date in stored form, or None, and the rule. `now` is in the user's zone."""
     today, repeat = now.date(), rule_of(said, now.date())
     clock, day = _clock_of(said), said.day
     if day is not None and (ahead := _ahead(day)) is not None:
@@ -86,12 +83,12 @@ def when(said: Meaning, now: datetime) -> tuple[str | None, str]:
     if clock is None:
         return on.isoformat(), repeat
     if said.clock is None and on == today and clock <= now.time():
-        return on.isoformat(), repeat  # "tonight", at eleven: until the day ends
+        return on.isoformat(), repeat  # "tonight" at eleven means by the end of the day
     return utc_text(datetime.combine(on, clock, now.tzinfo).astimezone(UTC)), repeat
 
 
 def _ahead(day: Found) -> timedelta | None:
-    """The time from now that "in 2 hours" names; None where it names a day."""
+    """Return the offset that "in 2 hours" names, or None for a phrase that names a day."""
     if day.get("half_hour"):
         return timedelta(minutes=30)
     unit = UNITS.get(day.get("unit") or "")
@@ -106,31 +103,32 @@ def _iso_text(found: Found) -> str:
 
 
 def _first(repeat: str, day: date) -> date:
-    """The first day of the rule from this one on."""
+    """Return the first day of the rule on or after `day`."""
     if "BY" not in repeat:
         return day
-    every = re.sub(r";(INTERVAL|COUNT|UNTIL)=\w+", "", repeat)  # of every other Monday, the next
+    # "every other Monday" begins on the very next Monday, so the interval does not matter here.
+    every = re.sub(r";(INTERVAL|COUNT|UNTIL)=\w+", "", repeat)
     before = day - timedelta(days=1)
-    found = next_due(before.isoformat(), every, now=datetime.combine(before, time.min, UTC))
-    return date.fromisoformat(found.due) if found else day
+    following = next_due(before.isoformat(), every, now=datetime.combine(before, time.min, UTC))
+    return date.fromisoformat(following.due) if following else day
 
 
 def _clock_of(said: Meaning) -> time | None:
-    """The time of day; of "monday morning" the usual hour, and of "9 in the evening" 21:00."""
+    """Return the time of day. "monday morning" has a default hour, "9 in the evening" is 21:00."""
     part = PARTS[said.part][0] if said.part else 0
     if said.clock is None:
         return time(part) if part else None
-    found = said.clock
-    if found.get("noon"):
+    clock = said.clock
+    if clock.get("noon"):
         return time(12)
-    if found.get("midnight"):
+    if clock.get("midnight"):
         return _MIDNIGHT
-    hour, half = int(found.get("hour") or 0), found.get("half")
+    hour, half = int(clock.get("hour") or 0), clock.get("half")
     if half:
         hour = hour % 12 + (12 if half == "p" else 0)
     elif part > 12 and hour < 12:
         hour += 12
-    minute = 30 if found.get("half_past") else int(found.get("minute") or 0)
+    minute = 30 if clock.get("half_past") else int(clock.get("minute") or 0)
     return time(hour, minute)
 
 
@@ -141,7 +139,7 @@ def _amount(text: str | None) -> int:
 
 
 def _named_day(said: Meaning, today: date) -> date:
-    """The day; where a weekday stands beside a date and does not agree, the date counts."""
+    """Return the day. If a weekday contradicts the date, the date wins."""
     if said.day is None:
         return _weekday(said.weekday or {}, today)
     number = said.day.get("bare_day") or said.day.get("month_day")
@@ -189,7 +187,10 @@ def _day(found: Found, today: date) -> date:
 
 
 def _end(of: str, today: date, later: int) -> date:
-    """The last day of this week, month or year, or of the `later` one. Work weeks end on Friday."""
+    """Return the last day of this day, week, month or year, or of the one `later`.
+
+    The week ends on Friday. At the weekend it ends on Sunday.
+    """
     if of in ("day", "today", "eod"):
         return today
     if of in ("week", "eow"):
@@ -201,7 +202,7 @@ def _end(of: str, today: date, later: int) -> date:
 
 
 def _next_numbered(number: int, today: date) -> date:
-    """The next day with that number in its month."""
+    """Return the next day, today included, with that number in its month."""
     months = (_months_later(today.replace(day=1), ahead) for ahead in range(3))
     days = (first.replace(day=number) for first in months if number <= _length_of(first))
     return next(day for day in days if day >= today)
@@ -212,25 +213,25 @@ def _length_of(month: date) -> int:
 
 
 def _dated(found: Found, today: date) -> date:
-    """The day of a month; without a year the next one that there is."""
+    """Return the day of a month. Without a year it is the next one from today on."""
     fixed = _fixed_day(found)
     if fixed is not None:
         return fixed
     month, day = _month(found), int(found["day"] or 0)
-    years = range(today.year, today.year + 9)  # 29 February may be that far
+    years = range(today.year, today.year + 9)  # 29 February can be 8 years away
     days = (date(year, month, day) for year in years if day <= monthrange(year, month)[1])
-    return next(one for one in days if one >= today)
+    return next(candidate for candidate in days if candidate >= today)
 
 
 def _fixed_day(found: Found) -> date | None:
-    """The day that is named with its year. Raises ValueError for a day that never is."""
+    """Return the day if its year is named, else None. Raises ValueError for an impossible day."""
     if iso := found.get("iso"):
         return date.fromisoformat(iso.replace("/", "-"))
     if not (day := found.get("day")):
         return None
     if year := found.get("year"):
         return date(int(year) if len(year) == 4 else 2000 + int(year), _month(found), int(day))
-    date(2000, _month(found), int(day))  # a leap year
+    date(2000, _month(found), int(day))  # validates the day; 2000 is a leap year
     return None
 
 
@@ -244,11 +245,11 @@ def _months_later(day: date, months: int) -> date:
     return date(year, month + 1, min(day.day, monthrange(year, month + 1)[1]))
 
 
-# How it repeats
+# Repetition
 
 
 def rule_of(said: Meaning, today: date) -> str:
-    """The rule, with its end; "" for none. Raises ValueError for an end before today."""
+    """Return the rule with its end, or "" for none. Raises ValueError for an end before today."""
     if said.repeat is None:
         return ""
     rule = _endless(said.repeat)
@@ -281,8 +282,8 @@ def _endless(found: Found) -> str:
     if days := found.get("month_days"):
         numbers = sorted({int(number) for number in re.findall("[0-9]+", days)})
         if found.get("or_last") and 28 < numbers[0] < 31:
-            some = ",".join(map(str, range(28, numbers[0] + 1)))
-            return f"FREQ=MONTHLY{interval};BYMONTHDAY={some};BYSETPOS=-1"
+            days_of_month = ",".join(map(str, range(28, numbers[0] + 1)))
+            return f"FREQ=MONTHLY{interval};BYMONTHDAY={days_of_month};BYSETPOS=-1"
         if found.get("or_last"):
             numbers = [-1] if numbers[0] == 31 else numbers
         return f"FREQ=MONTHLY{interval};BYMONTHDAY={','.join(map(str, numbers))}"

@@ -1,8 +1,8 @@
-"""The phrases for days, times and repeats that a line of `quick` may have, by language.
+"""The date, time and repetition phrases of quick-add text, by language.
 
-Patterns match words in lower case without accents, with one space between them. The named groups
-of a pattern are the parts of its meaning, so that the same code reads all languages. `Strength`
-says where in a line a phrase counts: "5pm" is a time in "call Ann 5pm" and none in "the 5pm train".
+Patterns match words in lower case without accents, separated by one space. Their named groups are
+the parts of the meaning, so the same code reads all languages. `Strength` defines where in a line a
+phrase counts: "5pm" is a time in "call Ann 5pm", but not in "the 5pm train".
 """
 
 import re
@@ -14,17 +14,17 @@ LANGUAGES: Final = ("en", "es")
 
 
 class Strength(IntEnum):
-    """Where a phrase counts. Each place includes those of the greater values."""
+    """Where a phrase counts. A greater value includes the places of the smaller ones."""
 
-    WITH = 0  # only beside another phrase, or where it is the whole text
-    LAST = 1  # where nothing but other phrases follows
+    WITH = 0  # only next to another phrase, or as the complete text
+    LAST = 1  # also if only other phrases follow
     COMPLETE = 2  # also before punctuation, a mark or a word such as "with"
     FIRST = 3  # also at the beginning of the line
     ANYWHERE = 4
 
 
 class Pattern(NamedTuple):
-    """One kind of phrase. `kind` is day, weekday, clock, part (of a day) or repeat."""
+    """A phrase. `kind` is day, weekday, clock, part (of the day), repeat or ends."""
 
     kind: str
     strength: Strength
@@ -74,7 +74,7 @@ MONTHS: Final = {"sept": 9, "setiembre": 9} | {
     for number, month in enumerate(months, start=1)
     for name in (month, month[:3])
 }
-# Words after which a full stop is no end of a sentence.
+# Words after which a full stop does not end a sentence.
 ABBREVIATIONS: Final = frozenset(
     {name for names in _SHORT_WEEKDAYS.values() for name in names}
     | {month[:3] for months in _MONTHS.values() for month in months}
@@ -117,7 +117,7 @@ PRIORITIES: Final = {
     | {"urgente": "critical"},
 }
 
-# The hour that a part of the day stands for, and the hour at which it has ended.
+# The default hour of a part of the day, and the hour at which that part ends.
 PARTS: Final = {
     **dict.fromkeys(("morning", "mornings", "manana", "mananas", "madrugada"), (9, 12)),
     **dict.fromkeys(("afternoon", "afternoons"), (15, 18)),
@@ -126,7 +126,7 @@ PARTS: Final = {
     **dict.fromkeys(("night", "nights", "tonight", "noche", "noches"), (20, 24)),
 }
 
-# A phrase behind one of these is part of something else: "the Friday report", "since Monday".
+# A phrase after one of these is not a due date: "the Friday report", "since Monday".
 BLOCKED_BEHIND: Final[Mapping[str, frozenset[str]]] = {
     "en": frozenset(
         _list(
@@ -145,13 +145,13 @@ BLOCKED_BEHIND: Final[Mapping[str, frozenset[str]]] = {
         )
     ),
 }
-# And before one of these: "el lunes pasado".
+# Neither is a phrase before one of these: "el lunes pasado".
 BLOCKED_BEFORE: Final = frozenset(
     _list("ago except excluding excepto salvo menos santo negro pasado pasada siguiente de")
 )
 RANGES: Final = frozenset(_list("to until till through thru - a al hasta"))
 UNTIL: Final = frozenset(_list("until till through thru hasta"))
-# What may follow on a phrase that is complete.
+# Words that may follow a complete phrase.
 FUNCTION_WORDS: Final[Mapping[str, frozenset[str]]] = {
     "en": frozenset(
         _list(
@@ -166,11 +166,11 @@ FUNCTION_WORDS: Final[Mapping[str, frozenset[str]]] = {
 
 
 def _any(*words: Iterable[str]) -> str:
-    return "|".join(sorted({word for some in words for word in some}, key=len, reverse=True))
+    return "|".join(sorted({word for group in words for word in group}, key=len, reverse=True))
 
 
 _DAY = "3[01]|[12][0-9]|0?[1-9]"
-_LATE_DAY = "3[01]|2[0-9]|1[3-9]"  # no month has such a number
+_LATE_DAY = "3[01]|2[0-9]|1[3-9]"  # cannot be the number of a month
 _MONTH_NUMBER = "1[0-2]|0?[1-9]"
 _TH = "(?:st|nd|rd|th)"
 _YEAR = "(?P<year>20[0-9][0-9])"
@@ -220,7 +220,7 @@ def _table(*rows: tuple[str, Strength, str]) -> tuple[Pattern, ...]:
     )
 
 
-# What is before a day belongs to it.
+# Prepositions that belong to the day or time after them.
 _ON = "(?:(?:on|by|due|due on|due by) )"
 _FOR = "(?:(?:on|by|due|due on|due by|for|before) )"
 _ISO = (

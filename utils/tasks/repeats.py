@@ -1,16 +1,16 @@
-"""How a task repeats: rules of RFC 5545, section 3.3.10, and the next day that one falls on.
+"""Recurrence rules of tasks, a subset of RFC 5545, section 3.3.10.
 
-Of the RFC's rules those are taken that say something about days. DAILY has no other part than
-INTERVAL; WEEKLY may have BYDAY; MONTHLY and YEARLY may have BYDAY (also "2MO", the second Monday,
-and "-1FR", the last Friday), BYMONTHDAY and BYSETPOS, and YEARLY then needs BYMONTH. COUNT or UNTIL
-ends any of them, and WKST names the day that a week begins on.
+The subset has only parts that concern days. DAILY takes INTERVAL alone. WEEKLY takes BYDAY. MONTHLY
+and YEARLY take BYDAY (also "2MO", the second Monday, and "-1FR", the last Friday), BYMONTHDAY and
+BYSETPOS, and YEARLY then requires BYMONTH. COUNT or UNTIL ends any rule, and WKST names the first
+day of the week.
 
-As the RFC has it, BYMONTHDAY=31 skips a month without a 31st. A rule that names no day
-(FREQ=MONTHLY, "every month") skips none: in a shorter month it falls on the last day. The next rule
-then names the days, BYMONTHDAY=28,29,30;BYSETPOS=-1, so that the task returns to the 30th.
+As in the RFC, BYMONTHDAY=31 skips a month without a 31st. A rule that names no day (FREQ=MONTHLY,
+"every month") skips none: in a shorter month it falls on the last day. The next rule then names the
+days, BYMONTHDAY=28,29,30;BYSETPOS=-1, so that the task returns to the 30th.
 
-A task is due once. Its date is the rule's DTSTART, so that COUNT counts the task itself. All is
-counted on the calendar of a time zone, where nine o'clock stays nine o'clock.
+A task has a single due date. It is the rule's DTSTART, so COUNT includes the task itself. Days are
+counted in a time zone, where nine o'clock remains nine o'clock across daylight saving changes.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ from typing import Final
 from utils.times import is_date, parse_time, utc_text
 
 REPEAT_CHARACTERS_MAX: Final = 200
-# Periods in a row without a day, after which a rule counts as one that never falls on any: the
-# longest wait in the calendar, for a 29 February on a certain weekday, is 40 years.
+# Stop after this many consecutive periods without a day. Without a bound, a rule that never matches
+# would search until the year 9999. The longest real gap, 29 February on one weekday, is 40 years.
 EMPTY_PERIODS_MAX: Final = 200
 
 _DAYS: Final = ("MO", "TU", "WE", "TH", "FR", "SA", "SU")
@@ -42,7 +42,7 @@ def _list_of(entry: str) -> str:
     return f"{entry}(,{entry})*"
 
 
-# The parts in the order in which they are stored, and what each may be.
+# The parts in stored order, with the pattern of their values.
 _PARTS: Final[Mapping[str, str]] = {
     "FREQ": "(DAILY|WEEKLY|MONTHLY|YEARLY)",
     "INTERVAL": "[1-9][0-9]{0,2}",
@@ -56,7 +56,7 @@ _PARTS: Final[Mapping[str, str]] = {
 }
 _PART: Final = f"({'|'.join(f'{name}={value}' for name, value in _PARTS.items())})"
 
-# What every rule matches, and some texts that are none. JSON Schemas say it with this pattern.
+# Necessary, not sufficient: matches every rule and some invalid texts. Also used in JSON Schemas.
 REPEAT_PATTERN: Final = f"({_PART}(;{_PART})*)?"
 _RULE: Final = re.compile(REPEAT_PATTERN)
 
@@ -71,7 +71,7 @@ _ALWAYS: Final = frozenset({"FREQ", "INTERVAL", "COUNT", "UNTIL", "WKST"})
 
 @dataclass(frozen=True)
 class Rule:
-    """A rule, read. `days` are weekdays (Monday is 0), each with the ordinal that it has, or 0."""
+    """A parsed rule. `days` are pairs of ordinal (0 without one) and weekday (Monday is 0)."""
 
     freq: str
     interval: int = 1
@@ -85,11 +85,11 @@ class Rule:
 
     @property
     def names_no_day(self) -> bool:
-        """Whether the due date alone says on which day of a month the rule falls."""
+        """True if only the due date determines the day of the month."""
         return not (self.months or self.month_days or self.days or self.positions)
 
     def __str__(self) -> str:
-        """The rule as it is stored."""
+        """Return the rule in stored form."""
         parts = {
             "FREQ": self.freq,
             "INTERVAL": "" if self.interval == 1 else self.interval,
@@ -109,7 +109,7 @@ def _listed(numbers: tuple[int, ...]) -> str:
 
 
 def parse_repeat(text: str) -> Rule | None:
-    """The rule in a text; None for "", which says that nothing repeats. Raises ValueError."""
+    """Return the rule in a text, or None for "" (no repetition). Raises ValueError."""
     if len(text) > REPEAT_CHARACTERS_MAX or not _RULE.fullmatch(text):
         raise ValueError(f"{text!r} is no rule that is known here")
     if not text:
@@ -132,7 +132,7 @@ def parse_repeat(text: str) -> Rule | None:
 
 
 def _refuse_misfits(parts: Mapping[str, str]) -> None:
-    """Refuses parts that do not go together."""
+    """Raise ValueError if the parts cannot be combined."""
     if "FREQ" not in parts:
         raise ValueError("FREQ is missing")
     if beyond := parts.keys() - _ALWAYS - _TAKES[parts["FREQ"]]:
@@ -151,7 +151,7 @@ def _refuse_misfits(parts: Mapping[str, str]) -> None:
 
 
 def canonical_repeat(text: object) -> str | None:
-    """The rule in the form that is stored; None where it is none."""
+    """Return the rule in stored form, or None if the text is invalid."""
     try:
         return str(parse_repeat(text) or "") if isinstance(text, str) else None
     except ValueError:
@@ -171,42 +171,42 @@ def _numbered_day(entry: str) -> tuple[int, int]:
 
 
 def _moment(until: str) -> datetime:
-    """The last moment that UNTIL allows. Raises ValueError."""
+    """Return the last moment that UNTIL allows. Raises ValueError."""
     if "T" in until:
         return datetime.strptime(until, "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC)
     return datetime.strptime(until, "%Y%m%d").replace(hour=23, minute=59, second=59, tzinfo=UTC)
 
 
-# When it is due again
+# Occurrences
 
 
 @dataclass(frozen=True)
 class Next:
-    """When a task is due again, as it is stored, and the rule that it then has."""
+    """The next due date of a task in stored form, and its remaining rule."""
 
     due: str
     repeat: str
 
 
 def next_due(due: str | None, repeat: str, *, now: datetime, zone: tzinfo = UTC) -> Next | None:
-    """Return the next occurrence after `due`; None if the rule has ended, or is not one.
+    """Return the next occurrence after `due`, or None if the rule has ended or is invalid.
 
-    Occurrences that were missed are skipped: a date is not before today, a moment is after `now`.
-    A task that was never due is counted from today. A date stays a date, and a moment keeps its
-    time of day in the zone.
+    Missed occurrences are skipped: a date is not before today, and a moment is after `now`. A task
+    without a due date counts from today. A date remains a date, and a moment retains its local time
+    in the zone.
     """
     today = now.astimezone(zone).date()
     try:
         for following in _following(due or today.isoformat(), repeat, zone, today):
             if is_date(following.due) or parse_time(following.due) > now:
                 return following
-    except (ValueError, OverflowError):  # an old record holds anything
+    except (ValueError, OverflowError):  # old records may hold anything
         pass
     return None
 
 
 def coming_due(due: str, repeat: str, zone: tzinfo = UTC) -> Iterator[str]:
-    """The dates and moments that come after `due`, in order. Take as many as you need."""
+    """Yield the due dates after `due` in order. A rule without an end yields to the year 9999."""
     try:
         for following in _following(due, repeat, zone, date.min):
             yield following.due
@@ -232,7 +232,7 @@ def _following(due: str, repeat: str, zone: tzinfo, today: date) -> Iterator[Nex
 
 
 def _with_its_day(rule: Rule, begins: date, day: date) -> Rule:
-    """Return the rule with the day of the month that it falls on, if `day` shows another."""
+    """Return the rule with an explicit day of the month if `day` lost the original one."""
     if not rule.names_no_day or rule.freq not in ("MONTHLY", "YEARLY") or day.day == begins.day:
         return rule
     if rule.freq == "YEARLY":  # from 29 February
@@ -249,7 +249,7 @@ def _as_due(day: date, moment: datetime | None, zone: tzinfo) -> str:
 
 
 def _is_until(until: str, due: str, day: date) -> bool:
-    """Whether UNTIL still allows what is due; a date stands for its whole day."""
+    """Return True if UNTIL allows `due`. A date stands for its complete day."""
     last = _moment(until)
     if "T" not in until or is_date(due):
         return day <= last.date()
@@ -257,9 +257,9 @@ def _is_until(until: str, due: str, day: date) -> bool:
 
 
 def _days(rule: Rule, begins: date, today: date) -> Iterator[date]:
-    """The days of the rule that come after `begins`. None before `today` need be among them."""
+    """Yield the rule's days after `begins`. Days before `today` may be omitted."""
     first = 0
-    if rule.count is None and today > begins:  # else each is counted
+    if rule.count is None and today > begins:  # with COUNT, every occurrence must be counted
         first = _periods_between(rule, begins, today) // rule.interval
     empty = 0
     for period in count(first):
@@ -281,14 +281,14 @@ def _periods_between(rule: Rule, one: date, other: date) -> int:
 
 
 def _week_of(day: date, week_start: int) -> date:
-    """The first day of the week that the day is in."""
+    """Return the first day of the week that contains the day."""
     return day - timedelta((day.weekday() - week_start) % 7)
 
 
 def _days_of(rule: Rule, begins: date, offset: int) -> list[date]:
-    """The rule's days in the period that is so many days, weeks, months or years after the first.
+    """Return the rule's days in the period `offset` days, weeks, months or years after the first.
 
-    Raises ValueError or OverflowError where that is after the year 9999.
+    Raises ValueError or OverflowError if that is after the year 9999.
     """
     if rule.freq == "DAILY":
         return [begins + timedelta(offset)]
@@ -305,7 +305,7 @@ def _days_of(rule: Rule, begins: date, offset: int) -> list[date]:
 
 
 def _in_month(rule: Rule, begins: date, month: int) -> list[date]:
-    """The rule's days in a month, which is counted from the year 0 on."""
+    """Return the rule's days in a month. `month` counts from January of the year 0."""
     year, number = divmod(month, 12)
     first, last = monthrange(year, number + 1)
     month_days = rule.month_days
@@ -317,11 +317,11 @@ def _in_month(rule: Rule, begins: date, month: int) -> list[date]:
     return [date(year, number + 1, day) for day in days]
 
 
-@lru_cache(maxsize=1_024)  # there are 28 kinds of months
+@lru_cache(maxsize=1_024)  # only 28 combinations of length and first weekday exist
 def _numbers_in(
     month_days: tuple[int, ...], days: tuple[tuple[int, int], ...], begins_on: int, last: int
 ) -> list[int]:
-    """The numbers of the days in a month of so many that begins on a weekday."""
+    """Return the matching day numbers of a month with `last` days, first weekday `begins_on`."""
     wanted = set(range(1, last + 1))
     if month_days:
         wanted &= {day if day > 0 else last + 1 + day for day in month_days}
@@ -339,5 +339,5 @@ def _is_among(days: tuple[tuple[int, int], ...], day: int, begins_on: int, last:
 def _at(positions: tuple[int, ...], days: list[date]) -> list[date]:
     if not positions:
         return days
-    found = {position - 1 if position > 0 else len(days) + position for position in positions}
-    return [day for index, day in enumerate(days) if index in found]
+    indexes = {position - 1 if position > 0 else len(days) + position for position in positions}
+    return [day for index, day in enumerate(days) if index in indexes]
