@@ -1,1 +1,1 @@
-"""Everything of a person in one archive, out and in."""
+"""Export and import of a user's documents as one zip archive."""

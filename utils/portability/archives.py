@@ -1,12 +1,13 @@
-"""Zip archives from strangers: read in little memory, and only when they are what they say.
+"""Read zip archives from untrusted sources with bounded memory.
 
-`zipfile` builds its list of entries before anybody can count them, and in Python 3.11.7 unpacks
-entries that overlap. So this module reads the format itself (APPNOTE.TXT 6.3.10 of PKWARE), as
-much of it as an archive of JSON files needs: one disk, stored or deflated entries, no zip64.
+`zipfile` builds its list of entries before a caller can limit their number, and in Python 3.11.7 it
+unpacks entries that overlap. This module therefore parses the format itself (PKWARE APPNOTE.TXT
+6.3.10), limited to the subset that archives of JSON files need: one disk, stored or deflated
+entries, no zip64.
 
-An archive is judged whole before a byte is unpacked (`Archive`), and each entry against its own
-figures while it is unpacked (`Archive.chunks`): never more is unpacked than was announced. Names
-are told and compared; nothing here or above uses one as a path.
+`Archive` validates the directory before it unpacks a byte. `Archive.chunks` checks each entry
+against its announced size and checksum while it unpacks, and never returns more than was announced.
+Names are only displayed and compared. Neither this module nor its callers use a name as a path.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ MIB: Final = 1024 * KIB
 
 CHUNK: Final = 64 * KIB
 RATIO_MAX: Final = 100
-RATIO_IS_JUDGED_FROM: Final = 64 * KIB  # a short text of one letter is no bomb
+RATIO_IS_JUDGED_FROM: Final = 64 * KIB  # below it, a text of one repeated letter is harmless
 _NAME_BYTES_MAX: Final = 255
 
 _END, _CENTRAL, _LOCAL = b"PK\x05\x06", b"PK\x01\x02", b"PK\x03\x04"
@@ -38,11 +39,11 @@ _ZIP64: Final = 0xFFFFFFFF
 _STORED, _DEFLATED = 0, 8
 _ENCRYPTED: Final = 0x0001 | 0x0040 | 0x2000
 _UTF8: Final = 0x0800
-# Control characters, halves of surrogate pairs, line and paragraph separators.
+# Control characters, lone surrogates, line and paragraph separators.
 _REFUSED_IN_NAMES: Final = {"Cc", "Cs", "Zl", "Zp"}
 _ORDERS: Final = {"LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI"}
-# What begins so is an archive, or a compressed file, whatever its name: zip, gzip, 7z, xz, bzip2,
-# zstd, rar.
+# Magic numbers of archives and compressed files: zip, gzip, 7z, xz, bzip2, zstd, rar. The name of
+# an entry proves nothing, so its first bytes are compared.
 _NESTED: Final = re.compile(
     rb"PK\x03\x04|PK\x05\x06|\x1f\x8b|7z\xbc\xaf|\xfd7zXZ|BZh|\x28\xb5\x2f\xfd|Rar!"
 )
@@ -51,38 +52,38 @@ _NESTED_BYTES: Final = 8
 
 
 class ArchiveFault(ValueError):
-    """An archive that is refused; the message says why."""
+    """Base class of refusals. The message states the reason."""
 
 
 class MalformedArchive(ArchiveFault):
-    """It is no zip archive, or not whole, or its figures contradict each other."""
+    """The file is not a zip archive, is truncated, or contradicts itself."""
 
 
 class UnsafeArchive(ArchiveFault):
-    """It is made so that unpacking it could do harm, or uses what an honest one has no need of."""
+    """The archive could do harm when unpacked, or uses a feature that an export never needs."""
 
 
 class ArchiveTooLarge(ArchiveFault):
-    """It would unpack to more than is taken."""
+    """The archive would unpack to more than the limits allow."""
 
 
 @dataclass(frozen=True)
 class Limits:
-    """How much an archive may be; bytes are those of its entries, unpacked."""
+    """Upper bounds for an archive. `total_bytes` counts unpacked bytes of all entries."""
 
     entries: int = 10_000
     total_bytes: int = 256 * MIB
 
 
 class Entry(NamedTuple):
-    """A file in an archive, as its central directory tells of it."""
+    """A file in an archive, as its central directory describes it."""
 
     name: str
     size: int
     packed: int
     crc: int
     method: int
-    header: int  # where its local header is
+    header: int  # offset of its local header
     raw_name: bytes
 
     @property
@@ -91,9 +92,9 @@ class Entry(NamedTuple):
 
 
 class Archive:
-    """The entries of a zip archive, judged as a whole; raises `ArchiveFault`.
+    """The validated entries of a zip archive. Raises `ArchiveFault`.
 
-    `file` can be sought in and stays open while the archive is used.
+    `file` must be seekable and stay open as long as the archive is used.
     """
 
     def __init__(self, file: BinaryIO, limits: Limits | None = None) -> None:
@@ -105,10 +106,11 @@ class Archive:
         self._refuse_bombs()
 
     def chunks(self, entry: Entry) -> Iterator[bytes]:
-        """What is in an entry, piece by piece.
+        """Yield the unpacked content of an entry in chunks.
 
-        Raises `MalformedArchive` as soon as it is not what was announced, at the latest after the
-        last piece: nothing is to be believed before.
+        Raises `MalformedArchive` as soon as the content differs from the announced size or
+        checksum, at the latest after the last chunk. Do not trust the content before the iterator
+        ends.
         """
         crc, unpacked, beginning = 0, 0, b""
         for piece in self._unpacked(entry):
@@ -140,10 +142,10 @@ class Archive:
         if inflater is not None and not inflater.eof:
             raise MalformedArchive(f"{entry.name} is damaged: its data ends too early")
 
-    # The end, and what it leads to
+    # End record and central directory
 
     def _end(self) -> tuple[int, int, int]:
-        """How many entries there are, where their directory is and how long it is."""
+        """Return the number of entries, the offset of the central directory and its length."""
         length = self._file.seek(0, 2)
         tail_at = max(length - _END_FIELDS.size - _COMMENT_MAX, 0)
         self._file.seek(tail_at)
@@ -184,7 +186,11 @@ class Archive:
             raise MalformedArchive("its directory holds more than its entries")
 
     def _places(self) -> dict[int, int]:
-        """Where the data of each entry begins, by its header; refuses entries that overlap."""
+        """Return the offset of each entry's data by header offset.
+
+        Raises `UnsafeArchive` if entries overlap, `MalformedArchive` if a local header contradicts
+        the directory.
+        """
         starts: dict[int, int] = {}
         taken = 0
         for entry in sorted(self.entries, key=lambda one: one.header):
@@ -224,7 +230,7 @@ class Archive:
 
 
 def _inflated(inflater: zlib._Decompress, packed: bytes, name: str) -> Iterator[bytes]:
-    """What the packed bytes stand for, never more than a chunk at a time."""
+    """Yield the inflated bytes in pieces of at most `CHUNK` bytes."""
     if inflater.eof:
         raise MalformedArchive(f"{name} is damaged: something follows its data")
     try:
@@ -233,7 +239,7 @@ def _inflated(inflater: zlib._Decompress, packed: bytes, name: str) -> Iterator[
             packed = inflater.unconsumed_tail
             if piece:
                 yield piece
-            # Where a whole chunk came, more may come of what was taken in already.
+            # A full chunk can leave output pending in the inflater, even with all input consumed.
             if inflater.eof or (not packed and len(piece) < CHUNK):
                 break
     except zlib.error:
@@ -253,7 +259,7 @@ def _entry(fields: tuple[int, ...], raw_name: bytes) -> Entry:
         raise UnsafeArchive(f"{name} is packed by method {method}; store or deflate it")
     if disk:
         raise UnsafeArchive(f"{name} is on another disk")
-    # The upper half holds the mode where a Unix made the archive, and other systems leave it 0.
+    # The upper 16 bits hold the Unix mode. Archives made on other systems have 0 there.
     if stat.S_IFMT(attributes >> 16) not in (0, stat.S_IFREG, stat.S_IFDIR):
         raise UnsafeArchive(f"{name} is a link or a device")
     if (method == _STORED and packed != size) or (name.endswith("/") and size):
@@ -262,10 +268,11 @@ def _entry(fields: tuple[int, ...], raw_name: bytes) -> Entry:
 
 
 def _judged_name(raw: bytes, flags: int) -> str:
-    """Return the name, if no program that unpacks it as a path is led elsewhere by it.
+    """Return the decoded name, or raise `UnsafeArchive` if unpacking it as a path could escape.
 
-    A leading "./", as some programs write it, is dropped. Characters that show nothing, such as a
-    narrow space, stand in it as escapes: a backslash of its own is refused.
+    A leading "./", which some programs write, is dropped. Unprintable characters, such as a narrow
+    space, are replaced by escapes. The result stays unambiguous because a name that contains a
+    backslash is refused.
     """
     try:
         name = raw.decode("utf-8" if flags & _UTF8 else "cp437")
@@ -274,18 +281,20 @@ def _judged_name(raw: bytes, flags: int) -> str:
     shown = name[:100].encode("unicode_escape").decode("ascii")
     if not name or len(raw) > _NAME_BYTES_MAX:
         raise UnsafeArchive(f"a name in it is empty or too long: {shown}")
-    if "\\" in name or any(_commands(one) for one in name):
+    if "\\" in name or any(_commands(character) for character in name):
         raise UnsafeArchive(f"a name in it holds a control character or a backslash: {shown}")
     steps = name.removesuffix("/").split("/")
     if any(step in ("", "..") for step in steps) or re.match("[A-Za-z]:", name):
         raise UnsafeArchive(f"a name in it leads out of its folder: {shown}")
     below = "/".join(step for step in steps if step != ".")
-    plain = "".join(one if one.isprintable() else _escaped(one) for one in below)
+    plain = "".join(
+        character if character.isprintable() else _escaped(character) for character in below
+    )
     return f"{plain or '.'}/" if name.endswith("/") or not plain else plain
 
 
 def _commands(character: str) -> bool:
-    """Whether the character commands a terminal, or turns round the order of what follows."""
+    """Return True for control characters and for characters that reorder bidirectional text."""
     if unicodedata.category(character) in _REFUSED_IN_NAMES:
         return True
     return unicodedata.bidirectional(character) in _ORDERS
@@ -296,7 +305,7 @@ def _escaped(character: str) -> str:
 
 
 def _refuse_same_names(entries: tuple[Entry, ...]) -> None:
-    """Names that differ in capitals or in the form of accents alone are one on many a system."""
+    """Raise `UnsafeArchive` if two names are equal on a case- or normalization-insensitive system."""
     seen: set[str] = set()
     for entry in entries:
         name = unicodedata.normalize("NFC", entry.name.removesuffix("/")).casefold()

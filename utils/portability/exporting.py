@@ -1,11 +1,11 @@
-"""Everything that one person owns, in one zip archive: their files as they are, and a manifest.
+"""Export all documents of a user as one zip archive with a manifest.
 
     with json_storage.export(7) as export, open(export.name, "wb") as file:
         file.writelines(export)
 
-The files are of one moment, byte for byte as NeuralFlow publishes them, readable or not. What is
-to be told of them is found out before the first byte of the archive is made, so that what goes
-wrong goes wrong then; afterwards no more than a piece of a file at a time is in memory.
+The archive is a consistent snapshot: its files are byte for byte those that NeuralFlow publishes,
+including unreadable ones. Sizes and digests are computed before the first byte of output, so most
+errors occur before a response starts. Afterwards at most one chunk of a file is in memory.
 
     manifest.json: {"format": 1, "created_at": ..., "version": ..., "owner": 7,
                     "files": {name: {"bytes", "sha256", "revision", "records"}}}
@@ -34,7 +34,7 @@ MANIFEST_DIGEST: Final = "manifest_sha256"  # in the metadata of the activity of
 
 
 class _File(NamedTuple):
-    """A file of the archive: its name, where to read it, what is told of it, and how it is kept."""
+    """A file of the archive. `told` is its manifest entry, `method` its compression method."""
 
     name: str
     file: BinaryIO
@@ -43,9 +43,9 @@ class _File(NamedTuple):
 
 
 class Export:
-    """An archive of a person's files, piece by piece. To be closed, or used in a `with`.
+    """An iterable over the bytes of an export archive. Close it, or use it in a `with`.
 
-    Raises `Unavailable`, and `Corrupt` for what cannot even be read as bytes.
+    Raises `Unavailable`, and `Corrupt` if a file cannot be read even as bytes.
     """
 
     def __init__(self, store: DocumentStore, owner: int, now: datetime) -> None:
@@ -62,22 +62,25 @@ class Export:
 
     @property
     def manifest_digest(self) -> str:
-        """The SHA-256 of the manifest, and through it of every file of the archive."""
+        """The SHA-256 of the manifest, which covers the digest of every file of the archive."""
         return hashlib.sha256(self.manifest).hexdigest()
 
     def _manifest(self) -> bytes:
-        told = {
+        manifest = {
             "format": FORMAT,
             "created_at": utc_text(self._now),
             "version": VERSION,
             "owner": self.owner,
             "files": {file.name: file.told for file in self._files},
         }
-        return json.dumps(told, indent=2).encode() + b"\n"
+        return json.dumps(manifest, indent=2).encode() + b"\n"
 
     def __iter__(self) -> Iterator[bytes]:
-        """The archive. Raises `Corrupt` when a file was changed in place meanwhile: what came so
-        far is then no whole archive."""
+        """Yield the archive in pieces.
+
+        Raises `Corrupt` if a file was modified in place since it was measured. The bytes yielded so
+        far are then an incomplete archive.
+        """
         pipe = _Pipe()
         with zipfile.ZipFile(pipe, "w") as archive:  # type: ignore[call-overload]  # no more than write
             for file in self._files:
@@ -95,7 +98,7 @@ class Export:
         return entry
 
     def close(self) -> None:
-        """Lets go of the files."""
+        """Release the snapshot's files."""
         self._stack.close()
 
     def __enter__(self) -> Export:
@@ -111,7 +114,7 @@ class Export:
 
 
 class _Pipe:
-    """A file that can only be written, and gives what was written to whoever takes it."""
+    """A write-only file that buffers bytes until `taken` removes them."""
 
     def __init__(self) -> None:
         self._pieces: list[bytes] = []
@@ -121,7 +124,7 @@ class _Pipe:
         return len(piece)
 
     def flush(self) -> None:
-        """Nothing is kept back."""
+        """Do nothing: `taken` returns all bytes that were written."""
 
     def taken(self) -> bytes:
         taken = b"".join(self._pieces)
@@ -136,23 +139,23 @@ def _pieces(file: BinaryIO) -> Iterator[bytes]:
 
 
 def _measured(name: str, key: Key, copy: Copy) -> _File:
-    """A file, looked through once."""
+    """Read a file once to compute its manifest entry and its compression method."""
     digest, size, packed = hashlib.sha256(), 0, 0
-    packer = zlib.compressobj(wbits=-zlib.MAX_WBITS)  # as zipfile does it
+    packer = zlib.compressobj(wbits=-zlib.MAX_WBITS)  # same parameters as zipfile
     for piece in _pieces(copy.file):
         digest.update(piece)
         size += len(piece)
         packed += len(packer.compress(piece))
     packed += len(packer.flush())
-    told: dict[str, Any] = {"bytes": size, "sha256": digest.hexdigest()}
-    told |= {"revision": None, "records": None}
+    entry: dict[str, Any] = {"bytes": size, "sha256": digest.hexdigest()}
+    entry |= {"revision": None, "records": None}
     if copy.document is not None:
         records = copy.document.list_of(COLLECTIONS[key.collection].layout.records)
-        told |= {"revision": copy.document.revision, "records": len(records)}
-    # Whoever reads archives of strangers refuses what looks like a bomb; a person may well have
-    # written one letter ten thousand times.
+        entry |= {"revision": copy.document.revision, "records": len(records)}
+    # `Archive` refuses entries with a high compression ratio as bombs. A user may legitimately have
+    # written one letter ten thousand times, so such a file is stored uncompressed.
     is_bomb = size > max(packed * RATIO_MAX, RATIO_IS_JUDGED_FROM)
-    return _File(name, copy.file, told, zipfile.ZIP_STORED if is_bomb else zipfile.ZIP_DEFLATED)
+    return _File(name, copy.file, entry, zipfile.ZIP_STORED if is_bomb else zipfile.ZIP_DEFLATED)
 
 
 def _checked(file: _File) -> Iterator[bytes]:

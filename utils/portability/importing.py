@@ -1,16 +1,16 @@
-"""What an archive brings, taken into one person's documents within a transaction.
+"""Apply the records of an archive to a user's documents within a transaction.
 
-**Which record is which.** The record here with the same id and the same `created_at` is the same
-record. So is one that says the same in all but its id, its references and its members, as an
-earlier import leaves it. In mode "merge", of the same record the one with the later `updated_at`
-stays; a record that is not here is added, under its own id if that was never given here, else
-under a new one. In mode "replace", the records become those of the archive, under their ids,
-whichever is newer; a collection that the archive has no file of is left alone. In both, times are
-kept as they are in the archive, and references follow the records that they meant.
+**Matching.** An archive record matches the local record with the same id and `created_at`.
+Otherwise it matches a local record with equal content except for id, references and members, as an
+earlier import leaves it. Mode "merge" retains the record with the later `updated_at` of each match.
+It adds unmatched records, under their own id if that was never assigned here, otherwise under a new
+one. Mode "replace" makes the records those of the archive, under their ids, whichever is newer. A
+collection without a file in the archive is left alone. Both modes retain the timestamps of the
+archive and remap references.
 
-**What is never taken from an archive**: the account and what its document tells, activities (what
-happened there did not happen here), rights of others. Member entries of a project become notes
-without rights; those that the project has here stay as long as it is here.
+**Never imported**: the account and its document, activities (they describe events elsewhere) and
+permissions of other users. Member entries of a project become notes without permissions. Entries
+that the local project already has remain as long as the project does.
 """
 
 from __future__ import annotations
@@ -39,14 +39,14 @@ from utils.times import moment_of, stored_time
 
 Mode = Literal["merge", "replace"]
 
-# An id above it is not kept: one archive must not use up all the ids that there are.
+# Higher ids are renumbered. Otherwise one archive could exhaust the id space of the collection.
 ID_KEPT_MAX: Final = 2**31 - 1
 _STAMPS: Final = ("created_at", "updated_at", "completed_at")
 
 
 @dataclass
 class Tally:
-    """What becomes of the records of a collection; `renumbered` maps ids of the archive to ours."""
+    """Counts for one collection. `renumbered` maps archive ids to local ids."""
 
     added: int = 0
     changed: int = 0
@@ -58,7 +58,7 @@ class Tally:
 
 @dataclass
 class Report:
-    """What an import did, or would do. `notes` say why one was skipped, and what was mended."""
+    """The result of an import or of a dry run. `notes` explain skipped and repaired records."""
 
     mode: Mode
     owner: int  # of the files in the archive
@@ -66,7 +66,7 @@ class Report:
     notes: Notes = field(default_factory=Notes)
 
     def told(self) -> dict[str, Any]:
-        """The report as JSON."""
+        """Return the report as JSON values."""
         return {
             "mode": self.mode,
             "owner": self.owner,
@@ -86,20 +86,20 @@ class Report:
 def imported_record(
     spec: CollectionSpec, data: Record, before: Record | None, *, owner: int, now: datetime
 ) -> Record:
-    """The record that an archive tells of, as it is stored here, but for id and references.
+    """Return the archive record `data` as it will be stored, except for its id and references.
 
-    What is in it as it is in `before`, the same record here, is not judged. A text that is null, as
-    in old files, counts as absent. Raises `InvalidRecord`.
+    Values equal to those of `before`, the matching local record, are not validated. A null text, as
+    old files have it, counts as absent. Raises `InvalidRecord`.
     """
     faults = Faults()
-    told = {name: value for name, value in data.items() if not _is_absent(spec, name, value)}
+    values = {name: value for name, value in data.items() if not _is_absent(spec, name, value)}
     for name in spec.by_name:
-        if spec.by_name[name].kind is Kind.MEMBERS and isinstance(told.get(name), list):
-            told[name] = _members(told[name], (before or {}).get(name))
+        if spec.by_name[name].kind is Kind.MEMBERS and isinstance(values.get(name), list):
+            values[name] = _members(values[name], (before or {}).get(name))
     stamps = {name: _stamp(spec, name, data, faults) for name in _STAMPS if name in spec.by_name}
-    kept = {name: value for name, value in (before or {}).items() if name in told}
+    retained = {name: value for name, value in (before or {}).items() if name in values}
     try:
-        record = changed_record(spec, kept, told, now=now, replace=True)
+        record = changed_record(spec, retained, values, now=now, replace=True)
     except InvalidRecord as fault:
         raise InvalidRecord([*fault.errors, *faults.found]) from None
     if faults.found:
@@ -127,23 +127,25 @@ def _stamp(spec: CollectionSpec, name: str, data: Record, faults: Faults) -> str
 
 
 def _members(told: Sequence[object], here: object) -> list[object]:
-    """The members of an archive's project: member entries are those that the project has here."""
+    """Return the members for an imported project, whose member entries are those it has here."""
     stay = [entry for entry in here if is_managed(entry)] if isinstance(here, list) else []
     members: list[object] = []
     for entry in told:
         if isinstance(entry, dict) and is_managed(entry):
             person = entry.get("user_id")
-            known = [one for one in stay if type(person) is int and one.get("user_id") == person]
+            known = [
+                member for member in stay if type(person) is int and member.get("user_id") == person
+            ]
             note = {name: value for name, value in entry.items() if name != "status"}
             members += known or [note]
-            stay = [one for one in stay if one not in known]
+            stay = [member for member in stay if member not in known]
         else:
             members.append(entry)
     return members + stay
 
 
 def judge(records: Mapping[str, RecordList], owner: int, now: datetime) -> Judge:
-    """Says what is wrong with a record of an archive, given the records that are here."""
+    """Return a function that lists the faults of an archive record, given the local records."""
 
     def judged(spec: CollectionSpec, data: Record) -> Sequence[FieldError]:
         try:
@@ -157,7 +159,7 @@ def judge(records: Mapping[str, RecordList], owner: int, now: datetime) -> Judge
 
 
 class _Judged(NamedTuple):
-    """A record of an archive as it is to be stored, given the same record here."""
+    """An archive record in its stored form, and the matching local record."""
 
     record: Record
     before: Record | None
@@ -165,9 +167,10 @@ class _Judged(NamedTuple):
 
 
 class Arrival:
-    """What a package brings, made ready while nobody waits; `take_in` needs a transaction.
+    """The records of a package, prepared outside any transaction. `take_in` needs one.
 
-    Raises `InvalidRecord` where a record changed here since the package was judged.
+    Raises `InvalidRecord` if a local record changed since the package was validated in a way that
+    makes an archive record invalid.
     """
 
     def __init__(
@@ -187,22 +190,22 @@ class Arrival:
         return _Judged(record | {"id": id_of(data)}, before, made)
 
     def records(self, name: str, here: RecordList, now: datetime) -> list[Record]:
-        """The records as they are to be stored, still with their ids in the archive."""
-        found = []
+        """Return the records in their stored form, still with their archive ids."""
+        records = []
         for position, judged in enumerate(self._judged[name]):
             data = self.incoming[name].records[position]
-            if _same(here, data, judged.made) is not judged.before:  # it was changed meanwhile
+            if _same(here, data, judged.made) is not judged.before:  # changed since preparation
                 judged = self._judge(name, data, here, now)
-            found.append(dict(judged.record))
-        return found
+            records.append(dict(judged.record))
+        return records
 
     def take_in(self, transaction: Transaction, mode: Mode) -> Report:
-        """Makes the owner's records what merging or replacing leaves, and tells what that was."""
+        """Merge or replace the owner's records, and return a report of the changes."""
         report = Report(mode, self.came_from)
         report.notes.told += self.notes.told
         report.notes.more = self.notes.more
         taking = _TakingIn(transaction, self, report)
-        # First what others refer to.
+        # Referenced collections first: the others need their renumbered ids.
         for name in sorted(self.incoming, key=lambda one: any(references_of(one))):
             taking.take(name)
         taking.let_go()
@@ -210,12 +213,12 @@ class Arrival:
 
 
 class _TakingIn:
-    """The work of `Arrival.take_in`, collection by collection."""
+    """The state of `Arrival.take_in` while it applies one collection after the other."""
 
     def __init__(self, transaction: Transaction, arrival: Arrival, report: Report) -> None:
         self._transaction, self._arrival, self._report = transaction, arrival, report
         self._owner = arrival.owner
-        self._ids: dict[str, dict[int, int]] = {}  # by collection: an archive's id, and ours
+        self._ids: dict[str, dict[int, int]] = {}  # by collection: archive id to local id
         self._removed: dict[str, set[int]] = {}
 
     @property
@@ -223,7 +226,7 @@ class _TakingIn:
         return self._report.mode == "replace"
 
     def take(self, name: str) -> None:
-        """Takes in a collection."""
+        """Apply one collection."""
         incoming = self._arrival.incoming[name]
         key, spec = key_of(name, self._owner), COLLECTIONS[name]
         begin(self._transaction, key)
@@ -247,7 +250,7 @@ class _TakingIn:
         self._take_head(key, incoming, first_new)
 
     def _first_new_id(self, key: Key, incoming: Incoming) -> int:
-        """An id that was given neither here nor, when replacing, there."""
+        """Return an id never assigned here nor, in mode "replace", by the archive's store."""
         last = incoming.head.get("last_id")
         there = last if type(last) is int and 0 < last <= ID_KEPT_MAX else 0
         first = self._transaction.new_id(key)
@@ -258,7 +261,7 @@ class _TakingIn:
     ) -> None:
         if before is None:
             tally.added += 1
-            if self._transaction.records(key).find(record["id"]):  # another one has this id
+            if self._transaction.records(key).find(record["id"]):  # a different record has this id
                 self._remove(key, record["id"], tally)
         elif self._says_the_same(key, before, record):
             tally.unchanged += 1
@@ -273,13 +276,13 @@ class _TakingIn:
         self._transaction.put(key, record)
 
     def _says_the_same(self, key: Key, before: Record, record: Record) -> bool:
-        """Whether they differ in nothing, or in their form alone, as what an old folder holds."""
+        """Return True if the records are equal or differ only in form, as old files do."""
         if same_value(before, record):
             return True
         return same_value(self._formed(COLLECTIONS[key.collection], before), record)
 
     def _formed(self, spec: CollectionSpec, record: Record) -> Record:
-        """A record that is here, in the form that is written today, where it can have that."""
+        """Return a local record in today's form, or unchanged if it cannot have that."""
         now = self._transaction.now
         try:
             formed = imported_record(spec, dict(record), record, owner=self._owner, now=now)
@@ -298,7 +301,7 @@ class _TakingIn:
         tally.removed += 1
 
     def _take_head(self, key: Key, incoming: Incoming, first_new: int) -> None:
-        """Fields beside the records that are nobody's but the person's, and the ids given there."""
+        """Set the owner's own head fields, and raise `last_id` above the archive store's ids."""
         here = self._transaction.document(key) or {}
         own = {
             name: value
@@ -314,19 +317,19 @@ class _TakingIn:
     def _mend(
         self, spec: CollectionSpec, record: Record, before: Record | None, place: _Place
     ) -> None:
-        """Lets references lead to what they meant, as it is here, or nowhere."""
+        """Remap references to local ids, and null those whose target is missing."""
         for name, target in references_of(spec.name):
             meant = record.get(name)
             if meant is None:
                 continue
-            found = self._found(target, meant, record)
+            target_id = self._found(target, meant, record)
             was_so = before is not None and before.get(name) == meant
-            if found is None and was_so and target != "users":
-                continue  # it leads nowhere, as it did before
-            if found is None:
+            if target_id is None and was_so and target != "users":
+                continue  # it was dangling before the import, too
+            if target_id is None:
                 detail = f"{meant} is not here; it becomes null."
                 self._report.notes.add(place.file, f"{place.pointer}/{name}", detail)
-            record[name] = found
+            record[name] = target_id
 
     def _found(self, target: str, meant: int, record: Record) -> int | None:
         is_own = self._report.owner == self._owner
@@ -340,7 +343,7 @@ class _TakingIn:
         return meant if is_own and here.find(meant) else None
 
     def _members_of(self, record: Record) -> list[int]:
-        """Who is a member of the project that a record belongs to here."""
+        """Return the ids of the members of the local project that a record belongs to."""
         projects = self._transaction.records(key_of("projects", self._owner))
         return [
             person
@@ -350,7 +353,7 @@ class _TakingIn:
         ]
 
     def let_go(self) -> None:
-        """Lets go of what was removed, wherever a record refers to it that is not removed."""
+        """Null all references to the removed records."""
         for name, removed in self._removed.items():
             here = self._transaction.records(key_of(name, self._owner))
             gone = {record_id for record_id in removed if not here.find(record_id)}
@@ -373,17 +376,17 @@ class _TakingIn:
 
 
 class _Place(NamedTuple):
-    """Where a record stands in the archive."""
+    """The position of a record in the archive, for notes."""
 
     file: str
     pointer: str
 
 
 class _Places:
-    """Where the records of an archive belong: which record here each is, and its id here.
+    """The assignment of archive records to local records and ids.
 
-    Each still has its id of the archive. With `keep_all`, that stays; otherwise one that may have
-    been another's here does not.
+    The records still have their archive ids. With `keep_all` these ids are retained. Otherwise an
+    id that a local record may once have had is replaced by a new one.
     """
 
     def __init__(
@@ -431,7 +434,7 @@ class _Places:
         *,
         same_id: bool,
     ) -> None:
-        """Knows again what says the same, such as what an earlier import added under another id."""
+        """Match records by content, such as those that an earlier import added under another id."""
         alike: dict[bytes, list[Record]] = {}
         for record in here:
             record_id = id_of(record)
@@ -462,7 +465,7 @@ class _Places:
         return own
 
     def by_archive_id(self) -> dict[int, int]:
-        """Our ids by those of the archive; of one that stands twice there, the first one's."""
+        """Return local ids by archive id. The first record wins if an archive id occurs twice."""
         ids: dict[int, int] = {}
         for position, archive_id in enumerate(self._archive_ids):
             if archive_id is not None:
@@ -471,17 +474,17 @@ class _Places:
 
 
 def _same(here: RecordList, record: Record, made: datetime | None) -> Record | None:
-    """The record here with this id, if it was made in the same moment."""
+    """Return the local record with the same id and `created_at`, or None."""
     record_id = id_of(record)
-    found = here.find(record_id) if record_id and made else ()
-    is_same = len(found) == 1 and moment_of(found[0].get("created_at")) == made
-    return found[0] if is_same else None
+    matches = here.find(record_id) if record_id and made else ()
+    is_same = len(matches) == 1 and moment_of(matches[0].get("created_at")) == made
+    return matches[0] if is_same else None
 
 
 def _take_last_change(record: Record, before: Record | None, data: Record) -> None:
-    """Give a record the time of its last change here if the archive says nothing of it.
+    """Retain the local `updated_at` of a record if the archive has no timestamps for it.
 
-    Otherwise the time of the import would make the same record a newer one at each import.
+    Otherwise repeated imports of the same file would make the record newer each time.
     """
     is_dated = any(data.get(name) is not None for name in ("created_at", "updated_at"))
     changed = before.get("updated_at") if before is not None and not is_dated else None
@@ -490,22 +493,24 @@ def _take_last_change(record: Record, before: Record | None, data: Record) -> No
 
 
 def _is_newer(record: Record, before: Record) -> bool:
-    changed, changed_before = (moment_of(one.get("updated_at")) for one in (record, before))
+    changed, changed_before = (moment_of(version.get("updated_at")) for version in (record, before))
     return changed is not None and (changed_before is None or changed > changed_before)
 
 
 def _likeness(record: Record) -> bytes:
-    """What a record says beside its place: its id, its owner, its references, its members' rights
-    and the time of its last change."""
-    said = {name: value for name, value in record.items() if name not in _PLACE}
-    if isinstance(said.get(MEMBERS), list):
-        said[MEMBERS] = [
+    """Return a digest of a record's content, to match records by it.
+
+    Excluded are its id, owner, references and `updated_at`, and the status of member entries.
+    """
+    content = {name: value for name, value in record.items() if name not in _PLACE}
+    if isinstance(content.get(MEMBERS), list):
+        content[MEMBERS] = [
             {name: value for name, value in entry.items() if name != "status"}
             if is_managed(entry)
             else entry
-            for entry in said[MEMBERS]
+            for entry in content[MEMBERS]
         ]
-    return hashlib.sha256(msgspec.json.encode(said, order="sorted")).digest()
+    return hashlib.sha256(msgspec.json.encode(content, order="sorted")).digest()
 
 
 _PLACE: Final = {"id", "user_id", "updated_at"} | {

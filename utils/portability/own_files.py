@@ -1,10 +1,10 @@
-"""A person's own files as they are kept: what is told of each, and its bytes, readable or not.
+"""Read a user's own files with their metadata, even if they cannot be parsed.
 
     with own_file(json_storage.store, "tasks", 7) as file:
         print(file.name, file.size, file.revision)
         shown = file.excerpt()
 
-Which files there are stands in the table of collections; their names come from the store.
+The table of collections defines which files exist. The store names them.
 """
 
 from __future__ import annotations
@@ -19,17 +19,17 @@ from docstore import Corrupt, Document, DocumentStore, Key, NotFound
 from utils.documents import key_of
 from utils.table import COLLECTIONS, RECORD_COLLECTIONS
 
-# Not `requests`: what is kept there is of use to programs only, and for a day.
+# Not `requests`: its idempotency records are of use to programs only, and expire after a day.
 OWN_FILES: Final = ("users", "activities", *RECORD_COLLECTIONS, "shared")
 SHOWN_BYTES: Final = 20_000
 
 
 @dataclass(frozen=True)
 class Excerpt:
-    """A part of a file, or all of it. What is no text in it is shown as U+FFFD.
+    """A part of a file, or all of it. Bytes that are not UTF-8 appear as U+FFFD.
 
-    `before`, `line` and `after` follow one another; of a file that cannot be read, `line` is the
-    one at fault, and else it is empty. `first_line` counts from 1.
+    `before`, `line` and `after` are consecutive. `line` is the faulty line of an unreadable file
+    and empty otherwise. `first_line` counts from 1.
     """
 
     before: str
@@ -40,13 +40,13 @@ class Excerpt:
 
     @property
     def size(self) -> int:
-        """In bytes."""
+        """The size in bytes of UTF-8."""
         return len((self.before + self.line + self.after).encode())
 
 
 @dataclass(frozen=True)
 class OwnFile:
-    """A file, open. Of one that cannot be read, `fault` says why, and `document` is None."""
+    """An open file. If it cannot be parsed, `fault` has the reason and `document` is None."""
 
     collection: str
     name: str
@@ -57,7 +57,7 @@ class OwnFile:
 
     @property
     def base_name(self) -> str:
-        """Without its folder: `tasks_7.json`."""
+        """The file name without its folder: `tasks_7.json`."""
         return self.name.rpartition("/")[2]
 
     @property
@@ -66,23 +66,23 @@ class OwnFile:
 
     @property
     def records(self) -> int | None:
-        """How many records it lists; of the person's own file, activities."""
+        """The number of records (activities in the user's own file), or None if unreadable."""
         if self.document is None:
             return None
         return len(self.document.list_of(COLLECTIONS[self.collection].layout.records))
 
     @property
     def updated_at(self) -> object:
-        """The time of the last change as the file has it; None where it does not tell."""
+        """The `updated_at` of the file, or None if it has none."""
         return self.document.content.get("updated_at") if self.document else None
 
     def content(self) -> bytes:
-        """All of it, as it is."""
+        """Return the complete file, unmodified."""
         self._file.seek(0)
         return self._file.read()
 
     def excerpt(self, most: int = SHOWN_BYTES) -> Excerpt:
-        """The beginning, about `most` bytes, or what is around the fault, in whole lines."""
+        """Return whole lines: the first `most` bytes or so, or those around the fault."""
         if self.fault is not None and self.fault.line:
             return _around(self.content(), self.fault.line, self.fault.column, most)
         self._file.seek(0)
@@ -94,10 +94,10 @@ class OwnFile:
 
 @contextmanager
 def own_file(store: DocumentStore, collection: str, owner: int) -> Iterator[OwnFile]:
-    """The owner's file of a collection, of one moment.
+    """Open a consistent snapshot of the owner's file of a collection.
 
-    Raises `NotFound` where there is none, `Unavailable`, and `Corrupt` for what cannot even be
-    read as bytes.
+    Raises `NotFound` if there is none, `Unavailable`, and `Corrupt` if it cannot be read even as
+    bytes.
     """
     key = key_of(collection, owner)
     with store.backend.copies([key]) as copies:
@@ -115,7 +115,7 @@ def _fault(store: DocumentStore, key: Key) -> Corrupt | None:
         store.read(key)
     except Corrupt as fault:
         return fault
-    return None  # mended in this moment
+    return None  # repaired since the snapshot was taken
 
 
 def _text(data: bytes) -> str:
@@ -123,7 +123,7 @@ def _text(data: bytes) -> str:
 
 
 def _around(data: bytes, line: int, column: int, most: int) -> Excerpt:
-    """The lines around a fault; of a line that is too long itself, what is around the column."""
+    """Return the lines around a fault, or the text around its column if the line is too long."""
     text = _text(data)
     begin = 0
     for _ in range(line - 1):

@@ -1,8 +1,8 @@
-"""The files of one person in an archive, judged before anything is done with them.
+"""Validate the files of one user in an archive before anything is imported.
 
-An archive is what `exporting` makes, a backup, or a NeuralFlow folder as somebody zipped it, of any
-age and owner. It is read twice. The first reading judges all of it, and keeps nothing but what is
-wrong with it, so that no archive which is refused takes much memory; the second takes its records.
+The archive may be an export, a backup, or a zipped NeuralFlow folder, of any age and owner. It is
+read twice. The first pass validates every file and retains only the faults, so a refused archive
+takes little memory. The second pass returns the records.
 """
 
 from __future__ import annotations
@@ -35,9 +35,9 @@ from utils.portability.archives import (
 from utils.portability.exporting import FORMAT, MANIFEST
 from utils.table import COLLECTIONS, RECORD_COLLECTIONS, CollectionSpec, Record
 
-RECORDS_MAX: Final = 100_000  # while they are written, everybody else waits
+RECORDS_MAX: Final = 100_000  # all other writers wait while an import is applied
 _MANIFEST_BYTES_MAX: Final = MIB
-KEPT_BY_STORE: Final = {"revision", "last_id", "updated_at"}  # of the fields beside the records
+KEPT_BY_STORE: Final = {"revision", "last_id", "updated_at"}  # head fields that the store sets
 
 _DOCUMENTS: Final = {
     f"{spec.layout.name}/{spec.layout.stem}": name for name, spec in COLLECTIONS.items()
@@ -54,7 +54,7 @@ _NOT_TAKEN: Final = {
 
 
 class ImportFault(NamedTuple):
-    """One thing wrong in a file of an archive; `line` is 0 where a pointer tells the place."""
+    """A fault in a file of an archive. `line` is 0 if `pointer` gives the position."""
 
     file: str
     pointer: str
@@ -63,16 +63,18 @@ class ImportFault(NamedTuple):
 
 
 class InvalidImport(ValueError):
-    """The files of an archive are not what can be taken in. `faults` names each, at most 100."""
+    """The archive cannot be imported. `faults` lists the reasons, at most 100."""
 
     def __init__(self, faults: Sequence[ImportFault]) -> None:
         self.faults = tuple(faults)
-        super().__init__("; ".join(f"{one.file}{one.pointer} {one.detail}" for one in self.faults))
+        super().__init__(
+            "; ".join(f"{fault.file}{fault.pointer} {fault.detail}" for fault in self.faults)
+        )
 
 
 @dataclass
 class Notes:
-    """What a person may want to know of an import, the first hundred of them."""
+    """Remarks on an import: the first 100 in `told`, the number of further ones in `more`."""
 
     told: list[ImportFault] = field(default_factory=list)
     more: int = 0
@@ -86,20 +88,22 @@ class Notes:
 
 @dataclass
 class Incoming:
-    """The records of one file, as they stand in it, and the head fields beside them."""
+    """The records of one file of the archive, with integer ids, and its head fields."""
 
     file: str
     records: list[Record] = field(default_factory=list)
     head: Record = field(default_factory=dict)
 
 
-# Says what is wrong with a record of a collection; raises nothing.
+# Returns the faults of a record of a collection. Raises nothing.
 Judge = Callable[[CollectionSpec, Record], Sequence[FieldError]]
 
 
 class Package:
-    """The files of one person in an archive, judged whole. Raises `ArchiveFault`,
-    `InvalidImport`."""
+    """The validated files of one user in an archive. Raises `ArchiveFault` and `InvalidImport`.
+
+    `owner` chooses the user if the archive holds files of several.
+    """
 
     def __init__(
         self,
@@ -119,33 +123,33 @@ class Package:
             raise InvalidImport(self._faults)
 
     def records(self) -> dict[str, Incoming]:
-        """What is to be taken in, by collection."""
-        found = {}
+        """Return the records to import, by collection."""
+        records = {}
         for name, entry in self._documents.items():
-            incoming = found[name] = Incoming(entry.name)
+            incoming = records[name] = Incoming(entry.name)
             for piece in pieces(self._archive.chunks(entry), COLLECTIONS[name].layout.records):
                 if piece.position is not None:
                     incoming.records.append(_with_whole_id(piece.value))
                 else:
                     incoming.head[piece.name] = whole_number(piece.value)
-        return found
+        return records
 
-    # Which files
+    # Choosing files
 
     def _chosen(self, owner: int | None) -> dict[str, Entry]:
-        """The files of the one person whose records are wanted, by collection."""
-        found: dict[int, dict[str, list[Entry]]] = {}
+        """Return the entries of the owner's record collections, and note all that is skipped."""
+        candidates: dict[int, dict[str, list[Entry]]] = {}
         for entry in self._archive.entries:
             if match := _NAME.fullmatch(entry.name):
-                of_owner = found.setdefault(int(match["owner"]), {})
+                of_owner = candidates.setdefault(int(match["owner"]), {})
                 of_owner.setdefault(_DOCUMENTS[match["kind"]], []).append(entry)
             elif not (
                 entry.is_folder or entry.name.rpartition("/")[2] in (MANIFEST, "_index.json")
             ):
                 self.notes.add(entry.name, "", "It is no file of NeuralFlow.")
-        self.owner = _one_owner(found, owner)
+        self.owner = _one_owner(candidates, owner)
         chosen = {}
-        for name, entries in found[self.owner].items():
+        for name, entries in candidates[self.owner].items():
             if len(entries) > 1:
                 twice = f"is in the archive twice, as {entries[1].name}, too; leave one of them out"
                 raise InvalidImport([ImportFault(entries[0].name, "", twice)])
@@ -155,10 +159,10 @@ class Package:
                 self.notes.add(entries[0].name, "", _NOT_TAKEN[name])
         return chosen
 
-    # The first reading
+    # First pass: validation
 
     def _check_all(self) -> None:
-        """Reads everything, what is not taken too: all of it must be whole."""
+        """Read every entry to its end, even those that are not imported, to verify checksums."""
         listed = self._manifest()
         kinds = {entry.name: COLLECTIONS[name] for name, entry in self._documents.items()}
         for entry in self._archive.entries:
@@ -166,9 +170,9 @@ class Package:
             if entry.name in kinds:
                 self._check_document(entry.name, kinds[entry.name], read)
             for _ in read:
-                pass  # what came after a fault
-            told = listed.get(entry.name)
-            if told is not None and told != read.digest:
+                pass  # drain the rest, so that the digest covers the entry after a fault
+            expected = listed.get(entry.name)
+            if expected is not None and expected != read.digest:
                 self._fault(
                     entry.name,
                     "",
@@ -211,8 +215,8 @@ class Package:
             self._faults.append(ImportFault(file, pointer, detail))
 
     def _manifest(self) -> Mapping[str, str]:
-        """The digests that the archive's own manifest lists; none where there is none."""
-        entry = next((one for one in self._archive.entries if one.name == MANIFEST), None)
+        """Return the SHA-256 of each file that the manifest lists, empty without a manifest."""
+        entry = next((entry for entry in self._archive.entries if entry.name == MANIFEST), None)
         if entry is None:
             return {}
         if entry.size > _MANIFEST_BYTES_MAX:
@@ -228,19 +232,19 @@ class Package:
                         )
                     ]
                 )
-            listed = {name: str(told["sha256"]) for name, told in manifest["files"].items()}
+            listed = {name: str(details["sha256"]) for name, details in manifest["files"].items()}
         except (ValueError, TypeError, LookupError, AttributeError, RecursionError) as fault:
             if isinstance(fault, InvalidImport):
                 raise
             raise MalformedArchive("the manifest in it does not read as one") from None
-        missing = listed.keys() - {one.name for one in self._archive.entries}
+        missing = listed.keys() - {entry.name for entry in self._archive.entries}
         for name in sorted(missing):
             self._fault(name, "", "is in the manifest, but not in the archive")
         return listed
 
 
 class _Digested(Iterator[bytes]):
-    """Chunks, and the SHA-256 of those that came."""
+    """An iterator over chunks that computes the SHA-256 of those consumed so far."""
 
     def __init__(self, chunks: Iterator[bytes]) -> None:
         self._chunks, self._hash = chunks, hashlib.sha256()
@@ -256,7 +260,7 @@ class _Digested(Iterator[bytes]):
 
 
 def _with_whole_id(record: Record) -> Record:
-    """Return a record whose id is an integer, as other writers of JSON put 5.0 for 5."""
+    """Return the record with an integer id. Some JSON writers put 5.0 for 5."""
     return record | {"id": whole_number(record["id"])} if "id" in record else record
 
 
