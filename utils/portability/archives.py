@@ -305,7 +305,7 @@ def _escaped(character: str) -> str:
 
 
 def _refuse_same_names(entries: tuple[Entry, ...]) -> None:
-    """Raise `UnsafeArchive` if two names are equal on a case- or normalization-insensitive system."""
+    """Raise `UnsafeArchive` if names collide on file systems that ignore case or accent form."""
     seen: set[str] = set()
     for entry in entries:
         name = unicodedata.normalize("NFC", entry.name.removesuffix("/")).casefold()
