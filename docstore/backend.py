@@ -1,23 +1,24 @@
-"""The port: what an engine must do so that the store above can keep its promises.
+"""The port: the contract between the store and the backends that hold its documents.
 
-Words. A *version* is a backend's opaque token for one stored state of a document; `ABSENT` is the
-version of a document that is not there. A *change* takes one document from one version to the
-next; its *edits* say which values differ, before and after. A *commit* is one or more changes, all
-or nothing. A *backend* keeps documents and applies commits.
+Terms. A *version* is a backend's opaque token for one stored state of a document; a document that
+does not exist has the version `ABSENT`. A *change* leads one document from one version to the next;
+its *edits* give each value that differs, before and after. A *commit* is one or more changes,
+applied all or none. A *backend* stores documents and applies commits.
 
-What every backend keeps true (tests/docstore/backends/conformance.py checks it):
+Guarantees of every backend (checked by tests/docstore/backends/conformance.py):
 
-1. When `commit` returns, or `exclusive` around it ends, the commit is durable and every later
-   read, by any process, shows it.
-2. When `commit` raises `Conflict`, nothing of it happened: a version was not the expected one.
-3. When it raises anything else, all of it happened or nothing; reads tell which, at the latest
-   those of the next process when the disk failed.
-4. Nobody reads a part of a commit's document, and nobody reads a commit that a crash can unmake.
-   The exception is a *relaxed* commit: a power cut may take it back, whole, and only it.
-5. A document that cannot be read raises `Corrupt` and stays as it is.
-6. Who asks for the `entries` after the last that they were told misses none and is told none twice,
-   in the order in which they happened, whatever crashed meanwhile. No crash can unmake what was
-   told, relaxed or not. What is too old to be told raises `HistoryGone`.
+1. When `commit` returns, or the `exclusive` block around it ends, the commit is durable and every
+   later read, by any process, returns it.
+2. When `commit` raises `Conflict`, nothing was changed: a document's version was not the expected
+   one.
+3. When `commit` raises any other error, it was applied as a whole or not at all. Reads show which;
+   after a disk failure, at the latest those of the next process.
+4. No reader sees a part of a commit to a document, or a commit that a crash can undo. The exception
+   is a *relaxed* commit: a power cut may undo it, as a whole, and nothing else.
+5. Reading an unreadable document raises `Corrupt`, and its file remains as it is.
+6. A reader that calls `entries` with the number of the last entry it received gets every later
+   entry exactly once, in commit order, across crashes. No crash undoes an entry that was returned,
+   relaxed or not. If an entry is no longer stored, `entries` raises `HistoryGone`.
 """
 
 from __future__ import annotations
@@ -49,25 +50,24 @@ ABSENT: Final = _Absent.ABSENT
 
 
 class Stored(NamedTuple):
-    """What a read found: the document, or None with the version `ABSENT`."""
+    """A document as read, with its version: None and `ABSENT` if it does not exist."""
 
     document: Document | None
     version: Version
 
 
 class Copy(NamedTuple):
-    """A document as it is kept: its bytes, to be read, and what they say; None where nobody can
-    tell."""
+    """A stored document: its bytes, open for reading, and its parsed form; None if unreadable."""
 
     file: BinaryIO
     document: Document | None
 
 
 class Edit(NamedTuple):
-    """One value of a document before and after; `ABSENT` where there was or is none.
+    """One value of a document before and after; `ABSENT` if it does not exist then.
 
-    `path` leads to it. In a list of records, a record is addressed by its id and not by its
-    index, so that the edit means the same wherever the record stands.
+    `path` leads to the value. In a list of records, the record's id stands for its index, so that
+    the edit has the same meaning at any position.
     """
 
     path: Path
@@ -76,9 +76,9 @@ class Edit(NamedTuple):
 
 
 class Given(NamedTuple):
-    """A record that was added by hand, as the file has it, and the id that it was given.
+    """A record that was added by hand, as in the file, and the id that the store assigned to it.
 
-    `written` is the id in the file, which was not free; 0 if it has none.
+    `written` is the id in the file if that was taken; 0 if the file has none.
     """
 
     item: Json
@@ -87,10 +87,10 @@ class Given(NamedTuple):
 
 
 class FileMerged(NamedTuple):
-    """A file that a person changed and that a commit merged.
+    """A manually edited file that a commit merged.
 
-    `token` and `digest` identify the file and its content, `revision` is the one that it names, and
-    `edits` lead from that state to the file.
+    `token` and `digest` identify the file and its content. `revision` is the revision in the file,
+    and `edits` lead from that state of the document to the file.
     """
 
     token: tuple[int, int, int] | None
@@ -101,9 +101,9 @@ class FileMerged(NamedTuple):
 
 
 class Change(NamedTuple):
-    """One document from the version `expect` to the state `after`; None deletes the document.
+    """One document's step from version `expect` to the state `after`; None deletes the document.
 
-    `merged` is the file that a person changed, if that is what the change comes from.
+    `merged` is the manually edited file that the change merges, if any.
     """
 
     key: Key
@@ -114,7 +114,7 @@ class Change(NamedTuple):
 
 
 class Commit(NamedTuple):
-    """Changes that happen together, when, for whom (`actor`) and in which request."""
+    """Changes that are applied together, with their time, actor and request."""
 
     changes: tuple[Change, ...]
     at: datetime
@@ -124,16 +124,16 @@ class Commit(NamedTuple):
 
 
 class EntryChange(NamedTuple):
-    """What a commit did to one document. An empty path stands for the whole document."""
+    """The edits of one document in a commit. An empty path stands for the whole document."""
 
     key: Key
     edits: tuple[Edit, ...]
 
 
 class Entry(NamedTuple):
-    """A commit as the history tells it: its number, when, for whom, in which request, and what.
+    """A commit as the change feed returns it: its number, time, actor, request and changes.
 
-    `restored`: this is no commit; a backup was put back here, and all documents may be others.
+    `restored`: not a commit, but the restore of a backup. Any document may be different after it.
     """
 
     sequence: int
@@ -145,7 +145,7 @@ class Entry(NamedTuple):
 
 
 class Entries(NamedTuple):
-    """Entries in their order. All up to the number `through` is told: ask for what is after it."""
+    """A batch of entries in commit order. To continue, ask for the entries after `through`."""
 
     told: tuple[Entry, ...]
     through: int
@@ -153,7 +153,7 @@ class Entries(NamedTuple):
 
 @dataclass(frozen=True)
 class Aside:
-    """A version of a document's file that was set aside: its name, and what its note says."""
+    """A file of a document that was set aside: its name, the remarks on it, its content."""
 
     name: str
     remarks: tuple[str, ...]
@@ -162,7 +162,10 @@ class Aside:
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that an integrity check reports. Line and column count from 1; 0 is unknown."""
+    """One problem that the integrity check reports.
+
+    Line and column count from 1; 0 means unknown.
+    """
 
     document: str
     problem: str
@@ -175,75 +178,80 @@ class Finding:
 
 
 class Backend(Protocol):
-    """Keeps documents. See the contract at the top of this module."""
+    """A storage of documents. The contract is at the top of this module."""
 
     def read(self, key: Key) -> Stored:
-        """The document and its version. Raises `Corrupt`, `Unavailable`."""
+        """Return the document and its version. Raises `Corrupt`, `Unavailable`."""
 
     def raw(self, key: Key) -> bytes | None:
-        """The bytes as they are kept, readable or not; None where there is no document."""
+        """Return the stored bytes, readable or not; None if the document does not exist."""
 
     def copies(self, keys: Sequence[Key]) -> AbstractContextManager[Mapping[Key, Copy]]:
-        """The bytes of those documents that there are, as they are at one moment.
+        """Yield copies of those of the documents that exist, all as of one moment.
 
-        They can be read until the end of the block, in little memory where documents are files.
-        Raises `Unavailable`.
+        They are readable until the block ends. Where documents are files, this takes little memory.
+        Raises `Unavailable`, and `Corrupt` if a file cannot be opened.
         """
 
     def name(self, key: Key) -> str:
-        """What a person calls the document: `tasks/tasks_7.json`."""
+        """Return the name of the document for people: `tasks/tasks_7.json`."""
 
     def keys(self, collection: str) -> Iterator[Key]:
-        """The keys of all documents of a collection, by owner."""
+        """Return the keys of all documents of a collection, ordered by owner."""
 
     def exclusive(self) -> AbstractContextManager[object]:
-        """Lets one writer at a time pass, where the backend can; otherwise does nothing.
+        """Admit one writer at a time, if the backend can; otherwise do nothing.
 
-        Saves retries under contention. Correctness never rests on it: `commit` checks versions.
-        What is read inside may not be durable yet; what is committed inside need not be. Leaving
-        it waits until all of that is, and raises `Unavailable` where it cannot become so.
+        This saves retries under contention. Correctness never depends on it: `commit` checks
+        versions. Inside the block, reads may return commits that are not durable yet, and commits
+        need not become so. Leaving the block waits until all of these are durable, and raises
+        `Unavailable` if they cannot become so.
         """
 
     def together(self, work: Callable[[], Result], *, here: bool = False) -> Result:
-        """Runs the work as if under `exclusive` and returns what it returns, or raises.
+        """Run `work` as if under `exclusive`; return its result or raise its error.
 
-        It may run on another thread, with what other threads want done, in the caller's context
-        (`contextvars`); with `here`, it runs on the calling thread.
+        It may run on another thread, in a batch with the work of other threads (group commit), in
+        the caller's `contextvars` context. With `here` it runs on the calling thread.
         """
 
     def commit(self, commit: Commit) -> int:
-        """Makes the changes durable, then visible; returns the number that `entries` tells them
-        under. Raises `Conflict`, `Unavailable`, `TooLarge`."""
+        """Make the changes durable, then visible; return their number in `entries`.
+
+        Raises `Conflict`, `Unavailable`, `TooLarge`.
+        """
 
     def sequence(self) -> int:
-        """The number up to which all is told that happened; it grows, and costs next to nothing.
+        """Return the number up to which `entries` returns what happened.
 
-        Also numbers that no commit has are counted. Raises `Unavailable`.
+        It grows, and is cheap to read.
+
+        Some numbers belong to no commit. Raises `Unavailable`.
         """
 
     def entries(
         self, since: int, wanted: Callable[[Key], bool], bytes_max: int = ENTRIES_BYTES
     ) -> Entries:
-        """The commits after number `since`, as far as they change documents that are wanted.
+        """Return the commits after number `since`, with only the changes of `wanted` documents.
 
-        Looks through about `bytes_max` bytes of history at a time, so there may be more when
-        nothing was told. Raises `HistoryGone`, `Corrupt`, `Unavailable`.
+        One call scans about `bytes_max` bytes of history, so more may follow an empty result.
+        Raises `HistoryGone`, `Corrupt`, `Unavailable`.
         """
 
     def merge_with(self, merge: Callable[[Any], object]) -> None:
-        """Have documents that a person changed outside the store merged by this method.
+        """Register the method that merges a manual edit of a document's file.
 
-        It is called with a `docstore.file_edits.FileEdit`. The object that it belongs to is not
-        kept alive.
+        It is called with a `docstore.file_edits.FileEdit`. The backend holds only a weak reference
+        to its object.
         """
 
     def set_aside(self, key: Key, remarks: Sequence[str]) -> str:
-        """Keep what a person made of the document under another name, with a note of remarks."""
+        """Preserve a manual edit under another name, with a note of remarks; return that name."""
 
     def fault(self, key: Key) -> Corrupt | None:
-        """Return why the document's file cannot be merged; None if it shows the document.
+        """Return why the document's file cannot be merged; None if it can, or needs no merge.
 
-        Meanwhile `read` returns the last good state, and `commit` raises this.
+        While there is a fault, `read` returns the last good state, and `commit` raises the fault.
         """
 
     def aside(self, key: Key) -> list[Aside]:
@@ -253,13 +261,16 @@ class Backend(Protocol):
         """Remove a version that was set aside, and its note. Raises `NotFound`."""
 
     def publish(self) -> None:
-        """Makes exact what people see of the documents, where that may be a moment behind.
+        """Bring the documents' files up to date, if the backend writes them with a delay.
 
         Raises `Unavailable`, `OutOfSpace`.
         """
 
     def check(self) -> Iterator[Finding]:
-        """What is wrong with the place itself: missing folders, names that mean nothing."""
+        """Yield problems of the storage itself: missing folders, unexpected names."""
 
     def close(self) -> None:
-        """Release what is held. Nothing is lost without it. The next use opens the place again."""
+        """Release all resources.
+
+        Closing is not needed for durability. The next use opens the storage again.
+        """

@@ -1,9 +1,9 @@
-"""The vocabulary of the store: layout, key, document.
+"""The terms of the store: layout, key, document.
 
-A *document* is one owner's records in one collection: a JSON object that holds a list of records
-and a few *head* fields. The store keeps four head fields itself: `revision` counts the
-document's changes, `last_id` is the highest id ever given to a record, `updated_at` is the time
-of the last change, and the list of records has the name that the layout gives it.
+A *document* is one owner's records in one collection: a JSON object with a list of records and a
+few *head* fields. The store maintains four fields itself: `revision` counts the document's changes,
+`last_id` is the highest id ever assigned to a record, `updated_at` is the time of the last change,
+and the list of records has the name that the layout gives it.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Any, Final, NamedTuple
 
 from docstore.record_list import RecordList
 
-# What json.loads makes of a JSON value. Recursive aliases cost more than they explain here.
+# A value as `json.loads` returns it. A recursive alias would cost more than it explains.
 Json = Any
 Record = dict[str, Json]
 
@@ -25,10 +25,10 @@ UPDATED_AT: Final = "updated_at"
 
 @dataclass(frozen=True)
 class CollectionLayout:
-    """How a collection is laid out: folder `name`, files `<stem>_<owner>.json`, list `records`.
+    """The layout of a collection: folder `name`, files `<stem>_<owner>.json`, list `records`.
 
-    Of a collection that is `begun_later`, nobody misses a folder or a document. A record may have
-    `record_bytes_max` bytes as compact JSON after a change; 0 means any number.
+    If `begun_later`, a missing folder or document of the collection is no finding.
+    `record_bytes_max` bounds a record after a change, in bytes of compact JSON; 0 means no bound.
     """
 
     name: str
@@ -39,7 +39,7 @@ class CollectionLayout:
 
 
 class Key(NamedTuple):
-    """Names a document: a collection and the id of the owner."""
+    """The key of a document: its collection and the id of its owner."""
 
     collection: str
     owner: int
@@ -49,32 +49,32 @@ class Key(NamedTuple):
 
 
 class Document(NamedTuple):
-    """One state of a document. `content` is shared by its readers: never change it in place.
+    """A state of a document. Its readers share `content`: never change it in place.
 
-    What `decode` and the store make has its list of records as a `RecordList`.
+    In what `decode` and the store return, the list of records is a `RecordList`.
     """
 
     content: Mapping[str, Json]
 
     @property
     def revision(self) -> int:
-        """How many changes made it; 0 for a document of an old folder, which has none yet."""
+        """Return the number of changes so far; 0 for a document of an old folder without one."""
         revision = self.content.get(REVISION)
         return revision if type(revision) is int and revision > 0 else 0
 
     def list_of(self, name: str) -> RecordList:
-        """The records, of which the layout tells the name; empty where there is no such list."""
+        """Return the list of records in the field `name`, which the layout gives; may be empty."""
         return RecordList.of(self.content.get(name))
 
     @property
     def bytes_kept(self) -> int:
-        """About how many bytes of JSON its records keep beside themselves."""
-        return sum(one.bytes_kept for one in self._lists())
+        """Return the estimated bytes that its lists of records cache."""
+        return sum(records.bytes_kept for records in self._lists())
 
     def forget_bytes(self) -> None:
-        """Lets go of these; they are made again when somebody asks for them."""
-        for one in self._lists():
-            one.forget_bytes()
+        """Clear these caches. They fill again on use."""
+        for records in self._lists():
+            records.forget_bytes()
 
     def _lists(self) -> list[RecordList]:
         return [value for value in self.content.values() if isinstance(value, RecordList)]

@@ -1,9 +1,8 @@
-"""The commits of a folder in their order, for those who follow them.
+"""The change feed: a folder's commits in order.
 
-Read from the segments of the journal, from where the reader left off: where the frame after a
-number stands is remembered for the numbers that readers were told last. So whoever follows reads
-what is new and nothing else, and whoever comes back after a long time one segment from its
-beginning.
+It reads the journal's segments from the reader's position. Positions of recently returned numbers
+are cached. So a reader that follows reads only new frames, and one that returns after a long time
+scans one segment from its beginning.
 """
 
 from __future__ import annotations
@@ -25,7 +24,7 @@ PLACES_MAX: Final = 1_000
 
 
 class _Place(NamedTuple):
-    """Where the frame after number `sequence` stands: a segment, and the offset in it."""
+    """The position after frame `sequence`: a segment, and an offset in it."""
 
     segment: int
     offset: int
@@ -33,7 +32,7 @@ class _Place(NamedTuple):
 
 
 class Feed:
-    """Tells the commits of a journal. Threads may share it; it takes no lock of the folder."""
+    """A reader of a journal's commits. Threads may share it; it takes no lock of the folder."""
 
     def __init__(self, files: FileSystem, journal: Journal) -> None:
         self._files, self._journal = files, journal
@@ -41,28 +40,28 @@ class Feed:
         self._places: OrderedDict[int, _Place] = OrderedDict()
 
     def forget(self) -> None:
-        """Forgets where frames stand: the journal is opened anew."""
+        """Clear the cached positions, since the journal is opened again."""
         with self.mutex:
             self._places.clear()
 
     def entries(
         self, since: int, limit: int, wanted: Callable[[Key], bool], bytes_max: int
     ) -> Entries:
-        """The commits after frame `since` and up to `limit`, which is durable; see the port."""
-        found: list[Entry] = []
+        """Return the commits after frame `since` up to `limit`, a durable frame. See the port."""
+        entries: list[Entry] = []
         end = begin = self._place(since)
         for frame, place in self._frames(begin, limit):
             end = place
             entry = _told(frame, wanted)
             if entry is not None:
-                found.append(entry)
+                entries.append(entry)
             bytes_max -= len(frame.payload)
             if bytes_max <= 0:
                 break
         self._remember(end)
-        return Entries(tuple(found), end.sequence)
+        return Entries(tuple(entries), end.sequence)
 
-    # Where a reader left off
+    # Positions
 
     def _place(self, since: int) -> _Place:
         with self.mutex:
@@ -77,21 +76,21 @@ class Feed:
                 self._places.popitem(last=False)
 
     def _found(self, since: int) -> _Place:
-        """The same, looked for in the segment that has it. Raises `HistoryGone`."""
+        """Return the position after frame `since` by scanning its segment. Raises `HistoryGone`."""
         numbers = self._journal.segments()
         before = [number for number in numbers if number <= since + 1]
         if not before:
             first = numbers[0] if numbers else self._journal.appended + 1
             raise HistoryGone(f"the history begins after {first - 1}, and {since} is before it")
-        found = begin = _Place(before[-1], 0, before[-1] - 1)
-        for _, found in self._frames(begin, since):  # noqa: B007 (the last one is meant)
+        position = begin = _Place(before[-1], 0, before[-1] - 1)
+        for _, position in self._frames(begin, since):  # noqa: B007 (the last position is the result)
             pass
-        return found
+        return position
 
     # Reading
 
     def _frames(self, place: _Place, limit: int) -> Iterator[tuple[Frame, _Place]]:
-        """The frames from a place on, up to number `limit`, each with the place behind it."""
+        """Yield the frames from a position to number `limit`, each with the position after it."""
         while place.sequence < limit:
             try:
                 handle = self._files.open(self._journal.path(place.segment), to_write=False)
@@ -107,7 +106,7 @@ class Feed:
                 self._files.close(handle)
 
     def _frames_of(self, handle: int, place: _Place, limit: int) -> Iterator[Frame]:
-        """The frames of one segment, from a place in it on."""
+        """Yield the frames of one segment from a position in it."""
         data, start, offset, sequence = b"", place.offset, place.offset, place.sequence
         while sequence < limit:
             frame = decode_frame(data, offset - start) if data else None
@@ -123,7 +122,7 @@ class Feed:
                 return
 
     def _data_at(self, handle: int, offset: int) -> bytes:
-        """Some bytes from the offset on, and at least the frame that begins there."""
+        """Return bytes from the offset: at least the frame that begins there, if it is complete."""
         try:
             data = self._files.read_at(handle, READ_BYTES, offset)
             size = frame_bytes(data)
@@ -133,7 +132,7 @@ class Feed:
 
 
 def _behind(frame: Frame, segment: int) -> _Place:
-    """The place of the frame after this one."""
+    """Return the position after the frame."""
     if frame.kind == Kind.SEAL:
         return _Place(frame.sequence + 1, 0, frame.sequence)
     return _Place(segment, frame.end, frame.sequence)

@@ -1,9 +1,9 @@
-"""Every file operation of the engine, each that changes something named by its step.
+"""The engine's file operations. Each one that changes the disk has the name of its step.
 
-The files backend does all its work through this object, so that a test can stop, fail, record or
-forget exactly one operation, and so that a test can put a disk in its place that keeps no more than
-POSIX promises: content is durable once it was synced, a name once its folder was. All files are
-opened on high descriptors: see `docstore.descriptors`.
+The files backend does all file access through this object. So a test can stop, fail, record or drop
+exactly one operation, or simulate a disk that retains only what POSIX guarantees: content that was
+synced, and names whose folder was synced. Files are opened on high descriptors: see
+`docstore.descriptors`.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ Where = str | os.PathLike[str]
 
 
 class Status(Protocol):
-    """What is asked of a file without reading it: the part of `os.stat_result` that we use."""
+    """File metadata: the part of `os.stat_result` that the engine uses."""
 
     @property
     def st_mode(self) -> int: ...
@@ -48,7 +48,7 @@ class Status(Protocol):
 
 
 class Draft(NamedTuple):
-    """A file that is to be made: its name, its content and its time in nanoseconds."""
+    """A file to create: its path, content and mtime in nanoseconds."""
 
     path: str
     data: bytes
@@ -56,22 +56,22 @@ class Draft(NamedTuple):
 
 
 class FileSystem:
-    """The real one. Each method raises `OSError` as the system does.
+    """The real file system. Each method raises `OSError` like its system call.
 
-    What changes the disk is asked of `_os`, so that a simulated disk has to know system calls only
-    and can fail between the calls of which one operation consists.
+    Operations that change the disk call `_os`, so that a simulated disk replaces system calls only
+    and can fail between the calls of one operation.
     """
 
     _os: ModuleType = os
 
-    # Looking
+    # Reading
 
     def status(self, path: Where) -> Status:
-        """What the file is that the name leads to."""
+        """Return the metadata of the file that the name leads to."""
         return os.stat(path)  # noqa: PTH116
 
     def identity(self, path: Where) -> tuple[int, int] | None:
-        """Return what tells the file of that name from every other; None if there is none."""
+        """Return device and inode of the file with this name; None if there is none."""
         try:
             status = os.stat(path)  # noqa: PTH116
         except OSError:
@@ -79,25 +79,25 @@ class FileSystem:
         return status.st_dev, status.st_ino
 
     def exists(self, path: Where) -> bool:
-        """Whether the name leads to anything."""
-        return os.path.exists(path)  # noqa: PTH110 (a `Path` costs more than the question)
+        """Return whether the name leads to a file or folder."""
+        return os.path.exists(path)  # noqa: PTH110 (a `Path` costs more than the look-up)
 
     def is_folder(self, path: Where) -> bool:
-        """Whether the name leads to a folder."""
+        """Return whether the name leads to a folder."""
         return os.path.isdir(path)  # noqa: PTH112
 
     def is_link(self, path: Where) -> bool:
-        """Whether the name itself is a symbolic link."""
+        """Return whether the name itself is a symbolic link."""
         return os.path.islink(path)  # noqa: PTH114
 
     def names(self, folder: Where) -> list[str]:
-        """The names in a folder, in no order."""
+        """Return the names in a folder, unordered."""
         return os.listdir(folder)  # noqa: PTH208
 
     def read(self, path: Where) -> tuple[bytes, Status]:
-        """Content and status of one and the same file, read again while someone writes in it.
+        """Return content and metadata of one state of the file; read again if it changed meanwhile.
 
-        Raises `OSError` with EBUSY when it is being written all the time.
+        Raises `OSError` with EBUSY if it changes at every attempt.
         """
         for _ in range(_READS_MAX):
             with open(path, "rb", opener=open_high) as file:
@@ -109,28 +109,28 @@ class FileSystem:
         raise OSError(errno.EBUSY, "is being written in place all the time", os.fspath(path))
 
     def glance(self, path: Where) -> bytes:
-        """The content of a file that others may be writing in: parts of it may be older."""
+        """Return the content of a file that others may be writing: parts of it may be older."""
         with open(path, "rb", opener=open_high) as file:
             return file.read()
 
     # Names and whole files
 
     def make_folder(self, step: str, path: Path) -> None:
-        """Creates a folder and every missing one above it, each made durable in its parent."""
+        """Create a folder and all missing folders above it, each one durably."""
         if self.is_folder(path):
             return
         self.make_folder(step, path.parent)
         try:
             self._os.mkdir(path, PRIVATE_FOLDER)
         except FileExistsError:
-            if not self.is_folder(path):  # but a file in its place
+            if not self.is_folder(path):  # a file has the name
                 raise
         self.sync_folder(step, path.parent)
 
     def create(self, step: str, path: Where, data: bytes, mtime_ns: int | None = None) -> Status:
-        """Writes a new file and makes its content durable; returns what the file is.
+        """Write a new file, make its content durable, and return its metadata.
 
-        Its name is not durable yet. Raises `FileExistsError` where there is one.
+        Its name is not durable yet. Raises `FileExistsError` if the name is taken.
         """
         descriptor = self._opened(path, _NEW)
         try:
@@ -144,7 +144,7 @@ class FileSystem:
             self._os.close(descriptor)
 
     def create_all(self, step: str, drafts: Sequence[Draft]) -> list[Status]:
-        """Like `create` for several files, at little more than the cost of one."""
+        """Create several files like `create`, at little more than the cost of one."""
         descriptors: list[int] = []
         try:
             for draft in drafts:
@@ -152,8 +152,8 @@ class FileSystem:
                 self._write(descriptors[-1], draft.data, 0)
                 self._os.utime(descriptors[-1], ns=(draft.mtime_ns, draft.mtime_ns))
             for descriptor in descriptors:
-                # The system begins to write them all. So the first sync finds everything on its
-                # way and takes it along, and those after it have next to nothing left to do.
+                # This starts writing all files to the disk. So the first sync waits for all of
+                # them, and the others have almost nothing left to do.
                 self._os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
             for descriptor in descriptors:
                 self._os.fsync(descriptor)
@@ -163,10 +163,10 @@ class FileSystem:
                 self._os.close(descriptor)
 
     def create_zeroed(self, step: str, path: Where, size: int) -> None:
-        """Writes a new file of so many zero bytes and makes its content durable.
+        """Write a new file of `size` zero bytes and make its content durable.
 
-        Written, not reserved: the first write into a reserved block would have to change what the
-        file system knows of it, and so cost a second flush.
+        The blocks are written and not only allocated: the first write into an allocated block
+        changes file system metadata, and would cost the commit a second flush.
         """
         descriptor = self._opened(path, _NEW)
         try:
@@ -177,7 +177,7 @@ class FileSystem:
             self._os.close(descriptor)
 
     def sync_folder(self, step: str, path: Where) -> None:
-        """Makes the names in a folder durable."""
+        """Make the names in a folder durable."""
         descriptor = self._opened(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
             self._os.fsync(descriptor)
@@ -185,7 +185,7 @@ class FileSystem:
             self._os.close(descriptor)
 
     def sync_file(self, step: str, path: Where) -> None:
-        """Makes the content of a file durable that somebody else wrote."""
+        """Make durable the content of a file that another program wrote."""
         descriptor = self._opened(path, os.O_RDONLY | os.O_CLOEXEC)
         try:
             self._os.fsync(descriptor)
@@ -193,17 +193,17 @@ class FileSystem:
             self._os.close(descriptor)
 
     def link(self, step: str, source: Where, target: Where) -> None:
-        """Gives a file a second name, which must be free."""
+        """Add a second name to a file. Raises `FileExistsError` if it is taken."""
         self._os.link(source, target)
 
     def rename(self, step: str, source: Where, target: Where) -> None:
-        """Gives a file its name, replacing what had it, in one indivisible step."""
+        """Rename a file atomically, replacing the file that had the name."""
         self._os.replace(source, target)
 
     def exchange(self, step: str, one: Where, other: Where) -> bool:
-        """Swap two files' names in one indivisible step; return False where that is not possible.
+        """Exchange two files' names atomically; return False if the system cannot.
 
-        What had the name at that very moment is then under the other one, and not lost.
+        The file that had the name at that very moment is then under the other name, and not lost.
         """
         if _renameat2 is None or self._os is not os:
             return False
@@ -215,7 +215,7 @@ class FileSystem:
         raise OSError(number, os.strerror(number), os.fspath(other))
 
     def remove(self, step: str, path: Where) -> None:
-        """Takes a name away; a name that is not there is no fault."""
+        """Remove a name. A missing name is no error."""
         try:
             self._os.unlink(path)
         except FileNotFoundError:
@@ -224,25 +224,25 @@ class FileSystem:
     # A file that stays open and is written in place
 
     def open(self, path: Where, *, to_write: bool = True) -> int:
-        """Opens an existing file for reading and, if so wanted, writing in place."""
+        """Open an existing file for reading and, if `to_write`, for writing in place."""
         mode = os.O_RDWR if to_write else os.O_RDONLY
         return self._opened(path, mode | os.O_CLOEXEC)
 
     def read_at(self, handle: int, size: int, offset: int) -> bytes:
-        """At most `size` bytes; fewer only at the end of the file."""
+        """Return `size` bytes at the offset; fewer only at the end of the file."""
         data: bytes = self._os.pread(handle, size, offset)
         return data
 
     def write_at(self, step: str, handle: int, data: bytes, offset: int) -> None:
-        """Writes all of the bytes. They are not durable yet."""
+        """Write all bytes at the offset. They are not durable yet."""
         self._write(handle, data, offset)
 
     def sync_data(self, step: str, handle: int) -> None:
-        """Makes durable what was written into an open file, by whomever."""
+        """Make durable what any process wrote into the open file."""
         self._os.fdatasync(handle)
 
     def close(self, handle: int) -> None:
-        """Lets go of an open file."""
+        """Close an open file."""
         self._os.close(handle)
 
     def _opened(self, path: Where, flags: int) -> int:
@@ -258,9 +258,9 @@ class FileSystem:
     # What processes share
 
     def shared_words(self, path: Where, count: int) -> memoryview | WrittenWords:
-        """A file's first `count` 64-bit numbers as memory that all processes share.
+        """Map the first `count` 64-bit numbers of a file into memory that all processes share.
 
-        Each number is read and written whole. Nothing of it is durable.
+        Each number is read and written atomically. None of it is durable.
         """
         size = count * 8
         descriptor = open_high(path, os.O_RDWR | os.O_CREAT, PRIVATE_FILE)
@@ -269,49 +269,49 @@ class FileSystem:
             copies = self.mount_type(Path(path)) in COPY_ON_WRITE
             if copies and not there:
                 write_in_place(descriptor)
-            if there < size:  # written, or a full disk would be told of by a signal, later
+            if there < size:  # written: on a full disk, a hole would raise SIGBUS later
                 self._write(descriptor, bytes(max(size, _PAGE) - there), there)
             if copies:
                 words = WrittenWords(descriptor, count)
                 descriptor = -1
                 return words
-            with low_numbers_taken():  # the mapping has a descriptor of its own
+            with low_numbers_taken():  # the mapping duplicates the descriptor
                 return memoryview(mmap.mmap(descriptor, size)).cast("Q")
         finally:
             if descriptor >= 0:
                 os.close(descriptor)
 
-    # What it can be relied on for; see `docstore.mounts`
+    # Checks of the file system; see `docstore.mounts`
 
     def mount_type(self, path: Path) -> str:
-        """The type of the file system that the path is on or is to be on; "" where none is told."""
+        """Return the type of the file system that the path is on, or will be; "" if unknown."""
         return mount_type(path)
 
     def excludes(self, path: Path) -> bool:
-        """Whether the lock that this process holds on the file is refused to another opener."""
+        """Return whether another opener is refused the lock that this process holds on the file."""
         return is_in_use(path)
 
     def shares(self, path: Path) -> bool:
-        """Whether a number written through one mapping of the file is seen through another.
+        """Return whether a number written through one mapping of a file is seen through another.
 
-        The number is the last of the file's first page, which nobody uses.
+        The number is the last of the file's first page, which is unused.
         """
         number = int.from_bytes(os.urandom(8), "little")
         try:
-            one, other = (self.shared_words(path, _PAGE // 8) for _ in range(2))
+            first, other = (self.shared_words(path, _PAGE // 8) for _ in range(2))
         except OSError as error:
             if error.errno not in _NO_MAPPING:
                 raise
             return False
-        one[-1] = number
+        first[-1] = number
         return other[-1] == number
 
     def lock(self, path: Path, timeout: float) -> FolderLock:
-        """A lock over threads and processes; see `docstore.locking`."""
+        """Return a lock across threads and processes; see `docstore.locking`."""
         return FolderLock(path, timeout)
 
     def membership(self, path: Path) -> Membership:
-        """How the processes that have the folder open know of one another."""
+        """Return the set of processes that have the folder open."""
         return Membership(path)
 
 

@@ -1,20 +1,20 @@
-"""Frames: how entries stand in the journal, byte by byte. Pure: no file is touched here.
+"""Frames: the byte format of entries in the journal. Pure functions without file access.
 
-    offset  bytes  what (numbers are little-endian)
-         0      4  magic, 0xF7 'N' 'F' 'J': its first byte stands in no JSON text
-         4      4  CRC-32 (ISO 3309, as in zlib) of all that follows up to the newline
-         8      8  epoch: which incarnation of the journal wrote it
+    offset  bytes  content (numbers are little-endian)
+         0      4  magic, 0xF7 'N' 'F' 'J': its first byte occurs in no UTF-8 text
+         4      4  CRC-32 (ISO 3309, as in zlib) of everything after it, up to the newline
+         8      8  epoch: the incarnation of the journal that wrote it
         16      8  sequence: counts the frames of the journal, without a gap
-        24      8  durable: every frame up to this sequence was synced when this one was written
+        24      8  durable: every frame up to this one was synced when this one was written
         32      4  length of the payload
         36      4  kind
         40    ...  payload: JSON, UTF-8
        ...      1  newline
 
-A power cut can leave frames that were not synced yet in any mixture: some whole, some not, a later
-one without the one before. So only an unbroken run of sequence numbers counts, of one epoch. And a
-frame that does not check is a *torn tail*, which nobody was told about, unless some later whole
-frame says, by its `durable`, that it had been synced: then the disk has lost what it had promised.
+A power cut can leave any mixture of the frames that were not synced yet: some intact, some not, and
+a later one without an earlier one. So only an unbroken run of sequence numbers of one epoch counts.
+An invalid frame is a *torn tail*, which was never acknowledged, unless a later intact frame says in
+`durable` that it had been synced. Then the disk has lost acknowledged data.
 """
 
 from __future__ import annotations
@@ -35,21 +35,21 @@ _CHECKED_FROM: Final = _CRC.size
 
 
 class Kind(IntEnum):
-    """What a frame holds."""
+    """The kind of a frame."""
 
     HEAD = 1  # begins a segment
     COMMIT = 2
-    RELAXED = 3  # a commit that nobody waits for
+    RELAXED = 3  # a commit that no writer waits for
     PUBLISHING = 4  # which files are about to appear
-    PUBLISHED = 5  # which files have appeared
-    CHECKPOINT = 6  # up to where the files are durable
-    SEAL = 7  # ends a segment; the next one follows
-    CLOSED = 8  # the last process closed the journal
-    RESTORED = 9  # a backup was put back, or was about to be
+    PUBLISHED = 5  # the files that are about to appear
+    CHECKPOINT = 6  # the files that have appeared
+    SEAL = 7  # the sequence up to which the files are durable
+    CLOSED = 8  # ends a segment; the next segment follows
+    RESTORED = 9  # a backup was restored, or was about to be
 
 
 class Frame(NamedTuple):
-    """One frame as read. `end` is the offset behind it."""
+    """A frame as read. `end` is the offset after it."""
 
     epoch: int
     sequence: int
@@ -60,14 +60,14 @@ class Frame(NamedTuple):
 
 
 def encode_frame(epoch: int, sequence: int, durable: int, kind: int, payload: bytes) -> bytes:
-    """The bytes of a frame."""
+    """Return the bytes of a frame."""
     checked = _CHECKED.pack(epoch, sequence, durable, len(payload), kind)
     crc = zlib.crc32(b"\n", zlib.crc32(payload, zlib.crc32(checked)))
     return b"".join((_CRC.pack(MAGIC, crc), checked, payload, b"\n"))
 
 
 def decode_frame(data: bytes, offset: int = 0) -> Frame | None:
-    """The frame at the offset; None where there is no whole one."""
+    """Return the frame at the offset; None if there is no complete, valid one."""
     if len(data) < offset + HEADER_BYTES:
         return None
     magic, crc, epoch, sequence, durable, length, kind = _HEADER.unpack_from(data, offset)
@@ -85,7 +85,7 @@ def _is_intact(checked: memoryview, crc: int) -> bool:
 
 
 def frame_bytes(header: bytes) -> int:
-    """How long the frame is that begins with these bytes; 0 where none does."""
+    """Return the length of the frame that begins with these bytes; 0 if no frame does."""
     if len(header) < HEADER_BYTES or not header.startswith(MAGIC):
         return 0
     length: int = _HEADER.unpack_from(header)[5]
@@ -93,7 +93,7 @@ def frame_bytes(header: bytes) -> int:
 
 
 def whole_frames(data: bytes, offset: int = 0) -> Iterator[Frame]:
-    """Every whole frame that lies anywhere behind the offset, whatever lies between."""
+    """Yield every intact frame at or after the offset, whatever lies between."""
     offset = data.find(MAGIC, offset)
     while offset >= 0:
         frame = decode_frame(data, offset)
@@ -105,9 +105,9 @@ def whole_frames(data: bytes, offset: int = 0) -> Iterator[Frame]:
 def run_of_frames(
     data: bytes, epoch: int | None, sequence: int, offset: int = 0
 ) -> Iterator[Frame]:
-    """The unbroken run of frames from the offset on, the first having this sequence number.
+    """Yield the unbroken run of frames at the offset, beginning with this sequence number.
 
-    Without an epoch, the first frame's is that of all.
+    If `epoch` is None, the first frame sets the epoch of the run.
     """
     while (frame := decode_frame(data, offset)) is not None:
         epoch = frame.epoch if epoch is None else epoch

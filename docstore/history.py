@@ -1,9 +1,8 @@
-"""The journal of a folder as it lies there, for whoever wants to look: nothing is opened, locked or
-changed, and nothing of what processes share is needed.
+"""An offline reader of a folder's journal: it opens, locks and changes nothing.
 
-What a segment holds is an unbroken run of frames. What lies behind the run is zeros, or a *torn
-tail*, which nobody was told about (or which a writer is just appending), or, where a later frame
-knew better, *damage*: then whole frames behind it are still told, by those who ask for them.
+It needs no shared state. A segment holds an unbroken run of frames. After the run, there are zeros,
+a *torn tail*, which was never acknowledged (or is being appended), or, if a later frame recorded
+the missing one as durable, *damage*. Intact frames after damage are returned on request.
 """
 
 from __future__ import annotations
@@ -33,10 +32,9 @@ _ENDS: Final = {Kind.SEAL: "sealed", Kind.CLOSED: "closed"}
 class Segment:
     """One segment. `first` and `last` are the sequence numbers of its unbroken run of frames.
 
-    `end` is "sealed", "closed", "open", "torn" or "damaged", and `used` how many of its `size`
-    bytes the run has. `behind` counts whole frames that lie behind the run; `checkpoint` is the
-    last that is told, also there; `gap` says that frames between the segment before and this one
-    are missing.
+    `end` is "sealed", "closed", "open", "torn" or "damaged". The run has `used` of the `size`
+    bytes. `behind` counts the intact frames after the run. `checkpoint` is the highest in any
+    intact frame, 0 for none. `gap`: frames between the segment before and this one are missing.
     """
 
     name: str
@@ -52,42 +50,42 @@ class Segment:
 
     @property
     def is_whole(self) -> bool:
-        """Whether nothing that was acknowledged is missing in it or before it."""
+        """Return whether no acknowledged frame is missing in this segment or directly before it."""
         return self.end != "damaged" and not self.gap
 
 
 class History:
-    """The frames that lie in a data folder, read anew each time."""
+    """A reader of the frames in a data folder. Each call reads the files again."""
 
     def __init__(self, root: Path, files: FileSystem | None = None) -> None:
         self._folder = root / JOURNAL
         self._files = files or FileSystem()
 
     def names(self) -> list[str]:
-        """The segments' names, oldest first. Raises `OSError` where they cannot be listed."""
+        """Return the segments' names, oldest first. Raises `OSError` if they cannot be listed."""
         try:
             return sorted(filter(_NAME.fullmatch, self._files.names(self._folder)))
-        except FileNotFoundError:  # nothing was ever written here
+        except FileNotFoundError:  # nothing was written yet
             return []
 
     def segments(self) -> list[Segment]:
-        """What each segment holds, oldest first."""
-        found: list[Segment] = []
+        """Return a description of each segment, oldest first."""
+        segments: list[Segment] = []
         names = self.names()
         for name in names:
             with suppress(FileNotFoundError):  # retired meanwhile
-                before = found[-1] if found else None
-                found.append(self._segment(name, before, is_last=name == names[-1]))
-        return found
+                before = segments[-1] if segments else None
+                segments.append(self._segment(name, before, is_last=name == names[-1]))
+        return segments
 
     def _segment(self, name: str, before: Segment | None, *, is_last: bool) -> Segment:
-        found = self._looked_at(name, before, is_last=is_last)
-        while found.end == "damaged":  # or a writer was faster than the reading: look again
+        segment = self._looked_at(name, before, is_last=is_last)
+        while segment.end == "damaged":  # a writer may have appended during the read: read again
             again = self._looked_at(name, before, is_last=is_last)
-            if again.last == found.last:
+            if again.last == segment.last:
                 break
-            found = again
-        return found
+            segment = again
+        return segment
 
     def _looked_at(self, name: str, before: Segment | None, *, is_last: bool) -> Segment:
         data, number = self._files.glance(self._folder / name), _number(name)
@@ -110,9 +108,9 @@ class History:
         )
 
     def frames(self, since: int = 0, *, damaged: bool = False) -> Iterator[Frame]:
-        """The frames after `since`, oldest first, up to the first that is missing.
+        """Yield the frames after `since`, oldest first, up to the first that is missing.
 
-        With `damaged`, everything that is whole is told, whatever is missing before it.
+        With `damaged`, yield all intact frames, whatever is missing between them.
         """
         names, expected = self.names(), 0
         for name, successor in zip_longest(names, names[1:], fillvalue=""):
@@ -131,13 +129,17 @@ class History:
                 if frame.sequence > since:
                     yield frame
             if damaged:
-                yield from (each for each in whole_frames(data, end) if each.sequence > since)
+                yield from (
+                    frame_behind
+                    for frame_behind in whole_frames(data, end)
+                    if frame_behind.sequence > since
+                )
             if frame is None and not damaged:
                 return
             expected = frame.sequence + 1 if frame else 0
 
     def entries(self, since: int = 0, *, damaged: bool = False) -> Iterator[dict[str, Json]]:
-        """The commits after frame `since`: each its payload, with `sequence` and `relaxed`."""
+        """Yield the payloads of the commits after frame `since`, with `sequence` and `relaxed`."""
         for frame in self.frames(since, damaged=damaged):
             if frame.kind in _CHANGES:
                 number: dict[str, Json] = {"sequence": frame.sequence}
@@ -146,13 +148,13 @@ class History:
                 yield number | dict(told(frame.payload))
 
     def shown(self, since: int = 0) -> dict[tuple[str, int], int]:
-        """Up to which frame the files show the documents of which the frames after `since` tell."""
-        found: dict[tuple[str, int], int] = {}
+        """Return up to which frame each file shows its document, by notes after frame `since`."""
+        shown: dict[tuple[str, int], int] = {}
         for frame in self.frames(since):
             if frame.kind == Kind.PUBLISHED:
                 for note in msgspec.json.decode(frame.payload):
-                    found[note["collection"], note["owner"]] = note["sequence"]
-        return found
+                    shown[note["collection"], note["owner"]] = note["sequence"]
+        return shown
 
 
 def _number(name: str) -> int:
@@ -160,7 +162,7 @@ def _number(name: str) -> int:
 
 
 def _checkpoint_of(frame: Frame) -> int:
-    """Up to which frame the files are durable, if this one tells."""
+    """Return the sequence up to which files are durable, if the frame says so; otherwise 0."""
     if frame.kind == Kind.HEAD:
         return int(told(frame.payload)["checkpoint"])
     return int(told(frame.payload)["sequence"]) if frame.kind == Kind.CHECKPOINT else 0
@@ -169,7 +171,7 @@ def _checkpoint_of(frame: Frame) -> int:
 def _end_of(last: Frame | None, behind: list[Frame], *, is_last: bool, rest: bytes) -> str:
     sequence = last.sequence if last else 0
     epoch = last.epoch if last else None
-    if any(each.durable > sequence and epoch in (None, each.epoch) for each in behind):
+    if any(frame.durable > sequence and epoch in (None, frame.epoch) for frame in behind):
         return "damaged"
     if last is None or (last.kind != Kind.SEAL and not is_last):
         return "damaged"

@@ -1,27 +1,32 @@
-"""The journal: one sequence of frames that every process of a data folder appends to and follows.
+"""The journal: the write-ahead log that every process of a data folder appends to and follows.
 
     journal/0000000000000001.journal    a segment; its name is the number of its first frame
-    journal/spare                       a segment's worth of zeros, made ahead
-    journal/torn-...                    what a power cut left half written, set aside for a person
-    journal/state                       numbers that processes share; worth nothing after a crash
+    journal/spare                       a segment of zeros, written ahead of need
+    journal/torn-...                    a half-written tail, set aside by recovery
+    journal/state                       numbers that processes share; meaningless after a crash
 
-A writer holds the lock of the folder, follows the journal to its end and appends a frame. The frame
-is then in the file, in order, but not durable. It becomes durable when any process has synced the
-segment, and one sync does that for all frames that were appended before it began: so writers leave
-the lock first and then `settle`, and one of them, the leader, syncs for all. *Visible* is what may
-be shown: whatever is durable, and relaxed frames behind it, which nobody waits for.
+A writer takes the folder lock, follows the journal to its end and appends a frame. The frame is
+then in the file, in order, but not durable. One sync of the segment, by any process, makes all
+frames durable that were appended before the sync began. So writers release the lock first and then
+call `settle`, where one thread, the leader, syncs for all (group commit). Readers may see the
+*visible* frames: those that are durable, and a relaxed frame that was appended when all frames
+before it were visible.
 
-By cases, what a crash leaves. A process killed amid an append leaves the mark WRITING in the shared
-state: the next writer looks for itself where the journal ends. A power cut leaves the shared state
-worthless and the last segment torn: whoever opens the journal alone *recovers* it. That writes the
-whole frames of the last segment into a new file, durably, in the place of the old one, and ends it
-with a seal; the next frame begins a new segment, of a new epoch. So nothing is ever appended to
-what an earlier incarnation had not made durable, and recovering twice, or dying in it, changes
-nothing. A journal that was closed in order is simply continued.
+What a crash leaves, by case:
 
-After a failed sync the system may say that later ones succeed although the data is gone. So the
-journal *fails*, for all processes at once, and only a process that opens it anew recovers it, from
-what it can still read, into new files.
+- A process killed during an append leaves WRITING set in the shared numbers. The next writer scans
+  the segment for the end of the journal.
+- A power cut leaves the shared numbers meaningless and perhaps a torn last segment. The first
+  process to open the journal *recovers* it: it writes the intact frames of the last segment and a
+  seal into a new file, durably, and replaces the segment by it. The next frame begins a new segment
+  of a new epoch. So no frame follows bytes that an earlier incarnation had not made durable, and a
+  recovery that is repeated or interrupted changes nothing.
+- A journal that was closed in order is continued without recovery.
+
+After a failed sync, the system may report later syncs as successful although the data is lost
+(Rebello et al., "Can Applications Recover from fsync Failures?", USENIX ATC 2020). So the journal
+*fails*, for all processes at once. Only a process that opens it again recovers it, from what is
+still readable, into new files.
 """
 
 from __future__ import annotations
@@ -65,14 +70,14 @@ SEGMENT_BYTES: Final = 4 * 1024 * 1024
 READ_BYTES: Final = 64 * 1024
 SYNC_SECONDS_MAX: Final = 60.0
 FULL: Final = {errno.ENOSPC, errno.EDQUOT}
-_ROOM_SEGMENTS: Final = 2  # how many are given up at a time where the disk is full
+_ROOM_SEGMENTS: Final = 2  # segments to remove at a time when the disk is full
 _SETTLED_NS: Final = 50_000_000
 _TOO_SLOW: Final = "the disk takes too long to make the change durable"
-_SEAL_ROOM: Final = 128  # bytes that are kept free for the frame that ends a segment
+_SEAL_ROOM: Final = 128  # bytes reserved for the frame that ends a segment
 _HEAD_ROOM: Final = 512
 _FORMAT: Final = 1
-# While another process syncs: how often it is looked at while the processor is merely offered to
-# others, and how long the looks after that are apart, in seconds.
+# While another process syncs: how many times to yield the processor between looks, and how many
+# seconds to sleep between the looks after those.
 _YIELDS: Final = 60
 _PAUSE: Final = 0.000_1
 _STATE_MAGIC: Final = 0x4A464E_01
@@ -80,26 +85,26 @@ _STATE_MAGIC: Final = 0x4A464E_01
 # The shared numbers.
 (
     _MAGIC,
-    _GENERATION,  # counts recoveries, so that those who live through one notice
+    _GENERATION,  # counts recoveries, so that other processes notice one
     _EPOCH,
-    _SEGMENT,  # the one that is appended to; 0 when the next frame begins a new one
-    _END,  # where in it the next frame goes
-    _APPENDED,  # the last frame
-    _SYNCED,  # the last that is durable; written by leaders
-    _RELAXED,  # the last of those that nobody waits for; written under the lock
-    _WRITING,  # not 0 while a writer is between two states
-    _FAILED,  # the error of a failed sync
-    _BLOCKED,  # the error for which files cannot be published just now
-    _RESTORING,  # not 0 while files are replaced by those of a snapshot
-    _CHECKPOINT,  # all up to here is durable in the files
-    _CLOSED,  # the mark of an end in order, made when its sync had succeeded
+    _SEGMENT,  # the segment to append to; 0 if the next frame begins one
+    _END,  # the offset of the next frame in it
+    _APPENDED,  # sequence number of the last frame
+    _SYNCED,  # of the last durable frame; written by leaders
+    _RELAXED,  # of the last visible relaxed frame; written under the lock
+    _WRITING,  # not 0 while a writer is changing these numbers
+    _FAILED,  # errno of a failed sync
+    _BLOCKED,  # errno that prevents publishing at present
+    _RESTORING,  # not 0 while a backup's files replace those of the store
+    _CHECKPOINT,  # sequence number up to which the files are durable
+    _CLOSED,  # the mark of a clean close, set after its sync succeeded
     _WORDS,
 ) = range(15)
 STATE_WORDS: Final = _WORDS
 
 
 class _Segment:
-    """An open segment. Closed when the last one who uses it, on whatever thread, is done."""
+    """An open segment file. It closes with its last reference, on whichever thread that is."""
 
     def __init__(self, files: FileSystem, path: Path, number: int, *, to_write: bool) -> None:
         self._files, self.number = files, number
@@ -113,20 +118,20 @@ class _Segment:
 
 
 class Journal:
-    """One process's view of the journal. Its user serialises `follow`, `append` and the like."""
+    """One process's view of the journal. The caller serializes `follow`, `append` and the like."""
 
     def __init__(self, files: FileSystem, folder: Path, segment_bytes: int = SEGMENT_BYTES) -> None:
         self._files, self._folder = files, folder
         self._segment_bytes = max(segment_bytes, 4 * _HEAD_ROOM)
         self._state: Words = [0] * _WORDS
         self._looking = True
-        self._page: tuple[int, int] | None = None  # the file of the shared numbers
-        self._names: tuple[int, int] | None = None  # number and time of the folder, looked at
+        self._page: tuple[int, int] | None = None  # identity of the file of the shared numbers
+        self._names: tuple[int, int] | None = None  # inode and mtime of the folder when checked
         self.failure = ""
         self._closed_at = -1
         self._sync_lock = files.lock(folder / "syncing", SYNC_SECONDS_MAX)
         self._gate = threading.RLock()
-        self._syncer = 0  # the thread that syncs for all
+        self._syncer = 0  # the thread that syncs for all; 0 for none
         self._waiting: list[tuple[int, threading.Lock, int]] = []  # frame, bell and thread
         self._reset()
 
@@ -135,47 +140,47 @@ class Journal:
 
     def _reset(self) -> None:
         self._generation = self._state[_GENERATION]
-        self._current: _Segment | None = None  # of the position
+        self._current: _Segment | None = None  # the open segment at the position
         self._segment = 0  # the position: the segment, the offset of the next frame in it,
         self._offset = 0
         self.followed = 0  # and the last frame before it
-        self._began_at = 0  # the frames after this one are followed
+        self._began_at = 0  # frames up to this one are skipped
         self._segment_epoch = 0
-        self._is_cut_off = False  # the segment after the position was retired
-        self._is_lost = False  # somebody deleted, moved or replaced what is written to
+        self._is_cut_off = False  # the next segment to follow was retired, or the backend left
+        self._is_lost = False  # the file written to was deleted, moved or replaced
         self._is_taking = False
 
     # What is where
 
     @property
     def appended(self) -> int:
-        """The sequence number of the last frame."""
+        """Return the sequence number of the last frame."""
         return self._state[_APPENDED]
 
     @property
     def visible(self) -> int:
-        """The sequence number up to which frames may be shown."""
+        """Return the sequence number up to which frames are visible."""
         synced, relaxed = self._state[_SYNCED], self._state[_RELAXED]
         return synced if synced > relaxed else relaxed
 
     @property
     def synced(self) -> int:
-        """The sequence number up to which frames are durable."""
+        """Return the sequence number up to which frames are durable."""
         return self._state[_SYNCED]
 
     @property
     def checkpointed(self) -> int:
-        """The sequence number up to which the files are durable without the journal."""
+        """Return the sequence number up to which the files are durable without the journal."""
         return self._state[_CHECKPOINT]
 
     @property
     def epoch(self) -> int:
-        """The incarnation that frames are written by now."""
+        """Return the epoch of the frames that are written now."""
         return self._state[_EPOCH]
 
     @property
     def blocked(self) -> int:
-        """The number of the error for which files cannot be published now; 0 when they can."""
+        """Return the errno that prevents publishing files at present; 0 if nothing does."""
         return self._state[_BLOCKED]
 
     @blocked.setter
@@ -184,7 +189,10 @@ class Journal:
 
     @property
     def is_restoring(self) -> bool:
-        """Whether files are being replaced, or whoever did that died in it. Under the lock."""
+        """Return whether a restore is replacing files, or died doing so.
+
+        Requires the folder lock.
+        """
         return self._state[_RESTORING] != 0
 
     @is_restoring.setter
@@ -193,31 +201,33 @@ class Journal:
 
     @property
     def is_outdated(self) -> bool:
-        """Whether the journal is to be opened anew: somebody recovered it since this process opened
-        it, or this process slept until segments that it had not followed yet were retired, or the
-        journal was deleted, moved or replaced."""
+        """Return whether this process must open the journal again.
+
+        That is so if another process recovered it, if segments that this process had not followed
+        were retired, or if the journal was deleted, moved or replaced.
+        """
         is_gone = self._is_cut_off or self._is_lost
         return is_gone or self._state[_GENERATION] != self._generation
 
-    # A journal that somebody deletes, moves or replaces while processes have it open. What they
-    # write then goes into files that no name leads to: nothing of it may be acknowledged.
+    # A person may delete, move or replace the journal while processes have it open. Their writes
+    # then go into files without a name: acknowledging one would lose it.
 
     @property
     def has_page(self) -> bool:
-        """Whether the name of the shared numbers leads to those that this process shares."""
+        """Return whether the name of the shared numbers leads to the file that is in use."""
         return self._looking or self._files.identity(self._folder / "state") == self._page
 
     @property
     def is_replaced(self) -> bool:
-        """Whether the name of the shared numbers leads to others."""
+        """Return whether the name of the shared numbers leads to another file."""
         return self._files.identity(self._folder / "state") not in (None, self._page)
 
     def leave(self) -> None:
-        """From now on it is outdated."""
+        """Mark the journal as outdated: the next use opens it again."""
         self._is_cut_off = True
 
     def find_lost(self) -> bool:
-        """Whether what is written to has lost its name; then the journal is outdated."""
+        """Return whether a file being written has lost its name; then mark the journal outdated."""
         self._is_lost = not self.has_page or not self._has_segment(self._current)
         return self._is_lost
 
@@ -227,7 +237,7 @@ class Journal:
         return self._files.identity(self.path(segment.number)) == segment.identity
 
     def _refuse_lost(self, segment: _Segment) -> None:
-        """Raises `Unavailable` where what was synced is what no name leads to."""
+        """Raise `Unavailable` if the segment just synced, or the shared numbers, lost its name."""
         try:
             folder = self._files.status(self._folder)
         except OSError:
@@ -235,9 +245,10 @@ class Journal:
         else:
             names = folder.st_ino, folder.st_mtime_ns
             if names == self._names:
-                return  # nothing got or lost a name in the folder since it was looked at
+                return  # no name in the folder changed since the last check
         if names and self.has_page and self._has_segment(segment):
-            # A second change within a tick of the clock would leave the folder's time as it is.
+            # Within a tick of the clock, a second change leaves the folder's mtime as it is.
+            # Remembering such an mtime would hide that change from the next check.
             if time.time_ns() - names[1] > _SETTLED_NS:
                 self._names = names
             return
@@ -249,10 +260,11 @@ class Journal:
         )
 
     def _refuse_lost_page(self) -> None:
-        """Raises `OSError` where the shared numbers are no longer those of all. Under the lock.
+        """Raise `OSError` if other processes no longer share this process's numbers.
 
-        Asked before a segment is entered or begun: one that others recovered has another file, and
-        what is opened by its name must not be written by numbers of before.
+        Requires the folder lock. Called before entering or beginning a segment: after a recovery by
+        others, the segment of that name is another file. Without this check, outdated offsets would
+        overwrite it.
         """
         if not self.has_page:
             self._is_lost = True
@@ -260,18 +272,21 @@ class Journal:
 
     @property
     def has_segments(self) -> bool:
-        """Whether all is there but the shared numbers, which can be recovered from it."""
+        """Return whether only the shared numbers may be missing: recovery can rebuild those."""
         return self._has_segment(self._current) and bool(self.segments())
 
     def release_page(self) -> None:
-        """Takes the name of the shared numbers away: whoever opens the journal then recovers it,
-        and all other processes notice."""
+        """Remove the name of the shared numbers.
+
+        All other processes notice, and the next process to open the journal recovers it.
+        """
         self._files.remove("rescue", self._folder / "state")
 
     def rescue(self) -> None:
-        """Puts the segment that is appended to back under its name, for `recover`.
+        """Write the current segment under its name again, for `recover`.
 
-        Under all locks, all followed, and the files durable without the journal. Raises `OSError`.
+        Requires all locks, all frames followed, and files that are durable without the journal.
+        Raises `OSError`.
         """
         state, segment = self._state, self._current
         self.release_page()
@@ -284,7 +299,7 @@ class Journal:
             data += encode_frame(state[_EPOCH], number, state[_SYNCED], Kind.CHECKPOINT, note)
             number = segment.number
         path, mark = self.path(number), secrets.token_hex(8)
-        if self._files.exists(path):  # another file in its place, which is no business of ours
+        if self._files.exists(path):  # a foreign file in its place: preserve it under another name
             self._files.rename("rescue", path, path.with_name(f"replaced-{number:016d}-{mark}.bin"))
         draft = self._folder / f"{mark}.draft"
         self._files.create("rescue", draft, data)
@@ -293,19 +308,22 @@ class Journal:
 
     @property
     def is_in_doubt(self) -> bool:
-        """Whether somebody was interrupted while taking in a frame: half of it may be known, or its
-        place may be. Asked by whoever may take in frames, before doing so; then `begin_again`."""
+        """Return whether an interruption left a frame half applied, or the position undefined.
+
+        The caller checks this before it applies frames. If so, it discards what it knows of the
+        documents and calls `begin_again`.
+        """
         return self._is_taking
 
     def path(self, number: int) -> Path:
-        """Where the segment is that begins with this frame."""
+        """Return the path of the segment that begins with this frame."""
         return self._folder / f"{number:016d}.journal"
 
     def segments(self) -> list[int]:
-        """The numbers of all segments, oldest first."""
+        """Return the numbers of all segments, oldest first."""
         try:
             names = self._files.names(self._folder)
-        except FileNotFoundError:  # nothing was ever written here
+        except FileNotFoundError:  # nothing was written yet
             return []
         matches = map(_NAME.fullmatch, names)
         return sorted(int(match[1]) for match in matches if match)
@@ -313,24 +331,26 @@ class Journal:
     # Opening
 
     def look(self) -> None:
-        """Opens the journal for reading, and changes nothing."""
+        """Open the journal for reading only: nothing is changed on disk."""
         self._state, self._looking = [0] * _WORDS, True
         self._take_stock(repair=False)
 
     @staticmethod
     def must_recover(sharing: Words) -> bool:
-        """Whether the journal is to be recovered although other processes have it open."""
+        """Return whether to recover the journal even if other processes have it open."""
         return sharing[_MAGIC] != _STATE_MAGIC or sharing[_FAILED] != 0
 
     def recover(self, sharing: Words) -> None:
-        """Opens the journal as the first of the processes that share the numbers, which are worth
-        nothing yet; or anew after it failed. Under the lock. Raises `Corrupt`."""
+        """Open the journal as its first process, or again after it failed.
+
+        Rebuilds the shared numbers. Requires the folder lock. Raises `Corrupt`.
+        """
         self._share(sharing)
         self._sweep()
         self._take_stock(repair=True)
 
     def join(self, sharing: Words) -> None:
-        """Opens the journal that other processes have open."""
+        """Open a journal that other processes have open."""
         self._share(sharing)
         self._reset()
         self._begin_at_checkpoint()
@@ -340,8 +360,11 @@ class Journal:
         self._state, self._looking = sharing, False
 
     def begin_again(self) -> None:
-        """Follows from the checkpoint once more; nothing is to be known of the documents."""
-        self._is_taking = True  # until it is done
+        """Follow from the checkpoint again.
+
+        The caller has discarded what it knew of the documents.
+        """
+        self._is_taking = True  # until this has succeeded
         if self._looking:
             self.look()
             return
@@ -366,7 +389,7 @@ class Journal:
         self._current = None
 
     def _take_stock(self, *, repair: bool) -> None:
-        """Finds out where the journal ends, mends its end, and sets the shared numbers."""
+        """Find the end of the journal, repair it if `repair`, and set the shared numbers."""
         numbers = self.segments()
         state = [0] * _WORDS
         state[_GENERATION] = (self._state[_GENERATION] + 1) % 2**32
@@ -393,15 +416,15 @@ class Journal:
         self._begin_at(needed[:1], state[_CHECKPOINT])
 
     def _goes_on_from(self, end: _End, *, repair: bool) -> bool:
-        """Return whether the journal ends in order, known to be durable, and is simply continued.
+        """Return whether the journal was closed in order, durably, and is continued as it is.
 
-        Without the mark, the frame of the end may be one that a killed process had not synced.
+        Without the mark in the shared numbers, a killed process may not have synced its last frame.
         """
         is_durable = not repair or self._state[_CLOSED] == _mark(end.sequence)
         return end.is_closed and is_durable
 
     def _looked_at_end(self, number: int) -> _End:
-        """The end of a segment that others may be writing in. Raises `Corrupt`."""
+        """Return the end of a segment that others may be appending to. Raises `Corrupt`."""
         while True:
             end = _End(self, number)
             try:
@@ -409,11 +432,14 @@ class Journal:
             except Corrupt:
                 if _End(self, number).sequence == end.sequence:
                     raise
-                continue  # a writer was faster than the reading
+                continue  # a writer appended between the two reads
             return end
 
     def _check_chain(self, numbers: list[int], start: int) -> list[int]:
-        """The segments from frame `start` on; raises `Corrupt` where one does not lead on."""
+        """Return the segments that hold the frames from `start` on.
+
+        Raises `Corrupt` if a frame is missing.
+        """
         needed = numbers[-1:]
         for number in reversed(numbers[:-1]):
             if needed[0] <= start:
@@ -439,10 +465,10 @@ class Journal:
         return f"{self._folder.parent.name}/{self._folder.name}/{self.path(number).name}"
 
     def _repair(self, end: _End) -> int:
-        """Makes what is whole durable, under a seal; returns the seal's sequence number.
+        """Make the intact frames durable, followed by a seal; return the seal's sequence number.
 
-        An end that is there already is written anew, too: whoever made it may have been killed
-        before it was durable, or its sync may have failed, and then no other sync would help.
+        An existing seal is rewritten, too: its writer may have died before it was durable, or its
+        sync may have failed, and then syncing the same file again would prove nothing.
         """
         end.refuse_loss()
         torn = end.data[end.offset :].rstrip(b"\0")
@@ -460,13 +486,13 @@ class Journal:
 
     def _set_aside(self, name: str, data: bytes) -> None:
         log.warning("the journal ended in %d torn bytes; they are in %s", len(data), name)
-        with suppress(FileExistsError):  # a recovery before this one was cut short
+        with suppress(FileExistsError):  # an earlier recovery was interrupted
             self._files.create("recover-torn", self._folder / name, data)
 
     # Reading
 
     def follow(self) -> Iterator[Frame]:
-        """The frames behind the position, up to the last; the position moves with them."""
+        """Yield the frames from the position to the last one; the position moves with them."""
         if not self._looking:
             yield from self._frames_until(self._state[_APPENDED])
             return
@@ -475,7 +501,7 @@ class Journal:
             yield frame
 
     def frames_since(self, sequence: int) -> Iterator[Frame]:
-        """Yield the commits after a frame, oldest first, wherever the position is."""
+        """Yield the commits after a frame, oldest first, independently of the position."""
         for number, successor in itertools.pairwise([*self.segments(), sys.maxsize]):
             if successor <= sequence + 1:
                 continue
@@ -485,14 +511,14 @@ class Journal:
                         yield frame
 
     def find_end(self) -> Iterator[Frame]:
-        """Like `follow`, after a writer has died amid an append: looks for the end itself.
+        """Like `follow`, after a writer died during an append: scan for the end of the journal.
 
-        To be called under the lock, and read to its end.
+        Requires the folder lock. The caller must exhaust the iterator.
         """
         yield from self._frames_until(None)
         state = self._state
         state[_APPENDED] = self.followed
-        if self._current is not None:  # or else the last one is sealed, perhaps not durably
+        if self._current is not None:  # otherwise the last segment is sealed, perhaps not durably
             try:  # the writer may have died before the segment's name was durable
                 self._files.sync_folder("segment-names", self._folder)
             except OSError as error:
@@ -502,7 +528,7 @@ class Journal:
 
     @property
     def is_broken_off(self) -> bool:
-        """Whether a writer has died amid an append. Under the lock."""
+        """Return whether a writer died during an append. Requires the folder lock."""
         return self._state[_WRITING] != 0
 
     def _frames_until(self, last: int | None) -> Iterator[Frame]:
@@ -518,7 +544,8 @@ class Journal:
             self._is_taking = True
             if frame.sequence > self._began_at:
                 yield frame
-            # Only now: who reads without a lock takes what was followed for taken in.
+            # Advance only after the caller applied the frame. Readers without a lock take every
+            # frame up to `followed` as applied.
             self._offset = start + frame.end
             if frame.kind == Kind.SEAL:
                 self._leave_segment(frame.sequence + 1)
@@ -548,12 +575,16 @@ class Journal:
         return True
 
     def _next_frame(self, buffer: bytes, start: int) -> tuple[Frame | None, bytes, int]:
-        """The frame at the position, from the buffer or, where it is not whole in it, the file."""
+        """Return the frame at the position, from the buffer or else from the file.
+
+        Returns the frame, or None if there is no valid one, with the buffer and its offset in the
+        segment.
+        """
         segment = self._current
         assert segment is not None
         for size in (0, self._bytes_ahead(segment), -1):
             if size:
-                if size < 0:  # longer than what was read: as long as its header says
+                if size < 0:  # longer than the buffer: read as many bytes as its header says
                     size = min(frame_bytes(buffer), segment.size - self._offset)
                     if size <= len(buffer):
                         return None, buffer, start
@@ -570,7 +601,7 @@ class Journal:
         return frame, buffer, start
 
     def _bytes_ahead(self, segment: _Segment) -> int:
-        """How much to read at once: what is known to be there, where that is known."""
+        """Return how many bytes to read: those known to follow, at most READ_BYTES."""
         if self._looking or segment.number != self._state[_SEGMENT]:
             return READ_BYTES
         return min(max(self._state[_END] - self._offset, HEADER_BYTES), READ_BYTES)
@@ -584,10 +615,12 @@ class Journal:
     # Writing
 
     def append(self, kind: Kind, payload: bytes) -> int:
-        """Appends a frame and returns its sequence number. Under the lock, with all followed.
+        """Append a frame and return its sequence number.
 
-        Call `took` when it is taken in. It is not durable yet: see `settle`. Raises `Unavailable`,
-        `OutOfSpace`; then nothing of it counts, now or later.
+        Requires the folder lock and all frames followed.
+
+        Call `took` when it is applied. The frame is not durable yet: see `settle`. Raises
+        `Unavailable` and `OutOfSpace`. Then the frame does not exist, now or later.
         """
         self.refuse_failed()
         self._is_taking = True
@@ -597,7 +630,7 @@ class Journal:
                 sequence = self._write(segment, kind, payload)
             except OSError as error:
                 self._is_taking = False
-                # A frame cut short is written again in its place; a segment half begun is not.
+                # A partial frame is overwritten by the retry. A segment that was half begun is not.
                 is_again = self._state[_SEGMENT] or not self.is_broken_off
                 if not (is_again and self.make_room(error)):
                     raise self._failed_append(error) from error
@@ -610,9 +643,9 @@ class Journal:
                 return sequence
 
     def took(self, sequence: int, *, relaxed: bool) -> None:
-        """Notes that what was appended last is taken in: it may now be shown to this process.
+        """Note that the frame appended last is applied, so that this process may show it.
 
-        A relaxed frame is visible at once where all before it is.
+        A relaxed frame becomes visible at once if all frames before it are visible.
         """
         self.followed = sequence
         self._is_taking = False
@@ -631,7 +664,7 @@ class Journal:
         return sequence
 
     def _room_for(self, size: int) -> _Segment:
-        """The segment that a frame of so many bytes goes to; a new one where it does not fit."""
+        """Return the segment to append `size` bytes to; begin one if the current has no room."""
         state = self._state
         segment = self._current
         if segment is not None and state[_END] + size + _SEAL_ROOM <= segment.size:
@@ -640,11 +673,11 @@ class Journal:
 
     def _begin_segment(self, size: int) -> _Segment:
         self._refuse_lost_page()
-        draft = self._zeros(size + _HEAD_ROOM + _SEAL_ROOM)  # may find the disk full: so first
+        draft = self._zeros(size + _HEAD_ROOM + _SEAL_ROOM)  # first: the disk may be full
         try:
             return self._begin_segment_in(draft)
         except BaseException:
-            with suppress(OSError):  # each try would leave another one
+            with suppress(OSError):  # otherwise each attempt leaves a file behind
                 self._files.remove("segment-zeros", draft)
             raise
 
@@ -674,7 +707,7 @@ class Journal:
         return segment
 
     def _end_segment(self, number: int) -> None:
-        """Seals the segment, unless a writer that died did, and makes it durable."""
+        """Seal the segment, unless a writer that died did so, and make it durable."""
         if self._current is not None:
             self._write(self._current, Kind.SEAL, b"{}")
         segment = self._segment_to_sync(number)
@@ -685,7 +718,7 @@ class Journal:
             self._state[_SYNCED] = self._state[_APPENDED]
 
     def _zeros(self, size: int) -> Path:
-        """A file of zeros for a segment that has room for so many bytes."""
+        """Return the path of a file of zeros for a segment with room for `size` bytes."""
         spare = self._folder / "spare"
         if size <= self._segment_bytes and self._files.exists(spare):
             return spare
@@ -704,13 +737,13 @@ class Journal:
 
     @property
     def needs_spare(self) -> bool:
-        """Whether the segment is half full, and no next one is prepared."""
+        """Return whether the segment is half full and no spare is prepared."""
         segment = self._current
         half = segment is not None and self._state[_END] > segment.size // 2
         return half and not self._files.exists(self._folder / "spare")
 
     def prepare_spare(self) -> None:
-        """Makes the next segment's zeros ahead, so that no writer has to wait for them."""
+        """Write the zeros of the next segment ahead, so that no writer waits for them."""
         if self.needs_spare:
             draft = self._folder / f"{secrets.token_hex(8)}.draft"
             self._make_zeros(draft, self._segment_bytes)
@@ -719,9 +752,10 @@ class Journal:
     # Making durable
 
     def settle(self, sequence: int) -> None:
-        """Returns once the frame is visible. One thread syncs for all that wait.
+        """Return once the frame is visible. One thread syncs for all that wait (group commit).
 
-        Raises `Unavailable` when the disk failed: then the frame may count later, or not.
+        Raises `Unavailable` if the disk failed or is too slow. Then the frame may or may not become
+        durable.
         """
         while self.visible < sequence:
             self.refuse_failed()
@@ -732,7 +766,7 @@ class Journal:
                 raise
 
     def _settle(self, sequence: int) -> None:
-        """Syncs, or waits until another thread has done so or wants this one to."""
+        """Sync for all, or wait until another thread has synced or hands the lead to this one."""
         me = threading.get_ident()
         with self._gate:
             leads = not self._syncer
@@ -748,7 +782,7 @@ class Journal:
             raise Unavailable(_TOO_SLOW)
 
     def _lead(self, sequence: int) -> None:
-        """Syncs for the threads of this process, unless another process does it first."""
+        """Sync for the threads of this process, unless another process syncs first."""
         tries, deadline = 0, time.monotonic() + SYNC_SECONDS_MAX
         while self.visible < sequence:
             if self._sync_lock.try_lock():
@@ -768,7 +802,7 @@ class Journal:
         self._wake()
 
     def _wake(self) -> None:
-        """Wakes those for whom it is done, and one more: it will lead."""
+        """Wake the threads whose frames are visible, and one more as the next leader."""
         with self._gate:
             self._syncer = 0
             visible = self.visible if not self.has_failed else sys.maxsize
@@ -783,9 +817,9 @@ class Journal:
             self._waiting = left
 
     def abandon(self) -> None:
-        """Lets go, after an interruption at whatever line, of what this thread has or leads.
+        """Release what this thread holds, leads or waits for, after an interruption at any line.
 
-        Of those who wait, one leads then.
+        If it led, one of the waiting threads leads next.
         """
         me = threading.get_ident()
         release_all(self._gate)
@@ -796,7 +830,10 @@ class Journal:
                 self._wake()
 
     def sync(self) -> None:
-        """Makes durable all that was appended before. Raises `Unavailable`; then all is failed."""
+        """Make all appended frames durable.
+
+        Raises `Unavailable`; if the disk failed, the journal fails.
+        """
         self.refuse_failed()
         with self._sync_lock.hold():
             if self.synced < self.appended:
@@ -817,7 +854,10 @@ class Journal:
             state[_SYNCED] = target
 
     def _sync_segment(self, step: str, segment: _Segment) -> None:
-        """Makes a segment durable. After a failure nothing more is acknowledged: see `fail`."""
+        """Make a segment durable.
+
+        A failure fails the journal, and no later commit is acknowledged: `fail`.
+        """
         try:
             self._files.sync_data(step, segment.handle)
         except OSError as error:
@@ -828,14 +868,14 @@ class Journal:
         if segment is not None and segment.number == number:
             return segment
         if not number:
-            return None  # what is sealed was synced before
+            return None  # sealed segments were synced before
         try:
             return self._opened(number)
         except OSError as error:
             raise from_os_error(error, "cannot open the journal") from error
 
     def fail(self, error: OSError) -> Unavailable:
-        """Stops all writing, in all processes, until a new process recovers the journal."""
+        """Stop all writing, in all processes, until a new process recovers the journal."""
         self.failure = f"the disk failed a write ({error.strerror or error})"
         self._state[_FAILED] = error.errno or errno.EIO
         log.error("the store is read-only until a restart: %s", self.failure)
@@ -848,35 +888,39 @@ class Journal:
 
     @property
     def has_failed(self) -> bool:
-        """Whether a sync failed, here or in another process."""
+        """Return whether a sync failed, in this or another process."""
         return bool(self.failure or self._state[_FAILED])
 
     def refuse_failed(self) -> None:
-        """Raises `Unavailable` after a failed sync, here or in another process."""
+        """Raise `Unavailable` if a sync failed, in this or another process."""
         if self.has_failed:
             reason = (
                 self.failure or f"the disk failed a write ({os.strerror(self._state[_FAILED])})"
             )
             raise Unavailable(f"writing stopped until a restart: {reason}", retry_after=60)
 
-    # Forgetting
+    # Retiring
 
     def checkpoint(self, sequence: int) -> None:
-        """Notes that the files hold all up to this frame, durably. Under the lock."""
+        """Append the checkpoint: the files durably hold all frames up to `sequence`.
+
+        Requires the folder lock. The appended frame is not durable yet.
+        """
         note = self.append(Kind.CHECKPOINT, msgspec.json.encode({"sequence": sequence}))
         self.took(note, relaxed=True)
         self._state[_CHECKPOINT] = sequence
 
     def retire(self, keep_from: float, bytes_max: int) -> list[int]:
-        """Deletes segments that are no longer needed: of before `keep_from` (seconds, as a file's
-        time), and the oldest while all have more than `bytes_max` bytes. Returns which.
+        """Delete the segments that are no longer needed, and return their numbers.
 
-        The checkpoint must be durable.
+        That is those last written before `keep_from` (a file's mtime in seconds), and the oldest
+        while all segments together exceed `bytes_max`. Segments behind the checkpoint stay.
+        Requires a durable checkpoint. Raises `OSError`.
         """
         numbers = self.segments()
         status = {}
         for number in numbers:
-            with suppress(FileNotFoundError):  # another process needed its room
+            with suppress(FileNotFoundError):  # another process retired it meanwhile
                 status[number] = self._files.status(self.path(number))
         numbers = list(status)
         total = sum(status[number].st_size for number in numbers)
@@ -891,18 +935,18 @@ class Journal:
         return retired
 
     def make_room(self, error: OSError) -> bool:
-        """After an error: whether the disk is full, and some history was given up to make room.
+        """Remove the oldest history if `error` means a full disk; return whether that freed room.
 
-        The oldest goes first, a few segments at a time: changes matter more than what is behind
-        them. Raises `Unavailable`.
+        A few segments go at a time, the oldest first: new changes matter more than old history.
+        Raises `Unavailable`.
         """
         if error.errno not in FULL:
             return False
         try:
-            self.sync()  # as for `retire`
+            self.sync()  # a durable checkpoint, as `retire` requires
             sizes = [self._files.status(self.path(number)).st_size for number in self.segments()]
             retired = self.retire(-math.inf, max(sum(sizes) - _ROOM_SEGMENTS * max(sizes), 0))
-        except (OSError, ValueError):  # another process was quicker, or there is nothing yet
+        except (OSError, ValueError):  # removed by another process, or no segments yet
             return False
         if retired:
             log.warning(
@@ -915,18 +959,21 @@ class Journal:
 
     @property
     def is_finished(self) -> bool:
-        """Whether there is nothing behind an end in order."""
+        """Return whether no frame follows the last clean close."""
         return not self._state[_SEGMENT] or self._state[_APPENDED] == self._closed_at
 
     def finish(self) -> None:
-        """Ends the journal in order, so that the next one to open it can go on. Under the lock."""
+        """Append the frame of a clean close, so that the next opener continues without recovery.
+
+        Requires the folder lock. Raises `Unavailable`, `OutOfSpace`.
+        """
         sequence = self.append(Kind.CLOSED, b"{}")
         self.took(sequence, relaxed=True)
         self.sync()
         self._state[_CLOSED] = _mark(sequence)
 
     def forked(self) -> None:
-        """In a forked child: lets go of what belongs to the parent's threads."""
+        """Reset, in a forked child, what belongs to threads of the parent."""
         self._gate = threading.RLock()
         self._syncer = 0
         self._waiting = []
@@ -934,7 +981,7 @@ class Journal:
         self.failure = ""
 
     def close(self) -> None:
-        """Lets go of what is open."""
+        """Close the open files. Retain a copy of the shared numbers."""
         self._current = None
         self._sync_lock.close()
         if not isinstance(self._state, list):
@@ -942,12 +989,12 @@ class Journal:
 
 
 def _mark(sequence: int) -> int:
-    """A number that no garbage is: of an end in order at this frame, known to be durable."""
+    """Return a number that marks a durable clean close at this frame; garbage never equals it."""
     return sequence * 0x9E3779B97F4A7C15 % 2**64 ^ _STATE_MAGIC
 
 
 class _End:
-    """Where a segment's unbroken run of frames ends."""
+    """The end of a segment's unbroken run of frames."""
 
     def __init__(self, journal: Journal, number: int) -> None:
         self.number, self._name = number, journal._name(number)
@@ -956,8 +1003,8 @@ class _End:
         frame = None
         for frame in run_of_frames(self.data, None, number):
             if frame.kind in (Kind.HEAD, Kind.CHECKPOINT):
-                told = msgspec.json.decode(frame.payload)
-                self.checkpoint = told.get("checkpoint", told.get("sequence", 0))
+                content = msgspec.json.decode(frame.payload)
+                self.checkpoint = content.get("checkpoint", content.get("sequence", 0))
         if frame is None:
             raise Corrupt(self._name, "has no beginning; docs/operations.md tells what to do")
         self.epoch, self.sequence, self.offset = frame.epoch, frame.sequence, frame.end
@@ -966,7 +1013,7 @@ class _End:
         self.is_closed = frame.kind == Kind.CLOSED and not rest.strip(b"\0")
 
     def refuse_loss(self) -> None:
-        """Raises `Corrupt` where a frame is broken that a later one knew to be durable."""
+        """Raise `Corrupt` if an intact frame recorded a broken one before it as durable."""
         for frame in whole_frames(self.data, self.offset):
             if frame.epoch == self.epoch and frame.durable > self.sequence:
                 raise Corrupt(

@@ -1,20 +1,20 @@
-"""Locks for all who use a data folder, over threads and processes.
+"""Locks that exclude both threads and processes of a data folder.
 
-`flock` and not `lockf`: a POSIX lock vanishes when any descriptor of the file is closed and does
-not exclude threads. A flock belongs to the *open file*: a lock object opens its file once for each
-process, lets one thread at a time pass, and opens it anew after a fork, for a child that shared the
-parent's open file would share, and could release, the parent's lock. The lock file is never
-removed: whoever removed it would let two holders in.
+`flock` and not `lockf`: a POSIX lock vanishes when any descriptor of the file closes, and does not
+exclude threads. A flock belongs to the *open file*. So a lock object opens its file once a process,
+admits one thread at a time, and opens the file again after a fork: a child that shared its parent's
+open file would share, and could release, the parent's lock. The lock file is never removed:
+removing it would admit two holders.
 
-Under load nobody may wait for ever while others write again and again. The threads of a process
-stand in line; whoever is at its head waits among the other processes for the *turn*, a second lock,
-and only who has the turn waits for the lock itself. A process that finds the lock free may take it
-without the turn, but only a few times one after the other: that saves most of the cost where nobody
-else writes, and where others do, they wait for a few writes at most.
+The lock is fair: no waiter starves while others write continuously. The threads of a process queue
+in order. The first of them competes with other processes for the *turn*, a second lock, and only
+the holder of the turn waits for the lock itself. A process that finds the lock free may take it
+without the turn, but only `_STREAK_MAX` times in a row. That saves most of the cost where no other
+process writes, and bounds the wait where others do.
 
-An exception may come at any line: a signal's, one that another thread sends, a `MemoryError`. So
-each step can be undone by `abandon`, which the code that catches it calls: the thread lets go
-of whatever it has of the lock. Calling it twice, or in vain, changes nothing.
+An exception may occur at any line: from a signal handler, sent by another thread, or a
+`MemoryError`. So `abandon` undoes each step: it releases whatever the thread holds of the lock. The
+code that catches the exception calls it. It is idempotent.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ from docstore.errors import Unavailable, from_os_error
 
 @contextmanager
 def in_use(path: Path) -> Iterator[None]:
-    """Marks a file or folder as in use, for as long as this process lives at most."""
+    """Mark a file or folder as in use until the block ends or the process dies."""
     descriptor = open_high(path, os.O_RDONLY)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX)
@@ -48,7 +48,7 @@ def in_use(path: Path) -> Iterator[None]:
 
 
 def is_in_use(path: Path) -> bool:
-    """Whether somebody has marked it. What is not there is not in use."""
+    """Return whether a process has marked it as in use; False if it does not exist."""
     try:
         descriptor = open_high(path, os.O_RDONLY)
     except FileNotFoundError:
@@ -63,7 +63,7 @@ def is_in_use(path: Path) -> bool:
 
 
 def ring(bell: threading.Lock | None) -> None:
-    """Wakes whoever waits to acquire the lock. Ringing again changes nothing."""
+    """Wake the thread that waits to acquire the lock. Idempotent."""
     if bell is not None:
         try:
             bell.release()
@@ -72,7 +72,7 @@ def ring(bell: threading.Lock | None) -> None:
 
 
 def release_all(mutex: threading.RLock) -> None:
-    """Releases a reentrant lock as often as this thread has acquired it."""
+    """Release a reentrant lock as often as this thread has acquired it."""
     try:
         while True:
             mutex.release()
@@ -81,12 +81,12 @@ def release_all(mutex: threading.RLock) -> None:
 
 
 def is_alive(thread: int) -> bool:
-    """Whether there is a thread with this identifier."""
+    """Return whether a thread with this identifier exists."""
     return thread in sys._current_frames()
 
 
 class _Line:
-    """Threads that pass one at a time, in the order in which they came; the first has the turn."""
+    """A fair queue of threads that pass one at a time; the first has the turn."""
 
     def __init__(self) -> None:
         self.reset()
@@ -97,14 +97,17 @@ class _Line:
 
     @property
     def first(self) -> int:
-        """The thread that has the turn; 0 for none."""
+        """Return the thread that has the turn; 0 for none."""
         try:
             return self._waiting[0][0] if self._waiting else 0
-        except IndexError:  # it left in this moment
+        except IndexError:  # it left between the two lookups
             return 0
 
     def enter(self, timeout: float) -> bool:
-        """Whether it was one's turn within the timeout (seconds); then `leave` must follow."""
+        """Wait for the turn; return whether it came within `timeout` seconds.
+
+        Then `leave` must follow.
+        """
         me = threading.get_ident()
         with self._mutex:
             if not self._waiting:
@@ -120,17 +123,17 @@ class _Line:
             if self._waiting[0] is not place:
                 self._waiting.remove(place)
                 return False
-        return True  # called in this very moment
+        return True  # called just now
 
     def leave(self) -> None:
-        """Lets the next one pass."""
+        """Pass the turn to the next thread."""
         with self._mutex:
             self._waiting.popleft()
             if self._waiting:
                 ring(self._waiting[0][1])
 
     def forget(self, thread: int) -> None:
-        """Takes a thread out of the line, wherever it stands in it."""
+        """Remove a thread from the queue, wherever it stands."""
         release_all(self._mutex)
         with self._mutex:
             self._waiting = deque(place for place in self._waiting if place[0] != thread)
@@ -139,8 +142,8 @@ class _Line:
 
 
 _TOO_LONG: Final = "other writers hold the store for too long"
-# How often a lock is looked at while the processor is merely offered to others, and how long the
-# looks after that are apart, in seconds.
+# How many times to yield the processor between attempts, and how many seconds to sleep between the
+# attempts after those.
 _YIELDS: Final = 60
 _STREAK_MAX: Final = 4
 _ONE_WAITS: Final = 0.000_1
@@ -148,7 +151,7 @@ _MANY_WAIT: Final = 0.000_5
 
 
 class _File:
-    """A lock file, open in this process. `number` tells whether the name still leads to it."""
+    """A lock file that this process has open. `_number` identifies it: device and inode."""
 
     def __init__(self, path: Path) -> None:
         try:
@@ -160,7 +163,7 @@ class _File:
         self._number = status.st_dev, status.st_ino
 
     def is_current(self) -> bool:
-        """Whether this is still the file of that name: a restored folder may have replaced it."""
+        """Return whether the name still leads to this file: another folder may have replaced it."""
         try:
             status = os.stat(self._path)  # noqa: PTH116
         except OSError:
@@ -168,7 +171,7 @@ class _File:
         return (status.st_dev, status.st_ino) == self._number
 
     def lock(self, deadline: float, pause: float) -> None:
-        """Waits for the lock. Raises `Unavailable` at the deadline, in monotonic seconds."""
+        """Wait for the lock. Raises `Unavailable` at the deadline, in monotonic seconds."""
         tries = 0
         while not self.try_lock():
             tries += 1
@@ -180,7 +183,7 @@ class _File:
                 time.sleep(pause)
 
     def try_lock(self, mode: int = fcntl.LOCK_EX) -> bool:
-        """Takes the lock if it is free, and says whether it was."""
+        """Take the lock if it is free; return whether it was."""
         try:
             fcntl.flock(self._descriptor, mode | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -193,8 +196,11 @@ class _File:
         fcntl.flock(self._descriptor, fcntl.LOCK_UN)
 
     def close(self) -> None:
-        """Close the file, and so give the lock back. What still uses this object gets an error, and
-        no other file."""
+        """Close the file, which releases the lock.
+
+        A later use of this object raises an error and cannot reach another file that reuses the
+        descriptor.
+        """
         descriptor, self._descriptor = self._descriptor, -1
         if descriptor >= 0:
             os.close(descriptor)
@@ -205,15 +211,15 @@ class _File:
 
 
 class FolderLock:
-    """An exclusive lock on a file; the same thread may take it again while it holds it.
+    """An exclusive lock on a file, reentrant on the thread that holds it.
 
-    The turn is a file beside it, with `.turn` behind its name.
+    The turn is a second file, with `.turn` appended to the name.
     """
 
     def __init__(self, path: Path, timeout: float = 10.0) -> None:
         self._path, self._timeout = path, timeout
         self._line = _Line()
-        self.times_opened = 0  # it grows when the file of that name is another one
+        self.times_opened = 0  # grows when the name leads to another file
         self._reset()
         _locks.add(self)
 
@@ -223,20 +229,20 @@ class FolderLock:
     def _reset(self) -> None:
         self._line.reset()
         self._files: tuple[_File, _File] | None = None  # the lock and the turn
-        self._streak = 0  # how often the lock was taken without awaiting the turn
-        self._owner = 0  # the thread that has it
+        self._streak = 0  # how often the lock was taken in a row without the turn
+        self._owner = 0  # the thread that holds it; 0 for none
         self._depth = 0
 
     def hold(self) -> FolderLock:
-        """For `with`, which yields whether the lock was taken now, and not held before.
+        """Return the lock for `with`, which yields True if this thread did not hold it before.
 
-        Entering raises `Unavailable` when others keep it for longer than the timeout (seconds).
+        Entering raises `Unavailable` when others hold it for longer than the timeout (seconds).
         """
         return self
 
     @property
     def held(self) -> bool:
-        """Whether this thread holds it."""
+        """Return whether this thread holds the lock."""
         return self._owner == threading.get_ident()
 
     def __enter__(self) -> bool:
@@ -245,7 +251,7 @@ class FolderLock:
             self._depth += 1
             return False
         if self._line.first == me:
-            self.abandon()  # it was interrupted, and nobody has let go of it since
+            self.abandon()  # this thread was interrupted and still holds the turn
         deadline = time.monotonic() + self._timeout
         try:
             self._enter(deadline)
@@ -272,23 +278,23 @@ class FolderLock:
         trace: TracebackType | None,
     ) -> None:
         if self._owner != threading.get_ident():
-            return  # a child forked meanwhile: it never had the lock
+            return  # a child forked meanwhile: it never held the lock
         if self._depth:
             self._depth -= 1
         else:
             self.release()
 
     def abandon(self, thread: int = 0) -> None:
-        """Lets go of whatever a thread, by default this one, has of the lock or waits for."""
+        """Release whatever a thread, by default this one, holds of the lock or waits for."""
         thread = thread or threading.get_ident()
-        if self._line.first == thread:  # so what this process has locked is locked for that thread
+        if self._line.first == thread:  # then what this process has locked is that thread's
             self._owner = self._depth = 0
             for file in self._files or ():
                 file.unlock()
         self._line.forget(thread)
 
     def release(self) -> None:
-        """Lets go of a lock that was taken once."""
+        """Release the lock after `try_lock`."""
         self._owner = 0
         if self._files:
             self._files[0].unlock()
@@ -307,7 +313,7 @@ class FolderLock:
             self._renew(deadline)
 
     def _opened(self) -> tuple[_File, _File]:
-        """The lock and the turn."""
+        """Return the open files of the lock and the turn."""
         if self._files is None:
             self._files = self._open()
             self.times_opened += 1
@@ -322,11 +328,11 @@ class FolderLock:
             raise
 
     def _renew(self, deadline: float) -> None:
-        """Opens the files that have the names now, and waits for whoever holds the old lock: it was
-        taken while that still had the name.
+        """Open the files that have the names now, and wait for the holder of the old lock.
 
-        As long as there are none it keeps those it has: their folder may come back. They are open
-        until others are, so that these cannot have the same numbers.
+        That holder took the lock while its file still had the name. If the new files cannot be
+        opened, the old ones remain: their folder may come back. The old files stay open until the
+        new ones are, so that the new ones cannot reuse their inode numbers.
         """
         files, self._files = self._files, self._open()
         self.times_opened += 1
@@ -344,7 +350,10 @@ class FolderLock:
             turn.unlock()
 
     def try_lock(self) -> bool:
-        """Takes the lock if nobody has or awaits it, and says whether it did; then `release`."""
+        """Take the lock if no thread or process holds or awaits it; return whether it was taken.
+
+        Call `release` afterwards.
+        """
         me = threading.get_ident()
         if self._line.first == me and self._owner != me:
             self.abandon()
@@ -362,14 +371,14 @@ class FolderLock:
         return is_taken
 
     def close(self) -> None:
-        """Lets go of the files; the next holder opens them anew."""
+        """Close the files; the next holder opens them again."""
         files, self._files = self._files, None
         for file in files or ():
             file.close()
 
 
 class Membership:
-    """The processes that have something open, each holding a share of one lock."""
+    """The set of processes that have something open, each holding a shared lock."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -380,7 +389,10 @@ class Membership:
         self._file = None
 
     def join(self) -> bool:
-        """Becomes a member; says whether there is no other. Under a lock that joining needs."""
+        """Become a member; return whether there is no other.
+
+        The caller holds a lock that `join` requires of all. Raises `Unavailable`.
+        """
         if self._file and not self._file.is_current():
             self.leave()
         self._file = self._file or _File(self._path)
@@ -390,11 +402,15 @@ class Membership:
         return alone
 
     def alone(self) -> bool:
-        """Whether there is no other. For whoever is about to leave: asking may end the share."""
+        """Return whether there is no other member.
+
+        Call it only before leaving: asking may end the membership, whatever the answer, since a
+        failed conversion loses the lock (flock(2)).
+        """
         return self._file is not None and self._file.try_lock(fcntl.LOCK_EX)
 
     def leave(self) -> None:
-        """Is a member no more."""
+        """Stop being a member."""
         file, self._file = self._file, None
         if file:
             file.close()
@@ -404,9 +420,9 @@ _locks: weakref.WeakSet[FolderLock | Membership] = weakref.WeakSet()
 
 
 def _renew_after_fork() -> None:
-    # The child must close the open files that it shares with its parent, or it would keep the
-    # parent's locks alive; and never unlock: unlocking would release them. Those who stood in line
-    # in the parent do not exist here.
+    # The child must close the open files that it shares with its parent, or it would prolong the
+    # parent's locks. It must not unlock them: that would release the parent's locks. The threads
+    # that queued in the parent do not exist in the child.
     for lock in tuple(_locks):
         files = lock._files if isinstance(lock, FolderLock) else (lock._file,)
         for file in files or ():

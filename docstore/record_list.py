@@ -1,19 +1,19 @@
-"""A list of records of which a change copies next to nothing, however long the list is.
+"""A persistent list of records: a change copies almost nothing, however long the list is.
 
-A `RecordList` never changes. `append`, `replace` and `remove` return a new one, which shares with
-the old all but one *chunk* of up to 64 records, and one *branch* of up to 64 chunks. So whoever
-reads keeps a stable snapshot, and a version costs a writer the same at 100 and at 100,000 records.
+A `RecordList` is immutable. `append`, `replace` and `remove` return a new list that shares with the
+old one all but one *chunk* of up to 64 records and one *branch* of up to 64 chunks (path copying).
+So a reader has a stable snapshot, and a new version costs the same at 100 and at 100,000 records.
 
-A record stays in its chunk for good: removing leaves the chunk smaller, adding goes to the end.
-That is why all versions may share one index from ids to chunks. It tells where a record ever
-stood, in versions to come and in some that were never committed too; whether it stands there in
-this version, the chunk itself says.
+A record stays in its chunk: removing makes the chunk smaller, and adding appends to the end. So all
+versions can share one index from ids to chunks. The index holds every chunk that a record was ever
+in, including later versions and some that were never committed. The chunk itself decides whether
+the record is there in this version.
 
-Each chunk remembers its records as JSON, compact and as a file has them, once somebody asked for
-it, and in the same way what a function makes of each (`each`): so putting 100,000 records in order
-again after a change costs no more than comparing. What a function makes of all of them (`whole`) is
-remembered by the list itself, until there is another version. `bytes_kept` estimates what all that
-holds in memory; `forget_bytes` lets go of it. A list also remembers the digest of its JSON.
+Each chunk caches its records as JSON, compact and as in a file, once that was requested, and the
+results of functions on each record (`each`). So sorting 100,000 records again after a change costs
+little more than the comparisons. The list itself caches the results of functions on the list
+(`whole`) and the digest of its JSON; a new version starts without these. `bytes_kept` estimates the
+memory of all caches except the digest, and `forget_bytes` clears those.
 """
 
 from __future__ import annotations
@@ -30,31 +30,32 @@ import msgspec
 
 Value = TypeVar("Value")
 
-# A greater number is not an id: other readers of JSON could not tell it from its neighbours.
+# Greater numbers are not ids: other JSON readers may round them to a neighbour (RFC 8259, section
+# 6).
 ID_MAX: Final = 2**53 - 1
-# New ids are given above the highest one up to here. A greater one was made by hand: if it counted,
-# no id would be left to give.
+# New ids follow the highest one up to here. A greater one was written by hand. If it counted, no id
+# would be left to assign.
 COUNTED_ID_MAX: Final = 10**15
 CHUNK: Final = 64
 BRANCH: Final = 64
-# A shorter list is encoded for its file within half a millisecond: nothing of that is kept.
+# A shorter list is encoded for its file within half a millisecond, and nothing is cached.
 KEEP_INDENTED_FROM: Final = 256
-# About what each record takes of what a function made of all: places in lists, numbers, a moment.
+# The estimated bytes a record of the result of a function on the list: references, numbers, times.
 _WHOLE_BYTES: Final = 100
-# So many ids that are in the list no longer, and as many as are, the index may remember.
+# The index may hold this many ids that left the list, plus as many as are in it.
 _PAST_IDS_MAX: Final = 4096
-# Once removals have left chunks this empty on average, all records move into new ones.
+# When removals leave fewer records in a chunk on average, all records move to new chunks.
 _RECORDS_PER_CHUNK_MIN: Final = CHUNK // 4
 
 
 def id_of(item: Any) -> int | None:
-    """The id of a record; None where it has none that counts (old folders have such records)."""
+    """Return the id of a record; None if it has no valid one, as some records of old folders."""
     record_id = item.get("id") if isinstance(item, dict) else None
     return record_id if type(record_id) is int and 0 < record_id <= ID_MAX else None
 
 
 class _Chunk:
-    """Records that stand together, and what was made of them so far."""
+    """Consecutive records, with the cached encodings and function results."""
 
     __slots__ = ("_compact", "_ids", "_indented", "_made", "_span", "items")
 
@@ -74,7 +75,7 @@ class _Chunk:
 
     @property
     def span(self) -> tuple[int, int]:
-        """The first and the last id where all items have ids that rise; else (0, 0)."""
+        """Return the first and the last id if all items have ids that ascend, otherwise (0, 0)."""
         if self._span is None:
             ids = [record_id for record_id in self.ids if record_id is not None]
             rising = len(ids) == len(self.items) and all(map(operator.lt, ids, ids[1:]))
@@ -86,7 +87,7 @@ class _Chunk:
         return _Chunk((*self.items, item), None if ids is None else (*ids, record_id))
 
     def with_other(self, position: int, record: Any) -> _Chunk:
-        """The chunk with a record of the same id at the position."""
+        """Return the chunk with a record of the same id at the position."""
         items = self.items
         return _Chunk((*items[:position], record, *items[position + 1 :]), self._ids)
 
@@ -97,7 +98,7 @@ class _Chunk:
         )
 
     def compact(self) -> bytes:
-        """The items as JSON, with commas between and no brackets around."""
+        """Return the items as JSON, separated by commas, without brackets."""
         if self._compact is None:
             self._compact = msgspec.json.encode(self.items)[1:-1]
         return self._compact
@@ -107,13 +108,13 @@ class _Chunk:
         return self._compact is not None
 
     def compact_part(self, start: int, stop: int) -> bytes:
-        """As `compact`, of some items only; kept where it is all of them."""
+        """Like `compact`, for some of the items. Only the encoding of all items is cached."""
         if start <= 0 and stop >= len(self.items):
             return self.compact()
         return msgspec.json.encode(self.items[max(start, 0) : stop])[1:-1]
 
     def indented(self, *, keep: bool) -> bytes:
-        """The items as a file has them, two levels deep, each beginning with its line break."""
+        """Return the items as in a file, two levels deep, each after its line break."""
         if self._indented is not None:
             return self._indented
         compact = self._compact or msgspec.json.encode(self.items)[1:-1]
@@ -124,13 +125,13 @@ class _Chunk:
         return indented
 
     def made(self, function: Callable[[Any], Value]) -> tuple[Value, ...]:
-        """What the function makes of the items; made by the first who asks."""
-        kept = self._made  # once: another thread may be letting go of it
-        if kept is None:
-            kept = self._made = {}
-        made = kept.get(function)
+        """Return the results of the function on the items, computed on the first call."""
+        cached = self._made  # read once: another thread may clear it
+        if cached is None:
+            cached = self._made = {}
+        made = cached.get(function)
         if made is None:
-            made = kept[function] = tuple(map(function, self.items))
+            made = cached[function] = tuple(map(function, self.items))
         return made
 
     def forget_bytes(self) -> None:
@@ -138,10 +139,11 @@ class _Chunk:
 
 
 class _Index:
-    """Where the records of a line of versions stand or stood, as the ordinals of their chunks.
+    """The chunks that hold or held each record of related versions, as ordinals.
 
-    Entries are added, and never changed or taken out, each by one atomic operation: readers of
-    any version need no lock. Most ids have one chunk for ever; `others` has the further ones.
+    Entries are only added, each by one atomic operation, and never changed or removed, so readers
+    of any version need no lock. Most ids are in one chunk for ever; `others` holds any further
+    ones.
     """
 
     __slots__ = ("others", "places")
@@ -157,7 +159,7 @@ class _Index:
                     self.places[record_id] = ordinal
 
     def add(self, record_id: int, ordinal: int, chunk: _Chunk) -> None:
-        """Notes a record that comes into the chunk; the chunk is as it was before."""
+        """Index a record that is about to be added to the chunk."""
         fresh = record_id not in self.places
         known = self.places.setdefault(record_id, ordinal)
         if known != ordinal or (not fresh and record_id in chunk.ids):
@@ -170,10 +172,10 @@ _NOTHING: Final = _Chunk((), ())
 
 
 class RecordList(Sequence[Any]):
-    """A list of records that never changes. See the module.
+    """An immutable list of records. See the module.
 
-    It equals a list with the same items. Items may be anything that JSON has, ids may be missing
-    or stand twice: files changed by hand are like that. Safe to read from any thread.
+    It equals a list with the same items. Items may be any JSON values, and ids may be missing or
+    repeated: manually edited files contain such records. Safe to read from any thread.
     """
 
     __slots__ = (
@@ -210,7 +212,7 @@ class RecordList(Sequence[Any]):
 
     @classmethod
     def of(cls, value: Any) -> RecordList:
-        """The value itself where it is one already; otherwise its items, none of None."""
+        """Return the value if it is a `RecordList`, otherwise a list of its items (None: empty)."""
         return value if isinstance(value, RecordList) else cls(value or ())
 
     # As a sequence
@@ -229,7 +231,7 @@ class RecordList(Sequence[Any]):
     @overload
     def __getitem__(self, index: slice) -> list[Any]: ...
     def __getitem__(self, index: SupportsIndex | slice) -> Any:
-        """An item, or a list of items. Costs as many steps as chunks lie to the nearer end."""
+        """Return an item, or a list of items. Costs a step for each chunk up to the nearer end."""
         if isinstance(index, slice):
             wanted = range(self._length)[index]
             if not wanted:
@@ -241,17 +243,17 @@ class RecordList(Sequence[Any]):
 
     def _between(self, low: int, high: int) -> list[Any]:
         backwards = self._length - low < high
-        found: list[tuple[Any, ...]] = []
+        parts: list[tuple[Any, ...]] = []
         passed = self._length if backwards else 0
         for chunk in self._chunks_backwards() if backwards else self._chunks():
             start = passed - len(chunk.items) if backwards else passed
             end = start + len(chunk.items)
             if start < high and low < end:
-                found.append(chunk.items[max(low - start, 0) : high - start])
+                parts.append(chunk.items[max(low - start, 0) : high - start])
             passed = start if backwards else end
             if passed <= low if backwards else passed >= high:
                 break
-        return list(chain.from_iterable(reversed(found) if backwards else found))
+        return list(chain.from_iterable(reversed(parts) if backwards else parts))
 
     def __eq__(self, other: object) -> bool:
         if isinstance(other, RecordList):
@@ -259,7 +261,7 @@ class RecordList(Sequence[Any]):
             return same or (self._length == other._length and list(self) == list(other))
         return list(self) == other if isinstance(other, list) else NotImplemented
 
-    __hash__ = None  # type: ignore[assignment]  # as of a list
+    __hash__ = None  # type: ignore[assignment]  # like a list
 
     def __repr__(self) -> str:
         return f"RecordList({list(self)!r})"
@@ -271,45 +273,45 @@ class RecordList(Sequence[Any]):
         return chain.from_iterable(map(reversed, reversed(self._branches)))
 
     def each(self, function: Callable[[Any], Value]) -> Iterator[Value]:
-        """What the function makes of each item, in order; remembered by chunk.
+        """Return the results of the function on the items, in order, cached by chunk.
 
-        It must depend on the item alone, and be a function that stays, not one made for this call:
-        what each one made is kept beside what the others did.
+        The function must depend on the item alone, and must be long-lived: the results are cached
+        for each function object, so one made for each call would fill the cache.
         """
         made = [chunk.made(function) for chunk in self._chunks()]
         if function not in self._made_bytes:
             sizes = (sys.getsizeof(value) for value in chain.from_iterable(made))
             weight = sum(sizes) + 8 * self._length
-            self._made_bytes = {**self._made_bytes, function: weight}  # others may be adding it up
+            self._made_bytes = {**self._made_bytes, function: weight}  # others may iterate it
         return chain.from_iterable(made)
 
     def whole(self, function: Callable[[RecordList], Value]) -> Value:
-        """What the function makes of the list; made once, and shared: nobody may change it.
+        """Return the result of the function on the list, computed once. Callers must not change it.
 
-        It must depend on the list alone, and be a function that stays, as for `each`.
+        The function must depend on the list alone, and must be long-lived, as for `each`.
         """
-        whole = self._whole  # once: another thread may be letting go of it
-        if function not in whole:
-            whole[function] = function(self)
-        made: Value = whole[function]
+        cached = self._whole  # read once: another thread may clear it
+        if function not in cached:
+            cached[function] = function(self)
+        made: Value = cached[function]
         return made
 
     # By id
 
     @property
     def only_objects(self) -> bool:
-        """Whether all items are objects, known without a look at them."""
+        """Return whether all items are objects, at constant cost."""
         return self._strangers == 0
 
     @property
     def highest_id(self) -> int:
-        """The highest id, up to COUNTED_ID_MAX, that this list or one before it had; or 0."""
+        """Return the highest id up to COUNTED_ID_MAX of this or an earlier version; 0 for none."""
         self._indexed()
         return self._highest
 
     @property
     def in_id_order(self) -> bool:
-        """Whether every item has an id that is above the one before. Found out once."""
+        """Return whether every item has an id above that of the item before. Cached."""
         if self._in_id_order is None:
             before, rising = 0, True
             for first, last in (chunk.span for chunk in self._chunks() if chunk.items):
@@ -319,7 +321,7 @@ class RecordList(Sequence[Any]):
         return self._in_id_order
 
     def position_after(self, record_id: int) -> int:
-        """Of a list in the order of ids: how many items have this id or a lower one."""
+        """Return how many items have this id or a lower one. Requires `in_id_order`."""
         passed = 0
         for chunk in self._chunks():
             if chunk.items and chunk.span[1] > record_id:
@@ -328,7 +330,7 @@ class RecordList(Sequence[Any]):
         return passed
 
     def find(self, record_id: int) -> tuple[Any, ...]:
-        """The records with this id, in their order: none, one, or, in a spoilt file, several."""
+        """Return the records with this id in list order: one at most in a valid file."""
         if record_id not in self._indexed().places:
             return ()
         return tuple([chunk.items[position] for _, chunk, position in self._places(record_id)])
@@ -348,8 +350,8 @@ class RecordList(Sequence[Any]):
             (place, chunk, position)
             for place in sorted({ordinal, *index.others[record_id]})
             for chunk in [self._chunk(place)]
-            for position, one in enumerate(chunk.ids)
-            if one == record_id
+            for position, current in enumerate(chunk.ids)
+            if current == record_id
         ]
 
     def _place(self, record_id: int) -> tuple[int, _Chunk, int]:
@@ -359,17 +361,17 @@ class RecordList(Sequence[Any]):
         return places[0]
 
     def _indexed(self) -> _Index:
-        """The index, made by the first who asks: of a list that is only read whole, never."""
+        """Return the index, built on first use: a list that is only iterated never builds one."""
         index = self._index
         if index is None:
             index = _Index(self._chunks())
             counted = (record_id for record_id in index.places if record_id <= COUNTED_ID_MAX)
             self._highest = max(self._highest, max(counted, default=0))
-            self._index = index  # last: whoever sees it takes the highest id for known
+            self._index = index  # last: a reader that sees the index takes the highest id as known
         return index
 
     def _chunk(self, ordinal: int) -> _Chunk:
-        """A chunk; an empty one where the ordinal comes from another version."""
+        """Return a chunk; an empty one if the ordinal belongs to another version."""
         branch, position = divmod(ordinal, BRANCH)
         try:
             return self._branches[branch][position]
@@ -379,8 +381,8 @@ class RecordList(Sequence[Any]):
     # New versions
 
     def append(self, item: Any) -> RecordList:
-        """The list with one more item at its end, whatever its id."""
-        index = self._index  # once, and before the highest id: another reader may be making both
+        """Return the list with an item appended, whatever its id."""
+        index = self._index  # read once, before the highest id: another reader may be building both
         highest, record_id, branches = self._highest, id_of(item), self._branches
         ordinal, tail = self._room_at_end()
         number = ordinal // BRANCH
@@ -396,7 +398,7 @@ class RecordList(Sequence[Any]):
         return new
 
     def _room_at_end(self) -> tuple[int, _Chunk]:
-        """The chunk that the next item comes into, and its ordinal; an empty one may be new."""
+        """Return the ordinal of the chunk for the next item, and the chunk; a new one is empty."""
         if not self._branches:
             return 0, _NOTHING
         last = self._branches[-1]
@@ -404,17 +406,20 @@ class RecordList(Sequence[Any]):
         return (ordinal, last[-1]) if len(last[-1].items) < CHUNK else (ordinal + 1, _NOTHING)
 
     def replace(self, record: Any) -> RecordList:
-        """The list with this record in place of the one with its id; else `KeyError`."""
+        """Return the list with this record in place of the one with its id. Raises `KeyError`."""
         ordinal, chunk, position = self._place(record["id"])
         return self._with_chunk(ordinal, chunk.with_other(position, record))
 
     def remove(self, record_id: int) -> RecordList:
-        """The list without the one record with this id; `KeyError` if there is none."""
+        """Return the list without the record with this id.
+
+        Raises `KeyError` unless exactly one has it.
+        """
         ordinal, chunk, position = self._place(record_id)
         new = self._with_chunk(ordinal, chunk.without(position))
         new._length -= 1
         if self._index and len(self._index.places) > 2 * new._length + _PAST_IDS_MAX:
-            new._index = None  # most of it tells of the past; the next to ask makes a new one
+            new._index = None  # mostly ids of the past: the next lookup builds a new one
         chunks = (len(new._branches) - 1) * BRANCH + len(new._branches[-1])
         if chunks <= BRANCH // 4 or new._length >= chunks * _RECORDS_PER_CHUNK_MIN:
             return new
@@ -423,7 +428,7 @@ class RecordList(Sequence[Any]):
         return moved
 
     def without_first(self, count: int) -> RecordList:
-        """The list without its first items, as many as `count` says."""
+        """Return the list without its first `count` items."""
         rest = RecordList(self[count:])
         rest._highest = self._highest
         return rest
@@ -438,7 +443,7 @@ class RecordList(Sequence[Any]):
     def _version(
         self, branches: tuple[tuple[_Chunk, ...], ...], index: _Index | None, highest: int
     ) -> RecordList:
-        """Another list of this line, as long as this one until its maker says otherwise."""
+        """Return a new version with these branches. Its maker corrects its length."""
         new = RecordList.__new__(RecordList)
         new._branches, new._index, new._highest = branches, index, highest
         new._length, new._strangers = self._length, self._strangers
@@ -450,15 +455,17 @@ class RecordList(Sequence[Any]):
     # As bytes
 
     def json(self) -> bytes:
-        """The list as compact JSON. What is encoded for it, is kept."""
-        encoded = b"[" + b",".join([one.compact() for one in self._chunks() if one.items]) + b"]"
+        """Return the list as compact JSON, and cache the encoding of each chunk."""
+        encoded = (
+            b"[" + b",".join([chunk.compact() for chunk in self._chunks() if chunk.items]) + b"]"
+        )
         self._compact_bytes = len(encoded)
         return encoded
 
     def json_of(self, start: int, stop: int) -> bytes:
-        """As `json`, of the items from `start` to before `stop`; encodes no others.
+        """Like `json`, for the items from `start` to before `stop`; encodes no others.
 
-        Whole chunks are kept and joined. Costs as many steps as chunks lie before `stop`.
+        Complete chunks are cached and joined. Costs a step for each chunk before `stop`.
         """
         pieces: list[bytes] = []
         passed = 0
@@ -467,25 +474,25 @@ class RecordList(Sequence[Any]):
             if begins >= stop:
                 break
             if start < passed > begins:
-                kept = chunk.keeps_compact
+                was_cached = chunk.keeps_compact
                 pieces.append(chunk.compact_part(start - begins, stop - begins))
-                if chunk.keeps_compact and not kept:
+                if chunk.keeps_compact and not was_cached:
                     self._compact_bytes += len(pieces[-1])
         return b"[" + b",".join(pieces) + b"]"
 
     def digest(self) -> str:
-        """What tells this content from any other: of the list as JSON, found out once.
+        """Return a digest of the list as compact JSON, computed once.
 
-        The same content has the same digest in every process, whichever way it came to be.
+        Equal JSON has the same digest in every process.
         """
         if self._digest is None:
             self._digest = hashlib.blake2b(self.json(), digest_size=12).hexdigest()
         return self._digest
 
     def indented(self) -> list[bytes]:
-        """The list as a file of two spaces of indent has it one level deep, in pieces to join.
+        """Return the list as in a file with an indent of two, one level deep, as pieces to join.
 
-        Of a list of at least 256 records the pieces are kept: most of the next file is the same.
+        Of a list of at least 256 records the pieces are cached: most of the next file is the same.
         """
         if not self._length:
             return [b"[]"]
@@ -500,13 +507,17 @@ class RecordList(Sequence[Any]):
 
     @property
     def bytes_kept(self) -> int:
-        """About how many bytes of JSON, and of what functions made, its chunks keep, as far as
-        this version can tell."""
-        whole = len(self._whole) * _WHOLE_BYTES * self._length
-        return self._compact_bytes + self._indented_bytes + sum(self._made_bytes.values()) + whole
+        """Return the estimated bytes of JSON and function results that list and chunks cache.
+
+        Other versions may have cached more in shared chunks: this version does not count that.
+        """
+        list_bytes = len(self._whole) * _WHOLE_BYTES * self._length
+        return (
+            self._compact_bytes + self._indented_bytes + sum(self._made_bytes.values()) + list_bytes
+        )
 
     def forget_bytes(self) -> None:
-        """Lets go of all JSON and values that are kept, also where other versions share them."""
+        """Clear all cached JSON and function results, also where other versions share them."""
         for chunk in self._chunks():
             chunk.forget_bytes()
         self._compact_bytes = self._indented_bytes = 0

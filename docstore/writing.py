@@ -1,8 +1,8 @@
-"""Writing to the journal: the lock that all writers share, and the promise made on leaving it.
+"""Write access to the journal: the lock of all writers, and group commit.
 
-What several threads want done under the lock at the same time, one of them does for all, one after
-the other: that saves the others from being woken twice, once to write and once when the sync is
-done, and it saves the lock. While it syncs, the next one does what came meanwhile.
+Under contention, one thread runs the queued work of several threads under the lock, one after the
+other (group commit). That saves the other threads two wake-ups each, for the lock and for the sync,
+and saves lock operations. While it syncs, the next leader runs what was queued meanwhile.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ from docstore.locking import FolderLock, is_alive, release_all, ring
 
 
 class Writing:
-    """For `with`: one writer at a time, who knows the journal to its end. May be nested.
+    """A writer session for `with`: one writer at a time, with the journal applied to its end.
 
-    Nothing is promised on leaving it: see `Exclusive`.
+    It may be nested. Leaving it does not make anything durable: see `Exclusive`.
     """
 
     def __init__(
@@ -34,7 +34,7 @@ class Writing:
     ) -> None:
         self.lock, self._follower, self._journal = lock, follower, follower.journal
         self._is_lost, self._finish_restore = is_lost, finish_restore
-        self.times_opened = 0  # of the lock, when the journal was opened
+        self.times_opened = 0  # the lock's count when the journal was opened
 
     def __enter__(self) -> None:
         if self.lock.__enter__():
@@ -45,14 +45,14 @@ class Writing:
                 raise
 
     def catch_up(self) -> None:
-        """Takes in the journal to its end. Under the lock. Raises `Unavailable`."""
+        """Apply the journal to its end. Requires the lock. Raises `Unavailable`."""
         journal = self._journal
         if self.lock.times_opened != self.times_opened:
             self._is_lost()
             raise Unavailable("the data folder was replaced by another one: try again", 1)
         if journal.is_outdated:
             raise Unavailable("the journal was opened anew by another process: try again", 1)
-        if journal.is_restoring:  # whoever did has died
+        if journal.is_restoring:  # the process that restored has died
             self._finish_restore()
         if journal.is_broken_off:
             self._follower.find_end()
@@ -73,10 +73,10 @@ class Writing:
 
 
 class Exclusive(Writing):
-    """The same, and whoever leaves it waits until all that was written or read is durable.
+    """A writer session that, on leaving, waits until everything written or read in it is durable.
 
-    The lock is let go of first, so that the next writer appends while this one waits, and one sync
-    is for both.
+    The lock is released first. So the next writer appends while this one waits, and one sync serves
+    both.
     """
 
     def __exit__(
@@ -98,7 +98,10 @@ _GATHER_LOOKS: Final = 4
 
 
 class _Job:
-    """What one thread wants done. It runs in that thread's context, whoever runs it."""
+    """The queued work of one thread.
+
+    It runs in that thread's context, on whichever thread runs it.
+    """
 
     __slots__ = (
         "_context",
@@ -116,16 +119,16 @@ class _Job:
     def __init__(self, work: Callable[[], Any]) -> None:
         self._work, self._context = work, copy_context()
         self.thread = threading.get_ident()
-        self.called = threading.Lock()  # released when it is done, or when its thread is to lead
+        self.called = threading.Lock()  # released when done, or when its thread is to lead
         self.called.acquire()
         self.is_done = self.leads = False
         self.leader = 0  # the thread that runs it
-        self.batch: list[_Job] = []  # those that this one's thread runs, as the leader
+        self.batch: list[_Job] = []  # if its thread leads: the jobs that it runs
         self.result: Any = None
         self.error: Exception | None = None
 
     def run(self) -> bool:
-        """Runs it; tells whether it ended in order: with a result, or a refusal of the store."""
+        """Run the work; return False if it raised an error that is not a `StoreError`."""
         try:
             self.result = self._context.run(self._work)
         except StoreError as error:
@@ -136,16 +139,16 @@ class _Job:
         return True
 
     def end(self) -> None:
-        """Returns to the thread whose job it is. To do it again changes nothing."""
+        """Mark the job as done and wake its thread. Idempotent."""
         self.is_done = True
         ring(self.called)
 
 
 class Together:
-    """Does under the lock what threads want done, and returns to each when it is durable.
+    """Group commit: run the queued work of threads under the lock; return when it is durable.
 
-    `mend` is called where work ended in an error that is none of the store's: whatever it was, and
-    wherever it was raised, the next one is to find everything in order.
+    `mend` is called after work raised an error that is not a `StoreError`. It was raised at an
+    unknown line: the next job must find consistent state.
     """
 
     def __init__(
@@ -160,21 +163,21 @@ class Together:
         self.forked()
 
     def forked(self) -> None:
-        """In a forked child: whoever waits or leads in the parent does not exist here."""
+        """Reset in a forked child, where the parent's waiting and leading threads do not exist."""
         self._mutex = threading.RLock()
         self._queue: list[_Job] = []
-        self._leader = 0  # the thread that leads, or is called to
-        self._usual = 1  # how many jobs came together
+        self._leader = 0  # the thread that leads or is chosen to; 0 for none
+        self._usual = 1  # the size of the last batch
 
     @property
     def is_led_here(self) -> bool:
-        """Whether this thread is running what it and others want done."""
+        """Return whether this thread is the leader."""
         return self._leader == threading.get_ident()
 
     def run(self, work: Callable[[], Result]) -> Result:
-        """Runs the work under the lock, on this thread or another; returns what it returns.
+        """Run the work under the lock, on this or another thread; return its result once durable.
 
-        Raises what it raises, and `Unavailable` where it cannot be made durable.
+        Raises the error of the work, and `Unavailable` if the result cannot be made durable.
         """
         job = _Job(work)
         try:
@@ -200,7 +203,10 @@ class Together:
             self._lead(job)
 
     def _wait(self, job: _Job) -> None:
-        """Until the job is done or is to lead. Raises `Unavailable` if nobody began it in time."""
+        """Wait until the job is done or is to lead.
+
+        Raises `Unavailable` if no leader took it in time, or if its leader died.
+        """
         while not (job.is_done or job.leads or job.called.acquire(timeout=self._timeout)):
             with self._mutex:
                 is_waiting = job in self._queue and not job.leads
@@ -226,7 +232,7 @@ class Together:
                         self._writing.catch_up()
                 sequence = self._journal.appended
             self._journal.settle(sequence)
-        except Exception as error:  # the lock was not to be had, or the disk failed
+        except Exception as error:  # the lock timed out, or the disk failed
             are_in_order = are_in_order and isinstance(error, StoreError)
             _refuse(batch or [own], own, error)
         if not are_in_order:
@@ -236,7 +242,7 @@ class Together:
             self._mend()
 
     def _gather(self) -> None:
-        """Waits a moment for those who are about to come, as many as came together last time."""
+        """Wait briefly until as many jobs are queued as came together last time."""
         for _ in range(_GATHER_LOOKS):
             if len(self._queue) >= self._usual:
                 return
@@ -250,7 +256,7 @@ class Together:
             job.leader = own.thread
 
     def _pass_on(self, own: _Job) -> None:
-        """Lets the first who waits lead from now on, and returns to all for whom it is done."""
+        """Hand the lead to the first waiting thread, and wake the threads whose jobs are done."""
         with self._mutex:
             if own in self._queue:
                 self._queue.remove(own)
@@ -270,8 +276,10 @@ class Together:
             ring(job.called)
 
     def _abandon(self, own: _Job) -> None:
-        """Leaves after an interruption at whatever line: whoever waits for this thread is told that
-        it was interrupted, and another thread leads. To do it again changes nothing."""
+        """Leave after an interruption at any line. Idempotent.
+
+        The threads that wait for this one get an error that says so, and another thread leads.
+        """
         release_all(self._mutex)
         with self._mutex:
             taken = [job for job in own.batch if job not in self._queue]
@@ -289,7 +297,7 @@ def _interrupted() -> Unavailable:
 
 
 def _refuse(jobs: list[_Job], own: _Job, failure: Exception) -> None:
-    """Nobody is told that it is done; each gets an error of its own."""
+    """Set an error on each job, as a separate exception object: none of them is durable."""
     for job in jobs:
         if job is own:
             job.error = failure
