@@ -1,1 +1,1 @@
-"""JSON from outside: what a body, a document and a value may be."""
+"""Rules for JSON from untrusted sources: request bodies, documents and values."""

@@ -1,15 +1,14 @@
-"""Request bodies: strict JSON, or a reason with line and column that a person can act on.
+"""Parse request bodies as strict JSON, with line and column in errors.
 
-Refused beyond what `json` refuses: anything but UTF-8 without a byte order mark, NaN and
-Infinity, numbers that a JSON reader elsewhere would change, a key given twice, nesting deeper
-than BODY_NESTING_MAX, and characters that no text may hold (see `values`). Files are read by
-wider rules (`docstore.codec`): what a person keeps is to be read if it can be, what a stranger
-sends only if every other reader of the files will read it the same.
+Refused in addition to what `json` refuses: text that is not UTF-8 or has a byte order mark, NaN and
+Infinity, numbers that another JSON reader would change, duplicate keys, nesting deeper than
+BODY_NESTING_MAX, and characters that no text may have (see `values`). Files are parsed by more
+lenient rules (`docstore.codec`), because an existing file should be readable. New data is accepted
+only if every reader of the files will parse it identically.
 
-`json` does the parsing, in C; its hooks notice unfit numbers and keys but not where they are. So
-there is a second reader, `_scan`, which goes through the tokens one by one. It runs only when the
-text is too deep or holds an escape that may stand for an unfit character, and to find the place
-of what a hook has refused.
+`json` parses in C. Its hooks detect invalid numbers and keys, but not their positions. `_scan`, a
+second parser, goes through the tokens to locate a fault. It runs only after a hook refused a value,
+or if the text is too deep or has an escape that may be an invalid character.
 """
 
 import json
@@ -23,11 +22,11 @@ import msgspec
 from utils.json.values import INTEGER_MAX, text_fault
 
 BODY_NESTING_MAX = 32
-_BEGINNING = 4096  # characters
+_BEGINNING = 4096  # characters examined first, to refuse a body of brackets cheaply
 _INTEGER_CHARACTERS_MAX = len(str(-INTEGER_MAX))
 
-# Possessive, and with the closing quote optional: a text that is never closed must not make the
-# search start again at each of its escaped quotes.
+# Possessive, with an optional closing quote. Otherwise an unclosed text would restart the search at
+# each of its escaped quotes, which takes quadratic time.
 _TOKEN = re.compile(
     r"""(?P<text>"(?:[^"\\]++|\\.)*+"?+)(?P<colon>[ \t\r\n]*+:)?
       | (?P<number>-?[0-9][0-9.eE+-]*+)
@@ -40,13 +39,13 @@ _TOKEN = re.compile(
 _BESIDE_BRACKETS = re.compile(r'(?:"(?:[^"\\]++|\\.)*+"?+|[^"\[\]{}]++)++', re.DOTALL)
 _STEPS = {"[": 1, "{": 1, "]": -1, "}": -1}
 
-# Control characters and surrogates get past `json` as escapes only. (It takes \n, \r and \t in
-# keys as well, but keys are seen by a hook.) An escaped backslash before "u00" matches too: no
-# harm, `_scan` knows better.
+# `json` accepts control characters and lone surrogates only as escapes. (It also accepts \n, \r
+# and \t in keys, which a hook checks.) False positives, such as an escaped backslash before "u00",
+# only cost a `_scan`.
 _SUSPECT_ESCAPE = re.compile(r"\\(?:[bf]|u00[01])")
 _SURROGATE_ESCAPE = re.compile(r"\\u[dD][89a-fA-F]")
 
-_REASONS = {  # how json's messages begin, and what we say
+_REASONS = {  # prefix of json's message to our message
     "Expecting value": "a value is missing here: a text in double quotes, a number, true, false,"
     " null, a list or an object",
     "Expecting property name": "a key in double quotes is expected here, and no comma may follow"
@@ -63,7 +62,7 @@ _REASONS = {  # how json's messages begin, and what we say
 
 
 class MalformedBody(ValueError):
-    """The body is not JSON as NeuralFlow takes it. Mend it at the place named and send it again."""
+    """The body is not valid JSON. Correct it at the named position and send it again."""
 
     def __init__(self, reason: str, line: int, column: int) -> None:
         super().__init__(f"line {line}, column {column}: {reason}")
@@ -73,14 +72,14 @@ class MalformedBody(ValueError):
 
 
 class _Unfit(Exception):
-    """A hook met a value that is refused; where, `_scan` finds out."""
+    """A hook refused a value. `_scan` finds its position."""
 
 
 def load_body(data: bytes) -> Any:
-    """The value in `data`; its size must have been limited before. Raises MalformedBody."""
+    """Return the value in `data`. The caller must have limited its size. Raises `MalformedBody`."""
     text = _decoded(data)
-    # Depth before parsing, because the parser recurses. A look at the beginning is cheap, and
-    # that is where bodies that are nothing but depth show it.
+    # Check the depth first, because the parser recurses. A body of brackets alone fails at its
+    # beginning, which is cheap to examine.
     too_deep = _depth(text[:_BEGINNING]) > BODY_NESTING_MAX or _depth(text) > BODY_NESTING_MAX
     if too_deep or _SUSPECT_ESCAPE.search(text):
         _scan(text)
@@ -126,7 +125,7 @@ def _malformed(reason: str, text: str, offset: int) -> MalformedBody:
 
 
 def _depth(text: str) -> int:
-    """How deep lists and objects are nested in `text`, at most."""
+    """Return the maximum nesting depth of lists and objects, or an upper bound within the limit."""
     opened = text.count("[") + text.count("{")
     if opened <= BODY_NESTING_MAX:
         return opened
@@ -145,7 +144,7 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _refuse_half_pairs(value: Any) -> None:
-    """Whole pairs are common, as an emoji is written; only what has no UTF-8 form is refused."""
+    """Raise `_Unfit` for lone surrogates. Pairs are valid: escaped emoji are common."""
     try:
         msgspec.json.encode(value)
     except UnicodeEncodeError:
@@ -153,7 +152,7 @@ def _refuse_half_pairs(value: Any) -> None:
 
 
 def _integer(digits: str) -> int:
-    # The length first: int() of very many digits is slow, and past 4,300 an error of its own.
+    # Check the length first: int() of many digits is slow, and beyond 4,300 it raises ValueError.
     if len(digits) > _INTEGER_CHARACTERS_MAX or abs(int(digits)) > INTEGER_MAX:
         raise _Unfit(f"an integer must lie between -{INTEGER_MAX} and {INTEGER_MAX}")
     return int(digits)
@@ -171,11 +170,11 @@ def _constant(name: str) -> NoReturn:
 
 
 def _scan(text: str) -> None:
-    """Raise MalformedBody for the first token that is refused though `json` would take it.
+    """Raise `MalformedBody` for the first token that is refused although `json` accepts it.
 
-    What `json` refuses itself is left to `json`: a token that is not well formed ends the scan.
+    A malformed token ends the scan, because `json` reports it.
     """
-    scopes: list[set[str]] = [set()]  # of each open list or object the keys seen; [0]: outside
+    scopes: list[set[str]] = [set()]  # keys seen per open list or object; [0] is the top level
     for token in _TOKEN.finditer(text):
         try:
             _check_token(token, scopes)
@@ -205,7 +204,7 @@ def _check_token(token: re.Match[str], scopes: list[set[str]]) -> None:
 
 
 def _check_text(quoted: str, keys: set[str] | None) -> None:
-    """Check one text; `keys`, when it is a key, are those before it in the same object."""
+    """Raise `_Unfit` for an invalid text. `keys` are the previous keys if the text is a key."""
     text = json.loads(quoted) if "\\" in quoted else quoted[1:-1]
     if fault := text_fault(text, one_line=keys is not None):
         raise _Unfit(f"{'a key' if keys is not None else 'a text'} {fault}")

@@ -1,7 +1,8 @@
-"""A document read piece by piece: its head fields and its records, one at a time.
+"""Parse a document incrementally: head fields and records, one at a time.
 
-For documents from strangers, of which the whole might take many times its size in memory. What is
-refused is what `docstore.codec` refuses in a file, and records longer than RECORD_CHARACTERS_MAX.
+For documents from untrusted sources, which could take many times their size in memory when parsed
+at once. Refused are the inputs that `docstore.codec` refuses in a file, and records longer than
+RECORD_CHARACTERS_MAX.
 """
 
 from __future__ import annotations
@@ -13,17 +14,17 @@ import re
 from collections.abc import Iterable, Iterator
 from typing import Any, Final, NamedTuple, NoReturn
 
-RECORD_CHARACTERS_MAX: Final = 1024 * 1024  # the spaces that lines begin with are not counted
+RECORD_CHARACTERS_MAX: Final = 1024 * 1024  # without the indentation of lines
 HEAD_FIELDS_MAX: Final = 100
 
 _SPACE: Final = re.compile(r"[ \t\r\n]*")
-# A text holds no line break, so these are the spaces of a layout. Without them, what is long is so
-# by what it holds.
+# Indentation. JSON strings hold no raw line breaks, so this never removes content. Without it, deep
+# indentation could push a legitimate record over the limit.
 _INDENT: Final = re.compile(r"(?<=\n)[ \t]+")
 
 
 class MalformedDocument(ValueError):
-    """It is no document; `line` counts from 1."""
+    """The document cannot be parsed. `line` counts from 1."""
 
     def __init__(self, reason: str, line: int) -> None:
         super().__init__(reason)
@@ -39,9 +40,9 @@ class Piece(NamedTuple):
 
 
 def pieces(chunks: Iterable[bytes], records: str) -> Iterator[Piece]:
-    """The head fields and the items of the list `records`, in the order of the document.
+    """Yield the head fields and the items of the list `records` in document order.
 
-    Raises `MalformedDocument`, at the latest after the last piece, and what `chunks` raises.
+    Raises `MalformedDocument`, at the latest after the last piece, and any exception of `chunks`.
     """
     text = _Text(chunks)
     text.expect("{", "must be an object: { ... }")
@@ -73,7 +74,7 @@ def _items(text: _Text, records: str) -> Iterator[Piece]:
 
 
 class _Text:
-    """The text of a document, of which no more is held than one record may have."""
+    """A buffered reader that holds little more than the longest permitted record."""
 
     def __init__(self, chunks: Iterable[bytes]) -> None:
         self._chunks = iter(chunks)
@@ -86,7 +87,7 @@ class _Text:
             self.refuse(otherwise)
 
     def taken(self, mark: str) -> bool:
-        """Whether `mark` comes next; then it is passed."""
+        """Skip `mark` and return True if it comes next."""
         self._pass_space()
         if not self._held.startswith(mark, self._at):
             return False
@@ -94,7 +95,7 @@ class _Text:
         return True
 
     def end_or_comma(self, end: str) -> bool:
-        """Passes what follows a member: True for the end, False for a comma and more to come."""
+        """Skip the token after a member. Return True for `end`, False for a comma."""
         if self.taken(end):
             return True
         self.expect(",", f"a comma or {end} is missing here")
@@ -105,7 +106,7 @@ class _Text:
         return self._at == len(self._held)
 
     def value(self) -> Any:
-        """The JSON value that comes next."""
+        """Return the next JSON value."""
         self._pass_space()
         try:
             value, end = _decoder.raw_decode(self._held, self._at)
@@ -127,7 +128,7 @@ class _Text:
         raise MalformedDocument(reason, self._line + self._held.count("\n", 0, self._at))
 
     def _is_cut_off(self, fault: json.JSONDecodeError) -> bool:
-        """Whether the value goes on behind what is held, and the parser saw no other fault."""
+        """Return True if the fault is only that the buffer ends within the value."""
         reached_end = fault.pos > len(self._held) - len("\\uD83D\\uDE00")
         return not self._all_came and (reached_end or fault.msg.startswith("Unterminated string"))
 
@@ -135,7 +136,7 @@ class _Text:
         self.refuse(f"a record may have {RECORD_CHARACTERS_MAX} characters; this one has more")
 
     def _pass_space(self) -> None:
-        """Goes to the next mark, and sees to it that a whole record is held behind it."""
+        """Skip white space, and fill the buffer so that a complete record is in it."""
         while True:
             self._hold()
             match = _SPACE.match(self._held, self._at)
@@ -148,15 +149,18 @@ class _Text:
         if self._all_came or len(self._held) - self._at > RECORD_CHARACTERS_MAX:
             return
         self._line += self._held.count("\n", 0, self._at)
-        held, length = [self._held[self._at :]], len(self._held) - self._at
+        parts, length = [self._held[self._at :]], len(self._held) - self._at
         while not self._all_came and length <= RECORD_CHARACTERS_MAX + RECORD_CHARACTERS_MAX // 4:
-            begins_line = next((part[-1] == "\n" for part in reversed(held) if part), False)
-            held.append(self._next(begins_line))
-            length += len(held[-1])
-        self._held, self._at = "".join(held), 0
+            begins_line = next((part[-1] == "\n" for part in reversed(parts) if part), False)
+            parts.append(self._next(begins_line))
+            length += len(parts[-1])
+        self._held, self._at = "".join(parts), 0
 
     def _next(self, begins_line: bool) -> str:
-        """The next chunk as text, without its indents; `begins_line` if one may go on from it."""
+        """Return the next chunk as text without indentation.
+
+        `begins_line` is True if the chunk continues at the beginning of a line.
+        """
         chunk = next(self._chunks, None)
         try:
             text = self._decode(chunk or b"", final=chunk is None)
@@ -172,7 +176,7 @@ class _Text:
 
 
 class _Unfit(ValueError):
-    """A hook met a value that no document may hold."""
+    """A hook refused a value that no document may have."""
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

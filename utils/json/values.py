@@ -1,14 +1,15 @@
-"""What a JSON value may be in NeuralFlow: rules that hold for every field, and how faults are told.
+"""Rules for JSON values in every field, and how faults are reported.
 
 A value is null, a boolean, a text, an integer, a float, a list of values, or an object with text
-keys. Narrower than Python's `json`, because files must be readable by every other JSON reader:
+keys. The rules are narrower than Python's `json`, because every other JSON reader must be able to
+read the files:
 
-* integers lie within +-(2^53 - 1), or a reader that keeps numbers as doubles would change them;
-* floats are finite, since JSON has no way to write the others;
-* texts hold no lone surrogates (they have no UTF-8 form) and no control characters other than
-  line break, carriage return and tab. One-line texts and keys hold not even those, nor DEL and the
-  controls from U+0080 to U+009F;
-* texts and keys are in Unicode's normal form C, whichever form was given.
+* integers are within +-(2^53 - 1), because readers that store numbers as doubles change others;
+* floats are finite, because JSON cannot represent others;
+* texts have no lone surrogates (they have no UTF-8 form) and no control characters other than
+  line break, carriage return and tab. One-line texts and keys do not have these either, nor DEL
+  and the controls from U+0080 to U+009F;
+* texts and keys are normalized to Unicode NFC.
 """
 
 import math
@@ -19,9 +20,9 @@ from typing import Any
 from utils.texts import normal
 
 INTEGER_MAX = 2**53 - 1
-NESTING_MAX = 16  # lists and objects within each other in one field, the outermost counted
+NESTING_MAX = 16  # levels of lists and objects in a field, including the outermost
 KEY_CHARACTERS_MAX = 200
-FAULTS_MAX = 100  # a hostile body can have a million; nobody reads more than these
+FAULTS_MAX = 100  # bounds the size of a problem report: a hostile body can have a million faults
 
 _UNFIT = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff]")
 _UNFIT_IN_LINE = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
@@ -29,14 +30,14 @@ _UNFIT_IN_LINE = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 
 @dataclass(frozen=True)
 class FieldError:
-    """One fault in a record: where it is (a JSON Pointer, RFC 6901) and what to do about it."""
+    """A fault in a record: its position (a JSON Pointer, RFC 6901) and what to do about it."""
 
     pointer: str
     detail: str
 
 
 class Faults:
-    """The faults found so far, at most FAULTS_MAX of them."""
+    """A collector of faults that retains the first FAULTS_MAX."""
 
     def __init__(self) -> None:
         self.found: list[FieldError] = []
@@ -47,12 +48,12 @@ class Faults:
 
 
 def pointer_to(parent: str, step: str | int) -> str:
-    """The JSON Pointer of the member or entry `step` of what is at `parent`."""
+    """Return the JSON Pointer of the member or entry `step` of the value at `parent`."""
     return f"{parent}/{str(step).replace('~', '~0').replace('/', '~1')}"
 
 
 def text_fault(text: str, *, one_line: bool = False) -> str | None:
-    """What is wrong with the characters of `text`, or None."""
+    """Return the fault of the characters of `text`, or None."""
     unfit = (_UNFIT_IN_LINE if one_line else _UNFIT).search(text)
     if unfit is None:
         return None
@@ -65,20 +66,21 @@ def text_fault(text: str, *, one_line: bool = False) -> str | None:
 
 
 def key_fault(key: object) -> str | None:
-    """What is wrong with the object around `key` because of that key, or None."""
+    """Return the fault of an object that has `key`, or None."""
     if not isinstance(key, str):
         return f"must have texts as keys; one is a Python {type(key).__name__}"
     if len(key) > KEY_CHARACTERS_MAX:
         return f"must have keys of at most {KEY_CHARACTERS_MAX} characters; one has {len(key)}"
     fault = text_fault(key, one_line=True)
-    # !a because the key may hold what cannot be written into an answer.
+    # !a because the key may have characters that a response cannot encode.
     return fault and f"has the key {str(key)!a}, which {fault}"
 
 
 def whole_number(value: object) -> object:
-    """Return the integer that a float such as 5.0 stands for, and any other value as it is.
+    """Return the integer for a float such as 5.0, and any other value unchanged.
 
-    To JSON Schema 5.0 is an integer. Beyond 2^53 a float stands for many of them, so it stays one.
+    JSON Schema regards 5.0 as an integer. Beyond 2^53 a float stands for several integers, so it
+    remains a float.
     """
     if isinstance(value, float) and value.is_integer() and abs(value) <= INTEGER_MAX:
         return int(value)
@@ -88,11 +90,11 @@ def whole_number(value: object) -> object:
 def checked_copy(
     value: object, pointer: str, faults: Faults, *, one_line: bool = False, level: int = 1
 ) -> Any:
-    """`value` in plain JSON types, sharing nothing with the caller's; breaches go to `faults`.
+    """Return a deep copy of `value` in plain JSON types, and add its faults to `faults`.
 
-    Subclasses (an enumeration's member, a template's safe text) become what they stand for. The
-    engine, which must stand by itself, refuses once more what no file could hold, and says less.
-    After a fault the copy is incomplete and must not be used.
+    Instances of subclasses (members of an enumeration, safe text of templates) become plain values.
+    After a fault the copy is incomplete and must not be used. The engine repeats these checks with
+    less detailed messages, because it must not depend on its callers.
     """
     if value is None or isinstance(value, bool):
         return value
@@ -139,9 +141,9 @@ def _copied_container(
 
 
 def same_value(one: object, other: object) -> bool:
-    """Whether two values say the same in JSON: true is not 1, but 1 is 1.0; key order is nothing.
+    """Return whether two values are equal as JSON: true is not 1, 1 is 1.0, key order is ignored.
 
-    Works without recursion, so that no nesting can exhaust the stack.
+    Iterative, so deep nesting cannot exhaust the stack.
     """
     pairs = [(one, other)]
     while pairs:

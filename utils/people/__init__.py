@@ -1,1 +1,1 @@
-"""What is kept of people beside their records: their own documents, what they did, may and want."""
+"""User documents: activities, preferences, quota, retention and deletion."""

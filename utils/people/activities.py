@@ -1,4 +1,4 @@
-"""What a person's document tells of a change to one of their records, through whichever door."""
+"""Build the activities that describe changes made through pages and the API."""
 
 from collections import Counter
 from collections.abc import Callable, Mapping
@@ -14,16 +14,17 @@ _WORDS = {"created": "Added", "updated": "Changed", "completed": "Completed", "d
 def activity_of(
     request: StorageRequest, spec: CollectionSpec, done: str, **told: Any
 ) -> Callable[[Mapping[str, Any]], Activity]:
-    """The activity for a record, given by the manager; `done` is created, updated or deleted.
+    """Return a function that builds the activity for a stored record.
 
-    An update that completes the record is told as that. `told` is added to the metadata.
+    `done` is "created", "updated" or "deleted". An update that completes the record is logged as
+    "completed". `told` is added to the metadata.
     """
 
     def of_record(record: Mapping[str, Any]) -> Activity:
-        deed = "completed" if done == "updated" and _just_completed(record) else done
+        action = "completed" if done == "updated" and _just_completed(record) else done
         return Activity(
-            type=f"{spec.singular}_{deed}",
-            description=f"{_WORDS[deed]} {spec.singular} “{record.get(spec.title_field, '')}”",
+            type=f"{spec.singular}_{action}",
+            description=f"{_WORDS[action]} {spec.singular} “{record.get(spec.title_field, '')}”",
             metadata={"id": record["id"], **told, **request_metadata(request)},
         )
 
@@ -33,12 +34,12 @@ def activity_of(
 def bulk_activity_of(
     request: StorageRequest, spec: CollectionSpec, **told: Any
 ) -> Callable[[Mapping[str, Any]], Activity]:
-    """The activity for the answer of a bulk of operations: how many of each kind there were."""
+    """Return a function that builds the activity for the result of a bulk request, with counts."""
 
     def of_answer(answer: Mapping[str, Any]) -> Activity:
         counts = Counter(result["op"] for result in answer["results"])
-        did = {"create": "added", "update": "changed", "delete": "deleted"}
-        words = ", ".join(f"{did[op]} {count}" for op, count in counts.items())
+        verbs = {"create": "added", "update": "changed", "delete": "deleted"}
+        words = ", ".join(f"{verbs[op]} {count}" for op, count in counts.items())
         return Activity(
             type=f"{spec.name}_changed",
             description=f"{words} of {spec.name}".capitalize(),
@@ -51,7 +52,7 @@ def bulk_activity_of(
 def undo_activity_of(
     request: StorageRequest, **told: Any
 ) -> Callable[[Mapping[str, Any]], Activity]:
-    """The activity for what `JSONStorageManager.undo` says that it did; `told` is added."""
+    """Return a function that builds the activity for the result of `JSONStorageManager.undo`."""
 
     def of_undoing(undone: Mapping[str, Any]) -> Activity:
         about = {name: undone[name] for name in ("collection", "id") if name in undone}
@@ -65,6 +66,6 @@ def undo_activity_of(
 
 
 def _just_completed(record: Mapping[str, Any]) -> bool:
-    """Whether the change that the record comes from was the one that completed it."""
+    """Return True if the last change of the record completed it."""
     completed_at = record.get("completed_at")
     return completed_at is not None and completed_at == record.get("updated_at")

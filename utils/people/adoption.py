@@ -1,7 +1,7 @@
-"""An account for a user document that came without one.
+"""Create accounts for user documents that have none.
 
-A data folder copied from elsewhere holds people whom the database has never known. Their
-documents say what an account needs, apart from the password.
+A data folder copied from elsewhere holds users whom the database does not know. Their documents
+have all that an account needs except the password.
 """
 
 from __future__ import annotations
@@ -23,15 +23,15 @@ _IDENTITY = ("username", "email")
 def account_from(
     examined: Examined, owner: int, taken_names: set[str], taken_emails: set[str]
 ) -> Any | None:
-    """An unsaved account with what the document says, and without a usable password.
+    """Return an unsaved account with the document's values and an unusable password.
 
-    None when there can be none; then `examined.findings` says why. The sets hold the names that
-    are taken, folded, and the addresses that open another account, in small letters.
+    Return None if there can be none. `examined.findings` then has the reasons. The sets hold the
+    names of existing accounts (folded) and the addresses that sign in to one (lower case).
     """
     if examined.document is None:
         return None
     content = examined.document.content
-    examined.findings.clear()  # what --validate says of the records does not matter here
+    examined.findings.clear()  # findings about records do not prevent an account
     account = get_user_model()(pk=owner, **_values(examined, content))
     account.set_unusable_password()
     if content.get("user_id", owner) != owner:
@@ -46,14 +46,14 @@ def account_from(
 
 
 def _values(examined: Examined, content: Mapping[str, Any]) -> dict[str, Any]:
-    """The fields of the account that the document tells; where it says null, the default holds."""
+    """Return the account fields of the document. Null values are omitted, so defaults apply."""
     values: dict[str, Any] = {}
     for field in COLLECTIONS["users"].fields:
         value = content.get(field.name)
         if value is None or not _is_of_account(field):
             continue
         if field.kind is Kind.CHOICE and isinstance(value, str):
-            values[field.name] = value  # one of another day's choices, too
+            values[field.name] = value  # also one that is no longer among the choices
         elif not field.has_shape(value):
             examined.add((field.name,), f'"{field.name}" {field.must_be}')
         else:
@@ -71,10 +71,10 @@ def _is_of_account(field: Field) -> bool:
 
 
 def _misfits(account: Any) -> list[tuple[str, str]]:
-    """What the database or the sign-in would not take.
+    """Return (field, message) pairs that prevent the account from being stored or signed in.
 
-    Beside name and address only what does not fit: an old web address without "https://" or a
-    choice that is offered no longer shall keep nobody out.
+    Outside name and address, invalid formats and choices are accepted. Otherwise an old web address
+    without "https://" or a withdrawn choice would lock a user out.
     """
     try:
         account.clean_fields(exclude=["password"])

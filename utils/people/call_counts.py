@@ -1,14 +1,15 @@
-"""Counts of API calls that only read, in memory until a commit takes them along.
+"""Count API reads in memory until a commit stores them.
 
-A read writes nothing of its own. Its count joins the person's next commit in this process, or one
-that `JSONStorageManager` makes within `COMMIT_SECONDS`, and at exit. A crash loses the counts of
-the last seconds, and nothing else.
+A read makes no commit of its own. Its count joins the user's next commit in this process, or a
+commit that `JSONStorageManager` makes within `COMMIT_SECONDS` and at exit. A crash loses only the
+counts of the last seconds.
 
-A commit takes a `snapshot`, writes it (`fold`), and once it has its number, `settle` forgets what
-it held. Both happen while no other writer has the store, so nothing is counted twice.
+A commit takes a `snapshot` and writes it with `fold`. Once it has its sequence number, `settle`
+subtracts the snapshot from the counts. Both steps happen under the writer lock, so nothing is
+counted twice.
 
-The activities hold one line a token and day. Its id is in `api_reads`, so that a later count of the
-day is added to it.
+The activities have one entry per token and day. The document's `api_reads` holds its id, so that
+later counts of the day update that entry.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ READ_TYPE: Final = "api_call"
 
 
 class TokenReads(NamedTuple):
-    """The reads with one token in one hour: how many, and the first and the last of them."""
+    """The reads with one token in one hour: their number, and the times of the first and last."""
 
     number: int
     first: datetime
@@ -43,20 +44,20 @@ _Reads = Mapping[tuple[str, str], TokenReads]  # by hour and token
 
 @dataclass(frozen=True)
 class Held:
-    """The counts of one person at one moment."""
+    """A snapshot of one user's uncommitted counts."""
 
     reads: _Reads = field(default_factory=dict)
-    calls: int = 0  # that moved the burst on, those that the hour does not count included
+    calls: int = 0  # counted by the burst, including those that the hourly quota does not count
     until: datetime | None = None
 
     def of_hour(self, now: datetime) -> Uncommitted:
-        """The counts of the hour of `now`, as the quota adds them to those in the document."""
+        """Return the counts in the hour of `now`, which the quota adds to the document's counts."""
         hour = period_of(now)
         by_token = {token: reads.number for (of, token), reads in self.reads.items() if of == hour}
         return Uncommitted(by_token, self.calls, self.until)
 
     def with_read(self, token: str, now: datetime) -> Held:
-        """These, and one more read."""
+        """Return the counts with one more read."""
         reads = dict(self.reads)
         _count_read(reads, token, now)
         return replace(self, reads=reads)
@@ -79,7 +80,7 @@ def _count_read(reads: dict[tuple[str, str], TokenReads], token: str, now: datet
 
 
 class CallCounts:
-    """The counts that this process holds, by person. Safe to share between threads."""
+    """The uncommitted counts of this process, by user. Thread-safe."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -94,12 +95,11 @@ class CallCounts:
         judge: Callable[[Held], datetime | None],
         calls: int = 1,
     ) -> bool:
-        """Counts a call at `now`, if `judge` lets it; returns whether it did.
+        """Count a call at `now` if `judge` permits it. Return whether it was counted.
 
-        The burst counts it as `calls`.
-
-        `judge` is given the counts so far, while nobody changes them, and returns where the call
-        moves the end of the burst, or None. With a token of None, only the burst counts it.
+        `judge` gets the counts so far, under the lock, and returns the new end of the burst, or
+        None to refuse. The burst counts the call as `calls`. With a token of None, only the burst
+        counts it.
         """
         with self._lock:
             until = judge(self._held(person))
@@ -113,7 +113,7 @@ class CallCounts:
             return True
 
     def snapshot(self, person: int) -> Held:
-        """The counts of the person so far."""
+        """Return the uncommitted counts of a user."""
         with self._lock:
             return self._held(person)
 
@@ -124,7 +124,7 @@ class CallCounts:
         return Held(dict(counts.reads), counts.calls, counts.until)
 
     def settle(self, person: int, committed: Held) -> None:
-        """Forgets what a commit took along; calls made since then stay."""
+        """Subtract counts that a commit has stored. Calls made since then remain."""
         with self._lock:
             counts = self._people.get(person)
             if counts is None or committed is NOTHING_HELD:
@@ -140,13 +140,16 @@ class CallCounts:
                 del self._people[person]
 
     def people(self) -> list[int]:
-        """The ids of all whose counts are held."""
+        """Return the ids of users with uncommitted counts."""
         with self._lock:
             return list(self._people)
 
     def forked(self) -> None:
-        """In a forked child: another thread may have held the lock, and the parent commits its
-        own counts."""
+        """Reset after a fork, in the child.
+
+        Without this, the child could wait forever for a lock that a thread of the parent held, and
+        would commit the parent's counts a second time.
+        """
         self._lock = threading.Lock()
         self._people = {}
 
@@ -163,7 +166,7 @@ os.register_at_fork(after_in_child=_renew_after_fork)
 
 
 def fold(transaction: Transaction, key: Key, held: Held) -> None:
-    """Writes the reads into the activities of the person whose document this is."""
+    """Write the reads into the activities of the user document `key`."""
     if not held.reads:
         return
     stored = (transaction.document(key) or {}).get(READS)
@@ -175,16 +178,16 @@ def fold(transaction: Transaction, key: Key, held: Held) -> None:
             number = line.get("id") if isinstance(line, dict) and same_day else None
             known[token] = {"day": day, "id": _written(transaction, key, token, number, reads)}
     today = utc_text(transaction.now)[:10]
-    kept = {
+    current = {
         token: line
         for token, line in known.items()
         if isinstance(line, dict) and str(line.get("day")) >= today
     }
-    transaction.set(key, {READS: kept})
+    transaction.set(key, {READS: current})
 
 
 def _by_token(reads: _Reads) -> dict[str, dict[str, TokenReads]]:
-    """The reads by token and day, the earlier days first."""
+    """Return the reads by token and day, earlier days first."""
     merged: dict[str, dict[str, TokenReads]] = {}
     for (hour, token), more in sorted(reads.items()):
         days = merged.setdefault(token, {})
@@ -196,9 +199,9 @@ def _by_token(reads: _Reads) -> dict[str, dict[str, TokenReads]]:
 def _written(
     transaction: Transaction, key: Key, token: str, number: object, reads: TokenReads
 ) -> int:
-    """Adds the reads to the line with this id, or writes a new one; returns its id."""
-    found = transaction.records(key).find(number) if type(number) is int else ()
-    line = found[0] if len(found) == 1 and found[0].get("type") == READ_TYPE else None
+    """Add the reads to the activity with this id, or create one. Return its id."""
+    matches = transaction.records(key).find(number) if type(number) is int else ()
+    line = matches[0] if len(matches) == 1 and matches[0].get("type") == READ_TYPE else None
     metadata: dict[str, Any] = dict(line.get("metadata") or {}) if line is not None else {}
     before = metadata.get("count")
     count = reads.number + (before if type(before) is int else 0)

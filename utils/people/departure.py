@@ -1,14 +1,15 @@
-"""A person leaves: first the documents go, then the account, and nothing is left unnoticed.
+"""Delete a user: documents, account and everything that refers to them.
 
-| step | where | after a crash here |
+| step | store | state after a crash following this step |
 |---|---|---|
-| 1 | database: `leaving_at` is set | account and documents are whole; the person can sign in |
-| 2 | store: all documents go, in one commit | the account is empty; the person can sign in |
-| 3 | database: account, tokens and sessions go, and its id is noted as a former one | done |
-| 4 | store: what a request began anew between 2 and 3 goes | whoever it belonged to is gone |
+| 1 | database: set `leaving_at` | account and documents are complete; the user can sign in |
+| 2 | store: delete all documents, in one commit | the account is empty; the user can sign in |
+| 3 | database: delete account, tokens and sessions, record the id as former | done |
+| 4 | store: delete documents that a request created between 2 and 3 | done |
 
-In each state `setup_data --validate` says so, and `setup_data --sync-users` finishes it: an account
-with `leaving_at`, and documents of a former id, which a restored backup can bring back, too.
+In each state `setup_data --validate` reports what remains, and `setup_data --sync-users` finishes
+the deletion: of accounts with `leaving_at`, and of documents of former ids, which a restored backup
+can bring back.
 """
 
 from __future__ import annotations
@@ -28,10 +29,10 @@ log = logging.getLogger(__name__)
 
 
 def remove_person(manager: JSONStorageManager, user: Any) -> dict[str, Any]:
-    """Removes a person's documents and account, and says what went; see the steps above.
+    """Delete a user's documents and account, and return counts of what was deleted.
 
-    To be called outside of a database transaction. Raises `StoreError` where the documents cannot
-    be removed; then nothing was, and the person stays.
+    Call it outside of a database transaction. Raises `StoreError` if the documents cannot be
+    deleted. Then nothing is deleted, and the account remains usable.
     """
     accounts = get_user_model()._default_manager.filter(pk=user.pk)
     accounts.filter(leaving_at=None).update(leaving_at=timezone.now())

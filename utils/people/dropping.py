@@ -1,4 +1,4 @@
-"""What the store forgets of a person who leaves: their documents, and their places with others."""
+"""Delete a user's documents and their memberships in projects of other users."""
 
 from typing import Any
 
@@ -10,9 +10,9 @@ from utils.table import COLLECTIONS
 
 
 def drop_person(transaction: Transaction, person: int) -> dict[str, Any]:
-    """Removes the person's documents and their entries in the projects of others.
+    """Delete the user's documents and their member entries in projects of other users.
 
-    The index at the members of their own projects, and who is assigned in others' tasks, follows
+    The members' indexes of the user's own projects, and assignments in tasks of others, are updated
     as after any change (`sharing.index`). Returns counts.
     """
     left = 0
@@ -31,8 +31,8 @@ def drop_person(transaction: Transaction, person: int) -> dict[str, Any]:
 
 
 def _leave(transaction: Transaction, person: int, owner: int, project_id: int) -> bool:
-    found = transaction.records(key_of("projects", owner)).find(project_id)
-    if len(found) != 1 or person not in entries_of(found[0]):
+    projects = transaction.records(key_of("projects", owner)).find(project_id)
+    if len(projects) != 1 or person not in entries_of(projects[0]):
         return False
-    take_out(transaction, owner, found[0], person)
+    take_out(transaction, owner, projects[0], person)
     return True

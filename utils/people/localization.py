@@ -1,8 +1,8 @@
-"""In which language, time zone and theme a page is answered.
+"""Choose language, time zone and theme of a page.
 
-What the person chose, in the settings or before they were known, in a cookie; else what their
-browser says: `Accept-Language`, and the cookie `timezone` that static/js/time_zone.js sets. The
-API speaks English and UTC, whoever asks.
+Sources, in order: the user's preferences, then a cookie with a choice made before signing in, then
+the browser: `Accept-Language`, and the cookie `timezone` that static/js/time_zone.js sets. The API
+always uses English and UTC.
 """
 
 from __future__ import annotations
@@ -32,19 +32,20 @@ _KEPT = "_preferences"
 
 
 def preferences_of(request: HttpRequest) -> Preferences:
-    """The preferences of the person who asks, read once for a request.
+    """Return the signed-in user's preferences, read once per request.
 
-    Those of nobody are the defaults, and so are those that cannot be read just now.
+    Return the defaults if nobody is signed in or the document cannot be read.
     """
-    kept: Preferences | None = getattr(request, _KEPT, None)
-    if kept is None:
-        kept = _read(request)
-        setattr(request, _KEPT, kept)
-    return kept
+    cached: Preferences | None = getattr(request, _KEPT, None)
+    if cached is None:
+        cached = _read(request)
+        setattr(request, _KEPT, cached)
+    return cached
 
 
 def _read(request: HttpRequest) -> Preferences:
-    # Without the cookie there is nobody to look up: what is the same for all may be kept by all.
+    # Do not touch the session without its cookie. That would add "Vary: Cookie" to responses that
+    # are equal for all visitors, so shared caches would store them once per visitor.
     known = settings.SESSION_COOKIE_NAME in request.COOKIES
     user = getattr(request, "user", None) if known else None
     if user is None or not user.is_authenticated:
@@ -57,24 +58,24 @@ def _read(request: HttpRequest) -> Preferences:
 
 
 def forget_preferences(request: HttpRequest) -> None:
-    """Has them read again: they were changed."""
+    """Discard the cached preferences after a change."""
     if hasattr(request, _KEPT):
         delattr(request, _KEPT)
 
 
 def browsers_zone(request: HttpRequest) -> str:
-    """The name of the time zone that the browser tells; UTC where it tells none."""
-    told = request.COOKIES.get(ZONE_COOKIE, "")
-    return told if is_time_zone(told) else "UTC"
+    """Return the name of the browser's time zone, or UTC if it is unknown."""
+    name = request.COOKIES.get(ZONE_COOKIE, "")
+    return name if is_time_zone(name) else "UTC"
 
 
 def zone_of(request: HttpRequest) -> ZoneInfo:
-    """The time zone in which the person's times are shown and read."""
+    """Return the time zone in which times are displayed and parsed."""
     return ZoneInfo(preferences_of(request).time_zone or browsers_zone(request))
 
 
 def local_time(moment: datetime) -> datetime:
-    """The moment in the time zone of the page; in its own where that has no such year."""
+    """Return the moment in the active time zone, or unchanged where that exceeds year 9999."""
     try:
         return timezone.localtime(moment)
     except OverflowError:
@@ -87,14 +88,17 @@ def _theme_of(request: HttpRequest) -> str:
 
 
 class LocalizationMiddleware:
-    """Answers pages in the person's language and time zone, and sets `request.theme`: "light" or
-    "dark", or "" for what the system says. It stands behind whatever knows who asks."""
+    """Set language, time zone and `request.theme` of pages.
+
+    `request.theme` is "light", "dark", or "" for the system's theme. The middleware must come after
+    the one that sets `request.user`.
+    """
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
-        theme = SimpleLazyObject(lambda: _theme_of(request))  # its documentation is a page, too
+        theme = SimpleLazyObject(lambda: _theme_of(request))  # for the API's docs page, too
         request.theme = theme  # type: ignore[attr-defined]
         if request.path.startswith(API_PREFIX):
             return self.get_response(request)

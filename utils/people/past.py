@@ -1,8 +1,8 @@
-"""A person's activities, searched: those asked for, newest first, for pages and the API alike.
+"""Search a user's activities, newest first.
 
-They are in two documents, see `retention`; a `Past` has them as one list. Few have ids. So a place
-among them is how many are before it, counted from the oldest that there ever was: neither new ones
-nor the removal of old ones move it.
+Activities are in two documents (see `retention`), which `Past` presents as one sequence. Few have
+ids, so a cursor is the number of activities before it since the account began. New activities and
+the removal of old ones do not shift it.
 """
 
 from __future__ import annotations
@@ -18,16 +18,16 @@ from utils.documents import key_of
 from utils.lists import Bound, Test, side_of
 from utils.texts import folded
 
-LOOKED_AT_MAX = 10_000  # activities for one page: what is sought may be rare
-DEEDS: Final = ("task", "project", "model", "member", "invitation")  # how types of deeds begin
+LOOKED_AT_MAX = 10_000  # bounds the work of a page whose filter matches few activities
+DEEDS: Final = ("task", "project", "model", "member", "invitation")  # prefixes of types that count
 
-# In the document of the older ones: how many were removed, and of these the deeds by quarter of an
-# hour ("2026-11-30T14:15"), as long as the heat map shows them.
+# Fields of the document of older activities: the number removed, and the removed deeds by quarter
+# of an hour ("2026-11-30T14:15") for as long as the heat map shows them.
 TRIMMED: Final = "trimmed"
 TRIMMED_DEEDS: Final = "trimmed_deeds"
 _ATTEMPTS: Final = 5
 
-# On which sides of a day or moment an activity may be.
+# The results of `side_of` that each filter accepts.
 _SIDES = {"before": {-1}, "after": {1}, "from": {0, 1}, "until": {-1, 0}}
 
 Activity = Mapping[str, Any]
@@ -35,11 +35,11 @@ Activity = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class Past(Sequence[Activity]):
-    """A person's activities, oldest first: the older ones, then those of their own document."""
+    """A user's activities, oldest first: the older document, then the user's own."""
 
     older: Sequence[Activity] = ()
     recent: Sequence[Activity] = ()
-    trimmed: int = 0  # how many were removed before the first
+    trimmed: int = 0  # number of activities removed before the first
     trimmed_deeds: Mapping[str, int] = field(default_factory=dict)
 
     def __len__(self) -> int:
@@ -57,8 +57,8 @@ class Past(Sequence[Activity]):
     def __getitem__(self, index: slice) -> list[Activity]: ...
     def __getitem__(self, index: int | slice) -> Activity | list[Activity]:
         if isinstance(index, int):
-            place = range(len(self))[index]
-            return self[place : place + 1][0]
+            position = range(len(self))[index]
+            return self[position : position + 1][0]
         wanted, middle = range(len(self))[index], len(self.older)
         if not wanted:
             return []
@@ -69,12 +69,13 @@ class Past(Sequence[Activity]):
 
 
 def past_of(store: DocumentStore, owner: int) -> Past:
-    """The activities of a person, of one moment. Raises `Corrupt`, `Unavailable`."""
+    """Return a consistent view of a user's activities. Raises `Corrupt` and `Unavailable`."""
     document = store.read(key_of("users", owner))
     for _ in range(_ATTEMPTS):
         older, before = store.read(key_of("activities", owner)), document
         document = store.read(key_of("users", owner))
-        if _revision(document) == _revision(before):  # so none moved between the two readings
+        # An equal revision proves that no activity moved between the two documents meanwhile.
+        if _revision(document) == _revision(before):
             break
     head = older.content if older else {}
     trimmed, deeds = head.get(TRIMMED), head.get(TRIMMED_DEEDS)
@@ -98,19 +99,19 @@ def _objects(document: Document | None) -> Sequence[Activity]:
 
 
 def quarter_of(moment: datetime) -> str:
-    """The quarter of an hour of a moment in UTC, as text: zones differ by quarters."""
+    """Return the UTC quarter of an hour of a moment as text. Time zones differ by quarters."""
     moment = moment.astimezone(UTC)
     return f"{moment:%Y-%m-%dT%H}:{moment.minute // 15 * 15:02}"
 
 
 def of_types(types: Collection[str]) -> Test:
-    """Whether an activity is of one of these types."""
+    """Return a test for activities of one of these types."""
     wanted = frozenset(types)
     return lambda activity: activity.get("type") in wanted
 
 
 def of_text(text: str) -> Test:
-    """Whether an activity has the text in its type or description, whatever its capitals."""
+    """Return a test for activities with the text in type or description, ignoring case."""
     sought = folded(text.strip())
     return lambda activity: any(
         sought in folded(str(activity.get(name, ""))) for name in ("type", "description")
@@ -118,26 +119,29 @@ def of_text(text: str) -> Test:
 
 
 def of_time(how: str, text: str) -> Test:
-    """Whether an activity was before, after, from or until a day or moment; the last two let the
-    day itself through. Raises ValueError, saying what the text must be."""
+    """Return a test for activities before, after, from or until a day or moment.
+
+    "from" and "until" include the day itself. Raises ValueError, with a message that says what
+    `text` must be.
+    """
     bound, sides = Bound(text), _SIDES[how]
     return lambda activity: side_of(activity, "timestamp", bound) in sides
 
 
 def of_record(singular: str, record_id: int) -> Test:
-    """Whether an activity is about one of a person's own records, such as "model" 3."""
+    """Return a test for activities about one of the user's own records, such as "model" 3."""
     return of_records({singular: {record_id}})
 
 
 def of_records(wanted: Mapping[str, Collection[int]]) -> Test:
-    """Whether an activity is about one of these records of a person's own: ids by the kind."""
+    """Return a test for activities about the user's own records with these ids, by kind."""
 
     def test(activity: Activity) -> bool:
         ids = wanted.get(str(activity.get("type")).partition("_")[0])
-        told = activity.get("metadata")
-        if ids is None or not isinstance(told, dict) or "owner" in told:
+        metadata = activity.get("metadata")
+        if ids is None or not isinstance(metadata, dict) or "owner" in metadata:
             return False
-        number = told.get("id")
+        number = metadata.get("id")
         return type(number) is int and number in ids
 
     return test
@@ -146,16 +150,19 @@ def of_records(wanted: Mapping[str, Collection[int]]) -> Test:
 def newest(
     activities: Sequence[Activity], tests: Iterable[Test], *, end: int | None = None, limit: int
 ) -> tuple[list[Activity], int]:
-    """The newest that all tests let through, at most `limit`, of those before the place `end`; and
-    the place where to go on, 0 when nothing is left. Of more than can be looked at, go on too."""
+    """Return the newest matching activities before the cursor `end`, and the next cursor.
+
+    At most `limit` are returned. The cursor is 0 at the end. It is not 0 if `LOOKED_AT_MAX`
+    activities were examined and more remain.
+    """
     trimmed = activities.trimmed if isinstance(activities, Past) else 0
     end = len(activities) if end is None else min(max(end - trimmed, 0), len(activities))
-    tests, found = tuple(tests), list[Activity]()
-    place = max(end - LOOKED_AT_MAX, 0)
-    for position, activity in enumerate(reversed(activities[place:end]), 1):
+    tests, matches = tuple(tests), list[Activity]()
+    next_end = max(end - LOOKED_AT_MAX, 0)
+    for position, activity in enumerate(reversed(activities[next_end:end]), 1):
         if all(test(activity) for test in tests):
-            found.append(activity)
-        if len(found) == limit:
-            place = end - position
+            matches.append(activity)
+        if len(matches) == limit:
+            next_end = end - position
             break
-    return found, place + trimmed if place else 0
+    return matches, next_end + trimmed if next_end else 0

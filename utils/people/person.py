@@ -1,6 +1,6 @@
-"""What is done to a person's own document: mirror the account, log activities, count API calls.
+"""Operations on a user document: mirror the account, log activities, count API calls.
 
-Each function works within a transaction that somebody else commits.
+Each function works within a transaction that the caller commits.
 """
 
 from __future__ import annotations
@@ -32,16 +32,17 @@ from utils.people.quota import (
 from utils.records import InvalidRecord
 from utils.table import ACTIVITY_FIELDS, COLLECTIONS, RECORD_COLLECTIONS, Record
 
-# Of a user's document: what the store keeps itself and no mirror of the account may touch.
+# Fields of a user document that the store maintains. Mirroring the account must not change them.
 _KEPT_BY_STORE = {"user_id", "api_calls_used", "updated_at", "activities", "preferences", READS}
 
-# Of what an activity notes, what the owner of the record is told of another person's.
+# Metadata of a member's activity that is copied to the record's owner. The rest is private, such as
+# the member's address.
 _TOLD_TO_OWNER = ("id", "collection", "user_id", "role")
 
 
 @dataclass(frozen=True)
 class Activity:
-    """Something that a person did, as their document tells it."""
+    """An action of a user, as logged in their document."""
 
     type: str
     description: str
@@ -49,9 +50,9 @@ class Activity:
 
 
 def mirror(transaction: Transaction, user: Any, *, lay_out: bool = False) -> Record:
-    """Makes the document say what the account says, and returns it; the rest of it stays.
+    """Update the user document from the account, and return it. Other fields remain.
 
-    With `lay_out`, the person's other documents are begun where they are missing.
+    With `lay_out`, also create the user's missing record documents.
     """
     for collection in RECORD_COLLECTIONS if lay_out else ():
         ensure(transaction, key_of(collection, user.pk))
@@ -62,12 +63,12 @@ def mirror(transaction: Transaction, user: Any, *, lay_out: bool = False) -> Rec
     if not fields.items() <= stored.items():
         fields |= period_to_keep(stored)
     transaction.set(key, fields)
-    # The draft itself and no copy: its revision and time are set when it is committed.
+    # Return the working copy itself: the commit sets its revision and time.
     return cast(Record, transaction.document(key))
 
 
 def prefer(transaction: Transaction, owner: int, change: Change) -> Record:
-    """Changes the person's preferences and returns them. Raises `InvalidRecord`."""
+    """Change the user's preferences and return them. Raises `InvalidRecord`."""
     key = _person(transaction, owner)
     stored = transaction.document(key) or {}
     preferences = changed_preferences(stored, change)
@@ -77,12 +78,12 @@ def prefer(transaction: Transaction, owner: int, change: Change) -> Record:
 
 
 def account_of(user_id: int) -> Any | None:
-    """The Django user with this id, as the database has it now."""
+    """Return the account with this id from the database, or None."""
     return get_user_model().objects.filter(pk=user_id).first()
 
 
 def has_account(user_id: int) -> bool:
-    """Whether the database has an account with this id. False if there is no database yet."""
+    """Return whether the database has an account with this id. False without a database."""
     try:
         return bool(get_user_model().objects.filter(pk=user_id).exists())
     except DatabaseError:
@@ -90,15 +91,15 @@ def has_account(user_id: int) -> bool:
 
 
 def exists(transaction: Transaction, owner: int) -> bool:
-    """Whether the person has a document or, where the first was not begun yet, an account."""
+    """Return whether the user has a document or an account."""
     begun = (transaction.document(key_of(name, owner)) for name in ("users", *RECORD_COLLECTIONS))
     return any(document is not None for document in begun) or has_account(owner)
 
 
 def begin(transaction: Transaction, key: Key) -> None:
-    """Begin a document where there is none. Raises `NotFound` for a person who does not exist.
+    """Create an empty document if it is missing. Raises `NotFound` for an unknown user.
 
-    Without the check, a mistyped id would leave a file that belongs to nobody.
+    Without the check, a mistyped id would create a file that belongs to no user.
     """
     if transaction.document(key) is None:
         _require(transaction, key.owner)
@@ -113,25 +114,26 @@ def _require(transaction: Transaction, owner: int) -> None:
 
 
 def person_named(text: str) -> tuple[int, str] | None:
-    """Return id and name of the active account with this user name, or that proved this address.
-
-    None if there is none.
-    """
+    """Return (id, name) of the only active account with this name or address, or None."""
     named = text.strip()
     if not named or len(named) > 254 or text_fault(named, one_line=True):
         return None
     people = get_user_model().objects
-    found = people.with_proved(named) if "@" in named else people.meant_by(named).first()
-    return (found.pk, found.get_username()) if found is not None and found.is_active else None
+    accounts = people.with_proved(named) if "@" in named else people.meant_by(named).first()
+    return (
+        (accounts.pk, accounts.get_username())
+        if accounts is not None and accounts.is_active
+        else None
+    )
 
 
 def _person(transaction: Transaction, owner: int) -> Key:
-    """The key of the owner's user document, mirrored first where it was missing."""
+    """Return the key of the owner's user document, creating it from the account if missing."""
     key = key_of("users", owner)
     if transaction.document(key) is None:
         _require(transaction, owner)
         user = account_of(owner) if has_account(owner) else None
-        if user is None:  # an old folder has records of theirs
+        if user is None:  # records from an old folder, without an account
             ensure(transaction, key)
         else:
             mirror(transaction, user)
@@ -139,12 +141,12 @@ def _person(transaction: Transaction, owner: int) -> Key:
 
 
 def begin_person(transaction: Transaction, owner: int) -> None:
-    """Begin the owner's user document where it is missing. Raises `NotFound`."""
+    """Create the owner's user document if it is missing. Raises `NotFound`."""
     _person(transaction, owner)
 
 
 def log(transaction: Transaction, owner: int, activity: Activity) -> Record:
-    """Adds an activity of this moment and returns it as stored."""
+    """Append an activity with the transaction's time, and return it as stored."""
     record = {
         "type": activity.type,
         "description": activity.description,
@@ -158,7 +160,7 @@ def log(transaction: Transaction, owner: int, activity: Activity) -> Record:
 
 
 def checked_activity(type: object, description: object, metadata: object) -> Activity:
-    """Return an activity that may be stored. Raises `InvalidRecord`."""
+    """Return a validated activity. Raises `InvalidRecord`."""
     faults = Faults()
     given = {"type": type, "description": description, "metadata": metadata}
     accepted = {
@@ -172,29 +174,31 @@ def checked_activity(type: object, description: object, metadata: object) -> Act
 
 
 def tell(transaction: Transaction, person: int, owner: int, activity: Activity) -> None:
-    """Logs what a person did, and where it was another's, for the owner too."""
+    """Log a user's activity, also for the owner of the record if that is another user."""
     if person == owner:
         log(transaction, person, activity)
         return
-    told = {**activity.metadata, "owner": owner}
-    log(transaction, person, replace(activity, metadata=told))
+    metadata = {**activity.metadata, "owner": owner}
+    log(transaction, person, replace(activity, metadata=metadata))
     tell_other(transaction, person, owner, activity)
 
 
 def tell_other(transaction: Transaction, person: int, owner: int, activity: Activity) -> None:
-    """Logs for the owner what another person did, but not from where they did it."""
+    """Log for the owner what another user did, without private metadata such as an address."""
     if transaction.document(key_of("users", owner)) is None:
         return
     document = transaction.document(key_of("users", person)) or {}
-    told = {name: activity.metadata[name] for name in _TOLD_TO_OWNER if name in activity.metadata}
+    metadata = {
+        name: activity.metadata[name] for name in _TOLD_TO_OWNER if name in activity.metadata
+    }
     by = {"by": person, "by_name": document.get("username", "")}
-    log(transaction, owner, Activity(activity.type, activity.description, told | by))
+    log(transaction, owner, Activity(activity.type, activity.description, metadata | by))
 
 
 def meter(transaction: Transaction, caller: Caller, held: Held, reads: Held) -> Quota:
-    """Counts an API call of the caller, and those held in memory; returns what is left.
+    """Count an API call of the caller and the uncommitted counts. Return the remaining quota.
 
-    `reads` are those that the activities tell. Raises `QuotaExceeded`, `TooManyCalls`.
+    `reads` are the counts that go into the activities. Raises `QuotaExceeded` and `TooManyCalls`.
     """
     key, now = _person(transaction, caller.user_id), transaction.now
     before = quota_now(transaction.document(key), now, held.of_hour(now))
@@ -205,7 +209,7 @@ def meter(transaction: Transaction, caller: Caller, held: Held, reads: Held) -> 
 
 
 def take_counts(transaction: Transaction, user_id: int, held: Held) -> None:
-    """Writes the calls held in memory into the person's document; nothing if there is none."""
+    """Write uncommitted counts into the user's document. Do nothing if there is no document."""
     key, now = key_of("users", user_id), transaction.now
     document = transaction.document(key)
     if document is None or held is NOTHING_HELD:
@@ -217,7 +221,7 @@ def take_counts(transaction: Transaction, user_id: int, held: Held) -> None:
 def quota_now(
     user_document: Mapping[str, Any] | None, now: datetime, uncommitted: Uncommitted = NOTHING
 ) -> Quota:
-    """The quota of the person whose document this is, by the settings."""
+    """Return the quota that a user document and the settings result in."""
     return quota_of(
         user_document or {},
         now,
@@ -228,7 +232,7 @@ def quota_now(
 
 
 def _mirrored(user: Any, stored: Mapping[str, Any]) -> dict[str, Any]:
-    """The fields of the account that its document shows. Never a password: only what is listed."""
+    """Return the account fields to mirror. Only listed fields are copied, never the password."""
     fields: dict[str, Any] = {"user_id": user.pk}
     for spec_field in COLLECTIONS["users"].fields:
         if spec_field.name in _KEPT_BY_STORE or not hasattr(user, spec_field.name):

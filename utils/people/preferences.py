@@ -1,7 +1,7 @@
-"""How a person wants pages to be: language, time zone, theme, keys, and saved views of lists.
+"""User preferences: language, time zone, theme, shortcuts, and saved views of lists.
 
-Kept in the person's own document under `preferences`, each where they chose something. The rules
-are those of `table.PREFERENCE_FIELDS`, and two that a field cannot say: below.
+They are in the user document under `preferences`. Only explicit choices are stored.
+`table.PREFERENCE_FIELDS` has their rules. Two further rules, on time zones and views, are below.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ _FIELDS = {field.name: field for field in PREFERENCE_FIELDS}
 
 @dataclass(frozen=True)
 class View:
-    """A saved list of tasks: its name, and the query of its address, "due=week&sort=due"."""
+    """A saved list of tasks: its name and its query string, such as "due=week&sort=due"."""
 
     name: str
     query: str
@@ -45,10 +45,10 @@ class View:
 
 @dataclass(frozen=True)
 class Preferences:
-    """What a person chose, and what holds where they chose nothing."""
+    """A user's choices, with defaults where none was made."""
 
-    language: str = ""  # "" is the browser's
-    time_zone: str = ""  # an IANA name; "" is the browser's
+    language: str = ""  # "" means the browser's
+    time_zone: str = ""  # an IANA name; "" means the browser's
     theme: str = "system"
     single_keys: bool = True
     week_start: str = "monday"
@@ -56,7 +56,7 @@ class Preferences:
 
     @property
     def first_weekday(self) -> int:
-        """The day that a week begins on: Monday is 0."""
+        """The first day of the week. Monday is 0."""
         return {"monday": 0, "sunday": 6, "saturday": 5}[self.week_start]
 
 
@@ -64,25 +64,25 @@ Change = Mapping[str, Any] | Callable[[Preferences], Mapping[str, Any]]
 
 
 def preferences_in(document: Mapping[str, Any]) -> Preferences:
-    """The preferences that a user document tells. What breaks its rule counts as not chosen."""
-    told = document.get("preferences")
+    """Return the preferences in a user document. Invalid values are ignored."""
+    stored = document.get("preferences")
     chosen: dict[str, Any] = {}
-    for name, value in told.items() if isinstance(told, dict) else ():
+    for name, value in stored.items() if isinstance(stored, dict) else ():
         faults = Faults()
         accepted = _accepted(name, value, faults) if name in _FIELDS else None
         if accepted is not None and not faults.found:
             chosen[name] = accepted
     if "views" in chosen:
-        chosen["views"] = tuple(View(one["name"], one["query"]) for one in chosen["views"])
+        chosen["views"] = tuple(View(view["name"], view["query"]) for view in chosen["views"])
     return Preferences(**chosen)
 
 
 def changed_preferences(document: Mapping[str, Any], change: Change) -> Record:
-    """The preferences of a user document with `change` made; unknown keys stay.
+    """Return the preferences of a user document with `change` applied. Unknown keys remain.
 
-    Raises `InvalidRecord`; its pointers begin at the preferences ("/theme").
+    Raises `InvalidRecord`, whose pointers are relative to the preferences ("/theme").
     """
-    told = document.get("preferences")
+    stored = document.get("preferences")
     changes = change(preferences_in(document)) if callable(change) else change
     faults, accepted = Faults(), {}
     for name, value in changes.items():
@@ -93,7 +93,7 @@ def changed_preferences(document: Mapping[str, Any], change: Change) -> Record:
             faults.add(pointer_to("", name), f"is not a preference; they are {known}")
     if faults.found:
         raise InvalidRecord(faults.found)
-    return (dict(told) if isinstance(told, dict) else {}) | accepted
+    return (dict(stored) if isinstance(stored, dict) else {}) | accepted
 
 
 def _accepted(name: str, value: object, faults: Faults) -> Any:

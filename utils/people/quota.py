@@ -1,16 +1,15 @@
-"""API quota of a person: the calls of the hour in their document, and the burst.
+"""The API quota of a user: hourly calls and burst rate limit.
 
-Calls are counted per hour of the clock in UTC. `api_calls_used` belongs to the hour that
-`api_calls_period` names ("2026-11-30T14"); in another hour it counts as 0. `api_calls_by_token`
-says how many of them were made with which token; "" is a signed-in session. Documents of old
-folders have no period: their count belongs to the hour of their last change, which has to be
-written down before another change moves that hour on (`period_to_keep`).
+Calls are counted per clock hour in UTC. `api_calls_used` belongs to the hour in `api_calls_period`
+("2026-11-30T14") and counts as 0 in another hour. `api_calls_by_token` splits it by token, where ""
+is a signed-in session. Old documents have no period. Their count belongs to the hour of their last
+change, which must be stored before another change moves that time (`period_to_keep`).
 
-The burst is counted by the generic cell rate algorithm (ITU-T I.371): `api_burst_until` is the
-moment at which all calls of the burst are free again. Each call moves it on by the time that one
-call is worth, and may not move it further into the future than the window.
+The burst follows the generic cell rate algorithm (ITU-T I.371). `api_burst_until` is the moment
+when all calls of the burst are available again. Each call advances it by `Burst.worth`, to at most
+`window` from now.
 
-Calls that only read are not in the document yet: `Uncommitted` (see `call_counts`).
+Reads are not in the document until a commit stores them: see `Uncommitted` and `call_counts`.
 """
 
 from __future__ import annotations
@@ -28,17 +27,17 @@ from utils.times import moment_of, utc_text
 PERIOD: Final = "api_calls_period"
 BY_TOKEN: Final = "api_calls_by_token"
 BURST_UNTIL: Final = "api_burst_until"
-# A process holds back at most these shares of what is left before it commits the counts, so that
-# several processes together do not exceed a limit by more than that for each.
+# A process commits its counts before they exceed these fractions (1/10, 1/5) of the remaining
+# calls. Otherwise several processes together could exceed a limit by any amount.
 _HELD_BACK_OF_HOUR: Final = 10
 _HELD_BACK_OF_BURST: Final = 5
 
 
 class Uncommitted(NamedTuple):
-    """Counts of this process that no commit has taken along yet.
+    """Counts of this process that no commit has stored yet.
 
-    `until` is where these calls moved the end of the burst, and `calls` how many they are, those
-    included that the hour does not count.
+    `until` is the end of the burst after these calls. `calls` is their number, including those that
+    the hourly quota does not count.
     """
 
     by_token: Mapping[str, int] = MappingProxyType({})
@@ -51,9 +50,9 @@ NOTHING: Final = Uncommitted()
 
 @dataclass(frozen=True)
 class Burst:
-    """How many calls may come at once; all are free again after `window` seconds of rest.
+    """The burst rate limit: `limit` calls per `window` seconds.
 
-    `busy` is how long from now until all are free.
+    `busy` is the time from now until all calls are available again.
     """
 
     limit: int
@@ -66,33 +65,30 @@ class Burst:
 
     @property
     def resets_in(self) -> int:
-        """In how many seconds all calls are free."""
+        """Seconds until all calls are available."""
         return ceil(self.busy.total_seconds())
 
     @property
     def retry_after(self) -> int:
-        """In how many seconds one call is free."""
+        """Seconds until a call is available."""
         wait = self.busy + self.worth - timedelta(seconds=self.window)
         return max(ceil(wait.total_seconds()), 0)
 
     def after_one_more(self, calls: int = 1) -> Burst:
-        """The burst after one more call, or so many; never past its end."""
+        """Return the burst after so many more calls, never beyond its limit."""
         busy = min(self.busy + calls * self.worth, timedelta(seconds=self.window))
         return Burst(self.limit, self.window, busy)
 
     @property
     def worth(self) -> timedelta:
-        """How long it takes until one call is free again."""
+        """The time after which a call is available again."""
         # Rounded down, or the last call of a burst would not fit into the window.
         return timedelta(seconds=self.window) // self.limit or timedelta.resolution
 
 
 @dataclass(frozen=True)
 class Quota:
-    """How many calls of how many are used, and in how many seconds the count starts again.
-
-    A `limit` of None means that there is none.
-    """
+    """Used calls, the limit, and the seconds until the count resets. No limit is None."""
 
     used: int
     limit: int | None
@@ -106,31 +102,31 @@ class Quota:
 
     @property
     def may_hold_back(self) -> int:
-        """How many counts a process may hold back, this being the quota as committed."""
+        """The number of counts that a process may leave uncommitted under this committed quota."""
         of_burst = self.burst.remaining // _HELD_BACK_OF_BURST
         if self.remaining is None:
             return of_burst
         return min(self.remaining // _HELD_BACK_OF_HOUR, of_burst)
 
     def after_uncounted(self, calls: int = 1) -> Quota:
-        """The quota after a call that only the burst counts, as `calls`. Raises `TooManyCalls`."""
+        """Return the quota after a call that only the burst counts. Raises `TooManyCalls`."""
         self.check_burst()
         return replace(self, burst=self.burst.after_one_more(calls))
 
     def check_burst(self) -> None:
-        """Raises `TooManyCalls` where the burst has no call left now."""
+        """Raise `TooManyCalls` if the burst has no call left."""
         if not self.burst.remaining:
             raise TooManyCalls(self)
 
     def check(self) -> None:
-        """Raises `QuotaExceeded` or `TooManyCalls` where no call is left now."""
+        """Raise `QuotaExceeded` or `TooManyCalls` if no call is left."""
         if self.remaining == 0:
             raise QuotaExceeded(self)
         self.check_burst()
 
 
 class TooManyCalls(Exception):
-    """Too many API calls came at once. Try again after `retry_after` seconds."""
+    """Raised if the burst is exhausted. Retry after `retry_after` seconds."""
 
     def __init__(self, quota: Quota) -> None:
         burst = quota.burst
@@ -139,7 +135,7 @@ class TooManyCalls(Exception):
 
 
 class QuotaExceeded(Exception):
-    """All API calls of this hour are used. Try again after `quota.resets_in` seconds."""
+    """Raised if the calls of this hour are used up. Retry after `quota.resets_in` seconds."""
 
     def __init__(self, quota: Quota) -> None:
         super().__init__(f"all {quota.limit} API calls of this hour are used")
@@ -154,9 +150,9 @@ def quota_of(
     limit: int | None = None,
     uncommitted: Uncommitted = NOTHING,
 ) -> Quota:
-    """The quota of the person whose document this is; `burst` is calls and seconds.
+    """Return the quota for a user document. `burst` is (calls, seconds).
 
-    `limit` is the one for all accounts, 0 for none; None leaves it to the document.
+    `limit` applies to all accounts, and 0 disables it. None uses the document's own limit.
     """
     used = user_document.get("api_calls_used")
     counts = _period_counted(user_document) == period_of(now)
@@ -180,7 +176,7 @@ def _own_limit(user_document: Mapping[str, Any]) -> int:
 
 
 def after_one_more(quota: Quota, token: str) -> Quota:
-    """The quota after a counted call. Raises as `Quota.check`."""
+    """Return the quota after a counted call. Raises like `Quota.check`."""
     quota.check()
     return replace(
         quota,
@@ -191,7 +187,7 @@ def after_one_more(quota: Quota, token: str) -> Quota:
 
 
 def as_fields(quota: Quota, now: datetime) -> dict[str, Any]:
-    """The quota as the fields of the person's document."""
+    """Return the quota as fields of the user document."""
     return {
         "api_calls_used": quota.used,
         PERIOD: period_of(now),
@@ -209,10 +205,11 @@ def _burst_of(
 ) -> Burst:
     until = moment_of(user_document.get(BURST_UNTIL)) or now
     if uncommitted.until is not None:
-        # Another process may have moved the end of the burst since: ours come on top of that.
+        # Another process may have moved the end of the burst since: add our calls to it.
         worth = Burst(limit, window).worth
         until = max(uncommitted.until, until + uncommitted.calls * worth)
-    # A clock that was set back, or a hand, must not lock anybody out for longer than the window.
+    # After the clock was set back, or a hand edit, the stored end may be far ahead. Without this
+    # bound, the user would be locked out until then.
     busy = min(max(until - now, timedelta(0)), timedelta(seconds=window))
     return Burst(limit, window, busy)
 
@@ -225,19 +222,19 @@ def _by_token(user_document: Mapping[str, Any]) -> dict[str, int]:
 
 
 def period_of(moment: datetime) -> str:
-    """The hour that a call at this moment counts in."""
+    """Return the hour in which a call at this moment counts."""
     return utc_text(moment)[:13]
 
 
 def period_to_keep(user_document: Mapping[str, Any]) -> dict[str, str]:
-    """What a change of the document has to set, so that its count stays in the hour it is of."""
+    """Return the fields that a change must set so that the count remains in its hour."""
     if PERIOD in user_document or not user_document.get("api_calls_used"):
         return {}
     return {PERIOD: _period_counted(user_document)}
 
 
 def _period_counted(user_document: Mapping[str, Any]) -> str:
-    """The hour of the count; "" where nobody can tell."""
+    """Return the hour of the count, or "" if it is unknown."""
     if PERIOD in user_document:
         return str(user_document[PERIOD])
     changed = moment_of(user_document.get("updated_at"))

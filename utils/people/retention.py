@@ -1,13 +1,12 @@
-"""Retention of activities: the newest stay in the person's own document, older ones move out.
+"""Retain activities: the newest in the user document, older ones in a second document.
 
-`users/user_7.json` holds the newest, so that it stays small however long somebody is here. Older
-ones are in `activities/activities_7.json`, as long as the settings say: `NEURALFLOW_ACTIVITY_MAX`
-of both documents together, and those of the last `NEURALFLOW_ACTIVITY_DAYS` days. What is removed
-stays in the journal's history for its time, and is counted: by quarter of an hour, for the heat
-map.
+`users/user_7.json` has the newest, so it stays small for old accounts, too.
+`activities/activities_7.json` has older ones within the settings: at most `NEURALFLOW_ACTIVITY_MAX`
+in both documents, not older than `NEURALFLOW_ACTIVITY_DAYS` days. Removed activities stay in the
+journal for its own retention time, and are counted per quarter of an hour for the heat map.
 
-Moves happen in the commit of the person's own change, a part at a time: of a document of 870,000
-activities, a commit moves an eighth. `is_due` says whether there is more to move.
+Activities move within the commit of a user's own change, in parts, to bound the time of a commit:
+of 870,000 activities, a commit moves an eighth. `is_due` returns True while more remain to move.
 """
 
 from __future__ import annotations
@@ -25,23 +24,23 @@ from utils.documents import ensure, key_of
 from utils.people.past import DEEDS, TRIMMED, TRIMMED_DEEDS, quarter_of
 from utils.times import moment_of, utc_text
 
-# Above the first number or size, activities move until the second is left.
+# Above *_MAX, activities move until *_LEFT remain.
 RECENT_MAX: Final = 500
 RECENT_LEFT: Final = 300
 RECENT_BYTES_MAX: Final = 512 * 1024
 RECENT_BYTES_LEFT: Final = 256 * 1024
 OLDER_BYTES_MAX: Final = 64 * 1024 * 1024
-# The size is looked at once in so many activities: it means to encode the newest.
+# Check the size only once per so many activities: measuring it encodes the new ones.
 _SIZE_LOOKS: Final = 16
-_PART_MIN: Final = 5_000  # activities that one commit moves
+_PART_MIN: Final = 5_000  # activities per commit
 _PART_SHARE: Final = 8
 DEEDS_KEPT: Final = timedelta(days=27 * 7)  # a week more than the heat map shows
-CHECKED: Final = "activities_checked"  # the day on which the age of the older ones was looked at
+CHECKED: Final = "activities_checked"  # the day of the last check for expired activities
 
 
 @dataclass(frozen=True)
 class Limits:
-    """How many activities of a person are retained, and for how long."""
+    """Age and number of the activities to retain per user."""
 
     days: float
     number: int
@@ -55,7 +54,7 @@ class Limits:
 
 
 def is_due(records: RecordList, limits: Limits) -> bool:
-    """Whether the person's own document holds more activities than it should."""
+    """Return True if the user document has more activities than it should."""
     number = len(records)
     if number > limits.recent_max:
         return True
@@ -63,9 +62,9 @@ def is_due(records: RecordList, limits: Limits) -> bool:
 
 
 def retain(transaction: Transaction, owner: int, limits: Limits) -> bool:
-    """Moves old activities out of the person's document, and removes those that are too old.
+    """Move old activities out of the user document and remove expired ones.
 
-    Does nothing unless that is due. Returns whether there is more to do.
+    Do nothing unless that is due. Return whether there is more to do.
     """
     key, today = key_of("users", owner), utc_text(transaction.now)[:10]
     document = transaction.document(key)
@@ -84,7 +83,7 @@ def retain(transaction: Transaction, owner: int, limits: Limits) -> bool:
 
 
 def _left(records: RecordList, limits: Limits) -> int:
-    """How many activities the person's document may keep."""
+    """Return how many activities may remain in the user document."""
     number = min(RECENT_LEFT, limits.number)
     size = 0
     for count, record in enumerate(reversed(records[-number:] if number else [])):
@@ -95,16 +94,16 @@ def _left(records: RecordList, limits: Limits) -> int:
 
 
 def _move(transaction: Transaction, key: Key, count: int, limits: Limits) -> None:
-    """Moves the oldest into the other document, and trims that."""
+    """Move the oldest `count` activities to the older document, and trim that."""
     older, before = key_of("activities", key.owner), len(transaction.records(key))
     ensure(transaction, older)
     moved, known = transaction.cut(key, count), len(transaction.records(older))
     newer = before - len(moved)
-    first = max(before - limits.number, 0)  # those before it are too many
+    first = max(before - limits.number, 0)  # activities before it exceed the limit
     first = max(first, _too_old(moved, limits.earliest(transaction.now)))
     for record in moved[first:]:
         transaction.append(older, record)
-    # Where some of them are not to be retained, nor are all that are older.
+    # If some of the moved ones exceed a limit, all activities in the older document do, too.
     _trim(transaction, older, newer, limits, known if first else 0, moved[:first])
 
 
@@ -116,16 +115,19 @@ def _trim(
     number: int,
     dropped: Sequence[Any],
 ) -> None:
-    """Removes the first `number` activities, and those that are too old or too many, there being so
-    many newer ones elsewhere; counts them, and those `dropped` that were never added."""
+    """Remove at least the first `number` older activities, and all beyond the limits.
+
+    `newer` is the number of activities in the user document. Count the removed ones, and the
+    `dropped` ones that were never added.
+    """
     records = transaction.records(key)
     number = max(number, len(records) - max(limits.number - newer, 0))
     number = max(number, _too_old(records, limits.earliest(transaction.now)))
     size = sum(records.each(_size_of))
-    for count, taken in enumerate(records.each(_size_of), 1):
+    for count, record_size in enumerate(records.each(_size_of), 1):
         if size <= OLDER_BYTES_MAX:
             break
-        size, number = size - taken, max(number, count)
+        size, number = size - record_size, max(number, count)
     removed = [*transaction.cut(key, number), *dropped]
     if not removed:
         return
@@ -142,7 +144,10 @@ def _trim(
 
 
 def _too_old(records: Sequence[Any], earliest: datetime) -> int:
-    """How many at the beginning are older than that; one without a time is as old as the next."""
+    """Return how many activities at the beginning are older than `earliest`.
+
+    An activity without a time counts as old as the next one with a time.
+    """
     count = 0
     for index, record in enumerate(records, 1):
         moment = moment_of(record.get("timestamp")) if isinstance(record, Mapping) else None
@@ -155,7 +160,7 @@ def _too_old(records: Sequence[Any], earliest: datetime) -> int:
 
 
 def _deed_at(record: Any) -> str:
-    """The quarter of an hour of a deed that the heat map counts; "" for others."""
+    """Return the quarter of an hour of an activity that the heat map counts, or ""."""
     if not isinstance(record, Mapping) or not str(record.get("type")).startswith(DEEDS):
         return ""
     moment = moment_of(record.get("timestamp"))
@@ -163,5 +168,5 @@ def _deed_at(record: Any) -> str:
 
 
 def _size_of(record: Any) -> int:
-    """About how many bytes of the file it takes: in there it is indented."""
+    """Estimate the bytes of an activity in its file, which is indented."""
     return len(msgspec.json.encode(record)) * 3 // 2 + 100
