@@ -1,8 +1,8 @@
-"""Open tasks in the order in which they are due, for the agenda, the dashboard and its figures.
+"""An index of open tasks by due date, for the agenda, the dashboard and statistics.
 
-A task is due on a day, which ends where the person is, or at a moment. What is remembered of a list
-knows nothing of a zone or of the time now: the days stand in one row, the moments in another, and
-each page only looks up where in them its own hours begin and end.
+A task is due on a day, which ends by the clock of the user's zone, or at a moment. The cached index
+depends neither on a zone nor on the current time: days are in one sorted list, moments in another,
+and each page bisects both with its own bounds.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ from utils.records import COLLECTIONS
 from utils.times import is_date, moment_of
 
 Record = Mapping[str, Any]
-_Waits = tuple[int, int]  # how patient a task is, and its id
+_Waits = tuple[int, int]  # the sort key among tasks due together: patience and id
 _On = tuple[tuple[date, _Waits], Record]
 _At = tuple[tuple[datetime, _Waits], Record]
 
 
 @dataclass(frozen=True)
 class Dues:
-    """All that are open, one after the other; those due together by their urgency."""
+    """All open tasks in order. Those due together are sorted by urgency."""
 
     days: list[_On]
     moments: list[_At]
@@ -38,7 +38,7 @@ class Dues:
 
 @dataclass(frozen=True)
 class Due:
-    """Some of them: from one place to another in both rows."""
+    """A range of open tasks: an interval of both lists."""
 
     days: list[_On]
     moments: list[_At]
@@ -50,7 +50,7 @@ class Due:
         return len(self.of_days) + len(self.of_moments)
 
     def first(self, count: int) -> list[Record]:
-        """By their days; within one those at a time first, by the time."""
+        """Return the first `count` by day. Within a day, those with a time come first, by time."""
         ordered = merge(self._on(), self._at(), key=itemgetter(0))
         return [task for _key, task in islice(ordered, count)]
 
@@ -65,7 +65,7 @@ class Due:
             yield (day_of(moment, self.now), False, moment, waits), task
 
     def next_until(self, end: date | datetime) -> Due:
-        """What comes after these and is due before a day, or until a moment and at it."""
+        """Return the tasks after this range and before a day, or up to and including a moment."""
         if isinstance(end, datetime):
             days = bisect_left(self.days, end.date(), key=_when)
             moments = bisect_right(self.moments, end, key=_when)
@@ -75,7 +75,7 @@ class Due:
         return self._next(days, moments)
 
     def all_next(self) -> Due:
-        """What comes after these."""
+        """Return all dated tasks after this range."""
         return self._next(len(self.days), len(self.moments))
 
     def _next(self, days: int, moments: int) -> Due:
@@ -85,24 +85,24 @@ class Due:
 
 
 def before_all(tasks: Sequence[Record], now: datetime) -> Due:
-    """None of them, before the first: `next_until` goes on from there."""
+    """Return the empty range before the first task, from which `next_until` starts."""
     dues = whole(tasks, _dues)
     return Due(dues.days, dues.moments, now, range(0), range(0))
 
 
 def overdue(tasks: Sequence[Record], now: datetime) -> Due:
-    """What should have been completed by now; days end as in the zone of `now`."""
+    """Return the tasks that are overdue. Days end in the zone of `now`."""
     return before_all(tasks, now).next_until(now)
 
 
 def undated(tasks: Sequence[Record], now: datetime) -> Due:
-    """What is due at no time."""
+    """Return the open tasks without a due date."""
     dues = whole(tasks, _dues).undated
     return Due(dues, [], now, range(len(dues)), range(0))
 
 
 def most_pressing(tasks: Sequence[Record], now: datetime, count: int) -> list[Record]:
-    """The first of those that are open: by when they are due, and then by their urgency."""
+    """Return the first `count` open tasks, by due date and then by urgency."""
     dues = whole(tasks, _dues)
     every = Due(dues.days, dues.moments, now, range(len(dues.days)), range(len(dues.moments)))
     first = every.first(count)
@@ -110,15 +110,15 @@ def most_pressing(tasks: Sequence[Record], now: datetime, count: int) -> list[Re
 
 
 def day_of(moment: datetime, now: datetime) -> date:
-    """The day of a moment in the zone of `now`."""
+    """Return the day of a moment in the zone of `now`."""
     try:
         return moment.astimezone(now.tzinfo).date()
-    except OverflowError:  # the first and the last day that there are
+    except OverflowError:  # at the limits of year 1 and year 9999
         return moment.date()
 
 
 def patience(task: Record) -> int:
-    """How long a task can wait, by its priority: the less, the more urgent it is."""
+    """Return the sort key of a task's priority. Lower is more urgent."""
     urgency = sort_value(COLLECTIONS["tasks"].by_name["priority"], task)
     return -urgency if isinstance(urgency, int) else 0
 
@@ -128,25 +128,25 @@ def _when(one: tuple[tuple[Any, _Waits], Record]) -> Any:
 
 
 def _dues(tasks: Sequence[Record]) -> Dues:
-    found = Dues([], [], [])
+    dues = Dues([], [], [])
     for facts, task in zip(each(tasks, _facts), tasks, strict=True):
         if facts is None:
             continue
         when, waits = facts
         if when is None:
-            found.undated.append(((date.max, waits), task))
+            dues.undated.append(((date.max, waits), task))
         elif isinstance(when, datetime):
-            found.moments.append(((when, waits), task))
+            dues.moments.append(((when, waits), task))
         else:
-            found.days.append(((when, waits), task))
-    found.moments.sort(key=itemgetter(0))
-    for row in (found.days, found.undated):
+            dues.days.append(((when, waits), task))
+    dues.moments.sort(key=itemgetter(0))
+    for row in (dues.days, dues.undated):
         row.sort(key=itemgetter(0))
-    return found
+    return dues
 
 
 def _facts(task: Record) -> tuple[date | None, _Waits] | None:
-    """Of an open task its day, or its moment, and what it stands behind of those due then."""
+    """Return the day or moment and the sort key of an open task, or None if it is completed."""
     if task.get("status") == "completed":
         return None
     due, waits = task.get("due_date"), (patience(task), id_of(task) or 0)

@@ -1,8 +1,9 @@
-"""Undoing: what one commit did to records, set back by another one.
+"""Undo a commit by another commit that restores its records.
 
-The journal tells each record before and after. Where a record is still as the commit left it, it
-becomes what it was: a deleted one comes back under its id, a new one goes. What was logged and
-counted stays. Records that were changed since are named and nothing is set back at all.
+The journal has each record before and after the commit. If all records are still as the commit left
+them, they return to their previous state: a deleted record is restored under its id, a created one
+is removed. Activities and counts remain. If any record was changed since, nothing is undone, and
+the error names those records.
 """
 
 from __future__ import annotations
@@ -20,13 +21,13 @@ from utils.references import check_references, clear_references
 from utils.sharing.access import MEMBERS, is_managed
 from utils.times import utc_text
 
-OFFERED_FOR: Final = timedelta(hours=1)  # after a change; so long it may be undone
+OFFERED_FOR: Final = timedelta(hours=1)  # how long after a change it may be undone
 
-Step = tuple[Key, int, Record | None, Record | None]  # which record, before and after the commit
+Step = tuple[Key, int, Record | None, Record | None]  # id of a record, its states before and after
 
 
 class Touched(Conflict):
-    """Records were changed since. `names` are their titles, or for lack of one "task 3"."""
+    """Raised if records were changed since. `names` are their titles, or "task 3" without one."""
 
     def __init__(self, names: Iterable[str]) -> None:
         self.names = tuple(names)
@@ -34,26 +35,27 @@ class Touched(Conflict):
 
 
 class Undoing:
-    """What a commit of the person's did to records of one owner. Raises `NotFound`."""
+    """The changes of a user's commit to records of one owner. Raises `NotFound`."""
 
     def __init__(self, entry: Entry, person: int) -> None:
         self._steps = [step for change in entry.changes for step in _steps_of(change)]
         owners = {key.owner for key, _id, _before, _after in self._steps}
-        if len(owners) != 1:  # or a project was handed over, which its new owner has a say in
+        # Two owners mean that a project changed hands. Undoing it would bypass the new owner.
+        if len(owners) != 1:
             raise NotFound("there is nothing to undo")
         self.owner = owners.pop()
         self._activity = _activity_in(entry, person)
 
     def told(self) -> Record:
-        """The `description` of what was undone, and of a single record `collection` and `id`."""
-        told: Record = {"description": self._activity.get("description", "")}
+        """Return the `description`, and for a single record `collection` and `id`."""
+        result: Record = {"description": self._activity.get("description", "")}
         if len(self._steps) == 1:
             key, record_id, _before, _after = self._steps[0]
-            told |= {"collection": key.collection, "id": record_id}
-        return told
+            result |= {"collection": key.collection, "id": record_id}
+        return result
 
     def set_back(self, transaction: Transaction) -> None:
-        """Makes all records what they were. Raises `Touched`."""
+        """Restore all records. Raises `Touched`."""
         now = {(key, number): _found(transaction, key, number) for key, number, *_ in self._steps}
         if touched := self._touched(now):
             raise Touched(touched)
@@ -85,7 +87,7 @@ def _steps_of(change: EntryChange) -> Iterator[Step]:
 
 
 def _activity_in(entry: Entry, person: int) -> Mapping[str, Any]:
-    """The activity that the commit logged for the person; of nothing logged, nothing."""
+    """Return the activity that the commit logged for the user, or an empty mapping."""
     mine = [change.edits for change in entry.changes if change.key == key_of("users", person)]
     logged = [
         after
@@ -97,8 +99,8 @@ def _activity_in(entry: Entry, person: int) -> Mapping[str, Any]:
 
 
 def _found(transaction: Transaction, key: Key, record_id: int) -> Record | None:
-    found = transaction.records(key).find(record_id)
-    return found[0] if found else None
+    matches = transaction.records(key).find(record_id)
+    return matches[0] if matches else None
 
 
 def _name(key: Key, record_id: int, record: Mapping[str, Any]) -> str:
@@ -108,10 +110,11 @@ def _name(key: Key, record_id: int, record: Mapping[str, Any]) -> str:
 
 
 def _let_go_of_what_is_gone(transaction: Transaction, key: Key, record_id: int) -> None:
-    """Clears what a restored record refers to and is not there any more, as its deletion did."""
+    """Null the restored record's references to deleted records, as their deletion did elsewhere."""
     record = dict(transaction.record(key, record_id))
-    kept = dict(record)
-    for _ in range(2):  # without its project, a task is nobody's but the owner's
+    restored = dict(record)
+    # Twice: once its project is null, a task cannot be assigned to a member any more.
+    for _ in range(2):
         try:
             check_references(transaction, key, record, {})
         except InvalidRecord as invalid:
@@ -119,12 +122,12 @@ def _let_go_of_what_is_gone(transaction: Transaction, key: Key, record_id: int) 
     members = record.get(MEMBERS) if key.collection == "projects" else None
     if isinstance(members, list):
         record[MEMBERS] = [entry for entry in members if _is_there(transaction, entry)]
-    if record != kept:
+    if record != restored:
         transaction.put(key, record)
 
 
 def _is_there(transaction: Transaction, entry: Any) -> bool:
-    """Whether the person of a member entry still has an account; what is a note, stays."""
+    """Return whether the user of a member entry still has a document. Notes remain."""
     if not is_managed(entry) or type(entry.get("user_id")) is not int or entry["user_id"] < 1:
         return True
     return transaction.document(key_of("users", entry["user_id"])) is not None

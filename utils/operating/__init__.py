@@ -1,1 +1,1 @@
-"""What whoever runs this place is told of it."""
+"""Information for operators: status, inspection, integrity checks and run reports."""

@@ -1,7 +1,7 @@
-"""What lies in the store, for a person who looks: journal, entries, documents; and the checkpoint.
+"""Inspect a store: journal, entries, documents. Also forces a checkpoint.
 
-`manage.py store_dump` and `manage.py store_checkpoint` are its commands. All but `checkpoint` only
-looks: beside a running server, in a folder that can only be read, and in one that is damaged.
+`manage.py store_dump` and `manage.py store_checkpoint` use it. All methods but `checkpoint` are
+read-only, so they work next to a running server, on a read-only folder and on a damaged one.
 """
 
 from __future__ import annotations
@@ -26,14 +26,14 @@ Told = dict[str, Any]
 
 
 class Inspector:
-    """Looks into the folder of a storage, by default of the one that the settings name."""
+    """Inspects the data folder of a storage, by default of the one in the settings."""
 
     def __init__(self, manager: JSONStorageManager | None = None) -> None:
         self._manager = manager or json_storage
 
     @property
     def folder(self) -> Path:
-        """The data folder. Raises `Unavailable` where there is none."""
+        """The data folder. Raises `Unavailable` if there is none."""
         folder = self._manager.folder
         if folder is None:
             raise Unavailable("the store is kept in memory: it has no journal")
@@ -44,14 +44,14 @@ class Inspector:
     # The journal
 
     def summary(self) -> Told:
-        """What the journal consists of, what waits for its file, and what is left of mishaps."""
+        """Return the segments, the pending changes per document, and remains of failures."""
         segments = self._segments()
-        checkpoint = max((each.checkpoint for each in segments), default=0)
+        checkpoint = max((segment.checkpoint for segment in segments), default=0)
         return {
             "folder": str(self.folder),
-            "segments": [asdict(each) for each in segments],
-            "size_bytes": sum(each.size for each in segments),
-            "last": max((each.last for each in segments), default=0),
+            "segments": [asdict(segment) for segment in segments],
+            "size_bytes": sum(segment.size for segment in segments),
+            "last": max((segment.last for segment in segments), default=0),
             "epoch": segments[-1].epoch if segments else 0,
             "checkpoint": checkpoint,
             "pending": self._pending(checkpoint),
@@ -62,22 +62,22 @@ class Inspector:
         }
 
     def entries(self, since: int = 0, document: str = "", limit: int | None = None) -> list[Told]:
-        """The newest entries after frame `since`, oldest first; of one document, if it is named.
+        """Return the newest entries after frame `since`, oldest first, optionally of one document.
 
-        Each has `sequence`, `at`, `actor`, `request`, `relaxed` and `changes`: of these each has
-        `document`, `revision` and `edits`, with `path`, and `before` and `after` where there was
-        or is something. What is whole of a damaged journal is among them.
+        Each has `sequence`, `at`, `actor`, `request`, `relaxed` and `changes`. A change has
+        `document`, `revision` and `edits`. An edit has `path`, and `before` and `after` unless
+        absent. In a damaged journal, the intact entries are returned.
         """
         if document:
             self._key(document)
-        found = self._entries(since, document)
-        return list(found if limit is None else deque(found, maxlen=max(limit, 0)))
+        entries = self._entries(since, document)
+        return list(entries if limit is None else deque(entries, maxlen=max(limit, 0)))
 
     def _entries(self, since: int, document: str) -> Iterator[Told]:
         try:
             for entry in History(self.folder).entries(since, damaged=True):
                 changes = [_change(change) for change in entry["changes"]]
-                if not document or any(each["document"] == document for each in changes):
+                if not document or any(described["document"] == document for described in changes):
                     yield {
                         "sequence": entry["sequence"],
                         "at": entry["at"],
@@ -90,7 +90,7 @@ class Inspector:
             raise from_os_error(error, "cannot read the journal") from error
 
     def problems(self) -> list[str]:
-        """What of the journal is damaged or missing, each a sentence."""
+        """Return a sentence for each damaged or missing part of the journal."""
         return _problems(self._segments())
 
     def _segments(self) -> list[Segment]:
@@ -100,13 +100,13 @@ class Inspector:
             raise from_os_error(error, "cannot read the journal") from error
 
     def _pending(self, checkpoint: int) -> dict[str, int]:
-        """By document, how many changes its file is not known to show yet."""
+        """Return, by document, how many changes are not known to be in its file yet."""
         history = History(self.folder)
-        shown, pending = history.shown(checkpoint), Counter[str]()
+        published, pending = history.shown(checkpoint), Counter[str]()
         for entry in history.entries(checkpoint):
             for change in entry["changes"]:
                 key = change["collection"], change["owner"]
-                if entry["sequence"] > shown.get(key, 0):
+                if entry["sequence"] > published.get(key, 0):
                     pending[_name(*key)] += 1
         return dict(sorted(pending.items()))
 
@@ -116,10 +116,10 @@ class Inspector:
     # Documents
 
     def document(self, name: str) -> Told:
-        """The document as acknowledged: `revision`, whether the file `is_exact`, and `content`.
+        """Return the committed document: `revision`, `content`, and whether its file `is_exact`.
 
-        Where the journal is damaged, `problem` says so, and the content is the file's.
-        Raises `NotFound`, `Corrupt`.
+        If the journal is damaged, `problem` describes it, and `content` is that of the file. Raises
+        `NotFound` and `Corrupt`.
         """
         key, path = self._key(name), self.folder / name
         problem = "; ".join(self.problems())
@@ -151,20 +151,21 @@ class Inspector:
     # The checkpoint
 
     def checkpoint(self) -> Told:
-        """Makes all files exact and durable, and retires history that is older than the settings
-        want. Raises `Unavailable`, `OutOfSpace`.
+        """Publish all files durably, and delete journal history beyond its retention.
+
+        Raises `Unavailable` and `OutOfSpace`.
         """
-        self.folder  # noqa: B018 (raises where there is none)
+        self.folder  # noqa: B018 (raises if there is none)
         backend = self._manager.store.backend
         assert isinstance(backend, FilesBackend)
-        before = {each.name for each in self._segments()}
+        before = {segment.name for segment in self._segments()}
         backend.checkpoint()
         segments = self._segments()
         return {
-            "checkpoint": max((each.checkpoint for each in segments), default=0),
-            "retired": len(before - {each.name for each in segments}),
+            "checkpoint": max((segment.checkpoint for segment in segments), default=0),
+            "retired": len(before - {segment.name for segment in segments}),
             "segments": len(segments),
-            "size_bytes": sum(each.size for each in segments),
+            "size_bytes": sum(segment.size for segment in segments),
         }
 
 
@@ -191,16 +192,16 @@ def _content(path: Path) -> bytes | None:
 
 
 def _problems(segments: Sequence[Segment]) -> list[str]:
-    found = []
-    for each, before in zip(segments, [None, *segments], strict=False):
-        if each.gap and before:
-            found.append(f"the frames {before.last + 1} to {each.first - 1} are missing")
-        if each.end == "damaged":
-            found.append(
-                f"{each.name} is damaged at byte {each.used}: frame {each.last + 1} is broken,"
-                f" and {each.behind} whole frames are behind it"
+    problems = []
+    for part, before in zip(segments, [None, *segments], strict=False):
+        if part.gap and before:
+            problems.append(f"the frames {before.last + 1} to {part.first - 1} are missing")
+        if part.end == "damaged":
+            problems.append(
+                f"{part.name} is damaged at byte {part.used}: frame {part.last + 1} is broken,"
+                f" and {part.behind} whole frames are behind it"
             )
-    return found
+    return problems
 
 
 inspector = Inspector()

@@ -1,7 +1,7 @@
-"""What is wrong with one person's documents: records, references, and the account they mirror.
+"""Check a user's documents: records, references, and the mirrored account.
 
-Whether the documents read at all, and count their records and changes, `docstore.verify` says.
-This adds what only the table of collections and the accounts can tell.
+`docstore.verify` checks whether documents can be parsed, and counts records and changes. This
+module adds the checks that need the table of collections and the accounts.
 """
 
 from __future__ import annotations
@@ -23,17 +23,21 @@ Path = tuple[str | int, ...]
 
 @dataclass(frozen=True)
 class Account:
-    """As much of an account as its document is compared with."""
+    """The fields of an account that are compared with its document."""
 
     id: int
     username: str
     email: str
 
     def dispute(self, document: Mapping[str, Any]) -> str:
-        """The problem, where neither name nor address agree: the document is someone else's."""
+        """Return the problem if neither name nor address agree, otherwise "".
+
+        The document then belongs to another user.
+        """
         pairs = [(document.get("username"), self.username), (document.get("email"), self.email)]
         if not all(
-            isinstance(told, str) and told and told.lower() != true.lower() for told, true in pairs
+            isinstance(stored, str) and stored and stored.lower() != true.lower()
+            for stored, true in pairs
         ):
             return ""
         return (
@@ -43,7 +47,7 @@ class Account:
 
 
 class Person:
-    """An owner's documents, each read once."""
+    """The documents of an owner, each read once."""
 
     def __init__(self, backend: Backend, owner: int) -> None:
         self.owner = owner
@@ -53,13 +57,13 @@ class Person:
         }
 
     def records(self, collection: str) -> list[tuple[int, dict[str, Any]]]:
-        """The records that are objects, with their indexes."""
+        """Return the records that are objects, with their indexes."""
         document = self.documents[collection].document
         items = document.list_of(COLLECTIONS[collection].layout.records) if document else ()
         return [(index, item) for index, item in enumerate(items) if isinstance(item, dict)]
 
     def ids(self, collection: str) -> set[int | None] | None:
-        """The ids that a reference may have; None where nobody can tell."""
+        """Return the ids that a reference may have, or None if the document cannot be parsed."""
         examined = self.documents[collection]
         if examined.data is not None and examined.document is None:
             return None
@@ -67,7 +71,7 @@ class Person:
 
 
 def findings_of(person: Person, account: Account | None) -> list[Finding]:
-    """All that is wrong with a person's documents, in the order of the collections."""
+    """Return all findings about a user's documents, in the order of the collections."""
     _check_user_document(person, account)
     for name in RECORD_COLLECTIONS:
         _check_records(person, COLLECTIONS[name])
@@ -104,8 +108,8 @@ def _compare(examined: Examined, content: Mapping[str, Any], account: Account) -
         examined.add(("username",), dispute)
         return
     for name in ("username", "email"):
-        true, told = getattr(account, name), content.get(name) or ""
-        if told != true and (name != "email" or str(told).lower() != true):
+        true, stored = getattr(account, name), content.get(name) or ""
+        if stored != true and (name != "email" or str(stored).lower() != true):
             problem = f'"{name}" differs from the account\'s, {true!r}: run setup_data --sync-users'
             examined.add((name,), problem)
 
@@ -115,7 +119,7 @@ def _wrong_owner(told: object, owner: int) -> str:
 
 
 def _path(error: FieldError) -> Path:
-    """The JSON Pointer as a path; no field is named by a number."""
+    """Return the JSON Pointer as a path. Digits are an index, because no field name is a number."""
     steps = error.pointer[1:].split("/")
     return tuple(int(step) if step.isdecimal() else step for step in steps)
 
@@ -128,12 +132,12 @@ def _check_records(person: Person, spec: CollectionSpec) -> None:
     if not spec.by_name["updated_at"].has_shape(updated_at):
         examined.add(("updated_at",), f'"updated_at" {spec.by_name["updated_at"].must_be}')
     for index, record in person.records(spec.name):
-        path, called = (spec.layout.records, index), _called(spec, record)
+        path, label = (spec.layout.records, index), _called(spec, record)
         for error in check_record(spec, record):
-            examined.add((*path, *_path(error)), f'{called}: "{error.pointer[1:]}" {error.detail}')
+            examined.add((*path, *_path(error)), f'{label}: "{error.pointer[1:]}" {error.detail}')
         if isinstance(record.get("user_id"), int) and record["user_id"] != owner:
-            told = _wrong_owner(record["user_id"], owner)
-            examined.add((*path, "user_id"), f"{called}: {told}")
+            problem = _wrong_owner(record["user_id"], owner)
+            examined.add((*path, "user_id"), f"{label}: {problem}")
 
 
 def _check_kept(person: Person, spec: CollectionSpec) -> None:
@@ -146,11 +150,11 @@ def _check_kept(person: Person, spec: CollectionSpec) -> None:
 
 
 def _check_members(person: Person) -> None:
-    """Nobody is named twice in a project, and who is assigned a task is in its project."""
+    """Check that projects list each member once, and that assignees are in the task's project."""
     members: dict[object, set[int]] = {None: {person.owner}}
     for index, project in person.records("projects"):
         entries = entries_of(project)
-        joined = {one for one, entry in entries.items() if entry["status"] == "member"}
+        joined = {person_id for person_id, entry in entries.items() if entry["status"] == "member"}
         members[id_of(project)] = {person.owner, *joined}
         listed = project.get(MEMBERS)
         all_entries = filter(is_member_entry, listed if isinstance(listed, list) else ())
@@ -189,7 +193,7 @@ def _check_references(person: Person, spec: CollectionSpec) -> None:
 
 
 def _check_presence(person: Person, account: Account | None) -> None:
-    """Each account has all its documents, and each document an account."""
+    """Check that an account has all its documents, and that documents have an account."""
     present = [examined for examined in person.documents.values() if examined.data is not None]
     if account is None and present:
         present[0].findings.append(_unknown_owner(person, present[0]))

@@ -1,7 +1,7 @@
-"""What the last validation and the last count of a data folder said, for the operator's page.
+"""Store the results of the last validation and the last count for the operator page.
 
-Both read every document, which no page may do; whoever runs them keeps the result here, beside the
-journal. Where nothing can be written, such as in a copy on a read-only disk, nothing is kept.
+Both runs read every document, which no page may do. They store their results next to the journal.
+On a read-only disk nothing is stored.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _PRIVATE: Final = 0o600
 
 
 class Validated(msgspec.Struct, frozen=True):
-    """When everything was checked, how much was found, and the first of it."""
+    """The time of the last validation, the number of findings, and the first of them."""
 
     at: str
     found: int
@@ -35,12 +35,12 @@ class Validated(msgspec.Struct, frozen=True):
 
     @property
     def more(self) -> int:
-        """How many were found beside those that are kept."""
+        """The number of findings that are not stored."""
         return max(self.found - len(self.findings), 0)
 
 
 class Counted(msgspec.Struct, frozen=True):
-    """When everything was counted: how many of each, how many bytes, and what did not read."""
+    """The result of the last count: totals by kind, bytes, and unreadable documents."""
 
     at: str
     totals: dict[str, int]
@@ -49,16 +49,16 @@ class Counted(msgspec.Struct, frozen=True):
 
 
 def keep_validated(folder: Path | None, findings: Sequence[Finding]) -> None:
-    """Keeps what a validation found."""
-    kept = [
-        Finding(_as_text(each.document), _as_text(each.problem), each.line, each.column)
-        for each in findings[:FINDINGS_KEPT]
+    """Store the findings of a validation."""
+    stored = [
+        Finding(_as_text(finding.document), _as_text(finding.problem), finding.line, finding.column)
+        for finding in findings[:FINDINGS_KEPT]
     ]
-    _keep(folder, VALIDATED, Validated(utc_text(datetime.now(UTC)), len(findings), kept))
+    _keep(folder, VALIDATED, Validated(utc_text(datetime.now(UTC)), len(findings), stored))
 
 
 def keep_counted(folder: Path | None, stats: dict[str, Any]) -> None:
-    """Keeps what `DataInitializer.get_storage_stats` told."""
+    """Store the result of `DataInitializer.get_storage_stats`."""
     totals = {
         name.removeprefix("total_"): figure
         for name, figure in stats.items()
@@ -70,25 +70,26 @@ def keep_counted(folder: Path | None, stats: dict[str, Any]) -> None:
 
 
 def last_validated(folder: Path) -> Validated | None:
-    """None where nothing is kept, or nothing that can be read."""
+    """Return the last validation, or None if none can be read."""
     return _kept(folder, VALIDATED, Validated)
 
 
 def last_counted(folder: Path) -> Counted | None:
-    """None where nothing is kept, or nothing that can be read."""
+    """Return the last count, or None if none can be read."""
     return _kept(folder, COUNTED, Counted)
 
 
 def _as_text(name: str) -> str:
-    """Names of files need not be text: what is none, is written out."""
+    """Return a file name as text. Undecodable bytes become escapes."""
     return name.encode("utf-8", "backslashreplace").decode()
 
 
 def _keep(folder: Path | None, name: str, result: msgspec.Struct) -> None:
-    if folder is None or not (folder / WORK_FOLDER).is_dir():  # never opened: leave it so
+    if folder is None or not (folder / WORK_FOLDER).is_dir():  # never opened by a store
         return
     target = folder / WORK_FOLDER / name
-    draft = target.with_name(f"{name}-{secrets.token_hex(8)}.draft")  # the next opening sweeps it
+    # If a crash leaves the draft behind, the next opening of the store removes it.
+    draft = target.with_name(f"{name}-{secrets.token_hex(8)}.draft")
     with suppress(OSError):
         try:
             draft.write_bytes(msgspec.json.format(msgspec.json.encode(result), indent=2) + b"\n")

@@ -1,5 +1,7 @@
-"""What whoever runs this place is told, in work that does not grow with it: how the store does, the
-room on its disk, its backups, and what the last validation and the last count said."""
+"""The status of the installation, in constant time however many users it has.
+
+It covers the store, its disk space, its backups, and the last validation and count.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +27,7 @@ _TIME_IN_NAME: Final = re.compile(r"_(\d{4}-\d\d-\d\dT\d\d-\d\d-\d\d)", re.ASCII
 
 
 class Backup(NamedTuple):
-    """A backup: its name, its bytes, and when it was made."""
+    """A backup: its name, its size in bytes, and its time."""
 
     name: str
     size: int
@@ -33,7 +35,7 @@ class Backup(NamedTuple):
 
 
 class Room(NamedTuple):
-    """Bytes of the disk, and those that may still be written."""
+    """Total and available bytes of the disk."""
 
     total: int
     free: int
@@ -41,11 +43,12 @@ class Room(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True)
 class Overview:
-    """Of `people`, the store could not be told the newest of some, who are `unsynced`.
+    """The status of the installation.
 
-    `folder` is None of a store in memory, which has nothing of the rest. `fault` is why the store
-    cannot be opened; then there is no `condition`. Of the `backups` the newest are told, newest
-    first, and how many `older` ones there are.
+    `unsynced` of the `people` have a document that is older than their account, because mirroring
+    failed. `folder` is None for a store in memory, which has none of the other fields. `fault` is
+    the reason why the store cannot be opened, and then `condition` is None. `backups` are the
+    newest, newest first, and `older` is the number of further ones.
     """
 
     people: int
@@ -61,36 +64,36 @@ class Overview:
 
     @property
     def refusal(self) -> str:
-        """Why nothing can be written; "" when it can."""
+        """The reason why writes fail, or ""."""
         return self.fault or (self.condition.refusal if self.condition else "")
 
 
 def overview(manager: JSONStorageManager) -> Overview:
-    """How things are now. Changes nothing, and lays nothing out."""
+    """Return the current status. Changes nothing and creates no folders."""
     users = get_user_model()._default_manager.all()
     unsynced = users.filter(mirror_faults__gt=0).count()
-    told: dict[str, Any] = {"people": users.count(), "unsynced": unsynced}
+    values: dict[str, Any] = {"people": users.count(), "unsynced": unsynced}
     try:
         folder = manager.folder
         if folder is None:
-            return Overview(**told)
-        told |= {"folder": folder, "room": _room(folder)}
-        told |= _backups(folder)
-        told |= {"validated": last_validated(folder), "counted": last_counted(folder)}
+            return Overview(**values)
+        values |= {"folder": folder, "room": _room(folder)}
+        values |= _backups(folder)
+        values |= {"validated": last_validated(folder), "counted": last_counted(folder)}
         backend = manager.store.backend
         assert isinstance(backend, FilesBackend)
-        told["condition"] = backend.condition()
+        values["condition"] = backend.condition()
     except (Unavailable, Corrupt) as fault:
-        told["fault"] = str(fault)
-    return Overview(**told)
+        values["fault"] = str(fault)
+    return Overview(**values)
 
 
 def latest_backup(manager: JSONStorageManager) -> Backup | None:
-    """The newest backup, if there is one and it can be read."""
+    """Return the newest backup, or None if there is none or it cannot be read."""
     with suppress(Unavailable):
         if (folder := manager.folder) is not None:
-            found: tuple[Backup, ...] = _backups(folder, 1).get("backups", ())
-            return found[0] if found else None
+            newest: tuple[Backup, ...] = _backups(folder, 1).get("backups", ())
+            return newest[0] if newest else None
     return None
 
 
@@ -105,17 +108,17 @@ def _room(folder: Path) -> Room | None:
 def _backups(folder: Path, told: int = BACKUPS_TOLD) -> dict[str, Any]:
     try:
         names = snapshots(folder / BACKUPS)[::-1]
-        found = [_backup(folder / BACKUPS / name) for name in names[:told]]
-    except OSError:  # cannot be read, or went in this moment
+        backups = [_backup(folder / BACKUPS / name) for name in names[:told]]
+    except OSError:  # unreadable, or deleted at this moment
         return {}
-    return {"backups": tuple(found), "older": len(names) - len(found)}
+    return {"backups": tuple(backups), "older": len(names) - len(backups)}
 
 
 def _backup(path: Path) -> Backup:
-    """Copies get new times, and keep their names: those tell when a backup was made."""
+    """Return a backup with the time in its name, because copying changes the time of the file."""
     status = path.stat()
     made_at = datetime.fromtimestamp(status.st_mtime, UTC)
     if match := _TIME_IN_NAME.search(path.name):
-        with suppress(ValueError):  # no day of the calendar
+        with suppress(ValueError):  # the digits are not a valid date
             made_at = datetime.strptime(match[1], "%Y-%m-%dT%H-%M-%S").replace(tzinfo=UTC)
     return Backup(path.name, status.st_size, made_at)
