@@ -1,12 +1,13 @@
-"""docstore: an embedded store of JSON documents, each a file that a person can read.
+"""docstore: an embedded store of JSON documents, each in a readable file.
 
     from docstore import CollectionLayout, Key, open_store
 
     notes = CollectionLayout(name="notes", stem="notes", records="notes")
     store = open_store("file:///tmp/example", [notes])
 
-It knows neither Django nor HTTP nor what a record is for. Start reading in `backend.py` (the port
-and its contract), then `store.py`; how files are made durable is told in `backends/files.py`.
+It depends on neither Django nor HTTP, and does not interpret records. Start reading in `backend.py`
+(the port and its contract), then `store.py`. `backends/files.py` explains how files are made
+durable.
 """
 
 from docstore.backend import (

@@ -1,10 +1,10 @@
-"""Snapshots: a backup of all documents as one zip archive, whole or absent.
+"""Snapshots: backups of all documents as one zip archive, complete or absent.
 
-The archive holds the files as they are, under their names, readable or not, and last of all
-`manifest.json`: {"format": 1, "created_at": ..., "files": {name: {"sha256": ..., "bytes": ...}}}.
-It shows one moment: while writers wait, every file is pinned by a second name, which costs little
-since documents are replaced and never changed in place. It is read back and checked before it gets
-its name. Restoring is one commit: every document of the snapshot, and none that is not in it.
+The archive holds the files unchanged under their names, readable or not, and last `manifest.json`:
+{"format": 1, "created_at": ..., "files": {name: {"sha256": ..., "bytes": ...}}}. It shows one
+moment: while writers wait, every file gets a hard link. That is cheap, and safe since files are
+replaced and never changed in place. The archive is read back and checked before it gets its name. A
+restore is one atomic step: every document of the snapshot, and no other.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ def _files_backend(store: DocumentStore) -> FilesBackend:
 
 
 def snapshots(folder: Path) -> list[str]:
-    """Return the names of the snapshots in a folder, oldest first; also of renamed ones."""
+    """Return the names of the snapshots in a folder, oldest first, including renamed ones."""
     if not folder.is_dir():
         return []
     moments = {entry.name: _moment_of(entry) for entry in folder.iterdir()}
@@ -53,7 +53,7 @@ def snapshots(folder: Path) -> list[str]:
 
 
 def _moment_of(entry: Path) -> str:
-    """Return the moment that a snapshot shows, as in its first name; "" for any other file."""
+    """Return the time of a snapshot, as in its original name; "" for any other file."""
     if named := _NAME.fullmatch(entry.name):
         return named[1]
     if entry.name.startswith(".") or entry.suffix.lower() != ".zip" or not entry.is_file():
@@ -61,15 +61,15 @@ def _moment_of(entry: Path) -> str:
     try:
         with zipfile.ZipFile(entry) as archive:
             moment = datetime.fromisoformat(json.loads(archive.read(MANIFEST))["created_at"])
-    except Exception:  # `zipfile` meets what is no archive with errors of many kinds
+    except Exception:  # `zipfile` raises errors of many types for a file that is no archive
         return ""
     return f"{moment.astimezone(UTC):{_NAMED_AFTER}}"
 
 
 def snapshot_findings(store: DocumentStore, path: Path) -> list[Finding]:
-    """Return what does not read among the files of a snapshot, which holds them all the same.
+    """Return the documents of a snapshot that do not decode. The snapshot holds them all the same.
 
-    One file at a time is in memory. Raises as `check_snapshot`.
+    One file at a time is in memory. Raises like `check_snapshot`.
     """
     backend = _files_backend(store)
     findings = []
@@ -87,9 +87,10 @@ def snapshot_findings(store: DocumentStore, path: Path) -> list[Finding]:
 def take_snapshot(
     store: DocumentStore, folder: Path, progress: Progress = lambda done, total: None
 ) -> Path:
-    """Writes a snapshot into `folder` and returns its path. Raises `OutOfSpace`, `Unavailable`.
+    """Write a snapshot into `folder` and return its path. Raises `OutOfSpace`, `Unavailable`.
 
-    `progress` is told how many files are done, of how many.
+    Raises `Corrupt` if a file cannot be read. `progress` is called with the number of files done
+    and the number of all.
     """
     backend = _files_backend(store)
     try:
@@ -111,13 +112,13 @@ def take_snapshot(
 
 @contextmanager
 def _draft(backend: FilesBackend, folder: Path) -> Iterator[tuple[Path, BinaryIO]]:
-    """A file for the archive to grow in, under a name that no backup has.
+    """Yield a temporary file for the archive, under a name that no backup has.
 
-    Gone afterwards, if it was not renamed. One that outlived its process goes at the next backup.
+    It is removed afterwards unless it was renamed. The next backup removes one whose process died.
     """
     draft = folder / f".snapshot-{secrets.token_hex(8)}.draft"
     with ExitStack() as stack:
-        with backend.exclusive():  # or another backup could take our draft for a dead one
+        with backend.exclusive():  # or another backup could take this file for an abandoned one
             for dead in dead_drafts(folder):
                 dead.unlink(missing_ok=True)
             file = stack.enter_context(open(draft, "xb", opener=open_high))
@@ -128,7 +129,7 @@ def _draft(backend: FilesBackend, folder: Path) -> Iterator[tuple[Path, BinaryIO
 
 
 def dead_drafts(folder: Path) -> list[Path]:
-    """What backups left unfinished in `folder` when their processes died."""
+    """Return the temporary files in `folder` of backups whose processes died."""
     return sorted(draft for draft in folder.glob(".snapshot-*.draft") if not is_in_use(draft))
 
 
@@ -136,7 +137,7 @@ def _contents(pins: Mapping[str, Path], progress: Progress) -> Iterator[tuple[st
     for done, (name, pin) in enumerate(pins.items(), 1):
         try:
             content = pin.read_bytes()
-        except OSError as error:  # without it the backup would not be whole
+        except OSError as error:  # without it, the backup would be incomplete
             raise Corrupt(name, f"cannot be read: {error.strerror}") from error
         yield name, content
         progress(done, len(pins))
@@ -177,7 +178,7 @@ class _Snapshot(Mapping[str, bytes]):
     def __getitem__(self, file: str) -> bytes:
         size, digest = self._listed[file]
         with _whole(self._name), self._archive.open(file) as entry:
-            # An archive's own figures are not to be trusted: it could unpack without end.
+            # Do not trust the sizes in the archive itself: its files could unpack without end.
             content = entry.read(max(size, 0) + 1)
             if len(content) != size or _digest(content) != digest:
                 raise ValueError(f"{file} in it differs from the manifest")
@@ -190,16 +191,16 @@ class _Snapshot(Mapping[str, bytes]):
         return len(self._listed)
 
     def check(self) -> None:
-        """Reads every file."""
+        """Read and check every file."""
         for file in self:
             self[file]
 
 
 @contextmanager
 def _whole(name: str) -> Iterator[None]:
-    """Says of whatever goes wrong within that the archive is not whole.
+    """Raise every error within the block as `Corrupt`.
 
-    `zipfile` and `zlib` meet a damaged archive with errors of many kinds.
+    `zipfile` and `zlib` raise errors of many types for a damaged archive.
     """
     try:
         yield
@@ -216,7 +217,7 @@ def _opened(path: Path) -> Iterator[_Snapshot]:
 
 
 class _Replacement(Mapping[str, bytes | None]):
-    """A snapshot's files, and None for each document that is not among them."""
+    """A snapshot's files, and None for each other document."""
 
     def __init__(self, snapshot: _Snapshot, documents: list[str]) -> None:
         self._snapshot = snapshot
@@ -233,9 +234,9 @@ class _Replacement(Mapping[str, bytes | None]):
 
 
 def check_snapshot(store: DocumentStore, path: Path) -> int:
-    """Reads a snapshot whole, changes nothing, and returns how many files it holds.
+    """Check a snapshot completely, change nothing, and return the number of its files.
 
-    Raises `NotFound`, and `Corrupt` for what `restore_snapshot` would refuse.
+    Raises `NotFound`, and `Corrupt` for an archive that `restore_snapshot` would refuse.
     """
     backend = _files_backend(store)
     if not path.is_file():
@@ -249,10 +250,10 @@ def check_snapshot(store: DocumentStore, path: Path) -> int:
 
 
 def restore_snapshot(store: DocumentStore, path: Path) -> int:
-    """Puts all documents back as a snapshot has them, in one commit; returns how many files.
+    """Replace all documents by those of a snapshot, atomically; return the number of files.
 
-    Raises `NotFound`, `Corrupt` for an archive that is not whole, `OutOfSpace`, `Unavailable`;
-    then nothing has changed.
+    Raises `NotFound`, `Corrupt` for a damaged archive, `OutOfSpace` or `Unavailable`. Then nothing
+    has changed.
     """
     backend = _files_backend(store)
     count = check_snapshot(store, path)

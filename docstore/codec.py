@@ -1,8 +1,8 @@
-"""Documents as bytes, and back.
+"""Documents encoded to bytes, and decoded strictly.
 
-Written: UTF-8, two spaces of indent, one field a line, keys in their order, a newline at the end.
-Read: strictly. What another reader might see differently (a key that stands twice, NaN, half a
-surrogate pair, a number beyond a double) is a fault with line and column, not a guess.
+Encoding: UTF-8, indent of two spaces, one field a line, keys in their order, a newline at the end.
+Decoding refuses, with line and column, what other readers may interpret differently: repeated keys,
+NaN, half a surrogate pair, numbers beyond a double (compare RFC 8259, sections 4, 6 and 8.2).
 """
 
 from __future__ import annotations
@@ -37,34 +37,34 @@ class _NumberOutOfRange(ValueError):
 
 
 def encode(document: Document) -> bytes:
-    """The bytes of a document's file. Its values were checked when they came in."""
+    """Return the bytes of a document's file. Its values were checked when they were written."""
     return b"".join(pieces(document))
 
 
 def pieces(document: Document) -> list[bytes]:
-    """The bytes of a document's file, to join or to write one after the other.
+    """Return the bytes of a document's file as pieces to join or to write in order.
 
-    Of a long list of records, what did not change since it was last asked for is not made again.
+    For a long list of records, unchanged pieces come from its cache.
     """
-    found, fields = [b"{"], {}
+    parts, fields = [b"{"], {}
     for name, value in document.content.items():
         if not isinstance(value, RecordList):
             fields[name] = value
             continue
         if fields:
-            found += (_indented_fields(fields), b",")
+            parts += (_indented_fields(fields), b",")
             fields = {}
-        found += (b"\n  ", msgspec.json.encode(name), b": ", *value.indented(), b",")
+        parts += (b"\n  ", msgspec.json.encode(name), b": ", *value.indented(), b",")
     if fields:
-        found.append(_indented_fields(fields))
-    elif len(found) > 1:
-        found.pop()  # the comma
-    found.append(b"\n}\n" if len(found) > 1 else b"}\n")
-    return found
+        parts.append(_indented_fields(fields))
+    elif len(parts) > 1:
+        parts.pop()  # the last comma
+    parts.append(b"\n}\n" if len(parts) > 1 else b"}\n")
+    return parts
 
 
 def _indented_fields(fields: Mapping[str, Json]) -> bytes:
-    """Fields as they stand in a file, without the braces around them."""
+    """Return fields as in a file, without the braces."""
     return msgspec.json.format(msgspec.json.encode(fields), indent=2)[len(b"{") : -len(b"\n}")]
 
 
@@ -75,7 +75,7 @@ def _list_as_json(value: object) -> msgspec.Raw:
 
 
 def to_json(value: Json) -> bytes:
-    """A value as JSON without any space. Lists of records in it come from what they keep."""
+    """Return a value as compact JSON. Lists of records in it use their cached encodings."""
     return _COMPACT.encode(value)
 
 
@@ -83,9 +83,9 @@ _COMPACT: Final = msgspec.json.Encoder(enc_hook=_list_as_json)
 
 
 def decode(data: bytes, name: str, layout: CollectionLayout) -> Document:
-    """The document in these bytes; raises `Corrupt` with the place and the reason.
+    """Return the document in these bytes. Raises `Corrupt` with reason, line and column.
 
-    A byte order mark, which some editors add, is passed over; the next write drops it.
+    A byte order mark, which some editors add, is skipped; the next write drops it.
     """
     try:
         text = data.decode("utf-8").removeprefix("\ufeff")
@@ -114,7 +114,7 @@ def _parse(text: str, name: str) -> Json:
             parse_float=_finite,
         )
         if _LONE_SURROGATE.search(text):
-            msgspec.json.encode(value)  # refuses half a surrogate pair
+            msgspec.json.encode(value)  # raises UnicodeEncodeError for half a surrogate pair
     except json.JSONDecodeError as error:
         reason = error.msg if text.strip() else "the file is empty"
         raise Corrupt(name, reason, error.lineno, error.colno) from None
@@ -128,7 +128,7 @@ def _parse(text: str, name: str) -> Json:
 
 
 def _offset_of_depth(text: str) -> int:
-    """Return where the first value begins that is nested deeper than a written one may be."""
+    """Return the offset of the first value that is nested deeper than DEPTH_MAX; 0 for none."""
     depth = 0
     for token in _TEXT_OR_BRACKET.finditer(text):
         depth += {"[": 1, "{": 1, "]": -1, "}": -1}.get(token[0], 0)
@@ -160,8 +160,8 @@ def _offset_of_fault(text: str, error: ValueError) -> int:
         duplicate = duplicate_key(text)
         return duplicate[1] if duplicate else 0
     if isinstance(error, UnicodeEncodeError):
-        found = _LONE_SURROGATE.search(text)
-        return found.start() if found else 0
+        surrogate = _LONE_SURROGATE.search(text)
+        return surrogate.start() if surrogate else 0
     if isinstance(error, _NumberOutOfRange):
         return max(text.find(str(error)), 0)
     long_number = re.search(r"\d{4000,}", text)
@@ -179,8 +179,8 @@ def _reason_of_fault(error: ValueError) -> str:
 
 
 def checked_copy(value: Json, depth: int = DEPTH_MAX) -> Json:
-    """A deep copy of a JSON value; raises `InvalidValue` for what a file could not hold."""
-    # Every write comes through here. What JSON values mostly are, is asked for first.
+    """Return a deep copy of a JSON value. Raises `InvalidValue` for what a file cannot hold."""
+    # Every write passes through here, so the most common types are checked first.
     kind = type(value)
     if kind is str:
         return value if value.isascii() else _checked_text(value)
@@ -195,8 +195,8 @@ def checked_copy(value: Json, depth: int = DEPTH_MAX) -> Json:
 def checked_record(record: Mapping[str, Json], before: Mapping[str, Json]) -> dict[str, Json]:
     """Return a checked copy of a record that replaces `before`, which the store holds.
 
-    A value that is the very object that `before` has was checked when it came in and never changes:
-    it is shared. Without that, each change of a large record would copy all of it.
+    A value that is the same object as in `before` was checked when it was written and is never
+    changed, so it is shared. Without that, each change of a large record would copy all of it.
     """
     absent = object()
     copy = {

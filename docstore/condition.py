@@ -1,4 +1,4 @@
-"""How a store on files does, for whoever runs it."""
+"""Statistics of a store on files, for its operator."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ from typing import NamedTuple
 
 
 class Condition(NamedTuple):
-    """Figures that cost the same however much is stored.
+    """Figures whose cost does not grow with the stored data.
 
-    `refusal` is why nothing can be written, as the last attempt found it; "" when it can. The
-    journal has the frames from `first` to `last`, in `segments` that take `journal_bytes`; up to
-    `checkpoint` the files are durable without it. Of `waiting` documents the files are behind,
-    the first of them for `behind` seconds.
+    `refusal` is the reason why writing is refused, by the last attempt; "" if it is possible. The
+    journal has the frames from `first` to `last`, in `segments` that take `journal_bytes`. Up to
+    `checkpoint`, the files are durable without it. The files of `waiting` documents are outdated,
+    the longest for `behind` seconds.
     """
 
     refusal: str
@@ -25,5 +25,5 @@ class Condition(NamedTuple):
 
     @property
     def since_checkpoint(self) -> int:
-        """How many frames the journal could not be without."""
+        """Return the number of frames after the checkpoint, held durably by the journal only."""
         return max(self.last - self.checkpoint, 0)

@@ -1,8 +1,8 @@
 """High descriptor numbers for the files of the store.
 
-A library that closes a descriptor and retains its number may later write to whatever file the
-system gives that number to. It gives the lowest free one, so the files of the store are moved out
-of that range: a stale number then meets nothing of the store, or nothing at all.
+A library that closes a descriptor and retains its number may later write to another file that the
+system opens under that number. The system assigns the lowest free number, so the files of the store
+are moved above the range in use: a stale number then cannot reach them.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _NO_NUMBER_LEFT: Final = {errno.EINVAL, errno.EMFILE}  # above the limit; all in
 
 
 def _floor() -> int:
-    """Return the lowest number for files of the store: at most half of what is allowed."""
+    """Return the lowest number for files of the store: at most half of the limit."""
     soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     return FLOOR_MAX if soft == resource.RLIM_INFINITY else min(FLOOR_MAX, soft // 2)
 
@@ -31,8 +31,8 @@ FLOOR: Final = _floor()
 def move_up(descriptor: int) -> int:
     """Move an open file to a high number and return that; close-on-exec is set.
 
-    Returns the descriptor as it is if it is high already or if no high number is left: a process
-    near its limit works on as it would without this.
+    Returns the descriptor unchanged if it is high already or no high number is free: a process near
+    its limit continues without this protection.
     """
     if descriptor >= FLOOR:
         return descriptor
@@ -48,13 +48,16 @@ def move_up(descriptor: int) -> int:
 
 
 def open_high(path: str | os.PathLike[str], flags: int, mode: int = 0o777) -> int:
-    """Open a file on a high descriptor, not inherited by other programs. Also an `opener`."""
+    """Open a file on a high descriptor that child programs do not inherit.
+
+    Usable as an `opener`.
+    """
     return move_up(os.open(path, flags | os.O_CLOEXEC, mode))
 
 
 @contextmanager
 def low_numbers_taken() -> Iterator[None]:
-    """Take all low numbers for the time being, for a call that duplicates a descriptor itself."""
+    """Occupy all low numbers during the block, for a call that duplicates a descriptor itself."""
     taken = [os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)]
     try:
         with suppress(OSError):  # none is left

@@ -1,17 +1,17 @@
-"""Entries: commits as the JSON that frames of the journal carry, and back.
+"""Entries: commits as the JSON payload of journal frames, encoded and decoded.
 
     {"at": "2026-11-23T12:04:05.123456Z", "actor": "7", "request": "01J…",
      "changes": [{"collection": "tasks", "owner": 7, "revision": 12,
                   "edits": [{"path": ["tasks", 3], "before": {…}, "after": {…}}]}]}
 
-`revision` is the document's after the change. In an edit, `before` or `after` is missing where
-there was or is nothing; an empty path stands for the whole document, and is then its only edit.
-`"base": true` says that the file as it was then, and no earlier entry, is what the change begins
-from: a person had edited it.
+`revision` is the document's revision after the change. An edit without `before` adds its value, and
+one without `after` removes it. An empty path stands for the whole document; then it is the only
+edit, and the change has `"reset": true`. `"base": true` means that the change is based on the
+document's file as it was then, which a person had edited, and on no earlier entry.
 
-The commit that merged a file has `"merged": {"file": [inode, size, time], "digest": …,
-"revision": 9, "edits": […], "given": [{"item": {…}, "id": 75}]}`: the file, the revision that it
-names, the edits that lead from that state to the file, and the ids that its records were given.
+A commit that merged a file has `"merged": {"file": [inode, size, time], "digest": …, "revision": 9,
+"edits": […], "given": [{"item": {…}, "id": 75}]}`: the file, the revision in it, the edits from
+that state of the document to the file, and the ids that were assigned to its records.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ _decode: Final = msgspec.json.Decoder(_Entry).decode
 
 
 class Applied(NamedTuple):
-    """What an entry does to one document. `edits` is JSON that is read when it is needed."""
+    """The change of one document in an entry. `edits` is JSON that is decoded on use."""
 
     key: Key
     revision: int
@@ -76,9 +76,9 @@ class Applied(NamedTuple):
     merged: FileMerged | None = None
 
     def apply(self, document: Document | None, layout: CollectionLayout) -> Document | None:
-        """The document after the change, from the document before it.
+        """Return the document after the change, from the document before it.
 
-        Raises `ValueError` when the change was made of another state.
+        Raises `ValueError` if the change was made to another state.
         """
         edits = edits_of(self.edits)
         if not self.reset:
@@ -87,13 +87,16 @@ class Applied(NamedTuple):
         return None if after is ABSENT else Document(_held(after, layout))
 
     def before(self) -> Mapping[str, Json] | None:
-        """Of a reset: the content of the document before it; None where there was none."""
+        """Return, for a reset, the content of the document before it; None if it did not exist."""
         content = edits_of(self.edits)[0].before
         return None if content is ABSENT else content
 
 
 def encode_entry(commit: Commit, on_files: Collection[Key] = ()) -> bytes:
-    """The payload of a commit; `on_files` are the documents whose file is their only source."""
+    """Return the payload of a commit.
+
+    The file is the only source of the documents in `on_files`.
+    """
     entry: dict[str, Json] = {"at": utc_text(commit.at)}
     if commit.actor:
         entry["actor"] = commit.actor
@@ -104,24 +107,24 @@ def encode_entry(commit: Commit, on_files: Collection[Key] = ()) -> bytes:
 
 
 def _change(change: Change, base: bool) -> dict[str, Json]:
-    told: dict[str, Json] = {
+    content: dict[str, Json] = {
         "collection": change.key.collection,
         "owner": change.key.owner,
         "revision": change.after.revision if change.after else 0,
     }
-    whole = next((edit for edit in change.edits if not edit.path), None)
-    if whole is not None or change.after is None:
-        # Of a document that begins or ends, or of which nobody says what changed, all is told.
-        before = whole.before if whole is not None else ABSENT
+    reset = next((edit for edit in change.edits if not edit.path), None)
+    if reset is not None or change.after is None:
+        # The entry has the whole document if it begins or ends, or if its changes are unknown.
+        before = reset.before if reset is not None else ABSENT
         after = change.after.content if change.after else ABSENT
-        told |= {"reset": True, "edits": [_edit(Edit((), before, after))]}
+        content |= {"reset": True, "edits": [_edit(Edit((), before, after))]}
     else:
-        told["edits"] = [_edit(edit) for edit in change.edits]
+        content["edits"] = [_edit(edit) for edit in change.edits]
         if base:
-            told["base"] = True
+            content["base"] = True
     if change.merged is not None:
-        told["merged"] = _merged(change.merged)
-    return told
+        content["merged"] = _merged(change.merged)
+    return content
 
 
 def _merged(merged: FileMerged) -> dict[str, Json]:
@@ -137,22 +140,22 @@ def _merged(merged: FileMerged) -> dict[str, Json]:
 def _file_merged(merged: _Merged | None) -> FileMerged | None:
     if merged is None:
         return None
-    given = tuple(Given(each.item, each.id, each.written) for each in merged.given)
+    given = tuple(Given(item.item, item.id, item.written) for item in merged.given)
     edits = tuple(edits_of(merged.edits))
     return FileMerged(merged.file, merged.digest, merged.revision, edits, given)
 
 
 def _edit(edit: Edit) -> dict[str, Json]:
-    told: dict[str, Json] = {"path": edit.path}
+    content: dict[str, Json] = {"path": edit.path}
     if edit.before is not ABSENT:
-        told["before"] = edit.before
+        content["before"] = edit.before
     if edit.after is not ABSENT:
-        told["after"] = edit.after
-    return told
+        content["after"] = edit.after
+    return content
 
 
 def decode_entry(payload: bytes) -> list[Applied]:
-    """What a commit's payload does, document by document."""
+    """Return the changes in a commit's payload, one a document."""
     entry = _decode(payload)
     return [
         Applied(
@@ -169,8 +172,8 @@ def decode_entry(payload: bytes) -> list[Applied]:
 
 
 def past_changes(payload: bytes, key: Key) -> list[PastChange]:
-    """Return what a commit did to one document, for rewinding it."""
-    found = []
+    """Return the changes of one document in a commit's payload, for rewinding it."""
+    changes = []
     for applied in decode_entry(payload):
         if applied.key == key:
             edits = edits_of(applied.edits)
@@ -178,12 +181,12 @@ def past_changes(payload: bytes, key: Key) -> list[PastChange]:
                 value is ABSENT for value in (edits[0].before, edits[0].after)
             )
             past = None if began_or_ended else edits
-            found.append(PastChange(applied.revision, applied.at, past, applied.merged))
-    return found
+            changes.append(PastChange(applied.revision, applied.at, past, applied.merged))
+    return changes
 
 
 def entry_of(sequence: int, payload: bytes, wanted: Callable[[Key], bool]) -> Entry | None:
-    """A commit as it is told to those who follow; None where it changes nothing that is wanted."""
+    """Return a commit as the change feed returns it; None if it changes no wanted document."""
     content = _decode(payload)
     changes = tuple(
         EntryChange(key, tuple(edits_of(change.edits)))
@@ -196,7 +199,7 @@ def entry_of(sequence: int, payload: bytes, wanted: Callable[[Key], bool]) -> En
 
 
 def edits_of(edits: bytes | msgspec.Raw) -> Sequence[Edit]:
-    """The edits in this JSON."""
+    """Return the edits in this JSON."""
     return [
         Edit(tuple(edit["path"]), edit.get("before", ABSENT), edit.get("after", ABSENT))
         for edit in msgspec.json.decode(edits)
@@ -204,13 +207,13 @@ def edits_of(edits: bytes | msgspec.Raw) -> Sequence[Edit]:
 
 
 def told(payload: bytes) -> Mapping[str, Json]:
-    """A payload as a person or a program may want it: all of it, as it stands."""
+    """Return a payload's complete content."""
     content: Mapping[str, Json] = msgspec.json.decode(payload)
     return content
 
 
 def _held(content: Mapping[str, Json], layout: CollectionLayout) -> dict[str, Json]:
-    """The content with its records as the store holds them."""
+    """Return the content with its records as a `RecordList`."""
     held = dict(content)
     if isinstance(held.get(layout.records), list):
         held[layout.records] = RecordList(held[layout.records])

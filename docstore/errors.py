@@ -1,6 +1,6 @@
-"""What can go wrong, named by what the caller does next.
+"""The store's errors, one class for each reaction of the caller.
 
-Every message is a sentence for a person. None of these errors leaves anything half-written.
+Every message is a sentence for a person. After any of these errors, nothing is half-written.
 """
 
 from __future__ import annotations
@@ -9,45 +9,45 @@ import errno
 
 
 class StoreError(Exception):
-    """Any refusal of the store. Catch it where a page or a command must go on."""
+    """Any refusal of the store. Catch it where a page or a command must continue."""
 
 
 class NotFound(StoreError):
-    """There is no such record or document. Tell the caller; do not retry."""
+    """The record or document does not exist. Report it; do not retry."""
 
 
 class Conflict(StoreError):
-    """Someone else wrote first. Read again, re-apply, retry."""
+    """Another writer was first. Read again, apply the change again, and retry."""
 
 
 class TooLarge(StoreError):
-    """The document would outgrow its limit. Remove records, or split them over owners."""
+    """The document would exceed its size limit. Remove records, or split them over owners."""
 
 
 class InvalidValue(StoreError):
-    """A value that JSON cannot carry was offered. Mend the value; nothing was written."""
+    """A value cannot be represented in JSON. Correct it; nothing was written."""
 
 
 class RecordTooLarge(InvalidValue):
-    """A record would be larger than a record may be. Shorten it, or split it."""
+    """A record would exceed the size limit of its collection. Shorten or split it."""
 
     def __init__(self, count: int, most: int) -> None:
         super().__init__(f"must have at most {most} bytes as JSON; it would have {count}")
 
 
 class TooMuchAtOnce(StoreError):
-    """The change is more than one commit may hold, or takes longer than others may have to wait.
+    """The change exceeds the limits of one commit, or takes longer than others may have to wait.
 
     Nothing was written. Change fewer or smaller records at a time.
     """
 
 
 class Corrupt(StoreError):
-    """A document does not read as what it should be. A person has to mend or restore the file.
+    """Stored data is damaged or unreadable. A person has to repair or restore the file.
 
-    The file stays exactly as it is: it is never treated as empty and never overwritten.
-    `document` is the name under the data folder; `line` and `column` count from 1, in
-    characters, and are 0 where no single place is to blame.
+    The file remains exactly as it is: it is never treated as empty and never overwritten.
+    `document` is its name under the data folder. `line` and `column` count from 1, in characters,
+    and are 0 if the problem has no single position.
     """
 
     def __init__(self, document: str, reason: str, line: int = 0, column: int = 0) -> None:
@@ -57,14 +57,14 @@ class Corrupt(StoreError):
 
 
 class HistoryGone(StoreError):
-    """The commits after this number are no longer kept, or the number is none of this store.
+    """The commits after this number are no longer stored, or the number is not of this store.
 
-    Read everything anew, and go on from `DocumentStore.sequence`, asked for before.
+    Read `DocumentStore.sequence`, then all documents, and continue from that number.
     """
 
 
 class Unavailable(StoreError):
-    """The store cannot do this now. Try again after `retry_after` seconds, or see `reason`."""
+    """The store cannot do this now. Retry after `retry_after` seconds, or see `reason`."""
 
     def __init__(self, reason: str, retry_after: int = 5) -> None:
         super().__init__(reason)
@@ -72,11 +72,11 @@ class Unavailable(StoreError):
 
 
 class OutOfSpace(Unavailable):
-    """The disk is full. Free some space; reading goes on meanwhile, and nothing is lost."""
+    """The disk is full. Free some space. Reading continues to work, and nothing is lost."""
 
 
 def from_os_error(error: OSError, what: str) -> Unavailable:
-    """The store's word for a failed system call; `what` names the document or the step."""
+    """Return the store's error for a failed system call; `what` names the document or the step."""
     reason = f"{what}: {error.strerror or error}"
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return OutOfSpace(reason, retry_after=30)

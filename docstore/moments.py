@@ -1,4 +1,4 @@
-"""Moments as text, in the one way in which the store writes them."""
+"""Times as text, in the one format that the store writes."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ _TIME_CHARACTERS: Final = len("2026-11-23T12:04:05.123456")
 
 
 def utc_now() -> datetime:
-    """Return the time of this machine's clock: the default of every clock that can be injected."""
+    """Return the current time of this machine: the default of every injectable clock."""
     return datetime.now(UTC)
 
 
@@ -17,10 +17,10 @@ _latest: tuple[datetime | None, str] = (None, "")
 
 
 def utc_text(moment: datetime) -> str:
-    """A moment as RFC 3339, to the microsecond: `2026-11-23T12:04:05.123456Z`; naive is UTC."""
+    """Format a time by RFC 3339 to the microsecond: `2026-11-23T12:04:05.123456Z`; naive is UTC."""
     global _latest
     known, text = _latest
-    if known is moment:  # the one moment of a commit is told several times
+    if known is moment:  # a commit formats the same object several times
         return text
     text = _text(moment)
     _latest = moment, text

@@ -1,8 +1,8 @@
-"""Whether a folder is where a store can be safe: on a disk of this machine, with working locks.
+"""Checks that a folder is on a local disk with working locks, where a store is safe.
 
-Processes agree over locks and a page of memory that they share, and a change is durable when the
-system says that it is. On a network file system each machine has locks and pages of its own, or the
-server has its own idea of what is written; there a store would seem to work, and lose changes.
+Processes coordinate through file locks and a shared memory page, and a change counts as durable
+when fsync returns. On a network file system, each machine has its own locks and pages, or the
+server acknowledges writes that are not durable. A store there would seem to work, and lose changes.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _NETWORK: Final = frozenset({
     "ncpfs", "nfs", "nfs4", "ocfs2", "orangefs", "panfs", "prl_fs", "pvfs2", "smb2", "smb3",
     "smbfs", "vboxsf", "vmhgfs", "wekafs",
 })
-# FUSE file systems of which the far end is another machine. Others may do, if their locks work.
+# FUSE file systems that reach another machine. Others are accepted if their locks work.
 _NETWORK_FUSE: Final = frozenset({
     "blobfuse", "blobfuse2", "ceph", "ceph-fuse", "curlftpfs", "davfs", "davfs2", "gcsfuse",
     "glusterfs", "goofys", "hdfs", "juicefs", "lizardfs", "mfs", "moosefs", "mountpoint-s3",
@@ -35,7 +35,7 @@ REMEDY: Final = (
 
 
 class Asked(Protocol):
-    """What is asked of a file system before a store is opened on it."""
+    """The checks of a file system before a store opens on it. See `FileSystem`."""
 
     def mount_type(self, path: Path) -> str: ...
     def excludes(self, path: Path) -> bool: ...
@@ -43,7 +43,7 @@ class Asked(Protocol):
 
 
 def mount_type(path: Path) -> str:
-    """The type of the file system that the path is on or is to be on; "" where none is told."""
+    """Return the type of the file system that the path is on, or will be; "" if unknown."""
     while not path.exists() and path != path.parent:
         path = path.parent
     try:
@@ -59,9 +59,9 @@ def mount_type(path: Path) -> str:
 
 
 def type_of_mount(mountinfo: str, mount_id: str) -> str:
-    """The type that `/proc/self/mountinfo` tells of a mount: `ext4`, `nfs4`; "" where it does not.
+    """Return the type of a mount in `/proc/self/mountinfo`, such as `nfs4`; "" if it is not listed.
 
-    After a separator, a line ends with the type, the source and the options.
+    The fields after the separator are type, source and options (proc_pid_mountinfo(5)).
     """
     for line in mountinfo.splitlines():
         fields, separator, described = line.partition(" - ")
@@ -71,19 +71,19 @@ def type_of_mount(mountinfo: str, mount_id: str) -> str:
 
 
 def mount_id_of(fdinfo: str) -> str:
-    """The number of the mount that an open file is on, from `/proc/self/fdinfo/<number>`."""
-    found = re.search(r"^mnt_id:\s*(\d+)$", fdinfo, re.MULTILINE)
-    return found[1] if found else ""
+    """Return the id of an open file's mount, from `/proc/self/fdinfo/<number>`; "" if none."""
+    match = re.search(r"^mnt_id:\s*(\d+)$", fdinfo, re.MULTILINE)
+    return match[1] if match else ""
 
 
 def is_network(kind: str) -> bool:
-    """Whether files on a file system of this type are another machine's."""
+    """Return whether a file system of this type holds its files on another machine."""
     name, _, below = kind.partition(".")
     return name in _NETWORK or (name in {"fuse", "fuseblk"} and below in _NETWORK_FUSE)
 
 
 def refuse_network(files: Asked, folder: Path) -> None:
-    """Raises `Unavailable` where the folder, or the one it is to be made in, is on a network."""
+    """Raise `Unavailable` if the folder, or its nearest existing parent, is on a network."""
     kind = files.mount_type(folder)
     if is_network(kind):
         raise Unavailable(
@@ -93,9 +93,9 @@ def refuse_network(files: Asked, folder: Path) -> None:
 
 
 def refuse_unshared(files: Asked, locked: Path, shared: Path) -> None:
-    """Raises `Unavailable` where locks do not exclude, or memory is not shared.
+    """Raise `Unavailable` if locks do not exclude or memory is not shared.
 
-    `locked` is a file that this process holds a lock on; `shared` is one to map into memory.
+    `locked` is a file on which this process holds a lock; `shared` is a file to map into memory.
     """
     kind = files.mount_type(shared.parent) or "unknown"
     if not files.excludes(locked):

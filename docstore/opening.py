@@ -1,4 +1,4 @@
-"""Opens a store from a URL: the one place that knows which backend is meant."""
+"""Opening a store from a URL: the only module that chooses a backend."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from docstore.store import DocumentStore
 
 
 def folder_of(url: str) -> Path:
-    """The folder that a `file:///...` URL names. Raises `ValueError` for any other URL."""
+    """Return the folder that a `file:///...` URL names. Raises `ValueError` for any other URL."""
     parts = urlsplit(url)
     if parts.scheme != "file" or parts.netloc not in ("", "localhost") or not parts.path:
         raise ValueError(f"{url!r} does not name a folder: write file:///path/to/data")
@@ -33,13 +33,13 @@ def open_store(
     history: History | None = None,
     cache_bytes: int = CACHE_BYTES_MAX,
 ) -> DocumentStore:
-    """Opens `file:///path/to/data` or `memory:` and finishes what a dead writer began.
+    """Open `file:///path/to/data` or `memory:`, and finish what a dead writer began.
 
-    `history` is how long the journal of a folder is kept, by default 30 days and at most 1 GiB;
-    `cache_bytes` of files at most are remembered as parsed documents. Raises `ValueError` for a URL
-    it does not know, `Unavailable` where the place cannot be used.
+    `history` bounds how long the journal of a folder is retained, by default 30 days and 1 GiB.
+    `cache_bytes` bounds the files whose parsed documents are cached. Raises `ValueError` for an
+    unknown URL, and `Unavailable` if the folder cannot be used.
 
-    A file that a person changes is merged by the engine's rules, which know no fields;
+    Manual edits of files are merged by the engine's rules, which know no fields;
     `DocumentStore.merge_files_with` sets others.
     """
     layouts = {layout.name: layout for layout in collections}

@@ -1,7 +1,7 @@
-"""Where a value stands in a JSON text: line and column for a path of keys and indexes.
+"""A source map of JSON: line and column of a value, by its path of keys and indexes.
 
-Used on the error path only. Parsers report where a text stops being JSON, but not where a
-perfectly readable value is the wrong one, nor where a key stands for the second time.
+Used on the error path only. Parsers report where a text stops being JSON, but not the position of a
+value that is valid JSON and wrong, or of a repeated key.
 """
 
 from __future__ import annotations
@@ -16,14 +16,15 @@ _TOKEN = re.compile(r'[ \t\r\n]*("(?:[^"\\]|\\.)*"|[{}\[\],:]|[^ \t\r\n{}\[\],:"
 
 
 def line_and_column(text: str, offset: int) -> tuple[int, int]:
-    """The place of a character, both counted from 1."""
+    """Return line and column of a character, both counted from 1."""
     return text.count("\n", 0, offset) + 1, offset - text.rfind("\n", 0, offset)
 
 
 def value_offsets(text: str) -> Iterator[tuple[Path, int]]:
-    """Every value of a JSON text with its path, in the order of the text.
+    """Yield the path and the offset of every value of a JSON text, in text order.
 
-    A key that stands twice in one object yields its path twice. The text must be JSON otherwise.
+    A key that is repeated in an object yields its path again. Otherwise the text must be valid
+    JSON.
     """
     steps: list[str | int | None] = []  # None: an object whose next token is a key
     for match in _TOKEN.finditer(text):
@@ -44,7 +45,7 @@ def value_offsets(text: str) -> Iterator[tuple[Path, int]]:
 
 
 def duplicate_key(text: str) -> tuple[str, int] | None:
-    """The first key that stands twice in one object, and where it does so again."""
+    """Return the first repeated key and the offset of its second value; None if none is."""
     seen: set[Path] = set()
     for path, offset in value_offsets(text):
         if path in seen:
@@ -54,14 +55,14 @@ def duplicate_key(text: str) -> tuple[str, int] | None:
 
 
 class Places:
-    """Finds many values of one text after reading it once."""
+    """A source map that finds many values of a text after parsing it once."""
 
     def __init__(self, data: bytes) -> None:
         self._text = data.decode("utf-8", "replace")
         self._offsets = dict(value_offsets(self._text))
 
     def of(self, path: Path) -> tuple[int, int]:
-        """Line and column of the value, or of the nearest one around it that is there."""
+        """Return line and column of the value, or of the nearest enclosing value that exists."""
         while path and path not in self._offsets:
             path = path[:-1]
         return line_and_column(self._text, self._offsets.get(path, 0))

@@ -1,8 +1,8 @@
-"""A document brought from one state to the next by the edits of a change, and nothing else.
+"""Replay: apply the edits of a change to the document before it.
 
-The journal carries edits and not documents. What a transaction makes of a document, the same edits
-make of it again, in the same order of keys, so that the files of two processes, or of one before
-and after a crash, are the same byte for byte.
+The journal stores edits and not documents. Replaying them makes what the transaction made, with the
+same order of keys. So the files that two processes write, or one before and after a crash, are the
+same byte for byte.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ def replay(
     revision: int,
     layout: CollectionLayout,
 ) -> Document | None:
-    """The document after the edits; None where they delete it.
+    """Return the document after the edits; None if they delete it.
 
-    `at_text` is the time of the commit, and `revision` counts it. Raises `ValueError` when the
-    edits do not fit the document: then they were made of another state.
+    `at_text` is the time of the commit, and `revision` the document's revision after it. Raises
+    `ValueError` if the edits do not fit the document: they were made to another state.
     """
     content = dict(document.content) if document else None
     try:
@@ -64,9 +64,9 @@ def _held(name: str, value: Json, records: str) -> Json:
 
 
 def _edited_list(items: RecordList, edit: Edit) -> RecordList:
-    """The list with one item added, replaced or removed; `path[1]` is the id of a record.
+    """Return the list with one item added, replaced or removed; `path[1]` is the id of a record.
 
-    A negative one removes so many items from the beginning.
+    If items are removed and `path[1]` is negative, that many are removed from the beginning.
     """
     if edit.before is ABSENT:
         return items.append(edit.after)

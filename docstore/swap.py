@@ -1,18 +1,18 @@
-"""Many files replaced at once, all or none: how a snapshot is put back.
+"""Atomic replacement of many files, for restoring a backup.
 
     .neuralflow/drafts/             new contents on their way, and the intent
 
-By cases. Every new content is written as a *draft* and made durable, names and all. Then the
-*intent*, the list of what goes where; when that is durable, so is the swap: this is the commit
-point. Then each draft gets a second name beside its file, and when all have one, its file's name in
-place of what had it; and the folders are made durable. Then the intent is forgotten, durably, and
-last of all the drafts go.
+Steps: Every new content is written as a *draft* file, and contents and names are made durable. Then
+the *intent* is written, the list of drafts and their targets. The replacement is committed when the
+intent is durable. Then each draft gets a second name beside its target, and when all have one, that
+name is renamed to the target. The folders are made durable, then the intent is removed, durably,
+and last the drafts.
 
-If the power fails before the commit point, the files are untouched, and what lies in the folder of
-drafts is thrown away. If it fails after, whoever opens the folder next finds the intent and
-finishes: the drafts are all there, for they outlive the intent. Doing that twice, or dying in it,
-changes nothing. (A draft is linked and not simply renamed: POSIX does not promise that a rename
-over two folders keeps the file under one of its names when the power fails.)
+A power cut before the commit point leaves the files untouched, and the drafts are discarded. After
+a power cut behind it, the next process to open the folder finds the intent and finishes. All drafts
+are still there, since they outlive the intent. Finishing is idempotent and may be interrupted. (A
+draft is linked and not only renamed: POSIX does not guarantee that a file renamed from one folder
+to another survives a power cut under either name.)
 """
 
 from __future__ import annotations
@@ -27,28 +27,30 @@ from pathlib import Path
 from docstore.errors import from_os_error
 from docstore.filesystem import FileSystem
 
-# A name under the root, and the draft that becomes it; "" where the file is to go.
+# A name under the root, and the draft that becomes it; "" if the file is to be removed.
 _Moves = dict[str, str]
 
 
 class Swap:
-    """Replaces files under the root. Everything here is done under the folder's locks."""
+    """An atomic replacement of files under the root. The caller holds the folder's locks."""
 
     def __init__(self, files: FileSystem, root: Path, drafts: Path) -> None:
         self._files, self._root, self._drafts = files, root, drafts
         self._intent = drafts / "intent.json"
 
     def replace(self, contents: Mapping[str, bytes | None]) -> None:
-        """Gives files under the root new contents (None removes one), all of them or none.
+        """Replace the contents of files under the root (None removes a file), all or none.
 
-        Raises `OSError`; then nothing has changed, unless `is_unfinished`: then it is decided, and
-        `finish` is still to succeed.
+        Raises `OSError`. Then nothing has changed, unless `is_unfinished`: then the replacement is
+        committed, and `finish` must still succeed. Raises `Unavailable` if it is committed and
+        `finish` failed.
         """
         moves: _Moves = {}
         try:
             self._files.make_folder("lay-out", self._drafts)
             for name, content in contents.items():
-                # Noted before it is begun: what a full disk took of it has to go again.
+                # Noted before it is written: a part that a full disk accepted must be removed
+                # again.
                 moves[name] = f"{secrets.token_hex(8)}.draft" if content is not None else ""
                 if content is not None:
                     self._draft(name, moves[name], content)
@@ -61,12 +63,15 @@ class Swap:
 
     @property
     def is_unfinished(self) -> bool:
-        """Whether a swap was decided that is not done."""
+        """Return whether a replacement is committed and not finished."""
         return self._files.exists(self._intent)
 
     def finish_left(self) -> None:
-        """Finishes what a process left that died. It may have died before the intent was durable,
-        and to act on it then would leave the half of it after a power cut."""
+        """Finish the replacement of a process that died. Raises `Unavailable`.
+
+        The process may have died before the intent was durable. Without the syncs here, a power cut
+        could lose the intent and leave only some files replaced.
+        """
         try:
             self._files.sync_file("commit-left", self._intent)
             self._files.sync_folder("commit-left", self._drafts)
@@ -75,7 +80,7 @@ class Swap:
         self.finish()
 
     def finish(self) -> None:
-        """Does what the intent says, behind the commit point."""
+        """Carry out a committed intent. Raises `Unavailable`."""
         try:
             moves = self._read_intent()
             self._publish(moves)
@@ -88,9 +93,10 @@ class Swap:
             raise from_os_error(error, what) from error
 
     def forget(self) -> None:
-        """Makes durable that there is no intent, and throws away the drafts: nobody needs them.
+        """Make the absence of an intent durable, then remove the drafts.
 
-        The intent must not come back: it would undo what was written since, or miss its drafts.
+        Without the sync, a power cut could bring the intent back. It would then undo later writes,
+        or miss its drafts.
         """
         if self._files.exists(self._drafts):
             self._files.sync_folder("settle-forgotten", self._drafts)
@@ -98,7 +104,7 @@ class Swap:
                 self._files.remove("sweep", path)
 
     def left(self) -> list[Path]:
-        """What lies in the folder of drafts."""
+        """Return the files in the folder of drafts."""
         try:
             return [self._drafts / name for name in sorted(self._files.names(self._drafts))]
         except FileNotFoundError:
@@ -106,7 +112,8 @@ class Swap:
 
     def _draft(self, name: str, draft: str, content: bytes) -> None:
         target = self._root / name
-        # Whoever took the folder away: behind the commit point it would stop every writer.
+        # A person may have removed the folder. After the commit point, that would stop every
+        # writer.
         self._files.make_folder("lay-out", target.parent)
         before = now = time.time_ns()
         with suppress(FileNotFoundError):
@@ -114,18 +121,18 @@ class Swap:
         self._files.create("draft", self._drafts / draft, content, max(now, before))
 
     def _decide(self, moves: _Moves) -> None:
-        """The commit point. The drafts' names are durable before the intent speaks of them.
+        """Write the intent: the commit point. The drafts' names are durable before it lists them.
 
-        Until the first draft is shown, whoever still holds the lock can take it back.
+        Until the first target is replaced, the holder of the lock can still roll it back.
         """
         self._files.sync_folder("settle-drafts", self._drafts)
         self._files.create("intent", self._intent, json.dumps(moves).encode())
         self._files.sync_folder("commit-swap", self._drafts)
 
     def _take_back(self, moves: _Moves) -> None:
-        """Undoes what came before the first draft was shown.
+        """Roll back what happened before the first target was replaced.
 
-        The intent goes first, for good: without its drafts it would read as half done.
+        The intent is removed first, durably: without its drafts it could not be finished.
         """
         with suppress(OSError):
             if self.is_unfinished:
@@ -137,15 +144,15 @@ class Swap:
                     self._files.remove("take-back", self._drafts / draft)
 
     def _read_intent(self) -> _Moves:
-        """The moves of the intent; none where a crash cut its writing short."""
+        """Return the moves of the intent; none if a crash truncated it."""
         try:
             moves: _Moves = json.loads(self._files.read(self._intent)[0])
         except ValueError:
-            return {}  # it was never durable, so it was never acknowledged
+            return {}  # never durable, so never committed
         return moves
 
     def _link(self, moves: _Moves) -> None:
-        """Gives each draft its second name: all that may still need space on the disk."""
+        """Give each draft its second name. This is the last step that needs space on the disk."""
         for name, draft in moves.items():
             if draft and not self._is_shown(name, draft):
                 second_name = self._second_name(name, draft)
@@ -153,7 +160,7 @@ class Swap:
                     self._files.link("link", self._drafts / draft, second_name)
 
     def _publish(self, moves: _Moves) -> None:
-        """Puts the drafts in the places of the files. Those that are there already, stay."""
+        """Move the drafts to their targets, except those that are there already."""
         self._link(moves)
         for name, draft in moves.items():
             target = self._root / name

@@ -1,4 +1,4 @@
-"""The integrity check: reads everything, reports, changes nothing."""
+"""The integrity check: read everything, report problems, change nothing."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from docstore.record_list import COUNTED_ID_MAX, ID_MAX, id_of
 
 
 def verify(backend: Backend, layouts: Mapping[str, CollectionLayout]) -> Iterator[Finding]:
-    """What is wrong with the folders, and with each document as such. See `examine`."""
+    """Yield the problems of the folders and of each document. See `examine`."""
     yield from backend.check()
     for collection in layouts:
         for key in backend.keys(collection):
@@ -24,9 +24,9 @@ def verify(backend: Backend, layouts: Mapping[str, CollectionLayout]) -> Iterato
 
 @dataclass
 class Examined:
-    """A document as the check found it; `document` is None where there is none, or none reads.
+    """The result of checking a document; `document` is None if it is missing or unreadable.
 
-    `data` is what is kept of it, None where there is nothing.
+    `data` is its stored bytes, None if there are none.
     """
 
     name: str
@@ -35,7 +35,7 @@ class Examined:
     findings: list[Finding] = field(default_factory=list)
 
     def add(self, path: Path, problem: str) -> None:
-        """Reports a problem of the value that `path` leads to, with its line and column."""
+        """Report a problem of the value at `path`, with its line and column."""
         self.findings.append(Finding(self.name, problem, *self._places.of(path)))
 
     @cached_property
@@ -44,8 +44,10 @@ class Examined:
 
 
 def examine(backend: Backend, key: Key, layout: CollectionLayout) -> Examined:
-    """Reads a document once; reports whether it reads, counts its changes, and gives each record
-    an id of its own."""
+    """Check a document: that it reads, and that its counters, records and ids are valid.
+
+    Ids must be unique and not too large. Records without an id are accepted.
+    """
     name = backend.name(key)
     data = None
     try:

@@ -1,10 +1,10 @@
-"""Numbers that processes share, on file systems that copy a block when it is written.
+"""Shared numbers on file systems that copy a block on write.
 
-Memory that is mapped to a file is written by a store instruction. Where the file system then needs
-a new block and the disk is full, it can only answer with a signal, SIGBUS, which kills the process.
-So there a number is written by a system call, which can fail, and only read from mapped memory. The
-file is marked so that its blocks are written in place where that is possible (btrfs): then such a
-write succeeds on a full disk, too.
+A store instruction writes to memory that is mapped to a file. If the file system then needs a new
+block and the disk is full, its only answer is the signal SIGBUS, which kills the process. So here a
+system call, which can fail, writes a number, and mapped memory is only read. The file is marked so
+that its blocks are written in place where that is possible (btrfs): then such a write also succeeds
+on a full disk.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _NO_COPY: Final = 0x0080_0000
 
 
 def write_in_place(descriptor: int) -> None:
-    """Ask the file system not to copy blocks of this empty file, where it knows of that."""
+    """Ask the file system not to copy blocks of this empty file, if it supports that (NOCOW)."""
     with suppress(OSError):
         answer = fcntl.ioctl(descriptor, _GET_FLAGS, struct.pack("l", 0))
         flags = struct.unpack("l", answer)[0] | _NO_COPY
@@ -38,13 +38,13 @@ def write_in_place(descriptor: int) -> None:
 class WrittenWords:
     """A file's first `count` 64-bit numbers: read from memory, written by a system call.
 
-    Writing raises `Unavailable`, and `OutOfSpace` on a full disk. Takes over the descriptor.
+    Writing raises `Unavailable`, and `OutOfSpace` on a full disk. The object owns the descriptor.
     """
 
     def __init__(self, descriptor: int, count: int) -> None:
         self._descriptor, self._count = descriptor, count
         size = count * _NUMBER_BYTES
-        with low_numbers_taken():  # the mapping has a descriptor of its own
+        with low_numbers_taken():  # the mapping duplicates the descriptor
             mapped = mmap.mmap(descriptor, size, access=mmap.ACCESS_READ)
         self._numbers = memoryview(mapped).cast("Q")
 
@@ -54,7 +54,7 @@ class WrittenWords:
     def __getitem__(self, index: int) -> int:
         numbers = self._numbers
         number = numbers[index]
-        while (again := numbers[index]) != number:  # it is just being written
+        while (again := numbers[index]) != number:  # it is being written
             number = again
         return number
 
@@ -66,7 +66,7 @@ class WrittenWords:
             raise from_os_error(error, "cannot write what processes share") from error
 
     def tolist(self) -> list[int]:
-        """Return the numbers as they are now."""
+        """Return a copy of the numbers."""
         return [self[index] for index in range(self._count)]
 
     def __del__(self) -> None:

@@ -1,6 +1,6 @@
-"""Documents in a dictionary: the clearest statement of what the port means.
+"""Documents in a dictionary: the simplest implementation of the port.
 
-Durable for as long as the process lives, and seen by its threads alone.
+Durable for the life of the process, and visible to its threads only.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ HISTORY_MAX: Final = 10_000  # commits
 
 
 class MemoryBackend:
-    """A backend for tests, demonstrations and scripts that keep nothing."""
+    """A backend for tests, demonstrations and scripts that need no durable storage."""
 
     def __init__(self, layouts: Mapping[str, CollectionLayout]) -> None:
         self._layouts = layouts
@@ -63,8 +63,12 @@ class MemoryBackend:
     @contextmanager
     def copies(self, keys: Sequence[Key]) -> Iterator[Mapping[Key, Copy]]:
         with self._lock:
-            found = {key: self.read(key).document for key in keys}
-        yield {key: Copy(io.BytesIO(encode(one)), one) for key, one in found.items() if one}
+            documents = {key: self.read(key).document for key in keys}
+        yield {
+            key: Copy(io.BytesIO(encode(document)), document)
+            for key, document in documents.items()
+            if document
+        }
 
     def name(self, key: Key) -> str:
         layout = self._layouts[key.collection]
@@ -102,28 +106,28 @@ class MemoryBackend:
         self, since: int, wanted: Callable[[Key], bool], bytes_max: int = ENTRIES_BYTES
     ) -> Entries:
         with self._lock:
-            through, kept = self._count, list(self._history)
-        if not through - len(kept) <= since <= through:
+            through, history = self._count, list(self._history)
+        if not through - len(history) <= since <= through:
             raise HistoryGone(f"{since} is not within the history that is kept")
-        told: list[Entry] = []
-        for sequence, commit in kept[since - through :] if since < through else ():
+        entries: list[Entry] = []
+        for sequence, commit in history[since - through :] if since < through else ():
             payload = encode_entry(commit)
             entry = entry_of(sequence, payload, wanted)
             if entry is not None:
-                told.append(entry)
+                entries.append(entry)
             bytes_max -= len(payload)
             if bytes_max <= 0:
-                return Entries(tuple(told), sequence)
-        return Entries(tuple(told), through)
+                return Entries(tuple(entries), sequence)
+        return Entries(tuple(entries), through)
 
     def merge_with(self, merge: Callable[[Any], object]) -> None:
-        """Nobody changes a document but through this object."""
+        """Do nothing: documents change only through this object."""
 
     def set_aside(self, key: Key, remarks: Sequence[str]) -> str:
         raise NotFound("there is no file")
 
     def fault(self, key: Key) -> Corrupt | None:
-        """Nobody changes a document but through this object."""
+        """Return None: documents change only through this object."""
         return None
 
     def aside(self, key: Key) -> list[Aside]:
@@ -133,7 +137,7 @@ class MemoryBackend:
         raise NotFound(f"there is no {name}")
 
     def publish(self) -> None:
-        """Nobody sees anything of the documents but through this object."""
+        """Do nothing: documents are visible only through this object."""
 
     def check(self) -> Iterator[Finding]:
         return iter(())
@@ -142,4 +146,4 @@ class MemoryBackend:
         with self._lock:
             self._documents.clear()
             self._history.clear()
-            self._count += 1  # nobody goes on from what was before
+            self._count += 1  # readers cannot continue from an earlier number
