@@ -19,6 +19,7 @@ from docstore.errors import Corrupt, HistoryGone, from_os_error
 from docstore.filesystem import FileSystem
 from docstore.frames import Frame, Kind, decode_frame, frame_bytes
 from docstore.journal import READ_BYTES, Journal
+from docstore.trimming import is_missed
 
 PLACES_MAX: Final = 1_000
 
@@ -48,10 +49,24 @@ class Feed:
         self, since: int, limit: int, wanted: Callable[[Key], bool], bytes_max: int
     ) -> Entries:
         """Return the commits after frame `since` up to `limit`, a durable frame. See the port."""
+        with self.mutex:
+            known = self._places.get(since)
+        if known is not None:
+            try:
+                return self._entries(known, limit, wanted, bytes_max)
+            except Corrupt:  # or the segment was trimmed, and the frame has another offset now
+                self.forget()
+        return self._entries(self._found(since), limit, wanted, bytes_max)
+
+    def _entries(
+        self, begin: _Place, limit: int, wanted: Callable[[Key], bool], bytes_max: int
+    ) -> Entries:
         entries: list[Entry] = []
-        end = begin = self._place(since)
+        end = begin
         for frame, place in self._frames(begin, limit):
             end = place
+            if is_missed(frame, wanted):
+                raise HistoryGone(f"what change {frame.sequence} did is no longer kept")
             entry = _told(frame, wanted)
             if entry is not None:
                 entries.append(entry)
@@ -62,11 +77,6 @@ class Feed:
         return Entries(tuple(entries), end.sequence)
 
     # Positions
-
-    def _place(self, since: int) -> _Place:
-        with self.mutex:
-            known = self._places.get(since)
-        return known or self._found(since)
 
     def _remember(self, place: _Place) -> None:
         with self.mutex:

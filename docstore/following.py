@@ -201,6 +201,8 @@ class Follower:
             self.published.clear()
         elif frame.kind == Kind.RESTORED:
             self.forget_files()
+        elif frame.kind == Kind.TRIMMED:  # this process slept since before it was
+            self.journal.leave()
 
     def _has_names(self, frame: Frame) -> bool:
         """Return whether the files of a note have the names that they were published under."""

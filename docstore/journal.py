@@ -910,11 +910,12 @@ class Journal:
         self.took(note, relaxed=True)
         self._state[_CHECKPOINT] = sequence
 
-    def retire(self, keep_from: float, bytes_max: int) -> list[int]:
+    def retire(self, keep_from: float, bytes_max: int, young_from: float = math.inf) -> list[int]:
         """Delete the segments that are no longer needed, and return their numbers.
 
         That is those last written before `keep_from` (a file's mtime in seconds), and the oldest
-        while all segments together exceed `bytes_max`. Segments behind the checkpoint stay.
+        of before `young_from` while all segments together exceed `bytes_max`. Segments behind the
+        checkpoint stay.
         Requires a durable checkpoint. Raises `OSError`.
         """
         numbers = self.segments()
@@ -926,8 +927,10 @@ class Journal:
         total = sum(status[number].st_size for number in numbers)
         retired = []
         for number, successor in itertools.pairwise(numbers):
-            is_old = status[number].st_mtime_ns < keep_from * 1e9
-            if successor > self._state[_CHECKPOINT] + 1 or not (is_old or total > bytes_max):
+            time_ns = status[number].st_mtime_ns
+            is_spare = total > bytes_max and time_ns < young_from * 1e9
+            is_needed = successor > self._state[_CHECKPOINT] + 1
+            if is_needed or not (time_ns < keep_from * 1e9 or is_spare):
                 break
             self._files.remove("retire", self.path(number))
             total -= status[number].st_size

@@ -43,6 +43,7 @@ from docstore.frames import Kind
 from docstore.images import Shown
 from docstore.journal import FULL
 from docstore.locking import FolderLock, ring
+from docstore.trimming import Trimmer
 from docstore.writing import Writing
 
 log = logging.getLogger(__name__)
@@ -77,10 +78,17 @@ def files_at_once() -> int:
 
 @dataclass(frozen=True)
 class History:
-    """How long segments of the journal are kept once the files can do without them."""
+    """How long segments of the journal are kept once the files can do without them.
+
+    Where all have more than `bytes_max`, actors whose changes have more than `share` of that lose
+    their oldest ones first; only then the oldest segments go. Of the last `keep_seconds`, nothing
+    is given up for the number of bytes, only where the disk is full.
+    """
 
     days: float = 30.0
     bytes_max: int = 1024 * 1024 * 1024
+    share: float = 1.0
+    keep_seconds: float = 0.0
 
 
 @dataclass(slots=True)
@@ -117,6 +125,7 @@ class Publisher:
         self._follower, self._writing, self._history = follower, writing, history
         self._files, self._journal = follower.files, follower.journal
         self.lock = lock
+        self._trimmer = Trimmer(self._files, self._journal)
         self._reserve = follower.root / ".neuralflow" / "reserve"
         self._checkpointed_at = time.monotonic()
         self._checkpoint_seconds = CHECKPOINT_SECONDS  # until the next one
@@ -494,13 +503,15 @@ class Publisher:
             self._follower.published.clear()
 
     def retire(self) -> None:
-        """Deletes the segments that are older, or more, than the history is to have."""
-        history = self._history
-        oldest = -math.inf if history.days < 0 else time.time() - history.days * 86_400
+        """Trims and deletes what is older, or more, than the history is to have."""
+        history, now = self._history, time.time()
+        oldest = -math.inf if history.days < 0 else now - history.days * 86_400
+        young_from = now - history.keep_seconds if history.keep_seconds else math.inf
         try:
             with self.lock.hold():
                 self._journal.sync()  # before a segment goes that an older checkpoint would need
-                retired = self._journal.retire(oldest, history.bytes_max)
+                self._trimmer.trim(history.bytes_max, history.share, young_from)
+                retired = self._journal.retire(oldest, history.bytes_max, young_from)
         except OSError as error:
             raise self._failed(error) from error
         if retired:

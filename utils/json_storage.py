@@ -53,7 +53,12 @@ from docstore import (
 )
 from docstore.backends.files import FilesBackend
 from docstore.merging import FILE_ACTOR
-from utils.bounds import ORDINARY_BOUNDS
+from utils.bounds import (
+    HISTORY_KEEP_SECONDS,
+    HISTORY_SHARE,
+    HOURLY_SHARE,
+    ORDINARY_BOUNDS,
+)
 from utils.bulk import Bulk, Patch, refuse_misshapen
 from utils.caller import Caller
 from utils.documents import (
@@ -93,6 +98,7 @@ from utils.people.quota import (
     period_of,
 )
 from utils.people.retention import CHECKED, Limits, retain
+from utils.people.written_bytes import WrittenBytes
 from utils.portability.exporting import Export
 from utils.portability.importing import Arrival, Mode, judge
 from utils.portability.package import Package
@@ -158,6 +164,7 @@ class JSONStorageManager:
         self._opening = threading.Lock()
         self._counts, self.commit_seconds = CallCounts(), commit_seconds
         self._timer: threading.Timer | None = None
+        self._written = WrittenBytes()
         self._overfull: set[int] = set()  # people of whom activities are left to be moved
         _managers.add(self)
 
@@ -178,7 +185,12 @@ class JSONStorageManager:
             settings.NEURALFLOW_STORE,
             [spec.layout for spec in COLLECTIONS.values()],
             clock=lambda: self.clock(),
-            history=History(settings.NEURALFLOW_HISTORY_DAYS, settings.NEURALFLOW_HISTORY_BYTES),
+            history=History(
+                settings.NEURALFLOW_HISTORY_DAYS,
+                settings.NEURALFLOW_HISTORY_BYTES,
+                HISTORY_SHARE,
+                HISTORY_KEEP_SECONDS,
+            ),
             cache_bytes=settings.NEURALFLOW_CACHE_BYTES,
         )
         store.merge_files_with(merge_file)
@@ -209,6 +221,7 @@ class JSONStorageManager:
         if timer is not None:
             timer.cancel()
         self.commit_counts()
+        self._written = WrittenBytes()
         store, self._store = self._store, self._given
         if store is not None:
             store.close()
@@ -818,9 +831,12 @@ class JSONStorageManager:
         held = NOTHING_HELD  # calls held in memory that this commit takes along
         has_more = False  # activities to move out of the person's document
         quota: Quota | None = None  # after the call
+        size = 0  # of the records put and removed
+        if bounds is ORDINARY_BOUNDS:
+            self._written.check(who.user_id, self.clock())
 
         def whole_edit(transaction: Transaction) -> Result:
-            nonlocal held, has_more, quota
+            nonlocal held, has_more, quota, size
             held, has_more, quota = NOTHING_HELD, False, None
             if once is not None and (kept := replay(transaction, who.user_id, once)):
                 return cast(Result, kept[0])
@@ -843,11 +859,14 @@ class JSONStorageManager:
             if once is not None:
                 keep(transaction, who.user_id, once, result)
             check(transaction, who.user_id, before, licence)
+            size = transaction.bytes_put
             return result
 
         def note(number: int) -> None:
             numbers.append(number)
             self._counts.settle(who.user_id, held)
+            allowed = max(int(settings.NEURALFLOW_HISTORY_BYTES * HOURLY_SHARE), 1)
+            self._written.add(who.user_id, self.clock(), size, allowed)
 
         numbers: builtins.list[int] = []
         result = self.store.change(

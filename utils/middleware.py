@@ -34,6 +34,7 @@ from utils.json_storage import (
     latest_quota,
 )
 from utils.json_storage import request_id as current_request_id
+from utils.people.written_bytes import TooManyBytes
 
 log = logging.getLogger(__name__)
 
@@ -191,6 +192,7 @@ def _is_signed_in(request: HttpRequest) -> bool:
 
 # Any other error of the store: 503.
 _STATUSES = {
+    TooManyBytes: 429,
     OutOfSpace: 507,
     Conflict: 409,
     TooLarge: 413,

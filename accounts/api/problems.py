@@ -33,6 +33,7 @@ from docstore import (
 from utils.json.body import MalformedBody
 from utils.json_storage import Changed, QuotaExceeded, TooManyCalls, Touched
 from utils.once import KeyReused, TooManyKeys
+from utils.people.written_bytes import TooManyBytes
 from utils.portability.archives import ArchiveTooLarge, MalformedArchive, UnsafeArchive
 from utils.portability.package import ImportFault, InvalidImport
 from utils.records import InvalidRecord
@@ -208,6 +209,7 @@ PROBLEMS: Mapping[type[Exception], Problem] = {
     PreconditionRequired: Problem(428, "precondition-required", "If-Match is missing"),
     KeyReused: Problem(422, "idempotency-key-reused", "The key belongs to another call"),
     TooManyCalls: Problem(429, "too-many-calls", "Too many calls came at once"),
+    TooManyBytes: Problem(429, "too-many-bytes", "Too many bytes were written within an hour"),
     TooManyKeys: Problem(429, "too-many-keys", "Too many idempotency keys are in use"),
     TooManyBadTokens: Problem(429, "too-many-bad-tokens", "Too many bad tokens come from here"),
     QuotaExceeded: Problem(429, "quota-exceeded", "This hour's API calls are used up"),
@@ -260,6 +262,7 @@ REMEDIES: Mapping[str, str] = {
     "idempotency-key-reused": "take a new `Idempotency-Key` for another call",
     "precondition-required": "read the record and send its `ETag` as `If-Match`",
     "too-many-calls": "wait `Retry-After` seconds, and call more slowly",
+    "too-many-bytes": "wait `Retry-After` seconds; write smaller records, or fewer of them",
     "too-many-keys": "wait `Retry-After` seconds, or call without `Idempotency-Key`",
     "too-many-bad-tokens": "stop, and look at the token; then wait `Retry-After` seconds",
     "quota-exceeded": "wait `Retry-After` seconds",
@@ -347,7 +350,7 @@ def _headers(fault: Exception, problem: Problem) -> dict[str, str]:
         return dict(fault.headers)
     if isinstance(fault, QuotaExceeded):
         return {"Retry-After": str(fault.quota.resets_in)}
-    if isinstance(fault, TooManyCalls | TooManyKeys):
+    if isinstance(fault, TooManyCalls | TooManyKeys | TooManyBytes):
         return {"Retry-After": str(fault.retry_after)}
     if problem.status in {503, 507} and not isinstance(fault, Corrupt):
         return {"Retry-After": str(getattr(fault, "retry_after", RETRY_AFTER))}

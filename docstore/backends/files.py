@@ -98,6 +98,7 @@ from docstore.moments import utc_text
 from docstore.mounts import refuse_network, refuse_unshared
 from docstore.publishing import RETRY_SECONDS, Background, History, Publisher
 from docstore.swap import Swap
+from docstore.trimming import is_missed
 from docstore.words import Words
 from docstore.writing import Exclusive, Together, Writing
 
@@ -688,7 +689,7 @@ class FilesBackend:
             except FileNotFoundError:
                 return
             for frame in reversed(list(run_of_frames(data, None, number))):
-                if frame.kind == Kind.RESTORED:
+                if frame.kind == Kind.RESTORED or is_missed(frame, lambda known: known == key):
                     return
                 if frame.kind in (Kind.COMMIT, Kind.RELAXED) and mark in frame.payload:
                     yield from past_changes(frame.payload, key)

@@ -226,7 +226,7 @@ def test_a_folder_of_the_first_release_with_a_journal_is_readable_for_ever(tmp_p
 def test_the_tables_of_the_format_are_what_the_engine_does() -> None:
     text = (Path(__file__).resolve().parents[2] / "docs/format.md").read_text("utf-8")
     chapter = text.partition("### Frames")[2].partition("### Entries")[0]
-    kinds = dict(re.findall(r"^\| (\d) \| ([A-Z]+) \|", chapter, re.MULTILINE))
+    kinds = dict(re.findall(r"^\| (\d+) \| ([A-Z]+) \|", chapter, re.MULTILINE))
     assert kinds == {str(kind.value): kind.name for kind in Kind}
     offsets = re.findall(r"^\| (\d+) \| (\d+|length) \| (\w+)", chapter, re.MULTILINE)
     assert offsets[-1][:2] == (str(HEADER_BYTES), "length")

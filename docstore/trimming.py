@@ -1,0 +1,157 @@
+"""Trimming the history: who wrote most of it loses their oldest changes before others lose any.
+
+The history is bounded for all together. Without a share for each actor, one who writes much would
+push out the history of everybody else. So where it is too large, the oldest changes of actors with
+more than their share are replaced by a frame that only says which documents they changed
+(`Kind.TRIMMED`); the numbers of all frames stay. Only segments that the files can do without are
+rewritten, each into a new file that then gets the name of the old one.
+"""
+
+from __future__ import annotations
+
+import itertools
+import logging
+import secrets
+from collections import Counter
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Final
+
+import msgspec
+
+from docstore.document import Key
+from docstore.filesystem import Draft, FileSystem
+from docstore.frames import Frame, Kind, encode_frame, run_of_frames
+from docstore.journal import Journal
+
+log = logging.getLogger(__name__)
+
+_COMMITS: Final = (Kind.COMMIT, Kind.RELAXED)
+# An actor above the share keeps this part of it, or each further change would rewrite a segment.
+_KEPT_OF_SHARE: Final = 0.75
+
+
+class _Change(msgspec.Struct):
+    collection: str
+    owner: int
+    revision: int = 0
+
+
+class _Entry(msgspec.Struct, omit_defaults=True):
+    """Of a commit, what stays of it."""
+
+    at: str
+    changes: list[_Change]
+    actor: str = ""
+    request: str = ""
+
+
+_decode: Final = msgspec.json.Decoder(_Entry).decode
+
+
+def trimmed_keys(payload: bytes) -> list[Key]:
+    """Return the documents that a trimmed commit changed."""
+    return [Key(change.collection, change.owner) for change in _decode(payload).changes]
+
+
+class Trimmer:
+    """Trims the segments of a journal. Under the lock of publishing."""
+
+    def __init__(self, files: FileSystem, journal: Journal) -> None:
+        self._files, self._journal = files, journal
+        # By segment: its size and time when it was read, and the bytes of each actor's commits.
+        self._read: dict[int, tuple[tuple[int, int], Counter[str]]] = {}
+
+    def trim(self, bytes_max: int, share: float, before: float) -> int:
+        """Trim until all segments have `bytes_max` bytes, and return how many bytes that saved.
+
+        An actor keeps the share of `bytes_max`, and everything since `before` (seconds, as a file's
+        time). Raises `OSError`.
+        """
+        stamps = self._stamps()
+        excess = sum(size for size, _time in stamps.values()) - bytes_max
+        if excess <= 0 or share >= 1:
+            return 0
+        numbers = [
+            number
+            for number, successor in itertools.pairwise(stamps)
+            if successor <= self._journal.checkpointed + 1
+        ]
+        owned = {number: self._owned(number, stamps[number]) for number in numbers}
+        self._read = {number: self._read[number] for number in numbers if number in self._read}
+        totals = sum(owned.values(), Counter[str]())
+        surplus = Counter(
+            {
+                actor: int(total - _KEPT_OF_SHARE * share * bytes_max)
+                for actor, total in totals.items()
+                if total > share * bytes_max
+            }
+        )
+        saved = 0
+        for number in numbers:
+            if saved >= excess or not surplus or stamps[number][1] >= before * 1e9:
+                break
+            if surplus.keys() & owned[number].keys():
+                saved += self._trim_segment(number, stamps[number][1], surplus)
+                surplus = +surplus
+        if saved:
+            log.info("%d bytes of the largest actors' history were trimmed", saved)
+        return saved
+
+    def _stamps(self) -> dict[int, tuple[int, int]]:
+        """The size and time of each segment, oldest first."""
+        found = {}
+        for number in self._journal.segments():
+            with suppress(FileNotFoundError):  # another process needed its room
+                status = self._files.status(self._journal.path(number))
+                found[number] = (status.st_size, status.st_mtime_ns)
+        return found
+
+    def _owned(self, number: int, stamp: tuple[int, int]) -> Counter[str]:
+        known = self._read.get(number)
+        if known is None or known[0] != stamp:
+            owned = Counter[str]()
+            with suppress(FileNotFoundError):
+                for frame in self._frames(number)[1]:
+                    if frame.kind in _COMMITS:
+                        owned[_decode(frame.payload).actor] += len(frame.payload)
+            known = self._read[number] = stamp, owned
+        return known[1]
+
+    def _frames(self, number: int) -> tuple[bytes, list[Frame]]:
+        data, _status = self._files.read(self._journal.path(number))
+        return data, list(run_of_frames(data, None, number))
+
+    def _trim_segment(self, number: int, mtime_ns: int, surplus: Counter[str]) -> int:
+        data, frames = self._frames(number)
+        if not frames or frames[-1].kind != Kind.SEAL:
+            return 0
+        pieces, begin = [], 0
+        for frame in frames:
+            pieces.append(self._trimmed(frame, surplus) or data[begin : frame.end])
+            begin = frame.end
+        content = b"".join(pieces)
+        path = self._journal.path(number)
+        draft = path.with_name(f"{secrets.token_hex(8)}.draft")
+        self._files.create_all("trim-draft", [Draft(str(draft), content, mtime_ns)])
+        self._files.rename("trim-segment", draft, path)
+        self._files.sync_folder("trim-names", path.parent)
+        self._read.pop(number, None)
+        return len(data) - len(content)
+
+    @staticmethod
+    def _trimmed(frame: Frame, surplus: Counter[str]) -> bytes | None:
+        """The frame in its place, and None for one that stays; takes it from the surplus."""
+        if frame.kind not in _COMMITS:
+            return None
+        entry = _decode(frame.payload)
+        if surplus[entry.actor] <= 0:
+            return None
+        payload = msgspec.json.encode(entry)
+        surplus[entry.actor] -= len(frame.payload) - len(payload)
+        return encode_frame(frame.epoch, frame.sequence, frame.durable, Kind.TRIMMED, payload)
+
+
+def is_missed(frame: Frame, wanted: Callable[[Key], bool]) -> bool:
+    """Return whether a frame is a trimmed commit that changed a document that is wanted."""
+    return frame.kind == Kind.TRIMMED and any(map(wanted, trimmed_keys(frame.payload)))
