@@ -1,6 +1,8 @@
 """What NeuralFlow decides differently from django-allauth."""
 
 import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import urlsplit
 
@@ -13,6 +15,7 @@ from django.conf import settings
 from django.contrib import messages
 from django.contrib.auth import get_user_model
 from django.contrib.auth.models import AbstractBaseUser
+from django.contrib.auth.signals import user_login_failed
 from django.db import IntegrityError, transaction
 from django.forms import BaseForm
 from django.http import HttpRequest, HttpResponse
@@ -21,19 +24,10 @@ from django.urls import reverse
 from django.utils.crypto import constant_time_compare
 from django.utils.translation import gettext as _
 
+from accounts import guards, known_browsers
 from accounts.hashers import TooBusy
 from accounts.names import EmailStatus
-from accounts.throttle import (
-    ADDRESS,
-    PASSWORDS,
-    UNASKED_MAILS,
-    Attempt,
-    Limit,
-    TooManyAttempts,
-    address_of,
-    forget,
-    subject_of,
-)
+from accounts.throttle import Attempt, TooManyAttempts, subject_of
 from utils.public_address import public_name, public_url
 
 log = logging.getLogger(__name__)
@@ -75,18 +69,37 @@ class AccountAdapter(DefaultAccountAdapter):
             raise ImmediateHttpResponse(redirect("signup")) from taken
 
     def authenticate(self, request: HttpRequest, **credentials: Any) -> AbstractBaseUser | None:
-        """The account that the password opens; a wrong one is counted. See accounts/throttle.py."""
-        attempt = limited(
-            request, (PASSWORDS, subject_of(_name_in(credentials))), (ADDRESS, address_of(request))
-        )
+        """The account that the password opens; a wrong one is counted. See accounts/guards.py."""
+        with refusing(request):
+            attempt = guards.SignIn(request, _name_in(credentials))
         try:
             user: AbstractBaseUser | None = super().authenticate(request, **credentials)
         except TooBusy:
+            attempt.not_made()
+            raise
+        if user is None:
+            attempt.failed()
+        else:
+            attempt.succeeded()
+        return user
+
+    def reauthenticate(self, user: AbstractBaseUser, password: str) -> bool:
+        """Return whether this is the password of who is signed in; counted in their session."""
+        request = current.request
+        with refusing(request):
+            attempt = guards.proof(request)
+        try:
+            is_right = user.check_password(password)
+        except TooBusy:
             attempt.give_back()
             raise
-        if user is not None:
+        if is_right:
             attempt.give_back()
-        return user
+        else:
+            user_login_failed.send(
+                sender=__name__, credentials={"username": user.get_username()}, request=request
+            )
+        return is_right
 
     def pre_login(
         self, request: HttpRequest, user: AbstractBaseUser, **told: Any
@@ -105,10 +118,11 @@ class AccountAdapter(DefaultAccountAdapter):
             raise ImmediateHttpResponse(redirect("login"))
         super().login(request, user)
 
-    def post_login(self, request: HttpRequest, user: AbstractBaseUser, **told: Any) -> HttpResponse:
+    def post_login(self, request: HttpRequest, user: "User", **told: Any) -> HttpResponse:
         """Count the log-in as proof of who asks, as the password given once more would be."""
         record_authentication(request, user, method="login", reauthenticated=True)
         response: HttpResponse = super().post_login(request, user, **told)
+        known_browsers.remember(request, response, user)
         return response
 
     def get_reset_password_from_key_url(self, key: str) -> str:
@@ -149,7 +163,7 @@ class AccountAdapter(DefaultAccountAdapter):
         request = current.request
         if template_prefix in _UNASKED_MAILS:
             try:
-                Attempt((UNASKED_MAILS, subject_of(email)))
+                Attempt((guards.UNASKED_MAILS, subject_of(email)))
             except TooManyAttempts:
                 log.warning("A mail that anybody can cause was not sent once more")
                 return
@@ -160,11 +174,6 @@ class AccountAdapter(DefaultAccountAdapter):
             "profile_url": public_url(request, reverse("profile")),
         }
         super().send_mail(template_prefix, email, context | places)
-
-    def forget_failed_sign_ins(self, user: "User") -> None:
-        """Lets *user* sign in again at once, after a password reset, under name or address."""
-        for login in filter(None, (user.username, user.email)):
-            forget(PASSWORDS, subject_of(login))
 
 
 def _is_anothers(address: EmailAddress) -> bool:
@@ -178,12 +187,13 @@ def _name_in(credentials: dict[str, Any]) -> str:
     return str(credentials.get("email", credentials.get("username", "")))
 
 
-def limited(request: HttpRequest, *counts: tuple[Limit, str]) -> Attempt:
-    """An attempt that is counted; where none is left, the request is answered with 429 at once."""
+@contextmanager
+def refusing(request: HttpRequest) -> Iterator[None]:
+    """Where no attempt is left within it, the request is answered with 429 at once."""
     try:
-        return Attempt(*counts)
+        yield
     except TooManyAttempts as refused:
-        log.warning("Too many failed attempts, the last from %s", address_of(request))
+        log.warning("Too many failed attempts, the last from %s", guards.address_of(request))
         response = render(request, "429.html", {"wait": refused.wait}, status=429)
         response["Retry-After"] = str(refused.wait)
         raise ImmediateHttpResponse(response) from refused

@@ -6,6 +6,12 @@ from smtplib import SMTPException
 
 from django.conf import settings
 from django.core.mail import send_mail
+from django.utils import translation
+from django.utils.translation import gettext as _
+
+from accounts.models import User
+from docstore import StoreError
+from utils.json_storage import json_storage
 
 log = logging.getLogger(__name__)
 
@@ -32,3 +38,22 @@ def send_notice(address: str, subject: str, lines: Iterable[str]) -> bool:
     except (OSError, SMTPException):
         log.exception("A notice was not sent")
         return False
+
+
+def send_codes_notice(user: User, address: str) -> bool:
+    """Tell a person, in their own language, that wrong codes were given at their account."""
+    with translation.override(_language_of(user)):
+        lines = [
+            _("Wrong codes were given for your account %(name)s, the last one from %(address)s.")
+            % {"name": user.username, "address": address},
+            _("Whoever gave them has your password. If it was not you, change it now."),
+        ]
+        return send_notice(user.email, _("Wrong codes for your account"), lines)
+
+
+def _language_of(user: User) -> str:
+    try:
+        return json_storage.preferences(user.pk).language or settings.LANGUAGE_CODE
+    except (StoreError, OSError):
+        log.exception("The language of account %s cannot be read", user.pk)
+        return settings.LANGUAGE_CODE

@@ -4,6 +4,7 @@ from typing import Any
 
 from allauth.account import forms as allauth_forms
 from allauth.account import views as allauth_views
+from allauth.account.adapter import get_adapter
 from django import forms
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed
@@ -11,8 +12,10 @@ from django.http.response import HttpResponseBase
 from django.shortcuts import render
 from django.utils.translation import gettext_lazy, ngettext
 
+from accounts import known_browsers
 from accounts.incident import password_change, send_password_notice
 from accounts.mail import mail_is_sent
+from accounts.models import User
 from accounts.tokens import valid_tokens
 
 
@@ -22,6 +25,13 @@ class ChangePasswordForm(allauth_forms.ChangePasswordForm):  # type: ignore[misc
     revoke_tokens = forms.BooleanField(
         label=gettext_lazy("Revoke my API tokens"), required=False, initial=True
     )
+
+    def clean_oldpassword(self) -> str:
+        """Check the old password as any other proof of who asks: wrong ones are counted."""
+        password: str = self.cleaned_data.get("oldpassword", "")
+        if not get_adapter().reauthenticate(self.user, password):
+            raise get_adapter().validation_error("enter_current_password")
+        return password
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -49,7 +59,12 @@ class _SaysEnded:
             response: HttpResponse = super().form_valid(form)  # type: ignore[misc]
         messages.info(self.request, " ".join(ended.sentences()))
         send_password_notice(form.user, ended)
+        self.know_browser(response, form.user)
         return response
+
+    def know_browser(self, response: HttpResponse, user: User) -> None:
+        """Note who uses this browser: a new password makes all that knew forget."""
+        known_browsers.remember(self.request, response, user)
 
 
 class PasswordChangeView(_SaysEnded, allauth_views.PasswordChangeView):  # type: ignore[misc]
@@ -64,6 +79,10 @@ class PasswordSetView(_SaysEnded, allauth_views.PasswordSetView):  # type: ignor
 
 class ResetView(_SaysEnded, allauth_views.PasswordResetFromKeyView):  # type: ignore[misc]
     """A new password by a link that was sent by mail."""
+
+    def know_browser(self, response: HttpResponse, user: User) -> None:
+        # No cookie: whoever reads a person's mail must not get further tries at the second factor.
+        known_browsers.note_reset(self.request, user)
 
 
 def password_reset(request: HttpRequest) -> HttpResponseBase:

@@ -18,11 +18,13 @@ from allauth.mfa.totp import forms as totp
 from cryptography.fernet import Fernet, InvalidToken, MultiFernet
 from django.conf import settings
 from django.core.cache import cache
+from django.http import HttpRequest
 from django.utils.encoding import force_bytes
 
-from accounts.adapter import limited
+from accounts import guards
+from accounts.adapter import refusing
 from accounts.models import User
-from accounts.throttle import ADDRESS, CODES, address_of
+from accounts.throttle import Attempt
 
 log = logging.getLogger(__name__)
 
@@ -50,14 +52,17 @@ def _cipher() -> MultiFernet:
 
 
 class _Counted:
-    """Counts a wrong code, before it is looked at, by its account and by its address."""
+    """Counts a wrong code before it is looked at: at a log-in by its account and its address."""
 
     user: User
 
+    def count(self, request: HttpRequest) -> Attempt:
+        return guards.code(request, self.user)
+
     def clean_code(self) -> str:
         request = context.request
-        of_account, of_address = (CODES, str(self.user.pk)), (ADDRESS, address_of(request))
-        attempt = limited(request, of_account, of_address)
+        with refusing(request):
+            attempt = self.count(request)
         code: str = super().clean_code()  # type: ignore[misc]  # of the form that this is mixed into
         if not self._is_first_use(code):
             raise get_adapter().validation_error("incorrect_code")
@@ -81,9 +86,16 @@ class AuthenticateForm(_Counted, base.AuthenticateForm):
     """At the sign-in."""
 
 
-class ReauthenticateForm(_Counted, base.ReauthenticateForm):
+class _CountedInSession(_Counted):
+    """Counts by the session of who is signed in: nobody else can use these attempts up."""
+
+    def count(self, request: HttpRequest) -> Attempt:
+        return guards.proof(request)
+
+
+class ReauthenticateForm(_CountedInSession, base.ReauthenticateForm):
     """Before something that needs proof of who sits there."""
 
 
-class ActivateForm(_Counted, totp.ActivateTOTPForm):
+class ActivateForm(_CountedInSession, totp.ActivateTOTPForm):
     """The first code of a new app."""

@@ -34,9 +34,10 @@ from django.db.models.signals import post_delete, post_save, pre_delete
 from django.dispatch import Signal, receiver
 from django.http import HttpRequest
 
-from accounts.adapter import AccountAdapter
+from accounts import guards
 from accounts.addresses import prove_by_link, take
 from accounts.leaving import sessions_of
+from accounts.mail import send_codes_notice
 from accounts.models import FormerAccount, User
 from accounts.sessions import begin
 from docstore import StoreError
@@ -152,9 +153,13 @@ def log_recovery_codes(request: HttpRequest, user: User, **kwargs: Any) -> None:
 
 
 @receiver(authentication_failed)
-def log_wrong_code(request: HttpRequest, user: User, **kwargs: Any) -> None:
+def log_wrong_code(
+    request: HttpRequest, user: User, reauthentication: bool = False, **kwargs: Any
+) -> None:
     log.warning("A code for account %s was wrong, from %s", user.pk, _address(request))
     tell_store(user.pk, activity("login_failed", "A code was wrong", request))
+    if not reauthentication and guards.is_worth_a_notice(user):
+        send_codes_notice(user, _address(request))
 
 
 @receiver(profile_updated)
@@ -182,5 +187,5 @@ def log_proved_address(request: HttpRequest, email_address: EmailAddress, **kwar
 def log_password_reset(request: HttpRequest, user: User, **kwargs: Any) -> None:
     if settings.NEURALFLOW_SENDS_MAIL:
         prove_by_link(user)
-    AccountAdapter(request).forget_failed_sign_ins(user)
+    guards.forget_failures(request, user)
     tell_store(user.pk, activity("password_reset", "Password reset", request))

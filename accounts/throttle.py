@@ -1,4 +1,4 @@
-"""How often somebody may be wrong: about a password or a code, at one account and from one address.
+"""How often somebody may be wrong about a password or a code; `accounts.guards` says what counts.
 
 The counts are rows of the database, so they hold over all threads, processes and restarts, and each
 attempt is counted before it is looked at, so that guesses made at once count as if made in turn. An
@@ -9,7 +9,6 @@ then one for each minute that has passed.
 """
 
 import hashlib
-import ipaddress
 import math
 import threading
 import time
@@ -19,12 +18,12 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from django.db import IntegrityError, transaction
-from django.http import HttpRequest
 from django.utils import timezone
 
 from accounts.models import FailedAttempts
 
 _TRIES = 50  # at a row that others change in the same moment
+PURGE_MAX = 500  # rows in one go
 
 
 @dataclass(frozen=True)
@@ -38,13 +37,6 @@ class Limit:
     @property
     def step(self) -> timedelta:
         return timedelta(seconds=self.seconds / self.most)
-
-
-PASSWORDS = Limit("password", 5, 300)  # of one account, by the name that was typed
-CODES = Limit("code", 5, 300)  # of one account's second factor
-# Mails to one address that anybody can cause: past these, nothing is sent and nobody is told.
-UNASKED_MAILS = Limit("unasked mail", 2, 86_400)
-ADDRESS = Limit("address", 20, 300)  # all that fails from one address
 
 
 class TooManyAttempts(Exception):
@@ -63,17 +55,42 @@ class Attempt:
 
     def __init__(self, *counts: tuple[Limit, str]) -> None:
         self._taken: list[tuple[Limit, str]] = []
-        for limit, subject in counts:
-            wait = _take(limit, subject)
-            if wait:
-                self.give_back()
-                raise TooManyAttempts(wait)
-            self._taken.append((limit, subject))
+        refused = 0.0
+        _purge()
+        with transaction.atomic():  # one sync of the disk for all of them
+            for limit, subject in counts:
+                refused = _take(limit, subject)
+                if refused:
+                    self.give_back()
+                    break
+                self._taken.append((limit, subject))
+        if refused:
+            raise TooManyAttempts(refused)
 
     def give_back(self) -> None:
         """The attempt succeeded, or could not be made: it does not count."""
-        while self._taken:
-            _give_back(*self._taken.pop())
+        taken, self._taken = self._taken, []
+        with transaction.atomic():
+            for limit, subject in taken:  # in the order of taking: nobody waits in a circle
+                _give_back(limit, subject)
+
+
+def add(limit: Limit, subject: str) -> None:
+    """Count one failure, also past the limit, up to twice of it."""
+    key = _key(limit, subject)
+    for _ in range(_TRIES):
+        now = timezone.now()
+        before = _full_until(key)
+        most = now + timedelta(seconds=2 * limit.seconds)
+        after = min(max(before or now, now) + limit.step, most)
+        if after == before or _put(key, before, after):
+            return
+
+
+def is_used_up(limit: Limit, subject: str) -> bool:
+    """Return whether more was counted than the limit says."""
+    until = _full_until(_key(limit, subject))
+    return until is not None and until - timezone.now() > timedelta(seconds=limit.seconds)
 
 
 def forget(limit: Limit, subject: str) -> None:
@@ -84,14 +101,6 @@ def forget(limit: Limit, subject: str) -> None:
 def subject_of(name: str) -> str:
     """A name as it was typed, in the one form under which all databases would find its account."""
     return unicodedata.normalize("NFKC", name).casefold().strip()
-
-
-def address_of(request: HttpRequest) -> str:
-    """The address that failures are counted by; of IPv6 the network that one customer has."""
-    text: str = getattr(request, "client_address", "")
-    if ":" in text:
-        return str(ipaddress.ip_network(f"{text}/64", strict=False))
-    return text
 
 
 def _key(limit: Limit, subject: str) -> str:
@@ -131,13 +140,22 @@ def _put(key: str, before: datetime | None, after: datetime) -> bool:
     """Whether the row could be changed from what was read to what is to be."""
     if before is not None:
         return FailedAttempts.objects.filter(pk=key, until=before).update(until=after) == 1
-    FailedAttempts.objects.filter(until__lt=timezone.now()).delete()
     try:
         with transaction.atomic():
             FailedAttempts.objects.create(pk=key, until=after)
     except IntegrityError:
         return False
     return True
+
+
+def _purge() -> None:
+    """Delete rows that say nothing any more, but for those that others hold just now."""
+    rows = FailedAttempts.objects.filter(until__lt=timezone.now())
+    if not rows.exists():
+        return
+    with transaction.atomic():
+        locked = rows.select_for_update(skip_locked=True).values_list("pk", flat=True)
+        FailedAttempts.objects.filter(pk__in=list(locked[:PURGE_MAX])).delete()
 
 
 class BadTokens:

@@ -317,10 +317,14 @@ ACCOUNT_FORMS = {
 }
 ACCOUNT_UNIQUE_EMAIL = True  # of proved ones; accounts/addresses.py has the rules
 ACCOUNT_CHANGE_EMAIL = True  # one address an account
-# accounts.throttle counts failures. allauth's count of an address is forgotten with each success of
-# a second factor, whosever it is. The count of codes by mail is by address, whoever asks for them.
+# accounts.guards counts failures. allauth's count of an address is forgotten with each success of
+# a second factor, whosever it is; others let neighbours, or a thief with a session, lock people
+# out. The count of codes by mail is by address, whoever asks for them.
 ACCOUNT_RATE_LIMITS: dict[str, str | None] = {
     "login_failed": None,
+    "login": None,
+    "reauthenticate": None,
+    "change_password": None,
     "confirm_email": "5/10m/key",
     "reset_password": "20/m/ip,5/10m/key",
 }
@@ -381,6 +385,7 @@ SECURE_SSL_REDIRECT = HTTPS
 _PREFIX = "__Host-" if HTTPS else ""
 SESSION_COOKIE_NAME = f"{_PREFIX}sessionid"
 CSRF_COOKIE_NAME = f"{_PREFIX}csrftoken"
+NEURALFLOW_KNOWN_COOKIE_NAME = f"{_PREFIX}known"  # of a browser that signed in before
 SESSION_COOKIE_HTTPONLY = CSRF_COOKIE_HTTPONLY = True
 MESSAGE_STORAGE = "django.contrib.messages.storage.session.SessionStorage"  # no further cookie
 SESSION_COOKIE_SAMESITE = CSRF_COOKIE_SAMESITE = "Lax"

@@ -43,8 +43,9 @@ from accounts.api.problems import (
     problem_of,
     problem_response,
 )
+from accounts.guards import address_of
 from accounts.models import User
-from accounts.throttle import address_of, bad_tokens
+from accounts.throttle import bad_tokens
 from accounts.token_lookup import TokenRow
 from accounts.tokens import live_token
 from docstore import StoreError, to_json

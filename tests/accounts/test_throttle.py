@@ -16,8 +16,9 @@ from django.test import Client
 from django.utils import timezone
 
 from accounts import hashers, throttle
+from accounts.guards import ADDRESS, HERE
 from accounts.models import FailedAttempts, User
-from accounts.throttle import ADDRESS, PASSWORDS, Attempt, BadTokens, Limit, TooManyAttempts
+from accounts.throttle import Attempt, BadTokens, Limit, TooManyAttempts
 from tests.conftest import PASSWORD
 from tests.server import Server, prepared_server, started
 
@@ -102,10 +103,10 @@ def test_what_is_refused_is_not_counted(clock: Callable[[float], None]) -> None:
 
 
 def test_rows_go_when_they_have_nothing_to_say(clock: Callable[[float], None]) -> None:
-    Attempt((PASSWORDS, "one"))
+    Attempt((HERE, "one"))
     assert FailedAttempts.objects.get().pk != "one"
     clock(61)
-    Attempt((PASSWORDS, "two"))
+    Attempt((HERE, "two"))
     assert FailedAttempts.objects.count() == 1
 
 
@@ -117,16 +118,16 @@ def test_what_another_counts_in_the_same_moment_is_not_lost(
     def read_and_be_overtaken(key: str) -> datetime | None:
         found = read(key)
         for _ in others:
-            Attempt((PASSWORDS, "alice"))
+            Attempt((HERE, "alice"))
             break
         return found
 
     monkeypatch.setattr(throttle, "_full_until", read_and_be_overtaken)
-    Attempt((PASSWORDS, "alice"))  # and two that came between its reading and its writing
-    Attempt((PASSWORDS, "alice"))
-    Attempt((PASSWORDS, "alice"))
+    Attempt((HERE, "alice"))  # and two that came between its reading and its writing
+    Attempt((HERE, "alice"))
+    Attempt((HERE, "alice"))
     with pytest.raises(TooManyAttempts):
-        Attempt((PASSWORDS, "alice"))
+        Attempt((HERE, "alice"))
 
 
 def test_a_count_that_is_written_whatever_it_became_would_be_noticed(
