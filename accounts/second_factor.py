@@ -33,18 +33,18 @@ class SecondFactorAdapter(DefaultMFAAdapter):
     """Keeps the secrets so that the database alone does not open accounts."""
 
     def encrypt(self, text: str) -> str:
-        return _cipher().encrypt(text.encode()).decode("ascii")
+        return cipher().encrypt(text.encode()).decode("ascii")
 
     def decrypt(self, encrypted_text: str) -> str:
         try:
-            return _cipher().decrypt(encrypted_text).decode()
+            return cipher().decrypt(encrypted_text).decode()
         except InvalidToken:
             # Never "": a code can be worked out from an empty secret. Of this one, none can.
             log.error("A second factor does not decrypt: NEURALFLOW_SECRET_KEY was another")
             return base64.b32encode(secrets.token_bytes(20)).decode("ascii")
 
 
-def _cipher() -> MultiFernet:
+def cipher() -> MultiFernet:
     """Encrypts with the secret key; reads what earlier keys encrypted, too."""
     keys = [settings.SECRET_KEY, *settings.SECRET_KEY_FALLBACKS]
     digests = (hashlib.sha256(b"second factor:" + force_bytes(key)).digest() for key in keys)

@@ -338,6 +338,7 @@ MFA_FORMS = {
     "activate_totp": "accounts.second_factor.ActivateForm",
 }
 MFA_ALLOW_UNVERIFIED_EMAIL = True
+MFA_RECOVERY_CODE_DIGITS = 10  # 33 bits each
 MFA_RECOVERY_CODES_SHOW_ONCE = True
 MFA_TOTP_ISSUER = "NeuralFlow"
 MFA_TOTP_TOLERANCE = 1  # steps of 30 seconds, either side: RFC 6238, 5.2

@@ -1,13 +1,20 @@
 """Two-factor log-in: an app's codes, recovery codes, and what guards them."""
 
+import math
 import re
 import time
+from importlib import import_module
+from pathlib import Path
 from typing import Any
 
 import pytest
 from allauth.mfa.models import Authenticator
+from allauth.mfa.recovery_codes.internal.auth import RecoveryCodes
 from allauth.mfa.totp.internal import auth
+from allauth.mfa.totp.internal.auth import TOTP
+from django.apps import apps
 from django.core.cache import cache
+from django.db import connection
 from django.test import Client
 from pytest_django.fixtures import Settings
 
@@ -39,7 +46,7 @@ def turn_on(client: Client, user: User) -> tuple[str, list[str]]:
     answer = client.post("/accounts/2fa/totp/activate/", {"code": code_of(secret)})
     assert answer["Location"] == "/accounts/2fa/codes/"
     page = client.get(answer["Location"])
-    codes = re.findall(r"<code>(\d{8})</code>", page.content.decode())
+    codes = re.findall(r"<code>(\d{10})</code>", page.content.decode())
     assert len(set(codes)) == 10
     return secret, codes
 
@@ -252,3 +259,30 @@ def test_the_page_shows_whether_it_is_on(client: Client, alice: User) -> None:
     page = client.get("/accounts/2fa/").content.decode()
     assert "Turn it off" in page
     assert "10 codes are left" in page
+
+
+def test_recovery_codes_of_an_earlier_release_go_on(
+    client: Client, alice: User, settings: Settings
+) -> None:
+    settings.MFA_RECOVERY_CODE_DIGITS = 8
+    turn_on_with_8 = RecoveryCodes.activate(alice)
+    old = turn_on_with_8.generate_codes()
+    assert turn_on_with_8.validate_code(old[0])
+    TOTP.activate(alice, "A" * 32)
+    settings.MFA_RECOVERY_CODE_DIGITS = 10
+    migration = import_module("accounts.migrations.0008_recovery_codes")
+    with connection.schema_editor() as editor:
+        migration.keep_shorter_codes(apps, editor)
+    assert [opens(code) for code in (old[0], old[1], old[1], old[9])] == [False, True, False, True]
+    stored = str(list(Authenticator.objects.values_list("data", flat=True)))
+    assert not any(code in stored for code in old)
+    client.force_login(alice)
+    assert "7 codes are left" in client.get("/accounts/2fa/").content.decode()
+
+
+def test_recovery_codes_are_as_strong_as_the_manual_says(client: Client, alice: User) -> None:
+    _, codes = turn_on(client, alice)
+    assert all(re.fullmatch("[0-9]{10}", code) for code in codes)
+    assert math.log2(10**10) > 33
+    security = (Path(__file__).parents[2] / "docs/security.md").read_text("utf-8")
+    assert "recovery codes of 33 bits" in security
