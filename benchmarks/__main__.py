@@ -1,4 +1,4 @@
-"""Runs the comparison and prints it as tables: see `python -m benchmarks --help`."""
+"""Run the comparison and print it as tables: see `python -m benchmarks --help`."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ SECONDS_MAX = 180
 def figures(
     quick: bool, ends: bool = False, peers: Collection[str] = tuple(PEERS)
 ) -> Iterator[Figure]:
-    """What is measured, the peers taking turns within each workload and size.
+    """Yield the figures to measure; the peers take turns within each workload and size.
 
-    `quick` leaves out the large sizes, `ends` all but the smallest and the largest.
+    `quick` omits the large sizes, `ends` all but the smallest and the largest.
     """
     most = 1_000 if quick else 10**9
     for workloads, sizes in ((WRITES, SIZES_WRITTEN), (READS, SIZES_READ), (CONCURRENT, (100,))):
@@ -40,7 +40,7 @@ def figures(
 
 
 def fits(peer: str, workload: str) -> bool:
-    """Whether the peer can do it at all."""
+    """Return whether the peer supports the workload."""
     kind = PEERS[peer]
     return (kind.readable or workload not in READS) and (
         kind.shared_by_processes or "processes" not in workload
@@ -48,7 +48,7 @@ def fits(peer: str, workload: str) -> bool:
 
 
 def measure(figure: Figure) -> float | None:
-    """Seconds for each operation, in a process of its own; None when it took too long."""
+    """Return the seconds per operation, measured in its own process; None if it took too long."""
     peer, workload, size = figure
     command = [sys.executable, "-m", "benchmarks.worker", peer, workload, str(size)]
     try:

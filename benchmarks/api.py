@@ -1,12 +1,12 @@
-"""The API over HTTP beside Django REST Framework: the same calls, server, settings and machine.
+"""The API over HTTP against Django REST Framework: same calls, server, settings and machine.
 
     .uv/bin/uv run --frozen --group bench python -m benchmarks.api
     … python -m benchmarks.api --rounds 1 --calls 50  # a first look
     … python -m benchmarks.api --clients 1 8 32  # calls a second: see benchmarks.rates
 
-Both are served by gunicorn with two processes of eight threads. A person with a token reads their
-100 tasks and adds a task, over one connection, one call after the other, the servers taking turns.
-NeuralFlow counts each call and logs it; the peer does neither.
+Both are served by gunicorn with two processes of eight threads. A user with a token reads their 100
+tasks and adds a task, over one connection, sequentially. The servers take turns. NeuralFlow counts
+and logs each call; the peer does neither.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from benchmarks.peers import task
 
 TASKS = 100
 BARS = {"GET of 100 tasks": 4.0, "POST of a task": 1.5}
-# The settings of neuralflow/gunicorn.py, for both; a connection may wait for its turn.
+# The settings of neuralflow/gunicorn.py for both, so that a connection may wait for its turn.
 _GUNICORN = ("--workers", "2", "--threads", "8", "--keep-alive", "60")
 _WORKER = ("--worker-class", "neuralflow.worker.Worker")
 _LENGTH = re.compile(rb"\r\ncontent-length: *(\d+)\r\n", re.IGNORECASE)
@@ -55,7 +55,7 @@ print(create_token(user)[1])
 
 @dataclass(frozen=True)
 class Api:
-    """One of the two: how it is prepared and served, and how its calls look."""
+    """One of the compared APIs: how to prepare, serve and call it."""
 
     name: str
     prepare: tuple[str, ...]
@@ -92,7 +92,7 @@ BARE = Api("bare Django view", ("-c", "print('-')"), "benchmarks.bare.plain", "/
 
 
 class Client:
-    """One connection, kept, that does as little as possible beside the call."""
+    """A client with one persistent connection and minimal overhead."""
 
     def __init__(self, api: Api, port: int, token: str) -> None:
         self._socket = socket.create_connection(("127.0.0.1", port))
@@ -105,14 +105,14 @@ class Client:
         )
 
     def call(self, request: bytes, status: bytes) -> bytes:
-        """Sends the request and returns the body of the answer."""
+        """Send the request and return the body of the response."""
         self._socket.sendall(request)
         answer = self._socket.recv(65_536)
         head, _, body = answer.partition(b"\r\n\r\n")
-        found = _LENGTH.search(head + b"\r\n")
-        if not head.startswith(b"HTTP/1.1 " + status) or found is None:
+        length = _LENGTH.search(head + b"\r\n")
+        if not head.startswith(b"HTTP/1.1 " + status) or length is None:
             raise SystemExit(answer[:1000].decode(errors="replace"))
-        parts, missing = [body], int(found[1]) - len(body)
+        parts, missing = [body], int(length[1]) - len(body)
         while missing > 0:
             parts.append(self._socket.recv(65_536))
             missing -= len(parts[-1])
@@ -129,7 +129,7 @@ class Client:
 
 @contextmanager
 def served(api: Api, folder: Path) -> Iterator[Client]:
-    """A client of the API over fresh documents, until the end of the block."""
+    """Serve the API with fresh documents during the block, and yield a client of it."""
     environment = api.environment(folder)
     if api is OURS:
         environment["DJANGO_SETTINGS_MODULE"] = "neuralflow.settings"
@@ -163,7 +163,7 @@ def _connected(api: Api, port: int, token: str) -> Client:
 
 
 def seconds(operation: str, client: Client, calls: int) -> list[float]:
-    """How long each of so many calls took, after some that do not count."""
+    """Return the seconds of each of the calls, after ten that are not counted."""
     times = []
     for number in range(calls + 10):
         before = time.perf_counter()
@@ -174,7 +174,7 @@ def seconds(operation: str, client: Client, calls: int) -> list[float]:
 
 
 def measured(rounds: int, calls: int) -> dict[tuple[str, str], list[float]]:
-    """The times of all calls, by operation and API. Each round has fresh servers."""
+    """Return the times of all calls, by operation and API. Each round has fresh servers."""
     times: dict[tuple[str, str], list[float]] = {}
     for _round in range(rounds):
         with TemporaryDirectory(prefix="benchmark-") as folder, ExitStack() as stack:

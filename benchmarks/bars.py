@@ -1,4 +1,4 @@
-"""What NeuralFlow sets itself beside its peers, and whether a run reached it."""
+"""The project's performance targets against its peers, and whether a run met them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _MICROSECONDS = 1e-6
 
 
 def bars(medians: Medians) -> str:
-    """A table of those that were measured: the bar, the figure, and whether it holds."""
+    """Return a table of the targets that were measured: target, figure, and whether it is met."""
     rows = [
         f"| {bar} | {measured} | {'yes' if holds else '**no**'} |"
         for bar, measured, holds in _all(medians)

@@ -1,9 +1,9 @@
-"""How long after an acknowledgement the published file shows the change.
+"""The delay from a commit's acknowledgement until the published file shows the change.
 
     .venv/bin/python -m benchmarks.lag              # 100 records, 1 MB, 40 MB
     .venv/bin/python -m benchmarks.lag --changes 5  # a first look
 
-One process changes a record, and looks at the file from the moment in which the change returned.
+One process changes a record, and polls the file from the moment the change returns.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ from tempfile import TemporaryDirectory
 
 from benchmarks.peers import NeuralFlow, task
 
-# Name, records, and how many changes out of a hundred are made: large documents take their time.
+# Name, records, and the percentage of the changes to make: large documents take longer.
 SIZES = [("100 records", 100, 100), ("1 MB", 2_400, 100), ("40 MB", 96_000, 20)]
 SECONDS_MAX = 60.0
 _REVISION = re.compile(rb'^  "revision": (\d+)', re.MULTILINE)
 
 
 def lags(folder: Path, records: int, changes: int) -> Iterator[float]:
-    """Seconds from the return of each change until the file showed it."""
+    """Yield the seconds from the return of each change until the file shows it."""
     peer = NeuralFlow(folder)
     peer.fill(1, map(task, range(records)))
     path = folder / "tasks" / "tasks_1.json"
@@ -37,7 +37,7 @@ def lags(folder: Path, records: int, changes: int) -> Iterator[float]:
 
 
 def shown(path: Path, revision: int, begin: float) -> float:
-    """When the file was first seen to have this revision."""
+    """Return the time at which a file with this or a later revision was first seen."""
     looked_at = None
     while True:
         now = time.perf_counter()
@@ -45,8 +45,8 @@ def shown(path: Path, revision: int, begin: float) -> float:
         state = status and (status.st_ino, status.st_mtime_ns)
         if state and state != looked_at:
             looked_at = state
-            found = _REVISION.search(path.read_bytes())
-            if found and int(found[1]) >= revision:
+            match = _REVISION.search(path.read_bytes())
+            if match and int(match[1]) >= revision:
                 return now
         if now - begin > SECONDS_MAX:
             raise SystemExit(f"{path} did not show revision {revision} in {SECONDS_MAX:.0f} s")
@@ -54,7 +54,7 @@ def shown(path: Path, revision: int, begin: float) -> float:
 
 
 def row(name: str, seconds: list[float]) -> str:
-    """Median, the slowest of ten, the slowest of all; milliseconds."""
+    """Return a table row in milliseconds: median, 90th percentile, maximum."""
     inner = sorted(seconds)
     tenth = inner[min(len(inner) * 9 // 10, len(inner) - 1)]
     figures = (statistics.median(inner), tenth, inner[-1])

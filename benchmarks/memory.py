@@ -1,7 +1,7 @@
-"""What a store costs in memory: `python -m benchmarks.memory` prints a table.
+"""The memory that a store takes: `python -m benchmarks.memory` prints a table.
 
-A folder of many people's documents is opened, its documents are counted, and then read one after
-the other. Nothing is kept of what nobody asked for, and of what was read no more than the cache.
+It opens a folder with documents of many users, counts them, and reads them one after the other.
+Documents that were not read take no memory, and those that were read at most the cache.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ CACHE_BYTES = 16 * MEGABYTE
 
 
 def fill(folder: Path, users: int, tasks: int) -> int:
-    """Files as the store writes them, without the store; returns their bytes."""
+    """Write files in the store's format, without the store; return their total bytes."""
     records = [{"id": number, **task(number)} for number in range(1, tasks + 1)]
     content = json.dumps({"tasks": records, "last_id": tasks, "revision": 1}, indent=2).encode()
     (folder / "tasks").mkdir()
@@ -34,13 +34,13 @@ def fill(folder: Path, users: int, tasks: int) -> int:
 
 
 def resident() -> float:
-    """What this process has in memory, in megabytes."""
+    """Return the resident memory of this process in megabytes."""
     pages = int(Path("/proc/self/statm").read_text().split()[1])
     return pages * os.sysconf("SC_PAGE_SIZE") / MEGABYTE
 
 
 def steps(folder: Path) -> Iterator[tuple[str, float]]:
-    """What was done, and the megabytes that are in memory afterwards."""
+    """Yield each step that was done, with the megabytes in memory after it."""
     yield "nothing opened", resident()
     store = open_store(folder.as_uri(), [LAYOUT], cache_bytes=CACHE_BYTES)
     yield "opened", resident()

@@ -1,12 +1,12 @@
-"""What pages cost beside a bare one: the time of the server, and the bytes that travel.
+"""The cost of pages relative to a bare one: server time, and bytes transferred.
 
     .venv/bin/python -m benchmarks.pages
     … python -m benchmarks.pages --rounds 1 --calls 20 --tasks 1000  # a first look
 
-Served by gunicorn as `make run` does, after `collectstatic`. A person with 12 projects, 12 models
-and so many tasks asks for each page over one kept connection, as a browser does (with its session,
-and taking gzip), each page in turn with one that says "ok" to the same person. The first answer,
-when nothing is kept yet, is reported by itself.
+Served by gunicorn as in `make run`, after `collectstatic`. A user with 12 projects, 12 models and
+the given number of tasks requests each page over a persistent connection, as a browser does (with a
+session, and accepting gzip), alternating with a page that returns "ok" to the same user. The first
+response, with empty caches, is reported separately.
 """
 
 from __future__ import annotations
@@ -81,7 +81,7 @@ print(client.cookies[settings.SESSION_COOKIE_NAME].value)
 
 @dataclass
 class Measured:
-    """One page, in seconds: the first answer, the later ones, and a bare page beside them."""
+    """The figures of one page, in seconds: first response, later ones, and the bare page's."""
 
     status: int = 0
     bytes: int = 0
@@ -91,14 +91,14 @@ class Measured:
 
 
 class Browser:
-    """One connection, kept, with the session of the person."""
+    """A persistent connection with the session of the user."""
 
     def __init__(self, port: int, session: str) -> None:
         self._connection = HTTPConnection("127.0.0.1", port, timeout=60)
         self._headers = {"Cookie": f"sessionid={session}", "Accept-Encoding": "gzip"}
 
     def get(self, address: str) -> tuple[float, int, int]:
-        """How long it took, the status, and how many bytes came, the headers' among them."""
+        """Return the seconds a request took, its status, and the bytes received with headers."""
         before = time.perf_counter()
         self._connection.request("GET", address, headers=self._headers)
         answer = self._connection.getresponse()
@@ -110,7 +110,7 @@ class Browser:
 
 @contextmanager
 def served(folder: Path, tasks: int) -> Iterator[Browser]:
-    """A browser of a person with so many tasks, until the end of the block."""
+    """Serve a user with `tasks` tasks during the block, and yield a browser with their session."""
     environment = os.environ | {
         "NEURALFLOW_STORE": (folder / "data").as_uri(),
         "NEURALFLOW_SECRET_KEY": secrets.token_hex(),
@@ -148,7 +148,7 @@ def _connected(port: int, session: str) -> Browser:
 
 
 def measured(tasks: int, rounds: int, calls: int) -> dict[str, Measured]:
-    """Each page beside the bare one. Each round has a fresh server."""
+    """Return the figures of each page and the bare one. Each round has a fresh server."""
     pages = {name: Measured() for name in PAGES}
     for _round in range(rounds):
         with (

@@ -1,7 +1,7 @@
-"""Those who keep the same records, each as its own documentation advises for durable writes.
+"""The compared stores, each configured for durable writes as its documentation advises.
 
-A peer keeps, for each owner, records with ids. `Raw` keeps nothing that could be read again: it is
-what the disk allows.
+A peer stores, for each owner, records with ids. `Raw` stores nothing readable: it shows the limit
+of the disk.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ Record = dict[str, Any]
 
 
 def task(number: int) -> Record:
-    """A task of about 300 bytes, as people keep them."""
+    """Return a typical task of about 300 bytes."""
     return {
         "title": f"Train the baseline, run {number}",
         "description": "Small, honest, reproducible: seed 7, the split of last week.",
@@ -36,7 +36,7 @@ def task(number: int) -> Record:
 
 
 class Peer:
-    """One of those compared. All methods are for one owner at a time."""
+    """One of the compared stores. Each method handles the records of one owner."""
 
     durable: ClassVar[bool] = True
     shared_by_processes: ClassVar[bool] = True
@@ -46,39 +46,39 @@ class Peer:
         self.folder = folder
 
     def fill(self, owner: int, records: Iterable[Record]) -> None:
-        """Stores the records under the ids 1, 2, 3 ... in any way that is quick."""
+        """Store the records under the ids 1, 2, 3 ... in any fast way."""
         raise NotImplementedError
 
     def append(self, owner: int, record: Record) -> int:
-        """Stores one more record, durably, and returns its id."""
+        """Store another record durably and return its id."""
         raise NotImplementedError
 
     def update(self, owner: int, record_id: int, changes: Record) -> None:
-        """Changes one record, durably."""
+        """Change one record durably."""
         raise NotImplementedError
 
     def delete(self, owner: int, record_id: int) -> None:
-        """Removes one record, durably."""
+        """Remove one record durably."""
         raise NotImplementedError
 
     def records(self, owner: int) -> Sequence[Record]:
-        """All records, parsed."""
+        """Return all records, parsed."""
         raise NotImplementedError
 
     def as_json(self, owner: int) -> bytes:
-        """All records as one JSON text, ready to be sent."""
+        """Return all records as one JSON text, ready to send."""
         return json.dumps(self.records(owner)).encode()
 
     def record(self, owner: int, record_id: int) -> Record:
-        """One record."""
+        """Return one record."""
         raise NotImplementedError
 
     def close(self) -> None:
-        """Lets go of what is held, before the folder goes."""
+        """Release all resources before the folder is removed."""
 
 
 class NeuralFlow(Peer):
-    """Our store, by itself: JSON files, a commit at a time."""
+    """The project's store by itself: JSON files, one commit at a time."""
 
     def __init__(self, folder: Path) -> None:
         super().__init__(folder)
@@ -122,11 +122,11 @@ class NeuralFlow(Peer):
         return self._store.records(self._key(owner)).json()
 
     def record(self, owner: int, record_id: int) -> Record:
-        found: tuple[Record, ...] = self._store.records(self._key(owner)).find(record_id)
-        return found[0]
+        records: tuple[Record, ...] = self._store.records(self._key(owner)).find(record_id)
+        return records[0]
 
     def close(self) -> None:
-        """Leaves files that are exact."""
+        """Close the store, which publishes all files."""
         self._store.close()
 
 
@@ -159,12 +159,12 @@ class SQLite(Peer):
         self._connection.execute("COMMIT")
 
     def append(self, owner: int, record: Record) -> int:
-        found = self._connection.execute(
+        rows = self._connection.execute(
             "INSERT INTO tasks SELECT ?1, coalesce(max(id), 0) + 1, ?2 FROM tasks WHERE owner = ?1"
             " RETURNING id",
             (owner, json.dumps(record)),
         ).fetchall()
-        return int(found[0][0])
+        return int(rows[0][0])
 
     def update(self, owner: int, record_id: int, changes: Record) -> None:
         self._connection.execute("BEGIN IMMEDIATE")
@@ -190,8 +190,8 @@ class SQLite(Peer):
     def record(self, owner: int, record_id: int) -> Record:
         query = "SELECT body FROM tasks WHERE owner = ? AND id = ?"
         body = self._connection.execute(query, (owner, record_id)).fetchone()[0]
-        found: Record = json.loads(body)
-        return found
+        record: Record = json.loads(body)
+        return record
 
 
 class DjangoORM(Peer):
@@ -256,12 +256,12 @@ class DjangoORM(Peer):
         return list(rows.values_list("body", flat=True))
 
     def record(self, owner: int, record_id: int) -> Record:
-        found: Record = self._row(owner, record_id).body
-        return found
+        record: Record = self._row(owner, record_id).body
+        return record
 
 
 class LMDB(Peer):
-    """LMDB with a key for each record, syncing at every commit."""
+    """LMDB with a key for each record, and a sync for each commit."""
 
     def __init__(self, folder: Path) -> None:
         import lmdb
@@ -281,8 +281,8 @@ class LMDB(Peer):
     def append(self, owner: int, record: Record) -> int:
         with self._environment.begin(write=True) as transaction:
             cursor = transaction.cursor()
-            found = cursor.set_range(self._key(owner + 1, 0))
-            last = cursor.prev() if found else cursor.last()
+            is_beyond = cursor.set_range(self._key(owner + 1, 0))
+            last = cursor.prev() if is_beyond else cursor.last()
             record_id = 1
             if last and cursor.key()[:8] == struct.pack(">Q", owner):
                 record_id = struct.unpack(">QQ", cursor.key())[1] + 1
@@ -317,12 +317,12 @@ class LMDB(Peer):
 
     def record(self, owner: int, record_id: int) -> Record:
         with self._environment.begin() as transaction:
-            found: Record = json.loads(transaction.get(self._key(owner, record_id)))
-        return found
+            record: Record = json.loads(transaction.get(self._key(owner, record_id)))
+        return record
 
 
 class ZODB(Peer):
-    """ZODB on a FileStorage, a BTree of records for each owner."""
+    """ZODB on a FileStorage, with a BTree of records for each owner."""
 
     shared_by_processes = False
 
@@ -334,7 +334,7 @@ class ZODB(Peer):
         self._local = threading.local()
 
     def _trees(self) -> tuple[Any, Any]:
-        """This thread's transaction manager and root."""
+        """Return this thread's transaction manager and root."""
         import transaction
 
         if not hasattr(self._local, "root"):
@@ -388,12 +388,12 @@ class ZODB(Peer):
     def record(self, owner: int, record_id: int) -> Record:
         manager, root = self._trees()
         manager.begin()
-        found: Record = root[owner][record_id]
-        return found
+        record: Record = root[owner][record_id]
+        return record
 
 
 class TinyDB(Peer):
-    """TinyDB, a JSON file for each owner. Not durable: it never syncs. One thread at a time."""
+    """TinyDB with a JSON file for each owner. Not durable: it never syncs. One thread at a time."""
 
     durable = False
     shared_by_processes = False
@@ -429,12 +429,12 @@ class TinyDB(Peer):
         return list(self._database(owner).all())
 
     def record(self, owner: int, record_id: int) -> Record:
-        found: Record = self._database(owner).get(doc_id=record_id)
-        return found
+        record: Record = self._database(owner).get(doc_id=record_id)
+        return record
 
 
 class Raw(Peer):
-    """Overwriting 300 bytes of a file filled with zeros, and fdatasync: the physical limit."""
+    """The physical limit: overwrite 300 bytes of a zero-filled file and call fdatasync."""
 
     readable = False
     _size = 64 * 1024 * 1024
@@ -444,7 +444,7 @@ class Raw(Peer):
         self._local = threading.local()
 
     def fill(self, owner: int, records: Iterable[Record]) -> None:
-        """There is nothing to keep."""
+        """Do nothing: no records are stored."""
 
     def _file(self) -> int:
         if not hasattr(self._local, "file"):

@@ -1,11 +1,11 @@
-"""The API's rate with many clients at once, beside Django REST Framework and a bare Django view.
+"""The API's request rate with concurrent clients, against Django REST Framework and a bare view.
 
     .uv/bin/uv run --frozen --group bench python -m benchmarks.rates
     … python -m benchmarks.rates --rounds 1 --seconds 1  # a first look
 
 All are served by gunicorn with the project's worker, two processes of eight threads. wrk (Debian:
-`apt-get install wrk`) keeps 1, 8 and 32 connections busy, each server in its turn, round by round.
-The bare view answers as many bytes as a list of 100 tasks and asks nobody who they are.
+`apt-get install wrk`) keeps 1, 8 and 32 connections busy; the servers take turns in each round. The
+bare view returns as many bytes as a list of 100 tasks, without authentication.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ Rates = dict[tuple[str, int, str], list[float]]
 
 
 def wrk() -> str:
-    """Return the path of wrk, or end with a sentence that says how to get it."""
+    """Return the path of wrk. Exits with a message that says how to install it if it is missing."""
     path = shutil.which("wrk")
     if path is None:
         raise SystemExit("wrk is missing, which makes the calls: apt-get install wrk")
@@ -42,7 +42,7 @@ def wrk() -> str:
 
 
 def rate(method: str, client: Client, clients: int, seconds: int, folder: Path) -> float:
-    """Return the calls a second that so many clients get answered."""
+    """Return how many calls per second are answered for this number of clients."""
     script = folder / "call.lua"
     headers = {"Authorization": client.authorization, "Content-Type": "application/json"}
     lines = [f"wrk.method = {json.dumps(method)}"]
@@ -51,26 +51,26 @@ def rate(method: str, client: Client, clients: int, seconds: int, folder: Path) 
         lines.append(f"wrk.body = {json.dumps(json.dumps(task(1)))}")
     script.write_text("\n".join(lines))
     options = ["-t", "1", "-c", str(clients), "-d", f"{seconds}s", "-s", str(script)]
-    options += ["--timeout", "60s"]  # of an answer: on a busy machine 32 clients wait long
+    options += ["--timeout", "60s"]  # for a response: on a busy machine, 32 clients wait long
     done = subprocess.run(
         [wrk(), *options, client.url], check=True, stdout=subprocess.PIPE, text=True
     )
-    found = _RATE.search(done.stdout)
-    if found is None or _REFUSED.search(done.stdout):
+    match = _RATE.search(done.stdout)
+    if match is None or _REFUSED.search(done.stdout):
         raise SystemExit(done.stdout)
-    return float(found[1])
+    return float(match[1])
 
 
 def warm_up(client: Client) -> None:
-    """Wait until the server's processes have loaded all that an answer takes."""
+    """Wait until the server's processes have loaded everything that a response needs."""
     request = Request(client.url, headers={"Authorization": client.authorization})
-    for _call in range(20):  # a new connection each: both processes get some
+    for _call in range(20):  # a new connection each, so that both processes get some
         with urlopen(request, timeout=120) as answer:
             answer.read()
 
 
 def measured(rounds: int, seconds: int, clients: Sequence[int], methods: Iterable[str]) -> Rates:
-    """Return the rates by method, clients and API, a figure a round. Each round has new servers."""
+    """Return the rates by method, clients and API, one per round. Each round has new servers."""
     rates: Rates = {}
     methods = list(methods)
     for _round in range(rounds):
@@ -90,7 +90,7 @@ def measured(rounds: int, seconds: int, clients: Sequence[int], methods: Iterabl
 
 
 def report(rates: Rates) -> str:
-    """Return a table: calls a second, and ours as a multiple of each of the others."""
+    """Return a table of calls per second, with NeuralFlow's rate as a multiple of each peer's."""
     names = [api.name for api in (OURS, PEER, BARE)]
     lines = [
         "**Calls a second, median of the rounds (ours in multiples of it)**\n",
@@ -108,7 +108,7 @@ def _cell(rates: Rates, method: str, count: int, api: Api) -> str:
     if figures is None:
         return ""
     ours = rates[method, count, OURS.name]
-    # Of each round by itself: the machine may be busier in the next.
+    # The ratio is taken within each round: the machine may be busier in the next.
     ratio = statistics.median(mine / theirs for mine, theirs in zip(ours, figures, strict=True))
     text = f"{statistics.median(figures):,.0f}"
     return text if api is OURS else f"{text} ({ratio:.2f} x)"

@@ -1,7 +1,7 @@
-"""How long a store takes to open after its process died: `python -m benchmarks.recovery`.
+"""The time to open a store after its process died: `python -m benchmarks.recovery`.
 
-The process leaves so many changes in the journal that no file shows yet. To open the folder is to
-find them all; the files are made afterwards, in the background.
+The process leaves the given number of changes in the journal that no file shows yet. Opening the
+folder reads all of them. The files are published afterwards, in the background.
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ LAYOUTS = {"tasks": CollectionLayout(name="tasks", stem="tasks", records="tasks"
 
 
 class NotWaiting(FileSystem):
-    """Nothing is synced: what is measured comes afterwards."""
+    """A file system without syncs, to fill the journal quickly before the measurement."""
 
     def sync_data(self, step: str, handle: int) -> None:
-        """Leaves it to the system."""
+        """Do nothing."""
 
 
 def leave(folder: Path, changes: int, owners: int) -> None:
-    """Appends tasks to the documents of so many people, and publishes nothing."""
+    """Append tasks to the documents of `owners` users, and publish nothing."""
     backend = files.FilesBackend(folder, LAYOUTS, files=NotWaiting(), background=False)
     store = DocumentStore(backend, LAYOUTS)
     for number in range(changes):
@@ -62,7 +62,7 @@ def main(arguments: Iterable[str] | None = None) -> None:
 
 
 def measure(folder: Path, changes: int) -> None:
-    """Opens what was left, and prints how long that and the first read took, in seconds."""
+    """Open the folder and print the seconds of opening, first read and publishing."""
     began = time.perf_counter()
     backend = files.FilesBackend(folder, LAYOUTS, background=False)
     opened = time.perf_counter()

@@ -1,4 +1,4 @@
-"""What each peer is asked to do, and for how long."""
+"""The operations that every peer performs, and how they are timed."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pathlib import Path
 
 from benchmarks.peers import Peer, task
 
-SECONDS = 0.5  # of each measurement
+SECONDS = 0.5  # per measurement
 REPEATS_MAX = 3000
 THREADS, PROCESSES = 8, 4
 OWNER = 1
@@ -20,7 +20,7 @@ Figure = tuple[str, str, int]  # peer, workload, size
 
 
 def seconds_of(operation: Callable[[int], object]) -> float:
-    """The mean time of an operation, repeated for half a second after three that do not count."""
+    """Return the mean time of an operation, repeated for half a second after three warm-up runs."""
     for number in range(3):
         operation(number)
     count, began = 3, time.perf_counter()
@@ -31,9 +31,9 @@ def seconds_of(operation: Callable[[int], object]) -> float:
 
 
 def usual_seconds_of(operation: Callable[[int], object], most: int = REPEATS_MAX) -> float:
-    """The median time of an operation that waits for the disk, which is slow now and then.
+    """Return the median time of an operation whose disk waits vary.
 
-    It is repeated for a second and a half, or `most` times, after three that do not count.
+    It is repeated for a second and a half, or `most` times, after three warm-up runs.
     """
     times = []
     began = time.perf_counter()
@@ -58,7 +58,7 @@ def update(peer: Peer, size: int) -> float:
 
 
 def delete(peer: Peer, size: int) -> float:
-    """Deletes what it has added before, so that the collection keeps its size."""
+    """Delete records from the end, at most 90: the collection shrinks during the measurement."""
     return usual_seconds_of(lambda number: peer.delete(OWNER, size - number), min(size, 90) - 3)
 
 
@@ -83,7 +83,7 @@ def _append_until(peer: Peer, owner: int, end: float) -> int:
 
 
 def _threads(peer: Peer, owners: list[int]) -> float:
-    """Seconds for each append, over all threads. Fails where an acknowledged one is missing."""
+    """Return seconds per append over all threads. Raises `AssertionError` if one was lost."""
     counts = [0] * THREADS
     before = {owner: len(peer.records(owner)) for owner in set(owners)} if peer.readable else {}
     began = time.perf_counter()
@@ -97,9 +97,9 @@ def _threads(peer: Peer, owners: list[int]) -> float:
     for thread in threads:
         thread.join()
     took = time.perf_counter() - began
-    kept = sum(len(peer.records(owner)) - old for owner, old in before.items())
-    if peer.readable and kept != sum(counts):
-        raise AssertionError(f"{sum(counts) - kept} of {sum(counts)} acknowledged appends lost")
+    stored = sum(len(peer.records(owner)) - old for owner, old in before.items())
+    if peer.readable and stored != sum(counts):
+        raise AssertionError(f"{sum(counts) - stored} of {sum(counts)} acknowledged appends lost")
     return took / sum(counts)
 
 

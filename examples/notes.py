@@ -1,4 +1,4 @@
-"""Notes and their log, kept by the engine alone: no Django, no server.
+"""Notes with a log, stored by the engine alone, without Django or a server.
 
 python -m examples.notes /tmp/notes "Buy milk"
 """
@@ -21,7 +21,7 @@ LOGS = CollectionLayout(name="logs", stem="log", records="lines")
 
 
 def add_note(store: DocumentStore, owner: int, text: str) -> int:
-    """Stores a note and a line of the log, both or neither; returns the note's id."""
+    """Store a note and a line of the log, both or neither; return the note's id."""
     notes, log = Key("notes", owner), Key("logs", owner)
 
     def edit(transaction: Transaction) -> int:
@@ -37,7 +37,7 @@ def add_note(store: DocumentStore, owner: int, text: str) -> int:
 
 
 def main(folder: str, text: str) -> None:
-    """Adds a note and shows what is there."""
+    """Add a note and print all notes."""
     url = Path(folder).absolute().as_uri()
     store = open_store(url, [NOTES, LOGS], history=History(days=7))
     try:
@@ -50,7 +50,7 @@ def main(folder: str, text: str) -> None:
         except NotFound as fault:
             print(f"nothing was changed: {fault}")
     finally:
-        store.close()  # from here on the files are exact
+        store.close()  # the files are up to date from here on
     print((Path(folder) / "notes/notes_1.json").read_text(), end="")
 
 

@@ -1,1 +1,1 @@
-"""NeuralFlow with one page more, that says "ok" and nothing else: what pages are measured by."""
+"""NeuralFlow with an additional page that returns "ok": the baseline of the pages benchmark."""

@@ -1,4 +1,4 @@
-"""A Django of one view: what the server and the framework cost before anybody does anything."""
+"""A Django project with one view: the cost of the server and the framework alone."""
 
 from django.conf import settings
 from django.core.wsgi import get_wsgi_application
@@ -9,7 +9,7 @@ ANSWER_BYTES = 45_600  # a list of 100 tasks
 
 
 def answer(request: HttpRequest) -> HttpResponse:
-    """The bytes of a list, which are there already."""
+    """Return a prepared response of the size of a task list."""
     return HttpResponse(_CONTENT, content_type="application/json")
 
 
@@ -17,7 +17,7 @@ settings.configure(
     SECRET_KEY="not a secret: this serves a benchmark",
     ALLOWED_HOSTS=["127.0.0.1"],
     ROOT_URLCONF=__name__,
-    # For the Content-Length, without which gunicorn would send chunks.
+    # It sets Content-Length. Without that, gunicorn would use chunked encoding.
     MIDDLEWARE=["django.middleware.common.CommonMiddleware"],
 )
 _CONTENT = b'{"tasks": "' + b"x" * (ANSWER_BYTES - 13) + b'"}'

@@ -1,4 +1,4 @@
-"""NeuralFlow's settings; only the addresses are one more."""
+"""NeuralFlow's settings, with one more URL."""
 
 from neuralflow.settings import *  # noqa: F403
 

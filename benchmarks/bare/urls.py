@@ -1,4 +1,4 @@
-"""NeuralFlow's addresses, and /ok/."""
+"""NeuralFlow's URLs, and /ok/."""
 
 from django.contrib.auth.decorators import login_required
 from django.http import HttpRequest, HttpResponse
@@ -12,7 +12,7 @@ _TEMPLATE = engines["django"].from_string("ok")
 
 @login_required
 def ok(request: HttpRequest) -> HttpResponse:
-    """As little as a page of a signed-in person can be."""
+    """Return the smallest page that a signed-in user can get."""
     return HttpResponse(_TEMPLATE.render({}, request))
 
 

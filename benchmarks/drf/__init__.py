@@ -1,2 +1,4 @@
-"""The same API of tasks in Django REST Framework, as its own documentation advises, without what it
-could do without: no sessions, no pages, no counting of calls, no log of activities."""
+"""The same task API in Django REST Framework, as its documentation advises.
+
+It omits everything that it can do without: sessions, pages, counting calls, logging activities.
+"""

@@ -1,4 +1,4 @@
-"""A task with the fields that ours has."""
+"""A task with the same fields as in NeuralFlow."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Makes the tables, a person with a token and their tasks; prints the token."""
+"""Create the tables, a user with a token, and their tasks; print the token."""
 
 import os
 import sys

@@ -1,4 +1,4 @@
-"""Settings of the peer: SQLite that is as durable as our journal, and next to no middleware."""
+"""Settings of the peer: SQLite as durable as the store's journal, and minimal middleware."""
 
 import os
 
@@ -26,7 +26,7 @@ INSTALLED_APPS = [
     "rest_framework.authtoken",
     "benchmarks.drf",
 ]
-# For the Content-Length, without which gunicorn would send chunks.
+# It sets Content-Length. Without that, gunicorn would use chunked encoding.
 MIDDLEWARE = ["django.middleware.common.CommonMiddleware"]
 USE_TZ = True
 TIME_ZONE = "UTC"

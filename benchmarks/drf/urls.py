@@ -1,4 +1,4 @@
-"""One address: GET lists the caller's tasks, POST adds one."""
+"""One URL: GET lists the caller's tasks, POST adds one."""
 
 from typing import Any
 
