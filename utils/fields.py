@@ -1,10 +1,9 @@
-"""The kinds of field that records are made of: what each accepts, and how it says so.
+"""The kinds of record fields: which values each accepts, and its error message.
 
-A value is judged in three steps. Its *shape* is its type, and for a choice, a time or an id also
-its meaning; stored records of any age must have it. Its *bounds* are lengths and limits, which
-only values that are being written must keep. What is inside of it must be good JSON
-(`json.values`). Shape and bounds share one sentence, `Field.must_be`, so that a message tells all
-that a field wants.
+Validation has three steps. The *shape* is the type, and for choices, times and ids also the
+meaning. Stored records of any age must have it. The *bounds* are lengths and limits, which apply
+only to values being written. Contents must be valid JSON (`json.values`). `Field.must_be` is the
+message for both shape and bounds.
 """
 
 import copy
@@ -25,15 +24,15 @@ from utils.tasks.repeats import REPEAT_CHARACTERS_MAX, canonical_repeat
 from utils.texts import normal
 from utils.times import is_time_zone, moment_of, stored_time
 
-ENTRIES_MAX = 50  # of a list of texts
+ENTRIES_MAX = 50  # in a list of texts
 ENTRY_CHARACTERS_MAX = 50
-ITEMS_MAX = 100  # of a checklist
+ITEMS_MAX = 100  # in a checklist
 ITEM_CHARACTERS_MAX = 200
 TIME_ZONE_CHARACTERS_MAX = 64
 
 
 class Kind(StrEnum):
-    """What a field holds."""
+    """The kind of a field's values."""
 
     TITLE = "title"  # one line, stripped, never blank
     LINE = "line"
@@ -69,23 +68,23 @@ _LENGTH_MAX = {Kind.TEXTS: ENTRIES_MAX, Kind.CHECKLIST: ITEMS_MAX}
 
 @dataclass(frozen=True)
 class Field:
-    """One field of a collection's records. A default of None means that it may be null."""
+    """A field of a collection's records. A default of None makes it nullable."""
 
     name: str
     kind: Kind
     default: Any = None
     choices: tuple[str, ...] = ()
-    minimum: int | None = None  # of a number
+    minimum: int | None = None  # for numbers
     maximum: int | None = None
     refers_to: str = ""
-    read_only: bool = False  # NeuralFlow sets it; nobody else does
-    on_forms: bool = True  # people enter it; or they set it by what they do on a page
-    came_later: bool = False  # older records may hold anything under its name, and keep it
+    read_only: bool = False  # only NeuralFlow sets it
+    on_forms: bool = True  # False: pages set it by other means, such as dragging
+    came_later: bool = False  # older records may have any value under its name, which remains
     help: str = ""
 
     @property
     def required(self) -> bool:
-        """Whether a record without this field is no record."""
+        """True if records must have this field."""
         return self.kind in (Kind.TITLE, Kind.ID)
 
     @property
@@ -94,32 +93,32 @@ class Field:
 
     @property
     def characters_max(self) -> int | None:
-        """The greatest length of a text, in characters."""
+        """The maximum length of a text in characters, or None."""
         return _CHARACTERS_MAX.get(self.kind)
 
     @property
     def must_be(self) -> str:
-        """What the field accepts, as the end of a sentence that begins with its name."""
+        """The rule of the field as the end of a sentence that begins with its name."""
         return f"must be {_RULES[self.kind].wanted(self)}{', or null' if self.nullable else ''}"
 
     def fresh_default(self) -> Any:
-        """The default, the caller's own to change."""
+        """Return a copy of the default that the caller may modify."""
         return copy.deepcopy(self.default)
 
     def has_shape(self, value: object) -> bool:
-        """Whether a stored record may hold `value`; in old ones many a text is null."""
+        """Return whether a stored record may have `value`. Old records may have null texts."""
         if value is None:
             return self.nullable or self.kind in (Kind.LINE, Kind.TEXT)
         return _RULES[self.kind].shape(self, value)
 
     def accept(self, value: object, pointer: str, faults: Faults) -> Any:
-        """`value` as it is to be stored, sharing nothing with the caller's; faults go to `faults`.
+        """Return a copy of `value` in stored form. Its faults are added to `faults`.
 
-        Python's dates and times are taken as well as their texts.
+        Python dates and times are accepted as well as texts.
         """
         if value is None and self.nullable:
             return None
-        if isinstance(value, str):  # its length is that of the form that is stored
+        if isinstance(value, str):  # normalize first, because lengths apply to the stored form
             value = normal(str.__str__(value))
         if self.kind is Kind.TITLE and isinstance(value, str) and not text_fault(value):
             value = value.strip()
@@ -144,7 +143,7 @@ class Field:
         if isinstance(value, list):
             return len(value) <= _LENGTH_MAX.get(self.kind, len(value))
         if isinstance(value, int | float):
-            # Written so that NaN, of which every comparison is false, is outside.
+            # Every comparison with NaN is false, so this form excludes it.
             return (self.minimum is None or value >= self.minimum) and (
                 self.maximum is None or value <= self.maximum
             )
@@ -158,7 +157,7 @@ class Field:
             entry = _member(entry) if self.kind is Kind.MEMBERS else entry
             entry = normal(entry) if isinstance(entry, str) else entry
             if fits(entry):
-                # Level 2: the list itself is the first.
+                # Level 2, because the list itself is level 1.
                 accepted.append(checked_copy(entry, place, faults, one_line=True, level=2))
             else:
                 faults.add(place, f"must be {wanted}")
@@ -170,7 +169,7 @@ def _is_integer(value: object) -> bool:
 
 
 def _member(entry: object) -> object:
-    """Return a member with its id as an integer, be it the entry itself or in it."""
+    """Return a member with an integer id, whether the id is the entry or its `user_id`."""
     if isinstance(entry, dict) and "user_id" in entry:
         return entry | {"user_id": whole_number(entry["user_id"])}
     return whole_number(entry)
@@ -220,7 +219,7 @@ def _limits(field: Field) -> str:
 
 
 class _Rule(NamedTuple):
-    """Of one kind: which values have its shape, and its words for `must_be`."""
+    """The shape of a kind, and the wording of `must_be`."""
 
     shape: Callable[[Field, object], bool]
     wanted: Callable[[Field], str]

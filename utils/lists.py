@@ -1,4 +1,4 @@
-"""How lists of records are searched and put in order, for the pages and the API alike."""
+"""Search, sort and filter lists of records, for pages and the API."""
 
 import math
 import sys
@@ -15,16 +15,16 @@ from utils.table import COLLECTIONS
 from utils.texts import folded
 from utils.times import is_date, moment_of, parse_time
 
-# Texts are ordered by so many of their first characters: a cursor has to hold them.
+# The sort key of a text is truncated to this length, because cursors contain it.
 ORDERED_CHARACTERS = 64
 
-# Between the texts of a record. No text holds it; what is sought with it in, is found nowhere.
+# Separates the texts of a record. No valid text contains it, so no match spans two texts.
 SEPARATOR = "\0"
 
 Record = Mapping[str, Any]
 Value = TypeVar("Value")
 SortValue = int | float | str
-Test = Callable[[Mapping[str, Any]], bool]  # whether a record is let through
+Test = Callable[[Mapping[str, Any]], bool]  # a filter predicate
 
 _TEXTS = (Kind.TITLE, Kind.LINE, Kind.TEXT, Kind.OPEN_CHOICE)
 _NUMBERS = (Kind.NUMBER, Kind.INTEGER, Kind.ID, Kind.REFERENCE)
@@ -35,20 +35,20 @@ _MICROSECOND = timedelta(microseconds=1)
 
 
 def each(records: Iterable[Record], function: Callable[[Record], Value]) -> Iterator[Value]:
-    """What the function makes of each record, in order; it must depend on the record alone.
+    """Map the function over the records in order. Its result must depend on the record alone.
 
-    Of a document as it is stored, only what is new since the last call is asked for: so the
-    function must be one that stays, such as those that `texts_of` and `order_by` return.
+    Results for a stored document are cached by function, so only new records are computed. The
+    function must therefore be a persistent object, such as those that `texts_of` and `order_by`
+    return.
     """
     return records.each(function) if isinstance(records, RecordList) else map(function, records)
 
 
 def whole(records: Sequence[Record], function: Callable[[Sequence[Record]], Value]) -> Value:
-    """What the function makes of all the records; it must depend on them alone, and nobody may
-    change what it made.
+    """Apply the function to all records. Its result must depend on them alone.
 
-    Of a document as it is stored, it is asked once for each version: so it must stay, as for
-    `each`.
+    The result for a stored document is cached per version, so callers must not modify it, and the
+    function must be a persistent object as for `each`.
     """
     return records.whole(function) if isinstance(records, RecordList) else function(records)
 
@@ -57,8 +57,10 @@ def whole(records: Sequence[Record], function: Callable[[Sequence[Record]], Valu
 def in_order(
     collection: str, field_name: str, backwards: bool
 ) -> Callable[[Sequence[Record]], list[Record]]:
-    """The function that puts records in the order of a field: among equals the newest first, and
-    those without a value last, whichever way the others go."""
+    """Return a function that sorts records by a field.
+
+    Equal records are sorted newest first. Records without a value come last in both directions.
+    """
 
     def ordered(records: Sequence[Record]) -> list[Record]:
         keyed = list(zip(each(records, by_field), records, strict=True))
@@ -74,44 +76,46 @@ def in_order(
 
 
 def of_project(records: Sequence[Record], project_id: int) -> Sequence[Record]:
-    """The tasks, or models, that belong to a project, in their order."""
+    """Return the tasks or models of a project, in their order."""
     return whole(records, _by_project).get(project_id, ())
 
 
 def _by_project(records: Sequence[Record]) -> dict[Any, RecordList]:
-    found: dict[Any, list[Record]] = {}
+    by_project: dict[Any, list[Record]] = {}
     for record in records:
         project_id = record.get("project_id")
-        if isinstance(project_id, Hashable):  # an old file holds anything
-            found.setdefault(project_id, []).append(record)
-    return {project_id: RecordList(some) for project_id, some in found.items()}
+        if isinstance(project_id, Hashable):  # old files may hold anything
+            by_project.setdefault(project_id, []).append(record)
+    return {project_id: RecordList(members) for project_id, members in by_project.items()}
 
 
 @cache
 def texts_of(collection: str) -> Callable[[Record], str]:
-    """The function that gives all texts of a record, folded for search: its words, tags and names.
+    """Return a function that returns a record's texts, folded for search: words, tags and names.
 
-    Times that NeuralFlow sets are no texts: every record of a year would mention its number.
+    Timestamps that NeuralFlow sets are excluded: otherwise every record would match its year.
     """
     stamps = COLLECTIONS[collection].stamps
 
     def texts(record: Record) -> str:
-        found = (
+        strings = (
             text
             for name, value in record.items()
             if name not in stamps
             for text in (_names(value) if isinstance(value, list) else (value,))
             if isinstance(text, str)
         )
-        return folded(SEPARATOR.join(found))  # all at once, for that is what costs
+        return folded(SEPARATOR.join(strings))  # one call, because folding dominates
 
     return texts
 
 
 @cache
 def order_by(collection: str, field_name: str) -> Callable[[Record], SortValue | None]:
-    """The function that gives what a record is ordered by on pages: see `sort_value`. The accuracy
-    of models is compared in per cent, in whichever way each was noted."""
+    """Return a function that returns a record's sort key on pages: see `sort_value`.
+
+    The accuracy of models is compared in per cent, whichever way it was entered.
+    """
     field = COLLECTIONS[collection].by_name[field_name]
     if (collection, field_name) == ("models", "accuracy"):
         return partial(_percent_value, field)
@@ -119,8 +123,8 @@ def order_by(collection: str, field_name: str) -> Callable[[Record], SortValue |
 
 
 def accuracy_percent(value: int | float) -> float:
-    """An accuracy in per cent. Up to 1 it is noted as a fraction, above 1 in per cent."""
-    if abs(value) > sys.float_info.max:  # a hand wrote hundreds of digits
+    """Return an accuracy in per cent. A value up to 1 is a fraction, above 1 per cent."""
+    if abs(value) > sys.float_info.max:  # a hand edit can have hundreds of digits
         return math.copysign(math.inf, value > 0 or -1)
     return float(Decimal(repr(value)) * 100) if value <= 1 else float(value)
 
@@ -131,7 +135,7 @@ def _percent_value(field: Field, record: Record) -> float | None:
 
 
 def names_of_entry(entry: object) -> Iterator[object]:
-    """What an entry of a list goes by: itself, or the names in it where it is an object."""
+    """Yield the names of a list entry: the entry itself, or the names in an object."""
     if isinstance(entry, dict):
         yield from (entry[key] for key in ("username", "name") if key in entry)
     else:
@@ -146,20 +150,20 @@ def _names(entries: list[object]) -> Iterator[object]:
 
 
 def is_ordered(field: Field) -> bool:
-    """Whether records can be put in order by the field."""
+    """Return whether records can be sorted by the field."""
     return field.kind in _ORDERED
 
 
 def is_ordered_as_text(field: Field) -> bool:
-    """Whether `sort_value` is a text; otherwise it is a number."""
+    """Return whether `sort_value` is a text. Otherwise it is a number."""
     return field.kind in _TEXTS
 
 
 def sort_value(field: Field, record: Mapping[str, Any]) -> SortValue | None:
-    """What the record is ordered by: comparable among all records, and JSON.
+    """Return the sort key of a record, comparable among all records and valid as JSON.
 
-    Choices go by their order in the table, texts by their letters whatever their capitals, times
-    by the moment (a date by its midnight). None where there is nothing, or nothing that fits.
+    Choices sort by their order in the table, texts by case-folded letters, times by their moment (a
+    date by midnight UTC). Return None for a missing or invalid value.
     """
     value = record.get(field.name)
     if value is None:
@@ -177,10 +181,10 @@ def sort_value(field: Field, record: Mapping[str, Any]) -> SortValue | None:
 
 
 class Bound:
-    """A moment, or a day that stands for all of its moments in UTC."""
+    """A moment, or a day that stands for all its moments in UTC."""
 
     def __init__(self, text: str) -> None:
-        """Raises ValueError, saying what it must be."""
+        """Parse a date or date-time. Raises ValueError that says what it must be."""
         try:
             self.moment = parse_time(text)
         except ValueError:
@@ -190,8 +194,10 @@ class Bound:
         self.is_day = is_date(text)
 
     def side(self, text: str, moment: datetime) -> int:
-        """-1, 0 or 1: the stored time is before it, the same, or after it. Where either is a day,
-        days are compared."""
+        """Return -1, 0 or 1: the stored time is before the bound, equal, or after it.
+
+        If either is a day, days are compared.
+        """
         if self.is_day or is_date(text):
             day, other = moment.date(), self.moment.date()
             return (day > other) - (day < other)
@@ -199,7 +205,7 @@ class Bound:
 
 
 def side_of(record: Mapping[str, Any], name: str, bound: Bound) -> int | None:
-    """As `Bound.side`; None where the record has no time there."""
+    """Return `Bound.side` of a record's time, or None if it has none."""
     text = record.get(name)
     moment = moment_of(text)
     return None if moment is None else bound.side(str(text), moment)

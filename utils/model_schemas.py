@@ -1,9 +1,9 @@
-"""What the settings and metrics of a model usually are, by the type of the model.
+"""Expectations for the settings and metrics of a model, by model type.
 
-For people who type JSON: a learning rate of "fast" or an F1 of 91 is a slip, and is pointed at. It
-is advice, not a rule of what may be stored: programs log what they measure, and any further key is
-as good. Published as JSON Schemas under /schemas/v1/model-regression.json and its like; for a type
-that the table does not suggest, `model-other` holds.
+A learning rate of "fast" or an F1 of 91 is probably a typing mistake, so forms warn about it. This
+is advice, not validation: programs log whatever they measure, under any key. The expectations are
+published as JSON Schemas, such as /schemas/v1/model-regression.json. `model-other` applies to types
+that the table does not suggest.
 """
 
 from __future__ import annotations
@@ -24,8 +24,11 @@ Kind = Literal["number", "integer", "text"]
 
 @dataclass(frozen=True)
 class Wanted:
-    """What stands under a key. `above`: greater than this; `series`: or a list of such, one for
-    each step or class."""
+    """The expected value of a key.
+
+    `above` is an exclusive minimum. With `series`, a list of such values is expected, too, with an
+    item per step or class.
+    """
 
     kind: Kind
     minimum: float | None = None
@@ -34,9 +37,9 @@ class Wanted:
     series: bool = False
 
     def fits(self, value: object) -> bool:
-        """Whether a value is as wanted."""
+        """Return whether a value is as expected."""
         if self.series and isinstance(value, list):
-            return all(self._fits_one(one) for one in value)
+            return all(self._fits_one(item) for item in value)
         return self._fits_one(value)
 
     def _fits_one(self, value: object) -> bool:
@@ -53,26 +56,26 @@ class Wanted:
 
     @property
     def schema(self) -> Schema:
-        """The same as JSON Schema."""
+        """The expectation as JSON Schema."""
         limits = {
             "minimum": self.minimum,
             "maximum": self.maximum,
             "exclusiveMinimum": self.above,
         }
-        told = {name: limit for name, limit in limits.items() if limit is not None}
-        one: Schema = {"type": "string" if self.kind == "text" else self.kind, **told}
-        return {"anyOf": [one, {"type": "array", "items": one}]} if self.series else one
+        keywords = {name: limit for name, limit in limits.items() if limit is not None}
+        single: Schema = {"type": "string" if self.kind == "text" else self.kind, **keywords}
+        return {"anyOf": [single, {"type": "array", "items": single}]} if self.series else single
 
 
 class Misfit(NamedTuple):
-    """A value that is not as usual: the object and key that it stands under, and what is wanted."""
+    """An unexpected value: the object and key that hold it, and the expectation."""
 
     field: str
     key: str
     wanted: Wanted
 
 
-Expected = Mapping[str, Mapping[str, Wanted]]  # by the object, then by the key
+Expected = Mapping[str, Mapping[str, Wanted]]  # by object, then by key
 
 _TEXT, _COUNT, _SIZE = Wanted("text"), Wanted("integer", minimum=0), Wanted("integer", minimum=1)
 _POSITIVE, _SHARE = Wanted("number", above=0), Wanted("number", minimum=0, maximum=1)
@@ -161,17 +164,16 @@ _OWN: Mapping[str, Expected] = {
 
 @cache
 def expected_of(model_type: str) -> Expected:
-    """What is usual for a type of model."""
+    """Return the expectations for a model type."""
     own = _OWN.get(model_type, {})
     return {name: {**_COMMON[name], **own.get(name, {})} for name in OBJECTS}
 
 
 def misfits(model_type: str, field: str, value: object) -> Iterator[Misfit]:
-    """What is unusual in one of the objects of a model."""
+    """Yield the unexpected values in an object of a model. Null is never unexpected."""
     wanted = expected_of(model_type).get(field, {})
-    for key, one in value.items() if isinstance(value, Mapping) else ():
-        # What is left open, is no slip.
-        if key in wanted and one is not None and not wanted[key].fits(one):
+    for key, entry in value.items() if isinstance(value, Mapping) else ():
+        if key in wanted and entry is not None and not wanted[key].fits(entry):
             yield Misfit(field, key, wanted[key])
 
 
@@ -186,7 +188,9 @@ def _schema(name: str, model_type: str) -> Schema:
         "properties": {
             field: {
                 "type": "object",
-                "properties": {key: _or_null(one.schema) for key, one in keys.items()},
+                "properties": {
+                    key: _or_null(expectation.schema) for key, expectation in keys.items()
+                },
             }
             for field, keys in expected_of(model_type).items()
         },

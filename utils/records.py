@@ -1,9 +1,8 @@
-"""New, changed and stored records, by the rules of the table of collections (`table`).
+"""Create, change and validate records by the table of collections (`table`).
 
-A record is a plain dict with the keys of its collection in the table's order, then the keys that
-the table does not know, in their own. Unknown keys are never lost. Everything here is a pure
-function of its arguments: no store, no clock. Whether a reference leads anywhere is for the
-caller to see.
+A record is a dict with the keys of its collection in the table's order, followed by unknown keys in
+their own order. Unknown keys are never lost. All functions are pure: no store, no clock. The caller
+checks whether references lead to existing records.
 """
 
 import difflib
@@ -38,17 +37,17 @@ __all__ = [
     "utc_text",
 ]
 
-# "keep" stores unknown fields, "refuse_unknown" refuses them, and "refuse" refuses read-only ones
-# too. The first two pass over read-only ones, such as the times in a copy that was read before.
+# "keep" stores unknown fields, "refuse_unknown" refuses them, "refuse" also refuses read-only ones.
+# The first two ignore read-only ones, so a client can send back a record that it read before.
 Unknown = Literal["keep", "refuse_unknown", "refuse"]
 
 _PERIOD = ("start_date", "end_date")
 
 
 class InvalidRecord(ValueError):
-    """What was to be stored breaks the rules. `errors` names each fault and what to do about it.
+    """The record violates the rules. `errors` has each fault and its remedy.
 
-    A hostile record is answered with its first hundred faults (FAULTS_MAX).
+    Only the first FAULTS_MAX faults are reported.
     """
 
     def __init__(self, errors: Iterable[FieldError]) -> None:
@@ -65,9 +64,9 @@ def new_record(
     now: datetime,
     unknown: Unknown = "keep",
 ) -> Record:
-    """The record that `data` describes: checked, complete, stamped. Raises InvalidRecord.
+    """Return a validated, complete record with id and timestamps. Raises `InvalidRecord`.
 
-    `unknown` says what becomes of unknown and read-only keys: see `Unknown`.
+    `unknown` decides about unknown and read-only keys: see `Unknown`.
     """
     record = _merged(spec, {}, data, True, unknown)
     record |= {"id": record_id, "created_at": utc_text(now), "user_id": owner}
@@ -83,31 +82,30 @@ def changed_record(
     replace: bool = False,
     unknown: Unknown = "keep",
 ) -> Record:
-    """`before` with `changes` made, in the form written today. Raises InvalidRecord.
+    """Return `before` with `changes` applied, in today's form. Raises `InvalidRecord`.
 
-    A key given with the value it has is no change: it is neither judged nor, if unknown or
-    read-only, refused. With `replace` the writable fields that are absent return to their
-    defaults; unknown keys stay in any case. Neither argument is altered; what is not changed is
-    shared with `before`.
+    A key with its stored value is not a change: it is neither validated nor, if unknown or
+    read-only, refused. With `replace`, absent writable fields return to their defaults. Unknown
+    keys always remain. The arguments are not modified. Unchanged values are shared with `before`.
     """
     return _stamped(spec, before, _merged(spec, before, changes, replace, unknown), now)
 
 
 def record_version(record: Mapping[str, Any]) -> str:
-    """A token that differs between any two states of a record, for `expect`."""
+    """Return an entity tag of a record's state, for `expect`."""
     text = msgspec.json.encode(record, order="sorted")
     return hashlib.blake2b(text, digest_size=12).hexdigest()
 
 
 def check_record(spec: CollectionSpec, record: object) -> list[FieldError]:
-    """What is wrong with a stored record of any age; keys may be missing, times naive."""
+    """Return the faults of a stored record of any age. Keys may be missing, times naive."""
     faults = Faults()
     _check_fields(spec.fields, record, "", faults)
     return faults.found
 
 
 def check_user_document(document: object) -> list[FieldError]:
-    """What is wrong with a stored user document of any age, its activities included."""
+    """Return the faults of a stored user document of any age, including its activities."""
     faults = Faults()
     _check_fields(COLLECTIONS["users"].fields, document, "", faults)
     activities = document.get("activities") if isinstance(document, dict) else None
@@ -131,7 +129,7 @@ def _check_fields(fields: Iterable[Field], record: object, pointer: str, faults:
 def _merged(
     spec: CollectionSpec, before: Record, data: object, replace: bool, unknown: Unknown
 ) -> Record:
-    """`before` with what is accepted of `data`, and with defaults where there is nothing."""
+    """Return `before` with the valid changes of `data` and with defaults for missing fields."""
     faults = Faults()
     accepted = _accepted(spec, before, data, unknown, faults)
     after = before | accepted
@@ -151,7 +149,7 @@ def _merged(
 def _accepted(
     spec: CollectionSpec, before: Record, data: object, unknown: Unknown, faults: Faults
 ) -> Record:
-    """What `data` says about this record, as it is to be stored; breaches go to `faults`."""
+    """Return the fields of `data` in stored form. Faults are added to `faults`."""
     if not isinstance(data, dict):
         raise InvalidRecord(
             [FieldError("", f"must be an object with the fields of a {spec.singular}")]
@@ -183,8 +181,11 @@ def _unknown_field(spec: CollectionSpec, key: str) -> str:
 
 
 def _is_same(field: Field | None, stored: object, value: object) -> bool:
-    """Return whether `value` is what is stored. Of a moment that NeuralFlow set, any text of it is,
-    since clients that read it as a time write it back in their own way."""
+    """Return whether `value` equals the stored one.
+
+    For a timestamp that NeuralFlow set, any notation of the same moment is equal: clients that
+    parse it write it back in their own.
+    """
     if same_value(stored, value):
         return True
     if field is None or field.kind is not Kind.TIME or not field.read_only:
@@ -204,14 +205,14 @@ def _check_period(spec: CollectionSpec, before: Record, after: Record, faults: F
 
 
 def _stamped(spec: CollectionSpec, before: Record, record: Record, now: datetime) -> Record:
-    """`record` as it goes into the file: stamps set, old times upgraded, keys in order."""
+    """Return `record` in stored form: timestamps set, old times normalized, keys in order."""
     record["updated_at"] = utc_text(now)
     if "completed_at" in spec.by_name:
         if record["status"] != "completed":
             record["completed_at"] = None
         elif before.get("status") != "completed":
             record["completed_at"] = utc_text(now)
-        else:  # of an old record it may not be known
+        else:  # old records may lack it
             record.setdefault("completed_at", None)
     for field in spec.fields:
         value = record.get(field.name)

@@ -1,8 +1,7 @@
-"""JSON Schemas (draft 2020-12), made from the table: of every file, and of what the API is sent.
+"""JSON Schemas (draft 2020-12) of all files and API requests, generated from the table.
 
-A file or record that a schema takes is one that `records` takes, and the other way round; but JSON
-Schema cannot say every rule. Those it cannot say are named in RULES_BEYOND, and the description of
-each schema tells which of them hold there.
+A schema accepts exactly what `records` accepts, except for rules that JSON Schema cannot express.
+RULES_BEYOND lists those, and the description of each schema names the ones that apply to it.
 
 Patterns are written for ECMA-262 and mean the same in every engine: no \\d, \\s or \\w.
 """
@@ -52,7 +51,7 @@ RULES_BEYOND: Mapping[str, str] = MappingProxyType(
     }
 )
 
-# What Python takes for white space, which of that a text may have, and control characters.
+# White space by Python's definition, the white space that a text may have, control characters.
 _SPACE = (
     r"\u0009-\u000d\u001c-\u001f\u0020\u0085\u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000"
 )
@@ -60,15 +59,15 @@ _SPACE_IN_TEXT = r"\u0009\u000a\u000d" + _SPACE[_SPACE.index(r"\u0020") :]
 _CONTROL = r"\u0000-\u001f\u007f-\u009f"
 _NOT_BLANK = f"[^{_SPACE}]"
 _ONE_LINE: Schema = {"not": {"pattern": f"[{_CONTROL}]"}}
-UNFIT = r"\u0000-\u0008\u000b\u000c\u000e-\u001f"  # what no text of a body may hold
+UNFIT = r"\u0000-\u0008\u000b\u000c\u000e-\u001f"  # characters that no text of a body may have
 _SEVERAL_LINES: Schema = {"not": {"pattern": f"[{UNFIT}]"}}
 
 _ID: Schema = {"type": "integer", "minimum": 1, "maximum": INTEGER_MAX}
 _COUNT: Schema = {"type": "integer", "minimum": 0, "maximum": INTEGER_MAX}
 TIME: Schema = {"type": "string", "pattern": f"^({TIME_PATTERN})$"}
-TEXT: Schema = {"type": "string", **_SEVERAL_LINES}  # any that a body may hold
+TEXT: Schema = {"type": "string", **_SEVERAL_LINES}  # any text that a body may have
 
-# What may stand inside of an object that people fill themselves.
+# The content of objects with keys that users choose.
 _FREE: Schema = {"$ref": "#/$defs/value"}
 FREE_OBJECT: Schema = {
     "type": "object",
@@ -81,8 +80,8 @@ VALUE: Schema = {
     "description": _VALUE_RULE,
     "anyOf": [*_PLAIN, {"type": "array", "items": _FREE}, FREE_OBJECT],
 }
-# The same for generators of clients: most of them drop whatever refers to a schema that refers to
-# itself, and with it the operations that take it. So the rule is only described further inside.
+# The same for client generators: most of them drop schemas that refer to a recursive schema, and
+# the operations that use them. Inner values are therefore only described.
 OUTER_VALUE: Schema = {
     "description": f"{_VALUE_RULE} So do those further inside.",
     "anyOf": [
@@ -93,11 +92,11 @@ OUTER_VALUE: Schema = {
 }
 
 
-# One field
+# Fields
 
 
 def _title(field: Field) -> Schema:
-    """A text is stripped before it is measured, so the pattern does so, too."""
+    """Return the schema of a title, whose pattern allows for stripping before measuring."""
     inner = f"[^{_SPACE}{_CONTROL}]"
     line = f"[^{_CONTROL}]{{0,{(field.characters_max or 2) - 2}}}"
     around = f"[{_SPACE_IN_TEXT}]*"
@@ -129,7 +128,7 @@ _ITEM: Schema = {
 }
 _INTEGER: Schema = {"type": "integer", "minimum": -INTEGER_MAX, "maximum": INTEGER_MAX}
 
-# Of each kind: what a stored record of any age may hold, and what may be written today.
+# By kind: the schema of stored values of any age, and the schema of values to write.
 _STORED: Mapping[Kind, Callable[[Field], Schema]] = {
     Kind.TITLE: lambda _: {"type": "string", "pattern": _NOT_BLANK},
     Kind.LINE: lambda _: {"type": ["string", "null"]},
@@ -187,47 +186,47 @@ _OLDER_RECORDS = "Older records may hold anything here."
 
 
 def stored_field(field: Field) -> Schema:
-    """What a stored record of any age may hold in this field."""
-    told = _told(field, _STORED[field.kind](field))
+    """Return the schema of the field in stored records of any age."""
+    schema = _told(field, _STORED[field.kind](field))
     if field.came_later:
-        return {"description": f"{told['description']} {_OLDER_RECORDS}"}
-    return told
+        return {"description": f"{schema['description']} {_OLDER_RECORDS}"}
+    return schema
 
 
 def typed_field(field: Field) -> Schema:
-    """What a field of an answer holds, for generated clients: always a type.
+    """Return the schema of the field in responses, always with a type for generated clients.
 
-    A moment is a `date-time`. A time that people set may be a day, so it stays a text: a client
-    that made a moment of "2026-11-27" would send another time back. A field that came later has
-    its type or null.
+    A timestamp that NeuralFlow sets is a `date-time`. A time that users set may be a date, so it is
+    a plain string: a client that parsed "2026-11-27" as a moment would send back a different time.
+    A field that came later has its type or null.
     """
     schema = _STORED[field.kind](field)
     if field.kind is Kind.TIME and field.read_only:
         schema = {"type": "string", "format": "date-time"}
-    told = _told(field, schema)
+    described = _told(field, schema)
     if field.came_later:
-        kinds = told["type"] if isinstance(told["type"], list) else [told["type"]]
-        told["type"] = list(dict.fromkeys([*kinds, "null"]))
-        told["description"] += f" {_OLDER_RECORDS}"
-    return told
+        kinds = described["type"] if isinstance(described["type"], list) else [described["type"]]
+        described["type"] = list(dict.fromkeys([*kinds, "null"]))
+        described["description"] += f" {_OLDER_RECORDS}"
+    return described
 
 
 def written_field(field: Field) -> Schema:
-    """What may be written into this field.
+    """Return the schema of values to write into the field.
 
-    Its default stands in the description alone. Clients that are generated from a `default` send
-    it: a patch of one field would reset all others.
+    The default is only in the description. Generated clients send a `default`, so a patch of one
+    field would reset all others.
     """
-    told = _told(field, _WRITTEN[field.kind](field))
-    if "default" in told:
-        default = json.dumps(told.pop("default"))
-        told["description"] += f" A new record has {default} unless told otherwise."
-    return told
+    described = _told(field, _WRITTEN[field.kind](field))
+    if "default" in described:
+        default = json.dumps(described.pop("default"))
+        described["description"] += f" A new record has {default} unless told otherwise."
+    return described
 
 
 def _told(field: Field, schema: Schema) -> Schema:
-    told = field.must_be.removeprefix("must be ")
-    text = f"{told[0].upper()}{told[1:]}. {field.help}".strip()
+    rule = field.must_be.removeprefix("must be ")
+    text = f"{rule[0].upper()}{rule[1:]}. {field.help}".strip()
     if field.nullable and schema["type"] != ["string", "null"]:
         schema = schema | {"type": [schema["type"], "null"]}
     default = {} if field.required or field.read_only else {"default": field.fresh_default()}
@@ -238,7 +237,7 @@ def _told(field: Field, schema: Schema) -> Schema:
 
 
 def record_schema(spec: CollectionSpec) -> Schema:
-    """A record as it is stored; of an old one keys may be missing."""
+    """Return the schema of a stored record. Old records may lack keys."""
     return {
         **_described(f"A {spec.singular} as it is stored.", ("whole numbers", "years")),
         **_stored_object(spec.fields),
@@ -246,7 +245,10 @@ def record_schema(spec: CollectionSpec) -> Schema:
 
 
 def answer_schema(spec: CollectionSpec) -> Schema:
-    """A record as it is answered, every field with a type; of an old one keys may be missing."""
+    """Return the schema of a record in a response, with a type for every field.
+
+    Old records may lack keys.
+    """
     return {
         **_described(f"A {spec.singular}.", ("whole numbers", "years")),
         **_stored_object(spec.fields, typed_field),
@@ -254,7 +256,7 @@ def answer_schema(spec: CollectionSpec) -> Schema:
 
 
 def creation_schema(spec: CollectionSpec) -> Schema:
-    """What a new record is made from."""
+    """Return the schema of the request that creates a record."""
     rules = _rules_of(spec)
     required = [field.name for field in spec.writable if field.required]
     return {
@@ -265,14 +267,14 @@ def creation_schema(spec: CollectionSpec) -> Schema:
 
 
 def change_schema(spec: CollectionSpec) -> Schema:
-    """What changes a record: a JSON Merge Patch (RFC 7396)."""
+    """Return the schema of the request that changes a record, a JSON Merge Patch (RFC 7396)."""
     rules = (*_rules_of(spec), "as stored")
     described = _described(f"Changes of a {spec.singular}, as a merge patch (RFC 7396).", rules)
     return {**described, **_written_object(spec.fields)}
 
 
 def replacement_schema(spec: CollectionSpec) -> Schema:
-    """What replaces a record: absent fields return to their defaults."""
+    """Return the schema of the request that replaces a record. Absent fields get their defaults."""
     described = _described(
         f"What a {spec.singular} is replaced by.", (*_rules_of(spec), "as stored")
     )
@@ -292,7 +294,7 @@ def _stored_object(
 
 
 def _written_object(fields: Iterable[Field]) -> Schema:
-    """An object of these fields and no others; those that NeuralFlow sets are for reading."""
+    """Return an object schema with these fields only. Fields that NeuralFlow sets are read-only."""
     return {
         "type": "object",
         "properties": {
@@ -306,7 +308,7 @@ def _written_object(fields: Iterable[Field]) -> Schema:
 
 
 def _rules_of(spec: CollectionSpec) -> tuple[str, ...]:
-    """The rules beyond a schema that what is written of this collection must keep."""
+    """Return the names of the rules beyond JSON Schema that apply to writes of a collection."""
     own = {
         "period": "end_date" in spec.by_name,
         "repeats": "repeat" in spec.by_name,
@@ -325,7 +327,7 @@ def _described(text: str, rules: Iterable[str]) -> Schema:
 
 
 def file_schema(spec: CollectionSpec) -> Schema:
-    """A document of the collection, as it lies in its folder: the head, and the records."""
+    """Return the schema of a document file: head fields and records."""
     head: Schema = {
         "$schema": {"description": "Where this schema is, for editors."},
         "revision": {"description": "How many changes made the document.", **_COUNT},
@@ -359,10 +361,10 @@ def _published() -> Mapping[str, Schema]:
 
 
 def _whole(name: str, schema: Schema) -> Schema:
-    """A schema that stands by itself."""
+    """Return a schema as a self-contained document."""
     return {
         "$schema": DIALECT,
-        # Relative to where it was found, so that it holds at every address of a server.
+        # A relative reference is valid at every address of the server.
         "$id": f"{FOLDER}{name}.json",
         "title": name,
         **schema,

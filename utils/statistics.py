@@ -1,4 +1,4 @@
-"""The figures of the dashboard: counts over one person's records."""
+"""Statistics over a user's records, as the dashboard shows them."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Record = Mapping[str, Any]
 def statistics(
     tasks: Sequence[Record], projects: Sequence[Record], models: Sequence[Record], now: datetime
 ) -> dict[str, Any]:
-    """Totals and counts as the dashboard and its API show them; old records may lack any field."""
+    """Return totals and counts for the dashboard and its API. Old records may lack any field."""
     statuses = count_by("tasks", "status", tasks)
     return {
         "total_tasks": len(tasks),
@@ -35,9 +35,9 @@ def statistics(
 
 
 def count_by(collection: str, field_name: str, records: Sequence[Record]) -> dict[str, int]:
-    """How many records have each choice; a missing value counts as the field's default.
+    """Return the number of records per choice. A missing value counts as the field's default.
 
-    What an old folder holds beside the choices is counted too, under its own name.
+    Values of old files outside the choices are counted under their own name.
     """
     choices = COLLECTIONS[collection].by_name[field_name].choices
     return dict.fromkeys(choices, 0) | whole(records, _counts_of(collection, field_name))
@@ -54,25 +54,28 @@ def _counts_of(collection: str, field_name: str) -> Callable[[Sequence[Record]],
 
 
 def count_overdue(tasks: Sequence[Record], now: datetime) -> int:
-    """How many `is_overdue`."""
+    """Return the number of overdue tasks."""
     return len(overdue(tasks, now))
 
 
 def due_moment(task: Record, zone: tzinfo | None = UTC) -> datetime | None:
-    """When the task becomes overdue: a date when its day has ended in the zone; None if never."""
+    """Return when the task becomes overdue, or None if never.
+
+    A date becomes overdue at the end of its day in the zone.
+    """
     due = task.get("due_date")
     moment = moment_of(due)
     if moment is None or not is_date(str(due)):
         return moment
     try:
-        # In wall time: a day in which clocks are changed has not 24 hours.
+        # Add in wall time: a day with a daylight saving change does not have 24 hours.
         return (moment + timedelta(days=1)).replace(tzinfo=zone)
-    except OverflowError:  # the last day there is
+    except OverflowError:  # 9999-12-31
         return None
 
 
 def is_overdue(task: Record, now: datetime) -> bool:
-    """Whether it should have been completed by now; days end as in the zone of `now`."""
+    """Return whether an open task is past its due date. Days end in the zone of `now`."""
     if task.get("status") == "completed":
         return False
     end = due_moment(task, now.tzinfo)

@@ -1,7 +1,7 @@
-"""The one table of collections: what NeuralFlow keeps, field by field.
+"""The table of collections: the single definition of all records, field by field.
 
-Everything that treats records asks this table: what may be stored (`records`), where it is kept
-(`CollectionSpec.layout`), and what a form shows. A new field is a new line here.
+Validation (`records`), storage (`CollectionSpec.layout`), schemas and forms derive from it. A new
+field is a new line here.
 """
 
 from collections.abc import Mapping
@@ -19,7 +19,7 @@ Record = dict[str, Any]
 
 @dataclass(frozen=True)
 class CollectionSpec:
-    """One collection: what its records are called, where they are kept and what they hold."""
+    """A collection: the names of its records, its files, and its fields."""
 
     name: str
     singular: str
@@ -33,20 +33,20 @@ class CollectionSpec:
 
     @cached_property
     def writable(self) -> tuple[Field, ...]:
-        """The fields that people may set, in order."""
+        """The fields that users may set, in order."""
         return tuple(field for field in self.fields if not field.read_only)
 
     @cached_property
     def stamps(self) -> frozenset[str]:
-        """The names of the times that NeuralFlow sets."""
+        """The names of the timestamps that NeuralFlow sets."""
         return frozenset(f.name for f in self.fields if f.kind is Kind.TIME and f.read_only)
 
     def defaults(self) -> Record:
-        """A record of defaults only, the caller's own, in order."""
+        """Return a new record of defaults, in order."""
         return {field.name: field.fresh_default() for field in self.fields}
 
     def ordered(self, record: Record) -> Record:
-        """`record` with the table's keys first, in its order, and the unknown keys after them."""
+        """Return `record` with the table's keys first, in its order, then unknown keys."""
         known = {name: record[name] for name in self.by_name if name in record}
         return known | record
 
@@ -72,7 +72,7 @@ _MODEL_TYPES = (
     "other",
 )
 
-PLACES_END = 10**12  # of positions on the board, both ways
+PLACES_END = 10**12  # limit of board positions, in both directions
 
 _ID = Field("id", Kind.ID, read_only=True)
 _CREATED = Field("created_at", Kind.TIME, read_only=True)
@@ -82,7 +82,7 @@ _OWNER = Field("user_id", Kind.REFERENCE, refers_to="users", read_only=True)
 
 
 def _layout_of(name: str) -> CollectionLayout:
-    """Return the layout of a collection whose records people write."""
+    """Return the layout of a collection whose records users write."""
     return CollectionLayout(name, name, name, record_bytes_max=RECORD_BYTES_MAX)
 
 
@@ -184,7 +184,7 @@ _PROFILE: Record = {
     "certifications": [],
 }
 
-# A user is one document rather than a list of records; what lists here are the activities.
+# A user document is one record. Its list holds the activities.
 _USERS = CollectionSpec(
     name="users",
     singular="user",
@@ -240,7 +240,7 @@ ACTIVITY_FIELDS = (
     Field("metadata", Kind.OBJECT, {}),
 )
 
-# The older activities of a person, which no longer are in their own document: see `retention`.
+# A user's older activities, moved out of the user document: see `retention`.
 _ACTIVITIES = CollectionSpec(
     name="activities",
     singular="activity",
@@ -249,7 +249,7 @@ _ACTIVITIES = CollectionSpec(
     fields=ACTIVITY_FIELDS,
 )
 
-# What others share with a person: the index to the member entries in others' projects.
+# A user's memberships: an index of the member entries in other users' projects.
 _SHARED = CollectionSpec(
     name="shared",
     singular="membership",
@@ -269,7 +269,7 @@ _SHARED = CollectionSpec(
     ),
 )
 
-# Answers kept for calls that may be made again: see `once`.
+# Responses stored by idempotency key: see `once`.
 _REQUESTS = CollectionSpec(
     name="requests",
     singular="answer",
@@ -283,7 +283,7 @@ _REQUESTS = CollectionSpec(
     ),
 )
 
-# What is in a person's `preferences`, each where they chose something: see `preferences`.
+# The fields of a user's `preferences`. Only explicit choices are stored: see `preferences`.
 PREFERENCE_FIELDS = (
     Field("language", Kind.CHOICE, "", choices=("", "en", "es")),
     Field("time_zone", Kind.LINE, ""),
@@ -300,5 +300,5 @@ COLLECTIONS: Mapping[str, CollectionSpec] = MappingProxyType(
     }
 )
 RECORD_COLLECTIONS = ("tasks", "projects", "models")
-# What NeuralFlow keeps for people, and they never write.
+# Collections that NeuralFlow maintains and users never write.
 KEPT_COLLECTIONS = ("activities", "shared", "requests")

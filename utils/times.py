@@ -1,7 +1,7 @@
-"""Times as NeuralFlow writes and reads them: RFC 3339, UTC, "2026-11-23T12:04:05.123456Z".
+"""Parse and format times: RFC 3339, UTC, "2026-11-23T12:04:05.123456Z".
 
-Old files hold naive times; they are read as UTC. Compare what `parse_time` returns, never the
-texts: their fraction of a second has a varying number of digits, or none.
+Naive times of old files are read as UTC. Compare the results of `parse_time`, never the texts:
+their number of fractional digits varies.
 """
 
 import re
@@ -24,12 +24,12 @@ __all__ = [
     "zone_of_offset",
 ]
 
-# Every text that names a day or a moment. Some name one beyond the years 1 to 9999 in UTC, by their
-# offset. JSON Schemas say it with this pattern, so it has nothing that ECMA-262 reads differently,
-# such as \d. Narrower than datetime.fromisoformat, which also takes week dates and 20261123.
+# Every valid date or date-time. With an offset, some are outside the years 1 to 9999 in UTC. JSON
+# Schemas contain this pattern, so it avoids syntax that ECMA-262 reads differently, such as \d. It
+# is narrower than datetime.fromisoformat, which also accepts week dates and 20261123.
 _YEAR = "([0-9]{3}[1-9]|[0-9]{2}[1-9][0-9]|[0-9][1-9][0-9]{2}|[1-9][0-9]{3})"
 _LEAP_YEAR = (
-    "([0-9]{2}(0[48]|[2468][048]|[13579][26])|(0[48]|[2468][048]|[13579][26])00)"  # 0000 is none
+    "([0-9]{2}(0[48]|[2468][048]|[13579][26])|(0[48]|[2468][048]|[13579][26])00)"  # not 0000
 )
 _DATE = (
     f"({_YEAR}-((0[13578]|1[02])-(0[1-9]|[12][0-9]|3[01])|(0[469]|11)-(0[1-9]|[12][0-9]|30)"
@@ -42,12 +42,12 @@ TIME_PATTERN = rf"{_DATE}([Tt ]{_CLOCK}(:[0-5][0-9](\.[0-9]{{1,9}})?)?{_OFFSET}?
 _TIME = re.compile(TIME_PATTERN)
 
 
-# Lists are put in order by the same times again and again; a text and its moment are 250 bytes.
+# Sorting lists parses the same times repeatedly. An entry takes about 250 bytes.
 @lru_cache(40_000)
 def parse_time(text: str, zone: tzinfo = UTC) -> datetime:
-    """The moment, in UTC, that a date (its midnight in UTC) or a date-time names.
+    """Return the moment in UTC that a date-time names, or the midnight in UTC of a date.
 
-    One without an offset is the time that clocks of `zone` show. Raises ValueError.
+    A date-time without an offset is local time in `zone`. Raises ValueError.
     """
     if not _TIME.fullmatch(text):
         raise ValueError(f"{text!r} is no date or date-time")
@@ -60,7 +60,7 @@ def parse_time(text: str, zone: tzinfo = UTC) -> datetime:
 
 
 def moment_of(value: object) -> datetime | None:
-    """The moment that a stored value names; None where it names none, as old files may have it."""
+    """Return the moment of a stored value, or None if it is invalid, as in old files."""
     try:
         return parse_time(value) if isinstance(value, str) else None
     except ValueError:
@@ -68,13 +68,13 @@ def moment_of(value: object) -> datetime | None:
 
 
 def is_date(text: str) -> bool:
-    """Whether a text that `parse_time` reads is a date without a time of day."""
+    """Return whether a text that `parse_time` accepts is a date without a time."""
     return len(text) == len("2026-11-23")
 
 
 @cache
 def time_zones() -> tuple[str, ...]:
-    """The names of all time zones, in order."""
+    """Return the names of all IANA time zones, sorted."""
     return tuple(sorted(available_timezones()))
 
 
@@ -88,9 +88,9 @@ def is_time_zone(name: str) -> bool:
 
 
 def zone_of_offset(value: object) -> str:
-    """Return the zone of whole hours that a date-time is written in, such as "Etc/GMT-9".
+    """Return the zone of a date-time's offset in whole hours, such as "Etc/GMT-9".
 
-    Return "" for any other value, and for UTC, which many programs write whatever their zone is.
+    Return "" for any other value, and for UTC, which many programs write in any zone.
     """
     if isinstance(value, str):
         try:
@@ -106,9 +106,9 @@ def zone_of_offset(value: object) -> str:
 
 
 def stored_time(value: object) -> str:
-    """A date or date-time, as text or Python object, in the form it is stored in.
+    """Return a date or date-time, as text or Python object, in stored form.
 
-    A date stays a date, for it names a day wherever it is read. Raises ValueError.
+    A date remains a date, because it names a day in every zone. Raises ValueError.
     """
     if isinstance(value, datetime):
         value = value.isoformat()
@@ -121,7 +121,7 @@ def stored_time(value: object) -> str:
 
 
 def ends_before(start: str, end: str) -> bool:
-    """Whether `end` is before `start`; a date stands for its whole day."""
+    """Return whether `end` is before `start`. If either is a date, days are compared."""
     first, last = parse_time(start), parse_time(end)
     if is_date(start) or is_date(end):
         return last.date() < first.date()
