@@ -1,8 +1,7 @@
-"""The storage services: all that stands between the Django apps and the engine in `docstore`.
+"""The domain: records, users, sharing and import/export on top of the engine in `docstore`.
 
-Here are the table of collections (`table`), the rules that follow from it (`records`, which rests
-on `fields`, `times` and `json.values`), and what reads and writes records (`json_storage`, with
-`documents`, `edits` and `references`). What more there is for one matter has a room of its own:
-`tasks`, `people`, `sharing`, `portability`, `operating`, `json`. The name says little; a module
-belongs here only when it serves storage and both apps need it.
+`table` defines the collections. `records` applies their rules (with `fields`, `times` and
+`json.values`). `json_storage` reads and writes records (with `documents`, `edits` and
+`references`). Larger topics have packages: `tasks`, `people`, `sharing`, `portability`,
+`operating`, `json`. A module belongs here only if it serves storage and both apps need it.
 """

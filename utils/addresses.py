@@ -1,4 +1,4 @@
-"""What stands in addresses, of pages and of the API."""
+"""Path converters for the URLs of pages and the API."""
 
 import re
 
@@ -6,7 +6,7 @@ from django.urls import register_converter
 
 
 class RecordId:
-    """A record's id, in the one way to write it: two addresses are never the same record."""
+    """A record's id in canonical decimal form, so that each record has exactly one URL."""
 
     regex = "[1-9][0-9]{0,17}"
 
@@ -18,7 +18,7 @@ class RecordId:
 
 
 def record_id_of(text: str) -> int | None:
-    """The id that a parameter names, written as in an address; None where it is none."""
+    """Return the id in a parameter, written as in a URL, or None."""
     return int(text) if re.fullmatch(RecordId.regex, text) else None
 
 

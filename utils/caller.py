@@ -1,4 +1,4 @@
-"""Who acts: whose quota is metered, under whom an activity is logged, whose rights count."""
+"""The actor of a call: its quota, its permissions, and the author of its activities."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Caller:
-    """The person who acts, and the token they act with.
+    """The user who acts, and the token used.
 
-    `token` is "" for a signed-in session, a page or Python; otherwise the part of the token that
-    is no secret, such as "12".
+    `token` is "" for a session, a page or Python. Otherwise it is the public part of the token,
+    such as "12".
     """
 
     user_id: int

@@ -1,8 +1,8 @@
-"""What one person is told of the changes: which records were created, updated and deleted.
+"""The change feed for a user: which records were created, updated and deleted.
 
-The store tells commits and documents; here they become changes of records that this person may
-see *now*: their own, what they were invited to, and of projects shared with them what happened
-since they are a member. Counting calls and logging activities is no change.
+The store's feed has commits and documents. This module converts it to changes of records that the
+user may see *now*: their own, their invitations, and those of shared projects since the user became
+a member. Counting calls and logging activities are not changes.
 """
 
 from __future__ import annotations
@@ -17,21 +17,21 @@ from utils.sharing.access import entries_of, index_of, roles
 from utils.table import COLLECTIONS, RECORD_COLLECTIONS, Record
 from utils.times import moment_of, parse_time
 
-SHARED: Final = "shared"  # what others share with a person; it is told to that person alone
-# So many changes of records are told of one commit; of more, that the collections are other ones.
+SHARED: Final = "shared"  # a user's memberships, reported to that user alone
+# Changes reported per commit. A larger commit is reported as a reset of its collections.
 CHANGES_MAX: Final = 1_000
 
 Json = dict[str, Any]
 
-# The projects of others that a person may see: by owner and id, and since when they may.
+# Other users' projects that a user may see, by owner and id, with the time since when.
 Sight = Mapping[int, Mapping[int, datetime]]
 
 
 @dataclass(frozen=True)
 class Changes:
-    """Commits as one person is told of them. Ask again for what is after `next`.
+    """Commits as a user may see them. Continue after `next`.
 
-    `is_all`: nothing more had happened when it was asked for.
+    `is_all` is True if there were no later commits when the call began.
     """
 
     told: list[Json]
@@ -40,9 +40,9 @@ class Changes:
 
 
 def changes_for(store: DocumentStore, user_id: int, since: int) -> Changes:
-    """What the person is told of the commits after number `since`, or of the first part of them.
+    """Return the user's view of the commits after number `since`, or of the first of them.
 
-    Raises `HistoryGone` where not all of them are kept, `Corrupt`, `Unavailable`.
+    Raises `HistoryGone` if the journal no longer has all of them, `Corrupt` and `Unavailable`.
     """
     sight = sight_of(store, user_id)
 
@@ -53,19 +53,21 @@ def changes_for(store: DocumentStore, user_id: int, since: int) -> Changes:
 
     known = store.sequence()
     entries, through = store.entries(since, wanted)
-    told = [_told(entry, user_id, sight) for entry in entries]
-    return Changes([one for one in told if one["changes"]], through, through >= known)
+    feed = [_told(entry, user_id, sight) for entry in entries]
+    return Changes([item for item in feed if item["changes"]], through, through >= known)
 
 
 def sight_of(store: DocumentStore, user_id: int) -> Sight:
-    """What this person may see of others' projects now, where index and truth agree."""
+    """Return the projects of others that the user may see now, where index and entries agree."""
     owners = {record.get("owner") for record in index_of(store, user_id)}
     sight: dict[int, dict[int, datetime]] = {}
     for owner in owners:
         if type(owner) is int and owner != user_id:
             projects = store.records(Key("projects", owner))
             for project_id in roles(store, user_id, owner):
-                project = next(iter(projects.find(project_id)), None)  # may be new since the look
+                project = next(
+                    iter(projects.find(project_id)), None
+                )  # may be newer than `projects`
                 since = moment_of(entries_of(project).get(user_id, {}).get("since"))
                 if since is not None:
                     sight.setdefault(owner, {})[project_id] = since
@@ -96,7 +98,7 @@ def _changes_of(entry: Entry, user_id: int, sight: Sight) -> list[Json]:
 
 
 def _of_document(entry: Entry, change: EntryChange, user_id: int, sight: Sight) -> Iterator[Json]:
-    """What the person is told of one document's change."""
+    """Yield the changes of a document that the user may see."""
     key, at = change.key, parse_time(entry.at)
     for record_id, (before, after) in records_of(change).items():
         if key.owner != user_id:
@@ -112,7 +114,7 @@ def _of_document(entry: Entry, change: EntryChange, user_id: int, sight: Sight) 
 def _is_seen(
     key: Key, record: Record | None, visible: Mapping[int, datetime], at: datetime
 ) -> bool:
-    """Whether a record of another owner belongs to what is visible, and did so at that time."""
+    """Return whether a record of another owner is in a visible project, and was at that time."""
     if record is None:
         return False
     project = record.get("id" if key.collection == "projects" else "project_id")
@@ -120,14 +122,14 @@ def _is_seen(
 
 
 def records_of(change: EntryChange) -> dict[int, tuple[Record | None, Record | None]]:
-    """Each record that a change touched, before and after it; None where there was or is none."""
-    found: dict[int, tuple[Record | None, Record | None]] = {}
+    """Return each record that a change touched, before and after it. None means absent."""
+    states_by_id: dict[int, tuple[Record | None, Record | None]] = {}
     for record_id, before, after in _steps(change):
-        first = found[record_id][0] if record_id in found else before
-        found[record_id] = first, after
+        first = states_by_id[record_id][0] if record_id in states_by_id else before
+        states_by_id[record_id] = first, after
     return {
         record_id: states
-        for record_id, states in found.items()
+        for record_id, states in states_by_id.items()
         if states[0] is not None or states[1] is not None
     }
 
@@ -140,9 +142,9 @@ def _steps(change: EntryChange) -> Iterator[tuple[int, Record | None, Record | N
                 _by_id(_list_of(value, name) if not path else value) for value in (before, after)
             )
             for record_id in was | became:
-                one, other = was.get(record_id), became.get(record_id)
-                if one != other:
-                    yield record_id, one, other
+                old, new = was.get(record_id), became.get(record_id)
+                if old != new:
+                    yield record_id, old, new
         elif path[0] == name and isinstance(path[1], int):
             yield path[1], _record(before), _record(after)
 
@@ -152,7 +154,7 @@ def _list_of(content: Any, name: str) -> Any:
 
 
 def _by_id(records: Any) -> dict[int, Record]:
-    """The records of a list by id; what old folders have without one cannot be told of."""
+    """Return the records of a list by id. Records of old files without an id are omitted."""
     listed: Iterable[Any] = records if isinstance(records, list) else ()
     by_id = ((id_of(record), record) for record in listed if isinstance(record, dict))
     return {record_id: record for record_id, record in by_id if record_id is not None}
@@ -173,5 +175,5 @@ def _change(key: Key, record_id: int | None, done: str, record: Record | None) -
 
 
 def _reset(key: Key) -> Json:
-    """Says that the collection may be another one, and is to be listed anew."""
+    """Return the entry that tells the client to list the collection again."""
     return _change(key, None, "reset", None)

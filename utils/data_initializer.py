@@ -1,14 +1,14 @@
-"""DataInitializer: what is done to the data folder as a whole.
+"""Operations on the data folder as a whole: `DataInitializer`.
 
-Lay it out, keep it in step with the accounts, check it, back it up, restore it, count it.
-`manage.py setup_data` is its command; each method can be called from Python as well:
+Create it, synchronize it with the accounts, validate it, back it up, restore it, count it.
+`manage.py setup_data` is its command. Each method can also be called from Python:
 
     from utils.data_initializer import data_initializer
 
     for finding in data_initializer.validate_data_integrity():
         print(finding)
 
-However large the folder is, one person's documents at a time are in memory.
+However large the folder is, only one user's documents are in memory at a time.
 """
 
 from __future__ import annotations
@@ -52,18 +52,21 @@ COUNTED: Final = ("users", *RECORD_COLLECTIONS)
 FOLDERS: Final = (*COUNTED, BACKUPS)
 ADOPTED_AT_ONCE: Final = 500
 
-# Told how much is done, of how much.
+# Called with the number of finished items and their total.
 Progress = Callable[[int, int], None]
 
 
 def _silent(done: int, total: int) -> None:
-    """Progress that nobody watches."""
+    """Ignore progress."""
 
 
 @dataclass
 class Synced:
-    """What `sync_existing_users` did: `findings` are the documents that it left as they are,
-    `removed` counts people who were leaving, or had left and came back with a backup."""
+    """The result of `sync_existing_users`.
+
+    `findings` are the documents that were left unchanged because of a problem. `removed` counts
+    users whose pending deletion was finished, and former users who came back with a backup.
+    """
 
     accounts: int = 0
     changed: int = 0
@@ -73,7 +76,7 @@ class Synced:
 
 @dataclass
 class Adopted:
-    """What `adopt_users` did: the names of the new accounts, and who got none, and why."""
+    """The result of `adopt_users`: new user names, and findings about documents left over."""
 
     usernames: list[str] = field(default_factory=list)
     findings: list[Finding] = field(default_factory=list)
@@ -81,9 +84,9 @@ class Adopted:
 
 @dataclass(frozen=True)
 class Restored:
-    """A backup that was restored, and the backup of what had been there before.
+    """The result of a restore. `before` is the backup of the state it replaced.
 
-    `findings` are the documents of the restored one that do not read.
+    `findings` are the documents of the backup that cannot be parsed.
     """
 
     backup: str
@@ -93,10 +96,10 @@ class Restored:
 
 
 class DataInitializer:
-    """The services over the whole store.
+    """Services for the whole store.
 
-    `manager` is the storage to work on, by default the one that the settings name; `accounts` are
-    the accounts it belongs to, by default all of the database.
+    `manager` is the storage, by default the one in the settings. `accounts` are its accounts, by
+    default all in the database.
     """
 
     def __init__(
@@ -115,7 +118,7 @@ class DataInitializer:
 
     @property
     def folder(self) -> Path:
-        """The data folder. Raises `Unavailable` where the store is no folder."""
+        """The data folder. Raises `Unavailable` if the store is not a folder."""
         folder = self._manager.folder
         if folder is None:
             raise Unavailable(
@@ -123,15 +126,15 @@ class DataInitializer:
             )
         return folder
 
-    # Laying out
+    # Creating folders
 
     def initialize_data_structure(self) -> list[str]:
-        """Makes the folders that are missing and returns their names; changes nothing else.
+        """Create missing folders and return their names. Changes nothing else.
 
-        Raises `Unavailable` where one cannot be made.
+        Raises `Unavailable` if a folder cannot be created.
         """
         missing = [name for name in FOLDERS if not (self.folder / name).is_dir()]
-        backend = self._manager.store.backend  # opening it makes those of the collections
+        backend = self._manager.store.backend  # opening it creates the folders of the collections
         if isinstance(backend, FilesBackend):
             for name in missing:
                 self._make_folder(backend, self.folder / name)
@@ -147,15 +150,16 @@ class DataInitializer:
     # Accounts
 
     def sync_existing_users(self, progress: Progress = _silent) -> Synced:
-        """Brings each account's documents up to date, and makes those that are missing.
+        """Update the documents of each account, and create missing ones.
 
-        A document that does not read, or is another person's, is reported and left as it is. Of
-        people who asked to be deleted, what is left is removed.
+        A document that cannot be parsed, or belongs to another user, is reported and left
+        unchanged. Pending deletions of users are finished.
         """
         result = Synced(removed=self._remove_former())
         ids = sorted(self._values("pk"))
         for user_id in ids:
-            # Read one by one, just before it is mirrored: an old copy would undo a new mirror.
+            # Load each account just before mirroring it. A stale copy would overwrite a change
+            # that was mirrored meanwhile.
             user = self._accounts.filter(pk=user_id).first()
             if user is not None and user.leaving_at:
                 remove_person(self._manager, user)
@@ -167,14 +171,14 @@ class DataInitializer:
         return result
 
     def _remove_former(self) -> int:
-        """Removes what there is of people who have left, and says of how many."""
+        """Delete the documents of deleted users. Return the number of users."""
         former = self._former()
         for owner in former:
             self._manager.drop_person(owner)
         return len(former)
 
     def _former(self) -> set[int]:
-        """The ids of people who have left and have documents all the same."""
+        """Return the ids of deleted users who still have documents."""
         owners = {owner for name in COLLECTIONS for owner in self._manager.owners(name)}
         former: set[int] = get_user_model().former_among(owners - set(self._values("pk")))
         return former
@@ -195,12 +199,15 @@ class DataInitializer:
             result.findings.append(Finding(fault.document, fault.reason, fault.line, fault.column))
             return
         if user.mirror_faults:
-            # Those that it was read with: of a newer fault this mirror knows nothing.
+            # Only if no fault was added since the account was read: this mirror does not cover it.
             mended = self._accounts.filter(pk=user.pk, mirror_faults=user.mirror_faults)
             mended.update(mirror_faults=0)
 
     def _refuse_other_person(self, user: Any) -> None:
-        """A folder from elsewhere beside a new database can give one id to two people."""
+        """Raise `Corrupt` if the document with the account's id is that of another user.
+
+        That happens when a folder from elsewhere is used with a new database.
+        """
         key = Key("users", user.pk)
         document = self._manager.store.read(key)
         account = Account(user.pk, user.get_username(), user.email)
@@ -212,16 +219,16 @@ class DataInitializer:
         return [document.revision if document else None for document in documents]
 
     def adopt_users(self, progress: Progress = _silent) -> Adopted:
-        """Makes an account for each user document whose id the database does not know.
+        """Create an account for each user document whose id the database does not know.
 
-        The accounts have no password: their owners reset it by mail. The documents stay as they
-        are. Who cannot have an account is reported: a name or an address that is taken already,
-        or a document that does not say what an account needs.
+        The accounts have no password: their owners reset it by mail. Documents are not changed.
+        Documents without an account are reported: their name or address is taken, or they lack what
+        an account needs.
         """
         result = Adopted()
         accounts = self._adoptable(result.findings, progress)
         while batch := list(islice(accounts, ADOPTED_AT_ONCE)):
-            # Sends no signals: the mirror of these accounts is there already.
+            # bulk_create sends no signals, which would mirror accounts that already have documents.
             get_user_model()._default_manager.bulk_create(batch)
             result.usernames += [account.username for account in batch]
         return result
@@ -249,10 +256,10 @@ class DataInitializer:
     # Checking
 
     def validate_data_integrity(self, progress: Progress = _silent) -> list[Finding]:
-        """Checks folders, documents, records, references, and the accounts against them.
+        """Check folders, documents, records and references, and compare them with the accounts.
 
-        Changes nothing. What seems wrong is looked at again while writers wait, so that nothing
-        is reported only because it was being changed.
+        Changes nothing. Apparent problems are checked again under the writer lock, so that changes
+        in progress are not reported.
         """
         folder = self._manager.folder
         if folder is not None and not folder.is_dir():
@@ -271,12 +278,12 @@ class DataInitializer:
             elif findings_of(person, accounts.get(owner)):
                 findings += self._confirmed(backend, owner)
             progress(done, len(everyone))
-        for one in agreement.differences():
-            findings += self._confirmed_difference(backend, one, accounts)
+        for difference in agreement.differences():
+            findings += self._confirmed_difference(backend, difference, accounts)
         return [*findings, *self._name_findings(backend)]
 
     def _name_findings(self, backend: Backend) -> Iterator[Finding]:
-        """Names of older releases that could be taken for addresses, or for another's name."""
+        """Yield findings for names of older releases that look like addresses or collide."""
         for pk, name, key in self._accounts.values_list("pk", "username", "name_key").iterator():
             document, rename = backend.name(Key("users", pk)), "give it another one in /admin/"
             if "@" in name:
@@ -288,7 +295,7 @@ class DataInitializer:
                 yield Finding(document, f"the user name {name!r} {same}: {rename}")
 
     def _gone(self, owners: set[int]) -> dict[int, str]:
-        """Of whom nothing should be left: who, and what to do about it."""
+        """Return a problem by id for users whose documents should have been deleted."""
         leaving = self._accounts.filter(leaving_at__isnull=False).values_list("pk", flat=True)
         former: set[int] = get_user_model().former_among(owners - set(self._values("pk")))
         finish = "run setup_data --sync-users, which removes what is left"
@@ -307,11 +314,11 @@ class DataInitializer:
         try:
             with backend.exclusive():
                 return look()
-        except Unavailable:  # nobody can write into a folder that can only be read
+        except Unavailable:  # a read-only folder has no writers
             return look()
 
     def _looking_backend(self) -> Backend:
-        """A backend that lays nothing out and changes nothing; it knows what no file shows yet."""
+        """Return a read-only backend, which creates nothing but includes unpublished changes."""
         folder = self._manager.folder
         if folder is None:
             return self._manager.store.backend
@@ -326,7 +333,7 @@ class DataInitializer:
         try:
             with backend.exclusive():
                 return look()
-        except Unavailable:  # nobody can write into a folder that can only be read
+        except Unavailable:  # a read-only folder has no writers
             return look()
 
     @staticmethod
@@ -346,26 +353,25 @@ class DataInitializer:
     # Backups
 
     def create_backup(self, progress: Progress = _silent) -> Path:
-        """Writes a snapshot of all documents, whole or not at all, and returns its path."""
+        """Write a snapshot of all documents atomically, and return its path."""
         folder = self.folder / BACKUPS
         return take_snapshot(self._manager.store, folder, progress)
 
     def backup_findings(self, backup: Path) -> list[Finding]:
-        """Return the documents in a backup that do not read; it holds them as they are."""
+        """Return the documents in a backup that cannot be parsed. The backup has them unchanged."""
         return snapshot_findings(self._manager.store, backup)
 
     def list_backups(self) -> list[str]:
-        """The names of the backups, oldest first."""
+        """Return the names of the backups, oldest first."""
         folder = self._manager.folder
         return snapshots(folder / BACKUPS) if folder else []
 
     def restore_backup(self, name: str, progress: Progress = _silent) -> Restored:
-        """Puts all documents back as a backup has them; what is there now is backed up first.
+        """Replace all documents by those of a backup, after backing up the current ones.
 
-        `name` is a file of `backups/`, renamed or not, with or without its ending, or the path of
-        one. All or
-        nothing. Raises `NotFound` and names those that there are, `Corrupt` for one that is
-        not whole, `OutOfSpace`, `Unavailable`.
+        `name` is a file in `backups/`, with or without ".zip", or its path. The replacement is
+        atomic. Raises `NotFound`, which lists the available backups, `Corrupt` if the backup is
+        incomplete, `OutOfSpace` and `Unavailable`.
         """
         path = self._backup(name)
         check_snapshot(self._manager.store, path)
@@ -376,8 +382,8 @@ class DataInitializer:
     def _backup(self, name: str) -> Path:
         folder = self.folder / BACKUPS
         given = Path(name)
-        here = given.name == name or given.parent.resolve() == folder.resolve()
-        for file_name in (given.name, f"{given.name}.zip") if here else ():
+        is_inside = given.name == name or given.parent.resolve() == folder.resolve()
+        for file_name in (given.name, f"{given.name}.zip") if is_inside else ():
             is_archive = file_name.lower().endswith(".zip") and not file_name.startswith(".")
             if is_archive and (folder / file_name).is_file():
                 return folder / file_name
@@ -388,10 +394,10 @@ class DataInitializer:
     # Counting
 
     def get_storage_stats(self, progress: Progress = _silent) -> dict[str, Any]:
-        """How much there is, of what, in how many bytes.
+        """Return counts of records and bytes by collection, of backups, and of account problems.
 
-        Documents that do not read are listed in `unreadable_documents`. Their records are in
-        no total, since nobody can count them.
+        Documents that cannot be parsed are listed in `unreadable_documents`. The totals do not
+        include their records.
         """
         folder, backend = self._manager.folder, self._looking_backend()
         laid_out = COLLECTIONS if folder is None or folder.is_dir() else ()
@@ -428,8 +434,10 @@ class DataInitializer:
         }
 
     def _account_stats(self) -> dict[str, int]:
-        """How many accounts the store could not be told of, and how often in all; and how many log
-        in by an address that nobody proved, as accounts of older releases do."""
+        """Return counts of accounts with failed mirrors, of failures, and of unverified addresses.
+
+        Accounts of older releases log in with addresses that were never verified.
+        """
         unsynced = self._accounts.filter(mirror_faults__gt=0)
         faults = unsynced.aggregate(faults=Sum("mirror_faults"))["faults"] or 0
         unproved = self._accounts.filter(email_status="legacy")
@@ -445,7 +453,7 @@ def _located(collection: str, owner: int) -> tuple[Key, Any]:
 
 
 def _counted(collection: str) -> str:
-    """What a document's list holds: its records, or a user's activities."""
+    """Return the name of a document's list: its records, or a user's activities."""
     return COLLECTIONS[collection].layout.records
 
 
@@ -454,4 +462,4 @@ def _length(key: Key, content: Mapping[str, Any]) -> int:
 
 
 data_initializer = DataInitializer()
-"""The services over the storage that the settings name."""
+"""The services for the storage in the settings."""

@@ -1,4 +1,4 @@
-"""A person's documents as the table of collections has them."""
+"""Access to a user's documents by the table of collections."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from utils.table import COLLECTIONS, RECORD_COLLECTIONS
 
 
 class UnknownCollection(ValueError):
-    """The table has no collection of this name, or none that records can be written to."""
+    """The table has no such collection, or users cannot write records to it."""
 
     def __init__(self, collection: object, names: Collection[str]) -> None:
         near = difflib.get_close_matches(str(collection)[:50], names, n=1)
@@ -25,7 +25,7 @@ class UnknownCollection(ValueError):
 def key_of(collection: str, owner: int) -> Key:
     """Return the key of a document.
 
-    Raises `NotFound` for an owner that is no user's id, and `UnknownCollection`.
+    Raises `NotFound` if `owner` is not a valid user id, and `UnknownCollection`.
     """
     if type(owner) is not int or not 0 < owner <= INTEGER_MAX:
         raise NotFound(f"{str(owner)[:50]!r} is no user's id")
@@ -35,19 +35,19 @@ def key_of(collection: str, owner: int) -> Key:
 
 
 def require_records(collection: str) -> None:
-    """Raise `UnknownCollection` unless people write records to the collection."""
+    """Raise `UnknownCollection` unless users can write records to the collection."""
     if collection not in RECORD_COLLECTIONS:
         raise UnknownCollection(collection, RECORD_COLLECTIONS)
 
 
 def require_id(singular: str, record_id: object) -> None:
-    """Raise `NotFound` for what cannot be the id of a record, such as "3" or True."""
+    """Raise `NotFound` if a value cannot be the id of a record, such as "3" or True."""
     if type(record_id) is not int or record_id < 1:
         raise NotFound(f"there is no {singular} {record_id!r}: an id is a whole number from 1")
 
 
 def ensure(transaction: Transaction, key: Key) -> None:
-    """Begins the document where there is none."""
+    """Create the document if it is missing."""
     if transaction.document(key) is None:
         spec = COLLECTIONS[key.collection]
         if key.collection == "users":
@@ -60,10 +60,10 @@ _SCALARS = frozenset({str, int, float, bool, type(None)})
 
 
 def own_copy(value: Any) -> Any:
-    """A copy that the caller may change, of what the store has checked; lists become lists."""
+    """Return a deep copy of a stored value that the caller may modify. Lists become `list`."""
     try:
         return _copy(value)
-    except RecursionError:  # a hand nested it hundreds of levels deep
+    except RecursionError:  # a hand edit can nest hundreds of levels deep
         return _copy_step_by_step(value)
 
 
@@ -76,7 +76,7 @@ def _copy(value: Any) -> Any:
 
 
 def _copy_step_by_step(value: Any) -> Any:
-    """As `_copy`, for any depth and more slowly."""
+    """Copy like `_copy`, but iteratively: for any depth, and slower."""
     root: list[Any] = [value]
     open_places: list[tuple[Any, Any]] = [(root, 0)]
     while open_places:

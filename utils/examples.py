@@ -1,5 +1,7 @@
-"""Example records: a project with its tasks and models, laid down in one commit and taken away in
-one. They are a person's own records like any other, marked by `metadata.example`."""
+"""Sample data: a project with tasks and models, added and removed in one commit each.
+
+The records are the user's own, marked by `metadata.example`.
+"""
 
 from __future__ import annotations
 
@@ -29,14 +31,18 @@ def add_example(
     parts: Mapping[str, Sequence[Mapping[str, Any]]],
     activity: Activity,
 ) -> bool:
-    """Adds the project, and the tasks and models of it; False where an example is there already."""
+    """Add the project with its tasks and models. Return False if sample data exists already."""
     if any(map(is_example, manager.view("projects", owner))):
         return False  # without a commit, and so without an activity
 
     def edit(transaction: Transaction) -> Record:
         key = key_of("projects", owner)
-        if any(is_example(one) for one in transaction.records(key) if isinstance(one, dict)):
-            return {}  # of two who asked at once, this is the second
+        if any(
+            is_example(existing)
+            for existing in transaction.records(key)
+            if isinstance(existing, dict)
+        ):
+            return {}  # a concurrent request has added it since the check above
         project_id = _create(transaction, owner, "projects", project)["id"]
         for collection, records in parts.items():
             for record in records:
@@ -47,13 +53,18 @@ def add_example(
 
 
 def remove_example(manager: JSONStorageManager, owner: int, activity: Activity) -> int:
-    """Removes all records that are marked; returns how many. What is in them and is not marked,
-    such as a task of one's own in the example project, stays and belongs to nothing."""
+    """Remove all marked records and return their number.
+
+    Unmarked records remain, such as the user's own task in the sample project, which then has no
+    project.
+    """
 
     def edit(transaction: Transaction) -> int:
         return sum(_remove(transaction, owner, collection) for collection in RECORD_COLLECTIONS)
 
-    if not any(is_example(one) for name in RECORD_COLLECTIONS for one in manager.view(name, owner)):
+    if not any(
+        is_example(record) for name in RECORD_COLLECTIONS for record in manager.view(name, owner)
+    ):
         return 0
     return manager._change(owner, edit, activity=activity)
 
@@ -68,8 +79,8 @@ def _create(
 
 def _remove(transaction: Transaction, owner: int, collection: str) -> int:
     key = key_of(collection, owner)
-    records = [one for one in transaction.records(key) if isinstance(one, dict)]
-    marked = {number for one in records if is_example(one) and (number := id_of(one))}
+    records = [record for record in transaction.records(key) if isinstance(record, dict)]
+    marked = {number for record in records if is_example(record) and (number := id_of(record))}
     access = access_to(transaction, collection, owner, None)
     for number in marked:
         delete_record(transaction, access, collection, number, None, clear=False)

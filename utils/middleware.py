@@ -1,4 +1,4 @@
-"""What every request is given: the store, an id of its own, and the address it came from."""
+"""Middleware that gives each request the store, a request id and the client address."""
 
 import ipaddress
 import logging
@@ -39,19 +39,19 @@ from utils.people.written_bytes import TooManyBytes
 log = logging.getLogger(__name__)
 
 API_PREFIX = "/accounts/api/"
-UPLOADS = "/settings/data/"  # where a form takes an archive
+UPLOADS = "/settings/data/"  # the form that accepts archives
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 USER_AGENT_CHARACTERS_MAX = 300
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
-# An address as proxies write it: 192.0.2.1, 192.0.2.1:80, 2001:db8::1, [2001:db8::1]:80
+# Addresses in the forms that proxies write: 192.0.2.1, 192.0.2.1:80, 2001:db8::1, [2001:db8::1]:80
 _HOP = re.compile(r"\[(?P<bracketed>[^\[\]]+)\](:\d+)?|(?P<four>[\d.]+)(:\d+)?|(?P<six>[^\[\]]+)")
 
 
 class StorageRequest(HttpRequest):
-    """A request as views see it, behind JSONStorageMiddleware."""
+    """A request after `JSONStorageMiddleware`."""
 
     json_storage: JSONStorageManager
     client_address: str
@@ -59,9 +59,11 @@ class StorageRequest(HttpRequest):
 
 
 class JSONStorageMiddleware:
-    """Sets `request.json_storage`, `request.client_address` and `request.request_id`; answers
-    pages that the store failed. The API answers for itself. No answer is kept by a cache unless
-    it says so itself, as static files do."""
+    """Set `request.json_storage`, `request.client_address` and `request.request_id`.
+
+    Renders an error page for storage errors of pages. The API handles its own. Responses get
+    "Cache-Control: no-store" unless they set their own, as static files do.
+    """
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
         self.get_response = get_response
@@ -70,7 +72,7 @@ class JSONStorageMiddleware:
         trusted: Sequence[Network] = settings.NEURALFLOW_TRUSTED_PROXIES
         request.json_storage = json_storage
         request.request_id = str(uuid.uuid4())
-        # Changes made for this request carry its id into the store.
+        # Commits made for this request record its id.
         current_request_id.set(request.request_id)
         latest_commit.set(0)
         latest_quota.set(None)
@@ -101,28 +103,31 @@ class JSONStorageMiddleware:
 
 
 class RefusalMiddleware:
-    """Answers what no page takes, before anything else looks at it. It stands behind those that
-    set the headers of every answer."""
+    """Refuse requests that no page accepts, before any other work.
+
+    It must come after the middleware that sets headers on every response.
+    """
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
-        request.get_host()  # raises for a strange one; static files are served without asking
+        # Raises DisallowedHost. Serving a static file would not check the Host otherwise.
+        request.get_host()
         return _refusal(request) or self.get_response(request)
 
 
 def client_address(peer: str, forwarded_for: str, trusted: Sequence[Network]) -> str:
-    """The address that a request came from, as far as it can be known.
+    """Return the client's address as far as it can be trusted, or "" if the peer has none.
 
-    It is the peer's, unless the peer is a trusted proxy: then what that proxy says of its own
-    peer, which it wrote rightmost, and so on leftwards. What stands left of the first address
-    that is not trusted was written by a stranger. "" when the peer has no address.
+    The rightmost entry of X-Forwarded-For was written by the peer. It is used if the peer is a
+    trusted proxy, and so on to the left. Entries left of the first untrusted address can be forged
+    by the client.
     """
     return _client_address(peer, forwarded_for, tuple(trusted))
 
 
-@lru_cache(maxsize=256)  # the same people call again and again
+@lru_cache(maxsize=256)  # most requests come from few addresses
 def _client_address(peer: str, forwarded_for: str, trusted: tuple[Network, ...]) -> str:
     address = parse_address(peer)
     if address is None:
@@ -136,7 +141,7 @@ def _client_address(peer: str, forwarded_for: str, trusted: tuple[Network, ...])
 
 
 def parse_address(text: str) -> Address | None:
-    """The address in *text*, without port, brackets and zone; None when it is none."""
+    """Return the address in *text* without port, brackets and zone, or None."""
     match = _HOP.fullmatch(text.strip())
     if match is None:
         return None
@@ -145,7 +150,7 @@ def parse_address(text: str) -> Address | None:
         address = ipaddress.ip_address(bare.partition("%")[0])
     except ValueError:
         return None
-    # A socket that serves both families shows IPv4 peers as ::ffff:192.0.2.1.
+    # A dual-stack socket reports IPv4 peers as ::ffff:192.0.2.1.
     return getattr(address, "ipv4_mapped", None) or address
 
 
@@ -154,16 +159,19 @@ def _is_trusted(address: Address | None, trusted: Sequence[Network]) -> bool:
 
 
 def _believe_scheme(request: HttpRequest, trusted: Sequence[Network]) -> None:
-    """Lets a trusted proxy say that it was reached over TLS, and nobody else."""
-    said = request.META.get("HTTP_X_FORWARDED_PROTO", "").rpartition(",")[2].strip().lower()
-    if said not in {"http", "https"}:
+    """Use X-Forwarded-Proto if the peer is a trusted proxy."""
+    scheme = request.META.get("HTTP_X_FORWARDED_PROTO", "").rpartition(",")[2].strip().lower()
+    if scheme not in {"http", "https"}:
         return
     if _is_trusted(parse_address(request.META.get("REMOTE_ADDR", "")), trusted):
-        request.META["wsgi.url_scheme"] = said
+        request.META["wsgi.url_scheme"] = scheme
 
 
 def _refusal(request: HttpRequest) -> HttpResponse | None:
-    """The answer to what no page takes. The API answers for itself."""
+    """Return the error response for a request that no page accepts, or None.
+
+    The API handles its own.
+    """
     if request.path.startswith(API_PREFIX):
         return None
     if request.method not in METHODS:
@@ -177,20 +185,20 @@ def _refusal(request: HttpRequest) -> HttpResponse | None:
     length, most = request.META.get("CONTENT_LENGTH") or "0", settings.DATA_UPLOAD_MAX_MEMORY_SIZE
     if request.path == UPLOADS and most is not None and _is_signed_in(request):
         most += settings.NEURALFLOW_IMPORT_BYTES
-    # Django's own limit does not count files, which no form of ours takes.
+    # Django's own limit excludes uploaded files, so it does not bound the size of a request.
     if most is not None and length.isdecimal() and int(length[:20]) > most:
         return render(request, "400.html", {"status": 413}, status=413)
     return None
 
 
 def _is_signed_in(request: HttpRequest) -> bool:
-    """Whether a session says so, asked before anything of the body is read."""
+    """Return whether the session is signed in, without reading the body."""
     key = request.COOKIES.get(settings.SESSION_COOKIE_NAME)
     store = import_module(settings.SESSION_ENGINE).SessionStore
     return key is not None and SESSION_KEY in store(key)
 
 
-# Any other error of the store: 503.
+# Other storage errors: 503.
 _STATUSES = {
     TooManyBytes: 429,
     OutOfSpace: 507,
@@ -207,28 +215,28 @@ def storage_refusal(
     template: str = "storage_error.html",
     context: Mapping[str, object] | None = None,
 ) -> HttpResponse:
-    """The page that says what the store refused, under the status that says so to machines.
+    """Render the error page for a storage error with the matching status code.
 
-    A view that has more to give back, such as a form with what was typed, names its own template
-    and its context; `status` and what is known of the fault are added.
+    A view that returns more, such as a form with the user's input, passes its own template and
+    context. `status` and the details of the error are added.
     """
     status = next((code for kind, code in _STATUSES.items() if isinstance(fault, kind)), 503)
-    told: dict[str, object] = {**(context or {}), "status": status}
+    values: dict[str, object] = {**(context or {}), "status": status}
     if isinstance(fault, Corrupt):
-        told |= {name: getattr(fault, name) for name in ("document", "reason", "line", "column")}
+        values |= {name: getattr(fault, name) for name in ("document", "reason", "line", "column")}
     if status in {503, 507}:
         log.error("The store refused %s: %s", request.path, fault)
-    response = render(request, template, told, status=status)
-    if isinstance(fault, Unavailable):  # what is corrupt, waits for a person
+    response = render(request, template, values, status=status)
+    if isinstance(fault, Unavailable):  # not for `Corrupt`, which needs an operator
         response["Retry-After"] = str(fault.retry_after)
     return response
 
 
 def request_metadata(request: HttpRequest) -> dict[str, str]:
-    """What an activity notes of the request that it was done by."""
+    """Return the metadata of the request that activities record."""
     agent = request.META.get("HTTP_USER_AGENT", "")[:USER_AGENT_CHARACTERS_MAX]
     return {
-        # Missing where a request was made by hand, as tests and shells do.
+        # Missing in requests that did not pass the middleware, as in tests and shells.
         "ip_address": getattr(request, "client_address", ""),
         "user_agent": "".join(char if char.isprintable() else " " for char in agent),
     }

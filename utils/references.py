@@ -1,4 +1,4 @@
-"""Fields that hold the id of another record of the same person, such as a task's `project_id`."""
+"""References: fields with the id of another record, such as a task's `project_id`."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ def check_references(
     *,
     seen: Container[int] | None = None,
 ) -> None:
-    """Refuses a new reference that leads nowhere; one that an old file has may stay.
+    """Refuse new references to missing records. Unchanged ones of old files remain.
 
-    Of `before`, the record as it was in the document `key`, what `record` is to become. `seen` are
-    the ids of the projects that who writes can see: others are refused as if they were not there.
-    Raises `InvalidRecord`.
+    `before` is the stored record, `record` its new state. `seen` are the ids of the projects that
+    the writer may see. Others are refused with the same message as missing ones. Raises
+    `InvalidRecord`.
     """
     faults = []
     for name, target in references_of(key.collection):
@@ -46,21 +46,21 @@ def check_references(
 def _misassigned(
     transaction: Transaction, key: Key, task: Mapping[str, Any], before: Mapping[str, Any]
 ) -> Iterator[FieldError]:
-    """A task is assigned to its owner, or to a member of its project."""
+    """Yield a fault unless the task's assignee is its owner or a member of its project."""
     assignee, project_id = task.get("assignee"), task.get("project_id")
-    told = (assignee, project_id)
+    assignment = (assignee, project_id)
     if type(assignee) is not int or assignee == key.owner:
         return
-    if told == (before.get("assignee"), before.get("project_id")):
+    if assignment == (before.get("assignee"), before.get("project_id")):
         return
-    found = transaction.records(key_of("projects", key.owner)).find(project_id or 0)
-    entry = entries_of(found[0]).get(assignee) if len(found) == 1 else None
+    projects = transaction.records(key_of("projects", key.owner)).find(project_id or 0)
+    entry = entries_of(projects[0]).get(assignee) if len(projects) == 1 else None
     if entry is None or entry["status"] != "member":
         yield FieldError("/assignee", "must be the id of the owner or of a member of the project")
 
 
 def clear_references(transaction: Transaction, key: Key, ids: Collection[int]) -> None:
-    """Lets go of records of the document `key` wherever the owner's other records refer to them."""
+    """Null the references of the owner's other records to removed records of document `key`."""
     for other in RECORD_COLLECTIONS:
         for name, target in references_of(other):
             if target != key.collection or not ids:
@@ -74,20 +74,23 @@ def clear_references(transaction: Transaction, key: Key, ids: Collection[int]) -
 
 
 def _id_in(record: Mapping[str, Any], name: str) -> int:
-    """The id in a field; 0 where an old file has something else, perhaps what cannot be hashed."""
+    """Return the id in a field, or 0 for anything else, which in old files may be unhashable."""
     value = record.get(name)
     return value if type(value) is int else 0
 
 
 def _unassigned(collection: str, record: Mapping[str, Any], owner: int) -> dict[str, None]:
-    """Without a project, there is nobody but the owner to do a task."""
+    """Return the change that clears the assignee, unless it is the owner.
+
+    A task without a project can only be assigned to its owner.
+    """
     assignee = record.get("assignee") if collection == "tasks" else None
     return {} if type(assignee) is not int or assignee == owner else {"assignee": None}
 
 
 @cache
 def references_of(collection: str) -> tuple[tuple[str, str], ...]:
-    """The fields of a collection that people set to the id of a record or a user, and of whose."""
+    """Return the writable reference fields of a collection, with their target collections."""
     return tuple(
         (spec_field.name, spec_field.refers_to)
         for spec_field in COLLECTIONS[collection].writable
