@@ -132,6 +132,7 @@ class Publisher:
         self._complaint = ""
         self._files_max = files_at_once()
         self._edited: set[Key] = set()
+        self._faults: dict[Key, str] = {}  # what was logged of documents that cannot be published
 
     def take_edited(self) -> list[Key]:
         """Return the documents whose files a person changed since this was last asked."""
@@ -301,8 +302,11 @@ class Publisher:
         try:
             shown, document = self._follower.version(live, visible)
         except Corrupt as fault:  # a person has to mend the file; the others go on
-            log.error("cannot publish: %s", fault)
+            if self._faults.get(live.key) != str(fault):  # and not at each look
+                log.error("cannot publish: %s", fault)
+            self._faults[live.key] = str(fault)
             return []
+        self._faults.pop(live.key, None)
         sequence = max(shown, *(frame for frame, _ in live.pending if frame <= visible))
         content = encode(document) if document else None
         before = self._look_at(live)

@@ -14,6 +14,7 @@ import random
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import closing, suppress
 from hashlib import blake2b
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -21,7 +22,7 @@ from typing import Any, Final
 
 import msgspec
 
-from docstore import CollectionLayout, DocumentStore, Key, Transaction, open_store
+from docstore import CollectionLayout, DocumentStore, Key, StoreError, Transaction, open_store
 from tests.harness.observations import GONE, History, Operation, Sight, absent, version
 from tests.harness.report import Report
 
@@ -87,7 +88,32 @@ def _record(
     records.mkdir()
     store = opening(data)
     history = History()
-    history.add(_Observer("beginning", store).change(_begin))
+    try:
+        history.add(_Observer("beginning", store).change(_begin))
+        _run_workers(records, data, store, count, seed, opening, complaints)
+    except BaseException:
+        with suppress(StoreError):  # a planted bug may have left what cannot be published
+            store.close()
+        raise
+    for path in sorted(records.iterdir()):
+        with path.open("rb") as lines:
+            for line in lines:
+                history.add(msgspec.json.decode(line, type=Operation))
+    store.close()
+    for operation in _ending(data, opening):
+        history.add(operation)
+    return history
+
+
+def _run_workers(
+    records: Path,
+    data: Path,
+    store: DocumentStore,
+    count: int,
+    seed: int,
+    opening: Opening,
+    complaints: _Complaints,
+) -> None:
     fork = multiprocessing.get_context("fork")
     processes = [
         fork.Process(
@@ -113,14 +139,6 @@ def _record(
         process.kill()  # one that hangs
     if any(process.exitcode for process in processes):
         raise AssertionError(f"workers ended with {[process.exitcode for process in processes]}")
-    for path in sorted(records.iterdir()):
-        with path.open("rb") as lines:
-            for line in lines:
-                history.add(msgspec.json.decode(line, type=Operation))
-    store.close()
-    for operation in _ending(data, opening):
-        history.add(operation)
-    return history
 
 
 def _share(count: int, number: int, workers: int) -> int:
@@ -153,10 +171,9 @@ def _ending(data: Path, opening: Opening) -> Iterator[Operation]:
         content = msgspec.json.decode(path.read_bytes()) if path.exists() else None
         sights.append(_seen(name, content))
     yield Operation("the files in the end", now, time.monotonic_ns(), tuple(sights))
-    store = opening(data)
-    observer = _Observer("the reopened store", store)
-    yield from (observer.read(key) for key in names.values())
-    store.close()
+    with closing(opening(data)) as store:
+        observer = _Observer("the reopened store", store)
+        yield from (observer.read(key) for key in names.values())
 
 
 # What is seen
