@@ -78,7 +78,8 @@ class Edit(NamedTuple):
 class Given(NamedTuple):
     """A record that was added by hand, as in the file, and the id that the store assigned to it.
 
-    `written` is the id in the file if that was taken; 0 if the file has none.
+    `written` is the id in the file if that was taken; 0 if the file has none. An `id` of 0 marks an
+    entry that is stored without one.
     """
 
     item: Json
@@ -90,7 +91,8 @@ class FileMerged(NamedTuple):
     """A manually edited file that a commit merged.
 
     `token` and `digest` identify the file and its content. `revision` is the revision in the file,
-    and `edits` lead from that state of the document to the file.
+    and `edits` lead from that state of the document to the file. `buffer` is the digest of the
+    first merged file of the same editor's buffer.
     """
 
     token: tuple[int, int, int] | None
@@ -98,6 +100,7 @@ class FileMerged(NamedTuple):
     revision: int
     edits: tuple[Edit, ...] = ()
     given: tuple[Given, ...] = ()
+    buffer: str = ""
 
 
 class Change(NamedTuple):

@@ -10,8 +10,9 @@ edit, and the change has `"reset": true`. `"base": true` means that the change i
 document's file as it was then, which a person had edited, and on no earlier entry.
 
 A commit that merged a file has `"merged": {"file": [inode, size, time], "digest": …, "revision": 9,
-"edits": […], "given": [{"item": {…}, "id": 75}]}`: the file, the revision in it, the edits from
-that state of the document to the file, and the ids that were assigned to its records.
+"edits": […], "given": [{"item": {…}, "id": 75}], "buffer": …}`: the file, the revision in it, the
+edits from that state of the document to the file, the ids that were assigned to its records, and
+the digest of the first save of the same editor's buffer.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ import msgspec
 from docstore.backend import ABSENT, Change, Commit, Edit, Entry, EntryChange, FileMerged, Given
 from docstore.codec import to_json
 from docstore.document import CollectionLayout, Document, Json, Key
-from docstore.file_edits import PastChange
+from docstore.editor_buffers import PastChange
 from docstore.moments import utc_text
 from docstore.record_list import RecordList
 from docstore.replay import replay
@@ -42,6 +43,7 @@ class _Merged(msgspec.Struct):
     revision: int
     edits: msgspec.Raw
     given: list[_Given]
+    buffer: str = ""
 
 
 class _Change(msgspec.Struct):
@@ -134,6 +136,7 @@ def _merged(merged: FileMerged) -> dict[str, Json]:
         "revision": merged.revision,
         "edits": [_edit(edit) for edit in merged.edits],
         "given": [given._asdict() for given in merged.given],
+        "buffer": merged.buffer,
     }
 
 
@@ -142,7 +145,7 @@ def _file_merged(merged: _Merged | None) -> FileMerged | None:
         return None
     given = tuple(Given(item.item, item.id, item.written) for item in merged.given)
     edits = tuple(edits_of(merged.edits))
-    return FileMerged(merged.file, merged.digest, merged.revision, edits, given)
+    return FileMerged(merged.file, merged.digest, merged.revision, edits, given, merged.buffer)
 
 
 def _edit(edit: Edit) -> dict[str, Json]:

@@ -6,20 +6,20 @@ changed by the person if the file differs from the base in it. Everything else s
 whatever the file says: the person's copy may be hours old.
 
 An editor keeps its buffer after a save, and saves it again with the same `revision`. The entry of a
-merge therefore records the file that was merged (`FileMerged`). A later save that names the same
-revision counts only where it differs from that file, too, and a file with the same content as one
-that was merged before changes nothing.
+merge therefore records the file that was merged (`FileMerged`). A later save of the same buffer
+counts only where it differs from that file, too. Which saves come from the same buffer is decided
+in `docstore/editor_buffers.py`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
 import msgspec
 
-from docstore.backend import ABSENT, Edit, FileMerged, Given
+from docstore.backend import ABSENT, Edit, Given
 from docstore.document import LAST_ID, REVISION, UPDATED_AT, Document, Json, Key, Record
 from docstore.record_list import RecordList, id_of
 
@@ -34,7 +34,7 @@ def is_same(one: Json, other: Json) -> bool:
     if one is ABSENT or other is ABSENT:
         return one is other
     return bool(one == other) and (
-        type(one) is type(other) is str or _comparable(one) == _comparable(other)
+        type(one) is type(other) is str or comparable(one) == comparable(other)
     )
 
 
@@ -45,7 +45,8 @@ def is_same_document(one: Document, other: Document) -> bool:
     )
 
 
-def _comparable(value: Json) -> bytes:
+def comparable(value: Json) -> bytes:
+    """Return bytes that are the same for equal values only."""
     return msgspec.json.encode(
         list(value) if isinstance(value, RecordList) else value, order="sorted"
     )
@@ -135,22 +136,29 @@ def _remove_last(items: list[Json], item: Json) -> None:
             return
 
 
-class PastChange(NamedTuple):
-    """A change of one document from the history, newest first. `edits` are None for a reset."""
+class EarlierSaves(NamedTuple):
+    """What the earlier saves of the same revision say about a file.
 
-    revision: int
-    at: str
-    edits: Sequence[Edit] | None
-    merged: FileMerged | None
+    `buffer` names the editor's buffer that the file comes from. `previous` is the last save of that
+    buffer, `given` the ids that its new records were given, and `older` those of the saves before
+    it. `is_repeated` says that nothing in the file is new, `remark` why that has to be reported.
+    `retained` counts changes of other saves of which the file shows nothing.
+    """
+
+    buffer: str = ""
+    previous: State | None = None
+    given: tuple[Given, ...] = ()
+    older: tuple[Given, ...] = ()
+    is_repeated: bool = False
+    remark: str = ""
+    retained: int = 0
 
 
 class FileEdit(NamedTuple):
     """A file that a person changed, and what is known of the state it was based on.
 
     `theirs` is None if the file was removed. `base` is None if its state cannot be rebuilt; then
-    `doubt` says why. `previous` is the file that was last merged on the same revision, and `given`
-    the ids that its records without one were given. `is_known` says that the same content was
-    merged before; `is_latest` that nothing on this revision was merged after it.
+    `doubt` says why.
     """
 
     key: Key
@@ -161,65 +169,7 @@ class FileEdit(NamedTuple):
     theirs: State | None
     base: State | None
     doubt: str = ""
-    previous: State | None = None
-    given: tuple[Given, ...] = ()
-    is_known: bool = False
-    is_latest: bool = False
-
-
-def find_base(
-    ours: Document, theirs: Document, changes: Iterable[PastChange], records_name: str, digest: str
-) -> tuple[State | None, str, State | None, tuple[Given, ...], bool, bool]:
-    """Rebuild the state that a file was based on, from the current one and the past changes.
-
-    Return base, doubt, previous, given, is_known, is_latest as in `FileEdit`.
-    """
-    named, current = theirs.revision, ours.revision
-    stamp = theirs.content.get(UPDATED_AT)
-    state = State.of(ours.content, records_name)
-    if named == current:
-        return state, "", None, (), False, False
-    if named > current:
-        return None, f"it names revision {named}, which is yet to come", None, (), False, False
-    merged: list[FileMerged] = []
-    after, at = current, ours.content.get(UPDATED_AT)
-    for change in changes:
-        is_there = change.revision == named if named else stamp is not None and change.at == stamp
-        if is_there and after == change.revision:
-            at = change.at
-            break
-        if not named and not is_there and change.revision == 1 and change.edits is not None:
-            # The state before the first counted change is the only one without a revision.
-            _rewind(state, change, records_name)
-            after, at = 0, stamp
-            break
-        if change.revision != after or change.edits is None:
-            break
-        if change.merged is not None:
-            merged.append(change.merged)
-        _rewind(state, change, records_name)
-        after -= 1
-        at = ""
-    if named and after != named:
-        return None, f"revision {named} is not in the history any more", None, (), False, False
-    if not named and not (after == 0 or (stamp is not None and at == stamp)):
-        return None, "it names no revision", None, (), False, False
-    if named and at and stamp != at:
-        return None, f'its "{UPDATED_AT}" is not that of revision {named}', None, (), False, False
-    same = [one for one in merged if one.revision == named]
-    previous: State | None = None
-    given: tuple[Given, ...] = ()
-    if same:
-        previous, given = state.copy(), same[0].given
-        for edit in same[0].edits:
-            previous.apply(edit, records_name)
-    is_known = any(one.digest == digest for one in same)
-    return state, "", previous, given, is_known, is_known and same[0].digest == digest
-
-
-def _rewind(state: State, change: PastChange, records_name: str) -> None:
-    for edit in reversed(change.edits or ()):
-        state.rewind(edit, records_name)
+    earlier: EarlierSaves = EarlierSaves()
 
 
 class Addition(NamedTuple):
@@ -234,7 +184,8 @@ class Differences:
     """What a person did, to be applied to the current document.
 
     `changed` has the new values by record and field, `fields` those of the document itself, with
-    `ABSENT` for a field that goes. `remarks` are sentences about what is not applied.
+    `ABSENT` for a field that goes. `remarks` are sentences about what is not applied. `given` are
+    the records of the file that an earlier save added. `retained` is that of `EarlierSaves`.
     """
 
     fields: dict[str, Json] = field(default_factory=dict)
@@ -244,6 +195,8 @@ class Differences:
     items_added: list[Json] = field(default_factory=list)
     items_removed: list[Json] = field(default_factory=list)
     remarks: list[str] = field(default_factory=list)
+    given: list[Given] = field(default_factory=list)
+    retained: int = 0
 
 
 def differences(edit: FileEdit, ours: State, last_id: int, *, keep_items: bool) -> Differences:
@@ -252,15 +205,16 @@ def differences(edit: FileEdit, ours: State, last_id: int, *, keep_items: bool) 
     `last_id` is the highest id that the document ever gave.
     """
     assert edit.theirs is not None
-    found = Differences()
-    if edit.is_known:
-        if not edit.is_latest:
-            found.remarks.append("this version of the file was merged before; nothing was changed")
+    earlier = edit.earlier
+    found = Differences(retained=earlier.retained)
+    if earlier.is_repeated:
+        found.given.extend(earlier.given)
+        found.remarks.extend(filter(None, [earlier.remark]))
         return found
     comparison = _Comparison(edit, edit.theirs, ours, last_id, found)
     if edit.base is None:
         return comparison.additions_only(edit.doubt)
-    comparison.compare(edit.base, edit.previous, keep_items=keep_items)
+    comparison.compare(edit.base, earlier.previous, keep_items=keep_items)
     return found
 
 
@@ -279,6 +233,10 @@ class _Comparison:
             elif record_id in base.records:
                 before = previous.records.get(record_id) if previous else None
                 self._compare_record(record_id, record, base.records[record_id], before)
+                if previous and before is None and record_id not in self.ours.records:
+                    self.found.remarks.append(
+                        f"{record_id} is in the file again; an earlier save removed it"
+                    )
             elif previous and record_id in previous.records:
                 self._compare_given(record_id, record, previous.records[record_id])
             else:
@@ -300,14 +258,16 @@ class _Comparison:
 
     def _renumbered(self, written: int) -> int:
         """Return the id of a record that an earlier save added under an id that was not free."""
-        return next((entry.id for entry in self.edit.given if entry.written == written), written)
+        return next(
+            (entry.id for entry in self.edit.earlier.given if entry.written == written), written
+        )
 
     def _compare_fields(self, base: State, previous: State | None) -> None:
-        for name in _names(self.theirs.fields, base.fields):
+        for name in names_of(self.theirs.fields, base.fields):
             if name in MANAGED_FIELDS:
                 continue
-            value, before = _value(self.theirs.fields, name), _value(base.fields, name)
-            earlier = before if previous is None else _value(previous.fields, name)
+            value, before = value_of(self.theirs.fields, name), value_of(base.fields, name)
+            earlier = before if previous is None else value_of(previous.fields, name)
             if self._is_changed(value, before, earlier, f'"{name}"'):
                 self.found.fields[name] = value
 
@@ -315,7 +275,8 @@ class _Comparison:
         if is_same(value, earlier):
             return False
         if is_same(value, before):
-            # Another copy of the base, or the same editor that took its change back?
+            # An edit by the same editor that takes its change back, or by another one that has a
+            # value in common with it by chance: to apply it could lose a write.
             self.found.remarks.append(
                 f"{what} has the value again that it had in revision {self.edit.revision};"
                 " the current value was kept"
@@ -327,9 +288,9 @@ class _Comparison:
         self, record_id: int, record: Record, base: Record, previous: Record | None
     ) -> None:
         changed: dict[str, Json] = {}
-        for name in _names(record, base):
-            value, before = _value(record, name), _value(base, name)
-            earlier = before if previous is None else _value(previous, name)
+        for name in names_of(record, base):
+            value, before = value_of(record, name), value_of(base, name)
+            earlier = before if previous is None else value_of(previous, name)
             if self._is_changed(value, before, earlier, f'{record_id}: "{name}"'):
                 changed[name] = value
         if not changed:
@@ -373,24 +334,19 @@ class _Comparison:
             self.found.remarks.append(f"{record_id} was changed meanwhile, so it was not removed")
 
     def _compare_items(self, base: State, previous: State | None, *, keep_items: bool) -> None:
-        """Entries without an id: equal ones are the same. In an editor's next save, the ones that
-        are left of the last save are those that became the ones that are new."""
-        added = _without(self.theirs.items, base.items)
-        given = list(self.edit.given) if previous is not None else []
-        for entry in list(given):
-            match = next((item for item in added if is_same(item, entry.item)), ABSENT)
-            if match is not ABSENT:
-                _remove_last(added, match)
-                given.remove(entry)
+        """Compare the entries without an id: equal ones are the same. An entry that an earlier
+        save of the buffer added is recognized, also if it was edited since."""
+        earlier = self.edit.earlier
+        added = without(self.theirs.items, base.items)
+        pairs, added, gone = pair_items(added, earlier.given, base)
+        again, added, _ = pair_items(added, earlier.older, base, equal_only=True)
+        for item, entry in [*pairs, *again]:
+            self.found.given.append(entry._replace(item=item))
+            if not is_same(item, entry.item):
+                before = {**entry.item, "id": entry.id}
+                self._compare_record(entry.id, {**item, "id": entry.id}, before, None)
         for item in added:
-            # Another editor's buffer of the same revision has records of its own: without a value
-            # in common, this is one of these and not the one that was added before.
-            earlier = next((entry for entry in given if _is_later_state(item, entry)), None)
-            if earlier is not None:
-                given.remove(earlier)
-                before = {**earlier.item, "id": earlier.id}
-                self._compare_record(earlier.id, {**item, "id": earlier.id}, before, None)
-            elif keep_items and id_of(item) is None:
+            if keep_items and id_of(item) is None:
                 self.found.items_added.append(item)
             else:
                 if id_of(item) is not None:
@@ -398,24 +354,26 @@ class _Comparison:
                         f"the id {id_of(item)} stands twice; the second record was given the next"
                     )
                 self.found.added.append(Addition(item, None))
-        for item in _without(base.items, self.theirs.items):
+        for item in without(base.items, self.theirs.items):
             if any(is_same(item, current) for current in self.ours.items):
                 self.found.items_removed.append(item)
-        for entry in given:  # added by the last save, and gone from this one
-            if not entry.written:
+        for entry in gone:
+            if not entry.written or entry.written in base.records:
                 self._keep_added(entry.id)
+            elif entry.written in self.theirs.records:  # it stands among the records, renumbered
+                self.found.given.append(entry)
 
     def additions_only(self, doubt: str) -> Differences:
         """Without a base, only what is new can be taken: anything else may be an older state."""
         ours, theirs, found = self.ours, self.theirs, self.found
         same_fields = all(
             name in MANAGED_FIELDS
-            or is_same(_value(theirs.fields, name), _value(ours.fields, name))
-            for name in _names(theirs.fields, ours.fields)
+            or is_same(value_of(theirs.fields, name), value_of(ours.fields, name))
+            for name in names_of(theirs.fields, ours.fields)
         )
         if (
             same_fields
-            and not _without(ours.items, theirs.items)
+            and not without(ours.items, theirs.items)
             and all(
                 record_id in theirs.records and is_same(theirs.records[record_id], record)
                 for record_id, record in ours.records.items()
@@ -424,7 +382,7 @@ class _Comparison:
             for record_id, record in theirs.records.items():
                 if record_id not in ours.records:
                     self._add(record, record_id)
-            for item in _without(theirs.items, ours.items):
+            for item in without(theirs.items, ours.items):
                 found.added.append(Addition(item, None))
             return found
         found.remarks.append(f"{doubt}, so nobody can tell what you changed; nothing was taken")
@@ -434,32 +392,77 @@ class _Comparison:
 def changes_nothing(edit: FileEdit, records_name: str) -> bool:
     """Return whether the file is only a copy of the state that it was based on."""
     base, theirs = edit.base, edit.theirs
-    if base is None or theirs is None or edit.is_known:
+    if base is None or theirs is None or edit.earlier.is_repeated:
         return False
-    is_same_list = not _without(base.items, theirs.items) and not _without(theirs.items, base.items)
+    is_same_list = not without(base.items, theirs.items) and not without(theirs.items, base.items)
     return is_same_list and not any(edits_between(base, theirs, records_name))
 
 
 def edits_between(base: State, theirs: State, records_name: str) -> Iterator[Edit]:
     """Yield the edits that lead from the base to the file, without entries that have no id."""
-    for name in _names(theirs.fields, base.fields):
-        before, after = _value(base.fields, name), _value(theirs.fields, name)
+    for name in names_of(theirs.fields, base.fields):
+        before, after = value_of(base.fields, name), value_of(theirs.fields, name)
         if name not in MANAGED_FIELDS and not is_same(before, after):
             yield Edit((name,), before, after)
-    for record_id in _names(theirs.records, base.records):
-        before, after = _value(base.records, record_id), _value(theirs.records, record_id)
+    for record_id in names_of(theirs.records, base.records):
+        before, after = value_of(base.records, record_id), value_of(theirs.records, record_id)
         if not is_same(before, after):
             yield Edit((records_name, record_id), before, after)
 
 
-def _is_later_state(item: Json, entry: Given) -> bool:
-    """Return whether an entry is a record that an earlier save added, with changes since."""
-    if entry.written or not isinstance(item, dict) or not isinstance(entry.item, dict):
+def pair_items(
+    items: Sequence[Json], given: Sequence[Given], base: State, *, equal_only: bool = False
+) -> tuple[list[tuple[Json, Given]], list[Json], list[Given]]:
+    """Pair entries of a file with those that an earlier save added, the equal ones first.
+
+    Return the pairs, the entries that are left, and what is left of the earlier ones.
+    """
+    pairs: list[tuple[Json, Given]] = []
+    left, rest = list(items), list(given)
+    rules = (_is_equal,) if equal_only else (_is_equal, _is_later_state)
+    for is_pair in rules:
+        unpaired = []
+        for item in left:
+            entry = next((entry for entry in rest if is_pair(item, entry, base)), None)
+            if entry is None:
+                unpaired.append(item)
+            else:
+                pairs.append((item, entry))
+                rest.remove(entry)
+        left = unpaired
+    return pairs, left, rest
+
+
+def _is_equal(item: Json, entry: Given, base: State) -> bool:
+    return is_same(item, entry.item)
+
+
+def _is_later_state(item: Json, entry: Given, base: State) -> bool:
+    """Return whether an entry is a record that an earlier save added, with changes since.
+
+    A value in common shows it, or one that was typed on. A value that the base has in this field,
+    too, shows nothing: another editor's new record has the same status, perhaps.
+    """
+    if not (isinstance(item, dict) and isinstance(entry.item, dict) and entry.id):
         return False
-    return any(
-        is_same(value, item.get(name, ABSENT))
-        or (isinstance(value, str) and value and str(item.get(name, "")).startswith(value))
+    if (id_of(item) or 0) != entry.written:
+        return False
+    return bool(entry.written) or any(
+        is_fresh(base, name, value) and _is_typed_on(value, item.get(name, ABSENT))
         for name, value in entry.item.items()
+    )
+
+
+def _is_typed_on(value: Json, later: Json) -> bool:
+    is_longer = isinstance(value, str) and value and isinstance(later, str)
+    return is_same(value, later) or bool(is_longer and later.startswith(value))
+
+
+def is_fresh(base: State, name: str, value: Json) -> bool:
+    """Return whether no record of the base has this value in this field."""
+    records = [*base.records.values(), *base.items]
+    return not any(
+        isinstance(record, dict) and is_same(record.get(name, ABSENT), value) for record in records
     )
 
 
@@ -467,23 +470,23 @@ def _unstamped(record: Record) -> Record:
     return {name: value for name, value in record.items() if name != UPDATED_AT}
 
 
-def _names(one: Mapping[Json, Json], other: Mapping[Json, Json]) -> list[Json]:
+def names_of(one: Mapping[Json, Json], other: Mapping[Json, Json]) -> list[Json]:
     return list(one | other) if isinstance(one, dict) and isinstance(other, dict) else []
 
 
-def _value(values: Mapping[Json, Json], name: Json) -> Json:
+def value_of(values: Mapping[Json, Json], name: Json) -> Json:
     return values.get(name, ABSENT)
 
 
-def _without(items: Sequence[Json], others: Sequence[Json]) -> list[Json]:
+def without(items: Sequence[Json], others: Sequence[Json]) -> list[Json]:
     """Return the items that are not among the others, each of which accounts for one."""
     left: dict[bytes, int] = {}
     for item in others:
-        key = _comparable(item)
+        key = comparable(item)
         left[key] = left.get(key, 0) + 1
     found = []
     for item in items:
-        key = _comparable(item)
+        key = comparable(item)
         if left.get(key, 0):
             left[key] -= 1
         else:

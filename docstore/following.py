@@ -553,13 +553,15 @@ class Follower:
         with self.mutex:
             for _, payload in live.pending:
                 changes += [each for each in decode_entry(payload) if each.key == live.key]
-        before = next((each.before() for each in changes if each.reset), None)
+        # A merge has the whole document only for want of an image: nothing was begun anew.
+        begun = next((each for each in changes if each.reset and each.merged is None), None)
+        before = begun.before() if begun else None
         if before is None:
             return False
         layout = self.layouts[live.key.collection]
         try:
             document: Document | None = decode(data, live.name, layout)
-            for change in itertools.takewhile(lambda each: not each.reset, changes):
+            for change in itertools.takewhile(lambda each: each is not begun, changes):
                 if document and change.revision > document.revision:
                     document = change.apply(document, layout)
         except (Corrupt, ValueError):

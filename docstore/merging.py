@@ -73,8 +73,10 @@ def merge_edit(
         return MergeResult(Differences())
     result = apply_edit(transaction, edit, records_name, editor, keep_items=keep_items)
     edits = edits_between(edit.base, edit.theirs, records_name) if edit.base is not None else ()
-    given = (*edit.given, *result.given)
-    merged = FileMerged(edit.token, edit.digest, edit.revision, tuple(edits), given)
+    given = (*result.done.given, *result.given)
+    merged = FileMerged(
+        edit.token, edit.digest, edit.revision, tuple(edits), given, edit.earlier.buffer
+    )
     transaction.note_merged(edit.key, merged)
     return result
 
@@ -111,6 +113,7 @@ def _apply(
         for item in done.items_removed:
             items.remove(item)
         transaction.set(key, {records_name: [*items, *done.items_added]})
+        result.given += [Given(item, 0) for item in done.items_added]
     for addition in done.added:
         added, remarks = editor.add(addition.item, addition.wanted)
         result.remarks += remarks

@@ -204,7 +204,7 @@ def merge_file(store: DocumentStore, edit: FileEdit) -> None:
             editor_for(transaction, edit.key),
             keep_items=edit.key.collection not in RECORD_COLLECTIONS,
         )
-        description = _describe(transaction, edit)
+        description = _describe(transaction, edit, result)
         follow(transaction)
         if description:
             _log(store, transaction, edit.key, description)
@@ -213,6 +213,12 @@ def merge_file(store: DocumentStore, edit: FileEdit) -> None:
 
     description, result = store.change(change, actor=FILE_ACTOR)
     logger.info("%s was changed by hand: %s", edit.name, description or "no difference")
+    if result.done.retained:
+        logger.info(
+            "%s lacks %d changes of earlier saves of the same revision; they were kept",
+            edit.name,
+            result.done.retained,
+        )
     for remark in result.remarks:
         logger.warning("%s was changed by hand: %s", edit.name, remark)
 
@@ -224,8 +230,12 @@ def _log(store: DocumentStore, transaction: Transaction, key: Key, description: 
         log(transaction, key.owner, Activity("file_merged", description, metadata))
 
 
-def _describe(transaction: Transaction, edit: FileEdit) -> str:
-    """Return what an activity says of the edit; "" if it changed nothing."""
+def _describe(transaction: Transaction, edit: FileEdit, result: MergeResult) -> str:
+    """Return what an activity says of the edit; "" if it changed nothing.
+
+    It reports the changes of earlier saves that the file does not have: the person may have taken
+    them back.
+    """
     name = edit.name.rpartition("/")[2]
     if edit.theirs is None:
         return f"Removed {name}"
@@ -236,6 +246,9 @@ def _describe(transaction: Transaction, edit: FileEdit) -> str:
             verbs.setdefault(change.path, "added" if begins else "removed" if ends else "changed")
     counts = Counter(verbs.values())
     parts = ", ".join(f"{counts[verb]} {verb}" for verb in sorted(counts))
+    retained = result.done.retained
+    if parts and retained:
+        parts += f", {retained} kept from earlier saves"
     return f"Edited {name}: {parts}" if parts else ""
 
 
@@ -269,7 +282,7 @@ def use_aside(store: DocumentStore, key: Key, name: str) -> list[str]:
             editor_for(transaction, key),
             keep_items=key.collection not in RECORD_COLLECTIONS,
         )
-        description = _describe(transaction, edit)
+        description = _describe(transaction, edit, result)
         follow(transaction)
         if description:
             _log(store, transaction, key, description)

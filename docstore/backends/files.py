@@ -45,7 +45,7 @@ from typing import BinaryIO, Final, TypeVar
 
 import msgspec
 
-from docstore import file_edits
+from docstore import editor_buffers, file_edits
 from docstore.backend import (
     ABSENT,
     ENTRIES_BYTES,
@@ -61,6 +61,7 @@ from docstore.backend import (
 from docstore.codec import decode, encode
 from docstore.condition import Condition
 from docstore.document import CollectionLayout, Document, Key
+from docstore.editor_buffers import PastChange
 from docstore.entries import encode_entry, past_changes
 from docstore.errors import (
     Conflict,
@@ -75,10 +76,9 @@ from docstore.errors import (
 )
 from docstore.feed import Feed
 from docstore.file_edits import (
+    EarlierSaves,
     FileEdit,
-    PastChange,
     State,
-    changes_nothing,
     is_same_document,
 )
 from docstore.filesystem import PRIVATE_FOLDER, FileSystem
@@ -623,7 +623,9 @@ class FilesBackend:
         if edit is None:
             return
         live = self._follower.pending.get(key)
-        if live is not None and changes_nothing(edit, self._layouts[key.collection].records):
+        if live is not None and file_edits.changes_nothing(
+            edit, self._layouts[key.collection].records
+        ):
             self._follower.note_merged(live, edit.token)  # what is pending replaces it
             return
         self._merging.add(key)
@@ -668,16 +670,23 @@ class FilesBackend:
             if is_known and is_same_document(theirs, ours):  # touched, or put back
                 live.tokens[token_of(status)] = live.at(_NEWEST)[0]
                 return None
-        digest = digest_of(data)
-        based = file_edits.find_base(ours, theirs, self._past_of(key), layout.records, digest)
+        digest, state = digest_of(data), State.of(theirs.content, layout.records)
+        base, doubt, saves = editor_buffers.find_base(
+            ours, theirs, self._past_of(key), layout.records
+        )
+        earlier = EarlierSaves(digest)
+        if base is not None:
+            earlier = editor_buffers.earlier_saves(base, state, saves, layout.records, digest)
         return FileEdit(
             key,
             live.name,
             token_of(status),
             digest,
             theirs.revision,
-            State.of(theirs.content, layout.records),
-            *based,
+            state,
+            base,
+            doubt,
+            earlier,
         )
 
     def _past_of(self, key: Key) -> Iterator[PastChange]:

@@ -167,6 +167,7 @@ def test_old_buffer_saved_again_changes_nothing_twice(store: DocumentStore, path
 def test_value_taken_back_in_an_old_buffer_is_reported(store: DocumentStore, path: Path) -> None:
     buffer = Buffer(path)
     buffer.note(2)["text"] = "by hand"
+    buffer.note(4)["text"] = "by hand"
     buffer.save()
     assert notes(store)[2] == "by hand"
     store.publish()
@@ -175,6 +176,117 @@ def test_value_taken_back_in_an_old_buffer_is_reported(store: DocumentStore, pat
     buffer.save()
     assert notes(store)[2] == "by hand" and notes(store)[3] == "by hand"
     assert '2: "text" has the value again' in remarks(store)
+
+
+def test_all_changes_taken_back_in_an_old_buffer_are_reported(
+    store: DocumentStore, path: Path
+) -> None:
+    buffer = Buffer(path)
+    opened = json.dumps(buffer.content)
+    buffer.note(2)["text"] = "by hand"
+    buffer.save()
+    assert notes(store)[2] == "by hand"
+    buffer.content = json.loads(opened)
+    change(store, 1, text="on its way to the file")
+    buffer.save()
+    assert notes(store)[2] == "by hand"
+    assert "it is again as revision 6 was" in remarks(store)
+
+
+def test_record_that_came_back_in_an_old_buffer_is_reported(
+    store: DocumentStore, path: Path
+) -> None:
+    buffer = Buffer(path)
+    removed = buffer.content["notes"].pop(1)
+    buffer.note(4)["text"] = "by hand"
+    buffer.save()
+    assert 2 not in notes(store)
+    buffer.content["notes"].insert(1, removed)
+    buffer.save()
+    assert 2 not in notes(store) and "2 is in the file again" in remarks(store)
+
+
+def test_two_editors_of_one_revision_merge_both(store: DocumentStore, path: Path) -> None:
+    """What the one changed or added is nothing that the other took back or removed."""
+    one, other = Buffer(path), Buffer(path)
+    one.note(1)["text"] = "by the one"
+    one.content["notes"].append({"text": "of the one", "tag": ""})
+    one.save()
+    assert notes(store)[6] == "of the one"
+    other.note(2)["text"] = "by the other"
+    other.content["notes"].append({"text": "from the other", "tag": ""})
+    other.save()
+    expected = {1: "by the one", 2: "by the other", 6: "of the one", 7: "from the other"}
+    assert notes(store) == {3: "note 3", 4: "note 4", 5: "note 5"} | expected
+    one.save()  # again, as it is
+    assert notes(store)[7] == "from the other"
+    one.note(3)["text"] = "by the one"
+    one.save()
+    assert notes(store) == {4: "note 4", 5: "note 5", 3: "by the one"} | expected
+    other.content["notes"][-1]["text"] += ", too"
+    other.save()
+    assert notes(store)[7] == "from the other, too" and len(notes(store)) == 7
+    assert store.aside(ALICE_NOTES) == []
+
+
+def test_save_of_one_editor_keeps_what_the_other_made_of_the_same_field(
+    store: DocumentStore, path: Path
+) -> None:
+    one, other = Buffer(path), Buffer(path)
+    one.note(1)["text"] = "by the one"
+    one.save()
+    assert notes(store)[1] == "by the one"
+    other.note(1)["text"] = "by the other"
+    other.save()
+    assert notes(store)[1] == "by the other"
+    one.note(2)["text"] = "by the one"
+    one.save()
+    assert notes(store)[1] == "by the other" and notes(store)[2] == "by the one"
+    assert store.aside(ALICE_NOTES) == []
+
+
+def test_older_save_put_back_is_reported(store: DocumentStore, path: Path) -> None:
+    """It may be an editor that took its last change back."""
+    buffer = Buffer(path)
+    for text in ("first", "second", "first"):
+        buffer.note(1)["text"] = text
+        buffer.save()
+        notes(store)
+    assert notes(store)[1] == "second"
+    assert "this version of the file was merged before" in remarks(store)
+
+
+def test_new_record_that_was_edited_twice_keeps_what_others_made_of_it(
+    store: DocumentStore, path: Path
+) -> None:
+    buffer = Buffer(path)
+    buffer.content["notes"].append({"text": "new", "tag": ""})
+    for text in ("new", "new one"):
+        buffer.content["notes"][-1]["text"] = text
+        buffer.save()
+        assert notes(store)[6] == text
+    change(store, 6, text="by the API, later")
+    store.publish()
+    buffer.note(1)["text"] = "by hand"
+    buffer.save()
+    assert notes(store)[6] == "by the API, later" and notes(store)[1] == "by hand"
+    assert len(notes(store)) == 6 and store.aside(ALICE_NOTES) == []
+
+
+def test_new_record_removed_again_stays_and_is_reported(store: DocumentStore, path: Path) -> None:
+    buffer = Buffer(path)
+    buffer.note(1)["text"] = "by hand"
+    buffer.content["notes"].append({"text": "new"})
+    buffer.save()
+    assert notes(store)[6] == "new"
+    removed = buffer.content["notes"].pop()
+    buffer.save()
+    assert notes(store)[6] == "new"
+    assert "6, which an earlier save of this file added, was kept" in remarks(store)
+    buffer.content["notes"].append(removed)
+    buffer.note(2)["text"] = "by hand"
+    buffer.save()
+    assert len(notes(store)) == 6 and len(store.aside(ALICE_NOTES)) == 1
 
 
 def test_last_id_and_revision_never_fall(store: DocumentStore, path: Path) -> None:

@@ -10,12 +10,12 @@ from unittest import mock
 
 import pytest
 
-from docstore import DocumentStore, StoreError, file_edits, merging
+from docstore import DocumentStore, StoreError, editor_buffers, file_edits, merging
 from docstore.backends import files
 from docstore.following import Follower, token_of
 from docstore.publishing import Publisher
 from tests.docstore import test_merging as merges
-from tests.harness.planted import NOTHING_DONE, Plant
+from tests.harness.planted import NOTHING_DONE, Plant, returning
 
 SEEN = (AssertionError, StoreError, pytest.fail.Exception, ValueError, KeyError)
 root, path, store = merges.root, merges.path, merges.store  # the fixtures of those tests
@@ -34,10 +34,37 @@ ANOTHER = {"another": "value"}
 
 def _forgets_last_save(right: Any) -> Any:
     def find_base(*arguments: Any) -> Any:
-        base, doubt, *_ = right(*arguments)
-        return base, doubt, None, (), False, False
+        base, doubt, _ = right(*arguments)
+        return base, doubt, []
 
     return find_base
+
+
+def _takes_the_last_save(right: Any) -> Any:
+    def earlier_saves(base: Any, theirs: Any, saves: Any, records_name: str, digest: str) -> Any:
+        result = right(base, theirs, saves, records_name, digest)
+        if result.is_repeated or not saves:
+            return result
+        state = base.copy()
+        for edit in saves[0].edits:
+            state.apply(edit, records_name)
+        return result._replace(previous=state, given=saves[0].given)
+
+    return earlier_saves
+
+
+def _retains_first_text(right: Any) -> Any:
+    def compare_items(comparison: Any, *arguments: Any, **named: Any) -> None:
+        right(comparison, *arguments, **named)
+        first = {entry.id: entry for entry in comparison.edit.earlier.given}
+        given = comparison.found.given
+        given[:] = [first.get(entry.id, entry) for entry in given]
+
+    return compare_items
+
+
+def _forgets_earlier_saves(right: Any) -> Any:
+    return lambda edit, name: right(edit._replace(earlier=file_edits.EarlierSaves()), name)
 
 
 def _believes_revision(right: Any) -> Any:
@@ -122,12 +149,32 @@ BUGS = (
     ),
     Bug(
         "the last save of the same buffer is forgotten",
-        *(file_edits, "find_base", _forgets_last_save),
+        *(editor_buffers, "find_base", _forgets_last_save),
         merges.test_old_buffer_saved_again_changes_nothing_twice,
     ),
     Bug(
+        "the last save on a revision is taken for the same buffer's",
+        *(editor_buffers, "earlier_saves", _takes_the_last_save),
+        merges.test_two_editors_of_one_revision_merge_both,
+    ),
+    Bug(
+        "a new record is compared with what it was at first",
+        *(COMPARISON, "_compare_items", _retains_first_text),
+        merges.test_new_record_that_was_edited_twice_keeps_what_others_made_of_it,
+    ),
+    Bug(
+        "any new record is a later state of the one that was added before",
+        *(file_edits, "is_fresh", returning(True)),
+        merges.test_two_editors_of_one_revision_merge_both,
+    ),
+    Bug(
+        "a file that is the base again is a copy of it",
+        *(file_edits, "changes_nothing", _forgets_earlier_saves),
+        merges.test_all_changes_taken_back_in_an_old_buffer_are_reported,
+    ),
+    Bug(
         "the revision is believed whatever the text says",
-        *(file_edits, "find_base", _believes_revision),
+        *(editor_buffers, "find_base", _believes_revision),
         merges.test_edit_without_a_base_is_set_aside,
     ),
     Bug(

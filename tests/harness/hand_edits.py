@@ -28,6 +28,6 @@ def run(cases: int, seed: int) -> Report:
         try:
             run_state_machine_as_test(machine, settings=wanted)
         except AssertionError as fault:
-            report.lose(str(fault))
+            report.lose("\n".join([str(fault), *getattr(fault, "__notes__", ())]))
         report.cases += examples * STEPS
     return report.finish(cases)

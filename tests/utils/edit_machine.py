@@ -1,7 +1,9 @@
 """A state machine: people edit a file from states of any age while programs write.
 
 The model says field by field what must be there: what was acknowledged and what a person changed.
-Each value is written once, so that the model can tell whose it is.
+Each value is written once, so that the model can tell whose it is. The store has only the texts: a
+buffer is recognized by a value that it saved before and still has. One that has none of them is to
+the store another buffer, and so it is to the model.
 """
 
 from __future__ import annotations
@@ -35,16 +37,63 @@ Fields = dict[str, str]
 
 
 @dataclass
+class Line:
+    """A new line of an editor, without an id in its text: as it was saved last, and its task."""
+
+    task: dict[str, Any]
+    saved: Fields
+    number: int
+    is_there: bool = True
+
+
+@dataclass
+class Save:
+    """What was saved: the text, the tasks with ids, and whether anything in it was new."""
+
+    text: str
+    records: dict[int, Fields]
+    is_edit: bool
+
+
+@dataclass
 class Buffer:
     """What an editor has: the file as it was opened, as it is, and as it was saved last."""
 
     content: dict[str, Any]
     base: dict[int, Fields]
-    saved: dict[int, Fields] = field(default_factory=dict)
-    added: list[tuple[dict[str, Any], int]] = field(default_factory=list)  # record, its id
+    saved: dict[int, Fields] | None = None
+    lines: list[Line] = field(default_factory=list)
+
+    @property
+    def revision(self) -> int:
+        return int(self.content["revision"])
 
     def records(self) -> dict[int, Fields]:
         return {task["id"]: values_of(task) for task in self.content["tasks"] if "id" in task}
+
+    def new_tasks(self) -> list[dict[str, Any]]:
+        return [task for task in self.content["tasks"] if "id" not in task]
+
+    def is_recognized(self) -> bool:
+        """Return whether the text has a value that its last save brought into the document."""
+        now, saved = self.records(), self.saved or {}
+        return any(
+            values[name] == saved[number][name] != self.base[number][name]
+            for number, values in now.items()
+            if number in saved
+            for name in FIELDS
+        ) or any(
+            shares_a_word(line.task, line.saved)
+            for line in self.lines
+            if line.is_there and self.has(line)
+        )
+
+    def has(self, line: Line) -> bool:
+        return any(task is line.task for task in self.content["tasks"])
+
+
+def shares_a_word(task: dict[str, Any], saved: Fields) -> bool:
+    return any(task[name] == saved[name] for name in FIELDS)
 
 
 def values_of(task: dict[str, Any]) -> Fields:
@@ -61,7 +110,8 @@ class EditMachine(RuleBasedStateMachine):
         self.model: dict[int, Fields] = {}
         self.last_id = self.revision = 0
         self.buffers: list[Buffer] = []
-        self.words = map("word {}".format, count())
+        self.saves: dict[int, list[Save]] = {}  # by the revision that they name
+        self.words = map("{:05} word".format, count())
         self.open()
         person = key_of("users", OWNER)
         self.storage.store.change(lambda transaction: ensure(transaction, person))
@@ -131,23 +181,21 @@ class EditMachine(RuleBasedStateMachine):
     @precondition(lambda self: self.buffers)
     @rule(data=st.data())
     def remove_line(self, data: st.DataObject) -> None:
-        buffer = self.buffer(data)
-        numbers = sorted(buffer.records())
-        if numbers:
-            number = data.draw(st.sampled_from(numbers))
-            tasks = buffer.content["tasks"]
-            buffer.content["tasks"] = [task for task in tasks if task.get("id") != number]
+        tasks = self.buffer(data).content["tasks"]
+        if tasks:
+            del tasks[data.draw(st.integers(0, len(tasks) - 1))]
 
     @precondition(lambda self: self.buffers)
     @rule(data=st.data(), way=st.sampled_from(["rename", "in place", "backup", "while stopped"]))
     def save(self, data: st.DataObject, way: str) -> None:
         buffer = self.buffer(data)
         before = len(self.asides())
-        self.write(json.dumps(buffer.content, indent=1), way)
+        text = json.dumps(buffer.content, indent=1)
+        self.write(text, way)
         self.storage.list("tasks", OWNER)
         self.storage.publish()
-        is_refused = self.merge(buffer)
-        assert len(self.asides()) - before == is_refused, self.asides()
+        is_reported = self.merge(buffer, text)
+        assert len(self.asides()) - before == is_reported, self.asides()
 
     @precondition(lambda self: self.buffers)
     @rule(data=st.data())
@@ -184,39 +232,75 @@ class EditMachine(RuleBasedStateMachine):
         if way == "while stopped":
             self.open()
 
-    def merge(self, buffer: Buffer) -> bool:
-        """Do to the model what the save does; return whether a part of it cannot be done."""
-        is_refused, now = False, buffer.records()
+    def merge(self, buffer: Buffer, text: str) -> bool:
+        """Do to the model what the save does; return whether a part of it is to be reported."""
+        saves = self.saves.setdefault(buffer.revision, [])
+        now = buffer.records()
+        is_edit = now != buffer.base or bool(buffer.new_tasks())
+        same = [index for index, save in enumerate(saves) if save.text == text]
+        later = [save for save in saves[same[-1] + 1 if same else 0 :] if save.is_edit]
+        saves.append(Save(text, now, is_edit))
+        if same or not is_edit:
+            is_reported = any(
+                not is_edit or self.contradicts(buffer.base, now, save.records) for save in later
+            )
+        else:
+            is_reported = self.merge_text(buffer, now)
+        buffer.saved = copy.deepcopy(now)
+        return is_reported
+
+    def contradicts(
+        self, base: dict[int, Fields], one: dict[int, Fields], other: dict[int, Fields]
+    ) -> bool:
+        """Return whether two saves made different things of the same."""
+        for number, values in base.items():
+            mine, theirs = one.get(number), other.get(number)
+            if mine is None or theirs is None:
+                if mine != theirs and values not in (mine, theirs):
+                    return True
+            elif any(
+                values[n] not in (mine[n], theirs[n]) and mine[n] != theirs[n] for n in FIELDS
+            ):
+                return True
+        return False
+
+    def merge_text(self, buffer: Buffer, now: dict[int, Fields]) -> bool:
+        is_recognized, is_reported = buffer.is_recognized(), False
+        saved = (buffer.saved or {}) if is_recognized else None
         for number, values in now.items():
-            seen = buffer.saved.get(number) or buffer.base[number]
+            seen = (saved or {}).get(number) or buffer.base[number]
             changed = {name: word for name, word in values.items() if word != seen[name]}
+            is_reported = is_reported or bool(changed and number not in self.model)
             if changed and number in self.model:
                 self.model[number] = self.model[number] | changed
-            is_refused = is_refused or bool(changed and number not in self.model)
         for number, values in buffer.base.items():
-            gone = number not in now and not (buffer.saved and number not in buffer.saved)
-            if gone and number in self.model:
-                is_as_seen = self.model[number] == (buffer.saved.get(number) or values)
-                is_refused = is_refused or not is_as_seen
+            is_gone = number not in now and (saved is None or number in saved)
+            if is_gone and number in self.model:
+                is_as_seen = self.model[number] in (values, (saved or {}).get(number))
+                is_reported = is_reported or not is_as_seen
                 if is_as_seen:
                     del self.model[number]
-        for task in (task for task in buffer.content["tasks"] if "id" not in task):
-            is_refused = self.merge_line(buffer, task) or is_refused
-        buffer.saved = copy.deepcopy(now) or {0: {}}
-        return is_refused
+        for line in buffer.lines:
+            is_same = buffer.has(line) and shares_a_word(line.task, line.saved)
+            if line.is_there and not is_same:
+                line.is_there = False
+                is_reported = is_reported or (is_recognized and line.number in self.model)
+        for task in buffer.new_tasks():
+            is_reported = self.merge_line(buffer, task) or is_reported
+        return is_reported
 
     def merge_line(self, buffer: Buffer, task: dict[str, Any]) -> bool:
-        for index, (earlier, number) in enumerate(buffer.added):
-            if earlier["at"] is task:
-                changed = {n: task[n] for n in FIELDS if task[n] != earlier["was"][n]}
-                buffer.added[index] = ({"at": task, "was": values_of(task)}, number)
-                if number in self.model:
-                    self.model[number] = self.model[number] | changed
-                return bool(changed and number not in self.model)
-        self.last_id += 1
-        self.model[self.last_id] = values_of(task)
-        buffer.added.append(({"at": task, "was": values_of(task)}, self.last_id))
-        return False
+        line = next((x for x in buffer.lines if x.is_there and x.task is task), None)
+        if line is None:
+            self.last_id += 1
+            self.model[self.last_id] = values_of(task)
+            buffer.lines.append(Line(task, values_of(task), self.last_id))
+            return False
+        changed = {name: task[name] for name in FIELDS if task[name] != line.saved[name]}
+        line.saved = values_of(task)
+        if line.number in self.model:
+            self.model[line.number] = self.model[line.number] | changed
+        return bool(changed and line.number not in self.model)
 
     def asides(self) -> list[Any]:
         return [aside.remarks for aside in self.storage.store.aside(key_of("tasks", OWNER))]
