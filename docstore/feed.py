@@ -54,7 +54,7 @@ class Feed:
         if known is not None:
             try:
                 return self._entries(known, limit, wanted, bytes_max)
-            except Corrupt:  # or the segment was trimmed, and the frame has another offset now
+            except Corrupt:  # the segment may have been trimmed, which changes offsets
                 self.forget()
         return self._entries(self._found(since), limit, wanted, bytes_max)
 

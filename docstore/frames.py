@@ -40,13 +40,13 @@ class Kind(IntEnum):
     HEAD = 1  # begins a segment
     COMMIT = 2
     RELAXED = 3  # a commit that no writer waits for
-    PUBLISHING = 4  # which files are about to appear
-    PUBLISHED = 5  # which files have appeared
-    CHECKPOINT = 6  # up to where the files are durable
+    PUBLISHING = 4  # the files that are about to appear
+    PUBLISHED = 5  # the files that have appeared
+    CHECKPOINT = 6  # the sequence up to which the files are durable
     SEAL = 7  # ends a segment; the next segment follows
     CLOSED = 8  # the last process closed the journal
     RESTORED = 9  # a backup was restored, or was about to be
-    TRIMMED = 10  # a commit of the history of which only the document names are kept
+    TRIMMED = 10  # a commit of which only the changed documents' names remain
 
 
 class Frame(NamedTuple):

@@ -913,10 +913,10 @@ class Journal:
     def retire(self, keep_from: float, bytes_max: int, young_from: float = math.inf) -> list[int]:
         """Delete the segments that are no longer needed, and return their numbers.
 
-        That is those last written before `keep_from` (a file's mtime in seconds), and the oldest
-        of before `young_from` while all segments together exceed `bytes_max`. Segments behind the
-        checkpoint stay.
-        Requires a durable checkpoint. Raises `OSError`.
+        These are the segments last written before `keep_from` and, while all segments together
+        exceed `bytes_max`, the oldest of those last written before `young_from`. Times are a file's
+        mtime in seconds. Segments with frames after the checkpoint stay. Requires a durable
+        checkpoint. Raises `OSError`.
         """
         numbers = self.segments()
         status = {}

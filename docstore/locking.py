@@ -219,7 +219,7 @@ class FolderLock:
     def __init__(self, path: Path, timeout: float = 10.0) -> None:
         self._path, self._timeout = path, timeout
         self._line = _Line()
-        self.times_opened = 0  # grows when the name leads to another file
+        self.times_opened = 0  # counts openings, also of another file with the name
         self._reset()
         _locks.add(self)
 

@@ -40,7 +40,7 @@ CHUNK: Final = 64
 BRANCH: Final = 64
 # A shorter list is encoded for its file within half a millisecond, and nothing is cached.
 KEEP_INDENTED_FROM: Final = 256
-# The estimated bytes a record of the result of a function on the list: references, numbers, times.
+# The estimated bytes per record of a function result: references, numbers, times.
 _WHOLE_BYTES: Final = 100
 # The index may hold this many ids that left the list, plus as many as are in it.
 _PAST_IDS_MAX: Final = 4096

@@ -1,10 +1,10 @@
-"""Trimming the history: who wrote most of it loses their oldest changes before others lose any.
+"""Trimming: the actor who wrote most of the history loses their oldest changes first.
 
-The history is bounded for all together. Without a share for each actor, one who writes much would
-push out the history of everybody else. So where it is too large, the oldest changes of actors with
-more than their share are replaced by a frame that only says which documents they changed
-(`Kind.TRIMMED`); the numbers of all frames stay. Only segments that the files can do without are
-rewritten, each into a new file that then gets the name of the old one.
+One bound applies to the history of all actors. Without a share for each actor, one who writes much
+would displace the history of all others. So when the history exceeds the bound, frames that only
+name the changed documents (`Kind.TRIMMED`) replace the oldest changes of actors above their share.
+All frames retain their sequence numbers. Only segments that the files do not need are rewritten,
+each into a new file that replaces the old one.
 """
 
 from __future__ import annotations
@@ -27,7 +27,8 @@ from docstore.journal import Journal
 log = logging.getLogger(__name__)
 
 _COMMITS: Final = (Kind.COMMIT, Kind.RELAXED)
-# An actor above the share keeps this part of it, or each further change would rewrite a segment.
+# An actor above the share retains this part of it. Otherwise each further change would rewrite a
+# segment.
 _KEPT_OF_SHARE: Final = 0.75
 
 
@@ -38,7 +39,7 @@ class _Change(msgspec.Struct):
 
 
 class _Entry(msgspec.Struct, omit_defaults=True):
-    """Of a commit, what stays of it."""
+    """The part of a commit that remains after trimming."""
 
     at: str
     changes: list[_Change]
@@ -50,23 +51,24 @@ _decode: Final = msgspec.json.Decoder(_Entry).decode
 
 
 def trimmed_keys(payload: bytes) -> list[Key]:
-    """Return the documents that a trimmed commit changed."""
+    """Return the keys of the documents that a trimmed commit changed."""
     return [Key(change.collection, change.owner) for change in _decode(payload).changes]
 
 
 class Trimmer:
-    """Trims the segments of a journal. Under the lock of publishing."""
+    """Trims the segments of a journal. The caller holds the publishing lock."""
 
     def __init__(self, files: FileSystem, journal: Journal) -> None:
         self._files, self._journal = files, journal
-        # By segment: its size and time when it was read, and the bytes of each actor's commits.
+        # By segment: its size and mtime when it was read, and the payload bytes of each actor's
+        # commits.
         self._read: dict[int, tuple[tuple[int, int], Counter[str]]] = {}
 
     def trim(self, bytes_max: int, share: float, before: float) -> int:
-        """Trim until all segments have `bytes_max` bytes, and return how many bytes that saved.
+        """Trim until all segments together have at most `bytes_max` bytes; return the bytes saved.
 
-        An actor keeps the share of `bytes_max`, and everything since `before` (seconds, as a file's
-        time). Raises `OSError`.
+        Each actor retains their share of `bytes_max`, and everything since `before` (a file's mtime
+        in seconds). Raises `OSError`.
         """
         stamps = self._stamps()
         excess = sum(size for size, _time in stamps.values()) - bytes_max
@@ -99,13 +101,13 @@ class Trimmer:
         return saved
 
     def _stamps(self) -> dict[int, tuple[int, int]]:
-        """The size and time of each segment, oldest first."""
-        found = {}
+        """Return size and mtime of each segment, oldest first."""
+        stamps = {}
         for number in self._journal.segments():
-            with suppress(FileNotFoundError):  # another process needed its room
+            with suppress(FileNotFoundError):  # another process retired it meanwhile
                 status = self._files.status(self._journal.path(number))
-                found[number] = (status.st_size, status.st_mtime_ns)
-        return found
+                stamps[number] = (status.st_size, status.st_mtime_ns)
+        return stamps
 
     def _owned(self, number: int, stamp: tuple[int, int]) -> Counter[str]:
         known = self._read.get(number)
@@ -141,7 +143,7 @@ class Trimmer:
 
     @staticmethod
     def _trimmed(frame: Frame, surplus: Counter[str]) -> bytes | None:
-        """The frame in its place, and None for one that stays; takes it from the surplus."""
+        """Return the frame to replace this one with, None to retain it; reduce the surplus."""
         if frame.kind not in _COMMITS:
             return None
         entry = _decode(frame.payload)
@@ -153,5 +155,5 @@ class Trimmer:
 
 
 def is_missed(frame: Frame, wanted: Callable[[Key], bool]) -> bool:
-    """Return whether a frame is a trimmed commit that changed a document that is wanted."""
+    """Return whether the frame is a trimmed commit that changed a wanted document."""
     return frame.kind == Kind.TRIMMED and any(map(wanted, trimmed_keys(frame.payload)))
