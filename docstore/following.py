@@ -1,23 +1,24 @@
-"""What a process knows of the documents: their files, and the journal followed on top of them.
+"""The cache of documents in a process: their files, with the journal applied on top.
 
-A `Live` document has its newest *versions*, each with the sequence number of the frame that made
-it, from the newest that everybody may see on; the *pending* changes, which its file does not show
-yet; and the *tokens* of the files that are known to show it, which are inode, size and time, each
-with the frame up to which it does. A file with another token was made by a person, or another
-program.
+A `Live` document has three parts. *Versions* are states in memory, each with the sequence number of
+the frame that made it, from the newest visible one on (MVCC). *Pending* changes are those that its
+file does not show yet. *Tokens* identify the files that are known to show the document (inode,
+size, mtime), each with the frame up to which its file does so. A file with another token was
+written by a person or another program.
 
-    nothing pending     the file is the document: a known token means that the versions still hold,
-                        an unknown one that the file is to be read
-    something pending   the journal is the document, on top of the file that it was begun from;
-                        what a person does to the file meanwhile is noticed at publication
+    nothing pending     the file is the document: if its token is known, the versions are valid,
+                        otherwise the file must be read
+    something pending   the journal is the document, on top of the file that it began from;
+                        publication detects manual edits made meanwhile
 
-With `merges`, a file that a person made is not the document but an edit of it, which the backend
-merges (`EditedByHand`). Until then, and as long as the file cannot be read, the document is what
-memory has, or the image of the last checkpoint (`images`) with the journal on top.
+With `merges`, a manually edited file is not the document but an edit of it, which the backend
+merges (`EditedByHand`). Until that is done, or while the file cannot be read, the document is the
+version in memory, or the image of the last checkpoint (`images`) with the journal applied.
 
-Documents of which nothing is pending are evicted when the cache is full: those first that nobody
-used for the longest time. The document just read always stays, however large, and none counts for
-more than half of the cache: so a large one neither evicts itself nor all others.
+Documents without pending changes are evicted when the cache is full, by the second-chance (CLOCK)
+algorithm: those not used recently go first. The document read last always stays, however large, and
+none counts for more than half of the cache. So a large document evicts neither itself nor all
+others.
 """
 
 from __future__ import annotations
@@ -47,18 +48,18 @@ from docstore.images import Image, Images, digest_of
 from docstore.journal import Journal
 
 CACHE_BYTES_MAX: Final = 64 * 1024 * 1024
-# A file changed in place within one tick of the clock looks the same before and after. A file
-# younger than this is not remembered unless we wrote it.
 _READS_MAX: Final = 100
+# Within a tick of the clock, a file that is changed in place keeps its mtime, so its token does not
+# show the change. Without this minimal age, the cache would miss it. Files of the store need none.
 SETTLED_NS: Final = 50_000_000
-# Why a file cannot be read until a person changes something about it.
+# Errors of a file that only a person can make readable again.
 _FOR_A_PERSON: Final = {errno.EACCES, errno.EPERM, errno.ELOOP, errno.EISDIR, errno.ENOTDIR}
 
 Token = tuple[int, int, int]
 
 
 class EditedByHand(Exception):
-    """The document's file is another one than the store wrote. The backend merges it."""
+    """The document's file is not one that the store wrote. The backend merges it."""
 
     def __init__(self, live: Live) -> None:
         super().__init__(live.name)
@@ -66,9 +67,9 @@ class EditedByHand(Exception):
 
 
 class FileShown(msgspec.Struct):
-    """What a note about publishing says of one document: which file shows it up to which frame.
+    """The entry of one document in a publication note: the file that shows it up to a frame.
 
-    `file` is inode, size and time of it in nanoseconds; None where the document is no more.
+    `file` is its inode, size and mtime in nanoseconds; None if the document was deleted.
     """
 
     collection: str
@@ -82,26 +83,26 @@ _decode_notes: Final = msgspec.json.Decoder(list[FileShown]).decode
 
 @dataclass(slots=True, eq=False)
 class Live:
-    """A document as this process knows it. `versions` is empty until somebody asks for it."""
+    """The cache entry of a document. `versions` is empty until the document is loaded."""
 
     key: Key
     name: str
     path: str
     versions: tuple[tuple[int, Document | None], ...] = ()
-    pending: list[tuple[int, bytes]] = field(default_factory=list)  # frame and its payload
-    tokens: dict[Token, int] = field(default_factory=dict)  # the last frame that the file shows
+    pending: list[tuple[int, bytes]] = field(default_factory=list)  # frames with their payloads
+    tokens: dict[Token, int] = field(default_factory=dict)  # each with the last frame it shows
     base: Version = ABSENT  # the version of what was read from the file
-    is_ours: bool = False  # whether the file is durable because we made it
-    size: int = 0  # of its file, roughly
-    counted: int = 0  # the part of the cache that it takes
-    is_used: bool = False  # read since it last came up for eviction
-    since: float = 0.0  # when the first of the pending changes came, in monotonic seconds
-    is_own: bool = False  # whether this process made one of them
-    is_loading: bool = False  # not to be forgotten just now
-    merged: set[Token] = field(default_factory=set)  # files that pending changes have merged
+    is_ours: bool = False  # whether the store wrote the file, so that it is durable
+    size: int = 0  # of its file, estimated
+    counted: int = 0  # the bytes of the cache that it counts for
+    is_used: bool = False  # read since it was last considered for eviction
+    since: float = 0.0  # time of the first pending change, in monotonic seconds
+    is_own: bool = False  # whether this process made a pending change
+    is_loading: bool = False  # prevents its eviction
+    merged: set[Token] = field(default_factory=set)  # files merged by pending changes
 
     def at(self, limit: int) -> tuple[int, Document | None]:
-        """The newest version up to a frame, and its frame; 0 for what was read from the file."""
+        """Return the newest version up to a frame, and its frame; 0 for the version in the file."""
         versions = self.versions
         for version in reversed(versions):
             if version[0] <= limit:
@@ -109,20 +110,20 @@ class Live:
         return versions[0]
 
     def exactly_at(self, sequence: int) -> Document | None:
-        """The document as of a frame, if it is in memory."""
+        """Return the document as of a frame; None if that is not in memory or is a deletion."""
         if not self.versions or self.versions[0][0] > sequence:
             return None
         return self.at(sequence)[1]
 
     def stored(self, limit: int) -> Stored:
-        """The same as the port has it."""
+        """Return the newest version up to a frame as the port defines it."""
         sequence, document = self.at(limit)
         if document is None:
             return Stored(None, ABSENT)
         return Stored(document, sequence or self.base)
 
     def add_version(self, sequence: int, document: Document | None, visible: int) -> None:
-        """Notes a newer version; those that nobody can ask for any more go."""
+        """Add a newer version, and drop those that no reader can ask for any more."""
         versions = self.versions
         while len(versions) > 1 and versions[1][0] <= visible:
             versions = versions[1:]
@@ -130,9 +131,10 @@ class Live:
 
 
 class Follower:
-    """The documents of a data folder as the journal and the files tell them.
+    """The cache of a data folder's documents, kept current from the journal and the files.
 
-    `mutex` guards all but reading what is known. Whoever appends holds the folder's lock, too.
+    `mutex` guards everything except reading cached versions. Appending requires the folder's lock
+    as well.
     """
 
     def __init__(
@@ -145,44 +147,44 @@ class Follower:
     ) -> None:
         self.root, self.layouts, self.files, self.journal = root, layouts, files, journal
         self.images = Images(files, root / ".neuralflow" / "images", layouts)
-        self.merges = False  # whether files changed by hand are merged, or taken as they are
+        self.merges = False  # whether to merge manually edited files, or to accept them as they are
         self.mutex = threading.RLock()
         self._base = f"{root}/"
         self._cache_bytes = cache_bytes
         self.forget()
 
     def forget(self) -> None:
-        """Forgets everything; to be called before the journal is followed from its checkpoint."""
+        """Clear the cache. Required before the journal is followed from its checkpoint."""
         self._live: dict[Key, Live] = {}
-        # Those that may be evicted, the next one first. Only changed under the mutex: a reader
-        # marks a document as used, and moves nothing.
+        # Documents that may be evicted, the next candidate first. Changed only under the mutex: a
+        # reader only marks a document as used, without moving it.
         self._evictable: OrderedDict[Key, Live] = OrderedDict()
         self.pending: dict[Key, Live] = {}
         self._bytes = 0
-        # The files published since the last checkpoint: their images are to be written.
-        # Files that cannot be merged, and why.
+        # Files that cannot be merged, with their tokens and the reasons.
         self.faults: dict[Key, tuple[Token | None, Corrupt]] = {}
+        # Files published since the last checkpoint, whose images the next one writes.
         self.published: dict[Key, tuple[FileShown, Document | None]] = {}
-        self.is_checkpointed = True  # whether nothing was committed since the last checkpoint
+        self.is_checkpointed = True  # whether no commit followed the last checkpoint
 
     # Following
 
     def follow(self) -> None:
-        """Takes in what the journal has beyond what this process knows."""
+        """Apply what the journal has beyond the state of this process."""
         with self.mutex:
             self._be_sure()
             for frame in self.journal.follow():
                 self._absorb(frame)
 
     def find_end(self) -> None:
-        """The same after a writer has died amid an append. Under the folder's lock."""
+        """Like `follow`, after a writer died during an append. Requires the folder's lock."""
         with self.mutex:
             self._be_sure()
             for frame in self.journal.find_end():
                 self._absorb(frame)
 
     def _be_sure(self) -> None:
-        """Forgets everything where somebody was interrupted while taking in a frame."""
+        """Clear the cache and follow again if an interruption left a frame half applied."""
         if self.journal.is_in_doubt:
             self.forget()
             self.journal.begin_again()
@@ -192,8 +194,8 @@ class Follower:
             for applied in decode_entry(frame.payload):
                 self._absorb_change(frame, applied)
         elif frame.kind in (Kind.PUBLISHING, Kind.PUBLISHED):
-            # Of an earlier incarnation it only tells which files are ours: the names of those that
-            # it published may have been lost in a power cut.
+            # A note of an earlier incarnation only proves that the store wrote these files: a power
+            # cut may have undone their renames.
             is_done = self._has_names(frame)
             self.note_files(_decode_notes(frame.payload), is_done=is_done)
         elif frame.kind == Kind.CHECKPOINT:
@@ -201,15 +203,15 @@ class Follower:
             self.published.clear()
         elif frame.kind == Kind.RESTORED:
             self.forget_files()
-        elif frame.kind == Kind.TRIMMED:  # this process slept since before it was
+        elif frame.kind == Kind.TRIMMED:  # this process fell behind: open it again
             self.journal.leave()
 
     def _has_names(self, frame: Frame) -> bool:
-        """Return whether the files of a note have the names that they were published under."""
+        """Return whether the files of a note have their published names."""
         return frame.kind == Kind.PUBLISHED and frame.epoch == self.journal.epoch
 
     def forget_files(self) -> None:
-        """Forget what files showed: a backup's files take their place, and are no edits by hand."""
+        """Discard what is known of files: a restore replaces them, which is no manual edit."""
         with self.mutex:
             self.published.clear()
             for live in list(self._live.values()):
@@ -222,7 +224,7 @@ class Follower:
             live.versions = ()
             live.pending.clear()
         elif applied.reset and not live.pending and not self.is_as_known(live):
-            live.versions = ()  # the file that they are of was taken away meanwhile
+            live.versions = ()  # their file was removed meanwhile
         self.add_pending(live, frame.sequence, frame.payload, is_own=False)
         if applied.merged is not None:
             self.note_merged(live, applied.merged.token)
@@ -230,13 +232,13 @@ class Follower:
             document = live.versions[-1][1]
             try:
                 after = applied.apply(document, self.layouts[applied.key.collection])
-            except ValueError:  # to be read anew, and said then
+            except ValueError:  # it is read again, and the error is reported then
                 live.versions = ()
             else:
                 live.add_version(frame.sequence, after, self.journal.visible)
 
     def add_pending(self, live: Live, sequence: int, payload: bytes, *, is_own: bool) -> None:
-        """Notes a change that the document's file does not show yet."""
+        """Add a change that the document's file does not show yet."""
         if not live.pending:
             live.since, live.is_own = time.monotonic(), False
             self.pending[live.key] = live
@@ -247,13 +249,13 @@ class Follower:
         self.is_checkpointed = False
 
     def note_merged(self, live: Live, token: Token | None) -> None:
-        """Note that a pending change has merged this file: it may be replaced."""
+        """Note that a pending change merged this file, so that publishing may replace it."""
         self.faults.pop(live.key, None)
         if token is not None:
             live.merged.add(token)
 
     def note_files(self, notes: list[FileShown], *, is_done: bool) -> None:
-        """Takes in which files are about to show which documents, or do so now."""
+        """Apply a note of files that are about to show documents or, if `is_done`, do so now."""
         for note in notes:
             live = self.live(Key(note.collection, note.owner))
             if not is_done:
@@ -274,26 +276,26 @@ class Follower:
     # Documents
 
     def name(self, key: Key) -> str:
-        """The file's name under the root: `tasks/tasks_7.json`."""
+        """Return the name of the document's file under the root: `tasks/tasks_7.json`."""
         layout = self.layouts.get(key.collection)
-        if layout is None:  # of a collection that was not named when the store was opened
+        if layout is None:  # a collection that was not given when the store was opened
             return f"{key.collection}/{key.owner}"
         return f"{layout.name}/{layout.stem}_{key.owner}.json"
 
     def live(self, key: Key) -> Live:
-        """What is known of the document, be it nothing."""
+        """Return the cache entry of a document; create an empty one if there is none."""
         live = self._live.get(key)
         if live is None:
             live = self._live[key] = self.unknown(key)
         return live
 
     def unknown(self, key: Key) -> Live:
-        """The document as one that nothing is known of."""
+        """Return a new, empty cache entry, which is not added to the cache."""
         name = self.name(key)
         return Live(key, name, self._base + name)
 
     def stored(self, key: Key, limit: int) -> Stored:
-        """The document up to a frame. Raises `Corrupt`, `Unavailable`."""
+        """Return the document up to a frame. Raises `Corrupt`, `Unavailable`, `EditedByHand`."""
         live = self._live.get(key)
         if live is None or not live.versions or not (live.pending or self.is_as_known(live)):
             return self._load(key).stored(limit)
@@ -301,7 +303,10 @@ class Follower:
         return live.stored(limit)
 
     def last_good(self, key: Key, limit: int) -> Stored:
-        """The same, whatever a person made of the file. Raises `Corrupt` if nothing else has it."""
+        """Return the document up to a frame, ignoring any manual edit of its file.
+
+        Raises `Corrupt` if only the file has the document and it is unreadable.
+        """
         with self.mutex:
             self.follow()
             live = self.live(key)
@@ -313,14 +318,14 @@ class Follower:
                 return edited.live.stored(limit)
 
     def fault(self, key: Key) -> Corrupt | None:
-        """Why the document's file cannot be merged; None if it can, or nobody has looked yet."""
-        found = self.faults.get(key)
-        if found is None or found[0] != self.token(self.unknown(key)):
+        """Return why the document's file cannot be merged; None if it can, or was not examined."""
+        known_fault = self.faults.get(key)
+        if known_fault is None or known_fault[0] != self.token(self.unknown(key)):
             return None
-        return found[1]
+        return known_fault[1]
 
     def is_as_known(self, live: Live) -> bool:
-        """Whether the file is one that is known to show the document."""
+        """Return whether the current file is known to show the document."""
         try:
             status = self.files.status(live.path)
         except OSError:
@@ -344,21 +349,21 @@ class Follower:
             except EditedByHand:
                 raise
             except BaseException:
-                live.versions = ()  # of the changes that are pending, perhaps not all are in them
+                live.versions = ()  # perhaps only a part of the pending changes is in them
                 self._drop(live)
                 raise
             return live
 
     def _refuse_edited(self, live: Live) -> None:
-        """Raise `EditedByHand` if the file is a new edit: none that is known to be faulty."""
+        """Raise `EditedByHand` unless the file is one that is known to be faulty."""
         token = self.token(live)
         if token is None or self.faults.get(live.key, (None,))[0] != token:
             raise EditedByHand(live)
 
     def _load_image(self, live: Live) -> bool:
-        """Take the image as the document if the file is not the one that the image is of.
+        """Load the image as the document if the file was edited since the image was written.
 
-        Return False if the file itself counts. Raises `EditedByHand`, with the document loaded.
+        Return False if the file itself counts. Raises `EditedByHand` after the document was loaded.
         """
         before = self._state_before_edit(live)
         if live.pending:
@@ -375,12 +380,13 @@ class Follower:
         return True
 
     def _state_before_edit(self, live: Live) -> tuple[int, Document] | None:
-        """Return the document without its file, and its frame, if the file is another's.
+        """Return the document without the edit of its file, and its frame, if the file was edited.
 
-        That is what was published since the last checkpoint or, if nothing was, the image of it.
-        None if the file is the store's, or if nothing but the file is known. The journal is
-        followed after the image was read. Without this, the image may be of frames that are yet to
-        come, and these would be applied to it again.
+        That is the document as published since the last checkpoint, or else the image of the
+        checkpoint. Return None if the file is the store's, or if nothing but the file is known. The
+        journal is followed after the image was read. Otherwise the image could be newer than the
+        frames followed, and later frames would be applied to it twice. A missing file counts as
+        edited.
         """
         if not self.merges or self.token(live) in live.tokens:
             return None
@@ -417,7 +423,10 @@ class Follower:
         return None if document is None else (image.sequence, document)
 
     def _published_again(self, live: Live, image: Image | None, sequence: int) -> Document | None:
-        """Return the document as of a frame since the last checkpoint, from image and journal."""
+        """Return the document as of a frame after the last checkpoint, from image and journal.
+
+        Return None if they do not lead to it.
+        """
         layout = self.layouts[live.key.collection]
         document = image.document(live.name, layout) if image else None
         frame_of_image = image.sequence if image else 0
@@ -434,7 +443,7 @@ class Follower:
         return document
 
     def _has_digest(self, live: Live, digest: str) -> bool:
-        """Return whether the file's bytes have this digest: it is a copy of a file of the store."""
+        """Return whether the file's bytes have this digest: then it copies the store's file."""
         try:
             data, _ = self.files.read(live.path)
         except OSError:
@@ -442,10 +451,10 @@ class Follower:
         return digest_of(data) == digest
 
     def _load_file(self, live: Live) -> None:
-        """Takes the file as the document; where there is none, there is no document."""
+        """Load the file as the document; without a file, the document does not exist."""
         live.versions = ()
         document, status, shown = self._read_known(live)
-        if live.pending:  # something came while the file was read
+        if live.pending:  # a change arrived while the file was read
             self._load_pending(live)
             return
         self._drop(live)
@@ -460,7 +469,7 @@ class Follower:
             self._keep(live)
 
     def _load_pending(self, live: Live) -> None:
-        """Applies what is pending to the file, or to nothing where the document begins in it."""
+        """Load the file with the pending changes, or these alone if they begin the document."""
         before = self._state_before_edit(live)
         token = self.token(live)
         begins = self._last_reset(live)
@@ -486,10 +495,10 @@ class Follower:
         for sequence, applied in changes:
             document = self._applied(live, applied, document)
             loaded.add_version(sequence, document, self.journal.visible)
-        live.versions = loaded.versions  # all of them, or none
+        live.versions = loaded.versions  # all of them or none
 
     def _changes(self, live: Live) -> list[tuple[int, Applied]]:
-        """What is pending of the document, each with its frame."""
+        """Return the pending changes of the document, each with its frame."""
         return [
             (sequence, applied)
             for sequence, payload in live.pending
@@ -498,20 +507,21 @@ class Follower:
         ]
 
     def _last_reset(self, live: Live) -> int:
-        """The last visible frame of those pending in which the document begins or ends, or 0.
+        """Return the last visible pending frame in which the document begins or ends; 0 for none.
 
-        One that is not visible yet is not to be begun from.
+        A frame that is not visible cannot be the start: readers need the versions before it.
         """
         visible = self.journal.visible
         frames = (frame for frame, applied in self._changes(live) if applied.reset)
         return max((frame for frame in frames if frame <= visible), default=0)
 
     def _read_known(self, live: Live) -> tuple[Document | None, Status | None, int]:
-        """The file, and up to which frame it shows the document; 0 where a person made it.
+        """Return the file, its metadata, and the frame up to which it shows the document.
 
-        A file that is not known may have been published since the journal was followed. The note
-        is in the journal before the file has its name, so following tells; unless yet another file
-        was published meanwhile.
+        The frame is 0 for a manually edited file. An unknown file may have been published since the
+        journal was last followed. Its note is in the journal before the file gets its name. So
+        following the journal decides, unless yet another file was published meanwhile: then it is
+        read again. Raises `Unavailable` if that continues.
         """
         for _ in range(_READS_MAX):
             document, status = self._read(live)
@@ -535,9 +545,10 @@ class Follower:
             raise Corrupt(live.name, f"is not what the journal goes on from: {misfit}") from misfit
 
     def version(self, live: Live, limit: int) -> tuple[int, Document | None]:
-        """The document up to a frame, something of it being pending, and the last frame in it.
+        """Return the last frame and the document up to `limit`, while changes of it are pending.
 
-        That may be a later one: what nobody can ask for any more was let go of. Raises `Corrupt`.
+        The frame may be a later one, since versions that no reader can ask for are dropped. Raises
+        `Corrupt`.
         """
         with self.mutex:
             if not live.versions:
@@ -545,9 +556,10 @@ class Follower:
             return live.at(limit)
 
     def leads_to_pending(self, live: Live, data: bytes) -> bool:
-        """Whether a file with these bytes is what the pending changes began from.
+        """Return whether a file with these bytes is the state that the pending changes began from.
 
-        Asked where the document was deleted or begun anew since: its content before that is told.
+        This concerns a document that was deleted or begun again since: the entry of that change has
+        its content before.
         """
         changes: list[Applied] = []
         with self.mutex:
@@ -569,7 +581,7 @@ class Follower:
         return document is not None and encode(document) == encode(Document(before))
 
     def token(self, live: Live) -> Token | None:
-        """The token of the file that is there; None where there is none that can be read."""
+        """Return the token of the current file; None if it is missing or cannot be examined."""
         try:
             return token_of(self.files.status(live.path))
         except OSError:
@@ -582,7 +594,10 @@ class Follower:
         return decode(data, live.name, self.layouts[live.key.collection]), status
 
     def content(self, live: Live) -> tuple[bytes, Status | None]:
-        """The bytes of the file and what it is; None where there is no file."""
+        """Return the bytes and the metadata of the file; None for the metadata if there is no file.
+
+        Raises `Corrupt`, `Unavailable`.
+        """
         try:
             self._refuse_pipe(live)
             return self.files.read(live.path)
@@ -591,7 +606,10 @@ class Follower:
             return b"", None
 
     def opened(self, live: Live) -> BinaryIO | None:
-        """The file, opened for reading: it stays what it is though another gets its name."""
+        """Open the file for reading; None if there is none.
+
+        It remains the same file when another one replaces it. Raises `Corrupt`, `Unavailable`.
+        """
         try:
             self._refuse_pipe(live)
             return os.fdopen(self.files.open(live.path, to_write=False), "rb")
@@ -600,15 +618,15 @@ class Follower:
             return None
 
     def _refuse_pipe(self, live: Live) -> None:
-        """To open a pipe would be to wait for ever."""
+        """Raise `Corrupt` if the file is not a regular file: opening a pipe may block."""
         if not stat.S_ISREG(self.files.status(live.path).st_mode):
             raise Corrupt(live.name, "is not a file")
 
     def _refuse_unread(self, live: Live, error: OSError) -> None:
-        """Raises what is wrong when a file could not be read; where there is none, that is not.
+        """Raise the error of a file that could not be read; return if the file does not exist.
 
-        What only a person can make readable is as good as broken: never absent, and so never
-        written over.
+        A file that only a person can make readable counts as damaged and not as absent: an absent
+        file would be overwritten.
         """
         if error.errno in _FOR_A_PERSON:
             raise Corrupt(live.name, f"cannot be read: {error.strerror}") from error
@@ -621,21 +639,24 @@ class Follower:
         self.refuse_missing_root()
 
     def refuse_missing_root(self) -> None:
-        """A disk that is not mounted, perhaps: that nobody has any records would be a lie."""
+        """Raise `Unavailable` if the data folder is missing: its disk may not be mounted.
+
+        Without this check, every document would seem not to exist.
+        """
         if not self.files.exists(self.root):
             raise Unavailable(f"the data folder {self.root} is not there")
 
     def unpublished(self, collection: str) -> Iterator[Live]:
-        """The collection's documents of which something is pending."""
+        """Return the collection's documents with pending changes."""
         with self.mutex:
             return iter(
                 [live for live in self.pending.values() if live.key.collection == collection]
             )
 
-    # Room
+    # Eviction
 
     def _keep(self, live: Live) -> None:
-        """Caches a document of which nothing is pending, and evicts others if the cache is full."""
+        """Cache a document without pending changes, and evict others if the cache is full."""
         if not live.versions or live.versions[-1][1] is None or not self._cache_bytes:
             self._drop(live)
             return
@@ -663,10 +684,13 @@ class Follower:
 def _unseen(
     changes: list[tuple[int, Applied]], shown: int, document: Document
 ) -> list[tuple[int, Applied]]:
-    """The changes that a file does not show; `shown` is the last frame it does, 0 for unknown."""
+    """Return the changes that a file does not show yet.
+
+    `shown` is the last frame that it shows; 0 if unknown, when the revision in the file decides.
+    """
     if shown:
         return [change for change in changes if change[0] > shown]
-    # Revisions begin anew with a reset. A file that shows one is known.
+    # A reset restarts the revisions. A file that shows a reset has a known token.
     old = itertools.takewhile(
         lambda change: not change[1].reset and change[1].revision <= document.revision, changes
     )
@@ -674,9 +698,10 @@ def _unseen(
 
 
 def _refuse_older(live: Live, document: Document, first: Applied) -> None:
-    """Raises `Corrupt` for a file that a person put there and that lacks what the journal forgot.
+    """Raise `Corrupt` if the file lacks changes that the journal no longer has.
 
-    To go on from it would be to do again what it may show already.
+    A person put this older file there. Applying later changes to it would make a document that
+    never existed.
     """
     if not first.reset and first.revision > document.revision + 1:
         raise Corrupt(
@@ -687,5 +712,5 @@ def _refuse_older(live: Live, document: Document, first: Applied) -> None:
 
 
 def token_of(status: Status) -> Token:
-    """What tells a file from every other that had its name: inode, size and time."""
+    """Return what distinguishes a file from every other that had its name: inode, size, mtime."""
     return status.st_ino, status.st_size, status.st_mtime_ns
