@@ -1,7 +1,7 @@
-"""How the values of records are entered in forms: as text, and read again as what was typed.
+"""Convert record values to form input and back.
 
-For each kind of field there is an `Entry`. What cannot be read raises a ValidationError in the
-person's words; whether what was read is good is for the table alone to say.
+Each kind of field has an `Entry`. Unreadable input raises a translated ValidationError. Whether a
+parsed value is valid is decided by the table alone.
 """
 
 import csv
@@ -28,17 +28,17 @@ from utils.records import Field, Kind
 from utils.tasks.quick import parse_due_words
 from utils.times import is_date, parse_time, utc_text
 
-_BOX = re.compile(r"(?:[-*]\s+)?\[([ xX]?)\]")  # before an item of a checklist: "[x]"
+_BOX = re.compile(r"(?:[-*]\s+)?\[([ xX]?)\]")  # prefix of a checklist item: "[x]"
 _ITEM_FAULT = _("Line %(line)d: an item has 1 to %(most)d characters.")
 _TWO_READINGS = _("“%(typed)s” can be read in two ways: write %(whole)s or %(fraction)s.")
 _ITEMS_FAULT = _("Line %(line)d: a checklist has at most %(most)d items.")
 
 
-# Values as they stand in a form
+# Values to text
 
 
 def show_text(value: object) -> str:
-    """A value as text; what is none, as JSON."""
+    """Return a value as text. Values other than texts become JSON."""
     if value is None:
         return ""
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
@@ -53,7 +53,8 @@ def _show_time(value: object) -> str:
     if is_date(text):
         return text
     local = local_time(moment)
-    if parse_time(_typed(local), local.tzinfo or UTC) != moment:  # an hour that clocks show twice
+    # Show UTC if local time is ambiguous, in the hour repeated at the end of daylight saving.
+    if parse_time(_typed(local), local.tzinfo or UTC) != moment:
         return _typed(moment) + "Z"
     return _typed(local)
 
@@ -88,11 +89,11 @@ def _show_object(value: object) -> str:
     return json.dumps(value, ensure_ascii=False, indent=2) if value else ""
 
 
-# What was typed, as values
+# Text to values
 
 
 def unix_lines(typed: str) -> str:
-    """What was typed, without the CR that browsers send before each LF."""
+    """Return the input without the CR that browsers send before each LF."""
     return typed.replace("\r\n", "\n")
 
 
@@ -105,7 +106,7 @@ def _read_line(typed: str, field: Field, stored: object) -> str:
 
 
 def _read_time(typed: str, field: Field, stored: object) -> str | None:
-    """A time without an offset, or in words, is meant in the zone that the form was shown in."""
+    """Parse a time. Without an offset it is in the zone in which the form was shown."""
     text, zone = typed.strip(), timezone.get_current_timezone()
     if is_date(text) or not text:
         return text or None
@@ -122,7 +123,7 @@ def _read_time(typed: str, field: Field, stored: object) -> str | None:
 
 
 def _read_entries(typed: str, field: Field, stored: object) -> list[Any]:
-    """Entries between commas; one that holds a comma stands in double quotes."""
+    """Parse entries separated by commas. An entry that contains a comma is in double quotes."""
     try:
         rows = list(csv.reader(typed.splitlines(), skipinitialspace=True))
     except csv.Error:
@@ -133,9 +134,9 @@ def _read_entries(typed: str, field: Field, stored: object) -> list[Any]:
 
 
 def _read_names(typed: str, field: Field, stored: object) -> list[Any]:
-    """The names, and behind them the members that are no names: a form cannot show those."""
-    kept = [entry for entry in _entries(stored) if not isinstance(entry, str)]
-    return _read_entries(typed, field, stored) + kept
+    """Parse the names, and retain stored members that forms cannot show."""
+    others = [entry for entry in _entries(stored) if not isinstance(entry, str)]
+    return _read_entries(typed, field, stored) + others
 
 
 def _read_object(typed: str, field: Field, stored: object) -> Any:
@@ -161,7 +162,7 @@ def _read_repeat(typed: str, field: Field, stored: object) -> str:
 
 
 def _show_checklist(value: object) -> str:
-    """Each item on a line, behind "[ ]" or "[x]"; what is no item, as JSON."""
+    """Return a line per item, after "[ ]" or "[x]". Invalid items become JSON."""
     return "\n".join(_item_line(entry) for entry in _entries(value))
 
 
@@ -172,7 +173,7 @@ def _item_line(entry: object) -> str:
 
 
 def _read_checklist(typed: str, field: Field, stored: object) -> list[Any]:
-    """An item of each line that is not blank. What the table would refuse is told by its line."""
+    """Parse an item per line that is not blank. Faults name their line."""
     lines = [(number, line.strip()) for number, line in enumerate(typed.splitlines(), 1)]
     items = [(number, _item(line)) for number, line in lines if line]
     faults = [
@@ -189,11 +190,11 @@ def _read_checklist(typed: str, field: Field, stored: object) -> list[Any]:
 
 
 def _item(line: str) -> dict[str, Any]:
-    """Also one of a list in Markdown, "- [x] Label"."""
-    found = _BOX.match(line)
-    if found is None:
+    """Parse an item, also as a Markdown list item: "- [x] Label"."""
+    match = _BOX.match(line)
+    if match is None:
         return {"text": line, "done": False}
-    return {"text": line[found.end() :].strip(), "done": found[1].lower() == "x"}
+    return {"text": line[match.end() :].strip(), "done": match[1].lower() == "x"}
 
 
 def _read_number(typed: str, field: Field, stored: object) -> Any:
@@ -204,15 +205,15 @@ def _read_number(typed: str, field: Field, stored: object) -> Any:
         return read_number(text)
     except Ambiguous as fault:
         whole, fraction = fault.args
-        told = {"typed": text, "whole": whole, "fraction": fraction}
-        raise forms.ValidationError(_TWO_READINGS % told) from None
+        values = {"typed": text, "whole": whole, "fraction": fraction}
+        raise forms.ValidationError(_TWO_READINGS % values) from None
     except ValueError:
         raise forms.ValidationError(sentence(field.must_be)) from None
 
 
 @dataclass(frozen=True)
 class Entry:
-    """How one kind of field is entered."""
+    """The widget of a kind of field, and its conversions."""
 
     widget: Callable[[], forms.Widget]
     show: Callable[[object], str]

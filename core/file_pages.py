@@ -1,9 +1,9 @@
-"""My files: what a person owns, as the files that it is. Looked at, shown, and handed over.
+"""The "My files" pages: list, view and download the user's own files.
 
-Files that were edited by hand are merged; what was not taken in is listed here, to use or discard.
+Files edited by hand are merged. Versions that could not be merged are listed to use or discard.
 
-The address says which collection, and the session whose; the rest of a file's name comes from the
-table of collections.
+The URL names the collection, the session its owner, and the table of collections the rest of the
+file name.
 """
 
 from dataclasses import dataclass
@@ -29,7 +29,7 @@ from utils.undo import OFFERED_FOR
 
 @dataclass(frozen=True)
 class FileRow:
-    """A file of the list; of one that cannot even be read as bytes, only why."""
+    """A file in the list. `file` is None if it cannot be read even as bytes."""
 
     collection: str
     label: Text
@@ -40,7 +40,7 @@ class FileRow:
 @require_safe
 @login_required
 def file_list(request: StorageRequest) -> HttpResponse:
-    """All files of the person that there are."""
+    """List the user's existing files."""
     rows = [row for name in OWN_FILES if (row := _row(request, name))]
     store, owner = request.json_storage.store, _owner(request)
     asides = [
@@ -94,7 +94,7 @@ def _row(request: StorageRequest, collection: str) -> FileRow | None:
 @require_safe
 @login_required
 def file_page(request: StorageRequest, spec: CollectionSpec) -> HttpResponse:
-    """One file, as it is; a long one in part."""
+    """Show a file, or an excerpt of a long one."""
     context: dict[str, object] = {"label": FILE_WORDS[spec.name], "collection": spec.name}
     try:
         with own_file(request.json_storage.store, spec.name, _owner(request)) as file:
@@ -114,7 +114,7 @@ def _told(fault: Corrupt | None) -> dict[str, object]:
 @require_safe
 @login_required
 def file_download(request: StorageRequest, spec: CollectionSpec) -> HttpResponse:
-    """One file, byte for byte, whether it can be read as JSON or not."""
+    """Return a file byte for byte, even if it is not valid JSON."""
     with own_file(request.json_storage.store, spec.name, _owner(request)) as file:
         return HttpResponse(
             file.content(),

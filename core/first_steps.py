@@ -1,5 +1,4 @@
-"""The first minutes: what a new person is led to, and an example that they can look at and remove
-again."""
+"""Onboarding: a checklist of first steps, and sample data to add and remove."""
 
 from dataclasses import dataclass
 from datetime import date, timedelta
@@ -22,17 +21,17 @@ from utils.middleware import StorageRequest, request_metadata
 
 @dataclass(frozen=True)
 class Steps:
-    """What a person has done of the first things."""
+    """The first steps that the user has completed."""
 
     task: bool
     project: bool
     model: bool
-    example: bool  # whether the example is there
+    example: bool  # True while the sample data exists
     readable: bool
 
     @property
     def is_new(self) -> bool:
-        """Whether nothing is there at all: then there is nothing else to show."""
+        """True if the user has no records, so the dashboard has nothing else to show."""
         return self.readable and not (self.task or self.project or self.model)
 
     @property
@@ -55,7 +54,7 @@ def steps_of(summary: Summary) -> Steps:
 @require_POST
 @login_required
 def example_add(request: StorageRequest) -> HttpResponse:
-    """Adds the example, in the language of the page."""
+    """Add the sample data in the language of the page."""
     activity = Activity("example_added", "Added the example project", request_metadata(request))
     project, parts = _example(timezone.localdate())
     owner = cast(int, request.user.pk)
@@ -67,7 +66,7 @@ def example_add(request: StorageRequest) -> HttpResponse:
 @require_POST
 @login_required
 def example_remove(request: StorageRequest) -> HttpResponse:
-    """Removes all of the example, and nothing else."""
+    """Remove the sample data, and nothing else."""
     activity = Activity("example_removed", "Removed the example project", request_metadata(request))
     if remove_example(request.json_storage, cast(int, request.user.pk), activity):
         undoing.say(request, _("The example was removed."))

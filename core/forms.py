@@ -1,10 +1,10 @@
-"""Forms for records, built from the table of collections.
+"""Forms for records, generated from the table of collections.
 
-A form turns what was typed into the values that records hold, and back; nothing more. Whether a
-value is good is for the table alone to say (`utils.records`), and what it says is shown at the
-field that it concerns. A field of which nothing was changed is not sent, so that an edit neither
-judges nor rewrites what an old record holds. A form for an edit carries along what it showed, in
-hidden fields, so that what the person changed is known also when the record has become another.
+A form only converts input to record values and back. Validation is done by the table
+(`utils.records`), whose faults are shown at their fields. Unchanged fields are not written, so an
+edit neither validates nor rewrites the other values of an old record. An edit form includes its
+original values in hidden fields. So the user's own changes are known even if the record has changed
+meanwhile.
 """
 
 from collections.abc import Container, Mapping, Sequence
@@ -41,15 +41,15 @@ from utils.records import (
 )
 
 Record = dict[str, Any]
-Choices = Mapping[str, Sequence[tuple[str, Text]]]  # by the name of the field
+Choices = Mapping[str, Sequence[tuple[str, Text]]]  # by field name
 
-KEEP = "keep-"  # before the name of a field: whether what is stored there stays, or what was typed
+KEEP = "keep-"  # prefix of the field that chooses the stored or the typed value of a conflict
 
 _SLIP = _("Line %(line)d, column %(column)d: “%(key)s” is usually %(wanted)s.")
 
 
 def wanted_words(wanted: Wanted) -> Text:
-    """What is usual, as the end of a sentence: "a number from 0 to 1"."""
+    """Return an expectation as the end of a sentence: "a number from 0 to 1"."""
     low, high = number_words(wanted.minimum), number_words(wanted.maximum)
     above = number_words(wanted.above)
     if wanted.kind == "text":
@@ -72,12 +72,12 @@ def wanted_words(wanted: Wanted) -> Text:
 
 
 def number_words(limit: float | None) -> str:
-    """A limit as it is written; "" for none."""
+    """Return a limit as text, or "" for None."""
     return "" if limit is None else number_text(limit)
 
 
 class RecordField(forms.Field):
-    """One field of a record in a form."""
+    """A form field for one field of a record."""
 
     def __init__(self, field: Field, stored: object, options: list[tuple[str, Text]]) -> None:
         self.entry = ENTRIES[field.kind]
@@ -108,7 +108,7 @@ class RecordField(forms.Field):
     def clean(self, value: Any) -> Any:
         typed = unix_lines(value or "")
         if typed == unix_lines(self.initial):
-            return self.stored  # untouched, whatever an old record holds there
+            return self.stored  # unchanged, so not parsed: old records may hold anything
         return self.entry.read(typed, self.field, self.stored)
 
     def has_changed(self, initial: Any, data: Any) -> bool:
@@ -116,14 +116,14 @@ class RecordField(forms.Field):
 
 
 def _suggestions(field: Field) -> Sequence[str]:
-    """What may be chosen without typing it, where one may type something else."""
+    """Return suggested values for a field that also accepts others."""
     if field.kind is Kind.REPEAT:
         return [repeating.told(rule) for rule in repeating.OFFERED]
     return field.choices if field.kind is Kind.OPEN_CHOICE else ()
 
 
 class FlagField(forms.BooleanField):
-    """A field that is true or false."""
+    """A form field for a boolean."""
 
     wide = False
 
@@ -140,7 +140,7 @@ class FlagField(forms.BooleanField):
 
 AnyField = RecordField | FlagField
 
-# Fields that come first, where they are to stand in another order than in the file: in pairs.
+# Fields to move to the top of the form, in pairs that share a row.
 _FIRST: Final = {
     "tasks": (
         *("title", "description", "due_date", "repeat", "priority", "status"),
@@ -151,15 +151,15 @@ _FIRST: Final = {
 
 @dataclass(frozen=True)
 class Part:
-    """Some fields of a record in a form of their own, of which a page may have several."""
+    """A form for some fields of a record. A page may have several."""
 
     names: Container[str]
-    auto_id: str  # the ids of its controls; %s is the name of the field
-    first: str  # the field that has the focus when it appears
+    auto_id: str  # pattern of control ids; %s is the field name
+    first: str  # the field to focus
 
 
 class RecordForm(forms.Form):
-    """Adds a record to a collection, or edits `stored`."""
+    """A form that adds a record to a collection, or edits `stored`."""
 
     def __init__(
         self,
@@ -171,17 +171,16 @@ class RecordForm(forms.Form):
         proposed: Mapping[str, Any] | None = None,
         part: Part | None = None,
     ) -> None:
-        """`choices`: of each reference that can be entered, the ids and names to choose from.
+        """Build the form.
 
-        `proposed`: what stands in the form for a new record at first. `part`: what alone is
-        entered, of an edit within a row.
+        `choices` has the ids and names for each reference that can be entered. `proposed` has
+        initial values for a new record. `part` restricts an edit to some fields, for editing within
+        a row.
         """
         super().__init__(_as_chosen(typed), auto_id=part.auto_id if part else "id_%s")
         self.spec, self.stored, self.choices, self.part = spec, stored, choices or {}, part
         self.zone, self.language = _zone(typed), _language(typed)
-        self.slips = (
-            False  # whether something unusual stands in it, which may be saved all the same
-        )
+        self.slips = False  # True if values are unusual, which the user may save nevertheless
         entered = [
             field
             for field in spec.writable
@@ -190,13 +189,15 @@ class RecordForm(forms.Form):
             and (part is None or field.name in part.names)
         ]
         self.more_names = [field.name for field in entered if field.kind is Kind.OBJECT]
-        self.values: dict[str, Any] = {}  # as they are without anything typed
+        self.values: dict[str, Any] = {}  # the values without any input
         with timezone.override(self.zone), translation.override(self.language):
             for field in entered:
-                made = _form_field(field, proposed if stored is None else stored, self.choices)
-                made.show_hidden_initial = stored is not None
-                self.fields[field.name], self.values[field.name] = made, made.stored
-        self.meanwhile: frozenset[str] = frozenset()  # what others changed while this was typed
+                form_field = _form_field(
+                    field, proposed if stored is None else stored, self.choices
+                )
+                form_field.show_hidden_initial = stored is not None
+                self.fields[field.name], self.values[field.name] = form_field, form_field.stored
+        self.meanwhile: frozenset[str] = frozenset()  # fields that others changed since the form
         self.differences: list[Difference] = []
         self.order_fields(_FIRST.get(spec.name))
         if part is not None:
@@ -210,15 +211,15 @@ class RecordForm(forms.Form):
 
     @property
     def version(self) -> str:
-        """The version of the record that the person saw when they began to type."""
+        """The version of the record when the form was first shown."""
         if self.stored is None:
             return ""
         return self.data.get("version", "") if self.is_bound else record_version(self.stored)
 
     @property
     def checklist_limits(self) -> dict[str, int] | None:
-        """Where a checklist is entered: how many items it may have, and how long one may be."""
-        if any(one.kind is Kind.CHECKLIST for one in self.spec.writable):
+        """The limits of a checklist for the editor script, or None without a checklist."""
+        if any(field.kind is Kind.CHECKLIST for field in self.spec.writable):
             return {"most": ITEMS_MAX, "longest": ITEM_CHARACTERS_MAX}
         return None
 
@@ -231,7 +232,7 @@ class RecordForm(forms.Form):
         return [bound for bound in self._asked_for() if bound.name in self.more_names]
 
     def _asked_for(self) -> list[BoundField]:
-        """The fields but for those that stand with their differences."""
+        """Return the fields except those that are shown as differences."""
         apart = {difference.field.name for difference in self.differences}
         return [bound for bound in self if bound.name not in apart]
 
@@ -240,8 +241,8 @@ class RecordForm(forms.Form):
         return any(name in self.errors for name in self.more_names)
 
     def clean(self) -> None:
-        """Has the table judge what could be read, so that all faults are told at once."""
-        now = datetime.now(UTC)  # goes nowhere: the manager makes the record that is stored
+        """Validate all parsed values against the table, so that all faults are shown at once."""
+        now = datetime.now(UTC)  # not stored: the manager sets the timestamps when writing
         try:
             if self.stored is None:
                 new_record(self.spec, self.changes(), record_id=1, owner=1, now=now)
@@ -253,7 +254,7 @@ class RecordForm(forms.Form):
             self._point_at_slips()
 
     def _point_at_slips(self) -> None:
-        """Of a model, shows what is unusual in the objects that were typed, by line and column."""
+        """Add warnings about unusual values in a model's objects, with line and column."""
         model_type = str(self.cleaned_data.get("model_type") or self.values.get("model_type"))
         for name in OBJECTS:
             value = self.cleaned_data.get(name)
@@ -263,12 +264,12 @@ class RecordForm(forms.Form):
             for misfit in misfits(model_type, name, value):
                 self.slips = True
                 line, column = places.of((misfit.key,))
-                told = {"line": line, "column": column, "key": misfit.key}
-                told["wanted"] = wanted_words(misfit.wanted)
-                self.add_error(name, _SLIP % told)
+                values = {"line": line, "column": column, "key": misfit.key}
+                values["wanted"] = wanted_words(misfit.wanted)
+                self.add_error(name, _SLIP % values)
 
     def changes(self) -> dict[str, Any]:
-        """What is to be written: of a new record all values, of an edited one the changed."""
+        """Return the values to write: all of a new record, the changed ones of an edited record."""
         if self.stored is None:
             return dict(self.cleaned_data)
         return {
@@ -278,21 +279,21 @@ class RecordForm(forms.Form):
         }
 
     def add_faults(self, invalid: InvalidRecord) -> None:
-        """Shows each fault that the table found at the field that it concerns."""
+        """Add each fault of the table to the field that it concerns."""
         for fault in invalid.errors:
             name, _slash, inside = fault.pointer.removeprefix("/").partition("/")
-            told = in_persons_words(fault.detail)
-            detail = f"{inside}: {told}" if inside else told
+            message = in_persons_words(fault.detail)
+            detail = f"{inside}: {message}" if inside else message
             if name in self.fields:
                 self.add_error(name, sentence(detail))
             else:
                 self.add_error(None, sentence(f"{name} {detail}" if name else detail))
 
     def on_top_of(self, stored: Record) -> "RecordForm":
-        """This form again, for what the record has become meanwhile.
+        """Return this form rebased onto the current state of the record.
 
-        What the person changed stays as typed; what they left alone follows the record, so that
-        saving sets nothing back that somebody else changed.
+        The user's changes remain as typed. Other fields take the current values, so that saving
+        does not revert changes of others.
         """
         typed = dict(self.data.items()) | {"version": record_version(stored)}
         meanwhile = set()
@@ -310,7 +311,7 @@ class RecordForm(forms.Form):
         return newer
 
     def taken_over(self) -> list[dict[str, Text]]:
-        """What others changed meanwhile, and the person did not: label and value."""
+        """Return label and value of fields that others changed and this user did not."""
         return [
             {"label": str(bound.label), "value": _readable(bound, bound.initial)}
             for bound in self._asked_for()
@@ -318,7 +319,7 @@ class RecordForm(forms.Form):
         ]
 
     def facts(self) -> list[dict[str, Text]]:
-        """What the record holds beside its title, for those who only read it: label and value."""
+        """Return label and value of the fields other than the title, for read-only pages."""
         return [
             {"label": str(bound.label), "value": value}
             for bound in self
@@ -336,7 +337,7 @@ class RecordForm(forms.Form):
 
 @dataclass(frozen=True)
 class Difference:
-    """Where what was typed differs from the record as it is: one of them is to be chosen."""
+    """A field whose typed value differs from the current one. The user must choose."""
 
     field: BoundField
     stored: Text
@@ -345,16 +346,16 @@ class Difference:
 
     @property
     def name(self) -> str:
-        """Of the choice, in the form."""
+        """The name of the form field for the choice."""
         return KEEP + self.field.name
 
 
 def _as_chosen(typed: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
-    """What was typed; where the person chose what is stored, that takes its place."""
-    kept = [name for name in typed or () if name.startswith(KEEP)]
-    if typed is None or not kept:
+    """Return the input, with stored values where the user chose them."""
+    choice_names = [name for name in typed or () if name.startswith(KEEP)]
+    if typed is None or not choice_names:
         return typed
-    names = (name.removeprefix(KEEP) for name in kept if typed[name] == "stored")
+    names = (name.removeprefix(KEEP) for name in choice_names if typed[name] == "stored")
     return dict(typed.items()) | {name: typed.get(f"initial-{name}", "") for name in names}
 
 
@@ -367,19 +368,22 @@ def _readable(bound: BoundField, value: object) -> Text:
 
 
 def _zone(typed: Mapping[str, Any] | None) -> tzinfo:
-    """The zone that a form was shown in and sends along: the person's may be another by now."""
+    """Return the time zone in which the form was rendered.
+
+    The form sends it along, because the user's preference may have changed since.
+    """
     name = (typed or {}).get("zone", "")
     return ZoneInfo(name) if is_time_zone(name) else timezone.get_current_timezone()
 
 
 def _language(typed: Mapping[str, Any] | None) -> str:
-    """The language that a form was shown in and sends along: its numbers are written in it."""
+    """Return the language in which the form was rendered, and its numbers were written."""
     name = str((typed or {}).get("language", ""))
     return name if name in dict(settings.LANGUAGES) else translation.get_language() or "en"
 
 
 def _form_field(field: Field, held: Mapping[str, Any] | None, choices: Choices) -> AnyField:
-    """The field for what a record holds, if there is one yet."""
+    """Return the form field for the value in `held`, or for the default."""
     value = held[field.name] if held and field.name in held else field.fresh_default()
     if field.kind is Kind.BOOLEAN:
         return FlagField(field, value)
@@ -390,6 +394,7 @@ def _form_field(field: Field, held: Mapping[str, Any] | None, choices: Choices) 
     elif field.kind is Kind.REFERENCE:
         options = list(choices[field.name])
     if options and (shown := show_text(value)) not in dict(options):
-        # Kept as a choice, or the first of the others would take its place unasked.
+        # Without this option, the browser would select the first one and the user would change the
+        # value unknowingly.
         options.append((shown, _("%(value)s (not there any more)") % {"value": shown}))
     return RecordField(field, value, options)

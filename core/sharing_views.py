@@ -1,8 +1,8 @@
-"""The pages of sharing: who is in a project, and what others share with oneself.
+"""The sharing pages: members of a project, and what other users share with this one.
 
-What is done stands in `utils.sharing.memberships`; over the API it is at other addresses, and the
-same. The members of one's own project are under /projects/3/members/, those of another's under
-/shared/7/projects/3/members/, where 7 is its owner.
+`utils.sharing.memberships` implements the changes, which the API offers, too. Members of the user's
+own project are at /projects/3/members/, those of another user's at /shared/7/projects/3/members/,
+where 7 is the owner.
 """
 
 from dataclasses import dataclass
@@ -38,7 +38,7 @@ Record = dict[str, Any]
 
 
 class InviteForm(forms.Form):
-    """Whom to invite, and as what."""
+    """A form for the user to invite and their role."""
 
     who = forms.CharField(
         label=gettext_lazy("User name or e-mail address"),
@@ -55,7 +55,7 @@ class InviteForm(forms.Form):
     )
 
     def add_faults(self, invalid: InvalidRecord) -> None:
-        """Shows each fault at the field that it concerns."""
+        """Add each fault to the field that it concerns."""
         for fault in invalid.errors:
             name = fault.pointer.removeprefix("/")
             self.add_error(name if name in self.fields else None, sentence(fault.detail))
@@ -63,12 +63,12 @@ class InviteForm(forms.Form):
 
 @dataclass(frozen=True)
 class Place:
-    """The project that a page is about, and who looks at it."""
+    """The project of a page, and the user who views it."""
 
     person: int
     owner: int
     project: Record
-    address: str  # of its page of members
+    address: str  # URL of its members page
 
     @property
     def is_own(self) -> bool:
@@ -80,16 +80,16 @@ class Place:
 
     @property
     def project_address(self) -> str:
-        """Of the project's own page."""
+        """The URL of the project's own page."""
         return project_address(
             "project_detail", self.project["id"], None if self.is_own else self.owner
         )
 
     @property
     def entries(self) -> list[Record]:
-        """The member entries, the members before those who are only invited."""
-        found = entries_of(self.project).values()
-        return sorted(found, key=lambda entry: entry["status"] != "member")
+        """The member entries, members before invited users."""
+        entries = entries_of(self.project).values()
+        return sorted(entries, key=lambda entry: entry["status"] != "member")
 
     @property
     def team(self) -> list[str]:
@@ -97,14 +97,14 @@ class Place:
         return team_of(self.project)
 
     def entry(self, person: int) -> Record:
-        """The member entry of a person. Raises `NotFound`."""
+        """Return the member entry of a user. Raises `NotFound`."""
         entry = entries_of(self.project).get(person)
         if entry is None:
             raise NotFound(f"there is no member {person}")
         return entry
 
     def require_owner(self) -> None:
-        """Raises `Forbidden` for all others; the manager does so, too, once it is asked."""
+        """Raise `Forbidden` unless the user is the owner. The manager checks this, too."""
         if not self.is_own:
             raise Forbidden("only its owner decides who shares a project")
 
@@ -112,7 +112,7 @@ class Place:
 @require_http_methods(["GET", "HEAD", "POST"])
 @login_required
 def members(request: StorageRequest, record_id: int, owner: int | None = None) -> HttpResponse:
-    """Who is in a project, and who is invited; its owner invites here."""
+    """List members and invited users. The owner can invite here."""
     place = _place(request, record_id, owner)
     if request.method != "POST":
         return _members_page(request, place, InviteForm())
@@ -120,10 +120,10 @@ def members(request: StorageRequest, record_id: int, owner: int | None = None) -
     form = InviteForm(request.POST)
     if not form.is_valid():
         return _members_page(request, place, form, UNPROCESSABLE)
-    asked = form.cleaned_data
+    values = form.cleaned_data
     try:
         entry = _memberships(request).invite(
-            place.owner, record_id, asked["who"], asked["role"], **_call(request)
+            place.owner, record_id, values["who"], values["role"], **_call(request)
         )
     except InvalidRecord as invalid:
         form.add_faults(invalid)
@@ -137,14 +137,14 @@ def members(request: StorageRequest, record_id: int, owner: int | None = None) -
 def member_role(
     request: StorageRequest, record_id: int, person: int, owner: int | None = None
 ) -> HttpResponse:
-    """Gives a member, or one who is invited, another role."""
+    """Change the role of a member or invited user."""
     place = _place(request, record_id, owner)
     role = request.POST.get("role", "")
     try:
         entry = _memberships(request).change_role(
             place.owner, record_id, person, role, **_call(request)
         )
-    except InvalidRecord:  # no form of ours sends that
+    except InvalidRecord:  # cannot be sent by our forms
         return render(request, "400.html", {"status": UNPROCESSABLE}, status=UNPROCESSABLE)
     done = _("%(name)s is an editor now.") if role == "editor" else _("%(name)s is a viewer now.")
     messages.success(request, done % {"name": _name(entry)})
@@ -156,7 +156,7 @@ def member_role(
 def member_remove(
     request: StorageRequest, record_id: int, person: int, owner: int | None = None
 ) -> HttpResponse:
-    """Asks, and then takes a member out, or an invitation back; a member leaves here."""
+    """Ask for confirmation, then remove a member or invitation, or leave the project."""
     place = _place(request, record_id, owner)
     leaves = person == place.person != place.owner
     if not leaves:
@@ -178,7 +178,7 @@ def member_remove(
 def hand_over(
     request: StorageRequest, record_id: int, person: int, owner: int | None = None
 ) -> HttpResponse:
-    """Asks, and then makes a member the project's owner."""
+    """Ask for confirmation, then transfer the project to a member."""
     place = _place(request, record_id, owner)
     place.require_owner()
     entry = place.entry(person)
@@ -188,7 +188,7 @@ def hand_over(
         return _question(request, place, entry, "hand_over")
     try:
         moved = _memberships(request).transfer(place.owner, record_id, person, **_call(request))
-    except InvalidRecord as left:  # in this moment
+    except InvalidRecord as left:  # the member left at this moment
         raise NotFound(f"there is no member {person}") from left
     done = _("The project belongs to %(name)s now. You are one of its editors.")
     messages.success(request, done % {"name": _name(entry)})
@@ -198,7 +198,7 @@ def hand_over(
 @require_safe
 @login_required
 def shared(request: StorageRequest) -> HttpResponse:
-    """What others share with one, and what they offer."""
+    """List the projects that other users share with this one, and invitations."""
     try:
         rows = shared_rows(request.json_storage.view("shared", _person(request)))
     except Corrupt as fault:
@@ -213,7 +213,7 @@ def shared(request: StorageRequest) -> HttpResponse:
 @require_POST
 @login_required
 def invitation_accept(request: StorageRequest, shared_id: int) -> HttpResponse:
-    """Joins the project that one was invited to."""
+    """Accept an invitation to a project."""
     record = _memberships(request).accept(_person(request), shared_id, **_call(request))
     joined = _("You are in “%(project)s” now.") % {"project": record["project_name"]}
     messages.success(request, joined)
@@ -223,13 +223,13 @@ def invitation_accept(request: StorageRequest, shared_id: int) -> HttpResponse:
 @require_POST
 @login_required
 def invitation_decline(request: StorageRequest, shared_id: int) -> HttpResponse:
-    """Declines an invitation."""
+    """Decline an invitation."""
     _memberships(request).decline(_person(request), shared_id, **_call(request))
     messages.success(request, _("You declined the invitation."))
     return redirect("shared")
 
 
-# What they have in common
+# Helpers
 
 
 def _person(request: HttpRequest) -> int:
@@ -241,12 +241,15 @@ def _memberships(request: StorageRequest) -> Memberships:
 
 
 def _call(request: StorageRequest) -> Call:
-    """Who acts, and what is noted of it."""
+    """Return the actor, and the metadata to log."""
     return Call(caller=Caller(_person(request)), told=request_metadata(request))
 
 
 def _place(request: StorageRequest, record_id: int, owner: int | None) -> Place:
-    """Where the page is; `owner` is None for one's own. Raises `NotFound` for what is not seen."""
+    """Return the project of the page. `owner` is None for the user's own.
+
+    Raises `NotFound` if the user may not see it.
+    """
     person = _person(request)
     whose = person if owner is None else owner
     project = request.json_storage.get("projects", whose, record_id, caller=Caller(person))
@@ -266,7 +269,7 @@ def _question(request: StorageRequest, place: Place, entry: Record, asked: str) 
 
 
 def _owner_name(request: StorageRequest, place: Place) -> str:
-    """What the owner is called; another's, as what they share tells it."""
+    """Return the name of the project's owner, from the user's memberships if it is another user."""
     if place.is_own:
         return request.user.get_username()
     records = request.json_storage.view("shared", place.person)

@@ -1,6 +1,8 @@
-"""The pages: home, and for each collection a list, a form, and a question before
-anything is deleted. One set of views serves all collections, one's own and with `owner` what
-another shares; `spec` is their entry in the table."""
+"""The home page, and the pages of record collections: list, form, and confirmation of deletion.
+
+One set of views serves all collections: the user's own and, with `owner`, those shared by others.
+`spec` is the collection's entry in the table.
+"""
 
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
@@ -38,14 +40,14 @@ from utils.records import CollectionSpec, InvalidRecord, record_version
 from utils.times import is_date, moment_of
 
 UNPROCESSABLE = 422
-QUICK_FIELDS = ("title", "due_date", "priority", "status")  # what is edited within a row
+QUICK_FIELDS = ("title", "due_date", "priority", "status")  # fields of the form within a row
 
 Record = dict[str, Any]
 
 
 @require_safe
 def home(request: HttpRequest) -> HttpResponse:
-    """What NeuralFlow is, for everybody."""
+    """Show the public home page."""
     return render(request, "core/home.html")
 
 
@@ -54,7 +56,7 @@ def home(request: HttpRequest) -> HttpResponse:
 def record_list(
     request: StorageRequest, spec: CollectionSpec, owner: int | None = None
 ) -> HttpResponse:
-    """A collection, 50 records a page, narrowed and sorted as the address says."""
+    """List a collection, 50 records per page, filtered and sorted by the query string."""
     whose = Whose.of(request, spec, owner)
     selection = selection_of(whose, request.GET)
     context = _context(whose) | {
@@ -85,7 +87,7 @@ def record_list(
 def record_add(
     request: StorageRequest, spec: CollectionSpec, owner: int | None = None
 ) -> HttpResponse:
-    """A form for a new record."""
+    """Show and process the form for a new record."""
     whose = Whose.of(request, spec, owner)
     whose.require_add()
     form = _form(request, whose)
@@ -109,11 +111,11 @@ def record_add(
 def record_edit(
     request: StorageRequest, spec: CollectionSpec, record_id: int, owner: int | None = None
 ) -> HttpResponse:
-    """A form for a record that exists; for who only reads it, what it holds. With `?quick=1`, of
-    a task only what is edited within its row.
+    """Show and process the form for an existing record, or show it read-only.
 
-    Someone else's newer state is shown beside what was typed (409), and only saving again
-    replaces it.
+    With `?quick=1`, a task's form has only the fields that are edited within its row. If another
+    user changed the record, the response (409) shows their values next to the input. Only saving
+    again overwrites them.
     """
     whose = Whose.of(request, spec, owner)
     stored = whose.manager.get(spec.name, whose.owner, record_id, caller=whose.caller)
@@ -144,7 +146,7 @@ def record_edit(
 def record_delete(
     request: StorageRequest, spec: CollectionSpec, record_id: int, owner: int | None = None
 ) -> HttpResponse:
-    """Asks, and then deletes what the question was about: not a record changed since."""
+    """Ask for confirmation, then delete the record unless it changed since the question."""
     whose = Whose.of(request, spec, owner)
     stored = whose.manager.get(spec.name, whose.owner, record_id, caller=whose.caller)
     whose.require_change(stored)
@@ -175,7 +177,7 @@ def record_delete(
 def record_complete(
     request: StorageRequest, spec: CollectionSpec, record_id: int, owner: int | None = None
 ) -> HttpResponse:
-    """Completes a task, or with `reopen` takes it up again; then back to where one was."""
+    """Complete a task, or reopen it with `reopen`, then redirect back."""
     if "completed_at" not in spec.by_name:
         raise Http404
     whose = Whose.of(request, spec, owner)
@@ -195,14 +197,14 @@ def record_complete(
 
 
 def _completed(added: Sequence[Record]) -> str:
-    """Say that a task is done, and when the next one that was added for it is due."""
+    """Return the message that a task is completed, with the due date of its next occurrence."""
     due = added[0]["due_date"] if added else None
     moment = moment_of(due)
     if due is None or moment is None:
         return _("The task is completed.")
     day = moment.date() if is_date(due) else local_time(moment).date()
-    told = {"day": near_day(day, timezone.localdate())}
-    return _("The task is completed. The next one is due %(day)s.") % told
+    values = {"day": near_day(day, timezone.localdate())}
+    return _("The task is completed. The next one is due %(day)s.") % values
 
 
 def _context(whose: Whose) -> dict[str, Any]:
@@ -223,7 +225,7 @@ def _row(whose: Whose, record: Mapping[str, Any], now: datetime) -> Row:
 
 
 def _form(request: StorageRequest, whose: Whose, stored: Record | None = None) -> RecordForm:
-    """The form, with the choices of the project that was typed, or else is stored or proposed."""
+    """Return the form, with choices for the project that is typed, stored or proposed."""
     typed = request.POST if request.method == "POST" else None
     proposed = {} if stored else _proposed(request, whose)
     held = stored or proposed
@@ -238,7 +240,7 @@ def _form(request: StorageRequest, whose: Whose, stored: Record | None = None) -
 
 
 def _part(request: StorageRequest, whose: Whose, stored: Record | None) -> Part | None:
-    """What is entered, where it is not everything."""
+    """Return the fields to enter if the form is for editing within a row, otherwise None."""
     if stored is None or whose.spec.name != "tasks" or "quick" not in request.GET:
         return None
     return Part(QUICK_FIELDS, f"{whose.anchor(stored['id'])}-%s", "title")
@@ -249,9 +251,9 @@ def _template_of(form: RecordForm) -> str:
 
 
 def _proposed(request: StorageRequest, whose: Whose) -> Record:
-    """What stands in the form for a new task: the project that one comes from.
+    """Return initial values of a new record: the project from which the user came.
 
-    What is another's, must be in a project.
+    Another user's task must be in a project.
     """
     if "project_id" not in whose.spec.by_name:
         return {}
@@ -262,7 +264,7 @@ def _proposed(request: StorageRequest, whose: Whose) -> Record:
 
 
 def _back(request: StorageRequest, whose: Whose) -> str:
-    """The page that the form was opened from; by default the list, with the project's filter."""
+    """Return the URL of the page that opened the form, by default the list filtered by project."""
     address = whose.address("record_list")
     known = whose.projects if "project_id" in whose.spec.by_name else ()
     project = project_in(request.GET, known)
@@ -301,7 +303,7 @@ def _saved(
     write: Callable[[], Record],
     said: Text,
 ) -> HttpResponse:
-    """Writes what the form holds, or shows the form again with what stands against it."""
+    """Write the form's changes and redirect, or show the form again with its faults."""
     if not form.is_valid():
         return _form_page(request, whose, form, UNPROCESSABLE)
     try:
@@ -321,7 +323,7 @@ def _saved(
 def _conflict(
     request: StorageRequest, whose: Whose, form: RecordForm, fault: Conflict
 ) -> HttpResponse:
-    """What was typed, beside what the record has become."""
+    """Show the input next to the current state of the record."""
     assert form.stored is not None, "a new record has nothing to conflict with"
     stored = whose.manager.get(whose.spec.name, whose.owner, form.stored["id"], caller=whose.caller)
     newer = form.on_top_of(stored)

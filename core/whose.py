@@ -1,7 +1,7 @@
-"""Whose records a page is about, and who else has to do with them.
+"""The scope of a page: whose records it shows, and what the user may do with them.
 
-A person's own records are at /tasks/, what another shares with them at /shared/7/tasks/, by the
-same views. What the person who asks may do there, is for `utils.sharing.access` alone to say.
+The user's own records are at /tasks/, those shared by another user at /shared/7/tasks/. The same
+views serve both. `utils.sharing.access` alone decides about permissions.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ Option = tuple[str, Text]
 
 @dataclass(frozen=True)
 class Whose:
-    """One owner's records of a collection, as the person who asks sees them."""
+    """An owner's records of a collection, as seen by the user of the request."""
 
     manager: JSONStorageManager
     spec: CollectionSpec
@@ -40,21 +40,21 @@ class Whose:
 
     @classmethod
     def of(cls, request: StorageRequest, spec: CollectionSpec, owner: int | None) -> Whose:
-        """Raises `NotFound` where the owner shares nothing with the person."""
+        """Return the scope of a request. Raises `NotFound` if the owner shares nothing here."""
         person, name = cast(int, request.user.pk), request.user.get_username()
         whose = cls(request.json_storage, spec, owner or person, Caller(person), name)
         if whose.shared:
-            whose.access  # noqa: B018  it raises, before anything of the owner's is read
+            whose.access  # noqa: B018  raises `NotFound` before any data of the owner is read
         return whose
 
     @property
     def shared(self) -> bool:
-        """Whether they are another's."""
+        """True if the records belong to another user."""
         return self.owner != self.caller.user_id
 
     @cached_property
     def named(self) -> str:
-        """Which records of whom, and whether they are another's, in a word."""
+        """A cache key for the scope: collection, owner, and whether it is shared."""
         return f"{self.spec.name} {self.owner} {self.shared}"
 
     @cached_property
@@ -64,11 +64,11 @@ class Whose:
     # Addresses
 
     def address(self, view: str, record_id: int | None = None) -> str:
-        """Where the pages of these records are: by the name of the view, and of which record."""
+        """Return the URL of a view of these records, or of one record."""
         return address_of(view, self.spec, record_id, self.owner if self.shared else None)
 
     def anchor(self, record_id: int) -> str:
-        """The id of a record within a page."""
+        """Return the HTML id of a record."""
         return anchor_of(self.spec, record_id, self.owner if self.shared else None)
 
     # Rights
@@ -77,7 +77,7 @@ class Whose:
         return (self.access.role(self.spec.name, record) or 0) >= Role.EDITOR
 
     def may_delete(self, record: Record) -> bool:
-        """A project goes by its owner's hand only."""
+        """Return whether the user may delete a record. Only its owner may delete a project."""
         return self.may_change(record) if self.spec.name == "tasks" else not self.shared
 
     @property
@@ -85,12 +85,12 @@ class Whose:
         return not self.shared or (self.spec.name == "tasks" and bool(self.open_projects))
 
     def require_add(self) -> None:
-        """Raises `Forbidden` where there is nothing that the person may add to."""
+        """Raise `Forbidden` unless the user may add a record."""
         if not self.may_add:
             raise Forbidden("you may read these, not add to them")
 
     def require_change(self, record: Record) -> None:
-        """Raises `Forbidden` where the person only reads the record."""
+        """Raise `Forbidden` unless the user may change the record."""
         self.access.require(Role.EDITOR, self.spec.name, record)
 
     # Names
@@ -99,8 +99,10 @@ class Whose:
     def owner_name(self) -> str:
         if not self.shared:
             return self.caller_name
-        told = self.manager.view("shared", self.caller.user_id)
-        names = (record.get("owner_name") for record in told if record.get("owner") == self.owner)
+        memberships = self.manager.view("shared", self.caller.user_id)
+        names = (
+            record.get("owner_name") for record in memberships if record.get("owner") == self.owner
+        )
         return next((name for name in names if isinstance(name, str) and name), f"#{self.owner}")
 
     @cached_property
@@ -109,12 +111,12 @@ class Whose:
 
     @cached_property
     def projects(self) -> dict[int, Text]:
-        """The owner's projects by id, as far as the person sees them and they can be read."""
+        """Names of the owner's projects by id, as far as visible and readable."""
         return names_of(COLLECTIONS["projects"], self._panel.records)
 
     @property
     def open_projects(self) -> dict[int, Text]:
-        """Those that the person may put a task into."""
+        """The projects to which the user may add a task."""
         roles = self.access.roles
         return {
             number: name
@@ -124,16 +126,16 @@ class Whose:
 
     @cached_property
     def people(self) -> dict[int, str]:
-        """Who may have a task: the owner, and the members of the projects; name by id."""
-        found = {self.owner: self.owner_name}
+        """Names by id of possible assignees: the owner and the members of visible projects."""
+        names = {self.owner: self.owner_name}
         for project in self._panel.records:
-            found |= members_of(project)
-        return found
+            names |= members_of(project)
+        return names
 
-    # Choices of a form
+    # Form choices
 
     def choices(self, project_id: object, assignee: object = None) -> dict[str, list[Option]]:
-        """What the references of a record may be set to, where it has these now."""
+        """Return the options of a record's reference fields, given their current values."""
         if "project_id" not in self.spec.by_name:
             return {}
         nowhere: list[Option] = [] if self.shared else [("", "—")]
@@ -154,7 +156,7 @@ class Whose:
 
 
 def members_of(project: Record) -> dict[int, str]:
-    """Who has joined a project: name by id."""
+    """Return the names of a project's members by id."""
     return {
         person: str(entry.get("username") or f"#{person}")
         for person, entry in entries_of(project).items()
@@ -165,18 +167,20 @@ def members_of(project: Record) -> dict[int, str]:
 def address_of(
     view: str, spec: str | CollectionSpec, record_id: int | None = None, owner: int | None = None
 ) -> str:
-    """The address of a page of a collection: one's own, or `owner`'s."""
+    """Return the URL of a collection's page: the user's own, or `owner`'s."""
     return _address(view, spec if isinstance(spec, str) else spec.name, record_id, owner)
 
 
 @lru_cache(4_000)
 def _address(view: str, spec: str, record_id: int | None, owner: int | None) -> str:
-    named: dict[str, Any] = {"spec": COLLECTIONS[spec], "record_id": record_id, "owner": owner}
-    return reverse(view, kwargs={name: told for name, told in named.items() if told is not None})
+    arguments: dict[str, Any] = {"spec": COLLECTIONS[spec], "record_id": record_id, "owner": owner}
+    return reverse(
+        view, kwargs={name: value for name, value in arguments.items() if value is not None}
+    )
 
 
 def project_address(view: str, project_id: int, owner: int | None = None) -> str:
-    """The address of a page of one project, such as "project_detail": one's own, or `owner`'s."""
+    """Return the URL of a project's page, such as "project_detail": own, or `owner`'s."""
     if owner is None:
         return reverse(view, args=[project_id])
     return reverse(f"shared_{view}", args=[owner, project_id])
