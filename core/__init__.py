@@ -1,1 +1,1 @@
-"""What a signed-in person sees, and what an operator runs."""
+"""The web pages for signed-in users, and the commands for operators."""

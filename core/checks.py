@@ -1,4 +1,4 @@
-"""System checks: whether the settings can work, each with what to do about it."""
+"""System checks of the settings, each with a remedy."""
 
 import os
 import resource
@@ -18,7 +18,7 @@ OPEN_FILES_MIN = 256
 
 @register
 def storage_check(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list[CheckMessage]:
-    """The store can be opened, its folder written, and the database stays out of it."""
+    """Check that the store can be opened and written, and that the database is outside of it."""
     url: str = settings.NEURALFLOW_STORE
     if url == _MEMORY:
         return []
@@ -37,7 +37,7 @@ def storage_check(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> lis
 
 @register
 def names_check(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list[CheckMessage]:
-    """Warn of each variable NEURALFLOW_… that is no setting: it may be a misspelled one."""
+    """Warn of unknown NEURALFLOW_… variables, which may be misspelled settings."""
     return [
         Warning(
             f"{name} is no setting of NeuralFlow and has no effect.",
@@ -49,7 +49,7 @@ def names_check(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list[
 
 
 def _folder_faults(folder: Path) -> list[CheckMessage]:
-    """The folder, or the nearest one above it that exists, must take new files."""
+    """Check that the folder, or its nearest existing parent, is writable."""
     nearest = next(path for path in [folder, *folder.absolute().parents] if path.exists())
     if nearest.is_dir() and os.access(nearest, os.R_OK | os.W_OK | os.X_OK):
         return []
@@ -66,7 +66,7 @@ def _folder_faults(folder: Path) -> list[CheckMessage]:
 
 
 def _mount_faults(folder: Path) -> list[CheckMessage]:
-    """On a network file system, neither locks nor syncs mean what the store rests on."""
+    """Refuse network file systems, where locks and syncs do not guarantee what the store needs."""
     kind = mount_type(folder)
     if not is_network(kind):
         return []
@@ -81,7 +81,7 @@ def _mount_faults(folder: Path) -> list[CheckMessage]:
 
 @register
 def open_files_check(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list[CheckMessage]:
-    """Warn where a process may have so few files open that connections and documents compete."""
+    """Warn if the limit of open files is so low that connections and documents compete for it."""
     soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft == resource.RLIM_INFINITY or soft >= OPEN_FILES_MIN:
         return []
@@ -95,7 +95,7 @@ def open_files_check(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> 
 
 
 def _database_faults(folder: Path) -> list[CheckMessage]:
-    """A database among the documents would be copied, half written, by every backup of them."""
+    """Refuse a database inside the data folder, where backups would copy it inconsistently."""
     faults: list[CheckMessage] = []
     for alias, database in settings.DATABASES.items():
         name = str(database.get("NAME") or "")

@@ -1,5 +1,7 @@
-"""The design page, for those who develop NeuralFlow: every component in every state. It is
-there with NEURALFLOW_DEBUG only, and speaks English only."""
+"""The style guide for developers: every component in every state.
+
+Available with NEURALFLOW_DEBUG only, and in English only.
+"""
 
 import re
 from pathlib import Path
@@ -20,7 +22,7 @@ _SPRITE = Path(settings.BASE_DIR, "static/img/icons.svg")
 
 
 class DesignForm(forms.Form):
-    """A field of each kind."""
+    """A form with a field of each kind."""
 
     line = forms.CharField(help_text="A help stands below its field.")
     empty = forms.CharField(required=False, widget=forms.TextInput({"placeholder": "Placeholder"}))
@@ -35,7 +37,7 @@ class DesignForm(forms.Form):
 
 @require_safe
 def design(request: HttpRequest) -> HttpResponse:
-    """Every component in every state, from the style sheet and the sprite as they are."""
+    """Show every component in every state, read from the current style sheet and sprite."""
     if not settings.DEBUG:
         raise Http404
     return render(request, "core/design.html", _context())

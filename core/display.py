@@ -1,4 +1,4 @@
-"""Records made ready to be shown, whatever their age: old ones lack keys or hold odd values."""
+"""Prepare records for display. Old records may lack keys or have unexpected values."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -18,43 +18,45 @@ from utils.statistics import is_overdue
 
 Record = Mapping[str, Any]
 
-_IDS_END = 10**18  # what an address has room for
+_IDS_END = 10**18  # exclusive bound of ids in URLs
 _LISTS = (Kind.TEXTS, Kind.MEMBERS)
 _TEXTS = (Kind.TITLE, Kind.LINE, Kind.TEXT, Kind.CHOICE, Kind.OPEN_CHOICE, Kind.TIME)
 
 
 def near_day(day: date, today: date) -> str:
-    """A day as people say it within a sentence: "today", "Fri 27 Nov", "2 May 2027"."""
+    """Return a day for use within a sentence: "today", "Fri 27 Nov", "2 May 2027"."""
     named = {-1: _("yesterday"), 0: _("today"), 1: _("tomorrow")}.get((day - today).days)
     return named or dateformat.format(day, _("D j M") if day.year == today.year else _("j M Y"))
 
 
 @dataclass(frozen=True)
 class Row:
-    """One record of a list."""
+    """A record in a list."""
 
-    id: int | None  # old files may hold records without one; they can be seen, not changed
-    anchor: str  # its id within a page: "task-3", of another's "task-7-3"
+    id: int | None  # records of old files may have none: they are shown, but cannot be changed
+    anchor: str  # its HTML id: "task-3", or "task-7-3" for user 7's
     title: Text
     collection: str
     stored: Record
     overdue: bool = False
     project: Text = ""
     assignee: Text = ""
-    members: int = 0  # how many have joined it; of a project
-    may_change: bool = True  # by who looks at the row
+    members: int = 0  # number of members of a project
+    may_change: bool = True  # by the current user
     may_delete: bool = True
-    owner: int | None = None  # whose it is, where it is another's
+    owner: int | None = None  # None if the current user owns it
 
     @cached_property
     def record(self) -> Record:
-        """What is stored, with a value that can be shown for every field; of a row that is kept as
-        it was shown before, nobody asks for it."""
+        """The record with a displayable value for every field.
+
+        Lazy, because a row from the fragment cache does not need it.
+        """
         return _shown(COLLECTIONS[self.collection].fields, self.stored)
 
     @property
     def fault(self) -> str:
-        """Why the record can be seen and not changed; "" if it can."""
+        """The reason why the record cannot be changed, or ""."""
         if self.id is not None:
             return ""
         stored = self.stored.get("id")
@@ -65,7 +67,7 @@ class Row:
 
     @property
     def ticked(self) -> int:
-        """How many items of its checklist are done."""
+        """The number of done checklist items."""
         return sum(item["done"] is True for item in self.record.get("checklist", ()))
 
     @property
@@ -84,8 +86,11 @@ def row(
     may_delete: bool = True,
     owner: int | None = None,
 ) -> Row:
-    """`projects` and `people` hold the names of those that records refer to, as far as known;
-    `owner` is whose the record is, where it is another's."""
+    """Return a row for a record.
+
+    `projects` and `people` have the names of referenced records, as far as known. `owner` is the
+    owner of the record if it is another user.
+    """
     joined = entries_of(record).values() if spec.name == "projects" else ()
     return Row(
         id=id_of(record),
@@ -104,12 +109,12 @@ def row(
 
 
 def anchor_of(spec: CollectionSpec, record_id: int | None, owner: int | None = None) -> str:
-    """The id of a record within a page; `owner` is whose it is, where it is another's."""
+    """Return the HTML id of a record. `owner` is its owner if it is another user."""
     return "-".join(str(part) for part in (spec.singular, owner, record_id) if part is not None)
 
 
 def _shown(fields: Iterable[Field], record: Record) -> dict[str, Any]:
-    """A value that can be shown for every field."""
+    """Return a displayable value for every field."""
     return {field.name: _presentable(field, record.get(field.name)) for field in fields}
 
 
@@ -123,13 +128,13 @@ def title_of(spec: CollectionSpec, record: Record) -> Text:
 
 
 def names_of(spec: CollectionSpec, records: Iterable[Record]) -> dict[int, Text]:
-    """The names of records by their ids."""
+    """Return the names of records by id."""
     ids = ((id_of(record), record) for record in records)
     return {number: title_of(spec, record) for number, record in ids if number is not None}
 
 
 def team_of(project: Record) -> list[str]:
-    """The names noted among the members of a project that give nobody access, in their order."""
+    """Return the names among a project's members that give no access, in order."""
     entries = project.get(MEMBERS)
     names: dict[str, None] = {}
     for entry in entries if isinstance(entries, list) else ():
@@ -142,14 +147,14 @@ def team_of(project: Record) -> list[str]:
 
 @dataclass(frozen=True)
 class SharedRow:
-    """A project that another shares with one, or offers to."""
+    """A project that another user shares, or an invitation to it."""
 
     id: int
     owner: int
     project_id: int
     title: Text
     owner_name: str
-    record: dict[str, Any]  # with a value that can be shown for every field
+    record: dict[str, Any]  # with a displayable value for every field
 
     @property
     def is_invitation(self) -> bool:
@@ -157,7 +162,7 @@ class SharedRow:
 
 
 def shared_rows(records: Iterable[Record]) -> list[SharedRow]:
-    """The newest first. What a hand left without its numbers leads nowhere, and is left out."""
+    """Return the memberships, newest first. Entries spoilt by hand edits are omitted."""
     rows = [_shared_row(record) for record in records if _leads_somewhere(record)]
     return rows[::-1]
 
@@ -181,29 +186,29 @@ def _shared_row(record: Record) -> SharedRow:
 
 @dataclass(frozen=True)
 class Bar:
-    """One length in a chart, and the figure that it stands for."""
+    """A bar of a chart and its count."""
 
     label: Text
     count: int
-    share: int  # per cent of the whole
+    share: int  # per cent of the total
 
 
 def bars(counts: Mapping[str, int]) -> list[Bar]:
-    """A bar for each choice of a field, of how many records there are with it."""
-    whole = sum(counts.values())
+    """Return a bar for each choice of a field and its number of records."""
+    total = sum(counts.values())
     return [
-        Bar(in_words(choice, CHOICE_WORDS), count, share(count, whole))
+        Bar(in_words(choice, CHOICE_WORDS), count, share(count, total))
         for choice, count in counts.items()
     ]
 
 
 def share(part: int, whole: int) -> int:
-    """`part` of `whole` in per cent, 0 to 100; of nothing, 0."""
+    """Return `part` of `whole` in per cent, from 0 to 100. Return 0 if `whole` is 0."""
     return min(100, round(100 * part / whole)) if whole > 0 else 0
 
 
 def checklist_in(value: object) -> list[dict[str, Any]]:
-    """The items of a checklist, if it is one that can be shown: a hand may have spoilt it."""
+    """Return the items of a checklist, or [] if it cannot be displayed, as after a hand edit."""
     items = value if isinstance(value, list) else []
     good = all(
         isinstance(item, dict) and isinstance(item.get("text"), str) and "done" in item

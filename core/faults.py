@@ -1,7 +1,7 @@
-"""What is wrong with a record or a text, told to people in their language.
+"""Translate error messages of the lower layers for pages.
 
-The services below say it in English, as the API answers it. What they say follows patterns; each
-stands here once more, so that it can be translated. What is not known stays English, and is shown.
+Those layers produce English messages, as the API returns them, that follow fixed patterns. The
+patterns are repeated here as translatable strings. Messages without a pattern remain English.
 """
 
 import re
@@ -80,12 +80,12 @@ PATTERNS = (
     _(r"a backslash inside a text must be written as \\"),
 )
 _OR_NULL = ", or null"
-_PLACE = re.compile(r"%\\\((\w+)\\\)s")  # as `re.escape` leaves %(name)s
+_PLACE = re.compile(r"%\\\((\w+)\\\)s")  # %(name)s after `re.escape`
 
 
 @cache
 def _patterns() -> tuple[tuple[re.Pattern[str], str], ...]:
-    """Each pattern as a regular expression, and as the message that it is."""
+    """Return each pattern as a regular expression and as its message id."""
     return tuple(
         (re.compile(_PLACE.sub(r"(?P<\1>.+)", re.escape(text)), re.DOTALL), text)
         for text in PATTERNS
@@ -93,24 +93,24 @@ def _patterns() -> tuple[tuple[re.Pattern[str], str], ...]:
 
 
 def is_known(detail: str) -> bool:
-    """Whether there is a pattern for it."""
+    """Return whether a message matches a pattern."""
     plain = detail.removesuffix(_OR_NULL)
     return any(pattern.fullmatch(plain) for pattern, _message in _patterns())
 
 
 def in_persons_words(detail: object) -> str:
-    """A fault's detail in the language of the page."""
+    """Return the detail of a fault in the language of the page."""
     text = str(detail)
     plain = text.removesuffix(_OR_NULL)
     end = gettext(", or empty") if plain != text else ""
     if get_language() != "en":
         for pattern, message in _patterns():
-            if found := pattern.fullmatch(plain):
-                return gettext(message) % found.groupdict() + end
+            if match := pattern.fullmatch(plain):
+                return gettext(message) % match.groupdict() + end
     return plain + end
 
 
 def sentence(detail: object) -> str:
-    """A fault's detail ("must be one line") as a sentence that stands by itself."""
+    """Return the detail of a fault ("must be one line") as a complete sentence."""
     text = str(capfirst(in_persons_words(detail)))
     return text if text.endswith((".", "!", "?")) else f"{text}."

@@ -1,8 +1,8 @@
-"""Parts of pages that are kept once they were made, by all that they were made from.
+"""A fragment cache for rendered parts of pages, keyed by all the values they depend on.
 
-A row of a list costs a hundred times more to render than to look up, and hardly one of fifty has
-changed since the last page. What is kept is never out of date, since it is found by its values and
-not by a name: other values are another part.
+Rendering a row of a list costs a hundred times more than a look-up, and few rows change between two
+pages. Entries never become stale, because the key contains the values and not a name: different
+values are a different entry.
 """
 
 import threading
@@ -12,28 +12,28 @@ from collections.abc import Callable
 import msgspec
 from django.utils.functional import Promise
 
-KEPT_CHARACTERS = 16_000_000  # of parts and of their values together, in each process
+KEPT_CHARACTERS = 16_000_000  # size of keys and fragments together, per process
 
-NOT_KEPT = object()  # among the values of a part: it is made anew each time
+NOT_KEPT = object()  # among the values of a fragment, it prevents caching
 
 
 def _as_text(value: object) -> str:
-    """What stands in a key for a text, lazy or safe, or for a fault: what it says now.
+    """Return the key text for a lazy or safe text, or for an exception.
 
-    Anything else is refused: two objects that differ may well be called the same.
+    Raises TypeError for other types: distinct objects may have the same text.
     """
     if isinstance(value, BaseException):
         return f"{type(value).__name__}: {value}"
     if not isinstance(value, str | Promise):
         raise TypeError(f"a {type(value).__name__} cannot tell a part from another")
-    return str.__str__(str(value))  # of a safe text, `str` is the text itself
+    return str.__str__(str(value))  # `str` of a safe text is a safe text again
 
 
 _MAKES_KEY = msgspec.json.Encoder(enc_hook=_as_text)
 
 
 def key_of(values: object) -> bytes | None:
-    """What tells these values from any others; None where they cannot be told."""
+    """Return a cache key for the values, or None if they cannot be serialized."""
     try:
         return _MAKES_KEY.encode(values)
     except (TypeError, ValueError, OverflowError, RecursionError):
@@ -41,7 +41,7 @@ def key_of(values: object) -> bytes | None:
 
 
 class KeptParts:
-    """The parts that were asked for last."""
+    """An LRU cache of rendered fragments. Thread-safe."""
 
     def __init__(self, limit: int = KEPT_CHARACTERS) -> None:
         self._limit = limit
@@ -53,9 +53,10 @@ class KeptParts:
         return len(self._parts)
 
     def part(self, key: bytes | None, make: Callable[[], str]) -> str:
-        """What `make` returns for the values of the key; made only where it is not known.
+        """Return the cached fragment for the key, or render it with `make`.
 
-        The values must be all that it depends on. Where they have no key, it is made each time.
+        The key must contain every value that the fragment depends on. With a key of None, nothing
+        is cached.
         """
         if key is None:
             return make()
@@ -66,7 +67,7 @@ class KeptParts:
                 return known
         made = make()
         with self._mutex:
-            if key not in self._parts:  # another thread may have been quicker
+            if key not in self._parts:  # another thread may have added it meanwhile
                 self._parts[key] = made
                 self._size += len(key) + len(made)
             while self._size > self._limit:

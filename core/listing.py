@@ -1,4 +1,4 @@
-"""Which records of a list are shown, and in which order, as the address says (GET parameters)."""
+"""Filter and sort lists of records by the query string."""
 
 from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import dataclass, fields
@@ -20,10 +20,10 @@ from utils.texts import folded
 PAGE_RECORDS = 50
 
 Record = Mapping[str, Any]
-Test = Callable[[Record], bool]  # whether a record is shown
+Test = Callable[[Record], bool]  # returns whether a record is shown
 
 
-OPEN = "open"  # of the statuses of tasks: all but completed
+OPEN = "open"  # pseudo-status: every status except completed
 DUE: dict[str, Text] = {
     "overdue": _("Overdue"),
     "today": _("Today"),
@@ -34,7 +34,7 @@ DUE: dict[str, Text] = {
 
 @dataclass(frozen=True)
 class Selection:
-    """What a person asked to see. Anything the list does not know counts as not asked."""
+    """The filters and the order of a list. Unknown values are ignored."""
 
     text: str = ""
     status: str = ""
@@ -53,7 +53,7 @@ class Selection:
         projects: Container[int] = (),
         people: Container[int] = (),
     ) -> "Selection":
-        """`projects` and `people` are those that the list can be narrowed to."""
+        """Parse a query string. `projects` and `people` are the ids that may be filtered by."""
 
         def among(name: str, options: Container[str], default: str = "") -> str:
             return text if (text := parameters.get(name, "")) in options else default
@@ -75,40 +75,44 @@ class Selection:
 
     @property
     def filters(self) -> int:
-        """How many there are, beside the text that is sought."""
-        asked = (self.status, self.project, self.priority, self.due, self.tag, self.assignee)
-        return sum(bool(value) for value in asked)
+        """The number of filters, not counting the search text."""
+        values = (self.status, self.project, self.priority, self.due, self.tag, self.assignee)
+        return sum(bool(value) for value in values)
 
     @property
     def query(self) -> str:
-        """The query of the address that asks for this, in one way to write it."""
+        """The canonical query string of this selection."""
         names = {"text": "q"}
-        asked = {field.name: getattr(self, field.name) for field in fields(self)}
+        parameters = {field.name: getattr(self, field.name) for field in fields(self)}
         if self.sort == "newest":
-            del asked["sort"]
-        return urlencode({names.get(name, name): value for name, value in asked.items() if value})
+            del parameters["sort"]
+        return urlencode(
+            {names.get(name, name): value for name, value in parameters.items() if value}
+        )
 
     def of_records(
         self, spec: CollectionSpec, records: Sequence[Record], now: datetime
     ) -> Sequence[Any]:
-        """The records asked for, in the order asked for; `now` is in the person's zone."""
+        """Return the filtered records in order. `now` is in the user's zone."""
         name, backwards = _order(spec, self.sort)
         ordered = whole(records, in_order(spec.name, name, backwards))
         tests = self._tests(spec, now)
         if self.text:
             sought = folded(self.text)
             texts = whole(records, _texts_in_order(spec.name, name, backwards))
-            found = [record for record, text in zip(ordered, texts, strict=True) if sought in text]
+            matches = [
+                record for record, text in zip(ordered, texts, strict=True) if sought in text
+            ]
             if SEPARATOR in sought:
-                found = []
+                matches = []
         else:
-            found = ordered
+            matches = ordered
         for test in tests:
-            found = [record for record in found if test(record)]
-        return found
+            matches = [record for record in matches if test(record)]
+        return matches
 
     def _tests(self, spec: CollectionSpec, now: datetime) -> list[Test]:
-        """What a record must pass beside the text, the cheapest first."""
+        """Return the predicates other than the search text, cheapest first."""
         tests: list[Test] = []
         if self.status == OPEN:
             tests.append(lambda record: record.get("status") != "completed")
@@ -131,7 +135,7 @@ class Selection:
 def _texts_in_order(
     collection: str, name: str, backwards: bool
 ) -> Callable[[Sequence[Record]], list[str]]:
-    """The function that gives the texts of records, as `texts_of`, in the order of a field."""
+    """Return a function that returns the `texts_of` records in the order of a field."""
     order, texts = in_order(collection, name, backwards), texts_of(collection)
 
     def ordered(records: Sequence[Record]) -> list[str]:
@@ -171,24 +175,24 @@ def _is_due(when: str, now: datetime) -> Test:
     return test
 
 
-# A moment's day is written in one zone and seen in another, which may be 26 hours away.
+# The stored day of a moment is in UTC or another offset. The user's zone may differ by 26 hours.
 _FAR = timedelta(days=2)
 
 
 def _begins(record: Record, first: date | str, last: date) -> bool:
-    """Whether the day that is written may be between these: most are not, and are not read."""
+    """Return whether the stored day may be within bounds, without parsing it: most are not."""
     due = record.get("due_date")
     return isinstance(due, str) and str(first) <= due[:10] <= str(last + _FAR)
 
 
 def _id_in(parameters: Mapping[str, str], name: str, known: Container[int]) -> int | None:
-    """The id that an address names (`?project=3`), if it is one of these."""
+    """Return the id in a parameter (`?project=3`) if it is among the known ones."""
     number = record_id_of(parameters.get(name, ""))
     return number if number is not None and number in known else None
 
 
 def project_in(parameters: Mapping[str, str], projects: Container[int]) -> int | None:
-    """The project that an address names (`?project=3`), if it is one of these."""
+    """Return the project in the query string (`?project=3`) if it is among these."""
     return _id_in(parameters, "project", projects)
 
 
@@ -196,7 +200,7 @@ def project_in(parameters: Mapping[str, str], projects: Container[int]) -> int |
 def _values(
     collection: str, options: Callable[[CollectionSpec], list[tuple[str, Text]]]
 ) -> frozenset[str]:
-    """What an address may ask for: the options without their words."""
+    """Return the valid parameter values: the options without their labels."""
     return frozenset(value for value, _label in options(COLLECTIONS[collection]))
 
 
@@ -225,7 +229,7 @@ def sort_options(spec: CollectionSpec) -> list[tuple[str, Text]]:
 
 
 def _order(spec: CollectionSpec, sort: str) -> tuple[str, bool]:
-    """The field that the records are ordered by, and whether the greatest comes first."""
+    """Return the field to sort by, and whether to sort descending."""
     names = {
         "title": spec.title_field,
         "priority": "priority",

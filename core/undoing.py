@@ -1,7 +1,7 @@
-"""What a page says after a change, with a button that takes the change back within an hour.
+"""Success messages after a change, with a button to undo it within an hour.
 
-The button carries a signed token that names the person and the commit; what to set back is in the
-journal, so nothing is kept for it and nothing that a browser sends is believed.
+The button contains a signed token with the user and the commit number. The journal has the data to
+restore, so undo needs no storage of its own and does not trust the browser.
 """
 
 from typing import Final, cast
@@ -24,17 +24,17 @@ from utils.people.activities import undo_activity_of
 from utils.undo import OFFERED_FOR
 
 _SALT: Final = "core.undoing"
-_REDO: Final = "redo:"  # before the token of what was undone
+_REDO: Final = "redo:"  # prefix of a token that redoes an undone change
 _NAMED_MAX: Final = 3
 
 
 def say(
     request: StorageRequest, text: Text, commit: int | None = None, *, undone: bool = False
 ) -> None:
-    """Says after a change that it was made, and offers to undo it; what was `undone`, to do again.
+    """Add a success message with an undo button, or a redo button if `undone`.
 
-    `commit` is its number; by default that of the latest commit of this request. Where the request
-    changed nothing, nothing is offered.
+    `commit` is the number of the commit, by default the latest of this request. Without a commit,
+    the message has no button.
     """
     number = latest_commit.get() if commit is None else commit
     token = token_for(request, number, request.request_id) if number else ""
@@ -49,14 +49,14 @@ def token_for(request: HttpRequest, number: int, request_id: str = "") -> str:
 @require_POST
 @login_required
 def undo(request: StorageRequest) -> HttpResponse:
-    """Takes back the change that the token names; then back to where one was."""
+    """Undo the commit that the token names, then redirect back."""
     back = HttpResponseRedirect(back_to(request, reverse("dashboard")))
     person = cast(int, request.user.pk)
     token = request.POST.get("undo", "")
     again = token.startswith(_REDO)
     try:
-        said = signing.loads(token.removeprefix(_REDO), salt=_SALT, max_age=OFFERED_FOR)
-        owner_of_token, number, request_id = said
+        values = signing.loads(token.removeprefix(_REDO), salt=_SALT, max_age=OFFERED_FOR)
+        owner_of_token, number, request_id = values
         if owner_of_token != person:
             raise signing.BadSignature
         request.json_storage.undo(person, number, request_id, activity=undo_activity_of(request))
@@ -70,7 +70,7 @@ def undo(request: StorageRequest) -> HttpResponse:
 
 
 def _touched(fault: Touched) -> str:
-    """Names some of what was changed since."""
+    """Return the error message with some of the records that changed since."""
     names = ", ".join(f"“{name}”" for name in fault.names[:_NAMED_MAX])
     more = len(fault.names) - _NAMED_MAX
     if more <= 0:

@@ -1,7 +1,6 @@
-"""What people read about records: names of collections, fields, choices and activities.
+"""User-visible names of collections, fields, choices and activities.
 
-The table of collections says what a record is; this says how to speak of it. A word that is
-missing here is made from the name, so that an old or unknown value is shown and never fails.
+A name without an entry is derived from the key, so old or unknown values are displayed, too.
 """
 
 from dataclasses import dataclass
@@ -15,7 +14,7 @@ Text = str | Promise
 
 @dataclass(frozen=True, kw_only=True)
 class Words:
-    """Everything the shared pages say about one collection."""
+    """All texts of the shared pages about a collection."""
 
     icon: str
     plural: Text
@@ -80,7 +79,7 @@ WORDS = {
     ),
 }
 
-# What is in each of a person's own files.
+# The contents of a user's own files.
 FILE_WORDS: dict[str, Text] = {
     "users": _("Profile and activities"),
     "activities": _("Older activities"),
@@ -120,7 +119,7 @@ FIELD_WORDS: dict[str, Text] = {
     "other_keys": _("Keys of your own"),
 }
 
-# What a field says of itself on a page, in place of what the table says of it to programs.
+# Help texts on pages, in place of those that the table has for API clients.
 FIELD_HINTS: dict[str, Text] = {
     "due_date": _("Without a time, until the end of the day."),
     "end_date": _("Not before the start."),
@@ -156,7 +155,7 @@ CHOICE_WORDS: dict[str, Text] = {
     "invited": _("Invited"),
 }
 
-# How loud a choice is shown. The word says it too; colour only repeats it.
+# CSS classes of choices. Colour only repeats the meaning of the word, for accessibility.
 TONES = {
     "in_progress": "tone-info",
     "training": "tone-info",
@@ -219,6 +218,6 @@ ACTIVITY_WORDS: dict[str, Text] = {
 
 
 def in_words(name: object, words: dict[str, Text]) -> Text:
-    """The words for a name of the table, or the name itself made readable."""
+    """Return the label of a key, or the key made readable."""
     text = str(name)
     return words.get(text) or capfirst(text.replace("_", " "))

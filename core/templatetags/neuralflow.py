@@ -1,4 +1,4 @@
-"""Filters and tags for templates: `{% load neuralflow %}`."""
+"""Template filters and tags: `{% load neuralflow %}`."""
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -40,16 +40,16 @@ register = template.Library()
 
 @register.filter
 def repeats(rule: object) -> str:
-    """How a task repeats, in words: "every week"."""
+    """Return a recurrence rule in words: "every week"."""
     return repeating.told(rule) if isinstance(rule, str) else ""
 
 
 @register.filter
 def moment(value: object) -> SafeString | str:
-    """A stored time, or one of the database, as people read it in their zone: "23 Nov 2026, 14:05".
+    """Return a stored time or a datetime in the user's zone: "23 Nov 2026, 14:05".
 
-    A date is only a day, in every zone. A text that names no time is shown as it is; what is
-    neither text nor time, not at all.
+    A date is a day without a zone. A text that is not a time is returned unchanged. Other values
+    become "".
     """
     when = value if isinstance(value, datetime) else moment_of(value)
     text = value if isinstance(value, str) else ""
@@ -64,7 +64,7 @@ def moment(value: object) -> SafeString | str:
 
 @register.filter
 def due(value: object) -> SafeString | str:
-    """A stored time that is ahead, near days by their names: "tomorrow, 14:05", "Fri 27 Nov"."""
+    """Return a future time, with names of near days: "tomorrow, 14:05", "Fri 27 Nov"."""
     when, text = moment_of(value), value if isinstance(value, str) else ""
     if when is None:
         return text
@@ -76,7 +76,7 @@ def due(value: object) -> SafeString | str:
 
 
 def _time_tag(when: datetime, shape: str, before: str = "") -> SafeString:
-    """Tells the zone where it is UTC: there it is mostly nobody's own."""
+    """Return a <time> element. It names the zone only if that is UTC, rarely the user's own."""
     local = local_time(when)
     zone = " UTC" if local.tzname() == "UTC" else ""
     readable = before + dateformat.format(local, shape) + zone
@@ -86,7 +86,7 @@ def _time_tag(when: datetime, shape: str, before: str = "") -> SafeString:
 
 @register.simple_tag(takes_context=True)
 def shared_count(context: Context) -> int:
-    """How much others share with the person, or offer; 0 also where that cannot be read now."""
+    """Return the number of the user's memberships and invitations, or 0 if unreadable."""
     try:
         return len(json_storage.view("shared", context["user"].pk))
     except (StoreError, OSError):
@@ -95,7 +95,7 @@ def shared_count(context: Context) -> int:
 
 @register.simple_tag(takes_context=True)
 def file_faults(context: Context) -> list[Corrupt]:
-    """The person's files that cannot be read now, and why: pages show their last good state."""
+    """Return the faults of the user's unreadable files, whose last good state pages show."""
     try:
         store, owner = json_storage.store, context["user"].pk
         faults = [store.fault(Key(name, owner)) for name in OWN_FILES]
@@ -106,91 +106,91 @@ def file_faults(context: Context) -> list[Corrupt]:
 
 @register.filter
 def clock(value: object) -> SafeString | str:
-    """The time of day of a stored time in the person's zone, "14:05"; "" where it names none."""
+    """Return the time of day of a stored time in the user's zone, "14:05", or ""."""
     when = moment_of(value)
     return "" if when is None or is_date(str(value)) else _time_tag(when, "H:i")
 
 
 @register.filter
 def word(value: object) -> Text:
-    """A choice of the table in words."""
+    """Return the label of a choice."""
     return in_words(value, CHOICE_WORDS)
 
 
 @register.filter
 def collection_word(name: object) -> Text:
-    """The name of a collection, as of the page of its records."""
+    """Return the label of a collection."""
     return WORDS[str(name)].plural if name in WORDS else str(name)
 
 
 @register.filter
 def number(value: object) -> str:
-    """A number with all its digits, in the reader's language; what is no number, as text."""
+    """Return a number with all digits, localized. Other values become text."""
     return exact_text(value) if is_number(value) else show_text(value)
 
 
 @register.filter
 def percent(accuracy: object) -> str:
-    """An accuracy in per cent, in the reader's language."""
+    """Return an accuracy in per cent, localized."""
     return percent_text(accuracy) if is_number(accuracy) else ""
 
 
 @register.filter
 def plain(value: float) -> str:
-    """A number within markup, which is written the same way in every language: "84.5"."""
+    """Return a number for use in markup, independent of language: "84.5"."""
     return f"{value:.10g}"
 
 
 @register.filter
 def tone(value: object) -> str:
-    """The style of a badge for a choice."""
+    """Return the CSS class of a choice's badge."""
     return TONES.get(str(value), "")
 
 
 @register.filter
 def done_items(checklist: object) -> int:
-    """How many items of a checklist are done."""
+    """Return the number of done checklist items."""
     items = checklist if isinstance(checklist, list) else []
     return sum(isinstance(item, dict) and item.get("done") is True for item in items)
 
 
 @register.filter
 def device(agent: object) -> str:
-    """Browser and system that a User-Agent names, "Firefox on Linux"; else what it says."""
+    """Return browser and system of a User-Agent, "Firefox on Linux", or the header itself."""
     return device_of(str(agent or "")) or str(agent or "")
 
 
 @register.filter
 def activity_word(value: object) -> Text:
-    """The kind of an activity in words."""
+    """Return the label of an activity's type."""
     return in_words(value, ACTIVITY_WORDS)
 
 
 @register.filter
 def deed(activity: Mapping[str, Any]) -> str:
-    """An activity in a few words: what was done, and to what."""
+    """Return an activity in short: what was done, and to what."""
     what, about = said_of(activity)
     return f"{what}: {about}" if about else str(what)
 
 
 @register.filter
 def is_under(path: object, address: str) -> bool:
-    """Whether the page at the path belongs to what begins at the address."""
+    """Return whether the path begins with the address."""
     return bool(address) and str(path or "").startswith(address)
 
 
 @register.filter
 def section(path: object) -> str:
-    """What the navigation shows of a page's address: where there are many pages, only the room."""
+    """Return the part of a path that the navigation depends on, for its cache key."""
     first, *others = str(path or "").strip("/").split("/")
     return f"/{first}/..." if others and first != "accounts" else str(path or "")
 
 
 @register.simple_tag(takes_context=True)
 def record_url(context: Context, view: str, record_id: int | None = None, spec: str = "") -> str:
-    """The address of a page of the records that are looked at, whosever they are.
+    """Return the URL of a view in the page's scope, whether the records are shared or not.
 
-    `spec`: of another collection of the same owner.
+    `spec` names another collection of the same owner.
     """
     whose = context.get("whose")
     owner = whose.owner if whose and whose.shared else None
@@ -199,20 +199,20 @@ def record_url(context: Context, view: str, record_id: int | None = None, spec: 
 
 @register.simple_tag
 def task_url(view: str, row: Row) -> str:
-    """The address of a page of the task of a row, whosever it is."""
+    """Return the URL of a view of a row's task, shared or not."""
     return address_of(view, "tasks", row.id, row.owner)
 
 
 @register.simple_tag(takes_context=True)
 def project_url(context: Context, view: str, project_id: int) -> str:
-    """The address of a page of one project of whose records are looked at."""
+    """Return the URL of a view of a project in the page's scope."""
     whose = context.get("whose")
     return project_address(view, project_id, whose.owner if whose and whose.shared else None)
 
 
 @register.simple_tag
 def icon(name: str) -> SafeString:
-    """A drawing of the sprite that repeats what a word beside it says."""
+    """Return a decorative icon from the sprite. It must repeat an adjacent text."""
     return _drawn(static("img/icons.svg"), name)
 
 
@@ -224,7 +224,7 @@ def _drawn(sprite: str, name: str) -> SafeString:
 
 
 def facts_of_field(field: BoundField) -> object:
-    """All that a field of a form shows; a secret that was typed is never kept."""
+    """Return everything that rendering a form field depends on, or `NOT_KEPT` for secrets."""
     widget = field.field.widget
     if isinstance(widget, PasswordInput | FileInput):
         return NOT_KEPT
@@ -246,13 +246,13 @@ def facts_of_field(field: BoundField) -> object:
     )
 
 
-_TOKEN = 'name="csrfmiddlewaretoken"'  # no text of a person has such quotes on a page
+_TOKEN = 'name="csrfmiddlewaretoken"'  # user text cannot match, because its quotes are escaped
 _parts = KeptParts()
 _places = count()
 
 
 class KeptNode(Node):
-    """One place in a template whose part is kept."""
+    """A template node whose output is cached."""
 
     def __init__(self, values: list[FilterExpression], nodes: NodeList) -> None:
         self._values, self._nodes, self._place = values, nodes, next(_places)
@@ -262,7 +262,9 @@ class KeptNode(Node):
 
     def _made(self, context: Context) -> str:
         part: str = self._nodes.render(context)
-        if _TOKEN in part:  # of a template that is included, nothing is known before
+        # Included templates cannot be checked at compile time. A cached CSRF token would be served
+        # to other users.
+        if _TOKEN in part:
             raise template.TemplateSyntaxError("a token against forgery may not be kept")
         return part
 
@@ -273,7 +275,7 @@ class KeptNode(Node):
 
 
 class KeptEachNode(KeptNode):
-    """One place whose part is kept for each of several values."""
+    """A template node whose output is cached for each item of a list."""
 
     def __init__(
         self, name: str, each: FilterExpression, values: list[FilterExpression], nodes: NodeList
@@ -297,9 +299,10 @@ class KeptEachNode(KeptNode):
 
 @register.tag
 def kept(parser: Parser, token: Token) -> KeptNode:
-    """`{% kept row whose.owner %}...{% endkept %}`: rendered once for these values, the language,
-    the time zone and the day. Whatever the part shows must follow from them; so nothing of a
-    request's own, such as a token against forgery, may stand in it.
+    """Cache a fragment: `{% kept row whose.owner %}...{% endkept %}`.
+
+    The key has these values, the language, the time zone and the day. The output must depend on
+    nothing else. A CSRF token is therefore an error.
     """
     _name, *names = token.split_contents()
     values = [parser.compile_filter(name) for name in names]
@@ -308,8 +311,10 @@ def kept(parser: Parser, token: Token) -> KeptNode:
 
 @register.tag
 def kept_each(parser: Parser, token: Token) -> KeptEachNode:
-    """`{% kept_each row in page.object_list whose.owner %}...{% endkept_each %}`: as `kept`, once
-    for each row."""
+    """Cache a fragment for each item of a list, like `kept`.
+
+    {% kept_each row in page.object_list whose.owner %}...{% endkept_each %}
+    """
     _name, name, _in, each, *names = [*token.split_contents(), "", "", ""]
     names = [one for one in names if one]
     nodes = _kept_nodes(parser, "endkept_each", [name] if _in == "in" and each else [])
@@ -327,17 +332,17 @@ def _kept_nodes(parser: Parser, end: str, names: list[str]) -> NodeList:
 
 @register.simple_tag(takes_context=True)
 def places(context: Context) -> list[Place]:
-    """Where the person can go, from anywhere."""
+    """Return the destinations of the main navigation."""
     return places_for(context["user"].is_staff)
 
 
 @register.filter
 def keys_of(keys: str) -> list[str]:
-    """The keys that are pressed one after the other: "g t" is g, then t."""
+    """Split a key sequence: "g t" is g, then t."""
     return keys.split()
 
 
 @register.filter
 def wants_keys(request: HttpRequest) -> bool:
-    """Whether single keys count for the person who asks."""
+    """Return whether the user has enabled single-key shortcuts."""
     return preferences_of(request).single_keys
