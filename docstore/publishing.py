@@ -1,18 +1,19 @@
-"""Publishing: the files made from the journal, and the journal made forgettable by the files.
+"""Publishing: writing the documents' files from the journal, and checkpoints.
 
-One publication, by steps. Each document that is due is written as a draft beside its file, durably.
-A note in the journal tells which drafts are about to become which files, and is made durable, with
-all before it: so no file ever shows what the journal could lose, and whoever finds one of these
-files knows it for ours. Then the drafts get their names, and a second note says so.
+Steps of a publication: Each due document is written to a draft (a temporary file) beside its file,
+durably. A note in the journal lists which drafts are about to become which files, and is made
+durable with everything before it. So no file ever shows what the journal could lose, and the token
+of such a file proves that the store wrote it. Then the drafts are renamed, and a second note says
+so.
 
-Nothing of that makes the new *names* durable: after a power cut a file may be an older one, whole
-and known, and the journal has what it lacks. A *checkpoint* publishes everything, makes the names
-durable, and notes how far that goes; then older segments are history, kept as long as is wished.
+None of this makes the new *names* durable. After a power cut, a file may be an older one, complete
+and known, and the journal has the changes that it lacks. A *checkpoint* publishes everything, makes
+the names durable, and records up to which frame. Older segments are then history, retained as
+`History` says. The checkpoint also writes the images of what was published (`images`).
 
-The checkpoint also writes the images of what was published (`images`).
-
-A file that somebody else changed while changes were on their way to it is noted in `edited` and not
-replaced: the backend merges it first. Where nobody merges, it is given another name, and stays.
+A file that a person edited while changes for it were pending is noted in `_edited` and not
+replaced: the backend merges it first. If the store does not merge, the edited file is preserved
+under another name.
 """
 
 from __future__ import annotations
@@ -48,15 +49,15 @@ from docstore.writing import Writing
 
 log = logging.getLogger(__name__)
 
-# How long changes of this process are gathered, and how long those of others are left to them, in
-# seconds; and the same for documents of more than a megabyte.
+# Seconds after the first pending change until a document is published: for changes of this process,
+# and for those of other processes, which publish them first; the same for larger documents.
 GATHER: Final = 0.06
 LEAVE: Final = 0.25
 GATHER_LARGE: Final = 0.4
 LEAVE_LARGE: Final = 1.5
 LARGE_BYTES: Final = 1_000_000
 CHECKPOINT_SECONDS: Final = 5.0
-# Checkpoints take at most this share of the time, however many documents change.
+# The largest share of the time that checkpoints take, however many documents change.
 _CHECKPOINT_SHARE: Final = 0.05
 _REST: Final = 0.01
 RETRY_SECONDS: Final = 0.25
@@ -64,12 +65,12 @@ RESERVE_BYTES: Final = 1024 * 1024
 _TOO_MANY_OPEN: Final = {errno.EMFILE, errno.ENFILE}
 _BATCH_BYTES: Final = 16 * 1024 * 1024
 _BATCH_FILES: Final = 64
-#: How many open files a process needs beside those: connections, locks, the journal, libraries.
+# Open files that a process needs besides: connections, locks, the journal, libraries.
 FILES_NEEDED: Final = 64
 
 
 def files_at_once() -> int:
-    """Return how many files to write at once: at most half of those that may be open."""
+    """Return how many files to write at once: at most half of the limit of open files."""
     soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft == resource.RLIM_INFINITY:
         return _BATCH_FILES
@@ -78,11 +79,12 @@ def files_at_once() -> int:
 
 @dataclass(frozen=True)
 class History:
-    """How long segments of the journal are kept once the files can do without them.
+    """The retention of journal segments that the files no longer need.
 
-    Where all have more than `bytes_max`, actors whose changes have more than `share` of that lose
-    their oldest ones first; only then the oldest segments go. Of the last `keep_seconds`, nothing
-    is given up for the number of bytes, only where the disk is full.
+    Segments older than `days` are deleted (never, if negative). If all together exceed `bytes_max`,
+    actors whose changes exceed their `share` of that lose their oldest changes first, and then the
+    oldest segments are deleted. Nothing of the last `keep_seconds` is deleted for its size, unless
+    the disk is full.
     """
 
     days: float = 30.0
@@ -93,9 +95,9 @@ class History:
 
 @dataclass(slots=True)
 class _Draft:
-    """A document's new file before it has its name.
+    """The new file of a document before it has its name.
 
-    No path where there is none: the document is no more, or its file shows it already.
+    `path` is empty if there is none, since the document was deleted or its file is up to date.
     """
 
     live: Live
@@ -107,13 +109,16 @@ class _Draft:
 
     @property
     def note(self) -> FileShown:
-        """What the journal is told about it."""
+        """Return the draft's entry in a publication note."""
         key = self.live.key
         return FileShown(key.collection, key.owner, self.sequence, self.file)
 
 
 class Publisher:
-    """Publishes what a follower knows. Whoever holds `lock` may begin `writing`, not vice versa."""
+    """Publishes the documents of a follower.
+
+    Lock order: a holder of `lock` may enter `writing`, but not the other way round.
+    """
 
     def __init__(
         self,
@@ -132,15 +137,15 @@ class Publisher:
         self._complaint = ""
         self._files_max = files_at_once()
         self._edited: set[Key] = set()
-        self._faults: dict[Key, str] = {}  # what was logged of documents that cannot be published
+        self._faults: dict[Key, str] = {}  # why documents cannot be published, as logged
 
     def take_edited(self) -> list[Key]:
-        """Return the documents whose files a person changed since this was last asked."""
+        """Return the documents whose files were edited, and clear the list."""
         edited, self._edited = self._edited, set()
         return sorted(edited)
 
     def publish(self, is_due: Callable[[Live], bool] = lambda live: True) -> None:
-        """Publishes all that is visible and due. Raises `Unavailable`, `OutOfSpace`."""
+        """Publish all documents that are visible and due. Raises `Unavailable`, `OutOfSpace`."""
         if not self._follower.pending:
             return
         with self.lock.hold():
@@ -158,8 +163,11 @@ class Publisher:
                     raise failure from error
 
     def _publish_with_room(self, is_due: Callable[[Live], bool]) -> None:
-        """Publishes; where the disk is full, history is given up first, and where too many files
-        are open, fewer are published at once."""
+        """Publish, and make room for it if the disk is full or too many files are open.
+
+        On a full disk, history is deleted. With too many open files, fewer are written at once.
+        Raises `OSError`.
+        """
         while True:
             try:
                 self._publish_all(is_due)
@@ -176,11 +184,11 @@ class Publisher:
         for batch in self._batches(filter(is_due, list(self._follower.pending.values()))):
             self._publish(batch, visible)
 
-    # Space. What was acknowledged is to reach the files also when the disk is full: a reserve is
-    # kept for that, and nothing is written as long as it cannot be made again.
+    # Space. Acknowledged changes must reach the files on a full disk, too. A reserve file holds the
+    # space for that. Once it is used, writing stops until it can be created again.
 
     def keep_reserve(self) -> None:
-        """Makes sure that there is a reserve. Raises `OSError` when there is no room for it."""
+        """Create the reserve if there is none. Raises `OSError`, such as for a full disk."""
         if not self._files.exists(self._reserve):
             draft = self._reserve.with_name(f"reserve-{secrets.token_hex(8)}.draft")
             try:
@@ -192,14 +200,14 @@ class Publisher:
                 raise
 
     def keep_reserve_if_possible(self) -> None:
-        """The same; where there is no room for it, nothing is written until there is."""
+        """Create the reserve; if there is no room for it, block writing until there is."""
         try:
             self.keep_reserve()
         except OSError as error:
             self._failed(error)
 
     def give_up_reserve(self, error: OSError) -> bool:
-        """After an error: whether the disk is full, and there was a reserve to make room."""
+        """Remove the reserve if `error` means a full disk; return whether that freed room."""
         if error.errno not in FULL or not self._files.exists(self._reserve):
             return False
         try:
@@ -209,7 +217,10 @@ class Publisher:
         return True
 
     def unblock(self) -> None:
-        """Goes on writing if there is room again. Raises `Unavailable`, `OutOfSpace`."""
+        """Publish everything, create the reserve, and allow writing.
+
+        Raises `Unavailable`, `OutOfSpace`.
+        """
         with self.lock.hold():
             self._follower.follow()
             self.publish()
@@ -226,9 +237,9 @@ class Publisher:
         batch: list[Live] = []
         for live in due:
             if live.key.collection not in self._follower.layouts:
-                continue  # whoever knows how its file is called will publish it
+                continue  # of a process with more layouts, which knows its file's name
             batch.append(live)
-            if len(batch) >= self._files_max or sum(each.size for each in batch) > _BATCH_BYTES:
+            if len(batch) >= self._files_max or sum(other.size for other in batch) > _BATCH_BYTES:
                 yield batch
                 batch = []
         if batch:
@@ -266,15 +277,17 @@ class Publisher:
             self._journal.sync()
 
     def publish_without_notes(self) -> None:
-        """Makes all files exact, and durable by themselves, while there is no journal that could
-        take notes. Under all locks, all followed. Raises `OSError`, `Unavailable`."""
+        """Publish all files and make them durable while no journal can take notes.
+
+        Requires all locks and all frames followed. Raises `OSError`, `Unavailable`.
+        """
         last = self._journal.appended
         for batch in self._batches(list(self._follower.pending.values())):
             drafts = [draft for live in batch for draft in self._draft(live, last)]
             self._write([draft for draft in drafts if draft.path])
             for draft in drafts:
                 self._name(draft)
-                if draft.file is not None:  # should this have to be done again
+                if draft.file is not None:  # so that a repeated attempt recognizes its file
                     draft.live.tokens[draft.file] = draft.sequence
         self._settle_names()
 
@@ -286,7 +299,7 @@ class Publisher:
         return sequence
 
     def _write(self, drafts: list[_Draft]) -> None:
-        """Makes the new files, durable but for their names."""
+        """Write the new files, durable except for their names."""
         self._follower.refuse_missing_root()
         for folder in {Path(draft.path).parent for draft in drafts}:
             self._files.make_folder("lay-out", folder)
@@ -296,13 +309,13 @@ class Publisher:
             draft.live.size = len(draft.content)
 
     def _draft(self, live: Live, visible: int) -> list[_Draft]:
-        """What is to be done for the file to show the document as everybody may see it."""
+        """Return a draft that makes the file show the visible document; none if nothing is due."""
         if not live.pending or live.pending[0][0] > visible:
             return []
         try:
             shown, document = self._follower.version(live, visible)
-        except Corrupt as fault:  # a person has to mend the file; the others go on
-            if self._faults.get(live.key) != str(fault):  # and not at each look
+        except Corrupt as fault:  # a person has to repair the file; other documents go on
+            if self._faults.get(live.key) != str(fault):  # log it once
                 log.error("cannot publish: %s", fault)
             self._faults[live.key] = str(fault)
             return []
@@ -326,17 +339,17 @@ class Publisher:
         return f"{folder}/.{name}.{secrets.token_hex(8)}.draft"
 
     def _look_at(self, live: Live) -> Status | None:
-        """What the file is that is to be replaced; None where there is none."""
+        """Return the metadata of the file to replace; None if there is none."""
         try:
             return self._files.status(live.path)
         except FileNotFoundError:
             return None
 
     def _is_outdated(self, live: Live, content: bytes | None) -> bool:
-        """Whether a file that we do not know holds nothing but what the journal has, too.
+        """Return whether an unknown file has no content that the journal does not have.
 
-        So it is with the file of a document that was deleted or begun anew, when that could not
-        be published before a crash.
+        That is so for the file of a document that was deleted or begun again, if a crash prevented
+        its publication.
         """
         try:
             data, _ = self._files.read(live.path)
@@ -345,9 +358,9 @@ class Publisher:
         return data == content or self._follower.leads_to_pending(live, data)
 
     def _is_edit(self, live: Live, there: Status, content: bytes | None) -> bool:
-        """Return whether the file is an edit that is to be merged first; then note it.
+        """Return whether the file is an edit to be merged first; then note it.
 
-        Without this look, the next publication would replace what a person has just saved.
+        Without this check, the publication would replace what a person has just saved.
         """
         token = token_of(there)
         if not self._follower.merges or token in live.tokens or token in live.merged:
@@ -360,44 +373,44 @@ class Publisher:
         return True
 
     def set_aside(self, live: Live) -> str:
-        """Give the file a second name, durably, and return that.
+        """Give the file a second name durably, and return that.
 
-        It keeps its first until that is another file's: whoever dies in between leaves a document
-        that can be read.
+        The first name remains until another file replaces it: a crash in between leaves a readable
+        document.
         """
         folder, _, name = live.path.rpartition("/")
         stamp = f"{datetime.now(UTC):%Y-%m-%dT%H-%M-%S.%fZ}"
-        kept = f"{name.removesuffix('.json')}.set-aside-{stamp}.json"
-        self._files.link("set-aside", live.path, f"{folder}/{kept}")
+        aside_name = f"{name.removesuffix('.json')}.set-aside-{stamp}.json"
+        self._files.link("set-aside", live.path, f"{folder}/{aside_name}")
         self._files.sync_file("set-aside", live.path)
         self._files.sync_folder("set-aside", folder)
-        return kept
+        return aside_name
 
     def _set_aside(self, live: Live) -> None:
-        kept = self.set_aside(live)
+        aside_name = self.set_aside(live)
         log.warning(
             "%s was changed by hand while a change was on its way to it: the file of that moment"
             " is kept as %s, and the change is in %s",
             live.name,
-            kept,
+            aside_name,
             live.name,
         )
 
     def _name(self, draft: _Draft) -> bool:
-        """Show the draft, or remove the file; return False if the file is to be merged first.
+        """Rename the draft, or remove the file; return False if the file must be merged first.
 
-        Looked for only now, since a person may have saved it while the draft was on its way.
+        The file is examined only now, since a person may have saved it while the draft was written.
         """
         live = draft.live
         if not draft.path and draft.file is not None:
-            return True  # it is shown already
+            return True  # the file shows it already
         there, content = self._look_at(live), draft.content or None
         if there is not None and self._is_edit(live, there, content):
             return False
         if not self._shows_ours(live, there) and not self._is_outdated(live, content):
             self._set_aside(live)
         if not draft.path:
-            if there is not None:  # or a file that is put there in this moment would go
+            if there is not None:  # or it could remove a file that is just created
                 self._files.remove("unpublish", live.path)
         elif there is not None and self._follower.merges:
             return self._replace(draft, token_of(there))
@@ -407,13 +420,13 @@ class Publisher:
 
     @staticmethod
     def _shows_ours(live: Live, there: Status | None) -> bool:
-        """Return whether the file, if there is one, is of the store or has been merged."""
+        """Return whether the file is missing, written by the store, or merged."""
         return there is None or token_of(there) in live.tokens or token_of(there) in live.merged
 
     def _replace(self, draft: _Draft, expected: Token) -> bool:
-        """Show the draft if the file is still the expected one; otherwise return False.
+        """Replace the file by the draft if it is still the expected one; otherwise return False.
 
-        Without the exchange, a save in the moment between the look and the rename is lost.
+        Without the exchange, a save between the check and the rename would be lost.
         """
         path = draft.live.path
         if not self._files.exchange("publish", draft.path, path):
@@ -424,7 +437,7 @@ class Publisher:
             return True
         self._edited.add(draft.live.key)
         self._files.exchange("publish-back", draft.path, path)
-        if token_of(self._files.status(draft.path)) != draft.file:  # saved again since
+        if token_of(self._files.status(draft.path)) != draft.file:  # saved again meanwhile
             self._files.exchange("publish-back", draft.path, path)
         return False
 
@@ -437,7 +450,10 @@ class Publisher:
     # Checkpoints
 
     def checkpoint(self) -> None:
-        """Publishes everything, durably, and retires what of the journal is no longer needed."""
+        """Publish everything durably, and retire the segments that are no longer needed.
+
+        Raises `Unavailable`, `OutOfSpace`.
+        """
         with self.lock.hold():
             self._follower.follow()
             visible = self._journal.visible
@@ -456,7 +472,7 @@ class Publisher:
             self.retire()
 
     def close(self) -> None:
-        """The last checkpoint: nobody else has the journal open."""
+        """Write the last checkpoint and close the journal. No other process has it open."""
         self.checkpoint()
         with self._writing, self._follower.mutex:
             if not self._follower.pending and not self._journal.is_finished:
@@ -464,14 +480,14 @@ class Publisher:
 
     def _settle_names(self) -> None:
         for layout in self._follower.layouts.values():
-            with suppress(FileNotFoundError):  # a folder that a person took away
+            with suppress(FileNotFoundError):  # a person removed the folder
                 self._files.sync_folder("settle-names", self._follower.root / layout.name)
 
     def _write_images(self) -> None:
         """Write the images of what was published since the last checkpoint, durably.
 
-        Without them, the checkpoint would let the journal forget what no file shows any more once a
-        person has overwritten it.
+        Without them, the checkpoint would retire the only copy of a document whose file a person
+        then overwrites.
         """
         with self._follower.mutex:
             published = dict(self._follower.published)
@@ -481,7 +497,7 @@ class Publisher:
             return
         try:
             written = images.write(self._shown(published))
-            images.remove(set(published) - written)  # whatever they show, it is an older state
+            images.remove(set(published) - written)  # an older state
         except OSError as error:
             if error.errno not in FULL:
                 raise
@@ -507,13 +523,13 @@ class Publisher:
             self._follower.published.clear()
 
     def retire(self) -> None:
-        """Trims and deletes what is older, or more, than the history is to have."""
+        """Trim and delete what exceeds the retention of the history."""
         history, now = self._history, time.time()
         oldest = -math.inf if history.days < 0 else now - history.days * 86_400
         young_from = now - history.keep_seconds if history.keep_seconds else math.inf
         try:
             with self.lock.hold():
-                self._journal.sync()  # before a segment goes that an older checkpoint would need
+                self._journal.sync()  # or an older checkpoint may need a deleted segment
                 self._trimmer.trim(history.bytes_max, history.share, young_from)
                 retired = self._journal.retire(oldest, history.bytes_max, young_from)
         except OSError as error:
@@ -524,7 +540,7 @@ class Publisher:
     # In the background
 
     def is_due(self, live: Live) -> bool:
-        """Whether the document's file has been behind for long enough to be published."""
+        """Return whether the document's file is outdated for long enough to be published."""
         return time.monotonic() >= self._due_at(live)
 
     def _due_at(self, live: Live) -> float:
@@ -533,7 +549,7 @@ class Publisher:
         return live.since + (GATHER if live.is_own else LEAVE)
 
     def work(self) -> float:
-        """Does what is due, and returns in how many seconds there is more to do."""
+        """Do what is due, and return the seconds until more is due, at most 1."""
         if self._journal.failure:
             return 1.0
         try:
@@ -545,7 +561,7 @@ class Publisher:
                 self.checkpoint()
             self._prepare_spare()
         except StoreError as fault:
-            if str(fault) != self._complaint:  # and not four times a second
+            if str(fault) != self._complaint:  # log it once and not at each attempt
                 log.warning("publishing waits: %s", fault)
             self._complaint = str(fault)
             return RETRY_SECONDS
@@ -563,33 +579,33 @@ class Publisher:
                 finally:
                     self.lock.release()
         except OSError as error:
-            if not self._journal.make_room(error):  # or it is tried again at the next look
+            if not self._journal.make_room(error):  # or else the next look tries again
                 raise self._failed(error) from error
 
 
 class Background:
-    """The thread that publishes for a process. It does not keep its backend alive."""
+    """The publishing thread of a process. It holds only a weak reference to its backend."""
 
     def __init__(self, work: Callable[[], float]) -> None:
         self._work = weakref.WeakMethod(work)
         self._is_stopped = False
-        self._bell = threading.Lock()  # and no `Event`: whoever is interrupted in one blocks it
+        self._bell = threading.Lock()  # not an `Event`: an interruption inside one would block it
         self._bell.acquire()
         self._thread = threading.Thread(target=self._run, name="docstore-publisher", daemon=True)
         self._thread.start()
 
     @property
     def is_alive(self) -> bool:
-        """Whether it goes on: an exception that another thread sent may have ended it."""
+        """Return whether the thread runs: an exception sent by another thread may have ended it."""
         return self._thread.is_alive()
 
     def wake(self) -> None:
-        """Tells it that there is something to publish."""
+        """Notify the thread that there is something to publish."""
         if self._bell.locked():
             ring(self._bell)
 
     def stop(self) -> None:
-        """Ends the thread, after what it is just doing."""
+        """End the thread after its current step."""
         self._is_stopped = True
         self.wake()
         if self._thread is not threading.current_thread():
@@ -599,7 +615,7 @@ class Background:
         pause = 0.0
         while not self._is_stopped:
             if self._bell.acquire(timeout=pause) and not self._is_stopped:
-                time.sleep(_REST)  # many documents may wake it one after the other
+                time.sleep(_REST)  # many documents may wake it in a row
                 self._bell.acquire(blocking=False)
             work = self._work()
             if work is None or self._is_stopped:
