@@ -14,6 +14,7 @@ from accounts.api.portability import export_view, import_view
 from accounts.api.sharing import (
     member_view,
     members_view,
+    ownership_view,
     shared_list_view,
     shared_view,
     transfer_view,
@@ -60,6 +61,7 @@ urlpatterns = [
     *_of_projects("users/<record_id:owner>/", "api_shared_project"),
     path("shared/", shared_list_view, name="api_shared_list"),
     path("shared/<record_id:shared_id>/", shared_view, name="api_shared"),
+    path("shared/<record_id:shared_id>/ownership/", ownership_view, name="api_ownership"),
     path("openapi.json", openapi_view, name="api_openapi"),
     path("dashboard/", dashboard_view, name="api_dashboard"),
     path("dates/", dates_view, name="api_dates"),

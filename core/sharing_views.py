@@ -25,7 +25,7 @@ from docstore import Corrupt, NotFound
 from utils.caller import Caller
 from utils.middleware import StorageRequest, request_metadata, storage_refusal
 from utils.records import COLLECTIONS, InvalidRecord
-from utils.sharing.access import Forbidden, entries_of
+from utils.sharing.access import OFFERED, Forbidden, entries_of
 from utils.sharing.memberships import Call, Memberships
 
 UNPROCESSABLE = 422
@@ -59,6 +59,20 @@ class InviteForm(forms.Form):
         for fault in invalid.errors:
             name = fault.pointer.removeprefix("/")
             self.add_error(name if name in self.fields else None, sentence(fault.detail))
+
+
+class TakeOverForm(forms.Form):
+    """What the former owner of a project stays in it."""
+
+    former_owner = forms.ChoiceField(
+        label=gettext_lazy("The former owner stays"),
+        choices=[
+            *ROLE_WORDS,
+            ("none", gettext_lazy("Nothing: leaves the project")),
+        ],
+        initial="viewer",
+        widget=forms.RadioSelect,
+    )
 
 
 @dataclass(frozen=True)
@@ -178,7 +192,7 @@ def member_remove(
 def hand_over(
     request: StorageRequest, record_id: int, person: int, owner: int | None = None
 ) -> HttpResponse:
-    """Ask for confirmation, then transfer the project to a member."""
+    """Ask for confirmation, then offer the project to a member, who owns it by accepting."""
     place = _place(request, record_id, owner)
     place.require_owner()
     entry = place.entry(person)
@@ -187,12 +201,53 @@ def hand_over(
     if request.method != "POST":
         return _question(request, place, entry, "hand_over")
     try:
-        moved = _memberships(request).transfer(place.owner, record_id, person, **_call(request))
+        _memberships(request).offer(place.owner, record_id, person, **_call(request))
     except InvalidRecord as left:  # the member left at this moment
         raise NotFound(f"there is no member {person}") from left
-    done = _("The project belongs to %(name)s now. You are one of its editors.")
+    done = _("The project is offered to %(name)s. It stays yours until %(name)s accepts.")
     messages.success(request, done % {"name": _name(entry)})
-    return redirect("shared_project_members", person, moved["id"])
+    return HttpResponseRedirect(place.address)
+
+
+@require_POST
+@login_required
+def offer_withdraw(
+    request: StorageRequest, record_id: int, person: int, owner: int | None = None
+) -> HttpResponse:
+    """Withdraw the offer of a project."""
+    place = _place(request, record_id, owner)
+    _memberships(request).withdraw_offer(place.owner, record_id, **_call(request))
+    messages.success(request, _("The offer is withdrawn."))
+    return HttpResponseRedirect(place.address)
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+@login_required
+def offer_accept(request: StorageRequest, shared_id: int) -> HttpResponse:
+    """Show what comes with a project that is offered, and take it over."""
+    record = request.json_storage.get("shared", _person(request), shared_id)
+    if not record.get(OFFERED):
+        raise NotFound(f"there is no offer {shared_id}")
+    (row,) = shared_rows([record])
+    form = TakeOverForm(request.POST or None)
+    if request.method != "POST" or not form.is_valid():
+        context = {"row": row, "form": form, "tasks": _tasks_in(request, row)}
+        status = UNPROCESSABLE if form.is_bound else 200
+        return render(request, "core/offer.html", context, status=status)
+    project = _memberships(request).take_over(
+        _person(request), shared_id, form.cleaned_data["former_owner"], **_call(request)
+    )
+    messages.success(request, _("“%(project)s” is yours now.") % {"project": row.title})
+    return redirect("project_detail", project["id"])
+
+
+@require_POST
+@login_required
+def offer_refuse(request: StorageRequest, shared_id: int) -> HttpResponse:
+    """Decline to own a project, and stay a member."""
+    _memberships(request).refuse_offer(_person(request), shared_id, **_call(request))
+    messages.success(request, _("You declined to own the project. You stay a member."))
+    return redirect("shared")
 
 
 @require_safe
@@ -230,6 +285,12 @@ def invitation_decline(request: StorageRequest, shared_id: int) -> HttpResponse:
 
 
 # Helpers
+
+
+def _tasks_in(request: StorageRequest, row: SharedRow) -> int:
+    """Return how many tasks come with the project."""
+    tasks = request.json_storage.view("tasks", row.owner, caller=Caller(_person(request)))
+    return sum(task.get("project_id") == row.project_id for task in tasks)
 
 
 def _person(request: HttpRequest) -> int:

@@ -79,6 +79,7 @@ def _members(of: str, name: str) -> list[URLPattern]:
         path(f"{member}role/", sharing_views.member_role, name=f"{name}member_role"),
         path(f"{member}remove/", sharing_views.member_remove, name=f"{name}member_remove"),
         path(f"{member}hand-over/", sharing_views.hand_over, name=f"{name}hand_over"),
+        path(f"{member}withdraw/", sharing_views.offer_withdraw, name=f"{name}offer_withdraw"),
     ]
 
 
@@ -143,6 +144,16 @@ urlpatterns = [
         "shared/invitations/<record_id:shared_id>/decline/",
         sharing_views.invitation_decline,
         name="invitation_decline",
+    ),
+    path(
+        "shared/offers/<record_id:shared_id>/accept/",
+        sharing_views.offer_accept,
+        name="offer_accept",
+    ),
+    path(
+        "shared/offers/<record_id:shared_id>/decline/",
+        sharing_views.offer_refuse,
+        name="offer_refuse",
     ),
     path("projects/<record_id:record_id>/", project_pages.project_detail, name="project_detail"),
     path(

@@ -212,6 +212,9 @@ ACTIVITY_WORDS: dict[str, Text] = {
     "invitation_accepted": _("Accepted an invitation"),
     "invitation_declined": _("Declined an invitation"),
     "project_left": _("Left a project"),
+    "project_offered": _("Offered a project to a member"),
+    "offer_withdrawn": _("Withdrew the offer of a project"),
+    "offer_refused": _("Declined to own a project"),
     "project_transferred": _("Handed a project over"),
     "project_received": _("Was given a project"),
 }

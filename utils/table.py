@@ -266,6 +266,7 @@ _SHARED = CollectionSpec(
         Field("invited_by", Kind.REFERENCE, refers_to="users", read_only=True),
         Field("invited_at", Kind.TIME, read_only=True),
         Field("since", Kind.TIME, read_only=True),
+        Field("offered_at", Kind.TIME, read_only=True),
     ),
 )
 

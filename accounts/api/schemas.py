@@ -16,6 +16,7 @@ from utils import bulk, schemas
 from utils.json.values import FAULTS_MAX, INTEGER_MAX
 from utils.records import COLLECTIONS, RECORD_COLLECTIONS, CollectionSpec, new_record
 from utils.schemas import Schema
+from utils.sharing.memberships import FORMER_OWNERS
 from utils.table import MEMBER_STATUSES, ROLES
 from utils.tasks.quick import LINE_CHARACTERS_MAX
 
@@ -206,8 +207,12 @@ def _sharing() -> dict[str, Schema]:
             "invited_by": _OR_NULL,
             "invited_at": _TIME_OR_NULL,
             "since": _TIME_OR_NULL,
+            "offered_at": {
+                **_TIME_OR_NULL,
+                "description": "When the member was offered to own the project.",
+            },
         },
-        *("username", "invited_by", "invited_at", "since"),
+        *("username", "invited_by", "invited_at", "since", "offered_at"),
     )
     shared = schemas.answer_schema(COLLECTIONS["shared"])
     return {
@@ -227,6 +232,17 @@ def _sharing() -> dict[str, Schema]:
         "Transfer": {
             **_asked(to={**_ID, "description": "The user id of a member."}),
             "examples": [{"to": 9}],
+        },
+        "Ownership": {
+            **_asked(
+                former_owner={
+                    "enum": list(FORMER_OWNERS),
+                    "description": "What the former owner stays in the project.",
+                    "default": "viewer",
+                }
+            ),
+            "required": [],
+            "examples": [{"former_owner": "viewer"}],
         },
     }
 

@@ -65,12 +65,33 @@ def _remove(
     return no_content()
 
 
-def _transfer(request: ApiRequest, record_id: int, owner: int | None = None) -> HttpResponse:
+def _offer(request: ApiRequest, record_id: int, owner: int | None = None) -> HttpResponse:
     asked = read_object(request, to=int)
     call, whose = _call(request), owner or request.caller.user_id
-    project = _memberships(request).transfer(whose, record_id, asked["to"], **call)
-    there = reverse("api_shared_project", args=[project["user_id"], project["id"]])
+    entry = _memberships(request).offer(whose, record_id, asked["to"], **call)
+    return json_response(entry, 200, replayed(call.get("once")))
+
+
+def _withdraw(request: ApiRequest, record_id: int, owner: int | None = None) -> HttpResponse:
+    refuse_conditions(request)
+    call, whose = _call(request), owner or request.caller.user_id
+    _memberships(request).withdraw_offer(whose, record_id, **call)
+    return no_content()
+
+
+def _take_over(request: ApiRequest, shared_id: int) -> HttpResponse:
+    asked = read_object(request, optional="former_owner", former_owner=str)
+    call, former = _call(request), asked.get("former_owner", "viewer")
+    person = request.caller.user_id
+    project = _memberships(request).take_over(person, shared_id, former, **call)
+    there = reverse("api_project", args=[project["id"]])
     return json_response(project, 200, {"Content-Location": there, **replayed(call.get("once"))})
+
+
+def _refuse_offer(request: ApiRequest, shared_id: int) -> HttpResponse:
+    refuse_conditions(request)
+    _memberships(request).refuse_offer(request.caller.user_id, shared_id, **_call(request))
+    return no_content()
 
 
 def _shared(request: ApiRequest) -> HttpResponse:
@@ -125,6 +146,8 @@ def _refuse(pointer: str, detail: str) -> NoReturn:
 
 
 _ENTRY = ref("Member")
+# These are about no collection alone: taking a project over moves tasks, too.
+_OF_ALL = (_accept, _decline, _take_over, _refuse_offer)
 
 
 def _writes(
@@ -136,7 +159,7 @@ def _writes(
         summary,
         answers(good, (404, 409, *(WITH_BODY if body else (507,)))),
         bodies={JSON: ref(body), **patch} if body else {},
-        area="" if handler in (_accept, _decline) else "projects",
+        area="" if handler in _OF_ALL else "projects",
     )
 
 
@@ -163,11 +186,21 @@ member_view = endpoint(
 )
 transfer_view = endpoint(
     POST=_writes(
-        _transfer,
-        "Hand a project and its tasks over to a member",
-        {200: Answer("The project, where it is now", ref("Project"), ("Content-Location",))},
+        _offer,
+        "Offer a project and its tasks to a member",
+        {200: Answer("The member, with the time of the offer", _ENTRY)},
         "Transfer",
-    )
+    ),
+    DELETE=_writes(_withdraw, "Withdraw the offer of a project", {204: Answer("No offer is open")}),
+)
+ownership_view = endpoint(
+    POST=_writes(
+        _take_over,
+        "Take over a project that is offered to you, with its tasks",
+        {200: Answer("The project, where it is now", ref("Project"), ("Content-Location",))},
+        "Ownership",
+    ),
+    DELETE=_writes(_refuse_offer, "Refuse to own a project", {204: Answer("You stay a member")}),
 )
 shared_list_view = endpoint(
     GET=Operation(

@@ -109,8 +109,14 @@ others     405 405  204     405   405  405 404   405  404
 OWN_TRANSFER = shape("""
            GET HEAD OPTIONS TRACE BREW PUT PATCH POST DELETE
 anonymous  401 401  401     405   405  401 401   401  401
-owner      405 405  204     405   405  405 405   200  405
-others     405 405  204     405   405  405 405   404  405
+owner      405 405  204     405   405  405 405   200  204
+others     405 405  204     405   405  405 405   404  404
+""")
+OWN_OFFER = shape("""
+           GET HEAD OPTIONS TRACE BREW PUT PATCH POST DELETE
+anonymous  401 401  401     405   405  401 401   401  401
+owner      405 405  204     405   405  405 405   200  204
+others     405 405  204     405   405  405 405   404  404
 """)
 # What others share with the editor and the viewer has numbers like these.
 OWN_INVITATION = shape("""
@@ -181,10 +187,10 @@ others     405 405  204     405   405  405 404   405  404
 SHARED_TRANSFER = shape("""
            GET HEAD OPTIONS TRACE BREW PUT PATCH POST DELETE
 anonymous  401 401  401     405   405  401 401   401  401
-owner      405 405  204     405   405  405 405   200  405
-editor     405 405  204     405   405  405 405   403  405
-viewer     405 405  204     405   405  405 405   403  405
-others     405 405  204     405   405  405 405   404  405
+owner      405 405  204     405   405  405 405   200  204
+editor     405 405  204     405   405  405 405   403  403
+viewer     405 405  204     405   405  405 405   403  403
+others     405 405  204     405   405  405 405   404  404
 """)
 
 # Pages
@@ -221,6 +227,12 @@ RECORD_FORM = shape("""
            GET HEAD OPTIONS TRACE BREW PUT PATCH POST DELETE
 anonymous  302 302  405     405   405  405 405   302  405
 owner      200 200  405     405   405  405 405   409  405
+others     404 404  405     405   405  405 405   404  405
+""")
+OFFER_PAGE = shape("""
+           GET HEAD OPTIONS TRACE BREW PUT PATCH POST DELETE
+anonymous  302 302  405     405   405  405 405   302  405
+owner      200 200  405     405   405  405 405   302  405
 others     404 404  405     405   405  405 405   404  405
 """)
 # Of one's own project; and of another's, where {editor} is asked about.
@@ -509,6 +521,7 @@ _INVITED = {"POST": {"who": "bystander-of-all", "role": "viewer"}}
 _ROLE = {"PATCH": {"role": "viewer"}}
 _HANDED = {"POST": _handed_to_editor}
 _PROJECT = f"/{API}projects/{{another_shared_project}}/"
+_OFFERED = f"/{API}projects/{{offered_project}}/"
 _THERE, _THEIRS = f"{API}users/<record_id:owner>/", f"/{API}users/{{owner}}/"
 _THEIR_PROJECT = f"{_THEIRS}projects/{{another_shared_project}}/"
 _ONE_PROJECT = "projects/<record_id:record_id>/"
@@ -518,10 +531,13 @@ SHARING: dict[str, Row] = {
     f"{API}{_ONE_PROJECT}members/<record_id:person>/": Row(
         f"{_PROJECT}members/{{editor}}/", OWN_MEMBER, _ROLE
     ),
-    f"{API}{_ONE_PROJECT}transfer/": Row(f"{_PROJECT}transfer/", OWN_TRANSFER, _HANDED),
+    f"{API}{_ONE_PROJECT}transfer/": Row(f"{_OFFERED}transfer/", OWN_TRANSFER, _HANDED),
     f"{API}shared/": Row(f"/{API}shared/", OWN_FIGURES),
     f"{API}shared/<record_id:shared_id>/": Row(
         f"/{API}shared/{{invitation}}/", OWN_INVITATION, {"PATCH": {"status": "member"}}
+    ),
+    f"{API}shared/<record_id:shared_id>/ownership/": Row(
+        f"/{API}shared/{{offer}}/ownership/", OWN_OFFER, {"POST": {"former_owner": "none"}}
     ),
     f"{_THERE}tasks/": Row(f"{_THEIRS}tasks/", SHARED_TASKS, {"POST": _in_shared_project}),
     f"{_THERE}tasks/bulk/": Row(f"{_THEIRS}tasks/bulk/", SHARED_BULK, {"POST": _shared_bulk}),
@@ -543,7 +559,9 @@ SHARING: dict[str, Row] = {
     f"{_THERE}{_ONE_PROJECT}members/<record_id:person>/": Row(
         f"{_THEIR_PROJECT}members/{{editor}}/", SHARED_MEMBER, _ROLE
     ),
-    f"{_THERE}{_ONE_PROJECT}transfer/": Row(f"{_THEIR_PROJECT}transfer/", SHARED_TRANSFER, _HANDED),
+    f"{_THERE}{_ONE_PROJECT}transfer/": Row(
+        f"{_THEIRS}projects/{{offered_project}}/transfer/", SHARED_TRANSFER, _HANDED
+    ),
 }
 
 _OWN_PAGE = "/projects/{another_shared_project}/members/"
@@ -560,6 +578,18 @@ SHARING_PAGES: dict[str, Row] = {
     f"{_OWN_MEMBERS}{_MEMBER}remove/": Row(f"{_OWN_PAGE}{{editor}}/remove/", OWN_MEMBER_PAGES),
     f"{_OWN_MEMBERS}{_MEMBER}hand-over/": Row(
         f"{_OWN_PAGE}{{editor}}/hand-over/", OWN_MEMBER_PAGES
+    ),
+    f"{_OWN_MEMBERS}{_MEMBER}withdraw/": Row(
+        "/projects/{offered_project}/members/{editor}/withdraw/", RECORD_BUTTON
+    ),
+    f"{_THEIR_MEMBERS}{_MEMBER}withdraw/": Row(
+        "/shared/{owner}/projects/{offered_project}/members/{editor}/withdraw/", SHARED_ROLE_BUTTON
+    ),
+    "shared/offers/<record_id:shared_id>/accept/": Row(
+        "/shared/offers/{offer}/accept/", OFFER_PAGE, {"POST": {"former_owner": "none"}}
+    ),
+    "shared/offers/<record_id:shared_id>/decline/": Row(
+        "/shared/offers/{offer}/decline/", RECORD_BUTTON
     ),
     _THEIR_MEMBERS: Row(_THEIR_PAGE, SHARED_MEMBER_LIST, _INVITED),
     f"{_THEIR_MEMBERS}{_MEMBER}role/": Row(

@@ -157,6 +157,20 @@ class World:
     def shared_task(self) -> int:
         return self._create("tasks", title="Shared", project_id=self.shared_project)
 
+    def offered_project(self) -> int:
+        """A shared project that is offered to the editor."""
+        project = self.another_shared_project()
+        _MEMBERSHIPS.offer(self.owner, project, self.editor)
+        return project
+
+    def offer(self) -> int:
+        """A project of staff is offered to the owner; where they find that."""
+        staff, shared = int(self.people["staff"].pk), self.invitation()
+        _MEMBERSHIPS.accept(self.owner, shared)
+        project = json_storage.get("shared", self.owner, shared)["project_id"]
+        _MEMBERSHIPS.offer(staff, project, self.owner)
+        return shared
+
     def invitation(self) -> int:
         """The owner is invited to a project of staff; where they find that."""
         staff = int(self.people["staff"].pk)

@@ -164,7 +164,9 @@ def test_a_project_that_goes_is_let_go_by_its_models(alice: User, bob: User) -> 
     project = made(alice, "projects", name="X-rays")
     json_storage.update("models", alice.pk, model, {"project_id": project})
     share(alice, project, bob, "editor")
-    Memberships(json_storage).transfer(alice.pk, project, bob.pk, caller=Caller(alice.pk))
+    memberships = Memberships(json_storage)
+    memberships.offer(alice.pk, project, bob.pk, caller=Caller(alice.pk))
+    memberships.take_over(bob.pk, json_storage.list("shared", bob.pk)[-1]["id"])
     assert json_storage.get("models", alice.pk, model)["project_id"] is None
 
 

@@ -85,7 +85,12 @@ def test_the_whole_walk(owner: Client, guest: Client, alice: User, bob: User) ->
     assert "bob is an editor now." in after(owner, f"{page}{bob.pk}/role/", role="editor")
     assert roles(alice) == [("bob", "editor", "member")]
     assert "move into the files of bob" in text_of(owner.get(f"{page}{bob.pk}/hand-over/"))
-    assert "belongs to bob now" in after(owner, f"{page}{bob.pk}/hand-over/")
+    assert "is offered to bob" in after(owner, f"{page}{bob.pk}/hand-over/")
+    assert "Offered the project" in text_of(owner.get(page))
+    assert "alice offers you this project." in text_of(guest.get("/shared/"))
+    assert "with 1 task." in text_of(guest.get("/shared/offers/1/accept/"))
+    taken = after(guest, "/shared/offers/1/accept/", former_owner="editor")
+    assert "“X-rays” is yours now." in taken
     assert roles(bob) == [("alice", "editor", "member")]
     assert [task["title"] for task in json_storage.list("tasks", bob.pk)] == ["Read"]
 
@@ -93,6 +98,20 @@ def test_the_whole_walk(owner: Client, guest: Client, alice: User, bob: User) ->
     assert "Leave this project?" in text_of(owner.get(f"{there}{alice.pk}/remove/"))
     assert "You left “X-rays”." in after(owner, f"{there}{alice.pk}/remove/")
     assert roles(bob) == []
+
+
+def test_offer_is_withdrawn_and_declined(
+    owner: Client, guest: Client, joined: str, alice: User, bob: User
+) -> None:
+    page = f"/projects/1/members/{bob.pk}/"
+    after(owner, f"{page}hand-over/")
+    assert guest.post("/shared/offers/1/accept/", {"former_owner": "king"}).status_code == 422
+    assert "The offer is withdrawn." in after(owner, f"{page}withdraw/")
+    assert guest.get("/shared/offers/1/accept/").status_code == 404
+    after(owner, f"{page}hand-over/")
+    assert "You stay a member." in after(guest, "/shared/offers/1/decline/")
+    assert json_storage.list("projects", bob.pk) == []
+    assert roles(alice)[0][0] == "bob"
 
 
 def test_a_member_is_taken_out_and_an_invitation_back(
@@ -159,6 +178,7 @@ def _forged(client: Client, page: str, person: int) -> set[int]:
         (f"{page}{person}/role/", {"role": "editor"}),
         (f"{page}{person}/role/", {}),
         (f"{page}{person}/hand-over/", {}),
+        (f"{page}{person}/withdraw/", {}),
     ]
     return {client.post(address, typed).status_code for address, typed in sent}
 

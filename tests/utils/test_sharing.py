@@ -201,7 +201,8 @@ OWNERS: dict[str, Attempt] = {
     "invite": lambda c: memberships.invite(ALICE, 1, "charlie", "editor", caller=c),
     "remove": lambda c: memberships.remove(ALICE, 1, VERA if c.user_id != VERA else BOB, caller=c),
     "role": lambda c: memberships.change_role(ALICE, 1, c.user_id, "editor", caller=c),
-    "transfer": lambda c: memberships.transfer(ALICE, 1, c.user_id, caller=c),
+    "offer": lambda c: memberships.offer(ALICE, 1, c.user_id, caller=c),
+    "withdraw": lambda c: memberships.withdraw_offer(ALICE, 1, caller=c),
 }
 HIDDEN: dict[str, Attempt] = {
     "other task": lambda c: json_storage.update("tasks", ALICE, 2, {"title": "x"}, caller=c),
@@ -356,13 +357,92 @@ def test_people_are_found_by_name_and_address(alice: User, bob: User) -> None:
             real.invite(alice.pk, project, who, "viewer")
 
 
-def test_handing_over_moves_project_and_tasks_in_one_commit() -> None:
+def shared_id(person: int, owner: int = ALICE) -> int:
+    records = json_storage.list("shared", person)
+    return next(int(one["id"]) for one in records if one["owner"] == owner)
+
+
+def test_offer_moves_nothing_and_gives_nothing_until_it_is_accepted(data_folder: Path) -> None:
+    memberships.offer(ALICE, 1, BOB)
+    assert [one["id"] for one in json_storage.list("projects", ALICE)] == [1, 2]
+    assert json_storage.list("projects", BOB) == []
+    with pytest.raises(Forbidden):
+        json_storage.delete("projects", ALICE, 1, caller=by(BOB))
+    for person in (VERA, IVAN):  # who are not offered it
+        before = contents(data_folder)
+        with pytest.raises(NotFound):
+            memberships.take_over(person, shared_id(person))
+        with pytest.raises(NotFound):
+            memberships.refuse_offer(person, shared_id(person))
+        assert contents(data_folder) == before
+    memberships.withdraw_offer(ALICE, 1)
+    with pytest.raises(NotFound):
+        memberships.take_over(BOB, shared_id(BOB))
+    with pytest.raises(NotFound):
+        memberships.withdraw_offer(ALICE, 1)
+    memberships.offer(ALICE, 1, VERA)
+    memberships.offer(ALICE, 1, BOB)  # the later offer is the only one
+    with pytest.raises(NotFound):
+        memberships.take_over(VERA, shared_id(VERA))
+    memberships.refuse_offer(BOB, shared_id(BOB))
+    with pytest.raises(NotFound):
+        memberships.take_over(BOB, shared_id(BOB))
+    assert (ALICE, 1, "editor", "member") in index_of(BOB)
+    check_index()
+
+
+@pytest.mark.parametrize(
+    ("former", "left"),
+    [("none", []), ("viewer", [(BOB, 1, "viewer", "member")]), ("editor", None)],
+)
+def test_former_owner_stays_what_the_new_owner_accepts(
+    former: str, left: list[tuple[int, int, str, str]] | None
+) -> None:
+    memberships.offer(ALICE, 1, BOB)
+    with pytest.raises(InvalidRecord, match="former_owner"):
+        memberships.take_over(BOB, shared_id(BOB), "owner")
+    memberships.take_over(BOB, shared_id(BOB), former)
+    if left is not None:
+        assert index_of(ALICE) == left
+        with pytest.raises((NotFound, Forbidden)):
+            json_storage.update("tasks", BOB, 1, {"title": "x"}, caller=by(ALICE))
+    else:
+        json_storage.update("tasks", BOB, 1, {"title": "x"}, caller=by(ALICE))
+    check_index()
+
+
+def test_nobody_offers_a_project_to_themself(data_folder: Path) -> None:
+    memberships.offer(ALICE, 1, BOB)
+    memberships.refuse_offer(BOB, shared_id(BOB))
+
+    def forge(transaction: Transaction) -> Any:
+        key = key_of("projects", ALICE)
+        project = dict(transaction.record(key, 1))
+        project["team_members"] = [
+            one | {"offered_at": "2026-11-23T12:00:00.000000Z"}
+            if isinstance(one, dict) and one.get("user_id") == BOB
+            else one
+            for one in project["team_members"]
+        ]
+        transaction.put(key, project)
+        return project
+
+    for licence in (Licence(), Licence(members=True)):
+        with pytest.raises(Forbidden):
+            json_storage._change(ALICE, forge, caller=by(BOB), licence=licence)
+
+
+def test_taking_over_moves_project_and_tasks_in_one_commit() -> None:
     json_storage.create("projects", BOB, {"name": "his own"})
     json_storage.create("tasks", BOB, {"title": "his own"})
     json_storage.update("tasks", ALICE, 1, {"assignee": VERA})
     with pytest.raises(InvalidRecord):
-        memberships.transfer(ALICE, 1, IVAN)
-    moved = memberships.transfer(ALICE, 1, BOB)
+        memberships.offer(ALICE, 1, IVAN)
+    model = json_storage.create("models", ALICE, {"name": "x", "project_id": 1})["id"]
+    memberships.offer(ALICE, 1, BOB)
+    moved = memberships.take_over(BOB, shared_id(BOB), "editor")
+    assert json_storage.get("models", ALICE, model)["project_id"] is None
+    assert "project_transferred" in [one["type"] for one in json_storage.activities(ALICE)]
     assert (moved["id"], moved["user_id"], moved["name"]) == (2, BOB, "Vision")
     assert [one["id"] for one in json_storage.list("projects", ALICE)] == [2]
     assert [one["id"] for one in json_storage.list("tasks", ALICE)] == [2, 3]

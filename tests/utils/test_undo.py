@@ -181,9 +181,11 @@ def test_what_changed_no_record_cannot_be_undone() -> None:
     with pytest.raises(NotFound):
         undo(ALICE)
     json_storage.update("tasks", ALICE, 1, {"title": "Train"})
-    memberships.transfer(ALICE, 1, BOB)
-    with pytest.raises(NotFound):
-        undo(ALICE)
+    memberships.offer(ALICE, 1, BOB)
+    memberships.take_over(BOB, 1)
+    for person in (ALICE, BOB):
+        with pytest.raises(NotFound):
+            undo(person)
 
 
 def test_it_is_logged_and_undone_itself_tells_of_what() -> None:

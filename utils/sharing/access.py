@@ -27,6 +27,7 @@ from utils.table import COLLECTIONS, MEMBER_STATUSES, ROLES
 
 SHARED_COLLECTIONS: Final = ("tasks", "projects")
 MEMBERS: Final = "team_members"
+OFFERED: Final = "offered_at"  # in a member entry: when the member was offered to own the project
 
 Project = tuple[int, int]  # the owner's id and the project's
 
@@ -47,7 +48,7 @@ class Licence(NamedTuple):
     """What an operation on memberships may do that nothing else may."""
 
     members: bool = False  # change member entries
-    gives_to: int | None = None  # put a project and its tasks into this person's documents
+    takes: Project | None = None  # move this project and its tasks, which its owner offers
 
 
 ORDINARY: Final = Licence()
@@ -253,17 +254,24 @@ def check(
 
 def _check_members(transaction: Transaction, person: int, licence: Licence) -> None:
     """Who is a member changes by an operation on memberships only, and there by who may."""
-    for (owner, _), (was, now) in changed_projects(transaction).items():
+    for (owner, project_id), (was, now) in changed_projects(transaction).items():
         old, new = entries_of(was), entries_of(now)
         changed = {user for user in old.keys() | new.keys() if old.get(user) != new.get(user)}
         if owner == person:
             may = licence.members or changed.isdisjoint(new)
         elif now is None or was is None:
-            may = licence.gives_to == owner
+            may = now is None and _is_offered(old, (owner, project_id), person, licence)
         else:
             may = licence.members and changed <= {person} and _is_own_step(old, new, person)
         if changed and not may:
             raise Forbidden("members are invited and removed, not written")
+
+
+def _is_offered(old: Mapping[int, Any], project: Project, person: int, licence: Licence) -> bool:
+    """Whether the owner offers the project to the person, who takes it."""
+    entry = old.get(person)
+    offered = entry is not None and entry["status"] == "member" and bool(entry.get(OFFERED))
+    return offered and licence.takes == project
 
 
 def _is_own_step(old: Mapping[int, Any], new: Mapping[int, Any], person: int) -> bool:
@@ -272,7 +280,8 @@ def _is_own_step(old: Mapping[int, Any], new: Mapping[int, Any], person: int) ->
     if was is None or now is None:
         return was is not None
     same = all(was.get(name) == now.get(name) for name in ("role", "invited_by", "invited_at"))
-    return same and now["status"] == "member"
+    offer = now.get(OFFERED) in (None, was.get(OFFERED))
+    return same and offer and now["status"] == "member"
 
 
 def _check_index(transaction: Transaction) -> None:
@@ -317,13 +326,22 @@ class _Judge:
             return _only_tells(edit)
         if key.collection == "shared":
             return True  # `_check_index` has seen that it says what the project says
+        if self._takes(key, edit):
+            return True
         if key.collection not in SHARED_COLLECTIONS or len(edit.path) != 2:
             return False
-        if edit.before is ABSENT and key.owner == self._licence.gives_to:
-            return True
         if key.collection == "tasks":
             return self._allows_task(key.owner, edit)
         return self._allows_project(key.owner, edit)
+
+    def _takes(self, key: Key, edit: Edit) -> bool:
+        """Whether it moves out what is offered; `_check_members` has seen that it is."""
+        owner, project_id = self._licence.takes or (None, None)
+        if key.owner != owner or len(edit.path) != 2 or edit.before is ABSENT:
+            return False
+        if key.collection in SHARED_COLLECTIONS:
+            return edit.after is ABSENT and _project_of(key.collection, edit.before) == project_id
+        return key.collection == "models" and _only_leaves(edit, project_id)
 
     def _allows_task(self, owner: int, edit: Edit) -> bool:
         if self._licence.members and _only_unassigns(edit, self._person):
@@ -379,6 +397,16 @@ def _only_unassigns(edit: Edit, person: int) -> bool:
         return False
     unassigned = edit.before.get("assignee") == person and edit.after.get("assignee") is None
     return unassigned and _without(edit.before, "assignee") == _without(edit.after, "assignee")
+
+
+def _only_leaves(edit: Edit, project_id: int | None) -> bool:
+    """Whether a model leaves the project, and nothing else of it changes."""
+    before, after = edit.before, edit.after
+    if after is ABSENT or before.get("project_id") != project_id:
+        return False
+    return after.get("project_id") is None and _without(before, "project_id") == _without(
+        after, "project_id"
+    )
 
 
 def _without(record: Mapping[str, Any], name: str) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from utils.json.values import FieldError
 from utils.records import InvalidRecord, Record, changed_record
 from utils.sharing.access import (
     MEMBERS,
+    OFFERED,
     Project,
     changed_projects,
     entries_of,
@@ -60,7 +61,8 @@ def write_index(
     if entry is None or record is None:
         return bool(there)
     ensure(transaction, key)
-    known = {name: value for name, value in keep.items() if name != "id"} if keep else {}
+    ours = ("id", OFFERED)
+    known = {name: value for name, value in keep.items() if name not in ours} if keep else {}
     wanted = {
         "id": keep["id"] if keep else transaction.new_id(key),
         "owner": owner,
@@ -69,6 +71,7 @@ def write_index(
         "project_name": record.get("name") or "",
         **{name: entry[name] for name in ("role", "status")},
         **{name: entry.get(name) for name in ("invited_by", "invited_at", "since")},
+        **({OFFERED: entry[OFFERED]} if entry.get(OFFERED) else {}),
     }
     if keep == known | wanted:
         return len(there) > 1

@@ -21,16 +21,26 @@ from utils.caller import Caller
 from utils.documents import key_of, own_copy
 from utils.json.values import FieldError
 from utils.json_storage import Activity, JSONStorageManager, Once
-from utils.people.person import begin, person_named, tell_other
+from utils.people.person import begin, log, person_named, tell_other
 from utils.records import InvalidRecord, Record
 from utils.references import clear_references
-from utils.sharing.access import MEMBERS, Access, Forbidden, Licence, entries_of, index_of
+from utils.sharing.access import (
+    MEMBERS,
+    OFFERED,
+    Access,
+    Forbidden,
+    Licence,
+    entries_of,
+    index_of,
+    is_managed,
+)
 from utils.sharing.index import name_of, take_out, write_members
 from utils.table import COLLECTIONS, ROLES
 from utils.times import utc_text
 
 MEMBERS_MAX: Final = 100  # of a project, invitations included
 SHARED_MAX: Final = 1_000  # with one person, invitations included
+FORMER_OWNERS: Final = (*ROLES, "none")  # what somebody may be who handed a project over
 
 Find = Callable[[str], tuple[int, str] | None]
 
@@ -153,12 +163,10 @@ class Memberships:
         call.setdefault("caller", Caller(person))
         self.remove(owner, project_id, person, **call)
 
-    def transfer(self, owner: int, project_id: int, to: int, **call: Unpack[Call]) -> Record:
-        """Hands a project and its tasks over to a member, who becomes its owner.
+    def offer(self, owner: int, project_id: int, to: int, **call: Unpack[Call]) -> Record:
+        """Offer the project to a member, who becomes its owner by accepting; return the entry.
 
-        They move into the new owner's documents and get new ids there; who owned them becomes an
-        editor, and all other members stay what they are. Models stay, and belong to no project
-        then. Returns the project as it is then.
+        An offer to another member ends an earlier one.
         """
         asks = _caller(owner, call)
 
@@ -167,17 +175,89 @@ class Memberships:
             entry = entries_of(project).get(to)
             if entry is None or entry["status"] != "member":
                 _refuse("/to", "must be the id of a member of the project")
-            moved = _move_project(transaction, project, owner, to)
-            _move_tasks(transaction, owner, project_id, to, moved["id"])
+            offered = entry | {OFFERED: utc_text(transaction.now)}
+            members = [offered if one is entry else _unoffered(one) for one in project[MEMBERS]]
+            write_members(transaction, owner, project, members)
+            return offered
+
+        def told(entry: Record) -> tuple[str, str]:
+            return "project_offered", f"Offered {_name(entry)} to own a project"
+
+        return self._do(owner, project_id, edit, told, call)
+
+    def withdraw_offer(self, owner: int, project_id: int, **call: Unpack[Call]) -> None:
+        """Withdraw the offer of a project. Raises `NotFound` if there is none."""
+        asks = _caller(owner, call)
+
+        def edit(transaction: Transaction) -> Record:
+            project = _owned(transaction, owner, project_id, asks)
+            offered = [one for one in entries_of(project).values() if one.get(OFFERED)]
+            if not offered:
+                raise NotFound(f"there is no offer of project {project_id}")
+            members = [_unoffered(one) for one in project[MEMBERS]]
+            write_members(transaction, owner, project, members)
+            return dict(_unoffered(offered[0]))
+
+        def told(_: Record) -> tuple[str, str]:
+            return "offer_withdrawn", "Withdrew the offer of a project"
+
+        self._do(owner, project_id, edit, told, call)
+
+    def refuse_offer(self, person: int, shared_id: int, **call: Unpack[Call]) -> None:
+        """Refuse to own the project with this id among what is shared; the membership stays."""
+        owner, project_id = self._meant(person, shared_id)
+        call.setdefault("caller", Caller(person))
+
+        def edit(transaction: Transaction) -> Record:
+            project, entry = _offered(transaction, owner, project_id, person)
+            members = [_unoffered(one) for one in project[MEMBERS]]
+            write_members(transaction, owner, project, members)
+            return dict(_unoffered(entry))
+
+        def told(_: Record) -> tuple[str, str]:
+            return "offer_refused", "Refused to own a project"
+
+        self._do(owner, project_id, edit, told, call)
+
+    def take_over(
+        self, person: int, shared_id: int, former_owner: str = "viewer", **call: Unpack[Call]
+    ) -> Record:
+        """Accept the offer of the project with this id among what is shared with the person.
+
+        Project and tasks move into the new owner's documents and get new ids there. The former
+        owner stays as what the new one says: a role, or "none". All other members stay what they
+        are. Models stay, and belong to no project then. Returns the project as it is then.
+        """
+        who, once = call.get("caller") or Caller(person), call.get("once")
+        if former_owner not in FORMER_OWNERS:
+            _refuse("/former_owner", f"must be one of {', '.join(FORMER_OWNERS)}")
+        try:
+            owner, project_id = self._meant(person, shared_id)
+        except NotFound:
+            if once is None:
+                raise
+            owner = project_id = 0  # the answer may have been kept before the record went
+
+        def edit(transaction: Transaction) -> Record:
+            project, _entry = _offered(transaction, owner, project_id, person)
+            moved = _move_project(transaction, project, owner, person, former_owner)
+            _move_tasks(transaction, owner, project_id, person, moved["id"])
             clear_references(transaction, key_of("projects", owner), {project_id})
-            activity = _activity(("project_received", "Was given a project"), moved["id"], {})
-            tell_other(transaction, asks.user_id, to, activity)
+            told = call.get("told") or {}
+            words = "project_received", f"Took over project “{project.get('name', '')}”"
+            log(transaction, person, _activity(words, moved["id"], told))
+            words = "project_transferred", f"Handed over project “{project.get('name', '')}”"
+            tell_other(transaction, person, owner, _activity(words, project_id, {}))
             return moved
 
-        def told(project: Record) -> tuple[str, str]:
-            return "project_transferred", f"Handed over project “{project.get('name', '')}”"
-
-        return self._do(owner, project_id, edit, told, call, gives_to=to)
+        return self._manager._change(
+            owner or person,
+            edit,
+            caller=who,
+            once=once,
+            metered=call.get("metered", False),
+            licence=Licence(members=True, takes=(owner, project_id)),
+        )
 
     def _meant(self, person: int, shared_id: int) -> tuple[int, int]:
         """Owner and id of the project that a record of what is shared is about."""
@@ -196,7 +276,6 @@ class Memberships:
         call: Call,
         *,
         here: bool = False,
-        gives_to: int | None = None,
     ) -> Record:
         def activity(result: Record) -> Activity:
             return _activity(told(result), project_id, call.get("told") or {}, result)
@@ -208,7 +287,7 @@ class Memberships:
             once=call.get("once"),
             metered=call.get("metered", False),
             activity=activity,
-            licence=Licence(members=True, gives_to=gives_to),
+            licence=Licence(members=True),
             here=here,
         )
 
@@ -262,6 +341,24 @@ def _named_in(transaction: Transaction, owner: int, project_id: int, person: int
     raise NotFound(f"there is no project {project_id}")
 
 
+def _offered(
+    transaction: Transaction, owner: int, project_id: int, person: int
+) -> tuple[Record, Record]:
+    """The project and the person's entry in it, if it is offered to them. Raises `NotFound`."""
+    project = _named_in(transaction, owner, project_id, person)
+    entry = entries_of(project)[person]
+    if entry["status"] != "member" or not entry.get(OFFERED):
+        raise NotFound(f"there is no offer of project {project_id}")
+    return project, entry
+
+
+def _unoffered(entry: Any) -> Any:
+    """The member entry without an offer; whatever else stands in the list, as it is."""
+    if not is_managed(entry) or OFFERED not in entry:
+        return entry
+    return {name: value for name, value in entry.items() if name != OFFERED}
+
+
 def _check_role(role: str) -> None:
     if role not in ROLES:
         _refuse("/role", f"must be one of {', '.join(ROLES)}")
@@ -289,22 +386,24 @@ def _write_entry(
     return changed
 
 
-def _move_project(transaction: Transaction, project: Record, owner: int, to: int) -> Record:
+def _move_project(
+    transaction: Transaction, project: Record, owner: int, to: int, former_owner: str
+) -> Record:
     key, now = key_of("projects", to), utc_text(transaction.now)
     begin(transaction, key)
     entries = entries_of(project)
-    rest = [one for one in project[MEMBERS] if one is not entries[to]]
-    editor = {
+    rest = [_unoffered(one) for one in project[MEMBERS] if one is not entries[to]]
+    former = {
         "user_id": owner,
         "username": name_of(transaction, owner),
-        "role": "editor",
+        "role": former_owner,
         "status": "member",
         "invited_by": to,
         "invited_at": now,
         "since": now,
     }
     moved = project | {"id": transaction.new_id(key), "user_id": to, "updated_at": now}
-    moved[MEMBERS] = [*rest, editor]
+    moved[MEMBERS] = [*rest, former] if former_owner in ROLES else rest
     transaction.remove(key_of("projects", owner), project["id"])
     transaction.put(key, COLLECTIONS["projects"].ordered(moved))
     return moved

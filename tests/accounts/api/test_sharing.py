@@ -4,7 +4,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from django.test import Client
 
+from accounts.tokens import create_token
 from tests.accounts.api.conftest import Caller
 from tests.accounts.api.test_bad_input import check_problem
 from tests.folders import contents
@@ -186,20 +188,62 @@ def test_an_invitation_is_declined(alice: Caller, charlie: Caller, project: int)
     assert alice.get(f"projects/{project}/members/").json()["members"] == []
 
 
-def test_a_project_is_handed_over(alice: Caller, charlie: Caller, project: int, there: str) -> None:
+def offered(alice: Caller, charlie: Caller, project: int) -> str:
+    """Offer the project to charlie; return the address where it is answered."""
+    join(alice, charlie, project, "viewer")
+    entry = alice.post(f"projects/{project}/transfer/", {"to": charlie.id})
+    assert entry.status_code == 200 and entry.json()["offered_at"]
+    (record,) = charlie.get("shared/").json()["shared"]
+    assert record["offered_at"] == entry.json()["offered_at"]
+    return f"shared/{record['id']}/ownership/"
+
+
+def test_project_is_taken_over_once_its_new_owner_accepts(
+    alice: Caller, charlie: Caller, project: int
+) -> None:
+    place = offered(alice, charlie, project)
+    assert alice.get(f"projects/{project}/").status_code == 200
+    check_problem(alice.post(place, {}), 404)
+    check_problem(charlie.post(place, {"former_owner": "owner"}), 422)
     headers = {"idempotency-key": "k"}
-    path = f"projects/{project}/transfer/"
-    answers = [alice.call("POST", path, {"to": charlie.id}, headers=headers) for _ in range(2)]
+    answers = [charlie.call("POST", place, {}, headers=headers) for _ in range(2)]
 
     assert [answer.status_code for answer in answers] == [200, 200]
-    assert answers[0].json() == answers[1].json()
     moved = answers[0].json()
+    assert moved == answers[1].json()
     assert moved["user_id"] == charlie.id
-    where = answers[0]["Content-Location"]
-    assert where == f"/accounts/api/users/{charlie.id}/projects/{moved['id']}/"
-    assert alice.client.get(where).json() == moved == charlie.client.get(where).json()
+    assert charlie.client.get(answers[0]["Content-Location"]).json() == moved
     assert alice.get(f"projects/{project}/").status_code == 404
     assert [task["title"] for task in charlie.get("tasks/").json()["tasks"]] == ["Label"]
+    theirs = f"users/{charlie.id}/projects/{moved['id']}/"
+    assert alice.get(theirs).json() == moved
+    check_problem(alice.patch(theirs, {"name": "x"}), 403)
+
+
+def test_offer_of_a_project_is_withdrawn_and_refused(
+    alice: Caller, charlie: Caller, project: int
+) -> None:
+    place = offered(alice, charlie, project)
+    check_problem(charlie.delete(f"users/{alice.id}/projects/{project}/transfer/"), 403)
+    assert alice.delete(f"projects/{project}/transfer/").status_code == 204
+    check_problem(alice.delete(f"projects/{project}/transfer/"), 404)
+    check_problem(charlie.post(place, {}), 404)
+    alice.post(f"projects/{project}/transfer/", {"to": charlie.id})
+    assert charlie.delete(place).status_code == 204
+    check_problem(charlie.post(place, {}), 404)
+    assert charlie.get("shared/").json()["shared"][0]["status"] == "member"
+
+
+def test_token_for_projects_takes_no_tasks_over(
+    alice: Caller, charlie: Caller, project: int
+) -> None:
+    place = offered(alice, charlie, project)
+    narrow = create_token(charlie.user, scopes=["projects:write", "tasks:read"])[1]
+    client = Client(headers={"Authorization": f"Bearer {narrow}"})
+    for method in ("post", "delete"):
+        answer = getattr(client, method)(f"/accounts/api/{place}", "{}", "application/json")
+        assert check_problem(answer, 403)["type"] == "/problems/insufficient-scope"
+    assert alice.get(f"projects/{project}/").status_code == 200
 
 
 @pytest.mark.parametrize(
