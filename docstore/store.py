@@ -1,8 +1,8 @@
-"""The store: one function that changes documents, whichever door the change came through.
+"""The store: the one function that changes documents, for every caller.
 
-`change` runs an edit in a transaction. The edit reads documents and says what is to be different;
-nothing is written until it returns. Then everything it said becomes one commit, at the versions
-that it read. Where someone else wrote first, the edit runs again on what is there now.
+`change` runs an edit in a transaction. The edit reads documents and records its changes; nothing is
+written until it returns. Then all its changes become one commit, at the versions that it read
+(optimistic concurrency control). If another writer was first, the edit runs again on the new state.
 """
 
 from __future__ import annotations
@@ -55,11 +55,11 @@ _NO_RECORDS: Final = RecordList()
 
 
 class Bounds(NamedTuple):
-    """The most that one change may cost while other writers wait for the lock.
+    """The limits of one change, during which other writers may wait for the lock.
 
-    `bytes_max` bounds the records it puts and removes, as compact JSON; the entry in the journal is
-    about twice as large. `seconds_max` bounds the processor time of the edit: unlike the time of a
-    clock, that does not depend on what else the machine does.
+    `bytes_max` bounds the records that it puts and removes, as compact JSON; the entry in the
+    journal is about twice as large. `seconds_max` bounds the processor time of the edit: unlike the
+    wall clock, it does not depend on the load of the machine.
     """
 
     bytes_max: float = math.inf
@@ -67,13 +67,13 @@ class Bounds(NamedTuple):
 
 
 UNBOUNDED: Final = Bounds()
-# How much a record that is too large already, from an old folder or by hand, may still grow: its
-# stamps are upgraded when it changes.
+# How many bytes a record above the size limit, from an old folder or a manual edit, may still grow:
+# its timestamps are upgraded when it changes.
 _STAMPS_BYTES: Final = 1024
 
 
 class _Draft:
-    """A document as the transaction has it so far, and how it came to differ."""
+    """A document as changed in the transaction so far, with the edits."""
 
     __slots__ = ("content", "edits", "expect", "merged", "revision")
 
@@ -87,7 +87,7 @@ class _Draft:
 
 
 class Transaction:
-    """What an edit may do. Documents and records it hands out are to be read, never changed."""
+    """The operations of an edit. The documents and records that it returns must not be changed."""
 
     def __init__(
         self,
@@ -100,16 +100,16 @@ class Transaction:
         self._drafts: dict[Key, _Draft] = {}
         self._begun = time.thread_time()
         self.now = now
-        self.bytes_put = 0  # of the records put and removed so far, as compact JSON
+        self.bytes_put = 0  # of the records put and removed, as compact JSON
 
     def document(self, key: Key) -> Mapping[str, Json] | None:
-        """The document as this transaction has it so far; None where there is none."""
+        """Return the document as of now in this transaction; None if it does not exist."""
         return self._draft(key).content
 
     def records(self, key: Key) -> RecordList:
-        """The document's records as they are now; empty where there is no document.
+        """Return the document's records as of now; empty if the document does not exist.
 
-        What the transaction does later does not show in it. Raises `TooMuchAtOnce`.
+        Later changes in the transaction do not affect the result. Raises `TooMuchAtOnce`.
         """
         self.check_time()
         content = self._draft(key).content
@@ -118,33 +118,36 @@ class Transaction:
         return RecordList.of(content.get(self._layouts[key.collection].records))
 
     def record(self, key: Key, record_id: int) -> Record:
-        """The record with this id. Raises `NotFound`, and `Corrupt` where two records have it."""
+        """Return the record with this id.
+
+        Raises `NotFound`, and `Corrupt` if two records have it.
+        """
         record = self._find(key, self.records(key), record_id)
         if record is None:
             raise NotFound(f"there is no {record_id} in {self._backend.name(key)}")
         return record
 
     def new_id(self, key: Key) -> int:
-        """An id that no record of this document has or ever had."""
+        """Return an id that no record of this document has or ever had."""
         return self._last_id(key, self._draft(key).content or {}, self.records(key)) + 1
 
     def _last_id(self, key: Key, content: Mapping[str, Json], records: RecordList) -> int:
         counted, last = content.get(LAST_ID), records.highest_id
-        if type(counted) is int and last < counted <= COUNTED_ID_MAX:  # a greater one is by hand
+        if type(counted) is int and last < counted <= COUNTED_ID_MAX:  # not a manual one
             last = counted
         return last
 
     def create(self, key: Key, content: Mapping[str, Json]) -> None:
-        """Begins a document with these fields. Raises `Conflict` where there is one."""
+        """Create a document with these fields. Raises `Conflict` if it exists."""
         draft = self._draft(key)
         if draft.content is not None:
             raise Conflict(f"{self._backend.name(key)} exists already")
-        whole = {name: self._accepted(key, name, value) for name, value in content.items()}
-        draft.edits.append(Edit((), ABSENT, whole))
-        draft.content = dict(whole)  # the edit tells how the document began, not what became of it
+        accepted = {name: self._accepted(key, name, value) for name, value in content.items()}
+        draft.edits.append(Edit((), ABSENT, accepted))
+        draft.content = dict(accepted)  # a copy: the edit retains the initial content
 
     def set(self, key: Key, fields: Mapping[str, Json]) -> None:
-        """Sets head fields; those that have their value already are left alone."""
+        """Set fields of the document; those that have their value already remain unchanged."""
         draft, content = self._writable(key)
         for name, value in fields.items():
             before = content.get(name, ABSENT)
@@ -163,7 +166,7 @@ class Transaction:
                 draft.edits.append(Edit((name,), content.pop(name), ABSENT))
 
     def put(self, key: Key, record: Record) -> None:
-        """Adds a record, or replaces the one with its id. The document must exist.
+        """Add a record, or replace the record with its id. Raises `NotFound` without a document.
 
         Raises `InvalidValue`, `RecordTooLarge`, `TooMuchAtOnce`.
         """
@@ -186,7 +189,7 @@ class Transaction:
         self._count_ids(draft, content, self._last_id(key, content, records))
 
     def remove(self, key: Key, record_id: int) -> Record:
-        """Takes a record out and returns it. Its id is not given again."""
+        """Remove a record and return it. Its id is not assigned again. Raises `NotFound`."""
         record, records = self.record(key, record_id), self.records(key)
         draft, content = self._writable(key)
         last, name = self._last_id(key, content, records), self._layouts[key.collection].records
@@ -197,7 +200,7 @@ class Transaction:
         return record
 
     def append(self, key: Key, item: Json) -> None:
-        """Adds an item without an id to the end of the document's list."""
+        """Add an item without an id to the end of the document's list."""
         draft, content = self._writable(key)
         name = self._layouts[key.collection].records
         records, item = RecordList.of(content.get(name)), checked_copy(item)
@@ -205,10 +208,10 @@ class Transaction:
         draft.edits.append(Edit((name, len(records)), ABSENT, item))
 
     def cut(self, key: Key, count: int) -> list[Json]:
-        """Removes the first `count` items of the document's list, whatever they are; returns them.
+        """Remove the first `count` items of the document's list and return them.
 
-        For a list that grows at its end: of items without ids no other way leads to a shorter list
-        that does not tell the journal all of it.
+        For a list that grows at its end: without ids, any other way to shorten it would put the
+        complete list into the journal.
         """
         draft, content = self._writable(key)
         name = self._layouts[key.collection].records
@@ -220,16 +223,16 @@ class Transaction:
         return items
 
     def drop(self, key: Key) -> None:
-        """Deletes the document."""
+        """Delete the document."""
         draft = self._draft(key)
         if draft.content is not None:
             draft.edits.append(Edit((), draft.content, ABSENT))
             draft.content = None
 
     def check_time(self) -> None:
-        """Raises `TooMuchAtOnce` if the edit took longer than it may.
+        """Raise `TooMuchAtOnce` if the edit took longer than it may.
 
-        Reading and writing records checks it; an edit that computes for long calls it in between.
+        Reading and writing records calls it. An edit that computes for long calls it in between.
         """
         if time.thread_time() - self._begun > self._bounds.seconds_max:
             raise TooMuchAtOnce(
@@ -253,14 +256,14 @@ class Transaction:
         self.check_time()
 
     def note_merged(self, key: Key, merged: FileMerged) -> None:
-        """Record that this transaction merges a file that a person changed.
+        """Record that this transaction merges a manually edited file.
 
         The document gets a new revision and its file is written, even if nothing else changes.
         """
         self._draft(key).merged = merged
 
     def reserve_ids(self, key: Key, last_id: int) -> None:
-        """Count all ids up to this one as given."""
+        """Count all ids up to this one as assigned."""
         draft, content = self._writable(key)
         self._count_ids(
             draft, content, max(last_id, self._last_id(key, content, self.records(key)))
@@ -268,17 +271,17 @@ class Transaction:
 
     @property
     def changed(self) -> list[Key]:
-        """The documents that differ so far."""
+        """Return the keys of the documents that differ so far."""
         return [key for key, draft in self._drafts.items() if draft.edits]
 
     def edits(self) -> Iterator[tuple[Key, Edit]]:
-        """What differs so far, document by document, for who judges it before it is committed."""
+        """Yield the edits so far, document by document, for a check before the commit."""
         for key, draft in self._drafts.items():
             for edit in draft.edits:
                 yield key, edit
 
     def changes(self) -> tuple[Change, ...]:
-        """What the commit is made of. Each changed document gets its revision and time."""
+        """Return the changes for the commit. Each changed document gets its revision and time."""
         return tuple(
             Change(key, draft.expect, self._finished(draft), tuple(draft.edits), draft.merged)
             for key, draft in self._drafts.items()
@@ -305,7 +308,7 @@ class Transaction:
         return draft, draft.content
 
     def _accepted(self, key: Key, name: str, value: Json) -> Json:
-        """A copy of a field's value, as the document is to hold it."""
+        """Return a checked copy of a field's value, in the form that the document holds."""
         copy = checked_copy({name: value})[name]
         if copy is None or name != self._layouts[key.collection].records:
             return copy
@@ -320,17 +323,17 @@ class Transaction:
             content[LAST_ID] = last
 
     def _find(self, key: Key, records: RecordList, record_id: int) -> Record | None:
-        found = records.find(record_id)
-        if len(found) > 1:
+        matches = records.find(record_id)
+        if len(matches) > 1:
             raise Corrupt(
                 self._backend.name(key),
-                f"{len(found)} records have the id {record_id}: give each its own",
+                f"{len(matches)} records have the id {record_id}: give each its own",
             )
-        return found[0] if found else None
+        return matches[0] if matches else None
 
 
 class DocumentStore:
-    """Documents over a backend. Safe to share between threads, and to inherit over a fork."""
+    """Documents on a backend. Safe to share between threads and across a fork."""
 
     def __init__(
         self,
@@ -345,9 +348,9 @@ class DocumentStore:
         return f"<DocumentStore on {self.backend!r}>"
 
     def merge_files_with(self, merge: Callable[[DocumentStore, FileEdit], object]) -> None:
-        """Have files that a person changed merged by this function, in one commit each.
+        """Have manually edited files merged by this function, in one commit each.
 
-        Without it, such a file is taken as it is. See `docstore.merging`.
+        Without it, such a file is accepted as it is. See `docstore.merging`.
         """
         self._merge = merge
         self.backend.merge_with(self._merge_file)
@@ -357,19 +360,23 @@ class DocumentStore:
             self._merge(self, edit)
 
     def read(self, key: Key) -> Document | None:
-        """The document as the last commit left it. Raises `Corrupt`, `Unavailable`."""
+        """Return the document as of the last commit; None if it does not exist.
+
+        Raises `Corrupt`, `Unavailable`.
+        """
         return self.backend.read(key).document
 
     def records(self, key: Key) -> RecordList:
-        """The document's records as `read` finds them; empty where there is no document.
+        """Return the document's records as of the last commit; empty if it does not exist.
 
-        Costs the same however many they are: `find` is a look-up, and `json` joins what is there.
+        The cost does not depend on their number: `find` is a look-up, and `json` joins cached
+        parts.
         """
         document = self.backend.read(key).document
         return document.list_of(self._layouts[key.collection].records) if document else _NO_RECORDS
 
     def keys(self, collection: str) -> Iterator[Key]:
-        """The keys of a collection's documents, by owner."""
+        """Return the keys of a collection's documents, ordered by owner."""
         return self.backend.keys(collection)
 
     def change(
@@ -383,16 +390,17 @@ class DocumentStore:
         bounds: Bounds = UNBOUNDED,
         note: Callable[[int], None] = lambda number: None,
     ) -> Result:
-        """Runs the edit and commits what it changed, all or nothing; returns what it returns.
+        """Run the edit and commit its changes, all or none; return the result of the edit.
 
-        The edit may run several times and must do nothing but read and change the transaction. It
-        may run on another thread, in the caller's context; with `here` it runs on this one, for
-        an edit that needs what belongs to the thread. What it raises ends the transaction with
-        nothing written. `relaxed` is for changes that a power cut may take back, such as the count
-        of a read. An edit that goes beyond `bounds` ends with `TooMuchAtOnce`. `note` is told the
-        number that `entries` gives the commit, where there is one; the commit may not be durable
-        yet. Raises `Conflict` when other writers win every time, and `Corrupt`, `Unavailable`,
-        `OutOfSpace`, `TooLarge`.
+        The edit may run several times and must only read and change the transaction. It may run on
+        another thread, in the caller's `contextvars` context. With `here` it runs on the calling
+        thread, for an edit that needs state of the thread. An error of the edit ends the
+        transaction with nothing written. `relaxed` is for changes that a power cut may undo, such
+        as counting a read. An edit that exceeds `bounds` ends with `TooMuchAtOnce`.
+
+        If there is a commit, `note` is called with its number in `entries`, before the commit is
+        durable. Raises `Conflict` if other writers were first at every attempt, and `Corrupt`,
+        `Unavailable`, `OutOfSpace`, `TooLarge`.
         """
 
         def attempt() -> Result:
@@ -413,38 +421,39 @@ class DocumentStore:
         return self.backend.together(attempt, here=here)
 
     def sequence(self) -> int:
-        """The number up to which `entries` tells what happened. Costs next to nothing.
+        """Return the number up to which `entries` returns what happened. Cheap to read.
 
-        Who keeps a copy asks for it first, then reads, and then asks for the entries after it.
+        To mirror the store, take the sequence, read the documents, then ask for the entries after
+        it.
         """
         return self.backend.sequence()
 
     def entry(self, number: int) -> Entry | None:
-        """The commit with this number; None where that is the number of no commit.
+        """Return the commit with this number; None if the number belongs to no commit.
 
-        Raises `HistoryGone` where it is no longer kept, `Corrupt`, `Unavailable`.
+        Raises `HistoryGone` if it is no longer stored, `Corrupt`, `Unavailable`.
         """
-        found = self.backend.entries(number - 1, lambda key: True, 1).told[:1]
-        return next((entry for entry in found if entry.sequence == number), None)
+        entries = self.backend.entries(number - 1, lambda key: True, 1).told[:1]
+        return next((entry for entry in entries if entry.sequence == number), None)
 
     def entries(self, since: int, wanted: Callable[[Key], bool] = lambda key: True) -> Entries:
-        """The commits after number `since` in their order, as far as they change documents that are
-        wanted; go on from `through`. What is told is durable.
+        """Return the commits after number `since`, with only the changes of `wanted` documents.
 
-        There may be more than is told at a time, until `through` has reached `sequence`. Raises
-        `HistoryGone` where not all of them are kept, `Corrupt`, `Unavailable`.
+        All of them are durable, and in commit order. Continue from `through`: there may be more
+        until it has reached `sequence`. Raises `HistoryGone` if some are no longer stored,
+        `Corrupt`, `Unavailable`.
         """
         return self.backend.entries(since, wanted)
 
     def fault(self, key: Key) -> Corrupt | None:
-        """Return why the document's file cannot be read; None if it can.
+        """Return why the document's file cannot be read or merged; None if it can.
 
-        Meanwhile `read` returns the last good state, and a change raises this.
+        While there is a fault, `read` returns the last good state, and a change raises the fault.
         """
         return self.backend.fault(key)
 
     def set_aside(self, key: Key, remarks: Sequence[str]) -> str:
-        """Keep the document's file under another name, with a note; return the name."""
+        """Preserve the document's file under another name, with a note; return the name."""
         return self.backend.set_aside(key, remarks)
 
     def aside(self, key: Key) -> list[Aside]:
@@ -460,12 +469,12 @@ class DocumentStore:
         return self._layouts[key.collection]
 
     def publish(self) -> None:
-        """Makes the files exact that are otherwise a moment behind. Raises `Unavailable`."""
+        """Bring all files up to date, which otherwise lag by a moment. Raises `Unavailable`."""
         self.backend.publish()
 
     def close(self) -> None:
-        """Make the files exact and release locks and descriptors.
+        """Bring all files up to date and release locks and descriptors.
 
-        The next use opens the same place again. A store in memory is empty then.
+        The next use opens the same folder again. A store in memory is empty then.
         """
         self.backend.close()
