@@ -222,7 +222,8 @@ def _dashboard(request: ApiRequest) -> HttpResponse:
 
 def _quota(request: ApiRequest) -> HttpResponse:
     take_turn(request)
-    return json_response(limits(request.json_storage.quota(request.caller.user_id)))
+    store, person = request.json_storage, request.caller.user_id
+    return json_response(limits(store.quota(person), store.storage(person)))
 
 
 _KNOWN = Answer("It is as you know it", None, ("ETag",))

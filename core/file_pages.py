@@ -53,7 +53,8 @@ def file_list(request: StorageRequest) -> HttpResponse:
         for merged in recent_merges(store, owner, request.json_storage.clock() - OFFERED_FOR)
         if merged.description
     ]
-    context = {"rows": rows, "asides": asides, "merges": merges}
+    storage = request.json_storage.storage(owner)
+    context = {"rows": rows, "asides": asides, "merges": merges, "storage": storage}
     return render(request, "core/file_list.html", context)
 
 

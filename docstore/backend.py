@@ -189,6 +189,12 @@ class Backend(Protocol):
     def raw(self, key: Key) -> bytes | None:
         """Return the stored bytes, readable or not; None if the document does not exist."""
 
+    def size(self, key: Key) -> int:
+        """Return about how many bytes the stored document has, 0 if there is none. Reads nothing.
+
+        Where documents are files, it is the size of the file, which may be behind.
+        """
+
     def copies(self, keys: Sequence[Key]) -> AbstractContextManager[Mapping[Key, Copy]]:
         """Yield copies of those of the documents that exist, all as of one moment.
 

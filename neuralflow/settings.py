@@ -128,6 +128,10 @@ NEURALFLOW_HISTORY_DAYS = _days(
 NEURALFLOW_HISTORY_BYTES = _bytes(
     "NEURALFLOW_HISTORY_BYTES", env.str("NEURALFLOW_HISTORY_BYTES", default="1G")
 )
+# How many bytes the files of one person may have; 0 for any number.
+NEURALFLOW_STORAGE_BYTES = _bytes(
+    "NEURALFLOW_STORAGE_BYTES", env.str("NEURALFLOW_STORAGE_BYTES", default="256M")
+)
 # How large an archive may be that somebody sends to be taken in.
 NEURALFLOW_IMPORT_BYTES = _bytes(
     "NEURALFLOW_IMPORT_BYTES", env.str("NEURALFLOW_IMPORT_BYTES", default="32M")

@@ -98,6 +98,7 @@ from utils.people.quota import (
     period_of,
 )
 from utils.people.retention import CHECKED, Limits, retain
+from utils.people.storage import Storage, StorageCheck, storage_of
 from utils.people.written_bytes import WrittenBytes
 from utils.portability.exporting import Export
 from utils.portability.importing import Arrival, Mode, judge
@@ -164,7 +165,7 @@ class JSONStorageManager:
         self._opening = threading.Lock()
         self._counts, self.commit_seconds = CallCounts(), commit_seconds
         self._timer: threading.Timer | None = None
-        self._written = WrittenBytes()
+        self._written, self._space = WrittenBytes(), StorageCheck()
         self._overfull: set[int] = set()  # people of whom activities are left to be moved
         _managers.add(self)
 
@@ -221,7 +222,7 @@ class JSONStorageManager:
         if timer is not None:
             timer.cancel()
         self.commit_counts()
-        self._written = WrittenBytes()
+        self._written, self._space = WrittenBytes(), StorageCheck()
         store, self._store = self._store, self._given
         if store is not None:
             store.close()
@@ -679,6 +680,10 @@ class JSONStorageManager:
         held = self._counts.snapshot(user_id)
         return quota_now(document.content if document else None, now, held.of_hour(now))
 
+    def storage(self, user_id: int) -> Storage:
+        """How many bytes the user's files have, and may have."""
+        return storage_of(self.store, user_id, _storage_bytes())
+
     def past(self, user_id: int) -> Past:
         """All activities that are retained, oldest first; to read, never to change."""
         return past_of(self.store, user_id)
@@ -860,6 +865,7 @@ class JSONStorageManager:
                 keep(transaction, who.user_id, once, result)
             check(transaction, who.user_id, before, licence)
             size = transaction.bytes_put
+            self._space.check(self.store, transaction, who.user_id, _storage_bytes())
             return result
 
         def note(number: int) -> None:
@@ -909,6 +915,11 @@ class _OnlyLooked(Exception):
 
 def _limits() -> Limits:
     return Limits(settings.NEURALFLOW_ACTIVITY_DAYS, settings.NEURALFLOW_ACTIVITY_MAX)
+
+
+def _storage_bytes() -> int:
+    limit: int = settings.NEURALFLOW_STORAGE_BYTES
+    return limit
 
 
 def _nothing_else(transaction: Transaction) -> None:

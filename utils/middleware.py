@@ -34,6 +34,7 @@ from utils.json_storage import (
     latest_quota,
 )
 from utils.json_storage import request_id as current_request_id
+from utils.people.storage import StorageFull
 from utils.people.written_bytes import TooManyBytes
 
 log = logging.getLogger(__name__)
@@ -202,6 +203,7 @@ def _is_signed_in(request: HttpRequest) -> bool:
 _STATUSES = {
     TooManyBytes: 429,
     OutOfSpace: 507,
+    StorageFull: 507,
     Conflict: 409,
     TooLarge: 413,
     TooMuchAtOnce: 413,
@@ -224,7 +226,9 @@ def storage_refusal(
     values: dict[str, object] = {**(context or {}), "status": status}
     if isinstance(fault, Corrupt):
         values |= {name: getattr(fault, name) for name in ("document", "reason", "line", "column")}
-    if status in {503, 507}:
+    if isinstance(fault, StorageFull):
+        values["space_is_full"] = True
+    elif status in {503, 507}:
         log.error("The store refused %s: %s", request.path, fault)
     response = render(request, template, values, status=status)
     if isinstance(fault, Unavailable):  # not for `Corrupt`, which needs an operator

@@ -13,13 +13,14 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from docstore import Transaction
+from docstore import Transaction, to_json
 from utils.documents import key_of, own_copy
 from utils.people.person import begin
 from utils.times import moment_of, utc_text
 
 KEPT_FOR: Final = timedelta(hours=24)
 KEPT_MAX: Final = 1_000
+KEPT_BYTES_MAX: Final = 32 * 1024 * 1024
 KEY_CHARACTERS_MAX: Final = 200
 
 
@@ -43,7 +44,10 @@ class TooManyKeys(Exception):
     """So many answers are kept that no more can be promised. Try again after `retry_after` s."""
 
     def __init__(self, retry_after: int) -> None:
-        super().__init__(f"{KEPT_MAX} idempotency keys were used within a day; wait, or use none")
+        super().__init__(
+            f"{KEPT_MAX} idempotency keys, or answers of {KEPT_BYTES_MAX} bytes, were used within a"
+            " day; wait, or use none"
+        )
         self.retry_after = retry_after
 
 
@@ -69,7 +73,7 @@ def keep(transaction: Transaction, caller_id: int, once: Once, answer: Any) -> N
         if isinstance(kept, Mapping) and not _is_kept(kept, transaction.now):
             transaction.remove(key, kept["id"])
     records = transaction.records(key)
-    if len(records) >= KEPT_MAX:
+    if len(records) >= KEPT_MAX or sum(records.each(_size)) + _size(answer) > KEPT_BYTES_MAX:
         raise TooManyKeys(_seconds_left(records[0], transaction.now))
     transaction.put(
         key,
@@ -81,6 +85,10 @@ def keep(transaction: Transaction, caller_id: int, once: Once, answer: Any) -> N
             "answer": answer,
         },
     )
+
+
+def _size(value: Any) -> int:
+    return len(to_json(value))
 
 
 def _refuse_other_call(kept: Mapping[str, Any], once: Once) -> None:

@@ -53,6 +53,7 @@ from utils.caller import Caller
 from utils.json.body import load_body
 from utils.json_storage import Quota, TooManyCalls, latest_commit, latest_quota
 from utils.middleware import API_PREFIX, METHODS, StorageRequest
+from utils.people.storage import StorageFull
 
 log = logging.getLogger(__name__)
 
@@ -154,7 +155,8 @@ def _check_burst(request: ApiRequest) -> None:
 def _charge_refusal(request: ApiRequest, fault: Exception) -> None:
     """Take a refused call from the burst of a known caller: it cost work, too."""
     caller = getattr(request, "caller", None)
-    if caller is not None and problem_of(fault).status < 500:
+    is_own = problem_of(fault).status < 500 or isinstance(fault, StorageFull)
+    if caller is not None and is_own:
         with suppress(StoreError, TooManyCalls):
             request.json_storage.take_free_call(caller.user_id)
 

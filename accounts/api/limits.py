@@ -6,6 +6,7 @@ In header fields after draft-ietf-httpapi-ratelimit-headers-10, and as JSON at `
 from typing import Any
 
 from utils.people.quota import Quota
+from utils.people.storage import Storage
 
 HOUR = 60 * 60  # seconds
 
@@ -21,10 +22,11 @@ def limit_headers(quota: Quota) -> dict[str, str]:
     return {"RateLimit-Policy": policy, "RateLimit": left}
 
 
-def limits(quota: Quota) -> dict[str, Any]:
+def limits(quota: Quota, storage: Storage) -> dict[str, Any]:
     """The same for `quota/`, and how many calls each token made; "" stands for signed-in pages.
 
-    `limit` and `remaining` are null where there is no limit.
+    `storage` is the bytes of the person's files. `limit` and `remaining` are null where there is no
+    limit.
     """
     burst = quota.burst
     return {
@@ -38,5 +40,10 @@ def limits(quota: Quota) -> dict[str, Any]:
             "window": burst.window,
             "remaining": burst.remaining,
             "resets_in": burst.resets_in,
+        },
+        "storage": {
+            "limit": storage.limit or None,
+            "used": storage.used,
+            "remaining": storage.remaining,
         },
     }

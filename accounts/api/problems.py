@@ -33,6 +33,7 @@ from docstore import (
 from utils.json.body import MalformedBody
 from utils.json_storage import Changed, QuotaExceeded, TooManyCalls, Touched
 from utils.once import KeyReused, TooManyKeys
+from utils.people.storage import StorageFull
 from utils.people.written_bytes import TooManyBytes
 from utils.portability.archives import ArchiveTooLarge, MalformedArchive, UnsafeArchive
 from utils.portability.package import ImportFault, InvalidImport
@@ -225,6 +226,7 @@ PROBLEMS: Mapping[type[Exception], Problem] = {
         "The server's disk is full",
         "Nothing was changed or lost, and reading goes on. Try again once there is room.",
     ),
+    StorageFull: Problem(507, "storage-full", "The space of the owner is full"),
     Exception: _UNEXPECTED,
 }
 
@@ -270,6 +272,7 @@ REMEDIES: Mapping[str, str] = {
     "too-many-wait": "wait `Retry-After` seconds, or ask for JSON",
     "unavailable": "try again after `Retry-After` seconds",
     "document-corrupt": "tell the operator the `document`, `line` and `column`; nothing is lost",
+    "storage-full": "delete records, or ask the operator for more space; reading goes on",
     "out-of-space": "read on; write again once the operator has made room",
 }
 
@@ -352,6 +355,6 @@ def _headers(fault: Exception, problem: Problem) -> dict[str, str]:
         return {"Retry-After": str(fault.quota.resets_in)}
     if isinstance(fault, TooManyCalls | TooManyKeys | TooManyBytes):
         return {"Retry-After": str(fault.retry_after)}
-    if problem.status in {503, 507} and not isinstance(fault, Corrupt):
+    if problem.status in {503, 507} and not isinstance(fault, Corrupt | StorageFull):
         return {"Retry-After": str(getattr(fault, "retry_after", RETRY_AFTER))}
     return {}

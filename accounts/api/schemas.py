@@ -191,7 +191,14 @@ def _quota() -> Schema:
         "resets_in": _NUMBER,
     }
     tokens = {"description": 'The calls of each token, by its id; "" is a page.', **_COUNTS}
-    return _object("The calls of the hour.", {**members, "by_token": tokens, "burst": burst})
+    storage = _object(
+        "The bytes of one's files, and how many they may have.",
+        {"limit": may_be_none, "used": _NUMBER, "remaining": may_be_none},
+    )
+    return _object(
+        "The calls of the hour, and the space.",
+        {**members, "by_token": tokens, "burst": burst, "storage": storage},
+    )
 
 
 def _sharing() -> dict[str, Schema]:

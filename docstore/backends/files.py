@@ -767,6 +767,14 @@ class FilesBackend:
             data, status = self._follower.content(self._follower.unknown(key))
         return data if status else None
 
+    def size(self, key: Key) -> int:
+        try:
+            return self._files.status(self.path(key)).st_size
+        except FileNotFoundError:
+            return 0
+        except OSError as error:
+            raise from_os_error(error, f"cannot read {self.name(key)}") from error
+
     @contextmanager
     def copies(self, keys: Sequence[Key]) -> Iterator[Mapping[Key, Copy]]:
         with self._mending(), ExitStack() as stack:

@@ -60,6 +60,9 @@ class MemoryBackend:
         document = self.read(key).document
         return encode(document) if document else None
 
+    def size(self, key: Key) -> int:
+        return len(self.raw(key) or b"")
+
     @contextmanager
     def copies(self, keys: Sequence[Key]) -> Iterator[Mapping[Key, Copy]]:
         with self._lock:

@@ -1,0 +1,108 @@
+"""The space of one person: full for what makes files larger, open for all else."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.test import Client
+
+from accounts.models import User
+from tests.accounts.api.conftest import Caller as Program
+from tests.core.pages import text_of
+from utils.caller import Caller
+from utils.json_storage import Once, json_storage
+from utils.once import TooManyKeys
+from utils.people.storage import StorageFull
+from utils.sharing.memberships import Memberships
+
+LIMIT = 4_000_000
+LARGE = {"parameters": {"text": "x" * 900_000}}
+
+
+@pytest.fixture
+def owner(alice: User, data_folder: Path, settings: Any) -> int:
+    settings.NEURALFLOW_STORAGE_BYTES = LIMIT
+    json_storage.create("tasks", alice.pk, {"title": "Train"})
+    return alice.pk
+
+
+def fill(write: Callable[[], object], most: int = 10) -> int:
+    """How often it could be written; files are exact before each."""
+    for count in range(most):
+        json_storage.publish()
+        try:
+            write()
+        except StorageFull:
+            return count
+    return most
+
+
+def test_full_space_takes_what_makes_it_smaller_and_a_few_bytes(owner: int) -> None:
+    assert fill(lambda: json_storage.create("models", owner, {"name": "x", **LARGE})) == 4
+    storage = json_storage.storage(owner)
+    assert storage.limit == LIMIT
+    assert LIMIT - 500_000 < storage.used < LIMIT
+    with pytest.raises(StorageFull, match=f"your files have {storage.used} of {LIMIT} bytes"):
+        json_storage.bulk("models", owner, [{"op": "create", "record": {"name": "x", **LARGE}}] * 2)
+    json_storage.update("tasks", owner, 1, {"status": "completed"})
+    json_storage.update("models", owner, 1, {"parameters": {}})
+    json_storage.delete("models", owner, 2)
+    assert fill(lambda: json_storage.create("models", owner, {"name": "x", **LARGE})) == 2
+
+
+def test_editor_cannot_fill_the_owners_space(owner: int, bob: User) -> None:
+    json_storage.create("projects", owner, {"name": "Shared"})
+    members = Memberships(json_storage)
+    members.invite(owner, 1, bob.username, "editor")
+    members.accept(bob.pk, 1)
+    large = {"title": "x", "project_id": 1, "metadata": {"text": "x" * 700_000}}
+
+    def write() -> None:
+        json_storage.create("tasks", owner, large, caller=Caller(bob.pk))
+
+    assert fill(write) == 4
+    with pytest.raises(StorageFull, match="the owner's files"):
+        write()
+    json_storage.create("models", owner, {"name": "mine", **LARGE})
+
+
+def test_api_and_pages_tell_the_space_and_that_it_is_full(
+    owner: int, alice: User, client: Client, settings: Any
+) -> None:
+    program = Program(alice)
+    storage = program.get("quota/").json()["storage"]
+    assert storage["used"] + storage["remaining"] == storage["limit"] == LIMIT
+    settings.NEURALFLOW_STORAGE_BYTES = 10
+    problem = program.post("tasks/", {"title": "x"})
+    assert problem.status_code == 507
+    assert problem.json()["type"] == "/problems/storage-full"
+    assert "delete records" in problem.json()["detail"]
+    assert "Retry-After" not in problem
+    client.force_login(alice)
+    assert "10 bytes used" in text_of(client.get("/files/")).replace("\xa0", " ")
+    refused = client.post("/tasks/new/", {"title": "x", "priority": "medium", "status": "pending"})
+    assert refused.status_code == 507
+    assert "ask the operator for more space" in text_of(refused)
+    settings.NEURALFLOW_STORAGE_BYTES = 0
+    assert program.get("quota/").json()["storage"]["limit"] is None
+
+
+def test_retained_answers_are_bounded_by_their_bytes(
+    owner: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("utils.once.KEPT_BYTES_MAX", 2_000_000)
+    json_storage.create("models", owner, {"name": "x", **LARGE})
+
+    def write(number: int) -> None:
+        changes = {"description": str(number)}
+        json_storage.update("models", owner, 1, changes, once=Once(str(number), "same"))
+
+    write(1)
+    write(2)
+    with pytest.raises(TooManyKeys) as caught:
+        write(3)
+    assert 0 < caught.value.retry_after <= 24 * 3600 + 1
+    assert json_storage.get("models", owner, 1)["description"] == "2"
