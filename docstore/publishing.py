@@ -115,7 +115,7 @@ class _Draft:
 
 
 class Publisher:
-    """Publishes the documents of a follower.
+    """The publisher of a follower's documents.
 
     Lock order: a holder of `lock` may enter `writing`, but not the other way round.
     """

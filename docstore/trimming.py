@@ -56,7 +56,7 @@ def trimmed_keys(payload: bytes) -> list[Key]:
 
 
 class Trimmer:
-    """Trims the segments of a journal. The caller holds the publishing lock."""
+    """The trimmer of a journal's segments. The caller holds the publishing lock."""
 
     def __init__(self, files: FileSystem, journal: Journal) -> None:
         self._files, self._journal = files, journal

@@ -1,24 +1,24 @@
-"""Documents as JSON files in a folder, made durable by a journal.
+"""Documents as JSON files in a folder, made durable by a write-ahead log, the journal.
 
     users/user_7.json  tasks/tasks_7.json ...   the documents
-    .neuralflow/journal/                        what happened to them: see docstore/journal.py
-    .neuralflow/lock, publishing, opening       held by whoever writes, publishes, opens
-    .neuralflow/in-use                          held by every process that has the folder open
-    .neuralflow/drafts/                         a snapshot on its way back: see docstore/swap.py
+    .neuralflow/journal/                        their changes: see docstore/journal.py
+    .neuralflow/lock, publishing, opening       locks for writing, publishing and opening
+    .neuralflow/in-use                          locked by every process that has the folder open
+    .neuralflow/drafts/                         a restore in progress: see docstore/swap.py
 
-The journal makes a write durable; the file is the journal made visible; the checkpoint makes the
-journal forgettable. A commit appends one frame under the lock, lets go of the lock, and returns
-when the frame is durable: it shares the sync with whoever else commits at that time. A read looks
-whether the journal has grown, takes in what is new, and answers from memory. In the background, and
-when the backend is closed, the files are made from it.
+The journal makes a commit durable, the files make it visible to people, and a checkpoint makes old
+segments of the journal dispensable. A commit appends one frame under the lock, releases the lock,
+and returns when the frame is durable. It shares the sync with all other commits of that time (group
+commit). A read checks whether the journal has grown, applies new frames to the cache, and answers
+from that. The files are written from the journal in the background, and on closing.
 
-The order of the locks: opening, publishing, lock, then the mutex of what the process knows.
+Lock order: opening, publishing, lock, then the mutex of the cache.
 
-A file that a person changed is merged (`merge_with`) by the next read of the document or the next
-publication, whichever comes first, in one commit: see docstore/file_edits.py.
+A manually edited file is merged (`merge_with`) in one commit by the next read of the document or
+the next publication, whichever comes first: see docstore/file_edits.py.
 
-A version is the sequence number of the frame that made the document what it is or, as long as no
-frame did, inode, size and time of its file.
+The version of a document is the sequence number of the frame that made it or, until there is one,
+inode, size and mtime of its file.
 """
 
 from __future__ import annotations
@@ -108,20 +108,23 @@ Result = TypeVar("Result")
 
 DOCUMENT_BYTES_MAX: Final = 256 * 1024 * 1024
 WORK_FOLDER: Final = ".neuralflow"
-# How long a file may be missing before it counts as removed.
+# Seconds that a file may be missing before it counts as removed.
 ABSENCE_SECONDS: Final = 0.25
-# So many documents may wait for their files before writers help to publish.
+# How many documents may have outdated files before writers help to publish.
 BACKLOG_MAX: Final = 20_000
 _NEWEST: Final = sys.maxsize
-# How often a moment is sought at which nobody writes, before writers are made to wait for one.
+# How often to look for a moment without writes before blocking the writers for one.
 _LOOKS_MAX: Final = 5
 
 
 class _HandedOut:
-    """The lock for whom `exclusive` was called. Whoever is interrupted between its steps lets go of
-    it, too: at the latest with the last reference to this."""
+    """The lock as handed to a caller of `exclusive`.
 
-    _holder = 0  # of the class, for one that is interrupted while it is made
+    If an interruption hits the caller between the steps of `with`, dropping the last reference to
+    this releases the lock.
+    """
+
+    _holder = 0  # on the class, for an object that is interrupted in `__init__`
 
     def __init__(self, backend: FilesBackend, exclusive: Exclusive) -> None:
         self._backend, self._exclusive = backend, exclusive
@@ -160,8 +163,8 @@ class _HandedOut:
 class FilesBackend:
     """The backend on a local file system. Opening it finishes what a dead process began.
 
-    Opened with `lay_out=False` it only looks: it makes no folder, and changes nothing. Without
-    `background`, whoever uses it calls `publish` and `checkpoint`.
+    With `lay_out=False` it only reads: it creates no folder and changes nothing. Without
+    `background`, the caller calls `publish` and `checkpoint`.
     """
 
     def __init__(
@@ -194,14 +197,14 @@ class FilesBackend:
         self._writing = Writing(self._lock, self._follower, self._lose, self._finish_restore)
         self._exclusive = Exclusive(self._lock, self._follower, self._lose, self._finish_restore)
         self._together = Together(self._writing, self._follower, lock_timeout, self._mend)
-        self._handed_to = 0  # the thread that holds the lock for whom `exclusive` was called
+        self._handed_to = 0  # the thread that holds the lock through `exclusive`
         self._publisher = Publisher(self._follower, publishing, self._writing, history or History())
         self._swap = Swap(self._files, self.root, self._work / "drafts")
         self._background: Background | None = None
         self._opening = threading.RLock()
         self._is_open = self._only_looks = False
-        self._is_stopped = False  # a disk that failed: this process does not write here any more
-        self._reason = Unavailable("")  # why it only looks
+        self._is_stopped = False  # the disk failed: this process writes no more
+        self._reason = Unavailable("")  # why it is read-only
         self._root_identity: tuple[int, int] | None = None
         self._tried_to_publish = 0.0
         self._complaint = ""
@@ -219,7 +222,7 @@ class FilesBackend:
             if self._is_open and not self._journal.is_outdated:
                 return
             self._rescue()
-            self._is_open = False  # until it is done: it may be interrupted at any line
+            self._is_open = False  # until it has succeeded: it may be interrupted at any line
             self._follower.forget()
             self._feed.forget()
             if not self._may_write:
@@ -233,13 +236,15 @@ class FilesBackend:
                 if not self._is_folder() or not _keeps_from_writing(error):
                     raise reason from error
                 log.warning("%s can only be read: %s", self.root, error)
-                # What was not synced then, a second sync would say to be durable.
+                # A second sync would report the data that the first one lost as durable.
                 self._is_stopped = _is_failed_disk(error)
                 self._look(reason)
 
     def _rescue(self) -> None:
-        """Puts back what somebody took away of the journal while this process had it open, from
-        what it has in memory; its files first. Raises `Unavailable` where that cannot be."""
+        """Restore a journal that was removed while this process had it open, from memory.
+
+        The documents' files are written first. Raises `Unavailable` if it cannot be restored.
+        """
         if not self._is_open or not self._journal.find_lost():
             return
         there = self._files.identity(self.root)
@@ -248,7 +253,7 @@ class FilesBackend:
                 f"the data folder {self.root} is not there: put it back or mount its disk"
             )
         if there != self._root_identity:
-            return  # another folder is there now: it is what is meant
+            return  # another folder took its place on purpose
         if self._lock.held:
             raise Unavailable("the journal was deleted, moved or replaced: try again", 1)
         self._membership.leave()
@@ -261,7 +266,7 @@ class FilesBackend:
                 self._follower.mutex,
             ):
                 if self._journal.is_replaced:
-                    return  # another process was first
+                    return  # another process did this first
                 self._write_from_memory()
         except OSError as error:
             raise self._failed(error, "cannot write the journal anew") from error
@@ -297,7 +302,7 @@ class FilesBackend:
             return False
 
     def _look(self, reason: Unavailable) -> None:
-        """Opens for reading, where nothing may or can be written."""
+        """Open for reading, if writing is not wanted or not possible."""
         self._only_looks, self._reason = True, reason
         self._journal.look()
         self._is_open = True
@@ -321,7 +326,7 @@ class FilesBackend:
         self._only_looks = False
         self._is_open = True
         self._follower.follow()
-        if self._in_background:  # also for what a process leaves that dies while this one lives
+        if self._in_background:  # it also publishes what other processes leave when they die
             self._wake()
 
     def _open_journal(self, journal: Path) -> None:
@@ -335,7 +340,7 @@ class FilesBackend:
                     self._sweep_drafts()
                 self._journal.recover(words)
         else:
-            if self._lock.try_lock():  # whoever only wants to read has not to wait for a writer
+            if self._lock.try_lock():  # a reader need not wait for a writer
                 try:
                     self._sweep()
                 finally:
@@ -346,17 +351,19 @@ class FilesBackend:
 
     @staticmethod
     def _must_recover(alone: bool, words: Words) -> bool:
-        """Return whether to recover the journal: shared numbers mean nothing after a crash."""
+        """Return whether to recover the journal: a crash makes the shared numbers meaningless."""
         return alone or Journal.must_recover(words)
 
-    # Interruptions: a signal's exception, or one that another thread sent, or a `MemoryError`, at
-    # whatever line. Each method that others call mends what one that passes through it has left.
+    # Interruptions. An exception may occur at any line: from a signal handler, sent by another
+    # thread, or a `MemoryError`. Each public method repairs what an exception that passes through
+    # it left behind.
 
     def _mend(self) -> None:
-        """Lets go of all that this thread holds, leads or waits for.
+        """Release everything that this thread holds, leads or waits for.
 
-        Where it was called by an edit, or by whoever holds the lock by `exclusive`, that stays
-        theirs. What is known of the documents is forgotten where it is in doubt: see `Journal`.
+        If an edit, or a caller that holds the lock through `exclusive`, called the interrupted
+        method, they retain the lock. A later use discards cached documents that are in doubt: see
+        `Journal`.
         """
         for mutex in (self._follower.mutex, self._feed.mutex):
             release_all(mutex)
@@ -368,14 +375,14 @@ class FilesBackend:
         release_all(self._opening)
 
     def _mend_after(self, *, inside: bool) -> None:
-        """The same for who called `exclusive`, too, unless that was outside of what was mended."""
+        """Like `_mend`, and release a lock held through `exclusive` unless `inside` its block."""
         if not inside and self._handed_to == threading.get_ident():
             self._handed_to = 0
         self._mend()
 
     @contextmanager
     def _mending(self) -> Iterator[None]:
-        """Mends what an interruption leaves that passes through here."""
+        """Repair the state after an interruption that passes through the block."""
         inside = self._handed_to == threading.get_ident()
         try:
             yield
@@ -386,14 +393,14 @@ class FilesBackend:
             raise
 
     def _settle_folders(self) -> None:
-        """Makes the folders durable: who made them may have been killed before they were."""
-        with suppress(PermissionError):  # then it was not we who made the root in it
+        """Make the folders durable: their creator may have been killed before they were."""
+        with suppress(PermissionError):  # then this process did not create the root in it
             self._files.sync_folder("lay-out", self.root.parent)
         self._files.sync_folder("lay-out", self.root)
         self._files.sync_folder("lay-out", self._work)
 
     def _sweep(self) -> None:
-        """Finishes or throws away what dead processes left of restores and backups."""
+        """Finish or discard the restores and backups of dead processes."""
         if self._swap.is_unfinished:
             self._swap.finish_left()
         else:
@@ -402,7 +409,7 @@ class FilesBackend:
             shutil.rmtree(pins, ignore_errors=True)
 
     def _sweep_drafts(self) -> None:
-        """Throws away what dead processes did not publish. Nobody else has the folder open."""
+        """Remove the drafts of dead processes. No other process has the folder open."""
         for entry in self._files.names(self._work):
             if entry.endswith(".draft"):
                 self._files.remove("sweep", self._work / entry)
@@ -412,7 +419,7 @@ class FilesBackend:
                     self._files.remove("sweep", self.root / name / entry)
 
     def _ready(self) -> None:
-        """Opens, or opens anew after a fork, or after another process recovered the journal."""
+        """Open the folder, again after a fork or after another process recovered the journal."""
         if not self._is_open or self._journal.is_outdated:
             self._open()
 
@@ -440,7 +447,7 @@ class FilesBackend:
         try:
             self._ready()
         except StoreError as fault:
-            if str(fault) != self._complaint:  # and not each second
+            if str(fault) != self._complaint:  # log it once and not each second
                 log.error("%s", fault)
             self._complaint = str(fault)
             return 1.0
@@ -448,14 +455,14 @@ class FilesBackend:
         if self._only_looks:
             return 1.0
         if self._journal.is_restoring and self._lock.try_lock():
-            self._lock.release()  # nobody has it: whoever restored has died
+            self._lock.release()  # the lock is free: the process that restored has died
             with suppress(Unavailable), self._writing:
                 pass
         pause = self._publisher.work()
         return min(pause, RETRY_SECONDS / 4) if self._merge_found() else pause
 
     def publish(self) -> None:
-        """Makes every file exact. Raises `Unavailable`, `OutOfSpace`."""
+        """Bring every file up to date. Raises `Unavailable`, `OutOfSpace`."""
         with self._mending():
             self._publish()
 
@@ -470,22 +477,28 @@ class FilesBackend:
                 self._publisher.publish()
 
     def _merge_found(self) -> bool:
-        """Merge the files that a publication found changed; return whether there were any."""
+        """Merge the edited files that the publication noted; return whether there were any."""
         edited = self._publisher.take_edited()
         for key in edited:
             self._merge_edit(key)
         return bool(edited)
 
     def checkpoint(self) -> None:
-        """Makes every file exact and durable by itself, and retires old history."""
+        """Make every file up to date and durable by itself, and delete old history.
+
+        Raises `Unavailable`, `OutOfSpace`.
+        """
         with self._mending():
             self._ready()
             self._refuse_looking()
             self._publisher.checkpoint()
-            self._publisher.retire()  # also where nothing was changed, but the settings were
+            self._publisher.retire()  # also without changes: the retention may have changed
 
     def close(self) -> None:
-        """Makes every file exact and lets go of what is held. The next use opens it again."""
+        """Bring every file up to date and release all resources.
+
+        The next use opens the folder again.
+        """
         with self._mending(), self._opening:
             if self._background is not None:
                 self._background.stop()
@@ -505,12 +518,12 @@ class FilesBackend:
                 self._publisher.close()
 
     def _lose(self) -> None:
-        """The folder is not the one that was opened: the next use opens what is there now."""
+        """Mark the folder as replaced: the next use opens the one that has its name now."""
         self._journal.leave()
         self._membership.leave()
 
     def _abandon(self) -> None:
-        """Lets go of everything, as if the process had died."""
+        """Release all resources, as if the process had died."""
         self._is_open = False
         self._journal.close()
         self._membership.leave()
@@ -519,7 +532,7 @@ class FilesBackend:
         self._follower.forget()
 
     def _forked(self) -> None:
-        """A forked child has none of its parent's threads, and opens everything for itself."""
+        """Reset in a forked child: it has no threads of its parent, and opens all files itself."""
         self._opening = threading.RLock()
         self._follower.mutex = threading.RLock()
         self._background = None
@@ -534,7 +547,7 @@ class FilesBackend:
         return self._follower.name(key)
 
     def path(self, key: Key) -> Path:
-        """Where the document's file is. The parts are ours: a layout's names and a number."""
+        """Return the path of the document's file, made of a layout's names and a number only."""
         return self.root / self.name(key)
 
     def read(self, key: Key) -> Stored:
@@ -572,13 +585,13 @@ class FilesBackend:
             self._merge_edit(key)
             return self._follower.last_good(key, max(visible, journal.visible))
 
-    # Files changed by hand
+    # Manual edits
 
     def merge_with(self, merge: Callable[[FileEdit], object]) -> None:
-        """Have files that a person changed merged by this method of an object, which is not kept.
+        """Register the method that merges manually edited files; its object is referenced weakly.
 
-        It is called under the lock, and commits what it takes in with `Transaction.note_merged`.
-        Until then, such a file is taken as it is, and set aside if a change was on its way to it.
+        It is called under the lock, and commits what it accepts with `Transaction.note_merged`.
+        Without it, such a file is accepted as it is, and set aside if a change was pending.
         """
         self._merge = weakref.WeakMethod(merge)
         self._follower.merges = True
@@ -587,7 +600,10 @@ class FilesBackend:
         return self._follower.fault(key)
 
     def _merge_edit(self, key: Key) -> None:
-        """Merge what a person changed in the document's file; the document may stay as it is."""
+        """Merge a manual edit of the document's file, which may leave the document unchanged.
+
+        If merging is not possible now, log that; a later read or publication tries again.
+        """
         if key in self._merging and self._lock.held:
             return
         self._wait_for_editor(key)
@@ -600,10 +616,10 @@ class FilesBackend:
             )
 
     def _wait_for_editor(self, key: Key) -> None:
-        """Wait until the file is old enough for every later change to change its time, too.
+        """Wait until the file is old enough for every later save to change its mtime.
 
-        Without this, what an editor writes in place within the same tick of the clock is lost. A
-        file that is missing may come back: some editors rename the old one before they write.
+        Without this, a save in place within the same tick of the clock is lost. A missing file may
+        come back: some editors rename the old file before they write the new one.
         """
         deadline = time.monotonic() + ABSENCE_SECONDS
         while not self._files.exists(self.path(key)) and time.monotonic() < deadline:
@@ -616,7 +632,7 @@ class FilesBackend:
 
     def _merge_under_lock(self, key: Key) -> None:
         merge = self._merge() if self._merge is not None else None
-        if merge is None:  # the store is gone: the file is taken as it is
+        if merge is None:  # the store is gone: accept the file as it is
             self._follower.merges = False
             return
         edit = self._edit_of(key)
@@ -626,7 +642,7 @@ class FilesBackend:
         if live is not None and file_edits.changes_nothing(
             edit, self._layouts[key.collection].records
         ):
-            self._follower.note_merged(live, edit.token)  # what is pending replaces it
+            self._follower.note_merged(live, edit.token)  # the pending change replaces the file
             return
         self._merging.add(key)
         try:
@@ -645,7 +661,7 @@ class FilesBackend:
         log.error("changed by hand: %s", fault)
 
     def _edit_of(self, key: Key) -> FileEdit | None:
-        """Return what a person made of the file; None if it is the store's, or cannot be read."""
+        """Return the manual edit of the file; None if there is none, or if it cannot be read."""
         follower, layout = self._follower, self._layouts[key.collection]
         with follower.mutex:
             ours = follower.last_good(key, _NEWEST).document
@@ -667,7 +683,7 @@ class FilesBackend:
                 state = State.of(theirs.content, layout.records)
                 return FileEdit(key, live.name, token, "", theirs.revision, state, None)
             is_known = bool(live.versions) and not live.pending
-            if is_known and is_same_document(theirs, ours):  # touched, or put back
+            if is_known and is_same_document(theirs, ours):  # touched or restored
                 live.tokens[token_of(status)] = live.at(_NEWEST)[0]
                 return None
         digest, state = digest_of(data), State.of(theirs.content, layout.records)
@@ -690,7 +706,7 @@ class FilesBackend:
         )
 
     def _past_of(self, key: Key) -> Iterator[PastChange]:
-        """Yield the changes of a document as far as the journal has them, newest first."""
+        """Yield the changes of a document that the journal still has, newest first."""
         mark = f'"collection":"{key.collection}","owner":{key.owner},'.encode()
         for number in reversed(self._journal.segments()):
             try:
@@ -704,9 +720,9 @@ class FilesBackend:
                     yield from past_changes(frame.payload, key)
 
     def set_aside(self, key: Key, remarks: Sequence[str]) -> str:
-        """Keep the document's file, as a person left it, under another name, with a note beside it.
+        """Preserve the document's manually edited file under another name, and return that.
 
-        The note has one sentence a line. Returns the name.
+        A note beside it has one remark per line. Raises `Unavailable`, `OutOfSpace`.
         """
         live = self._follower.live(key)
         try:
@@ -728,12 +744,12 @@ class FilesBackend:
             names = sorted(filter(pattern.fullmatch, self._files.names(folder)))
         except FileNotFoundError:
             return []
-        found = []
+        versions = []
         for name in names:
             with suppress(FileNotFoundError):
                 content, _ = self._files.read(folder / name)
-                found.append(Aside(name, tuple(self._note(folder / _note_of(name))), content))
-        return found
+                versions.append(Aside(name, tuple(self._note(folder / _note_of(name))), content))
+        return versions
 
     def _note(self, path: Path) -> list[str]:
         try:
@@ -780,30 +796,30 @@ class FilesBackend:
         with self._mending(), ExitStack() as stack:
             for _ in range(_LOOKS_MAX):
                 before = self._versions(keys)
-                with suppress(Unavailable):  # a full disk: what no file shows, memory does
+                with suppress(Unavailable):  # on a full disk, memory has what no file shows
                     self.publish()
                 with ExitStack() as opened:
-                    found = self._copies(keys, opened)
+                    copies = self._copies(keys, opened)
                     if self._versions(keys) == before:
                         stack.push(opened.pop_all())
                         break
-            else:  # somebody writes all the time
+            else:  # writers never pause
                 with self.exclusive():
-                    found = self._copies(keys, stack)
-            yield found
+                    copies = self._copies(keys, stack)
+            yield copies
 
     def _versions(self, keys: Sequence[Key]) -> list[object]:
         return [self._told(key)[1] for key in keys]
 
     def _told(self, key: Key) -> tuple[Document | None, object]:
-        """The document and its version; where it does not read, nothing, and why."""
+        """Return the document and its version; None and the reason if it is unreadable."""
         try:
             return self._read(key)
         except Corrupt as fault:
             return None, str(fault)
 
     def _copies(self, keys: Sequence[Key], stack: ExitStack) -> dict[Key, Copy]:
-        found = {}
+        copies = {}
         for key in keys:
             with self._follower.mutex:
                 waits = self._follower.pending.get(key) is not None and self.fault(key) is None
@@ -812,11 +828,11 @@ class FilesBackend:
             if not waits:
                 file = self._follower.opened(self._follower.unknown(key))
             if file is not None:
-                found[key] = Copy(stack.enter_context(file), self._told(key)[0])
-        return found
+                copies[key] = Copy(stack.enter_context(file), self._told(key)[0])
+        return copies
 
     def read_journal(self) -> None:
-        """Takes in what the journal has."""
+        """Apply what the journal has to the cache."""
         with self._mending():
             self._ready()
             self._follower.follow()
@@ -844,7 +860,7 @@ class FilesBackend:
         matches = map(pattern.fullmatch, names)
         return (Key(collection, int(match[1])) for match in matches if match)
 
-    # What happened
+    # History
 
     def sequence(self) -> int:
         with self._mending():
@@ -852,8 +868,9 @@ class FilesBackend:
             if self._only_looks:
                 self._follower.follow()
         synced = self._journal.synced
-        # While files are being replaced, that is not told: who was told would read them too early.
-        # Asked for after the number, which may be that of the restore, and never before it.
+        # While a restore replaces files, its number is withheld: a follower would read them too
+        # early. Checked after reading the number: before, it could miss a restore that has just
+        # begun.
         return min(synced, self._journal.checkpointed) if self._journal.is_restoring else synced
 
     def entries(
@@ -868,7 +885,7 @@ class FilesBackend:
             return self._feed.entries(since, limit, wanted, bytes_max)
 
     def condition(self) -> Condition:
-        """How the store does, in work that does not grow with it. Raises `Unavailable`."""
+        """Return statistics at a cost that does not grow with the data. Raises `Unavailable`."""
         self.read_journal()
         journal = self._journal
         numbers = journal.segments()
@@ -900,12 +917,13 @@ class FilesBackend:
     # Writing
 
     def exclusive(self) -> AbstractContextManager[object]:
-        """One writer at a time, over threads and processes, who knows everything that was written.
+        """Admit one writer over threads and processes, with the journal applied to its end.
 
-        Leaving it waits until all that was read and written inside is durable.
+        Leaving the block waits until everything read and written inside is durable. Raises
+        `Unavailable`.
         """
         if self._lock.held:
-            return nullcontext()  # the outer one does all
+            return nullcontext()  # the outer block does everything
         with self._mending():
             self._prepare_to_write()
         if self._only_looks:
@@ -921,7 +939,7 @@ class FilesBackend:
             self._help_publishing()
 
     def _help_publishing(self) -> None:
-        """Publishes before more is written: perhaps what kept it from being published is over."""
+        """Publish before more is written, since the reason why it failed may be gone."""
         if time.monotonic() < self._tried_to_publish + RETRY_SECONDS / 2:
             return
         with suppress(Unavailable):
@@ -966,7 +984,7 @@ class FilesBackend:
         return work() if self._only_looks else self._together.run(work)
 
     def _is_to_be_opened_anew(self) -> bool:
-        """Whether what was opened is not there any more, or was found to be something else."""
+        """Return whether the folder that was opened is gone or was replaced."""
         if self._only_looks:
             return False
         return not self._is_open or self._journal.is_outdated or self._journal.find_lost()
@@ -1015,9 +1033,10 @@ class FilesBackend:
             raise from_os_error(error, "the files of documents cannot be written")
 
     def _rests_on_file(self, change: Change) -> bool:
-        """Whether the file, as a person left it, is what the change goes on from.
+        """Return whether the change is based on a file that the store did not write.
 
-        Such a file is made durable first. Raises `Conflict` where the version is another one.
+        Such a file is made durable first. Raises `Conflict` if the document's version is not the
+        expected one.
         """
         try:
             stored = self._follower.stored(change.key, _NEWEST)
@@ -1040,7 +1059,7 @@ class FilesBackend:
         return True
 
     def _without_file(self, change: Change) -> Change:
-        """Have the whole document in the entry if nothing but memory has it besides the file.
+        """Put the complete document into the entry if only the edited file and memory have it.
 
         Without this, a crash would leave only the file that the person overwrote.
         """
@@ -1048,11 +1067,11 @@ class FilesBackend:
         if change.after is None or self._files.exists(image):
             return change
         before = self._follower.last_good(change.key, _NEWEST).document
-        whole = Edit((), before.content if before else ABSENT, change.after.content)
-        return change._replace(edits=(whole,))
+        replacement = Edit((), before.content if before else ABSENT, change.after.content)
+        return change._replace(edits=(replacement,))
 
     def _take_in(self, change: Change, sequence: int, payload: bytes) -> bool:
-        """Makes the change part of what this process knows; says whether its file was exact."""
+        """Apply the change to the cache; return whether its file was up to date before."""
         live = self._follower.live(change.key)
         was_exact = not live.pending
         if not live.versions and change.after is not None and was_exact and change.expect is ABSENT:
@@ -1070,7 +1089,8 @@ class FilesBackend:
             return
         size = len(encode(change.after))
         before = self._follower.stored(change.key, _NEWEST).document
-        # A change that makes it smaller is never refused: there would be no way back.
+        # A change that shrinks the document is never refused: otherwise it could not become
+        # smaller.
         if size > DOCUMENT_BYTES_MAX and not (before and size < len(encode(before))):
             raise TooLarge(f"{live.name} would have {size} bytes; {DOCUMENT_BYTES_MAX} is most")
         live.size = size - added
@@ -1080,14 +1100,14 @@ class FilesBackend:
             return self._journal.fail(error)
         return from_os_error(error, what)
 
-    # The files as a whole: integrity, snapshots
+    # The folder: integrity, snapshots
 
     def check(self) -> Iterator[Finding]:
         for name, layout in self._layouts.items():
             if not layout.begun_later and not (self.root / name).is_dir():
                 yield Finding(f"{name}/", "the folder is missing: run setup_data")
         strays = self._strays()
-        if strays:  # a writer at work leaves such names for a moment
+        if strays:  # writers create such names for a moment
             with (
                 suppress(Unavailable),
                 self._mending(),
@@ -1102,7 +1122,7 @@ class FilesBackend:
         return self._publisher.lock if is_there else nullcontext()
 
     def _strays(self) -> list[Finding]:
-        """What lies in the folders and is no document."""
+        """Return findings about files in the folders that are not documents."""
         findings = []
         for name in filter(lambda name: (self.root / name).is_dir(), self._layouts):
             known = {self.path(key).name for key in self._keys_of_files(name)} | {"_index.json"}
@@ -1131,22 +1151,22 @@ class FilesBackend:
         return findings
 
     def _dead_pins(self) -> list[Path]:
-        """What backups pinned and did not live to let go of."""
+        """Return the folders of hard links that backups left when they died."""
         return [pins for pins in self._work.glob("pins-*") if not is_in_use(pins)]
 
     def document_names(self) -> list[str]:
-        """The names of all documents under the root."""
+        """Return the names of all documents under the root."""
         return [self.name(key) for collection in self._layouts for key in self.keys(collection)]
 
     def is_own_name(self, name: str) -> bool:
-        """Whether a name of an archive may be written under the root: `<collection>/<file>`."""
+        """Return whether an archive's file may be written under the root: `<collection>/<file>`."""
         folder, _, file = name.partition("/")
         if not file.isprintable():  # control characters, and bytes that are not UTF-8
             return False
         return folder in self._layouts and re.fullmatch(r"[^./\\][^/\\]*", file) is not None
 
     def layout_of(self, name: str) -> CollectionLayout | None:
-        """Return the layout of the document with this name, None for any other file."""
+        """Return the layout of the document with this name; None for any other file."""
         folder, _, file = name.partition("/")
         layout = self._layouts.get(folder)
         is_document = layout and re.fullmatch(rf"{layout.stem}_[1-9][0-9]*\.json", file, re.ASCII)
@@ -1154,7 +1174,7 @@ class FilesBackend:
 
     @contextmanager
     def still(self) -> Iterator[None]:
-        """While it lasts, nobody writes, and the files show all that was written."""
+        """Block all writers during the block, with all files up to date."""
         with self._mending():
             self._ready()
             self._refuse_looking()
@@ -1169,7 +1189,7 @@ class FilesBackend:
 
     @contextmanager
     def pinned(self) -> Iterator[dict[str, Path]]:
-        """Every file of the collections as it is at one moment: its name, and where to read it."""
+        """Yield a hard link to every file of the collections, by name, all as of one moment."""
         pins = self._work / f"pins-{secrets.token_hex(8)}"
         with ExitStack() as stack:
             with self.still():
@@ -1190,14 +1210,16 @@ class FilesBackend:
         return pinned
 
     def replace(self, contents: Mapping[str, bytes | None]) -> None:
-        """Gives files under the root new contents (None removes one), all of them or none.
+        """Replace the contents of files under the root (None removes one), all or none.
 
-        The journal is behind them then: nothing of before is pending, or will be again.
+        Afterwards, no earlier change is pending. Raises `Unavailable` or `OutOfSpace` if nothing
+        was replaced. If only a part could be replaced, logs that and stops writing: the next
+        process that opens the folder finishes the rest.
         """
         with self._mending(), self.still():
             self._publisher.checkpoint()
             self._refuse_blocked()
-            try:  # or the files of the backup would be merged as edits by hand
+            try:  # otherwise the backup's files would be merged as manual edits
                 self._follower.images.clear()
             except OSError as error:
                 raise self._failed(error, "cannot remove the images") from error
@@ -1209,14 +1231,14 @@ class FilesBackend:
             except OSError as error:
                 self._journal.is_restoring = False
                 raise self._failed(error, "cannot write") from error
-            except Unavailable as fault:  # decided all the same: the next to open finishes it
+            except Unavailable as fault:  # it is committed: the next process to open finishes it
                 self._journal.fail(OSError(errno.EIO, str(fault)))
                 log.error("%s", fault)
 
     def _note_restore(self) -> None:
-        """Tells those who follow that all may become different; durably, and before it does.
+        """Record durably that any document may change, before the restore changes it.
 
-        Whoever finishes the restore after a crash could not know whether it had been told.
+        The process that finishes a restore after a crash could not know whether this was recorded.
         """
         payload = msgspec.json.encode({"at": utc_text(datetime.now(UTC))})
         self._journal.is_restoring = True
@@ -1230,7 +1252,7 @@ class FilesBackend:
             raise
 
     def _finish_restore(self) -> None:
-        """Does what a process that died while it restored a snapshot has left to do."""
+        """Finish the restore of a process that died."""
         if self._swap.is_unfinished:
             self._swap.finish_left()
         else:
@@ -1238,11 +1260,11 @@ class FilesBackend:
         self._journal.is_restoring = False
 
     def make_folder(self, path: Path) -> None:
-        """A folder beside the documents, durable."""
+        """Create a folder beside the documents, durably."""
         self._files.make_folder("lay-out", path)
 
     def sync_folder(self, path: Path) -> None:
-        """Makes the names in such a folder durable."""
+        """Make the names in such a folder durable."""
         self._files.sync_folder("settle-names", path)
 
 
@@ -1258,7 +1280,7 @@ def _note_of(name: str) -> str:
 
 
 def _keeps_from_writing(error: Exception) -> bool:
-    """Whether a folder that could not be opened can be read all the same."""
+    """Return whether the error only prevents writing, so that the folder can still be read."""
     if isinstance(error, OSError | OutOfSpace):
         return True
     return isinstance(error.__cause__, OSError) and error.__cause__.errno in _FORBIDDEN
@@ -1284,7 +1306,7 @@ def _renew_after_fork() -> None:
 def _close_all() -> None:
     for backend in tuple(_backends):
         try:
-            if backend._background:  # a process that wrote nothing leaves nothing behind
+            if backend._background:  # a process that wrote nothing has nothing to finish
                 backend.close()
         except (Unavailable, Corrupt) as fault:
             log.error("closing %s: %s", backend.root, fault)
