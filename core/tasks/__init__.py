@@ -1,1 +1,1 @@
-"""The pages of tasks: the list, the board, the agenda."""
+"""The pages of tasks: list, board, agenda, calendar and bulk changes."""

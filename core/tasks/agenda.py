@@ -1,4 +1,4 @@
-"""The agenda: open tasks by the day that they are due, as the days are where the person is."""
+"""The agenda: open tasks grouped by due day in the user's zone."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -13,9 +13,9 @@ from core.words import Text
 from utils.dues import Due, day_of, overdue, undated
 from utils.times import is_date, moment_of
 
-GROUP_TASKS = 20  # of each group on a page at first; so many more each time
-PAGE_TASKS = 60  # of all groups together, as long as nobody asks for more of one
-DAYS = 7  # that have a group of their own, after today
+GROUP_TASKS = 20  # initially shown per group, and per step of "more"
+PAGE_TASKS = 60  # initially shown in all groups together
+DAYS = 7  # days after today with a group of their own
 
 Record = Mapping[str, Any]
 _TITLES: dict[str, Text] = {
@@ -31,13 +31,13 @@ _TITLES: dict[str, Text] = {
 class Group(Part):
     """Tasks that are due together."""
 
-    day: date | None = None  # where it is one day
+    day: date | None = None  # None for groups that span several days
 
 
 def agenda(tasks: Sequence[Record], now: datetime, parameters: Mapping[str, str]) -> list[Group]:
-    """Today, and whatever else there is; `now` is in the person's zone.
+    """Return the group of today and all other non-empty groups. `now` is in the user's zone.
 
-    `parameters` say of how many groups more than the first tasks are shown: `later=40`.
+    `parameters` request more than the initial tasks of a group: `later=40`.
     """
     groups, left = [], PAGE_TASKS
     for name, day, due in _groups(tasks, now):
@@ -50,7 +50,7 @@ def agenda(tasks: Sequence[Record], now: datetime, parameters: Mapping[str, str]
 
 
 def _groups(tasks: Sequence[Record], now: datetime) -> Iterator[tuple[str, date | None, Due]]:
-    """All groups, also those without a task: the name, the day, and what is due then."""
+    """Yield the name, day and tasks of all groups, including empty ones."""
     due, day = overdue(tasks, now), now.date()
     yield "overdue", None, due
     for name in ("today", "tomorrow", *(f"day{n}" for n in range(2, DAYS + 1))):
@@ -62,8 +62,7 @@ def _groups(tasks: Sequence[Record], now: datetime) -> Iterator[tuple[str, date 
 
 
 def due_of(due: object, now: datetime) -> tuple[date | None, bool, datetime | None]:
-    """Of a stored `due_date`: the day, whether that has passed, and the moment, where one is
-    named."""
+    """Return the day of a stored `due_date`, whether it is overdue, and its moment or None."""
     moment = moment_of(due)
     if moment is None:
         return None, False, None

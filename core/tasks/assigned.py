@@ -1,4 +1,4 @@
-"""What others gave a person to do: open tasks that are assigned to them in projects of others."""
+"""Open tasks in other users' projects that are assigned to a user."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -25,7 +25,7 @@ _LAST = datetime.max.replace(tzinfo=UTC)
 
 @dataclass(frozen=True)
 class Given:
-    """A task of another's, and the project in which they share it."""
+    """An assigned task, and the shared project that it belongs to."""
 
     task: Record
     project: SharedRow
@@ -41,47 +41,50 @@ class Given:
             may_change=self.may_change,
             owner=self.project.owner,
         )
-        return replace(shown, assignee="")  # whoever looks at it
+        return replace(shown, assignee="")  # always the current user
 
 
 @dataclass(frozen=True)
 class Assigned:
-    """The most pressing first. `is_whole`: the files of all who share something could be read."""
+    """Assigned tasks, most urgent first. `is_whole` is False if a document was unreadable."""
 
     given: list[Given]
     is_whole: bool = True
 
 
 def assigned_to(manager: JSONStorageManager, person: int, now: datetime) -> Assigned:
-    """What of others the person is to do; of who shares nothing with them, nothing is read."""
+    """Return the tasks of others assigned to a user. Only documents of sharing users are read."""
     index = read_panel(manager, "shared", person)
     joined: dict[int, list[SharedRow]] = {}
     for shared in shared_rows(index.records):
         if not shared.is_invitation:
             joined.setdefault(shared.owner, []).append(shared)
-    found: list[Given] = []
+    given: list[Given] = []
     is_whole = index.fault is None
     for owner, projects in joined.items():
         try:
-            found += _given(manager, person, owner, projects)
-        except NotFound:  # without the right any more that the index still tells of
+            given += _given(manager, person, owner, projects)
+        except NotFound:  # the index is stale: the permission was withdrawn
             continue
         except StoreError:
             is_whole = False
-    return Assigned(sorted(found, key=lambda given: _pressure(given.task, now)), is_whole)
+    return Assigned(sorted(given, key=lambda given: _pressure(given.task, now)), is_whole)
 
 
 def _pressure(task: Record, now: datetime) -> tuple[datetime, int]:
-    """What is due first, comes first, and then what is more urgent."""
+    """Return the sort key: due date, then urgency."""
     return due_moment(task, now.tzinfo) or _LAST, patience(task)
 
 
 def _given(
     manager: JSONStorageManager, person: int, owner: int, shared: list[SharedRow]
 ) -> Iterator[Given]:
-    """Raises `NotFound` where the owner shares nothing, `StoreError` for what cannot be read."""
+    """Yield an owner's tasks that are assigned to the user.
+
+    Raises `NotFound` if the owner shares nothing, and `StoreError` if documents are unreadable.
+    """
     access = manager.access("tasks", owner, Caller(person))
-    projects = {one.project_id: one for one in shared}
+    projects = {row.project_id: row for row in shared}
     tasks = manager.store.records(key_of("tasks", owner))
     for task, doer in zip(tasks, each(tasks, _open_assignee), strict=True):
         role = access.role("tasks", task) if doer == person else None
@@ -90,7 +93,7 @@ def _given(
 
 
 def _open_assignee(task: Any) -> int | None:
-    """Whom a task is assigned to that is still to be done; None for anything else."""
+    """Return the assignee of an open task, or None."""
     if not isinstance(task, dict) or task.get("status") == "completed":
         return None
     assignee = task.get("assignee")

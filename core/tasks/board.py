@@ -1,8 +1,8 @@
-"""The board: tasks in columns, one for each status.
+"""The board: tasks in a column per status.
 
-A column is read from the top. Each task has a place, a number: greater stands higher. A task that
-nobody has placed has its id for one, so that the newest is on top. What is completed stands by when
-it was: the latest on top, wherever it had been. Why: `docs/decisions/0026`.
+A task's position is a number. Greater is higher in the column. A task without one uses its id, so
+the newest is on top. Completed tasks are ordered by completion time, the latest on top, regardless
+of position. See `docs/decisions/0026`.
 """
 
 import math
@@ -17,35 +17,35 @@ from utils.lists import each, sort_value, whole
 from utils.records import COLLECTIONS
 from utils.table import PLACES_END
 
-COLUMN_CARDS = 8  # of each column on a page at first; so many more each time
-OTHER = "other"  # the column of what an old file holds beside the statuses
+COLUMN_CARDS = 8  # initially shown per column, and per step of "more"
+OTHER = "other"  # the column of tasks with a status that is not in the table
 
 Record = Mapping[str, Any]
 _TASKS = COLLECTIONS["tasks"]
 _STATUS = _TASKS.by_name["status"]
 _COMPLETED_AT = _TASKS.by_name["completed_at"]
-_DIGITS = 15  # of a place behind its point; a float holds no more
+_DIGITS = 15  # decimal places of a position; a float has no more
 
 
 @dataclass(frozen=True)
 class Part:
-    """Tasks of a page that belong together, in order: the first of them, and how many there are."""
+    """An ordered group of tasks on a page: the first of them, and their total number."""
 
     name: str
     title: Text
     on_page: list[Record]
     total: int
-    shown: int  # at most
-    step: int  # so many are shown at first, and so many more each time
+    shown: int  # upper bound of tasks on the page
+    step: int  # by which `shown` grows
 
     @property
     def more(self) -> int:
-        """How many more are shown with the next step; 0 where all are."""
+        """The number of tasks that the next step adds, or 0 if all are shown."""
         return max(0, min(self.further, self.total) - self.shown)
 
     @property
     def further(self) -> int:
-        """How many are shown then."""
+        """The upper bound after the next step."""
         return self.shown - self.shown % self.step + self.step
 
 
@@ -55,24 +55,24 @@ class Column(Part):
 
     @property
     def takes(self) -> bool:
-        """Whether tasks can be moved into it."""
+        """True if tasks can be moved into the column."""
         return self.name in _STATUS.choices
 
     @property
     def ordered(self) -> bool:
-        """Whether people choose the order in it."""
+        """True if users choose the order in the column."""
         return self.name != "completed"
 
 
 def columns(tasks: Sequence[Record], parameters: Mapping[str, str]) -> list[Column]:
-    """A column for each status, and one for what has none of these, if there is any.
+    """Return a column per status, and one for other values if there are any.
 
-    `parameters` say of how many columns more than the first cards are shown: `review=16`.
+    `parameters` request more than the initial cards of a column: `review=16`.
     """
-    found = whole(tasks, _by_status)
+    by_status = whole(tasks, _by_status)
     columns = []
     for name in (*_STATUS.choices, OTHER):
-        members = found.get(name, [])
+        members = by_status.get(name, [])
         if members or name != OTHER:
             shown = how_many(parameters, name, COLUMN_CARDS, COLUMN_CARDS)
             title, on_page = in_words(name, CHOICE_WORDS), members[:shown]
@@ -81,23 +81,23 @@ def columns(tasks: Sequence[Record], parameters: Mapping[str, str]) -> list[Colu
 
 
 def _by_status(tasks: Sequence[Record]) -> dict[str, list[Record]]:
-    """The columns as they stand, from the top."""
-    found: dict[str, list[tuple[Any, Record]]] = {}
+    """Return the tasks of each column from top to bottom."""
+    by_status: dict[str, list[tuple[Any, Record]]] = {}
     for task, standing in zip(tasks, each(tasks, _standing), strict=True):
-        found.setdefault(status_of(task), []).append((standing, task))
-    for members in found.values():
+        by_status.setdefault(status_of(task), []).append((standing, task))
+    for members in by_status.values():
         members.sort(key=itemgetter(0), reverse=True)
-    return {name: [task for _standing, task in members] for name, members in found.items()}
+    return {name: [task for _standing, task in members] for name, members in by_status.items()}
 
 
 def status_of(task: Record) -> str:
-    """The column of a task; without a status it has the default one."""
+    """Return the column of a task. Without a status it is in the default column."""
     status = task.get("status") or _STATUS.default
     return status if status in _STATUS.choices else OTHER
 
 
 def how_many(parameters: Mapping[str, str], name: str, first: int, step: int) -> int:
-    """How many tasks of a part an address asks to see (`review=16`): whole steps, or the first."""
+    """Return the number of tasks that a parameter requests (`review=16`), rounded down to steps."""
     asked = parameters.get(name, "")
     number = int(asked) if asked.isascii() and asked.isdecimal() and len(asked) < 6 else 0
     return max(first, number - number % step)
@@ -106,9 +106,9 @@ def how_many(parameters: Mapping[str, str], name: str, first: int, step: int) ->
 def move_to(
     tasks: Sequence[Record], task_id: int, status: str, below: int | None
 ) -> dict[str, Any]:
-    """What changes in a task that is put into a column: below another one, or on top.
+    """Return the changes that move a task into a column: below another task, or on top.
 
-    Its own place stays where that fits, and where nobody chooses the order.
+    The position remains if it fits already, and in columns with a fixed order.
     """
     task, others = _apart(tasks, task_id, status)
     changes: dict[str, Any] = {"status": status}
@@ -119,7 +119,7 @@ def move_to(
 
 
 def step(tasks: Sequence[Record], task_id: int, by: int) -> dict[str, Any]:
-    """What changes in a task that goes one place up (-1) or down (1) in its column."""
+    """Return the changes that move a task up (-1) or down (1) in its column."""
     status = next((status_of(task) for task in tasks if id_of(task) == task_id), "")
     task, others = _apart(tasks, task_id, status)
     if task is None or status == "completed":
@@ -131,14 +131,14 @@ def step(tasks: Sequence[Record], task_id: int, by: int) -> dict[str, Any]:
 def _apart(
     tasks: Sequence[Record], task_id: int, status: str
 ) -> tuple[Record | None, list[Record]]:
-    """A task, and the column that it is to stand in without it, from the top."""
+    """Return a task, and the other tasks of its future column from top to bottom."""
     task = next((task for task in tasks if id_of(task) == task_id), None)
     others = [other for other in tasks if other is not task and status_of(other) == status]
     return task, sorted(others, key=_place, reverse=True)
 
 
 def _put(task: Record, others: Sequence[Record], index: int) -> dict[str, Any]:
-    """The change of place that lets a task stand before the other with this index."""
+    """Return the change of position that puts a task before the other one with this index."""
     above = _place(others[index - 1]) if index else None
     under = _place(others[index]) if index < len(others) else None
     own = _place(task)
@@ -148,7 +148,7 @@ def _put(task: Record, others: Sequence[Record], index: int) -> dict[str, Any]:
 
 
 def _between(above: float | None, under: float | None) -> float:
-    """The place with the fewest digits between two; where there is no room, that of the upper."""
+    """Return the shortest number between two positions, or the upper one if there is no room."""
     if above is None or under is None:
         free = 0 if under is None else math.floor(under) + 1
         free = free if above is None else math.ceil(above) - 1
@@ -161,7 +161,7 @@ def _between(above: float | None, under: float | None) -> float:
 
 
 def _place(task: Record) -> tuple[float, int]:
-    """Where a task stands. Of two with the same place, the newer stands higher."""
+    """Return the sort key of a task. With equal positions, the newer task is higher."""
     number, place = id_of(task) or 0, task.get("position")
     if isinstance(place, bool) or not isinstance(place, int | float):
         return number, number
@@ -171,7 +171,7 @@ def _place(task: Record) -> tuple[float, int]:
 
 
 def _standing(task: Record) -> tuple[float, int]:
-    """Where a task stands in its column: the greater, the higher."""
+    """Return the sort key of a task in its column. Greater is higher."""
     return _completed(task) if status_of(task) == "completed" else _place(task)
 
 

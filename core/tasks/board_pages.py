@@ -1,6 +1,6 @@
-"""The board, the agenda and the month: tasks by status, and by the day that they are due.
+"""The pages board, agenda and month: tasks by status, and by due day.
 
-Of one's own tasks and of those that another shares, narrowed to a project by `?project=3`.
+They show the user's own tasks or a shared owner's, optionally of a project: `?project=3`.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -48,12 +48,12 @@ class Card:
     version: str
     top: bool
     bottom: bool
-    changed: bool  # by somebody else, when it was to be moved
+    changed: bool  # True if a move failed because another user changed it
 
 
 @dataclass(frozen=True)
 class Line:
-    """A task of the agenda, and when it is due again, if it repeats."""
+    """A task of the agenda, and when it is due again if it repeats."""
 
     row: Row
     again: str
@@ -61,17 +61,17 @@ class Line:
 
 @dataclass(frozen=True)
 class Shown:
-    """A column or a group: all that the page tells of it."""
+    """A column or a group with everything that the template needs."""
 
     name: str
     title: Text
     rows: list[Card] | list[Line]
     total: int
     more: int
-    further: str  # the address that shows so many more; "" where all are shown
-    day: date | None = None  # of a group
-    takes: bool = False  # of a column: whether tasks can be moved into it
-    ordered: bool = False  # and whether people choose the order in it
+    further: str  # query string that shows more; "" if all are shown
+    day: date | None = None  # for groups
+    takes: bool = False  # for columns: tasks can be moved into it
+    ordered: bool = False  # for columns: users choose the order
 
     @classmethod
     def group(cls, request: StorageRequest, group: Group, rows: list[Line]) -> "Shown":
@@ -95,23 +95,23 @@ class Shown:
 def _further(request: StorageRequest, part: Part) -> str:
     if not part.more:
         return ""
-    asked = request.GET.copy()
-    asked[part.name] = str(part.further)
-    return f"?{asked.urlencode()}"
+    query = request.GET.copy()
+    query[part.name] = str(part.further)
+    return f"?{query.urlencode()}"
 
 
 @dataclass(frozen=True)
 class Move:
-    """What a button of a card says: which task goes where, and what it was when it was seen."""
+    """A move that a card's button requests: task, destination, and the version when displayed."""
 
     task: int
     to: str  # a status, "up" or "down"
     version: str
-    below: int | None  # of the tasks there, which one to stand under; None is on top
+    below: int | None  # the task above the destination; None means the top
 
     @classmethod
     def of(cls, sent: Mapping[str, str]) -> "Move":
-        """From `move=3:0a1b:review` and `below=7`. Raises `Http404` for what no button says."""
+        """Parse `move=3:0a1b:review` and `below=7`. Raises `Http404` if invalid."""
         task, _colon, rest = sent.get("move", "").partition(":")
         version, _colon, to = rest.partition(":")
         number = record_id_of(task)
@@ -120,7 +120,7 @@ class Move:
         return cls(number, to, version, record_id_of(sent.get("below", "")))
 
     def changes(self, tasks: Sequence[Record]) -> dict[str, Any]:
-        """What it changes in the task, on the board of these."""
+        """Return the changes of the task, given the tasks of the board."""
         if self.to in STEPS:
             return step(tasks, self.task, STEPS[self.to])
         return move_to(tasks, self.task, self.to, self.below)
@@ -131,9 +131,11 @@ class Move:
 def task_board(
     request: StorageRequest, spec: CollectionSpec, owner: int | None = None
 ) -> HttpResponse:
-    """A column for each status. A move is one form: the redirect leads to the board again; where
-    the task is not any more what it was when the board was seen, the answer is the board as it is
-    now (409), and nothing was moved."""
+    """Show a column for each status, and process moves.
+
+    A move redirects to the board. If the task changed since the board was displayed, nothing is
+    moved, and the response is the current board (409).
+    """
     whose = Whose.of(request, spec, owner)
     if request.method != "POST":
         return _board(request, whose)
@@ -163,7 +165,7 @@ def _moved(request: StorageRequest, whose: Whose, move: Move) -> HttpResponse:
 def _board(
     request: StorageRequest, whose: Whose, status: int = 200, changed: int | None = None
 ) -> HttpResponse:
-    def told(tasks: Sequence[Record]) -> dict[str, Any]:
+    def page_context(tasks: Sequence[Record]) -> dict[str, Any]:
         now = datetime.now(UTC)
         return {
             "columns": [
@@ -173,7 +175,7 @@ def _board(
             "changed": changed,
         }
 
-    return _page(request, whose, "core/task_board.html", told, status)
+    return _page(request, whose, "core/task_board.html", page_context, status)
 
 
 @require_safe
@@ -181,11 +183,11 @@ def _board(
 def task_agenda(
     request: StorageRequest, spec: CollectionSpec, owner: int | None = None
 ) -> HttpResponse:
-    """Open tasks by the day that they are due, in the person's zone."""
+    """Show open tasks by due day in the user's zone."""
     whose = Whose.of(request, spec, owner)
     now = timezone.localtime()
 
-    def told(tasks: Sequence[Record]) -> dict[str, Any]:
+    def page_context(tasks: Sequence[Record]) -> dict[str, Any]:
         groups = [
             Shown.group(request, group, _lines(whose, group.on_page, now))
             for group in agenda(tasks, now, request.GET)
@@ -193,11 +195,11 @@ def task_agenda(
         if whose.shared or project_in(request.GET, whose.projects) is not None:
             return {"groups": groups, "is_whole": True}
         assigned = assigned_to(whose.manager, whose.owner, now)
-        after_today = 1 + next(n for n, one in enumerate(groups) if one.name == "today")
+        after_today = 1 + next(n for n, group in enumerate(groups) if group.name == "today")
         groups[after_today:after_today] = _of_others(request, assigned, now)
         return {"groups": groups, "is_whole": assigned.is_whole}
 
-    return _page(request, whose, "core/task_agenda.html", told)
+    return _page(request, whose, "core/task_agenda.html", page_context)
 
 
 @require_safe
@@ -205,31 +207,33 @@ def task_agenda(
 def task_month(
     request: StorageRequest, spec: CollectionSpec, owner: int | None = None
 ) -> HttpResponse:
-    """A month as a calendar, and of the day that the address names (`day=2026-11-24`) all that is
-    due."""
+    """Show a calendar month, and all tasks due on the selected day (`day=2026-11-24`)."""
     whose = Whose.of(request, spec, owner)
     now, first_weekday = timezone.localtime(), preferences_of(request).first_weekday
     first = month_in(request.GET.get("month", ""), now.date())
     project = project_in(request.GET, whose.projects)
 
-    def told(tasks: Sequence[Record]) -> dict[str, Any]:
+    def page_context(tasks: Sequence[Record]) -> dict[str, Any]:
         month = month_of(tasks, first, now, first_weekday=first_weekday)
         day = month.day(request.GET.get("day", ""))
         return {
             "month": month,
             "weeks": [
-                [(day, [_row(whose, one, now) for one in day.due.first(DAY_TASKS)]) for day in week]
+                [
+                    (day, [_row(whose, task, now) for task in day.due.first(DAY_TASKS)])
+                    for day in week
+                ]
                 for week in month.weeks
             ],
             "chosen": day and _chosen(whose, day, now),
             "beside": f"?project={project}&" if project is not None else "?",
         }
 
-    return _page(request, whose, "core/task_month.html", told)
+    return _page(request, whose, "core/task_month.html", page_context)
 
 
 def _chosen(whose: Whose, day: Day, now: datetime) -> Shown:
-    """What is due on a day of the calendar; of very much, the first part."""
+    """Return the tasks due on the selected day, up to CHOSEN_TASKS."""
     lines = _lines(whose, day.due.first(CHOSEN_TASKS), now)
     title = formats.date_format(day.date, str(_("l j F")))
     return Shown("day", title, lines, day.total, 0, "", day.date)
@@ -242,7 +246,7 @@ def _page(
     told: Callable[[Sequence[Record]], dict[str, Any]],
     status: int = 200,
 ) -> HttpResponse:
-    """A page of the tasks of the project that the address names, or of all."""
+    """Render a page of the tasks of the requested project, or of all tasks."""
     project = project_in(request.GET, whose.projects)
     context: dict[str, Any] = {
         "whose": whose,
@@ -265,14 +269,14 @@ def _of_project(tasks: Sequence[Record], project: int | None) -> Sequence[Record
 
 
 def _of_others(request: StorageRequest, assigned: Assigned, now: datetime) -> list[Shown]:
-    """The group of what others gave one to do, if there is any."""
+    """Return the group of tasks assigned by others, or [] without any."""
     if not assigned.given:
         return []
     shown = how_many(request.GET, "assigned", GROUP_TASKS, GROUP_TASKS)
     given, total = assigned.given[:shown], len(assigned.given)
     title = _("Assigned to you by others")
-    group = Group("assigned", title, [one.task for one in given], total, shown, GROUP_TASKS)
-    lines = [Line(one.row(now), _again(one.task, now)) for one in given]
+    group = Group("assigned", title, [item.task for item in given], total, shown, GROUP_TASKS)
+    lines = [Line(item.row(now), _again(item.task, now)) for item in given]
     return [Shown.group(request, group, lines)]
 
 
@@ -295,7 +299,7 @@ def _lines(whose: Whose, tasks: Sequence[Record], now: datetime) -> list[Line]:
 
 
 def _again(task: Record, now: datetime) -> str:
-    """When a task that repeats is due after this time; "" where it is not, or does not."""
+    """Return when a repeating task is due after its current date, or ""."""
     due, repeat = task.get("due_date"), task.get("repeat")
     if not (repeat and isinstance(repeat, str) and isinstance(due, str)):
         return ""

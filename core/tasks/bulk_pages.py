@@ -1,8 +1,8 @@
-"""Changes of many tasks at once: those that were chosen in a list, or all that the list holds.
+"""Bulk changes of tasks: those selected in a list, or all that match its filters.
 
-The form says what to do (`do`) and to which: `id` of each, or with `all` what the query of the
-address selects. All of it is one commit. Before anything is deleted it asks, and then deletes what
-the question was about: nothing that was changed since.
+The form has the action (`do`) and the tasks: the `id` of each, or `all` for those that the query
+string selects. All changes are one commit. Deleting asks for confirmation first, and then deletes
+only what was displayed and has not changed since.
 """
 
 from collections.abc import Callable, Mapping
@@ -32,10 +32,10 @@ from utils.middleware import StorageRequest, storage_refusal
 from utils.people.activities import bulk_activity_of
 from utils.records import COLLECTIONS, CollectionSpec, InvalidRecord, record_version
 
-SHOWN_TITLES = 20  # of those that are to be deleted
+SHOWN_TITLES = 20  # titles in the confirmation question
 
 Record = Mapping[str, Any]
-Deed = Callable[[Record, str], Record]  # the changes of a record, made of what was typed
+Deed = Callable[[Record, str], Record]  # returns the changes for a record and an input
 
 _TASKS = COLLECTIONS["tasks"]
 _OPEN = _TASKS.by_name["status"].default
@@ -56,11 +56,11 @@ def _tags(record: Record) -> list[Any]:
 
 
 def _project_in(typed: str) -> int | str | None:
-    """The id of a project, or none; what is neither, for the table to refuse."""
+    """Return the id of a project, None, or invalid input for the table to refuse."""
     return None if typed == "none" else record_id_of(typed) or typed
 
 
-# What can be done, and of which field of the form what is typed is taken.
+# The actions: the form field with their input, and the changes that they make.
 DEEDS: dict[str, tuple[str, Deed]] = {
     "complete": ("", lambda record, typed: {"status": "completed"}),
     "reopen": ("", lambda record, typed: {"status": _OPEN}),
@@ -77,9 +77,9 @@ DEEDS: dict[str, tuple[str, Deed]] = {
 def bulk_change(
     request: StorageRequest, spec: CollectionSpec, owner: int | None = None
 ) -> HttpResponse:
-    """Does to all that were chosen what the pressed button says; then back to the list."""
+    """Apply the requested action to the selected tasks, then redirect back to the list."""
     whose = Whose.of(request, spec, owner)
-    whose.require_add()  # who may change some of them, may add to them, too
+    whose.require_add()  # equivalent to permission to change some of them
     back = HttpResponseRedirect(back_to(request, whose.address("record_list")))
     if "seen" in request.POST:
         return _delete(request, whose, back)
@@ -101,17 +101,19 @@ def bulk_change(
 
 
 def _chosen(request: StorageRequest, whose: Whose) -> dict[int, Record]:
-    """The records that the form names, by id, in the list's order; what is gone is left out."""
+    """Return the selected records by id, in the list's order, without those deleted meanwhile."""
     records = whose.manager.view(whose.spec.name, whose.owner, caller=whose.caller)
     if "all" in request.POST:
         selection = selection_of(whose, request.GET)
-        found = selection.of_records(whose.spec, records, timezone.localtime())
+        records_in_order = selection.of_records(whose.spec, records, timezone.localtime())
     else:
         named = {record_id_of(text) for text in request.POST.getlist("id")}
-        found = [record for record in reversed(records) if id_of(record) in named - {None}]
+        records_in_order = [
+            record for record in reversed(records) if id_of(record) in named - {None}
+        ]
     return {
         number: record
-        for record in found
+        for record in records_in_order
         if (number := id_of(record)) is not None and whose.may_change(record)
     }
 
@@ -122,7 +124,7 @@ def _write(
     operations: list[dict[str, Any]],
     patch: Callable[[Record, Any], Record] | None = None,
 ) -> None:
-    """All of it in one commit, or a message that says why not. Raises `Conflict`."""
+    """Apply the operations in one commit, or add a message that says why not. Raises `Conflict`."""
     try:
         whose.manager.bulk(
             whose.spec.name,
@@ -137,18 +139,18 @@ def _write(
         return
     count = len(operations)
     if operations[0]["op"] == "delete":
-        said = ngettext("%(count)d task was deleted.", "%(count)d tasks were deleted.", count)
+        message = ngettext("%(count)d task was deleted.", "%(count)d tasks were deleted.", count)
     else:
-        said = ngettext("%(count)d task was changed.", "%(count)d tasks were changed.", count)
-    undoing.say(request, said % {"count": count})
+        message = ngettext("%(count)d task was changed.", "%(count)d tasks were changed.", count)
+    undoing.say(request, message % {"count": count})
 
 
-# Deleting
+# Deletion
 
 
 @dataclass(frozen=True)
 class Question:
-    """What is to be deleted, as the person saw it."""
+    """The tasks to be deleted, as displayed."""
 
     seen: str  # "3:version,4:version", for the form
     titles: list[Any]
@@ -181,7 +183,7 @@ def _question(
 
 
 def _delete(request: StorageRequest, whose: Whose, back: HttpResponseRedirect) -> HttpResponse:
-    """Deletes what the question was about; asks again where some of it was changed since."""
+    """Delete what the question displayed. Ask again if some of it changed since."""
     seen = dict(_seen(request.POST["seen"]))
     if not seen:
         return back
@@ -198,7 +200,7 @@ def _delete(request: StorageRequest, whose: Whose, back: HttpResponseRedirect) -
 
 
 def _seen(text: str) -> list[tuple[int, str]]:
-    """The ids and versions that a question named; what a hand spoilt is left out."""
+    """Return the ids and versions from the question, without malformed ones."""
     pairs = (pair.partition(":") for pair in text.split(",")[:OPERATIONS_MAX])
-    found = ((record_id_of(number), version) for number, _colon, version in pairs)
-    return [(number, version) for number, version in found if number is not None]
+    parsed = ((record_id_of(number), version) for number, _colon, version in pairs)
+    return [(number, version) for number, version in parsed if number is not None]

@@ -1,4 +1,4 @@
-"""A month of tasks as a calendar: open tasks on the days that they are due, where the person is."""
+"""A calendar month of open tasks by due day in the user's zone."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from typing import Any, Final
 
 from utils.dues import Due, before_all
 
-DAY_TASKS: Final = 3  # of each day in the calendar
-CHOSEN_TASKS: Final = 60  # of a day that is looked at alone
+DAY_TASKS: Final = 3  # shown per day of the calendar
+CHOSEN_TASKS: Final = 60  # shown of the selected day
 _MONTH: Final = re.compile(r"([0-9]{4})-([0-9]{2})", re.ASCII)
 
 Record = Mapping[str, Any]
@@ -19,7 +19,7 @@ Record = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class Day:
-    """One day of the calendar, and what is due on it."""
+    """A day of the calendar and the tasks due on it."""
 
     date: date
     due: Due
@@ -32,13 +32,13 @@ class Day:
 
     @property
     def more(self) -> int:
-        """How many are not in the calendar itself."""
+        """The number of tasks that the calendar does not show."""
         return max(0, self.total - DAY_TASKS)
 
 
 @dataclass(frozen=True)
 class Month:
-    """Whole weeks around a month. The months beside it are None where the calendar ends."""
+    """The full weeks around a month. `before` and `after` are None at the ends of the calendar."""
 
     first: date
     weeks: list[list[Day]]
@@ -47,27 +47,27 @@ class Month:
 
     @property
     def weekdays(self) -> list[date]:
-        """The days of one week, for their names."""
+        """The days of one week, for column headings."""
         return [day.date for day in self.weeks[0]]
 
     @property
     def total(self) -> int:
-        """How many tasks are due in the month."""
+        """The number of tasks due in the month."""
         return sum(day.total for week in self.weeks for day in week if day.in_month)
 
     def day(self, text: str) -> Day | None:
-        """The day of the calendar that is written so, "2026-11-24"."""
+        """Return the day with this ISO date, "2026-11-24", or None."""
         days = (day for week in self.weeks for day in week)
         return next((day for day in days if day.date.isoformat() == text), None)
 
 
 def month_in(text: str, today: date) -> date:
-    """The first day of the month that is written so, "2026-11"; of what is none, of this month.
+    """Return the first day of a month "2026-11". Invalid texts mean the current month.
 
-    The first and the last year that there are have no whole weeks around them.
+    The years 1 and 9999 count as invalid, because their weeks would exceed the calendar.
     """
-    found = _MONTH.fullmatch(text)
-    year, month = (int(found[1]), int(found[2])) if found else (0, 0)
+    match = _MONTH.fullmatch(text)
+    year, month = (int(match[1]), int(match[2])) if match else (0, 0)
     if not (date.min.year < year < date.max.year and 1 <= month <= 12):
         year, month = today.year, today.month
     return date(year, month, 1)
@@ -76,7 +76,10 @@ def month_in(text: str, today: date) -> date:
 def month_of(
     tasks: Sequence[Record], first: date, now: datetime, *, first_weekday: int = 0
 ) -> Month:
-    """The month that begins on `first`, in weeks that begin on `first_weekday` (Monday is 0)."""
+    """Return the month that begins on `first`, in weeks that begin on `first_weekday`.
+
+    Monday is 0.
+    """
     before, after = first - timedelta(days=1), (first + timedelta(days=31)).replace(day=1)
     day = first - timedelta(days=(first.weekday() - first_weekday) % 7)
     due, days = before_all(tasks, now).next_until(day), list[Day]()

@@ -1,5 +1,4 @@
-"""What the list of tasks can do beside what every list does: a line for a new task, and a
-checklist that is ticked in its row."""
+"""Task features of the list: quick add, and ticking checklist items within a row."""
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -35,14 +34,14 @@ UNPROCESSABLE = 422
 def quick_add(
     request: StorageRequest, spec: CollectionSpec, owner: int | None = None
 ) -> HttpResponse:
-    """One line in plain words, and a new task of it; then back to where one was.
+    """Create a task from one line of text, then redirect back.
 
-    GET shows what is understood of it, and changes nothing. With `plain` all of it is the title.
+    GET shows a preview and changes nothing. With `plain`, the complete line is the title.
     """
     whose = Whose.of(request, spec, owner)
     whose.require_add()
-    told = request.POST if request.method == "POST" else request.GET
-    typed = told.get("text", "")
+    parameters = request.POST if request.method == "POST" else request.GET
+    typed = parameters.get("text", "")
     quick = parse(
         typed,
         now=datetime.now(UTC),
@@ -50,7 +49,7 @@ def quick_add(
         projects=whose.open_projects,
         language=get_language(),
     )
-    meant, plain = _meant(whose, quick), "plain" in told
+    meant, plain = _meant(whose, quick), "plain" in parameters
     if plain:
         quick = Quick(" ".join(typed.split()))
     context = {
@@ -59,7 +58,7 @@ def quick_add(
         "words": WORDS[spec.name],
         "typed": typed,
         "back": back_to(request, whose.address("record_list")),
-        "of": _project_for(whose, told),
+        "of": _project_for(whose, parameters),
         "quick": quick,
         "meant": meant,
         "plain": plain,
@@ -84,25 +83,28 @@ def quick_add(
 
 
 def _meant(whose: Whose, quick: Quick) -> list[Understood]:
-    """What is shown of a line that was understood; a project by its whole name."""
+    """Return the recognized phrases for the preview, with projects by their full name."""
     return [
-        Understood(one.field, str(whose.projects.get(quick.project_id or 0, one.text)))
-        if one.field == "project_id"
-        else one
-        for one in quick.understood
+        Understood(phrase.field, str(whose.projects.get(quick.project_id or 0, phrase.text)))
+        if phrase.field == "project_id"
+        else phrase
+        for phrase in quick.understood
     ]
 
 
 def _fault(invalid: InvalidRecord) -> str:
-    """The first fault, as a sentence; it names the field, where that is not the title."""
+    """Return the first fault as a sentence, with the name of the field unless it is the title."""
     first = invalid.errors[0]
     name = first.pointer.split("/")[1] if first.pointer else ""
-    said = sentence(first.detail)
-    return said if name in ("", "title") else f"{in_words(name, FIELD_WORDS)}: {said}"
+    message = sentence(first.detail)
+    return message if name in ("", "title") else f"{in_words(name, FIELD_WORDS)}: {message}"
 
 
 def _project_for(whose: Whose, told: Mapping[str, Any]) -> int | None:
-    """The project that the list is narrowed to. What is another's, must be in one of theirs."""
+    """Return the project that the list is filtered by.
+
+    A shared list requires one of the owner's projects, so its first is the default.
+    """
     open_projects = whose.open_projects
     first = next(iter(open_projects), None) if whose.shared else None
     return project_in(told, open_projects) or first
@@ -113,10 +115,10 @@ def _project_for(whose: Whose, told: Mapping[str, Any]) -> int | None:
 def checklist_tick(
     request: StorageRequest, spec: CollectionSpec, record_id: int, owner: int | None = None
 ) -> HttpResponse:
-    """Ticks an item of a task's checklist (`tick`), or takes it up again (`untick`).
+    """Tick (`tick`) or untick (`untick`) an item of a task's checklist.
 
-    Either names the item by its place and its text, "2 Label the scans": a list that was changed
-    meanwhile has another item there, and then nothing is changed.
+    The parameter has the item's index and text, "2 Label the scans". If the checklist changed
+    meanwhile, the text at that index differs and nothing is changed.
     """
     whose = Whose.of(request, spec, owner)
     done = "tick" in request.POST
@@ -142,6 +144,6 @@ def checklist_tick(
     except Conflict:
         messages.warning(request, _("The checklist was changed meanwhile: look at it again."))
     else:
-        said = _("“%(item)s” is done.") if done else _("“%(item)s” is open again.")
-        undoing.say(request, said % {"item": text})
+        message = _("“%(item)s” is done.") if done else _("“%(item)s” is open again.")
+        undoing.say(request, message % {"item": text})
     return HttpResponseRedirect(back_to(request, whose.address("record_list")))

@@ -1,7 +1,7 @@
-"""How a task repeats, in words, and words read as a rule: "every 2 weeks on Monday".
+"""Convert recurrence rules to words and back: "every 2 weeks on Monday".
 
-What is said here of a rule, `utils.tasks.quick` understands in the same language. A rule that has
-no words is said as it is stored.
+`utils.tasks.quick` parses the words produced here, in the same language. A rule that cannot be
+expressed in words is shown in stored form.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ OFFERED = (
 
 
 def told(repeat: str) -> str:
-    """The rule in words, such as "every week"; "" for none."""
+    """Return the rule in words, such as "every week", or "" for no rule."""
     try:
         rule = parse_repeat(repeat)
     except ValueError:
@@ -51,37 +51,37 @@ def told(repeat: str) -> str:
 
 
 def _last_day(until: str) -> date:
-    """The day of UNTIL: a date is one everywhere, a moment is in the zone of the page."""
+    """Return the day of UNTIL. A moment is converted to the active zone."""
     if len(until) == len("20261203"):
         return datetime.strptime(until, "%Y%m%d").date()
     return local_time(datetime.strptime(until, "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC)).date()
 
 
 def typed(repeat: str) -> str:
-    """What stands for the rule in a form: its words where they are read as the same rule."""
+    """Return the form input for a rule: its words if they parse to the same rule."""
     words = told(repeat)
     return words if read(words) == repeat else repeat
 
 
 def read(text: str) -> str:
-    """The rule that words or a rule name, as it is stored; other text as it is."""
+    """Return the stored form of a rule, or of words that name one. Other text is unchanged."""
     line = " ".join(text.split())
     rule = canonical_repeat(line.upper().removeprefix("RRULE:"))
     if rule is not None:
         return rule
-    said = parse_repeat_words(line, now=timezone.localtime(), language=get_language() or "en")
-    return canonical_repeat(said) or line
+    parsed = parse_repeat_words(line, now=timezone.localtime(), language=get_language() or "en")
+    return canonical_repeat(parsed) or line
 
 
 def _words(rule: Rule) -> str | None:
     if rule.positions and not _is_day_or_last(rule):
         return None
-    said = {"DAILY": _daily, "WEEKLY": _weekly, "MONTHLY": _monthly, "YEARLY": _yearly}
-    return said[rule.freq](rule)
+    functions = {"DAILY": _daily, "WEEKLY": _weekly, "MONTHLY": _monthly, "YEARLY": _yearly}
+    return functions[rule.freq](rule)
 
 
 def _is_day_or_last(rule: Rule) -> bool:
-    """Whether it is every month's 29th or 30th, and the last day of shorter months."""
+    """Return True for the 29th or 30th of each month, or the last day of shorter months."""
     days = rule.month_days
     is_range = len(days) > 1 and days == tuple(range(28, days[-1] + 1))
     return rule.freq == "MONTHLY" and rule.positions == (-1,) and is_range and not rule.days
@@ -97,12 +97,12 @@ def _weekly(rule: Rule) -> str:
     if rule.interval == 1 and rule.days == _WORKDAYS:
         return _("every weekday")
     days = get_text_list([str(WEEKDAYS[day]) for _none, day in rule.days], _("and"))
-    told = {"number": rule.interval, "days": days}
+    values = {"number": rule.interval, "days": days}
     if rule.interval == 1:
-        return _("every %(days)s") % told if days else _("every week")
+        return _("every %(days)s") % values if days else _("every week")
     if days:
-        return _("every %(number)d weeks on %(days)s") % told
-    return _("every %(number)d weeks") % told
+        return _("every %(number)d weeks on %(days)s") % values
+    return _("every %(number)d weeks") % values
 
 
 def _monthly(rule: Rule) -> str | None:
@@ -115,10 +115,10 @@ def _monthly(rule: Rule) -> str | None:
             return _("every month on the last day")
         return _("every %(number)d months on the last day") % {"number": rule.interval}
     if _is_day_or_last(rule):
-        told = {"number": rule.interval, "day": rule.month_days[-1]}
+        values = {"number": rule.interval, "day": rule.month_days[-1]}
         if rule.interval == 1:
-            return _("every month on day %(day)d or the last day") % told
-        return _("every %(number)d months on day %(day)d or the last day") % told
+            return _("every month on day %(day)d or the last day") % values
+        return _("every %(number)d months on day %(day)d or the last day") % values
     if rule.interval > 1 or len(rule.days) + len(rule.month_days) > 1:
         return None
     if rule.month_days:
@@ -145,5 +145,5 @@ def _yearly(rule: Rule) -> str | None:
     single = len(rule.months) == len(rule.month_days) == 1 and rule.month_days[0] > 0
     if rule.interval > 1 or rule.days or not single:
         return None
-    told = {"day": rule.month_days[0], "month": MONTHS[rule.months[0]]}
-    return _("every %(day)d %(month)s") % told
+    values = {"day": rule.month_days[0], "month": MONTHS[rule.months[0]]}
+    return _("every %(day)d %(month)s") % values

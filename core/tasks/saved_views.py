@@ -1,6 +1,6 @@
-"""Views of the list of tasks: a few that everybody has, and those that a person saved by a name.
+"""Saved views of the task list: some for all users, and those that a user saved.
 
-A view is the query of an address and no more; saved ones are among the person's preferences.
+A view is a name and a query string. Saved ones are in the user's preferences.
 """
 
 from collections.abc import Mapping, Sequence
@@ -35,7 +35,7 @@ EVERYBODYS: dict[str, Text] = {
 
 @dataclass(frozen=True)
 class Tab:
-    """One view, as a link of the list."""
+    """A view as a link above the list."""
 
     name: Text
     query: str
@@ -43,19 +43,19 @@ class Tab:
 
 
 def tabs_of(request: StorageRequest, whose: Whose) -> list[Tab]:
-    """The views of a list. Those that a person saved are of their own tasks."""
+    """Return the views of a list. Saved views are for the user's own tasks only."""
     tabs = [Tab(name, _normal(whose, query)) for query, name in EVERYBODYS.items()]
     saved = () if whose.shared else preferences_of(request).views
     return tabs + [Tab(view.name, _normal(whose, view.query), is_saved=True) for view in saved]
 
 
 def current_of(tabs: Sequence[Tab], selection: Selection) -> Tab | None:
-    """The view that shows what is selected; of several the last, which a person saved."""
+    """Return the view that equals the selection. A saved view takes precedence."""
     return next((tab for tab in reversed(tabs) if tab.query == selection.query), None)
 
 
 def selection_of(whose: Whose, parameters: Mapping[str, str]) -> Selection:
-    """What the parameters of an address ask for; tasks can be narrowed to whose they are."""
+    """Parse a query string. Tasks can also be filtered by project and assignee."""
     if whose.spec.name != "tasks":
         return Selection.of(whose.spec, parameters)
     return Selection.of(whose.spec, parameters, whose.projects, whose.people)
@@ -68,7 +68,7 @@ def _normal(whose: Whose, query: str) -> str:
 @require_POST
 @login_required
 def task_views(request: StorageRequest) -> HttpResponse:
-    """Saves what the list shows by a name (`do=save`), gives a view another name, or removes it."""
+    """Save the current list as a view (`do=save`), rename a view, or remove it."""
     whose = Whose.of(request, TASKS, None)
     done, was = request.POST.get("do"), request.POST.get("was", "")
     view = View(request.POST.get("name", "").strip(), _normal(whose, request.POST.get("query", "")))
@@ -77,11 +77,16 @@ def task_views(request: StorageRequest) -> HttpResponse:
         views = list(preferences.views)
         if done == "save":
             same = folded_name(view.name)
-            views = [one for one in views if folded_name(one.name) != same]
+            views = [existing for existing in views if folded_name(existing.name) != same]
             return {"views": [*views, view]}
         if done == "remove":
-            return {"views": [one for one in views if one.name != was]}
-        return {"views": [View(view.name, one.query) if one.name == was else one for one in views]}
+            return {"views": [existing for existing in views if existing.name != was]}
+        return {
+            "views": [
+                View(view.name, existing.query) if existing.name == was else existing
+                for existing in views
+            ]
+        }
 
     try:
         request.json_storage.change_preferences(cast(int, request.user.pk), change)
@@ -89,6 +94,11 @@ def task_views(request: StorageRequest) -> HttpResponse:
         messages.error(request, sentence(invalid.errors[0].detail))
     else:
         forget_preferences(request)
-        said = {"save": _("The view was saved."), "remove": _("The view was removed.")}
-        messages.success(request, said.get(str(done), _("The view has another name.")))
+        messages_by_action = {
+            "save": _("The view was saved."),
+            "remove": _("The view was removed."),
+        }
+        messages.success(
+            request, messages_by_action.get(str(done), _("The view has another name."))
+        )
     return HttpResponseRedirect(f"{whose.address('record_list')}?{view.query}".rstrip("?"))
