@@ -1,1 +1,1 @@
-"""The activity page: what somebody did, in words."""
+"""The activity page: a user's activities in words."""

@@ -1,6 +1,6 @@
-"""Which browser and system a User-Agent names, told shortly: "Firefox on Linux".
+"""Derive browser and system from a User-Agent: "Firefox on Linux".
 
-Only what people would recognise. What an agent says is a claim of whoever sent it.
+Only well-known names are recognized. The header is a claim of the client.
 """
 
 import re
@@ -10,7 +10,7 @@ from django.utils.translation import gettext as _
 
 NAME_CHARACTERS_MAX = 40
 
-# The first that is found counts: most browsers claim to be several others, too.
+# The first match counts, because most browsers also claim to be others.
 _BROWSERS = (
     ("Edg", "Edge"),
     ("OPR/", "Opera"),
@@ -32,12 +32,12 @@ _SYSTEMS = (
     ("Mac OS X", "macOS"),
     ("Linux", "Linux"),
 )
-# A program names itself first: curl/8.5.0, python-requests/2.32, nf/1.0.
+# Programs begin with their name: curl/8.5.0, python-requests/2.32, nf/1.0.
 _PROGRAM = re.compile(r"([A-Za-z][\w.+-]*)(?:/|$)")
 
 
 def device_of(agent: str) -> str:
-    """Browser and system, or the program's own name; "" where the agent names neither."""
+    """Return browser and system, or the program's name, or "" if unknown."""
     browser, system = _first(_BROWSERS, agent), _first(_SYSTEMS, agent)
     if browser and system:
         return _("%(browser)s on %(system)s") % {"browser": browser, "system": system}

@@ -1,4 +1,4 @@
-"""The activity page, and what it shows as a file: CSV for spreadsheets, JSON for programs."""
+"""The activity page, and its exports: CSV for spreadsheets, JSON for programs."""
 
 import csv
 import io
@@ -21,17 +21,17 @@ from utils.middleware import StorageRequest, storage_refusal
 from utils.people.past import Activity, newest
 
 _TEMPLATE = "core/activity.html"
-_IN_ONE_PIECE = 200  # activities of an export; no more of it than this is in memory at once
+_IN_ONE_PIECE = 200  # activities per chunk of an export, which bounds its memory
 _COLUMNS = ("timestamp", "type", "description")
 _TOLD = ("id", "by_name", "via", "token", "method", "path", "ip_address", "user_agent")
-# A spreadsheet takes what begins with one of these for a formula.
+# A spreadsheet evaluates a cell that begins with one of these as a formula.
 _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
 
 
 @require_safe
 @login_required
 def activity(request: StorageRequest) -> HttpResponse:
-    """What one did, 50 a page, newest first. `before` is the place where the page before ended."""
+    """List activities, 50 per page, newest first. `before` is the cursor of the previous page."""
     manager, owner, asked = request.json_storage, cast(int, request.user.pk), Asked.of(request.GET)
     context = {"asked": asked, "kinds": kinds()}
     end = _place(request.GET.get("before", ""))
@@ -39,10 +39,10 @@ def activity(request: StorageRequest) -> HttpResponse:
         every = manager.past(owner)
     except Corrupt as fault:
         return storage_refusal(request, fault, _TEMPLATE, context)
-    found, place = newest(every, asked.tests, end=end, limit=PAGE_ACTIVITIES)
+    page, place = newest(every, asked.tests, end=end, limit=PAGE_ACTIVITIES)
     context |= {
         "read": True,
-        "days": days(lines(manager, owner, found)),
+        "days": days(lines(manager, owner, page)),
         "older": place,
         "later": end is not None,
         "total": len(every),
@@ -53,14 +53,14 @@ def activity(request: StorageRequest) -> HttpResponse:
 @require_safe
 @login_required
 def activity_csv(request: StorageRequest) -> HttpResponseBase:
-    """Everything asked for, a line for each activity (RFC 4180)."""
+    """Export the filtered activities as CSV (RFC 4180)."""
     return _export(request, "text/csv; charset=utf-8", "csv", _csv)
 
 
 @require_safe
 @login_required
 def activity_json(request: StorageRequest) -> HttpResponseBase:
-    """Everything asked for, as stored, newest first."""
+    """Export the filtered activities as stored, newest first."""
     return _export(request, "application/json", "json", _json)
 
 
@@ -72,7 +72,7 @@ def _export(
 ) -> HttpResponseBase:
     every = request.json_storage.past(cast(int, request.user.pk))
     tests = Asked.of(request.GET).tests
-    chosen = (one for one in reversed(every) if all(test(one) for test in tests))
+    chosen = (candidate for candidate in reversed(every) if all(test(candidate) for test in tests))
     name = f"activity-{datetime.now(UTC):%Y-%m-%d}.{ending}"
     return StreamingHttpResponse(
         pieces(chosen),
@@ -82,21 +82,21 @@ def _export(
 
 
 def _csv(activities: Iterator[Activity]) -> Iterator[bytes]:
-    # Without the mark, spreadsheets read a file as Latin-1 and spoil its quotation marks.
+    # Without the byte order mark, spreadsheets decode the file as Latin-1.
     yield b"\xef\xbb\xbf" + _rows([(*_COLUMNS, *_TOLD)])
-    while some := list(islice(activities, _IN_ONE_PIECE)):
-        yield _rows([_cells(one) for one in some])
+    while batch := list(islice(activities, _IN_ONE_PIECE)):
+        yield _rows([_cells(item) for item in batch])
 
 
 def _cells(activity: Activity) -> tuple[str, ...]:
-    told = activity.get("metadata")
-    told = told if isinstance(told, dict) else {}
-    values = [activity.get(name) for name in _COLUMNS] + [told.get(name) for name in _TOLD]
+    metadata = activity.get("metadata")
+    metadata = metadata if isinstance(metadata, dict) else {}
+    values = [activity.get(name) for name in _COLUMNS] + [metadata.get(name) for name in _TOLD]
     return tuple(_defused(value) for value in values)
 
 
 def _defused(value: object) -> str:
-    """A cell that no spreadsheet runs: with an apostrophe before what would be a formula."""
+    """Return a cell value, with an apostrophe before what a spreadsheet would evaluate."""
     text = "" if value is None else str(value)
     return f"'{text}" if text.startswith(_FORMULA) else text
 
@@ -110,12 +110,12 @@ def _rows(rows: list[tuple[str, ...]]) -> bytes:
 def _json(activities: Iterator[Activity]) -> Iterator[bytes]:
     yield b'{"activities": ['
     between = b"\n"
-    while some := list(islice(activities, _IN_ONE_PIECE)):
-        yield between + b",\n".join(msgspec.json.encode(own_copy(one)) for one in some)
+    while batch := list(islice(activities, _IN_ONE_PIECE)):
+        yield between + b",\n".join(msgspec.json.encode(own_copy(item)) for item in batch)
         between = b",\n"
     yield b"\n]}\n"
 
 
 def _place(text: str) -> int | None:
-    """The place that an address names; None where it names none."""
+    """Return the cursor in a parameter, or None."""
     return int(text) if text.isascii() and text.isdecimal() and len(text) <= 12 else None

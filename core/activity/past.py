@@ -1,4 +1,4 @@
-"""What the activity page shows: which activities are asked for, and each in words."""
+"""Filters of the activity page, and activities in words."""
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -40,7 +40,7 @@ _KINDS: tuple[tuple[str, Text, str], ...] = (
     ("api", gettext_lazy("Calls of the API that only read"), r"api_call"),
     ("account", gettext_lazy("Account and log-ins"), r".*"),
 )
-# What their words say is all there is to say.
+# Types whose label says everything, so the description is not shown.
 _SAID = {
     "account_created",
     "login",
@@ -55,13 +55,13 @@ _SAID = {
     "example_removed",
 }
 _OF_RECORD = re.compile(r"(task|project|model)_(created|updated|completed|deleted)")
-_TITLE = re.compile(r"“(.*)”", re.S)  # as `utils.people.activities` writes it
+_TITLE = re.compile(r"“(.*)”", re.S)  # the format of `utils.people.activities`
 _PAGES = {"models": "model_detail", "projects": "project_detail"}
 _COLLECTIONS = {COLLECTIONS[name].singular: name for name in RECORD_COLLECTIONS}
 
 
 def kinds() -> list[tuple[str, Text, list[tuple[str, Text]]]]:
-    """Each group of types with its name, and the types in it with theirs."""
+    """Return the groups of types with their labels, and the types in each with theirs."""
     groups: dict[str, list[tuple[str, Text]]] = {name: [] for name, _label, _types in _KINDS}
     for type_, words in ACTIVITY_WORDS.items():
         group = next(name for name, _label, types in _KINDS if re.fullmatch(types, type_))
@@ -71,10 +71,10 @@ def kinds() -> list[tuple[str, Text, list[tuple[str, Text]]]]:
 
 @dataclass(frozen=True)
 class Asked:
-    """Which activities a person asked to see. What the page does not know counts as not asked."""
+    """The filters of the activity page. Unknown values are ignored."""
 
     kind: str  # a group of types, or one type
-    since: str  # days; both belong to what is asked for
+    since: str  # first and last day, both inclusive
     until: str
     text: str
 
@@ -90,13 +90,13 @@ class Asked:
 
     @property
     def address(self) -> str:
-        """The parameters that ask for the same."""
+        """The query string with these filters."""
         names = {"kind": self.kind, "from": self.since, "to": self.until, "q": self.text}
         return urlencode({name: value for name, value in names.items() if value})
 
     @property
     def tests(self) -> list[Test]:
-        """What an activity must pass."""
+        """The predicates of these filters."""
         return [
             *([of_types(_types_of(self.kind))] if self.kind else []),
             *_of_time("from", self.since),
@@ -106,7 +106,7 @@ class Asked:
 
 
 def _types_of(kind: str) -> set[str]:
-    """The types of a kind; none where there is no such kind."""
+    """Return the types of a group, or of a single type. Empty if unknown."""
     if kind in ACTIVITY_WORDS:
         return {kind}
     return {type_ for name, _label, types in kinds() if name == kind for type_, _words in types}
@@ -117,20 +117,20 @@ def _day(text: str) -> str:
 
 
 def _of_time(how: str, day: str, later: int = 0) -> list[Test]:
-    """The test by a day, or by the day after it, which begins when it does in the person's zone."""
+    """Return the predicate for a day in the user's zone, or for the day `later` days after it."""
     if not day:
         return []
     try:
         begins = date.fromisoformat(day) + timedelta(days=later)
         moment = parse_time(f"{begins} 00:00", timezone.get_current_timezone())
-    except (ValueError, OverflowError):  # before the first day that there is, or after the last
+    except (ValueError, OverflowError):  # outside of the years 1 to 9999
         return []
     return [of_time(how, utc_text(moment))]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Line:
-    """One activity in words. Of a record that is gone there is a title, but nothing to lead to."""
+    """An activity in words. A deleted record has a title but no link."""
 
     at: str
     said: Text
@@ -146,14 +146,16 @@ class Line:
 
 
 def lines(manager: JSONStorageManager, owner: int, activities: Sequence[Activity]) -> list[Line]:
-    """The activities of the owner in words, with links to the records that still exist."""
+    """Return the owner's activities in words, with links to records that still exist."""
     about = [_about(activity) for activity in activities]
-    titles = _titles(manager, owner, [one for one in about if one])
-    return [_line(activity, one, titles) for activity, one in zip(activities, about, strict=True)]
+    titles = _titles(manager, owner, [record for record in about if record])
+    return [
+        _line(activity, record, titles) for activity, record in zip(activities, about, strict=True)
+    ]
 
 
 def said_of(activity: Activity) -> tuple[Text, str]:
-    """What was done, and the title that the record had then."""
+    """Return what was done, and the title of the record at that time."""
     type_, description = str(activity.get("type") or ""), str(activity.get("description") or "")
     known = type_ in ACTIVITY_WORDS or not description
     what = in_words(type_, ACTIVITY_WORDS) if known else description
@@ -161,7 +163,7 @@ def said_of(activity: Activity) -> tuple[Text, str]:
 
 
 def days(found: Iterable[Line]) -> list[tuple[date | None, list[Line]]]:
-    """The lines by their day in the person's zone; None for those without a time."""
+    """Group the lines by day in the user's zone. None is the group without a time."""
     return [(day, list(group)) for day, group in groupby(found, _day_of)]
 
 
@@ -171,12 +173,12 @@ def _day_of(line: Line) -> date | None:
 
 
 def _about(activity: Activity) -> tuple[str, int] | None:
-    """Collection and id of the record of one's own that an activity is about, if it is."""
-    told = _told(activity)
-    found = _OF_RECORD.fullmatch(str(activity.get("type")))
-    collection = _COLLECTIONS[found[1]] if found else told.get("collection")
-    number = id_of(told)
-    if "owner" in told or number is None or collection not in RECORD_COLLECTIONS:
+    """Return collection and id of the user's own record that an activity is about, or None."""
+    metadata = _told(activity)
+    match = _OF_RECORD.fullmatch(str(activity.get("type")))
+    collection = _COLLECTIONS[match[1]] if match else metadata.get("collection")
+    number = id_of(metadata)
+    if "owner" in metadata or number is None or collection not in RECORD_COLLECTIONS:
         return None
     return str(collection), number
 
@@ -184,7 +186,7 @@ def _about(activity: Activity) -> tuple[str, int] | None:
 def _titles(
     manager: JSONStorageManager, owner: int, about: Sequence[tuple[str, int]]
 ) -> dict[tuple[str, int], Text]:
-    """The titles that the records have now. A document that cannot be read costs its links."""
+    """Return the current titles of the records. Unreadable documents are omitted."""
     titles: dict[tuple[str, int], Text] = {}
     for collection in {name for name, _id in about}:
         wanted = {number for name, number in about if name == collection}
@@ -202,28 +204,28 @@ def _titles(
 def _line(
     activity: Activity, about: tuple[str, int] | None, titles: Mapping[tuple[str, int], Text]
 ) -> Line:
-    told, type_ = _told(activity), str(activity.get("type") or "")
+    metadata, type_ = _told(activity), str(activity.get("type") or "")
     description = str(activity.get("description") or "")
     of_record = _OF_RECORD.fullmatch(type_) is not None
     exists = about is not None and about in titles
-    agent = _text(told, "user_agent")
+    agent = _text(metadata, "user_agent")
     return Line(
         at=str(activity.get("timestamp") or ""),
         said=in_words(type_, ACTIVITY_WORDS) if type_ else description,
         about=titles[about] if about and exists else _quoted(description) if of_record else "",
         link=_link(*about) if about and exists else "",
-        detail="" if of_record or not type_ or type_ in _SAID else _detail(told, description),
-        by=_text(told, "by_name"),
-        door=_door(told),
-        address=_text(told, "ip_address"),
+        detail="" if of_record or not type_ or type_ in _SAID else _detail(metadata, description),
+        by=_text(metadata, "by_name"),
+        door=_door(metadata),
+        address=_text(metadata, "ip_address"),
         device=device_of(agent),
         agent=agent,
-        call=f"{_text(told, 'method')} {_text(told, 'path')}".strip(),
+        call=f"{_text(metadata, 'method')} {_text(metadata, 'path')}".strip(),
     )
 
 
 def _detail(told: Mapping[str, Any], description: str) -> str:
-    """The description; of the reads of a day, how many they are, in the user's language."""
+    """Return the description, or the localized number of calls for reads."""
     count = told.get("count")
     if type(count) is not int:
         return description
@@ -231,8 +233,8 @@ def _detail(told: Mapping[str, Any], description: str) -> str:
 
 
 def _told(activity: Activity) -> Mapping[str, Any]:
-    told = activity.get("metadata")
-    return told if isinstance(told, dict) else {}
+    metadata = activity.get("metadata")
+    return metadata if isinstance(metadata, dict) else {}
 
 
 def _text(told: Mapping[str, Any], name: str) -> str:
@@ -241,8 +243,8 @@ def _text(told: Mapping[str, Any], name: str) -> str:
 
 
 def _quoted(description: str) -> str:
-    found = _TITLE.search(description)
-    return found[1] if found else ""
+    match = _TITLE.search(description)
+    return match[1] if match else ""
 
 
 def _link(collection: str, number: int) -> str:
@@ -252,7 +254,7 @@ def _link(collection: str, number: int) -> str:
 
 
 def _door(told: Mapping[str, Any]) -> str:
-    """Through which door it was done, as far as is known; "" for what another person did."""
+    """Return whether the API or a page was used, or "" if unknown or another user acted."""
     if _text(told, "via") == "api":
         token = _text(told, "token")
         return _("API, token %(number)s") % {"number": token} if token else _("API")

@@ -1,1 +1,1 @@
-"""The pages of AI models: cards and a table, one model, and two side by side."""
+"""The pages of AI models: cards, table, detail page and comparison."""

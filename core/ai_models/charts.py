@@ -1,6 +1,6 @@
-"""A model's metrics, sorted by how they are drawn: lines, bars, or only told.
+"""Classify a model's metrics by display: line charts, bars, or text.
 
-What is drawn is decoration: every chart stands beside the same in words and numbers.
+Charts are decoration: their values are always on the page as text, too.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -9,16 +9,16 @@ from typing import Any
 
 from core.numbers import Number, is_number, number_list, number_text
 
-DRAWN_MAX = 24  # charts of one page; further metrics are told in the table
-POINTS_MAX = 120  # of a drawn line: more would not be seen
-VALUES_TOLD_MAX = 100  # of a line, in words
+DRAWN_MAX = 24  # charts per page; further metrics are in the table
+POINTS_MAX = 120  # points per line; more would not be visible
+VALUES_TOLD_MAX = 100  # values of a line that are listed as text
 
-# The plane of a line in units of its SVG, and the margin that keeps its stroke inside.
+# The size of a line chart in SVG units, and the margin for its stroke.
 WIDTH, HEIGHT, MARGIN = 320, 96, 6
 
 
 def leaves(value: object, name: str = "") -> Iterator[tuple[str, Any]]:
-    """The values in objects within objects, each by its path: "validation.f1"."""
+    """Yield the leaf values of nested objects with their paths: "validation.f1"."""
     if isinstance(value, Mapping) and (value or not name):
         for key, below in value.items():
             yield from leaves(below, f"{name}.{key}" if name else str(key))
@@ -28,7 +28,7 @@ def leaves(value: object, name: str = "") -> Iterator[tuple[str, Any]]:
 
 @dataclass(frozen=True)
 class Part:
-    """A number between 0 and 1, or 0 and 100, as a length."""
+    """A number from 0 to 1 or from 0 to 100 as a bar."""
 
     name: str
     value: str
@@ -38,7 +38,7 @@ class Part:
 
 @dataclass(frozen=True)
 class Curve:
-    """A list of numbers as a line, and in words what one sees in it."""
+    """A list of numbers as a line chart, with its text alternative."""
 
     name: str
     count: int
@@ -46,15 +46,15 @@ class Curve:
     last: str
     lowest: str
     highest: str
-    points: str  # of an SVG polyline
+    points: str  # for an SVG polyline
     end: tuple[float, float]  # the last point
-    values: str  # the first of them
-    left: int  # how many further ones there are
+    values: str  # the first VALUES_TOLD_MAX values
+    left: int  # number of further values
 
 
 @dataclass(frozen=True)
 class Metrics:
-    """The metrics of a model. `told` are those that are not drawn."""
+    """The metrics of a model. `told` has those without a chart."""
 
     parts: list[Part] = field(default_factory=list)
     curves: list[Curve] = field(default_factory=list)
@@ -66,32 +66,32 @@ class Metrics:
 
 
 def metrics_of(value: object) -> Metrics:
-    """The metrics in an object of any shape; of what is no object, none."""
+    """Return the metrics in an object. Other values have none."""
     metrics = Metrics()
-    for name, one in leaves(value if isinstance(value, Mapping) else {}):
+    for name, leaf in leaves(value if isinstance(value, Mapping) else {}):
         full = len(metrics.parts) + len(metrics.curves) >= DRAWN_MAX
-        if not full and is_number(one) and 0 <= one <= 100:
-            metrics.parts.append(part(name, one))
-        elif not full and is_line(one):
-            metrics.curves.append(curve(name, one))
+        if not full and is_number(leaf) and 0 <= leaf <= 100:
+            metrics.parts.append(part(name, leaf))
+        elif not full and is_line(leaf):
+            metrics.curves.append(curve(name, leaf))
         else:
-            metrics.told[name] = one
+            metrics.told[name] = leaf
     return metrics
 
 
 def part(name: str, value: Number) -> Part:
-    """A number from 0 to 100 as a length: of 1 up to 1, otherwise of 100."""
+    """Return a bar for a number from 0 to 100. Its maximum is 1 for values up to 1, else 100."""
     whole = 1 if value <= 1 else 100
     return Part(name, number_text(value), whole, round(100 * value / whole, 2))
 
 
 def is_line(value: object) -> bool:
-    """Whether it is a list of numbers, of which there is at least one."""
+    """Return whether a value is a non-empty list of numbers."""
     return isinstance(value, Sequence) and bool(value) and all(is_number(one) for one in value)
 
 
 def curve(name: str, values: Sequence[Number]) -> Curve:
-    """The numbers as a line from left to right, between their lowest and highest."""
+    """Return a line chart of the numbers, scaled between their minimum and maximum."""
     lowest, highest = min(values), max(values)
     points = [
         (_across(place, len(values)), _down(value, lowest, highest))
@@ -112,17 +112,20 @@ def curve(name: str, values: Sequence[Number]) -> Curve:
 
 
 def _seen(values: Sequence[Number]) -> list[tuple[int, Number]]:
-    """The values that a line is drawn through, with their places. Of many, the lowest and highest
-    of each stretch, so that no peak is lost; the first and the last always."""
+    """Return the values to draw with their indexes.
+
+    Of many values, the minimum and maximum of each interval are drawn, so that no peak is lost, and
+    always the first and the last.
+    """
     every = list(enumerate(values))
     if len(every) <= POINTS_MAX:
         return every
     step = -(-2 * len(every) // POINTS_MAX)
-    kept = {every[0], every[-1]}
+    selected = {every[0], every[-1]}
     for start in range(0, len(every), step):
         stretch = every[start : start + step]
-        kept |= {min(stretch, key=lambda one: one[1]), max(stretch, key=lambda one: one[1])}
-    return sorted(kept)
+        selected |= {min(stretch, key=lambda one: one[1]), max(stretch, key=lambda one: one[1])}
+    return sorted(selected)
 
 
 def _across(place: int, count: int) -> float:
@@ -131,7 +134,7 @@ def _across(place: int, count: int) -> float:
 
 
 def _down(value: Number, lowest: Number, highest: Number) -> float:
-    # Halved first: the distance of two great numbers may be none that a float holds.
+    # Halve first: the difference of two large floats can overflow.
     span = highest / 2 - lowest / 2
     share = (value / 2 - lowest / 2) / span if span else 0.5
     return round(HEIGHT - MARGIN - share * (HEIGHT - 2 * MARGIN), 1)

@@ -1,4 +1,4 @@
-"""What a record holds, as rows of tables; and two records side by side."""
+"""Show a record as tables, and compare two records."""
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
@@ -17,7 +17,7 @@ from utils.documents import own_copy
 from utils.lists import accuracy_percent
 from utils.records import CollectionSpec, Field, Kind
 
-ROWS_MAX = 200  # of one table; the rest is in the file
+ROWS_MAX = 200  # rows per table; the file has the rest
 TEXT_CHARACTERS_MAX = 1000
 
 Record = Mapping[str, Any]
@@ -25,7 +25,7 @@ Record = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class Table:
-    """The values of one field, row by row. `left` is how many rows there would be beyond."""
+    """The values of a field as rows. `left` is the number of omitted rows."""
 
     label: Text
     rows: list[tuple[str, str]]
@@ -33,14 +33,14 @@ class Table:
 
 
 def table(label: Text, value: object) -> Table:
-    """The values in an object, each by its path."""
+    """Return the leaf values of an object by path."""
     every = list(leaves(value)) if isinstance(value, Mapping) else []
-    rows = [(name, value_text(one)) for name, one in every[:ROWS_MAX]]
+    rows = [(name, value_text(leaf)) for name, leaf in every[:ROWS_MAX]]
     return Table(label, rows, len(every) - len(rows))
 
 
 def value_text(value: object) -> str:
-    """A value of JSON as people read it; "" where there is none."""
+    """Return a JSON value as text for users. None becomes ""."""
     if value is None:
         return ""
     if isinstance(value, bool):
@@ -53,24 +53,24 @@ def value_text(value: object) -> str:
 
 def _list_text(value: object) -> str:
     if isinstance(value, Sequence) and is_line(value) and len(value) > 8:
-        told = {"count": len(value), "first": exact_text(value[0]), "last": exact_text(value[-1])}
-        said = ngettext(
+        values = {"count": len(value), "first": exact_text(value[0]), "last": exact_text(value[-1])}
+        message = ngettext(
             "%(count)d value", "%(count)d values, from %(first)s to %(last)s", len(value)
         )
-        return said % told
+        return message % values
     return json.dumps(own_copy(value), ensure_ascii=False)
 
 
 @dataclass(frozen=True)
 class Pair:
-    """A value of two records; `more` is by how much the second of two numbers is greater."""
+    """A value of two records. `more` is the difference if both are numbers."""
 
     label: Text
     first: Text
     second: Text
     differs: bool
     more: str = ""
-    within: Text = ""  # the object that it stands in
+    within: Text = ""  # label of the containing object
 
 
 def pairs(
@@ -79,25 +79,27 @@ def pairs(
     second: Record,
     projects: Mapping[int, Text] = MappingProxyType({}),
 ) -> list[Pair]:
-    """Everything that two records hold, field by field, objects value by value. The title is not
-    among it, nor what nobody enters: id, times, and what no page has a use for. `projects` are the
-    names of those that they may belong to."""
-    found: list[Pair] = []
+    """Compare two records field by field, and their objects value by value.
+
+    The title, read-only fields and fields that are not on forms are excluded. `projects` has the
+    names of projects by id.
+    """
+    result: list[Pair] = []
     for field in spec.fields:
         if field.read_only or not field.on_forms or field.name == spec.title_field:
             continue
         label = in_words(field.name, FIELD_WORDS)
-        one, other = _held(field, first), _held(field, second)
+        left, right = _held(field, first), _held(field, second)
         if field.kind is Kind.OBJECT:
-            found += _pairs_within(label, one, other)
+            result += _pairs_within(label, left, right)
         elif (spec.name, field.name) == ("models", "accuracy"):
-            found.append(_accuracies(label, one, other))
+            result.append(_accuracies(label, left, right))
         elif field.kind is Kind.REFERENCE:
-            named, beside = (projects.get(value, value_text(value)) for value in (one, other))
-            found.append(Pair(label, named, beside, differs=one != other))
+            named, beside = (projects.get(value, value_text(value)) for value in (left, right))
+            result.append(Pair(label, named, beside, differs=left != right))
         else:
-            found.append(_pair(label, one, other, field))
-    return found
+            result.append(_pair(label, left, right, field))
+    return result
 
 
 def _held(field: Field, record: Record) -> Any:
@@ -106,13 +108,13 @@ def _held(field: Field, record: Record) -> Any:
 
 
 def _pairs_within(label: Text, first: object, second: object) -> Iterator[Pair]:
-    one, other = (dict(leaves(v)) if isinstance(v, Mapping) else {} for v in (first, second))
-    for name in list({**one, **other})[:ROWS_MAX]:
-        yield replace(_pair(name, one.get(name), other.get(name)), within=label)
+    left, right = (dict(leaves(v)) if isinstance(v, Mapping) else {} for v in (first, second))
+    for name in list({**left, **right})[:ROWS_MAX]:
+        yield replace(_pair(name, left.get(name), right.get(name)), within=label)
 
 
 def _pair(label: Text, first: Any, second: Any, field: Field | None = None) -> Pair:
-    # 1 and true are equal to Python, and 1 and 1.0 are so to people.
+    # Python regards 1 and True as equal, which JSON does not. 1 and 1.0 are equal to users, too.
     differs = first != second or isinstance(first, bool) != isinstance(second, bool)
     return Pair(
         label,
@@ -124,10 +126,10 @@ def _pair(label: Text, first: Any, second: Any, field: Field | None = None) -> P
 
 
 def _accuracies(label: Text, first: Any, second: Any) -> Pair:
-    """Both in per cent, so that they compare however each was noted."""
+    """Compare accuracies in per cent, whichever way each was entered."""
     if not (is_number(first) and is_number(second)):
-        one, other = (percent_text(v) if is_number(v) else value_text(v) for v in (first, second))
-        return Pair(label, one, other, first != second)
+        left, right = (percent_text(v) if is_number(v) else value_text(v) for v in (first, second))
+        return Pair(label, left, right, first != second)
     shares = accuracy_percent(first), accuracy_percent(second)
     differs = shares[0] != shares[1]
     more = _more(*shares) if differs else ""
@@ -141,9 +143,9 @@ def _shown(value: Any, field: Field | None) -> Text:
 
 
 def _more(first: int | float, second: int | float) -> str:
-    """By how much the second is greater: "+0.013". Reckoned as written, not as floats."""
+    """Return the signed difference: "+0.013". Decimal arithmetic avoids binary rounding errors."""
     difference = Decimal(repr(second)) - Decimal(repr(first))
-    whole = difference == difference.to_integral_value() and abs(difference) < 10**15
+    is_integer = difference == difference.to_integral_value() and abs(difference) < 10**15
     size = abs(difference)
-    text = number_text(int(size) if whole else float(size))
+    text = number_text(int(size) if is_integer else float(size))
     return f"\N{MINUS SIGN}{text}" if difference < 0 else f"+{text}"

@@ -1,4 +1,4 @@
-"""The pages of one model, with its metrics as charts, and of two side by side."""
+"""The page of a model, with charts of its metrics, and the comparison of two models."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, cast
@@ -22,7 +22,7 @@ from utils.people.past import newest, of_record
 from utils.records import COLLECTIONS
 
 CHANGES = 10
-OFFERED_MAX = 100  # models to compare with: the newest
+OFFERED_MAX = 100  # newest models offered for comparison
 
 _SPEC = COLLECTIONS["models"]
 _TABLES = ("hyperparameters", "parameters", "metadata")
@@ -33,7 +33,7 @@ Record = Mapping[str, Any]
 @require_safe
 @login_required
 def model_detail(request: StorageRequest, record_id: int) -> HttpResponse:
-    """All that a model's record holds, and what was done to it lately."""
+    """Show a model's values and its latest changes."""
     manager, owner = request.json_storage, _owner(request)
     model = manager.get("models", owner, record_id)
     projects = names_of(COLLECTIONS["projects"], read_panel(manager, "projects", owner).records)
@@ -60,7 +60,7 @@ def model_detail(request: StorageRequest, record_id: int) -> HttpResponse:
 @require_safe
 @login_required
 def model_compare(request: StorageRequest) -> HttpResponse:
-    """The models `a` and `b` of the address side by side; where one is missing, the question."""
+    """Compare the models `a` and `b`. If one is missing, ask for it."""
     manager, owner = request.json_storage, _owner(request)
     chosen = [
         manager.get("models", owner, number)
@@ -92,7 +92,7 @@ def _owner(request: HttpRequest) -> int:
 
 
 def _number(text: str) -> int | None:
-    """The id that a parameter names, None where it is empty. Raises `Http404` for no number."""
+    """Return the id in a parameter, or None if it is empty. Raises `Http404` if it is invalid."""
     if not text:
         return None
     number = record_id_of(text)
@@ -102,25 +102,27 @@ def _number(text: str) -> int | None:
 
 
 def _tables(model: Record) -> list[Table]:
-    """The objects of a model as tables, and what the table of collections knows nothing of."""
+    """Return the objects of a model, and its unknown keys, as tables."""
     more = {name: value for name, value in model.items() if name not in _SPEC.by_name}
     named = [table(in_words(name, FIELD_WORDS), model.get(name)) for name in _TABLES]
-    return [one for one in (*named, table(in_words("other_keys", FIELD_WORDS), more)) if one.rows]
+    return [
+        item for item in (*named, table(in_words("other_keys", FIELD_WORDS), more)) if item.rows
+    ]
 
 
 def _changes(request: StorageRequest, record_id: int) -> list[Line] | None:
-    """The latest activities about the model; None where they cannot be read."""
+    """Return the latest activities about the model, or None if they are unreadable."""
     manager, owner = request.json_storage, _owner(request)
     try:
         every = manager.past(owner)
     except StoreError:
         return None
-    found, _place = newest(every, [of_record(_SPEC.singular, record_id)], limit=CHANGES)
-    return lines(manager, owner, found)
+    latest, _place = newest(every, [of_record(_SPEC.singular, record_id)], limit=CHANGES)
+    return lines(manager, owner, latest)
 
 
 def _offers(models: Sequence[Record], chosen: Sequence[Record] = ()) -> list[tuple[int, Text]]:
-    """Ids and names of the newest models, and of those that are chosen already."""
+    """Return ids and names of the chosen models and of the newest ones."""
     offered = {
         number: title_of(_SPEC, model)
         for model in [*chosen, *list(reversed(models))[:OFFERED_MAX]]

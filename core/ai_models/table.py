@@ -1,4 +1,4 @@
-"""Models as a table: a row for each, with the metrics that most of them have beside each other."""
+"""A table of models with their most common metrics as columns."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -9,12 +9,12 @@ from core.ai_models.charts import is_line
 from core.display import Row
 from core.numbers import is_number, number_text, percent_text
 
-COLUMNS_MAX: Final = 4  # of metrics
+COLUMNS_MAX: Final = 4  # metric columns
 
 
 @dataclass(frozen=True)
 class ModelRow:
-    """A model, and its values in the columns of the metrics, "" where it has none."""
+    """A model and its values in the metric columns. A missing value is ""."""
 
     row: Row
     accuracy: str
@@ -23,21 +23,21 @@ class ModelRow:
 
 @dataclass(frozen=True)
 class ModelTable:
-    """The models of one page, and the names of the metrics."""
+    """The models of a page, and the names of the metric columns."""
 
     names: list[str]
     rows: list[ModelRow]
 
     @property
     def projects(self) -> bool:
-        """Whether one of them belongs to a project."""
+        """True if any model belongs to a project."""
         return any(model.row.project for model in self.rows)
 
 
 def model_table(rows: Sequence[Row]) -> ModelTable:
-    """The table of these models. Of a metric that was noted step by step, the last value counts."""
+    """Return the table of the models. For a list of values, the last one is shown."""
     metrics = [_latest(row.record.get("performance_metrics")) for row in rows]
-    common = Counter(name for found in metrics for name in found)
+    common = Counter(name for values in metrics for name in values)
     names = [name for name, _count in common.most_common(COLUMNS_MAX)]
     return ModelTable(
         names,
@@ -45,20 +45,20 @@ def model_table(rows: Sequence[Row]) -> ModelTable:
             ModelRow(
                 row,
                 _percent(row.record.get("accuracy")),
-                [_number(found.get(name)) for name in names],
+                [_number(values.get(name)) for name in names],
             )
-            for row, found in zip(rows, metrics, strict=True)
+            for row, values in zip(rows, metrics, strict=True)
         ],
     )
 
 
 def _latest(metrics: object) -> dict[str, int | float]:
-    found: dict[str, int | float] = {}
+    latest: dict[str, int | float] = {}
     for name, value in metrics.items() if isinstance(metrics, Mapping) else ():
-        one: Any = value[-1] if is_line(value) else value
-        if is_number(one):
-            found[str(name)] = one
-    return found
+        last: Any = value[-1] if is_line(value) else value
+        if is_number(last):
+            latest[str(name)] = last
+    return latest
 
 
 def _percent(value: Any) -> str:

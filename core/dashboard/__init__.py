@@ -1,1 +1,1 @@
-"""The dashboard: today, and how everything comes along."""
+"""The dashboard: today's tasks, and an overview."""

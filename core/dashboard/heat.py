@@ -1,7 +1,7 @@
-"""What one did day by day over the last half year, as a picture with its numbers behind.
+"""The heat map: activities per day in the last half year, as an SVG with a table.
 
-A day is one of the person's time zone; a square is the larger the more was done, so that no colour
-says what its size does not say, too.
+Days are in the user's zone. The size of a square grows with the count, so colour is not the only
+cue.
 """
 
 from collections import Counter
@@ -16,7 +16,7 @@ from utils.times import moment_of
 
 WEEKS: Final = 26
 LEVELS: Final = 4
-STEP: Final = 13  # from one square to the next, in units of the SVG
+STEP: Final = 13  # distance of squares in SVG units
 _LEFT, _TOP = 0, 16
 
 Activity = Mapping[str, Any]
@@ -24,11 +24,11 @@ Activity = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class Day:
-    """One day, how much was done on it, and its square in the SVG."""
+    """A day, its count, and its square in the SVG."""
 
     date: date
     count: int
-    level: int  # 0 where nothing was done, else 1 to LEVELS
+    level: int  # 0 for a count of 0, else 1 to LEVELS
     x: float
     y: float
     size: int
@@ -36,12 +36,12 @@ class Day:
 
 @dataclass(frozen=True)
 class Week:
-    """A week by its first day; days that are still to come are None."""
+    """A week by its first day. Future days are None."""
 
     start: date
     days: list[Day | None]
     x: int
-    month: date | None  # that begins in it, where there is room for its name
+    month: date | None  # the month that begins in it, if there is room for the label
 
     @property
     def total(self) -> int:
@@ -50,36 +50,38 @@ class Week:
 
 @dataclass(frozen=True)
 class Heat:
-    """The weeks, oldest first."""
+    """The weeks of the heat map, oldest first."""
 
     weeks: list[Week]
     total: int
-    days: int  # on which something was done
+    days: int  # days with at least one activity
     best: Day | None
 
     @property
     def names(self) -> list[date]:
-        """The days of one week, for their names."""
+        """The days of one week, for row labels."""
         return [self.weeks[0].start + timedelta(days=day) for day in range(7)]
 
     @property
     def busy_weeks(self) -> list[Week]:
-        """Those in which something was done, newest first."""
+        """Weeks with at least one activity, newest first."""
         return [week for week in reversed(self.weeks) if week.total]
 
     width, height = WEEKS * STEP, _TOP + 7 * STEP
 
 
 def heat_of(activities: Sequence[Activity], now: datetime, *, first_weekday: int = 0) -> Heat:
-    """The heat map up to the day of `now`, in its zone. `activities` are oldest first; of very
-    many, the newest count."""
+    """Return the heat map up to the day of `now`, in its zone.
+
+    `activities` are oldest first. Only the newest LOOKED_AT_MAX are counted.
+    """
     today = now.date()
     start = today - timedelta(days=(today.weekday() - first_weekday) % 7, weeks=WEEKS - 1)
     counts = _counts(activities, start, now.tzinfo)
     return _heat(start, today, tuple(counts.items()))
 
 
-@lru_cache(256)  # 182 days, which hardly ever change
+@lru_cache(256)  # computing 182 days costs more than the key, and counts rarely change
 def _heat(start: date, today: date, done: tuple[tuple[date, int], ...]) -> Heat:
     counts = Counter(dict(done))
     most = max(counts.values(), default=0)
@@ -103,8 +105,8 @@ def _counts(activities: Sequence[Activity], start: date, zone: tzinfo | None) ->
 
 
 def _days(activities: Sequence[Activity], zone: tzinfo | None) -> Iterator[date]:
-    """The days of what was done, newest first."""
-    known: dict[str, date | None] = {}  # by the hour and quarter: zones differ by quarters
+    """Yield the day of each counted activity, newest first."""
+    known: dict[str, date | None] = {}  # cache by the first 15 characters of the timestamp
     for activity in reversed(activities):
         if str(activity.get("type")).startswith(DEEDS):
             text = str(activity.get("timestamp"))

@@ -1,4 +1,4 @@
-"""The dashboard: what is to be done today, and how everything else comes along."""
+"""The dashboard page."""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -18,13 +18,13 @@ from utils.middleware import StorageRequest
 from utils.operating.overview import latest_backup
 from utils.people.localization import preferences_of
 
-# A backup that is older than this is told as a warning.
+# The page warns if the latest backup is older than this.
 BACKUP_AGE: Final = timedelta(days=7)
 
 
 @dataclass(frozen=True)
 class _Assigned:
-    """What others gave one to do: the most pressing, and how many are left out."""
+    """Tasks assigned by others: the most urgent, and the number of further ones."""
 
     rows: list[Row]
     more: int
@@ -33,14 +33,14 @@ class _Assigned:
     @classmethod
     def of(cls, assigned: Assigned, now: datetime) -> "_Assigned":
         given = assigned.given
-        rows = [one.row(now) for one in given[:PANEL_RECORDS]]
+        rows = [item.row(now) for item in given[:PANEL_RECORDS]]
         return cls(rows, len(given) - len(rows), assigned.is_whole)
 
 
 @require_safe
 @login_required
 def dashboard(request: StorageRequest) -> HttpResponse:
-    """A document that cannot be read costs its own panels, not the page."""
+    """Show the dashboard. An unreadable document only affects its own panels."""
     now, owner = timezone.localtime(), cast(int, request.user.pk)
     first_weekday = preferences_of(request).first_weekday
     sequence = sequence_now(request)
@@ -56,7 +56,7 @@ def dashboard(request: StorageRequest) -> HttpResponse:
 
 
 def _backup(request: StorageRequest, now: datetime) -> dict[str, Any]:
-    """For staff, when the last backup was made, and whether that is too long ago."""
+    """Return, for staff only, the latest backup and whether it is too old."""
     if not getattr(request.user, "is_staff", False):
         return {}
     backup = latest_backup(request.json_storage)

@@ -1,5 +1,7 @@
-"""What the dashboard shows, read panel by panel: where one document cannot be read, the panels
-that need it say so and the others go on."""
+"""Collect the contents of the dashboard, panel by panel.
+
+If a document is unreadable, the panels that need it say so and the others are complete.
+"""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -27,7 +29,7 @@ Record = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class Panel:
-    """The records of one collection, or why they cannot be shown."""
+    """The records of a collection, or the reason why they are unreadable."""
 
     records: Sequence[Record] = ()
     fault: StoreError | None = None
@@ -35,7 +37,7 @@ class Panel:
 
 @dataclass(frozen=True)
 class Progress:
-    """A project, and how far its tasks have come."""
+    """A project and the progress of its tasks."""
 
     row: Row
     done: int
@@ -48,7 +50,7 @@ class Progress:
 
 @dataclass(frozen=True, kw_only=True)
 class Summary:
-    """Everything on the dashboard."""
+    """The contents of the dashboard."""
 
     tasks: Panel
     projects: Panel
@@ -58,25 +60,27 @@ class Summary:
     by_priority: list[Bar]
     overdue: list[Row]
     today: list[Row]
-    more_pressing: int  # that are overdue or due today, and not among the rows
+    more_pressing: int  # tasks overdue or due today that are not shown
     due_soon: list[Row]
     progress: list[Progress]
     models_by_status: list[Bar]
     model_rows: list[Row]
     activities: Panel
-    invitations: int  # that wait for an answer
+    invitations: int  # open invitations
     quota: Quota | None
-    heat: Heat | None  # None where the activities cannot be read
+    heat: Heat | None  # None if the activities are unreadable
 
     @property
     def quota_share(self) -> int:
-        """The calls used, in per cent."""
+        """The used calls in per cent."""
         return share(self.quota.used, self.quota.limit or 0) if self.quota else 0
 
 
 def sequence_now(request: StorageRequest) -> int | None:
-    """The number of the latest commit, for a page that follows the feed; to be asked for before the
-    page reads anything. None where the store cannot tell."""
+    """Return the latest sequence number, for a page that follows the change feed, or None.
+
+    Call it before the page reads anything. Otherwise a change in between would be missed.
+    """
     try:
         return request.json_storage.store.sequence()
     except StoreError:
@@ -86,9 +90,9 @@ def sequence_now(request: StorageRequest) -> int | None:
 def read_panel(
     manager: JSONStorageManager, collection: str, owner: int, caller: Caller | None = None
 ) -> Panel:
-    """The owner's records of a collection, as the caller sees them, or the fault that keeps them.
+    """Return the owner's records of a collection as visible to the caller, or the fault.
 
-    By default the owner asks.
+    The default caller is the owner.
     """
     try:
         return Panel(manager.view(collection, owner, caller=caller))
@@ -99,7 +103,7 @@ def read_panel(
 def summary(
     manager: JSONStorageManager, owner: int, now: datetime, *, first_weekday: int = 0
 ) -> Summary:
-    """The dashboard of one person, whose zone is that of `now`."""
+    """Return the dashboard of a user. `now` is in the user's zone."""
     tasks, projects, models = (
         read_panel(manager, name, owner) for name in ("tasks", "projects", "models")
     )
@@ -146,8 +150,10 @@ def _invitations(manager: JSONStorageManager, owner: int) -> int:
 def _due(
     tasks: Sequence[Record], projects: Sequence[Record], now: datetime
 ) -> tuple[list[Row], list[Row], list[Row], int]:
-    """Open tasks that are overdue, due today and due soon: of each the first few, the most pressing
-    first; and how many of the first two are left out."""
+    """Return the most urgent open tasks that are overdue, due today and due soon.
+
+    The last value is the number of overdue and today's tasks that are not among them.
+    """
     spec, names = COLLECTIONS["tasks"], names_of(COLLECTIONS["projects"], projects)
     late = overdue(tasks, now)
     today = late.next_until(now.date() + timedelta(days=1))
@@ -158,7 +164,7 @@ def _due(
 
 
 def _progress(tasks: Sequence[Record], projects: Sequence[Record], now: datetime) -> list[Progress]:
-    """The newest of the active projects."""
+    """Return the newest active projects with their progress."""
     spec = COLLECTIONS["projects"]
     counts = whole(tasks, _count_projects)
     active = [
@@ -182,14 +188,14 @@ def _count_projects(tasks: Sequence[Record]) -> Counter[tuple[Any, bool]]:
 
 
 def _project_and_done(task: Record) -> tuple[Any, bool]:
-    """Which project a task belongs to, 0 for none, and whether it is completed."""
+    """Return the project id of a task, 0 for none, and whether the task is completed."""
     project_id = task.get("project_id")
     done = task.get("status") == "completed"
     return project_id if isinstance(project_id, int) else 0, done
 
 
 def _latest_models(models: Sequence[Record], now: datetime) -> list[Row]:
-    """The newest models, those in use or in training before the others."""
+    """Return the newest models: active ones first, then those in training, then others."""
     ranks = {"active": 0, "training": 1}
     newest_first = list(reversed(models))
     newest_first.sort(key=lambda model: ranks.get(str(model.get("status")), 2))
