@@ -1,7 +1,7 @@
-"""Which language pages speak to who is not signed in: what was chosen at the foot of a page.
+"""Set the language of pages for visitors who are not signed in.
 
-It is kept in a cookie, from which Django reads it for each page. Who signs in and has chosen a
-language in the settings is answered in that.
+The choice in the page footer is stored in a cookie, which Django reads. A signed-in user's
+preference takes precedence.
 """
 
 from datetime import timedelta
@@ -19,7 +19,7 @@ KEPT_FOR: Final = timedelta(days=365)
 
 @require_POST
 def choose_language(request: HttpRequest) -> HttpResponse:
-    """Keeps the choice, and leads back to the page on which it was made."""
+    """Store the language in a cookie, and redirect back."""
     language = request.POST.get("language", "")
     if language not in dict(settings.LANGUAGES):
         return HttpResponseBadRequest()

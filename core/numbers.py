@@ -1,8 +1,7 @@
-"""Numbers on pages, in the language of the reader: "12,000.5" in English, "12 000,5" in Spanish.
+"""Localized numbers on pages: "12,000.5" in English, "12 000,5" in Spanish.
 
-Everything that is written here, and everything that a form shows, `read_number` reads again. The
-numbers of markup (SVG, CSS, attributes for scripts) are never written by these functions: see
-`plain` in `core.templatetags.neuralflow`.
+`read_number` parses everything that this module formats. Numbers in markup (SVG, CSS, data
+attributes) must not be localized: see `plain` in `core.templatetags.neuralflow`.
 """
 
 import re
@@ -16,7 +15,7 @@ from utils.lists import accuracy_percent
 
 Number = int | float
 
-# Spaces that stand between groups of digits, in whatever keyboard or program they were written.
+# Spaces between groups of digits, as various keyboards and programs produce them.
 _SPACES: Final = re.compile(r"(?<=\d)[\u0020\u00a0\u2009\u202f](?=\d{3}(?!\d))")
 _EXPONENT: Final = re.compile(r"[eE][+-]?\d{1,4}\Z")
 _PLAIN: Final = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)\Z", re.ASCII)
@@ -24,7 +23,7 @@ _INTEGER: Final = re.compile(r"[+-]?\d+\Z", re.ASCII)
 
 
 class Ambiguous(ValueError):
-    """A number that has two readings; they are its arguments, as one would write each."""
+    """A number with two readings. The arguments are both, written unambiguously."""
 
 
 def is_number(value: object) -> TypeGuard[Number]:
@@ -32,42 +31,42 @@ def is_number(value: object) -> TypeGuard[Number]:
 
 
 def number_text(value: Number) -> str:
-    """A number to six significant digits: "0.934", "12,000"."""
+    """Format a number to six significant digits: "0.934", "12,000"."""
     return _localized(f"{value:,}" if isinstance(value, int) else f"{value:,.6g}")
 
 
 def number_list(values: Iterable[Number]) -> str:
-    """Several numbers, apart from each other also where a comma begins the decimals."""
+    """Format several numbers, separated by semicolons if the decimal separator is a comma."""
     apart = "; " if get_format("DECIMAL_SEPARATOR") == "," else ", "
     return apart.join(map(number_text, values))
 
 
 def exact_text(value: Number) -> str:
-    """A number with all its digits."""
+    """Format a number with all digits."""
     return _localized(f"{value:,}")
 
 
 def percent_text(accuracy: Number) -> str:
-    """An accuracy in per cent, whether it is noted as a fraction or in per cent: "91.4%"."""
+    """Format an accuracy in per cent, whether stored as a fraction or in per cent: "91.4%"."""
     return gettext("%(number)s%%") % {"number": number_text(accuracy_percent(accuracy))}
 
 
 def typed_text(value: Number) -> str:
-    """A number as it stands in a form: all its digits, in no groups."""
+    """Format a number as form input: all digits, without grouping."""
     return _localized(repr(value))
 
 
 def _localized(text: str) -> str:
-    """The number that Python wrote, with the separators of the language."""
+    """Replace Python's separators by those of the language."""
     decimal, group = get_format("DECIMAL_SEPARATOR"), get_format("THOUSAND_SEPARATOR")
     return text.translate({ord("."): decimal, ord(","): group})
 
 
 def read_number(text: str) -> Number:
-    """The number in a text, as people write it in the current language.
+    """Parse a number in the notation of the current language.
 
-    The separator of another language is read where it can mean one thing only. Raises `Ambiguous`
-    for "1.234" in Spanish and its like, and ValueError for what is no number.
+    The separator of another language is accepted if it is unambiguous. Raises `Ambiguous` for
+    numbers such as "1.234" in Spanish, and ValueError for anything else.
     """
     text = _SPACES.sub("", text.strip().replace("\N{MINUS SIGN}", "-"))
     exponent = _EXPONENT.search(text)
@@ -81,10 +80,10 @@ def read_number(text: str) -> Number:
 
 
 def _with_point(digits: str) -> str:
-    """The digits without groups, and with a point where their decimals begin."""
+    """Return the digits without grouping and with a decimal point."""
     own = get_format("DECIMAL_SEPARATOR")
     other = "," if own == "." else "."
-    if own in digits and other in digits:  # the last of them begins the decimals
+    if own in digits and other in digits:  # the last one is the decimal separator
         own, other = sorted((own, other), key=digits.rindex, reverse=True)
         return _ungrouped(digits, other).replace(own, ".", 1)
     if digits.count(own) > 1:
@@ -101,7 +100,7 @@ def _with_point(digits: str) -> str:
 
 
 def _is_grouped(digits: str, separator: str) -> bool:
-    """True if the separator, or its every occurrence, stands where thousands are set apart."""
+    """Return True if every separator groups thousands."""
     group = re.escape(separator)
     return re.match(rf"[+-]?[1-9]\d{{0,2}}(?:{group}\d{{3}})+(?![\d{group}])", digits) is not None
 

@@ -1,4 +1,4 @@
-"""The operator's page: how the place does, for those who run it, and for nobody else."""
+"""The operator page: the status of the installation, for staff only."""
 
 from django.contrib.auth.decorators import login_required
 from django.http import Http404, HttpResponse
@@ -15,7 +15,7 @@ from utils.records import RECORD_COLLECTIONS
 @require_safe
 @login_required
 def operator_page(request: StorageRequest) -> HttpResponse:
-    """Everything at once, read only. For others than staff there is no such page."""
+    """Show the status. Responds 404 for users who are not staff."""
     if not getattr(request.user, "is_staff", False):
         raise Http404
     told = overview(request.json_storage)
@@ -23,6 +23,6 @@ def operator_page(request: StorageRequest) -> HttpResponse:
 
 
 def _totals(counted: Counted | None) -> list[tuple[Text, int | None]]:
-    """How many records there are of each kind, as they were last counted."""
+    """Return the number of records by collection, as of the last count."""
     totals = counted.totals if counted else {}
     return [(WORDS[name].plural, totals.get(name)) for name in RECORD_COLLECTIONS]

@@ -1,5 +1,4 @@
-"""Where one can go, and what one can begin, from anywhere: what the palette, the search page and
-the keys share."""
+"""Navigation destinations for the command palette, the search page and the shortcuts."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,24 +13,24 @@ from utils.texts import folded
 
 @dataclass(frozen=True)
 class Place:
-    """A page, and the words that lead to it."""
+    """A page, and the words and keys that lead to it."""
 
     icon: str
     title: Text
     view: str
     arguments: tuple[str, ...] = ()
-    keys: str = ""  # "g t": pressed one after the other
-    staff: bool = False  # whether it is for those alone who run the server
-    more: Text = ""  # words by which it is found, too
+    keys: str = ""  # key sequence: "g t"
+    staff: bool = False  # for staff only
+    more: Text = ""  # further search words
 
     @cached_property
     def address(self) -> str:
         return reverse(self.view, args=self.arguments)
 
     def goes_by(self, words: Sequence[str]) -> bool:
-        """Whether it goes by all of these words; they are folded already."""
-        told = folded(f"{self.title} {self.more}")
-        return all(word in told for word in words)
+        """Return whether the title or search words contain all of these folded words."""
+        text = folded(f"{self.title} {self.more}")
+        return all(word in text for word in words)
 
 
 BEGINNINGS = (
@@ -65,7 +64,7 @@ PAGES = (
 
 
 def places_for(is_staff: bool, words: Sequence[str] = ()) -> list[Place]:
-    """Those that go by the words; without words, all."""
+    """Return the destinations that match the words, or all without words."""
     return [
         place
         for place in (*PAGES, *BEGINNINGS)

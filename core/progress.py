@@ -1,4 +1,4 @@
-"""How far tasks have come, as one bar of several parts with its words beside it."""
+"""A progress bar of tasks by status, with a legend."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -9,13 +9,13 @@ from core.display import share
 from core.words import CHOICE_WORDS, Text, in_words
 from utils.statistics import count_by, count_overdue
 
-# From the left: what is done, and what comes next to it.
+# From left to right.
 _ORDER = ("completed", "review", "in_progress", "pending")
 
 
 @dataclass(frozen=True)
 class Part:
-    """The tasks of one status: how many, and where their part of the bar lies (per cent)."""
+    """The tasks of one status: their number, and the position of their segment in per cent."""
 
     status: str
     label: Text
@@ -26,7 +26,7 @@ class Part:
 
 @dataclass(frozen=True)
 class Progress:
-    """Tasks by status. `overdue` are among those that are open."""
+    """Tasks by status. The `overdue` tasks are also counted as open."""
 
     parts: list[Part]
     done: int
@@ -35,7 +35,7 @@ class Progress:
 
     @property
     def share(self) -> int:
-        """What is done, in per cent."""
+        """The completed tasks in per cent."""
         return share(self.done, self.total)
 
     @property
@@ -44,7 +44,7 @@ class Progress:
 
 
 def progress_of(tasks: Sequence[Mapping[str, Any]], now: datetime) -> Progress:
-    """The progress of these tasks; a status that the table does not know counts by itself."""
+    """Return the progress of the tasks. An unknown status has its own segment."""
     counts = count_by("tasks", "status", tasks)
     ordered = [*(name for name in _ORDER if name in counts), *(set(counts) - set(_ORDER))]
     parts, start = [], 0.0

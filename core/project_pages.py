@@ -1,7 +1,7 @@
-"""The page of one project: how far it has come, its tasks and models, who is in it, what was done.
+"""The page of a project: progress, tasks, models, members and recent changes.
 
-One's own is at /projects/3/, another's at /shared/7/projects/3/. Models and activities are told of
-one's own only: they lie in documents that are shared with nobody.
+The user's own is at /projects/3/, a shared one at /shared/7/projects/3/. Models and activities are
+shown for own projects only, because those documents are never shared.
 """
 
 from collections.abc import Mapping, Sequence
@@ -30,7 +30,7 @@ from utils.records import COLLECTIONS
 from utils.sharing.access import entries_of
 
 _ORDER = ("in_progress", "review", "pending", "completed")
-GROUP_TASKS = 6  # shown of each status; the list has all
+GROUP_TASKS = 6  # shown per status; the list has all
 MODELS_SHOWN = 50
 CHANGES = 10
 
@@ -41,7 +41,7 @@ Record = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class Group:
-    """The tasks of one status: the first few, and how many there are."""
+    """The tasks of one status: the first few, and their total number."""
 
     status: str
     label: Text
@@ -55,7 +55,7 @@ class Group:
 
 @dataclass(frozen=True)
 class Member:
-    """Somebody in the project, or invited to it."""
+    """A member of the project, or an invited user."""
 
     name: str
     role: str
@@ -68,7 +68,7 @@ class Member:
 def project_detail(
     request: StorageRequest, record_id: int, owner: int | None = None
 ) -> HttpResponse:
-    """All that belongs to a project. A document that cannot be read costs its own panels."""
+    """Show a project. An unreadable document only affects its own panels."""
     whose, now = Whose.of(request, _SPEC, owner), timezone.localtime()
     manager, caller, sequence = whose.manager, whose.caller, sequence_now(request)
     project = manager.get("projects", whose.owner, record_id, caller=caller)
@@ -90,7 +90,8 @@ def project_detail(
         "groups": _groups(whose, tasks.records, now, is_open),
         "models": models,
         "model_rows": [
-            row(COLLECTIONS["models"], one, now) for one in models.records[: -MODELS_SHOWN - 1 : -1]
+            row(COLLECTIONS["models"], model, now)
+            for model in models.records[: -MODELS_SHOWN - 1 : -1]
         ],
         "members": _members(whose, project),
         "team": team_of(project),
@@ -107,40 +108,40 @@ def _of_project(panel: Panel, project_id: int) -> Panel:
 
 
 def _groups(whose: Whose, tasks: Sequence[Record], now: datetime, may_change: bool) -> list[Group]:
-    """The tasks by status, those under way first; of each the most pressing, or the latest done."""
+    """Return tasks by status: the most urgent ones, or the latest completed ones."""
     by_status = whole(tasks, _by_status)
     groups = []
-    for status in [*_ORDER, *(one for one in by_status if one not in _ORDER)]:
-        found = by_status.get(status, ())
+    for status in [*_ORDER, *(name for name in by_status if name not in _ORDER)]:
+        members = by_status.get(status, ())
         if status == "completed":
-            first = whole(found, in_order("tasks", "completed_at", True))[:GROUP_TASKS]
+            first = whole(members, in_order("tasks", "completed_at", True))[:GROUP_TASKS]
         else:
-            first = most_pressing(found, now, GROUP_TASKS)
+            first = most_pressing(members, now, GROUP_TASKS)
         rows = [_task_row(whose, task, now, may_change) for task in first]
         if rows:
-            groups.append(Group(status, in_words(status, CHOICE_WORDS), rows, len(found)))
+            groups.append(Group(status, in_words(status, CHOICE_WORDS), rows, len(members)))
     return groups
 
 
 def _by_status(tasks: Sequence[Record]) -> dict[str, RecordList]:
-    """What has no status of the table stands among those with the default one."""
+    """Return tasks by status. Unknown values count as the default status."""
     field = _TASKS.by_name["status"]
-    found: dict[str, list[Record]] = {status: [] for status in field.choices}
+    by_status: dict[str, list[Record]] = {status: [] for status in field.choices}
     for task in tasks:
         status = task.get("status")
-        found[status if status in field.choices else str(field.default)].append(task)
-    return {status: RecordList(some) for status, some in found.items()}
+        by_status[status if status in field.choices else str(field.default)].append(task)
+    return {status: RecordList(members) for status, members in by_status.items()}
 
 
 def _task_row(whose: Whose, task: Record, now: datetime, may_change: bool) -> Row:
-    """Without the name of the project, for the page is about that."""
+    """Return the row of a task without the name of the project, which the page is about."""
     theirs = whose.owner if whose.shared else None
     shown = row(_TASKS, task, now, None, whose.people, owner=theirs, may_change=may_change)
     return replace(shown, project="")
 
 
 def _members(whose: Whose, project: Record) -> list[Member]:
-    """The owner, the members, and those who are invited."""
+    """Return the owner, the members, and invited users."""
     you = whose.caller.user_id
     entries = sorted(entries_of(project).items(), key=lambda one: one[1]["status"] != "member")
     return [
@@ -163,16 +164,18 @@ def _changes(
     tasks: Sequence[Record],
     models: Sequence[Record],
 ) -> list[Line] | None:
-    """The latest activities about the project, its tasks and its models; None where they cannot be
-    read."""
+    """Return the latest activities about the project, its tasks and models.
+
+    Return None if they are unreadable.
+    """
     manager, owner = request.json_storage, cast(int, request.user.pk)
     try:
         every = manager.past(owner)
     except StoreError:
         return None
     about = of_records({"project": {project_id}, "task": _ids_of(tasks), "model": _ids_of(models)})
-    found, _place = newest(every, [about], limit=CHANGES)
-    return lines(manager, owner, found)
+    latest, _place = newest(every, [about], limit=CHANGES)
+    return lines(manager, owner, latest)
 
 
 def _ids_of(records: Sequence[Record]) -> set[int]:

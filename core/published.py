@@ -1,7 +1,6 @@
-"""What NeuralFlow publishes for programs and everybody: the JSON Schemas of its files,
-and of what is usual in models.
+"""Publish the JSON Schemas of files, and those of expected model metrics.
 
-The same for all who ask, so that a proxy, a browser and an editor may keep it.
+Responses are equal for all clients, so shared caches may store them.
 """
 
 import hashlib
@@ -33,7 +32,7 @@ def _version(request: HttpRequest, name: str) -> str | None:
 @cache_control(public=True, max_age=3600)
 @etag(_version)
 def json_schema(request: HttpRequest, name: str) -> HttpResponse:
-    """A JSON Schema, under the address that is its `$id`."""
+    """Return a JSON Schema under the URL that is its `$id`."""
     if name not in _SCHEMAS:
         raise Http404
     return HttpResponse(_SCHEMAS[name], content_type="application/schema+json")

@@ -1,5 +1,7 @@
-"""What a person finds by a few words: their own records, those that others share with them, and
-pages. Names come before what only mentions the words."""
+"""Full-text search in the user's own records, in shared ones, and among pages.
+
+Matches in names rank before matches in other texts.
+"""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -23,7 +25,7 @@ from utils.records import COLLECTIONS, RECORD_COLLECTIONS
 from utils.sharing.access import SHARED_COLLECTIONS
 from utils.texts import folded
 
-HITS_MAX = 8  # of each kind
+HITS_MAX = 8  # per collection
 WORDS_MAX = 8
 CHARACTERS_MAX = 200
 
@@ -32,23 +34,23 @@ Record = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class Hit:
-    """A record that was found."""
+    """A matching record."""
 
     icon: str
     title: Text
     address: str
     status: object = ""
-    owner: str = ""  # the name of another whose it is
+    owner: str = ""  # the owner's name if it is another user
 
 
 @dataclass
 class Found:
-    """Everything that was found."""
+    """The search results."""
 
     text: str
     places: list[Place]
     groups: list["Group"] = field(default_factory=list)
-    is_whole: bool = True  # whether everything could be read
+    is_whole: bool = True  # False if a document was unreadable
 
     @property
     def count(self) -> int:
@@ -57,12 +59,12 @@ class Found:
 
 @dataclass(frozen=True)
 class Group:
-    """The best hits of one kind, and how many there are in all."""
+    """The best hits of a collection, and the total number of matches."""
 
     label: Text
     hits: list[Hit]
     total: int
-    more_at: str = ""  # the address of all of them, if one list has them all
+    more_at: str = ""  # URL of a list with all of them, if one exists
 
     @property
     def is_cut(self) -> bool:
@@ -71,7 +73,7 @@ class Group:
 
 @dataclass(frozen=True)
 class _Of:
-    """One owner's records of a collection, as the person sees them."""
+    """An owner's records of a collection, as visible to the user."""
 
     collection: str
     owner: int | None  # None: the person's own
@@ -80,7 +82,7 @@ class _Of:
 
 
 def find(manager: JSONStorageManager, person: int, is_staff: bool, text: str) -> Found:
-    """What goes by all words of the text. Without a word: places, and no records."""
+    """Return everything that matches all words of the text. Without words, only pages match."""
     words = folded(text[:CHARACTERS_MAX]).split()[:WORDS_MAX]
     found = Found(text, places_for(is_staff, words))
     if not words or SEPARATOR in text:
@@ -106,29 +108,29 @@ def _readable(manager: JSONStorageManager, person: int) -> Iterator[_Of]:
 
 
 def _group(collection: str, places: Sequence[_Of], words: Sequence[str]) -> Group:
-    """The best few: names that begin with the words, names that hold them, other texts."""
-    found: list[tuple[int, Hit]] = []
+    """Return the best hits: names that begin with the words, names with them, other texts."""
+    hits: list[tuple[int, Hit]] = []
     totals: dict[int | None, int] = {}
     for of in places:
         ranked = _ranked(whole(of.panel.records, _newest_first(of.collection)), words)
         totals[of.owner] = sum(map(len, ranked))
         for rank, records in enumerate(ranked):
-            found += [(rank, _hit(of, record)) for record in records[:HITS_MAX]]
-    found.sort(key=itemgetter(0))
+            hits += [(rank, _hit(of, record)) for record in records[:HITS_MAX]]
+    hits.sort(key=itemgetter(0))
     total = sum(totals.values())
-    # A list is searched for one text, not for several words.
+    # The list's own search matches a phrase, so its result differs for several words.
     is_one_list = len(words) == 1 and totals.get(None) == total
     address = address_of("record_list", COLLECTIONS[collection])
     more_at = f"{address}?{urlencode({'q': words[0]})}" if is_one_list else ""
-    return Group(WORDS[collection].plural, [hit for _rank, hit in found[:HITS_MAX]], total, more_at)
+    return Group(WORDS[collection].plural, [hit for _rank, hit in hits[:HITS_MAX]], total, more_at)
 
 
-_Sought = tuple[str, str, Record]  # its name and all its texts, folded
+_Sought = tuple[str, str, Record]  # folded name, all folded texts, record
 
 
 @cache
 def _newest_first(collection: str) -> Callable[[Sequence[Record]], list[_Sought]]:
-    """The function that gives records as they are searched."""
+    """Return a function that prepares records for searching."""
     title_of_record = partial(_title, COLLECTIONS[collection].title_field)
 
     def newest_first(records: Sequence[Record]) -> list[_Sought]:
@@ -143,8 +145,7 @@ def _title(field_name: str, record: Record) -> str:
 
 
 def _ranked(sought: Sequence[_Sought], words: Sequence[str]) -> tuple[list[Record], ...]:
-    """Those whose names begin with the words, those whose names hold them, and those that hold them
-    anywhere; the newest first."""
+    """Return matches in three ranks, newest first: begins of names, in names, anywhere."""
     begin: list[Record] = []
     named: list[Record] = []
     others: list[Record] = []
@@ -164,7 +165,7 @@ def _ranked(sought: Sequence[_Sought], words: Sequence[str]) -> tuple[list[Recor
 def _hit(of: _Of, record: Record) -> Hit:
     spec = COLLECTIONS[of.collection]
     record_id = id_of(record)
-    if record_id is None:  # an old file may hold some; they are in the list, and nowhere else
+    if record_id is None:  # records of old files without an id have no page of their own
         address = address_of("record_list", spec, owner=of.owner)
     elif spec.name == "models":
         address = reverse("model_detail", args=[record_id])

@@ -1,4 +1,4 @@
-"""The search page, which the command palette takes its answers from, and the list of keys."""
+"""The search page, which also serves the command palette, and the list of shortcuts."""
 
 from typing import cast
 
@@ -17,16 +17,16 @@ from utils.people.localization import forget_preferences, preferences_of
 @require_safe
 @login_required
 def search(request: StorageRequest) -> HttpResponse:
-    """Records and pages that go by the words of `q`."""
+    """Show records and pages that match `q`."""
     person, text = cast(int, request.user.pk), request.GET.get("q", "").strip()
-    found = find(request.json_storage, person, request.user.is_staff, text)
-    return render(request, "core/search.html", {"found": found})
+    results = find(request.json_storage, person, request.user.is_staff, text)
+    return render(request, "core/search.html", {"found": results})
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
 @login_required
 def shortcuts(request: StorageRequest) -> HttpResponse:
-    """All keys; and whether those count that are one letter."""
+    """List the shortcuts, and enable or disable single-key ones."""
     if request.method == "POST":
         chosen = {"single_keys": request.POST.get("single_keys") == "on"}
         request.json_storage.change_preferences(cast(int, request.user.pk), chosen)

@@ -1,21 +1,21 @@
-"""Home, the dashboard, and the pages of the collections.
+"""URLs of the home page, the dashboard, and the pages of collections.
 
-The pages of a collection are the same for all of them, under its name:
-/tasks/  /tasks/new/  /tasks/3/edit/  /tasks/3/delete/  /tasks/3/complete/
-A project and a model have a page of their own: /projects/3/  /models/3/
+All collections have the same pages under their name: /tasks/  /tasks/new/  /tasks/3/edit/
+/tasks/3/delete/  /tasks/3/complete/ Projects and models have a detail page: /projects/3/
+/models/3/
 
-Tasks are looked at as a board and by their days: /tasks/board/  /tasks/agenda/  /tasks/month/
+Further views of tasks: /tasks/board/  /tasks/agenda/  /tasks/month/
 
-What another shares is under their number, where only tasks are added and deleted:
+Records of other users are under the owner's id. Only tasks can be added and deleted there:
 /shared/7/projects/  /shared/7/tasks/?project=3  /shared/7/tasks/new/  /shared/7/tasks/3/edit/
-Its members are at /shared/7/projects/3/members/, as one's own project's at /projects/3/members/.
+Members are at /shared/7/projects/3/members/, those of an own project at /projects/3/members/.
 
-A person's own files are under the names of their collections, too: /files/tasks/
+A user's own files are under the names of their collections: /files/tasks/
 """
 
 from django.urls import URLPattern, path, register_converter
 
-import utils.addresses  # noqa: F401  it registers record_id
+import utils.addresses  # noqa: F401  registers record_id
 from core import (
     file_pages,
     first_steps,

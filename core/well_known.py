@@ -1,6 +1,4 @@
-"""What tools look for at addresses that everybody knows (RFC 8615, and the older /favicon.ico):
-whom to tell of a weakness, where a password is changed, and what stands for this place.
-"""
+"""Well-known URLs (RFC 8615, and /favicon.ico) that tools expect."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -18,12 +16,11 @@ VALID_FOR = timedelta(days=180)  # RFC 9116 advises against more than a year
 
 @require_safe
 def security_txt(request: HttpRequest) -> HttpResponse:
-    """Whom to tell of a weakness (RFC 9116). Nothing is there while no contact is set: the file
-    must name one."""
+    """Return the security contact (RFC 9116). Responds 404 without one, because it is mandatory."""
     contacts: list[str] = settings.NEURALFLOW_SECURITY_CONTACT
     if not contacts:
         raise Http404
-    # Whole days, or no two answers would be the same.
+    # Round to days. Otherwise every response would differ.
     today = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
     lines = [
         *(f"Contact: {contact}" for contact in contacts),
@@ -37,7 +34,7 @@ def security_txt(request: HttpRequest) -> HttpResponse:
 
 @require_safe
 def security_policy(request: HttpRequest) -> HttpResponse:
-    """How to tell of a weakness, and what happens then; the page for people."""
+    """Show how to report a vulnerability, and what happens then."""
     contacts: list[str] = settings.NEURALFLOW_SECURITY_CONTACT
     shown = [(contact, contact.removeprefix("mailto:")) for contact in contacts]
     return render(request, "core/security.html", {"contacts": shown})
@@ -45,11 +42,11 @@ def security_policy(request: HttpRequest) -> HttpResponse:
 
 @require_safe
 def change_password(request: HttpRequest) -> HttpResponse:
-    """Where password managers send people (W3C, "A Well-Known URL for Changing Passwords")."""
+    """Redirect password managers (W3C, "A Well-Known URL for Changing Passwords")."""
     return redirect("account_change_password")
 
 
 @require_safe
 def favicon(request: HttpRequest) -> HttpResponse:
-    """Where browsers look for it on pages that name none, such as those of the administration."""
+    """Redirect browsers on pages without an icon link, such as the admin."""
     return redirect(static("img/favicon.svg"))

@@ -1,4 +1,4 @@
-"""What has to be there before the server starts. `make run` calls it at every start."""
+"""Prepare everything that the server needs. `make run` runs it at every start."""
 
 from typing import Any
 

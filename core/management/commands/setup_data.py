@@ -1,4 +1,4 @@
-"""The operator's door to the data folder: parse, let DataInitializer work, tell."""
+"""The operator command for the data folder: parse options, call DataInitializer, print results."""
 
 import json
 import sys
@@ -115,8 +115,8 @@ class _Step:
     tell: Callable[[Result], Iterator[str]]
 
 
-# In this order, whatever the order of the flags: what is restored is adopted, what is adopted is
-# synced, and what comes out of all that is checked, kept and counted.
+# The fixed order of execution: adopt what was restored, sync what was adopted, then validate, back
+# up and count the result.
 _STEPS = {
     "structure": _Step("Laying out", _structure, _tell_structure),
     "restore": _Step("Restoring", _restore, _tell_restore),
@@ -130,8 +130,8 @@ _ONLY_LOOKING = {"validate", "stats"}
 
 
 class Command(BaseCommand):
-    # It says itself what is wrong; and a folder that cannot be written, such as a copy on a
-    # read-only disk, can be validated and counted all the same.
+    # The command reports problems itself. System checks would refuse to validate and count a
+    # read-only folder.
     requires_system_checks = ()
     help = (
         "Lays out the data folder. With flags: keeps it in step with the accounts, checks it, "
@@ -171,9 +171,9 @@ class Command(BaseCommand):
             trouble = results["error"] = advice(fault)
         if options["json"]:
             self.stdout.write(json.dumps(results, indent=2))
-        found = sum(len(result.get("findings", [])) for result in _by_step(results))
-        if trouble or found:
-            raise CommandError(trouble or _sum_up(found))
+        finding_count = sum(len(result.get("findings", [])) for result in _by_step(results))
+        if trouble or finding_count:
+            raise CommandError(trouble or _sum_up(finding_count))
 
     def _run(self, step: _Step, options: Result) -> Result:
         with self._progress(step.title) as watch:
@@ -187,7 +187,7 @@ class Command(BaseCommand):
 
     @contextmanager
     def _progress(self, title: str) -> Iterator[Watch]:
-        """A bar on the terminal, as soon as there is something to count; elsewhere nothing."""
+        """Show a progress bar on a terminal once the total is known. Do nothing elsewhere."""
         columns = (
             TextColumn("{task.description}"),
             BarColumn(),
@@ -203,7 +203,10 @@ class Command(BaseCommand):
 
 
 def _chosen(options: Result) -> list[str]:
-    """The steps to take. Only looking lays nothing out, or a missing folder was never found."""
+    """Return the steps to run.
+
+    Read-only steps must not create folders. Otherwise they could not report a missing one.
+    """
     flagged = [name for name in _STEPS if options.get(name) not in (None, False)]
     return flagged if flagged and set(flagged) <= _ONLY_LOOKING else ["structure", *flagged]
 

@@ -1,4 +1,4 @@
-"""Makes the files exact and durable by themselves, so that the journal can forget."""
+"""Publish all files durably on demand, so that journal history can be deleted."""
 
 import json
 from argparse import ArgumentParser

@@ -1,4 +1,4 @@
-"""Shows the journal and the documents to a person. It only looks."""
+"""Print the journal and documents. Read-only."""
 
 import json
 import sys
@@ -18,7 +18,7 @@ _SEE: str = "docs/operations.md says what to do."
 
 
 class Command(BaseCommand):
-    requires_system_checks = ()  # a folder that cannot be served can be looked at all the same
+    requires_system_checks = ()  # inspect folders that the server would refuse, too
     help = (
         "Shows what is stored: without arguments a summary of the journal, with --entries what was "
         "changed, with the name of a document its content as acknowledged. It only looks. Exit "
@@ -59,17 +59,17 @@ def _looked_up(options: Result) -> Result:
     if options["name"]:
         return inspector.document(options["name"])
     if options["entries"] or options["document"]:
-        found = inspector.entries(options["since"], options["document"], options["limit"])
+        entries = inspector.entries(options["since"], options["document"], options["limit"])
         if not options["full"]:
-            for entry in found:
+            for entry in entries:
                 for change in entry["changes"]:
                     change["edits"] = [_short(edit) for edit in change["edits"]]
-        return {"entries": found, "problems": inspector.problems()}
+        return {"entries": entries, "problems": inspector.problems()}
     return inspector.summary()
 
 
 def _short(edit: Result) -> Result:
-    """An edit without its values."""
+    """Return an edit without its values."""
     what = "changed" if "before" in edit else "added"
     return {"path": edit["path"], "what": what if "after" in edit else "removed"}
 
@@ -128,14 +128,14 @@ def _path(edit: Result) -> str:
 
 def _tell_summary(result: Result) -> Iterator[str]:
     yield f"Journal of {result['folder']}:"
-    for each in result["segments"]:
+    for part in result["segments"]:
         yield (
-            f"{each['name']}  frames {each['first']} to {each['last']}  epoch {each['epoch']}"
-            f"  {each['used']} of {each['size']} bytes  {each['end']}"
+            f"{part['name']}  frames {part['first']} to {part['last']}  epoch {part['epoch']}"
+            f"  {part['used']} of {part['size']} bytes  {part['end']}"
         )
     for name in ("torn", "set_aside"):
-        for left in result[name]:
-            yield f"{left}  {'torn tail' if name == 'torn' else 'changed by hand'}, set aside"
+        for path in result[name]:
+            yield f"{path}  {'torn tail' if name == 'torn' else 'changed by hand'}, set aside"
     for document, changes in result["pending"].items():
         yield f"{document}  {count(changes, 'change')} not known to be in its file"
     if result["segments"] and not result["reserve"]:
