@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
+import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
@@ -64,7 +65,8 @@ def checkout(tmp_path: Path) -> Path:
     folder = tmp_path / "first place"
     for name in ("scripts", "neuralflow"):
         (folder / name).mkdir(parents=True)
-    shutil.copy(PROJECT / "scripts" / "environment", folder / "scripts")
+    for name in ("environment", "uv.txt"):
+        shutil.copy(PROJECT / "scripts" / name, folder / "scripts")
     (folder / "pyproject.toml").write_text(_TINY)
     says(folder, "first")
     executable(folder / ".uv" / "bin" / "uv", _UV.format(uv=UV))
@@ -200,6 +202,31 @@ def test_system_certificates_are_those_of_uv_where_none_are_named(
     seen = environment_of(checkout / ".uv/environment")
     assert seen["UV_SYSTEM_CERTS"] == "1"
     assert "SSL_CERT_FILE" not in seen
+
+
+def test_uv_of_another_digest_is_not_installed(checkout: Path, tmp_path: Path) -> None:
+    version = subprocess.run([UV, "--version"], capture_output=True, text=True, check=True)
+    release = version.stdout.split()[1]
+    (tmp_path / "mirror").mkdir()
+    name = f"uv-{release}.dist-info"
+    with zipfile.ZipFile(tmp_path / f"mirror/uv-{release}-py3-none-any.whl", "w") as wheel:
+        wheel.writestr("uv.py", "print('not uv')\n")
+        wheel.writestr(f"{name}/METADATA", f"Metadata-Version: 2.1\nName: uv\nVersion: {release}\n")
+        wheel.writestr(
+            f"{name}/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
+        )
+        wheel.writestr(f"{name}/RECORD", "")
+    shutil.rmtree(checkout / ".uv")
+    mirror = {
+        "PIP_NO_INDEX": "1",
+        "PIP_FIND_LINKS": str(tmp_path / "mirror"),
+        "PIP_CONFIG_FILE": os.devnull,
+    }
+    ran = set_up(checkout, mirror)
+    assert ran.returncode == 1
+    assert "MATCH THE HASHES" in ran.stderr
+    assert "with a digest that scripts/uv.txt lists" in ran.stderr
+    assert not list((checkout / ".uv").glob("lib/*/site-packages/uv.py"))
 
 
 def test_user_without_a_home_folder_sets_up(checkout: Path, tmp_path: Path) -> None:
