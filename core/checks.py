@@ -2,7 +2,9 @@
 
 import os
 import resource
-from collections.abc import Sequence
+import stat
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -92,6 +94,46 @@ def open_files_check(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> 
             id="neuralflow.W002",
         )
     ]
+
+
+@register(deploy=True)
+def private_files_check(
+    app_configs: Sequence[AppConfig] | None, **kwargs: Any
+) -> list[CheckMessage]:
+    """Warn of secrets and of people's data that other users of the machine may read or change."""
+    warnings: list[CheckMessage] = []
+    for path in _private_paths():
+        try:
+            mode = stat.S_IMODE(path.stat().st_mode)
+        except OSError:
+            continue  # it is not there, or not ours to see
+        if mode & 0o077:
+            own = mode & 0o700
+            warnings.append(
+                Warning(
+                    f"{path} is open to other users of this machine (mode {mode:04o}).",
+                    hint=f"chmod {own:04o} {path}",
+                    id="neuralflow.W003",
+                )
+            )
+    return warnings
+
+
+def _private_paths() -> Iterator[Path]:
+    """The key, the settings, databases, the data folder with its backups, and mail in files."""
+    yield settings.BASE_DIR / ".secret_key"
+    yield settings.BASE_DIR / ".env"
+    for database in settings.DATABASES.values():
+        name = str(database.get("NAME") or "")
+        if database["ENGINE"].endswith("sqlite3") and name not in {"", ":memory:"}:
+            yield from (Path(f"{name}{end}") for end in ("", "-wal", "-shm"))
+    with suppress(ValueError):  # storage_check reports a URL that is not understood
+        folder = folder_of(settings.NEURALFLOW_STORE)
+        yield folder
+        yield folder / "backups"
+    if settings.EMAIL_BACKEND == "django.core.mail.backends.filebased.EmailBackend":
+        folder_of_mail: str = getattr(settings, "EMAIL_FILE_PATH")  # noqa: B009  not always there
+        yield Path(folder_of_mail)
 
 
 def _database_faults(folder: Path) -> list[CheckMessage]:

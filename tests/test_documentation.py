@@ -74,6 +74,16 @@ def test_every_finding_that_asks_for_setup_data_names_a_flag_of_it() -> None:
         assert f"### `{flag}" in OPERATIONS
 
 
+def test_recipes_that_write_everybodys_data_write_it_for_nobody_else() -> None:
+    recipes = [
+        block
+        for block in re.findall(r"```sh\n(.*?)```", OPERATIONS, re.S)
+        if re.search(r"VACUUM INTO|pg_dump|--entries --full >", block)
+    ]
+    assert len(recipes) == 3
+    assert all("umask 077\n" in block for block in recipes)
+
+
 def test_links_between_documents_lead_somewhere() -> None:
     links = 0
     for document in DOCUMENTS:

@@ -1,9 +1,11 @@
+import os
 from pathlib import Path
 
 import pytest
 from pytest_django.fixtures import Settings
 
-from core.checks import names_check, open_files_check, storage_check
+from core.checks import names_check, open_files_check, private_files_check, storage_check
+from core.management.commands.prepare import _make_databases
 
 
 def ids() -> list[str | None]:
@@ -87,3 +89,49 @@ def test_few_open_files_are_warned_of(
     monkeypatch.setattr("core.checks.resource.getrlimit", lambda what: (allowed, allowed))
     faults = open_files_check(None)
     assert [fault.id for fault in faults] == (["neuralflow.W002"] if warns else [])
+
+
+@pytest.fixture
+def installation(settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """All that is private, with the modes it should have."""
+    settings.BASE_DIR = tmp_path
+    settings.NEURALFLOW_STORE = (tmp_path / "data").as_uri()
+    settings.EMAIL_BACKEND = "django.core.mail.backends.filebased.EmailBackend"
+    settings.EMAIL_FILE_PATH = str(tmp_path / "mail")
+    database = {"ENGINE": "django.db.backends.sqlite3", "NAME": str(tmp_path / "db.sqlite3")}
+    monkeypatch.setitem(settings.DATABASES, "default", database)
+    for folder in ("data", "data/backups", "mail"):
+        (tmp_path / folder).mkdir(mode=0o700)
+    for name in (".secret_key", ".env", "db.sqlite3", "db.sqlite3-wal"):
+        (tmp_path / name).touch(mode=0o600)
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    "name",
+    [".secret_key", ".env", "db.sqlite3", "db.sqlite3-wal", "data", "data/backups", "mail"],
+)
+def test_private_file_open_to_others_is_reported_before_deployment(
+    installation: Path, name: str
+) -> None:
+    assert private_files_check(None) == []
+    path = installation / name
+    path.chmod(path.stat().st_mode | 0o040)
+    (warning,) = private_files_check(None)
+    assert warning.id == "neuralflow.W003"
+    assert warning.hint == f"chmod {'0700' if path.is_dir() else '0600'} {path}"
+    path.unlink() if path.is_file() else path.chmod(0o700)
+    assert private_files_check(None) == []
+
+
+def test_new_database_is_readable_by_its_owner_only(installation: Path) -> None:
+    (installation / "db.sqlite3").unlink()
+    before = os.umask(0o022)
+    try:
+        _make_databases()
+    finally:
+        os.umask(before)
+    assert (installation / "db.sqlite3").stat().st_mode & 0o777 == 0o600
+    (installation / "db.sqlite3").write_bytes(b"kept")
+    _make_databases()
+    assert (installation / "db.sqlite3").read_bytes() == b"kept"
