@@ -135,7 +135,7 @@ def _merged(merged: FileMerged) -> dict[str, Json]:
         "digest": merged.digest,
         "revision": merged.revision,
         "edits": [_edit(edit) for edit in merged.edits],
-        "given": [given._asdict() for given in merged.given],
+        "given": [item._asdict() for item in merged.given],
         "buffer": merged.buffer,
     }
 
@@ -143,9 +143,9 @@ def _merged(merged: FileMerged) -> dict[str, Json]:
 def _file_merged(merged: _Merged | None) -> FileMerged | None:
     if merged is None:
         return None
-    given = tuple(Given(item.item, item.id, item.written) for item in merged.given)
+    assigned = tuple(Given(item.item, item.id, item.written) for item in merged.given)
     edits = tuple(edits_of(merged.edits))
-    return FileMerged(merged.file, merged.digest, merged.revision, edits, given, merged.buffer)
+    return FileMerged(merged.file, merged.digest, merged.revision, edits, assigned, merged.buffer)
 
 
 def _edit(edit: Edit) -> dict[str, Json]:

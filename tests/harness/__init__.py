@@ -1,1 +1,1 @@
-"""Ways of attacking the store, each with `run(count, seed)` that returns a report."""
+"""Attacks on the store. Each module has `run(count, seed)`, which returns a report."""

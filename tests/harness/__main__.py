@@ -1,6 +1,6 @@
-"""Runs the harnesses: `python -m tests.harness [NAME ...]`; all of them without a name.
+"""Run the harnesses: `python -m tests.harness [NAME ...]`; all of them without a name.
 
-SOAK_SCALE is the part of the full count that runs: 1 by default. SOAK_SEED repeats a run.
+SOAK_SCALE is the fraction of the full count to run: 1 by default. SOAK_SEED repeats a run.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Final
 
 from tests.harness.report import CannotRun, Report
 
-# name and module: how many cases a full run has.
+# The modules, with the number of cases of a full run.
 FULL: Final = {
     "block_device": 20_000,
     "system_calls": 20_000,
@@ -34,7 +34,7 @@ FULL: Final = {
 
 
 def run(name: str, scale: float, seed: int) -> bool:
-    """Runs one; tells whether all was well."""
+    """Run one harness; return whether nothing was lost."""
     count = max(1, round(FULL[name] * scale))
     print(f"\n{name}: {count} cases asked for, seed {seed}", flush=True)
     began = time.monotonic()

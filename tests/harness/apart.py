@@ -1,4 +1,4 @@
-"""Harnesses fork, kill and mount. They do it in a process of their own, apart from the tests."""
+"""Separate processes for harnesses, which fork, kill and mount, apart from the tests."""
 
 from __future__ import annotations
 
@@ -32,10 +32,11 @@ def in_own_process(
     environment: Mapping[str, str] | None = None,
     through: Sequence[str] = (),
 ) -> Report:
-    """What `attack(count, seed)` of a module reports, run by an interpreter of its own.
+    """Run `attack(count, seed)` of a module in a separate interpreter; return its report.
 
-    `planted` names a function, `module:name`, that is called there first and breaks something.
-    `through` is a command that runs it, such as `unshare`. Raises `AssertionError` where it died.
+    `planted` names a function, `module:name`, that is called there first to break something.
+    `through` is a command that runs the interpreter, such as `unshare`. Raises `AssertionError` if
+    it died.
     """
     command = [*through, sys.executable, "-m", "tests.harness.apart", module]
     command += [str(count), str(seed), planted]
@@ -53,7 +54,7 @@ def in_own_process(
 
 
 def start(work: Callable[[], None]) -> int:
-    """Runs it in a forked process; returns its id. `wait` for it."""
+    """Run `work` in a forked process; return its id. The caller must `wait` for it."""
     child = os.fork()
     if child == 0:
         try:
@@ -67,13 +68,13 @@ def start(work: Callable[[], None]) -> int:
 
 
 def wait(child: int) -> int:
-    """How the process ended, as `subprocess` counts: below 0, it was killed."""
+    """Wait for the process; return its exit code as in `subprocess`: negative if it was killed."""
     return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
 
 
 @contextmanager
 def scratch(name: str) -> Iterator[Path]:
-    """A folder for the time being, in memory where there is room."""
+    """Yield a temporary folder, in memory if there is room."""
     roomy = _IN_MEMORY.is_dir() and shutil.disk_usage(_IN_MEMORY).free > _ROOM
     with tempfile.TemporaryDirectory(
         prefix=f"{name}-", dir=_IN_MEMORY if roomy else None, ignore_cleanup_errors=True
@@ -82,7 +83,7 @@ def scratch(name: str) -> Iterator[Path]:
 
 
 def _main(module: str, count: str, seed: str, planted: str) -> None:
-    logging.disable(logging.CRITICAL)  # the faults are ours
+    logging.disable(logging.CRITICAL)  # the faults are intended
     if planted:
         place, _, name = planted.partition(":")
         getattr(import_module(place), name)()

@@ -1,10 +1,10 @@
-"""A running server held to its OpenAPI document by schemathesis, with its own default settings
-and the configuration that the project ships.
+"""A running server checked against its OpenAPI document by schemathesis.
 
-It makes calls that fit the document and calls that do not, single ones and chains in which one
-answer leads to the next call (a record made is read, changed, deleted, and asked for again). Each
-answer must be one that the document tells of: its status, its headers, its media type, its schema;
-good data must be taken, bad data refused, and no status may be 5xx.
+The server has its default settings, and schemathesis the configuration that the project ships. It
+makes calls that fit the document and calls that do not, single ones and chains in which one
+response leads to the next call (a new record is read, changed, deleted, and requested again). Each
+response must be documented: its status, headers, media type and schema. Valid data must be
+accepted, invalid data refused, and no status may be 5xx.
 """
 
 from __future__ import annotations
@@ -21,23 +21,23 @@ from typing import Any, Final
 from tests.harness.report import Report
 from tests.server import PROJECT, Server, running_server
 
-CALLS: Final = 10**9  # so many are allowed: limits are not what is looked at here
+CALLS: Final = 10**9  # a quota that is never reached: limits are not tested here
 ENVIRONMENT: Final = {"NEURALFLOW_BURST": "1000000/1"}
-DEFAULT: Final = "examples,coverage,fuzzing,stateful"  # as anybody runs it
+DEFAULT: Final = "examples,coverage,fuzzing,stateful"  # as in a run with defaults
 EXPLORING: Final = "fuzzing,stateful"
-CONFIGURATION: Final = PROJECT / "schemathesis.toml"  # the one that everybody gets
-EXAMPLES: Final = 100  # of each operation, in one exploring run of many
+CONFIGURATION: Final = PROJECT / "schemathesis.toml"  # the configuration that users get
+EXAMPLES: Final = 100  # per operation, in one exploring run of many
 
 
 def run(count: int, seed: int) -> Report:
-    """Lets at least `count` cases run against a server of its own."""
+    """Run at least `count` cases against a separate server."""
     report = Report("api_cases")
     with tempfile.TemporaryDirectory() as folder:
         with running_server(Path(folder), ENVIRONMENT) as server:
             hold(server, report, count, seed)
-            said = server.log.read_text()
-        if "Traceback" in said:
-            report.lose(f"the server's log holds a traceback:\n{said[-4000:]}")
+            log = server.log.read_text()
+        if "Traceback" in log:
+            report.lose(f"the server's log holds a traceback:\n{log[-4000:]}")
     return report.finish(count)
 
 
@@ -48,16 +48,19 @@ def hold(
     seed: int,
     options: Sequence[str] = ("--max-examples", str(EXAMPLES)),
 ) -> None:
-    """Runs schemathesis, two of it at a time, until `count` cases ran: once as anybody would,
-    and to explore as often as it takes. Each run is another person with another seed."""
+    """Run schemathesis, two processes at a time, until `count` cases ran.
+
+    The first runs have the default phases, all others explore. Each run has a user and a seed of
+    its own.
+    """
     phases = (DEFAULT, EXPLORING)
     while report.cases < count and not report.lost:
         runs = []
-        for one in phases:
+        for phase in phases:
             seed += 1
             token = server.person(f"caller{seed}", CALLS).token
             at = Path(tempfile.mkdtemp(dir=server.folder))
-            chosen = ["--phases", one, "--seed", str(seed), *options]
+            chosen = ["--phases", phase, "--seed", str(seed), *options]
             runs.append((at, _started(server, at, token, chosen)))
         for at, process in runs:
             _count(report, at, process)
@@ -75,25 +78,25 @@ def _started(
     ]
     path = os.pathsep.join([str(PROJECT), os.environ.get("PYTHONPATH", "")])
     environment = {**os.environ, "PYTHONPATH": path}
-    with (at / "said").open("wb") as said:
+    with (at / "said").open("wb") as output:
         return subprocess.Popen(
-            command, cwd=at, env=environment, stdout=said, stderr=subprocess.STDOUT
+            command, cwd=at, env=environment, stdout=output, stderr=subprocess.STDOUT
         )
 
 
 def _count(report: Report, at: Path, process: subprocess.Popen[bytes]) -> None:
     process.wait()
-    said = (at / "said").read_text("utf-8", "replace")
+    output = (at / "said").read_text("utf-8", "replace")
     try:
-        found: dict[str, Any] = json.loads((at / "report.json").read_bytes())
+        results: dict[str, Any] = json.loads((at / "report.json").read_bytes())
     except FileNotFoundError:
-        raise AssertionError(f"schemathesis made no report:\n{said[-4000:]}") from None
-    report.cases += found["test_cases"]["generated"]
-    passed = sum(found["phases"][name]["status"] == "success" for name in found["phases"])
-    if process.returncode or found["failures"] or found["errors"] or not passed:
-        report.lose(said)
+        raise AssertionError(f"schemathesis made no report:\n{output[-4000:]}") from None
+    report.cases += results["test_cases"]["generated"]
+    passed = sum(results["phases"][name]["status"] == "success" for name in results["phases"])
+    if process.returncode or results["failures"] or results["errors"] or not passed:
+        report.lose(output)
     report.notes.append(
-        f"seed {found['seed']}: {found['test_cases']['generated']} cases of "
-        f"{found['operations']['tested']} operations in {found['running_time']:.0f} s, "
-        f"{found['filtered']} refused by a named rule"
+        f"seed {results['seed']}: {results['test_cases']['generated']} cases of "
+        f"{results['operations']['tested']} operations in {results['running_time']:.0f} s, "
+        f"{results['filtered']} refused by a named rule"
     )

@@ -1,9 +1,8 @@
-"""What schemathesis cannot know of the API: the rules that JSON Schema does not say.
+"""Hooks for schemathesis with the rules of the API that JSON Schema cannot express.
 
-Schemathesis loads it (`hooks` in schemathesis.toml). Data that fits the document must be accepted.
-A refusal counts as right only if each fault that the answer names is one of these rules, and then
-it is one that `utils.schemas.RULES_BEYOND` and the document name, or if it depends on what is
-stored.
+Schemathesis loads them (`hooks` in schemathesis.toml). Data that fits the document must be
+accepted. A refusal is right only if each fault in the response is one of these rules, which
+`utils.schemas.RULES_BEYOND` and the document name as well, or if it depends on stored data.
 """
 
 from __future__ import annotations
@@ -17,7 +16,7 @@ from schemathesis.openapi.checks import RejectedPositiveData
 
 ZIP: Final = "application/zip"
 JSON_PATCH: Final = "application/json-patch+json"
-# Each rule, and how a refusal says it.
+# The rules, each with a pattern of its messages.
 RULES: Final = {
     "references": r"must be the id of an? \w+ of yours|is not there: there is no \w+ \d+",
     "repeats": r"must be a rule of RFC 5545",
@@ -32,7 +31,7 @@ RULES: Final = {
     "own lists": r"^is for one's own lists",
 }
 _NAMED: Final = re.compile("|".join(RULES.values()))
-# What depends on what is there, or was sent before, and so on nothing that a schema could say.
+# Problems that depend on stored data or earlier calls, which no schema can express.
 _OF_STATE: Final = {
     "precondition-failed",
     "history-gone",
@@ -47,29 +46,29 @@ def send_archive(context: Any, value: Any) -> bytes:
 
 
 def _headers_fit(case: Any) -> bool:
-    """Whether the headers of a call have the form that the document gives them."""
-    said = case.operation.schema.raw_schema["components"]["parameters"]
+    """Return whether the headers of a call match the patterns in the document."""
+    parameters = case.operation.schema.raw_schema["components"]["parameters"]
     return all(
-        re.fullmatch(said[name]["schema"]["pattern"], value)
+        re.fullmatch(parameters[name]["schema"]["pattern"], value)
         for name, value in (case.headers or {}).items()
-        if "pattern" in said.get(name, {}).get("schema", {})
+        if "pattern" in parameters.get(name, {}).get("schema", {})
     )
 
 
 @schemathesis.hook
 def filter_failure(context: Any, failure: Failure, case: Any, response: Any) -> bool:
-    """Whether a failure is one."""
+    """Return whether a reported failure is a real one."""
     if not isinstance(failure, RejectedPositiveData):
         return True
-    if case.media_type == ZIP:  # no schema says what an archive is
+    if case.media_type == ZIP:  # no schema defines an archive
         return False
     problem = response.json()
     if problem["type"] == "/problems/bad-header" and not _headers_fit(case):
-        return False  # it was no good data: the document has a pattern for this header
+        return False  # not valid data: the document has a pattern for this header
     if problem["type"].removeprefix("/problems/") in _OF_STATE:
         return False
     patched = case.media_type == JSON_PATCH and problem["type"] == "/problems/invalid-record"
-    if patched:  # the patch is good, and what it would make of the record is not
+    if patched:  # the patch is valid, but not the record that it would make
         return False
-    told = [fault["detail"] for fault in problem.get("errors", ())] or [problem["detail"]]
-    return not all(_NAMED.search(detail) for detail in told)
+    details = [fault["detail"] for fault in problem.get("errors", ())] or [problem["detail"]]
+    return not all(_NAMED.search(detail) for detail in details)

@@ -1,10 +1,10 @@
-"""Cuts the power of a real ext4, as often as wanted, at places of a recorded run.
+"""Power cuts of a real ext4 at points of a recorded run.
 
-A load runs on ext4 on a block device that writes down every write, every flush of the disk's cache,
-and what the load notes of itself. Then, for places in that log, a disk is made that a power cut
-there may leave: all that was flushed, and of the rest nothing, all, some writes, or some 4-KiB
-pieces. (Smaller pieces break ext4 itself, which is not the question.) It is mounted, the store on
-it opened, and judged. A case is such a disk.
+A load runs on ext4 on a block device that records every write, every cache flush, and the marks of
+the load. Then, for points in that log, an image is made that a power cut there could leave:
+everything that was flushed, and of the rest nothing, all, some writes, or some 4-KiB pieces.
+(Smaller pieces corrupt ext4 itself, which is out of scope.) The image is mounted, the store on it
+is opened, and the judge checks it. A case is one image.
 """
 
 from __future__ import annotations
@@ -35,21 +35,21 @@ from tests.harness.stamps import Judge, Writer, opened, verdict
 IMAGE_BYTES: Final = 32 << 20
 PIECE_BYTES: Final = 4096
 CHUNK_BYTES: Final = 64 << 10
-CASES_MAX: Final = 1_000  # of one recording
+CASES_MAX: Final = 1_000  # per recording
 OPTIONS: Final = ("", "noauto_da_alloc,commit=1")
-STEPS: Final = 12  # of each writer, between two openings of the store
+STEPS: Final = 12  # per writer, between two openings of the store
 WORKERS: Final = 2
 SHARED: Final = [Key("notes", 1), Key("notes", 2)]
-# Why ext4 refuses a disk. It is its own matter, and is counted apart.
+# Errors with which ext4 refuses an image. That is its own matter, and is counted separately.
 _REFUSALS: Final = {errno.EBADMSG, errno.EUCLEAN, errno.EINVAL, errno.EIO}
 
 
 def run(count: int, seed: int, planted: str = "") -> Report:
-    """`count` disks, from at least four recordings. Raises `CannotRun` where none can be made."""
+    """Check `count` images of at least four recordings. Raises `CannotRun` if none can be made."""
     if reason := missing():
         print(f"block device: 0 cases: {reason}", flush=True)
         raise CannotRun(reason)
-    # Mounts in a space of their own end with the process, however it ends.
+    # Mounts in a separate namespace end with the process, however it ends.
     through = ["unshare", "--mount"]
     return in_own_process(__name__, count, seed, planted=planted, through=through).finish(count)
 
@@ -67,7 +67,7 @@ def attack(count: int, seed: int) -> Report:
                 refused += part.refused
                 for fault in part.faults:
                     report.lose(f"recording {recording} (seed {seed}), {fault}")
-            acknowledged += sum(what == MARK and b'"acknowledged"' in said for what, _, said in log)
+            acknowledged += sum(what == MARK and b'"acknowledged"' in data for what, _, data in log)
             recording += 1
             if report.cases == 0:
                 raise AssertionError("block device: ext4 refused every disk")
@@ -82,7 +82,7 @@ def attack(count: int, seed: int) -> Report:
 
 
 def _record(folder: Path, number: int, seed: int) -> list[Entry]:
-    """Runs the load on a recorded disk; returns the log. The disk before it is in `base`."""
+    """Run the load on a recorded disk; return the log. `base` is the disk before it."""
     base, disk, log = folder / "base", folder / "disk", folder / "log"
     device, tree = folder / "device", folder / "tree"
     with base.open("wb") as file:
@@ -99,7 +99,7 @@ def _record(folder: Path, number: int, seed: int) -> list[Entry]:
     ):
         for opening in range(3):
             processes = 1 + number % 2
-            # The second load is killed, so that the third begins with a recovery.
+            # The second load is killed, so that the third one begins with a recovery.
             _load(tree, device / "mark", processes, f"{seed}.{opening}", killed=opening == 1)
     disk.unlink()
     return list(entries(log))
@@ -121,7 +121,7 @@ def _recording(disk: Path, log: Path, device: Path) -> Iterator[None]:
 
 
 def _load(tree: Path, mark: Path, processes: int, seed: str, killed: bool) -> None:
-    """Opens the store in each of the processes, writes with four threads in all, closes it."""
+    """Open the store in each of the processes, write with four threads in all, close it."""
     writers = [
         start(partial(_write, tree, mark, 4 // processes, f"{seed}.{process}", process, killed))
         for process in range(processes)
@@ -136,7 +136,7 @@ def _write(tree: Path, mark: Path, threads: int, seed: str, process: int, killed
     marks = os.open(mark, os.O_WRONLY)
 
     def say(said: bytes) -> None:
-        os.pwrite(marks, said, 0)  # always in the first page: a write over two would be two marks
+        os.pwrite(marks, said, 0)  # a write across pages would be two marks
 
     def work(thread: int) -> None:
         dice = random.Random(f"{seed}.{thread}")
@@ -144,7 +144,7 @@ def _write(tree: Path, mark: Path, threads: int, seed: str, process: int, killed
         own = Key("notes", 100 + 10 * process + thread)
         for _ in range(STEPS):
             writer.step(own, dice.choice(SHARED), Key("people", 1 + process))
-        if killed:  # whoever is first, and the others are in the middle of something
+        if killed:  # the first thread to finish, while the others are working
             os.kill(os.getpid(), signal.SIGKILL)
 
     with ThreadPoolExecutor(threads) as pool:
@@ -158,7 +158,7 @@ def _write(tree: Path, mark: Path, threads: int, seed: str, process: int, killed
 
 @dataclass
 class _Part:
-    """What one process has judged."""
+    """The results of one process."""
 
     judged: int
     refused: int
@@ -167,8 +167,10 @@ class _Part:
 
 @dataclass(frozen=True)
 class _Cut:
-    """A power cut before the log's entry of this number; `kept` is what of the writes not flushed
-    the disk had taken."""
+    """A power cut before the log entry with this number.
+
+    `kept` says which of the unflushed writes reached the disk.
+    """
 
     place: int
     kept: str
@@ -179,7 +181,7 @@ class _Cut:
 
 
 def _cuts(log: list[Entry], count: int, dice: random.Random) -> list[_Cut]:
-    """`count` different cuts, spread evenly over the log, and more where ext4 may refuse some."""
+    """Return `count` different cuts, spread evenly over the log."""
     begin = next(place for place, entry in enumerate(log) if entry[0] == MARK)
     kinds = [
         _Cut(place, kept, dice.choice(OPTIONS))
@@ -190,7 +192,7 @@ def _cuts(log: list[Entry], count: int, dice: random.Random) -> list[_Cut]:
 
 
 def _replay(folder: Path, log: list[Entry], count: int, seed: int) -> list[_Part]:
-    """Judges `count` disks, in several processes."""
+    """Check `count` images in several processes."""
     cuts = _cuts(log, count, random.Random(seed))
 
     def work(worker: int) -> None:
@@ -207,7 +209,10 @@ def _replay(folder: Path, log: list[Entry], count: int, seed: int) -> list[_Part
 
 
 class _Disk:
-    """What was flushed to a disk. Most of one is zeros, which cost nothing in a file with holes."""
+    """The flushed contents of a disk.
+
+    They are mostly zeros, which cost nothing in a sparse file.
+    """
 
     def __init__(self, base: Path) -> None:
         self._bytes = bytearray(IMAGE_BYTES)
@@ -222,7 +227,7 @@ class _Disk:
         self._bytes[offset : offset + len(data)] = data
 
     def copy_to(self, image: int) -> None:
-        """Makes the file of this descriptor hold the same."""
+        """Write the same contents to the file of this descriptor."""
         os.truncate(image, 0)
         os.truncate(image, IMAGE_BYTES)
         with memoryview(self._bytes) as view:
@@ -231,7 +236,7 @@ class _Disk:
 
 
 class _Replay:
-    """Goes through a log once, and makes and judges the disks on the way."""
+    """A replay of a log that makes and checks images on the way."""
 
     def __init__(self, base: Path, folder: Path, seed: str) -> None:
         self._image, self._tree = folder / "image", folder / "tree"
@@ -263,7 +268,7 @@ class _Replay:
             self._pending.clear()
 
     def _make(self, kept: str) -> None:
-        """Makes the disk: what was flushed, and what was kept of the rest."""
+        """Make the image: everything flushed, and the part of the rest that `kept` names."""
         image = os.open(self._image, os.O_RDWR | os.O_CREAT, 0o600)
         try:
             self._flushed.copy_to(image)

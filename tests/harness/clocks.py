@@ -1,7 +1,7 @@
-"""The suite under other clocks and in other zones: no test may know only the day it was written.
+"""The test suite under other clocks and zones: no test may depend on the day of its writing.
 
-Every process of a run, servers and commands included, has the same clock, which is ahead of the
-machine's by a fixed time and goes on, and so have the files that it sees (`tests/clock`).
+Every process of a run, including servers and commands, has the same clock, at a fixed offset from
+the machine's, and sees file times with that offset (`tests/clock`).
 """
 
 from __future__ import annotations
@@ -24,14 +24,17 @@ LINES_SHOWN: Final = 400
 
 
 class Setting(NamedTuple):
-    """A moment on the clocks of a zone, which is the zone of the machine as well."""
+    """A time on the clocks of a zone, which is the machine's zone as well."""
 
     moment: str
     zone: str
 
     @property
     def environment(self) -> dict[str, str]:
-        """Return the variables that put a process and its children there. It is that moment now."""
+        """Return the variables that set the clock and the zone of a process and its children.
+
+        The clock shows the setting's time at the moment of this call.
+        """
         there = datetime.fromisoformat(self.moment).replace(tzinfo=ZoneInfo(self.zone))
         path = [str(CLOCK), *filter(None, [os.environ.get("PYTHONPATH")])]
         return {
@@ -52,7 +55,7 @@ SETTINGS: Final = (
 
 
 def run_tests(setting: Setting, options: Iterable[str]) -> subprocess.CompletedProcess[str]:
-    """Run pytest with these options in the setting, apart from a pytest that calls this."""
+    """Run pytest with these options in the setting, isolated from a pytest that calls this."""
     outside = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
     return subprocess.run(
         [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *options],

@@ -1,4 +1,4 @@
-"""Loop devices and mounts, without a process for each: a harness needs thousands of them."""
+"""Loop devices and mounts through system calls: a harness needs thousands, too many for `mount`."""
 
 from __future__ import annotations
 
@@ -16,19 +16,22 @@ from typing import Final
 
 _GET_FREE: Final = 0x4C82
 _CONFIGURE: Final = 0x4C0A
-_AUTOCLEAR: Final = 4  # the device goes when what is mounted on it does
+_AUTOCLEAR: Final = 4  # the device detaches when it is unmounted
 _DETACH: Final = 2
 _ATTEMPTS: Final = 100
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
 def tool(name: str) -> str:
-    """Where a program is; "" where there is none. Those of administrators are not in every PATH."""
+    """Return the path of a program, "" if there is none.
+
+    Administrators' folders are searched, too.
+    """
     return shutil.which(name) or shutil.which(name, path="/usr/sbin:/sbin") or ""
 
 
 def missing() -> str:
-    """What this machine lacks for recording a block device; "" where nothing is missing."""
+    """Return what this machine lacks to record a block device; "" if nothing."""
     if os.geteuid() != 0:
         return "a block device can only be recorded by root"
     for device in ("/dev/fuse", "/dev/loop-control"):
@@ -45,11 +48,11 @@ def missing() -> str:
 
 
 def _attach(image: Path) -> tuple[str, int]:
-    """A loop device on the image, and its descriptor, which is to be closed once it is mounted."""
+    """Attach a loop device to the image; return its path and its descriptor, to be closed."""
     backing = os.open(image, os.O_RDWR | os.O_CLOEXEC)
     control = os.open("/dev/loop-control", os.O_RDWR | os.O_CLOEXEC)
     try:
-        for _ in range(_ATTEMPTS):  # another process may be quicker than we are
+        for _ in range(_ATTEMPTS):  # another process may take the device first
             path = f"/dev/loop{fcntl.ioctl(control, _GET_FREE)}"
             device = os.open(path, os.O_RDWR | os.O_CLOEXEC)
             try:
@@ -68,7 +71,10 @@ def _attach(image: Path) -> tuple[str, int]:
 
 @contextmanager
 def mounted(image: Path, folder: Path, options: str, kind: str = "ext4") -> Iterator[None]:
-    """The file system in an image. Raises `OSError` where the kernel refuses to mount it."""
+    """Mount the file system in an image during the block.
+
+    Raises `OSError` if the kernel refuses.
+    """
     path, device = _attach(image)
     try:
         source, target = os.fsencode(path), os.fsencode(folder)
@@ -84,11 +90,14 @@ def mounted(image: Path, folder: Path, options: str, kind: str = "ext4") -> Iter
 
 
 class StillInUse(OSError):
-    """What was to be unmounted has a file open."""
+    """A file is open in the folder to unmount."""
 
 
 def unmount(folder: Path) -> None:
-    """Raises `StillInUse` where somebody has a file open there; it is taken off all the same."""
+    """Unmount the folder.
+
+    Raises `StillInUse` if a file is open there, after detaching it lazily.
+    """
     for _ in range(_ATTEMPTS):
         if not _libc.umount2(os.fsencode(folder), 0):
             return

@@ -1,9 +1,9 @@
-"""Errors of the disk: at each operation, one that passes or one that stays.
+"""Disk errors at each operation, transient or permanent.
 
-A workload of changes on a simulated disk, which refuses one operation, or that and all later ones,
-or writes less than it was asked to. What the store says about it must be true: what it acknowledged
-stays, what it refused happened whole or not at all, and reads go on. When the fault is over it
-writes again by itself; after a failed write or sync, once it was opened anew.
+A workload runs on a simulated disk that refuses one operation, or that and all later ones, or
+writes less than requested. The store must report the truth: acknowledged commits stay, refused ones
+happened as a whole or not at all, and reads continue. After the fault it writes again by itself or,
+after a failed write or sync, once it was opened again.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from tests.harness.report import Report
 from tests.harness.simulated_disk import Fault
 
 _WRITES: Final = frozenset({"grow", "create", "mkdir", "link", "replace"})
-#: The errors, and the system calls that can meet with each.
+# The errors, each with the system calls that can fail with it.
 FAULTS: Final = {
     "EIO of a sync": (errno.EIO, frozenset({"fsync"})),
     "EIO of a write": (errno.EIO, frozenset({"grow", "overwrite"})),
@@ -32,7 +32,7 @@ FAULTS: Final = {
 
 @dataclass
 class FaultyTrial(Trial):
-    """One workload on a disk with one fault, one of those named."""
+    """A workload on a disk with one of the named faults."""
 
     faults: tuple[str, ...] = tuple(FAULTS)
 
@@ -73,7 +73,7 @@ class FaultyTrial(Trial):
             self._note_seen(self.stores[0])
 
     def _write_again(self) -> None:
-        """The fault is over. After EIO a new process is needed, and until then nothing is said."""
+        """Check that writing works after the fault, if the disk failed in a new process."""
         self.doing = "writing after the fault"
         store = self.stores[0]
         if self.fault.error == errno.EIO and self.fault.struck:
@@ -102,9 +102,9 @@ class FaultyTrial(Trial):
 
 
 def run(count: int, seed: int) -> Report:
-    """Tries `count` faults. Raises `Lost` at the first about which the store did not speak true."""
+    """Try `count` faults. Raises `Lost` at the first one after which the store was wrong."""
     report, struck = Report("disk_errors"), 0
-    logging.disable(logging.CRITICAL)  # what the store has to say of each error
+    logging.disable(logging.CRITICAL)  # the store logs each error
     try:
         for number in range(count):
             trial = FaultyTrial(seed + number, cuts_again=0)

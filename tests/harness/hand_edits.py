@@ -1,4 +1,4 @@
-"""Files edited by hand from states of any age, while programs write: nothing of either is lost."""
+"""Manual edits of files from states of any age, while programs write: no change is lost."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from hypothesis.stateful import run_state_machine_as_test
 
 from tests.harness.report import Report
 
-_EXAMPLES: int = 40  # of one run, so that the soak tells how far it is
+_EXAMPLES: int = 40  # per run, so that the soak shows its progress
 
 
 def run(cases: int, seed: int) -> Report:
-    """Run so many steps; each example has about 50 of them."""
+    """Run this many steps; each example has about 50."""
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "neuralflow.settings")
     django.setup()
     from tests.utils.edit_machine import QUIET, STEPS, EditMachine

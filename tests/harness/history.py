@@ -1,9 +1,10 @@
-"""A history of many writers and readers at once, and the question whether one order explains it.
+"""A history of concurrent writers and readers, and whether one order explains it.
 
-Four processes of four threads work on the same few documents and on some of their own: they read,
-add, change and remove records, move sums between two documents, create and drop whole ones, relaxed
-or not. Some share a store that was opened and used before the fork, some open their own. What each
-operation saw is written down and judged in `observations`.
+Four processes of four threads work on the same few documents and on some of their own. They read,
+add, change and remove records, transfer sums between two documents, create and delete whole
+documents, with relaxed commits or not. Some share a store that was opened and used before the fork,
+others open their own. What each operation saw is recorded and judged in `observations` (a
+linearizability check, after Herlihy and Wing 1990).
 """
 
 from __future__ import annotations
@@ -34,23 +35,23 @@ PROCESSES, THREADS = 4, 4
 HOT: Final = [Key("notes", owner) for owner in (1, 2, 3, 4)]
 ACCOUNTS: Final = [Key("people", owner) for owner in (1, 2, 3, 4)]
 MORTAL: Final = [Key("notes", owner) for owner in (11, 12)]
-REGISTER: Final = Key("people", 9)  # counts the lives of the mortal ones
+REGISTER: Final = Key("people", 9)  # counts the lives of the mortal documents
 BALANCE: Final = 1000
 RECORDS_MAX: Final = 40
-TIMEOUT: Final = 3600  # seconds, for all of a full run
-ORDINARY: Final = 20_000  # operations of a history, where no other number is asked for
+TIMEOUT: Final = 3600  # seconds, for a full run
+ORDINARY: Final = 20_000  # operations of a history without another count
 
 Opening = Callable[[Path], DocumentStore]
 Edit = Callable[[Transaction], list[Sight]]
 
 
 def opened(folder: Path) -> DocumentStore:
-    """The store of a history, as everybody opens it."""
+    """Open the store of a history as the harness does by default."""
     return open_store(folder.as_uri(), LAYOUTS)
 
 
 class _Complaints(logging.Handler):
-    """What the store says is wrong. Here nothing is: nobody edits, kills, or fills the disk."""
+    """A handler for the store's warnings. None are expected: nothing is edited, killed, or full."""
 
     def __init__(self) -> None:
         super().__init__(logging.WARNING)
@@ -61,7 +62,7 @@ class _Complaints(logging.Handler):
 
 
 def run(count: int, seed: int, opening: Opening = opened) -> Report:
-    """Records a history of `count` operations and judges it. What it lost is in the notes."""
+    """Record a history of `count` operations and judge it. The notes list what it lost."""
     with TemporaryDirectory() as folder:
         history = record(Path(folder), count, seed, opening)
         faults = list(history.faults())
@@ -69,7 +70,7 @@ def run(count: int, seed: int, opening: Opening = opened) -> Report:
 
 
 def record(folder: Path, count: int, seed: int, opening: Opening = opened) -> History:
-    """What `count` operations saw, and what was there after all stores had been closed."""
+    """Return the history of `count` operations, and of the state after all stores were closed."""
     complaints = _Complaints()
     logging.getLogger("docstore").addHandler(complaints)
     try:
@@ -136,13 +137,13 @@ def _run_workers(
     deadline = time.monotonic() + TIMEOUT
     for process in processes:
         process.join(max(deadline - time.monotonic(), 0))
-        process.kill()  # one that hangs
+        process.kill()  # if it hangs
     if any(process.exitcode for process in processes):
         raise AssertionError(f"workers ended with {[process.exitcode for process in processes]}")
 
 
 def _share(count: int, number: int, workers: int) -> int:
-    """How many of `count` the worker with this number does."""
+    """Return how many of `count` operations the worker with this number does."""
     return count // workers + (number < count % workers)
 
 
@@ -161,7 +162,7 @@ def _own(process: int, thread: int) -> Key:
 
 
 def _ending(data: Path, opening: Opening) -> Iterator[Operation]:
-    """What the files hold once all is closed, and what a store finds that is opened then."""
+    """Yield what the files hold after closing, and what a store shows that is opened then."""
     names = {_name(key): key for key in [*HOT, *ACCOUNTS, *MORTAL, REGISTER]}
     now = time.monotonic_ns()
     sights = []
@@ -176,7 +177,7 @@ def _ending(data: Path, opening: Opening) -> Iterator[Operation]:
         yield from (observer.read(key) for key in names.values())
 
 
-# What is seen
+# Observations
 
 
 def _name(key: Key) -> str:
@@ -184,22 +185,22 @@ def _name(key: Key) -> str:
 
 
 def _digest(content: Any) -> int:
-    """A number that stands for the content but for what a commit itself adds; never `GONE`."""
-    said = {name: content[name] for name in content.keys() - {"revision", "updated_at"}}
-    said |= {name: list(said[name]) for name in ("notes", "log") if name in said}
-    data = msgspec.json.encode(said, order="sorted")
+    """Return a digest of the content without what a commit itself adds; never `GONE`."""
+    own = {name: content[name] for name in content.keys() - {"revision", "updated_at"}}
+    own |= {name: list(own[name]) for name in ("notes", "log") if name in own}
+    data = msgspec.json.encode(own, order="sorted")
     return int.from_bytes(blake2b(data, digest_size=7).digest()) + 1
 
 
 def _seen(name: str, content: Any) -> Sight:
-    """What was read of a document."""
+    """Return what a read saw of a document."""
     if content is None:
         return absent(name)
     return Sight(name, version(content.get("life", 1), content["revision"]), _digest(content))
 
 
 def _sight(transaction: Transaction, key: Key, revision: int) -> Sight:
-    """What the edit made of a document that had this revision."""
+    """Return what the edit made of a document that had this revision."""
     content = transaction.document(key)
     assert content is not None
     number = version(content.get("life", 1), revision + 1)
@@ -212,7 +213,7 @@ def _revision(transaction: Transaction, key: Key) -> int:
 
 
 class _Observer:
-    """Does operations and says what they saw, and when."""
+    """Performs operations and returns what they saw, and when."""
 
     def __init__(self, who: str, store: DocumentStore) -> None:
         self.who, self.store = who, store
@@ -230,19 +231,19 @@ class _Observer:
         return Operation(self.who, invoked, time.monotonic_ns(), tuple(sights), together=True)
 
     def sum(self) -> Operation:
-        """All accounts at one moment."""
-        found: list[Any] = []
+        """Read all accounts in one transaction."""
+        contents: list[Any] = []
 
         def look(transaction: Transaction) -> list[Sight]:
-            found[:] = [transaction.document(key) for key in ACCOUNTS]
+            contents[:] = [transaction.document(key) for key in ACCOUNTS]
             return [_seen(_name(key), transaction.document(key)) for key in ACCOUNTS]
 
         operation = self.change(look)
-        total = sum(content["balance"] for content in found)
+        total = sum(content["balance"] for content in contents)
         return msgspec.structs.replace(operation, total=total)
 
 
-# What is done
+# Operations
 
 
 def _work(
@@ -376,7 +377,7 @@ def _transfer(chance: random.Random) -> Edit:
 
 
 def _live_or_die(key: Key) -> Edit:
-    """Creates the document or drops it, and counts its lives in another one."""
+    """Return an edit that creates or deletes the document, and counts its lives in another one."""
 
     def edit(transaction: Transaction) -> list[Sight]:
         register = transaction.document(REGISTER)

@@ -1,11 +1,11 @@
-"""Interruptions: an exception at every bytecode boundary of what the store does.
+"""Interruptions: an exception at every bytecode boundary of the store's operations.
 
-A signal's exception, one that another thread sends, or a `MemoryError` may come between any two
-instructions. Here one does, at each boundary in turn, of a commit, of one that begins a segment, of
-a read, of a publication, of the wait for one's turn and of the rest, in the main thread and in
-another. Afterwards the thread that was interrupted writes, another thread does, and another process
-does, each in little time; all of them and one who opens the folder anew read the same; what was
-interrupted happened wholly or not at all, and what was acknowledged is there.
+A signal handler's exception, one sent by another thread, or a `MemoryError` may occur between any
+two instructions. This harness raises one at each boundary in turn: of a commit, of one that begins
+a segment, of a read, a publication, a wait for the lock and the others, in the main thread and in
+another. Afterwards the interrupted thread, another thread and another process each write in little
+time. All of them and a process that opens the folder again read the same. The interrupted operation
+happened as a whole or not at all, and acknowledged commits are there.
 """
 
 from __future__ import annotations
@@ -38,9 +38,9 @@ _NOTES: Final = CollectionLayout(name="notes", stem="notes", records="notes")
 _LAYOUTS: Final = {_NOTES.name: _NOTES}
 _KEYS: Final = (Key("notes", 1), Key("notes", 2))
 _SEGMENT_BYTES: Final = 16 * 1024
-_LARGE: Final = "x" * 12_000  # of which a segment has no room for two
-#: For how long a lock is waited for, in seconds. Whoever waited that long was not called, whatever
-#: else the machine does; it counts as a fault though the write came about.
+_LARGE: Final = "x" * 12_000  # a segment has no room for two of these
+# Seconds that a lock is waited for. A thread that waited that long was not woken, whatever the load
+# of the machine. It counts as a fault even if the write succeeded.
 TIMEOUT: Final = 10.0
 HUNG_SECONDS: Final = 120
 _TRACED: Final = (str(Path(docstore.__file__).parent), contextlib.__file__)
@@ -51,8 +51,8 @@ ERRORS: Final = (KeyboardInterrupt, MemoryError)
 class Interruption:
     """A trace function that counts boundaries and raises at one of them.
 
-    `hooks` are called when a function of that name begins: they let others go on for whom, or for
-    which, the traced thread is about to wait.
+    `hooks` are called when a function of that name begins. They release other threads before the
+    traced thread waits for them.
     """
 
     def __init__(
@@ -92,14 +92,14 @@ class Interruption:
             raise self.error("interrupted by the test")
 
     def run(self, work: Callable[[], object]) -> bool:
-        """Whether the work ended without being interrupted."""
+        """Run `work`; return whether it ended without an interruption."""
         before = sys.gettrace()
         sys.settrace(self)
         try:
             work()
         except self.error:
             return False
-        except StoreError:  # what was interrupted on the way may be told in the store's words
+        except StoreError:  # the store may have replaced the interruption by its own error
             return False
         finally:
             sys.settrace(before)
@@ -107,11 +107,11 @@ class Interruption:
 
 
 class Disk(FileSystem):
-    """Lets a thread wait in a sync until another one is about to wait for it."""
+    """A file system in which a thread's sync waits until another thread is about to wait for it."""
 
     def __init__(self) -> None:
         self.in_sync, self.go_on = threading.Event(), threading.Event()
-        self.waits_in = 0  # the thread
+        self.waits_in = 0  # the thread whose syncs wait
 
     def sync_data(self, step: str, handle: int) -> None:
         if self.waits_in == threading.get_ident():
@@ -121,9 +121,9 @@ class Disk(FileSystem):
 
 
 class World:
-    """A folder, the store under attack, a peer that stands for another process, and other threads.
+    """A folder, the store under attack, a peer in the role of another process, and other threads.
 
-    `count` is how often the documents were changed, as far as that is known.
+    `sure` is how often the documents were certainly changed, and `possible` how often at most.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -156,7 +156,7 @@ class World:
             transaction.create(key, {"notes": [], "count": 0})
 
     def add(self, store: DocumentStore, *, here: bool = False, large: bool = False) -> None:
-        """One change of both documents. It is sure once this returns."""
+        """Change both documents in one commit. It is certain once this returns."""
 
         def edit(transaction: Transaction) -> None:
             for key in _KEYS:
@@ -180,7 +180,7 @@ class World:
     # What must hold
 
     def check(self, *, reopens: bool) -> list[str]:
-        """What is wrong after an interruption; called by the thread that was interrupted."""
+        """Return what is wrong after an interruption. The interrupted thread calls it."""
         faults = []
         for who, work in (
             ("the thread that was interrupted", lambda: self.add(self.store)),
@@ -221,15 +221,17 @@ class World:
         return seen
 
     def _settle_count(self) -> None:
-        """What was interrupted may have happened or not: which, the documents tell, once a later
-        change is durable."""
+        """Determine from the documents whether the interrupted change happened.
+
+        The caller has made a later change durable.
+        """
         seen = self._seen(self.peer)[0]
         if isinstance(seen, int) and self.sure <= seen <= self.possible:
             self.sure = seen
         self.possible = self.sure
 
 
-# The operations. Each prepares, and yields what is to be interrupted, and the hooks.
+# The operations. Each prepares the world, and yields the work to interrupt and the hooks.
 
 Work = tuple[Callable[[], object], dict[str, Callable[[], None]]]
 
@@ -277,7 +279,7 @@ def _read_of_news(world: World) -> Iterator[Work]:
 
 @contextmanager
 def _read_of_a_file(world: World) -> Iterator[Work]:
-    """A file that another program has put there is parsed anew."""
+    """Read files that another program has replaced, so that they are parsed again."""
     world.store.publish()
     for key in _KEYS:
         path = world.backend.path(key)
@@ -301,7 +303,7 @@ def _checkpoint(world: World) -> Iterator[Work]:
 
 @contextmanager
 def _background(world: World) -> Iterator[Work]:
-    """What the thread in the background does."""
+    """Run what the publishing thread does."""
     world.add(world.store)
     yield world.backend._work_off, {}
 
@@ -334,7 +336,7 @@ def _opening_alone(world: World) -> Iterator[Work]:
 
 @contextmanager
 def _wait_for_another_leader(world: World) -> Iterator[Work]:
-    """Another thread leads, and one more waits; both have to come to an end."""
+    """Wait for another leader, as a third thread does; both must come to an end."""
     led, go_on = threading.Event(), threading.Event()
 
     def slow(transaction: Transaction) -> None:
@@ -357,13 +359,13 @@ def _wait_for_another_leader(world: World) -> Iterator[Work]:
     finally:
         go_on.set()
         for future in (leader, *waiting):
-            with suppress(StoreError, *ERRORS):  # what it wanted was perhaps done by the other
+            with suppress(StoreError, *ERRORS):  # the leader may have run its change
                 future.result()
 
 
 @contextmanager
 def _wait_in_line(world: World) -> Iterator[Work]:
-    """Another thread has the lock, and one more waits for it."""
+    """Wait for the lock, which another thread holds."""
     has_it, go_on = threading.Event(), threading.Event()
 
     def hold() -> None:
@@ -383,7 +385,7 @@ def _wait_in_line(world: World) -> Iterator[Work]:
 
 @contextmanager
 def _wait_for_a_sync(world: World) -> Iterator[Work]:
-    """Another thread syncs, for whoever comes after it, too."""
+    """Wait for the sync of another thread, which also covers later commits."""
     world.disk.in_sync.clear()
     world.disk.go_on.clear()
 
@@ -425,12 +427,12 @@ OPERATIONS: Final = {
 }
 
 
-#: The operations of which every single boundary is tried.
+# The operations with every boundary tried.
 _EVERY: Final = frozenset({"commit", "read", "publication", "wait in line", "wait for a sync"})
 
 
 class Attack:
-    """Interrupts one operation at one boundary after the other."""
+    """Interrupts operations, each at one boundary after the other."""
 
     def __init__(self, folder: Path, report: Report) -> None:
         self._folder, self._report = folder, report
@@ -444,8 +446,11 @@ class Attack:
         return World(self._folder / str(self._worlds))
 
     def points(self, name: str) -> list[int]:
-        """The boundaries of an operation that are to be tried: all, or of those that are passed
-        again and again the first and the last time. It is done twice first, so that all is warm."""
+        """Return the boundaries of an operation to try.
+
+        These are all, or the first and the last pass of each bytecode. The operation runs twice
+        before it is recorded, to warm caches.
+        """
         for _ in range(3):
             with OPERATIONS[name](self.world) as (work, hooks):
                 interruption = Interruption(0, MemoryError, hooks)
@@ -458,7 +463,7 @@ class Attack:
         return sorted({*first.values(), *last.values()})
 
     def once(self, name: str, at: int, error: type[BaseException], *, worker: bool) -> None:
-        """Interrupts it at a boundary."""
+        """Interrupt the operation at a boundary, and report what is wrong afterwards."""
 
         def try_it() -> list[str]:
             world = self.world
@@ -486,29 +491,31 @@ def attack(count: int, seed: int) -> Report:
     report = Report("interruptions")
     faulthandler.dump_traceback_later(HUNG_SECONDS, exit=True)
     with scratch("interruptions") as folder, ExitStack() as stack:
-        here = Attack(folder, report)
-        stack.callback(here.close)
-        points = [(name, at) for name in OPERATIONS for at in here.points(name)]
+        main_attack = Attack(folder, report)
+        stack.callback(main_attack.close)
+        points = [(name, at) for name in OPERATIONS for at in main_attack.points(name)]
         report.notes.append(f"{len(points)} boundaries of {len(OPERATIONS)} operations")
         for number in range(count):
-            # All boundaries; and over all of them once more, in the other thread and with the
-            # other exception, and so on. Or as many as were asked for, evenly spread.
+            # All boundaries, then all again in the other thread, then with the other exception, and
+            # so on. For a smaller count, that many of them, spread evenly.
             lap, rest = divmod(number, len(points))
             place = rest if count >= len(points) else number * len(points) // count + seed
             name, at = points[place % len(points)]
             turn = lap if count >= len(points) else number
             faulthandler.dump_traceback_later(HUNG_SECONDS, exit=True)
-            here.once(name, at, ERRORS[turn // 2 % 2], worker=turn % 2 == 1)
-        for name, met in here.met.items():
+            main_attack.once(name, at, ERRORS[turn // 2 % 2], worker=turn % 2 == 1)
+        for name, met in main_attack.met.items():
             report.notes.append(f"  {name}: {met} interrupted")
-        _send(here, report, max(20, count // 100), seed)
+        _send(main_attack, report, max(20, count // 100), seed)
     faulthandler.cancel_dump_traceback_later()
     return report
 
 
 def _send(here: Attack, report: Report, times: int, seed: int) -> None:
-    """Exceptions that another thread sends, and a signal's, while threads write: at whatever line
-    that the interpreter chooses, outside of the engine, too."""
+    """Raise exceptions from another thread and from a signal, at random lines, while threads write.
+
+    They also occur outside of the engine.
+    """
     dice = random.Random(seed)
     raise_in = ctypes.pythonapi.PyThreadState_SetAsyncExc
     raise_in.argtypes = (ctypes.c_ulong, ctypes.py_object)
@@ -535,7 +542,7 @@ def _send(here: Attack, report: Report, times: int, seed: int) -> None:
                     if dice.random() < 0.2 and thread.ident not in (None, main):
                         raise_in(thread.ident, MemoryError)
             signal.setitimer(signal.ITIMER_REAL, 0)
-            with suppress(KeyboardInterrupt):  # that came in the last moment
+            with suppress(KeyboardInterrupt):  # raised at the last moment
                 thread.join()
             thread.join()
             faults = here.world.check(reopens=True)
@@ -548,5 +555,5 @@ def _send(here: Attack, report: Report, times: int, seed: int) -> None:
 
 
 def run(count: int, seed: int) -> Report:
-    """`count` boundaries, evenly spread over all there are; more than those, all of them again."""
+    """Try `count` boundaries, evenly spread; above the number of boundaries, all of them again."""
     return in_own_process(__name__, count, seed).finish(count)

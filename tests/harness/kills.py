@@ -1,9 +1,10 @@
-"""Kills a server of 16 writers at any time, again and again, over the same folder.
+"""Kills of a server with 16 writers at random times, over the same folder.
 
-Four processes with four threads each change documents of their own and shared ones. At a random
-moment all are killed; or one of them first, while the others go on and a new one takes its place.
-Then a new process opens the store: every acknowledged commit is there, relaxed ones too (the power
-stayed on), in order, whole; and the files say what reads say. A case is a kill.
+Four processes with four threads each change their own documents and shared ones. At a random time
+all are killed, or first one of them, while the others continue and a new one replaces it. Then a
+new process opens the store. Every acknowledged commit must be there, in order and complete,
+including relaxed ones (the power stayed on), and the files must equal what reads return. A case is
+a kill.
 """
 
 from __future__ import annotations
@@ -29,9 +30,9 @@ SHARED: Final = [Key("notes", 1), Key("notes", 2)]
 
 
 def run(count: int, seed: int, planted: str = "") -> Report:
-    """`count` kills. Fails when fewer happened, or when nothing was written.
+    """Kill `count` times. Raises `AssertionError` if fewer happened or nothing was written.
 
-    It ends at the first loss: what follows would only repeat it.
+    It ends at the first loss, which later rounds would only repeat.
     """
     report = in_own_process(__name__, count, seed, planted=planted)
     return report.finish(0 if report.lost else count)
@@ -56,7 +57,7 @@ def attack(count: int, seed: int) -> Report:
 
 
 def _round(folder: Path, dice: random.Random, kills: int) -> int:
-    """Starts the writers and kills them; returns how many kills that were."""
+    """Start the writers and kill them; return the number of kills."""
 
     def begin(number: int) -> int:
         return start(partial(_write, folder, number, dice.getrandbits(32)))
@@ -80,7 +81,7 @@ def _kill(writers: list[int]) -> None:
 
 
 def _write(folder: Path, number: int, seed: int) -> None:
-    """Writes until it is killed."""
+    """Write until killed."""
     try:
         store = opened(folder / "data")
     except StoreError as fault:
@@ -94,7 +95,7 @@ def _write(folder: Path, number: int, seed: int) -> None:
         own = Key("notes", 100 + THREADS * number + thread)
         try:
             while True:
-                # Who hosts a guest: one for each process, so that its threads meet there.
+                # One host per process, so that its threads compete for it.
                 writer.step(own, dice.choice(SHARED), Key("people", 1 + number))
         except BaseException as fault:
             (folder / f"fault-{writer.name}").write_text(f"{writer.name} raised {fault!r}")
@@ -113,7 +114,7 @@ def _say(marks: int, mark: bytes) -> None:
 
 
 def _judge(folder: Path, judge: Judge) -> list[str]:
-    """Judges what the last round left; what it shows is the base of the next one."""
+    """Judge what the last round left, and make it the base of the next."""
     for marks in sorted(folder.glob("marks-*")):
         judge.take(marks.read_bytes())
         marks.unlink()

@@ -1,4 +1,4 @@
-"""The tests that need a browser, in all four looks; `make test` has two. Saves pictures, too."""
+"""The browser tests in all four looks, with screenshots; `make test` runs two looks."""
 
 from __future__ import annotations
 

@@ -1,11 +1,11 @@
-"""Bodies that no address may take, sent to every address that takes one, over real connections.
+"""Malformed request bodies for every URL that accepts a body, over real connections.
 
-Each is made from a good body and broken in a way that leaves no doubt, so every answer must be a
-refusal: a status of 4xx with problem details. Afterwards not one byte of any document may differ.
+Each is made from a valid body and broken in a way that leaves no doubt, so every response must be a
+refusal: a 4xx status with problem details. Afterwards not one byte of any document may differ.
 
-Where a mutation alone might make another good body (a byte flipped in a title), the body is
-*spoilt* before: it holds members in several places that no record has, or operations that cannot be
-done, and no two flipped bytes can hide them all.
+If a mutation alone might make another valid body (such as a flipped bit in a title), the body is
+*spoilt* first: it gets unknown members in several places, or impossible operations, and no two
+flipped bits can hide them all.
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ from tests.harness.report import Report
 from tests.server import Person, Server, running_server
 
 CONNECTIONS: Final = 16
-SPARE: Final = 5  # of a thousand bodies, so many are larger than any that is read
+SPARE: Final = 5  # of 1,000 bodies, how many exceed the size limit
 _METHODS: Final = ("post", "put", "patch")
 
 
 class Target(NamedTuple):
-    """Where a body goes, what it is said to be, and a good one."""
+    """The destination of a body, its declared media type, and a valid body."""
 
     method: str
     path: str
@@ -40,14 +40,14 @@ class Target(NamedTuple):
 
 
 class Sent(NamedTuple):
-    """A body, and the headers that go with it."""
+    """A body with its headers."""
 
     body: bytes
     headers: dict[str, str]
 
 
 def targets(document: dict[str, Any]) -> list[Target]:
-    """Every address, method and media type that the OpenAPI document says takes a body."""
+    """Return every URL, method and media type with a request body in the OpenAPI document."""
     return [
         Target(method.upper(), _filled(template), media_type, _example(document, content["schema"]))
         for template, path in document["paths"].items()
@@ -58,7 +58,7 @@ def targets(document: dict[str, Any]) -> list[Target]:
 
 
 def _filled(template: str) -> str:
-    """The address of something that is there, where possible: the first record, one's own."""
+    """Fill the template with ids of 1, which exist where possible."""
     while "{" in template:
         before, _, rest = template.partition("{")
         template = f"{before}1{rest.partition('}')[2]}"
@@ -71,11 +71,11 @@ def _example(document: dict[str, Any], schema: dict[str, Any]) -> Any:
     return examples[0] if examples else {"anything": 1}
 
 
-# ---- How a body is broken
+# ---- Mutations
 
 
 def _spoilt(good: Any, rng: random.Random) -> Any:
-    """A body of the same kind that must be refused, whatever one or two flipped bytes do to it."""
+    """Return a similar body that must be refused, whatever one or two flipped bits do to it."""
     if isinstance(good, list):  # operations: of a patch, or of any kind
         undoable = {"op": "test", "path": "/nowhere/at/all", "value": 1}
         return [undoable, *good, undoable, undoable]
@@ -201,8 +201,8 @@ def _of_other_types(good: Any, rng: random.Random) -> bytes:
 
 
 def _no_object(good: Any, rng: random.Random) -> bytes:
-    whole: list[Any] = [None, True, 7, 1.5, "title", [1], [[]], [None], ["title"], [{"op": "no"}]]
-    return _text(rng.choice(whole))
+    values: list[Any] = [None, True, 7, 1.5, "title", [1], [[]], [None], ["title"], [{"op": "no"}]]
+    return _text(rng.choice(values))
 
 
 def _followed(good: Any, rng: random.Random) -> bytes:
@@ -245,7 +245,7 @@ BREAKS: Final[tuple[Callable[[Any, random.Random], bytes], ...]] = (
 
 
 def broken(target: Target, rng: random.Random) -> tuple[str, Sent]:
-    """How it was broken, and what is sent."""
+    """Return the name of a mutation, and the mutated body."""
     headers = {"Content-Type": target.media_type}
     if rng.randrange(1000) < SPARE:
         return "_too_large", Sent(_too_large(target.good, rng), headers)
@@ -262,11 +262,11 @@ def broken(target: Target, rng: random.Random) -> tuple[str, Sent]:
     return how.__name__, Sent(how(target.good, rng), headers)
 
 
-# ---- Sending them
+# ---- Sending
 
 
 class Sender(threading.Thread):
-    """Sends its share over one connection that is kept alive as long as the server keeps it."""
+    """Sends its share over one connection, which it keeps open as long as the server does."""
 
     def __init__(self, person: Person, goals: list[Target], count: int, seed: int) -> None:
         super().__init__()
@@ -292,8 +292,11 @@ class Sender(threading.Thread):
                 )
 
     def _answered(self, target: Target, sent: Sent) -> tuple[int, Any]:
-        """The answer; over a new connection where the server has closed this one, as it does behind
-        a body that it did not read (RFC 9112, section 9.3.1)."""
+        """Return the status and the problem of the response.
+
+        If the server has closed the connection, as it does after a body that it did not read (RFC
+        9112, section 9.3.1), a new one is opened.
+        """
         try:
             return self._send(target, sent)
         except (ConnectionError, RemoteDisconnected):
@@ -311,7 +314,7 @@ class Sender(threading.Thread):
 
 
 def run(count: int, seed: int) -> Report:
-    """Sends `count` bodies to a server of its own."""
+    """Send `count` bodies to a separate server."""
     with (
         tempfile.TemporaryDirectory() as folder,
         running_server(Path(folder), ENVIRONMENT) as server,
@@ -320,7 +323,7 @@ def run(count: int, seed: int) -> Report:
 
 
 def send(server: Server, count: int, seed: int) -> Report:
-    """Sends `count` bodies in the name of somebody who has a few records."""
+    """Send `count` bodies as a user with a few records."""
     report = Report("malformed_bodies")
     person = server.person("mallory", CALLS)
     for path, record in _records():
@@ -343,8 +346,8 @@ def send(server: Server, count: int, seed: int) -> Report:
     for name in before.keys() | after.keys():
         if before.get(name) != after.get(name):
             report.lose(f"{name} is no longer what it was")
-    told = ", ".join(f"{number} times {status}" for status, number in sorted(statuses.items()))
-    report.notes.append(f"{len(goals)} ways to send a body; answered {told}")
+    counts = ", ".join(f"{number} times {status}" for status, number in sorted(statuses.items()))
+    report.notes.append(f"{len(goals)} ways to send a body; answered {counts}")
     return report.finish(count)
 
 
@@ -356,7 +359,7 @@ def _records() -> Iterator[tuple[str, dict[str, Any]]]:
 
 
 def _digests(server: Server) -> Iterator[tuple[str, str]]:
-    """Every document's file, by its name and what is in it."""
+    """Yield the name and the digest of every document's file."""
     for path in sorted(server.documents.glob("*/*.json")):
         if not path.parent.name.startswith("."):
             name = str(path.relative_to(server.data))

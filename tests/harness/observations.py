@@ -1,17 +1,18 @@
-"""What each operation of a concurrent history saw, and whether one order explains all of it.
+"""The observations of a concurrent history, and whether one order explains all of them.
 
-The changes of a document are numbered: a document counts its revisions, and one that was dropped
-and created again counts its lives, too. So the order of the changes is known, and what remains to
-be asked is whether it fits the clock (all processes of a machine have the same one). It does where,
-for each document:
+The changes of a document are numbered: a document counts its revisions, and one that was deleted
+and created again counts its lives as well. So the order of the changes is known. It remains to
+check it against the clock, which all processes of a machine share. A history is in order if, for
+each document:
 
-1. The changes have the numbers 1, 2, 3 ... with none missing and none twice.
-2. No operation saw or made a number below one that another had seen or made before it began; and
-   what it made is above.
+1. The changes have the numbers 1, 2, 3 ... without gaps or repetitions.
+2. No operation saw or made a number below one that another had seen or made before it began, and
+   the number that it made is above.
 3. What was read under a number is what was written under it.
 
-This is all that linearizability asks, and takes one pass over the events in the order of time. Over
-several documents, a commit must be seen whole by those who read in a transaction.
+This is equivalent to linearizability (Herlihy and Wing, "Linearizability: A Correctness Condition
+for Concurrent Objects", 1990), and takes one pass over the events in time order. Over several
+documents, a transaction must see each commit completely.
 """
 
 from __future__ import annotations
@@ -24,24 +25,27 @@ from typing import Final
 
 import msgspec
 
-GONE: Final = 0  # the digest of a document that is not there
+GONE: Final = 0  # the digest of a document that does not exist
 _REVISION_BITS: Final = 32
-_UNKNOWN: Final = -1  # the version of an absent document, for one who cannot see which life ended
+_UNKNOWN: Final = -1  # the version of an absent document, whose life a reader cannot see
 
 
 def version(life: int, revision: int) -> int:
-    """The number of a state. Within a life, its changes are dense."""
+    """Return the number of a state. Within a life, the numbers of changes have no gaps."""
     return life << _REVISION_BITS | revision
 
 
 def said(number: int) -> str:
-    """A version as a person reads it."""
+    """Format a version for people."""
     return f"{number >> _REVISION_BITS}.{number & (1 << _REVISION_BITS) - 1}"
 
 
 class Sight(msgspec.Struct, array_like=True, frozen=True):
-    """One document as an operation saw it, or left it. A document that is not there has the digest
-    `GONE`; a drop has a version like any other change, and a reader does not know it."""
+    """One document as an operation saw it or left it.
+
+    A document that does not exist has the digest `GONE`. A deletion has a version like any other
+    change, which a reader does not know.
+    """
 
     document: str
     version: int
@@ -50,14 +54,14 @@ class Sight(msgspec.Struct, array_like=True, frozen=True):
 
 
 def absent(document: str) -> Sight:
-    """What a reader sees of a document that is not there."""
+    """Return what a reader sees of a document that does not exist."""
     return Sight(document, _UNKNOWN, GONE)
 
 
 class Operation(msgspec.Struct, array_like=True, frozen=True):
-    """One operation: by whom, when (nanoseconds of the monotonic clock), and what it saw.
+    """One operation: its actor, its times (nanoseconds of the monotonic clock), and what it saw.
 
-    Where all was seen at one moment it is `together`. `total` is of what must stay constant.
+    `together`: all of it was seen at one moment. `total` is a sum that must stay constant.
     """
 
     who: str
@@ -69,7 +73,7 @@ class Operation(msgspec.Struct, array_like=True, frozen=True):
 
 
 class _Numbers:
-    """Rows of whole numbers, at 8 bytes each."""
+    """Rows of integers of 8 bytes each."""
 
     def __init__(self, width: int) -> None:
         self._width, self._cells = width, array("q")
@@ -83,7 +87,7 @@ class _Numbers:
 
 
 class History:
-    """Takes operations in any order; keeps some 50 bytes of each."""
+    """A history of operations, added in any order; takes some 50 bytes for each."""
 
     def __init__(self) -> None:
         self.operations = 0
@@ -110,16 +114,16 @@ class History:
                 self._torn.append(f"{operation.who} saw a sum of {operation.total}")
 
     def _add_pairs(self, operation: Operation) -> None:
-        """An operation is a commit of the documents that it wrote, or else a view of all."""
+        """Record a commit of the documents that it wrote or, without writes, a view of all."""
         wrote = any(sight.wrote for sight in operation.sights)
         pairs = self._commits if wrote else self._views
         known = [s for s in operation.sights if s.wrote == wrote and s.version != _UNKNOWN]
-        for one, other in combinations(sorted(known, key=lambda sight: sight.document), 2):
-            names = one.document, other.document
-            pairs.setdefault(names, _Numbers(2)).add(one.version, other.version)
+        for first, other in combinations(sorted(known, key=lambda sight: sight.document), 2):
+            names = first.document, other.document
+            pairs.setdefault(names, _Numbers(2)).add(first.version, other.version)
 
     def faults(self) -> Iterator[str]:
-        """What no order explains."""
+        """Yield what no order explains."""
         yield from self._torn
         names = list(self._names)
         for document, rows in sorted(self._documents.items()):
@@ -131,8 +135,11 @@ class History:
 
 
 def _faults_of_one(rows: list[tuple[int, ...]], names: list[str]) -> Iterator[str]:
-    """`rows` are invoked, returned, wrote, version, digest, who; sorted."""
-    written: dict[int, tuple[int, int]] = {}  # the digest of a version, and when it was begun
+    """Yield the faults of one document.
+
+    `rows` are invoked, returned, wrote, version, digest and actor; sorted.
+    """
+    written: dict[int, tuple[int, int]] = {}  # digest of a version, and begin of its write
     for invoked, _, wrote, number, digest, _ in rows:
         if wrote:
             if number in written:
@@ -141,14 +148,14 @@ def _faults_of_one(rows: list[tuple[int, ...]], names: list[str]) -> Iterator[st
     yield from _gaps(written)
     drops = {number >> _REVISION_BITS: number for number in written if written[number][0] == GONE}
     returning = sorted(range(len(rows)), key=lambda row: rows[row][1])
-    found = [row[3] for row in rows]
+    versions = [row[3] for row in rows]
     bound, done = 0, 0
     for place, (invoked, returned, wrote, number, digest, who) in enumerate(rows):
         while rows[returning[done]][1] < invoked:
-            bound = max(bound, found[returning[done]])
+            bound = max(bound, versions[returning[done]])
             done += 1
         if number == _UNKNOWN:  # the first state without the document that is not before `bound`
-            found[place] = number = drops.get(bound >> _REVISION_BITS, bound)
+            versions[place] = number = drops.get(bound >> _REVISION_BITS, bound)
             if number and (
                 drops.get(number >> _REVISION_BITS) != number or written[number][1] > returned
             ):
@@ -174,7 +181,7 @@ def _gaps(written: dict[int, tuple[int, int]]) -> Iterator[str]:
 def _faults_of_two(
     commits: list[tuple[int, ...]], views: Iterable[tuple[int, ...]]
 ) -> Iterator[str]:
-    """`commits` and `views` are versions of two documents; the commits are sorted."""
+    """Yield the faults of two documents; `commits` (sorted) and `views` are their versions."""
     ones, others = [one for one, _ in commits], [other for _, other in commits]
     for before, after in pairwise(others):
         if after <= before:

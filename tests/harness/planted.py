@@ -1,8 +1,8 @@
-"""Planted bugs: each must be caught, or the harness that should have caught it is worth nothing.
+"""Planted bugs: each must be caught, or the harness that should catch it proves nothing.
 
-A bug replaces one *seam* of the product, a function, a property or a constant, by one that does
-wrong. Seams are named as Python names them, so what is renamed is renamed here as well, and a seam
-that is gone is an error and no bug caught.
+A bug replaces one *seam* of the product, a function, a property or a constant, by a wrong one.
+Seams are named as in Python, so a rename in the product renames them here as well. A missing seam
+is an error and does not count as caught.
 """
 
 from __future__ import annotations
@@ -27,14 +27,14 @@ from tests.harness.report import Report
 from tests.harness.simulated_disk import Disk
 
 CASES_MAX: Final = 15_000
-Wrong = Callable[[Any], Any]  # makes the function that does wrong of the one that does right
+Wrong = Callable[[Any], Any]  # makes the wrong function from the right one
 
 
 @contextmanager
 def planted(owner: Any, seam: str, wrong: Wrong) -> Iterator[None]:
-    """Have `wrong` of the seam in the place of the attribute of a class or a module.
+    """Replace an attribute of a class or a module by `wrong` of it during the block.
 
-    Of a property it replaces the getter. Raises `AttributeError` if there is no such seam.
+    For a property, the getter is replaced. Raises `AttributeError` if there is no such seam.
     """
     right = inspect.getattr_static(owner, seam)
     if isinstance(right, property):
@@ -48,7 +48,7 @@ def planted(owner: Any, seam: str, wrong: Wrong) -> Iterator[None]:
 
 
 def returning(value: Any) -> Wrong:
-    """Make a function that returns the value, whatever it is called with."""
+    """Return a replacement that returns the value for any arguments."""
     return lambda right: lambda *arguments, **named: value
 
 
@@ -56,7 +56,7 @@ NOTHING_DONE: Final = returning(None)
 
 
 def without(attribute: str, method: str) -> Wrong:
-    """Make the method run with a method of one of its object's attributes doing nothing."""
+    """Return a replacement that runs the method while a method of an attribute does nothing."""
 
     def wrong(right: Any) -> Any:
         def method_without(owner: Any, *arguments: Any) -> Any:
@@ -70,7 +70,7 @@ def without(attribute: str, method: str) -> Wrong:
 
 @dataclass(frozen=True)
 class Plant:
-    """A bug: the seam of a class or a module, and what makes the wrong one of the right one."""
+    """A bug: the seam of a class or a module, and the function that makes the wrong one."""
 
     name: str
     owner: Any
@@ -81,11 +81,11 @@ class Plant:
         return planted(self.owner, self.seam, self.wrong)
 
 
-# The harnesses: each says after how many cases it noticed, or None.
+# The harnesses. Each returns after how many cases it noticed the bug, or None.
 
 
 def power_cuts(cases: int) -> int | None:
-    """Power cuts and kills on the simulated disk."""
+    """Cut the power and kill on the simulated disk."""
     tried, seed = 0, 1
     while tried < cases:
         trial = Trial(seed, states_max=1_500, ends=0.03)
@@ -98,7 +98,7 @@ def power_cuts(cases: int) -> int | None:
 
 
 def openings(cases: int) -> int | None:
-    """A kill after each operation of opening a new folder, and a cut after the next commit."""
+    """Kill after each operation of opening a new folder; cut the power after the next commit."""
     for number in range(1, 40):
         trial, left = Trial(number), []
         new = trial.disk
@@ -115,7 +115,7 @@ def openings(cases: int) -> int | None:
 
 
 def errors(cases: int) -> int | None:
-    """Errors and short writes of the simulated disk."""
+    """Try errors and short writes of the simulated disk."""
     for number in range(1, cases // 10):
         try:
             disk_errors.FaultyTrial(number, cuts_again=0).run()
@@ -125,7 +125,7 @@ def errors(cases: int) -> int | None:
 
 
 def failed_syncs(cases: int) -> int | None:
-    """Errors of syncs of the simulated disk."""
+    """Try errors of syncs of the simulated disk."""
     for number in range(1, cases // 10):
         try:
             disk_errors.FaultyTrial(number, cuts_again=0, faults=("EIO of a sync",)).run()
@@ -142,22 +142,22 @@ def _trial() -> Trial:
 
 
 def stale_versions(cases: int) -> int | None:
-    """A commit on a version that is not there any more must be refused."""
+    """Check that a commit based on an outdated version is refused."""
     trial = _trial()
-    one = trial.stores[0].backend
+    backend = trial.stores[0].backend
     trial.do_commit()
     key = next(iter(trial.history[-1]))
-    stored = one.read(key)
+    stored = backend.read(key)
     trial.stores[1].change(lambda transaction: transaction.set(key, {"other": 1}))
     try:
-        one.commit(Commit((Change(key, stored.version, stored.document, ()),), trial.now))
+        backend.commit(Commit((Change(key, stored.version, stored.document, ()),), trial.now))
     except Conflict:
         return None
     return 1
 
 
 def hand_edits(cases: int) -> int | None:
-    """A file that a person changed while changes were on their way to it is set aside."""
+    """Check that a file edited while changes of it were pending is set aside."""
     trial = _trial()
     while not trial.history[-1]:
         trial.do_commit()
@@ -170,7 +170,7 @@ def hand_edits(cases: int) -> int | None:
 
 
 def unsynced_deletions(cases: int) -> int | None:
-    """What was deleted and begun anew, but not durably, is read as it was before."""
+    """Check that a document deleted and created again, but not durably, reads as before."""
 
     def begin_anew(transaction: Transaction) -> None:
         transaction.drop(KEYS[0])
@@ -187,7 +187,7 @@ def unsynced_deletions(cases: int) -> int | None:
 
 
 def relaxed_ones(cases: int) -> int | None:
-    """A relaxed commit is not shown before an earlier one that is waited for is durable."""
+    """Check that a relaxed commit is invisible until an earlier, strict one is durable."""
     trial = _trial()
     writer, reader = trial.stores
     writer.change(lambda transaction: transaction.create(KEYS[0], {"n": 0}))
@@ -199,12 +199,12 @@ def relaxed_ones(cases: int) -> int | None:
 
 
 def damage(cases: int) -> int | None:
-    """A damaged frame that a later one knew to be durable is no torn tail."""
+    """Check that a damaged frame that a later one knew to be durable is no torn tail."""
     trial = _trial()
     store = trial.stores[0]
     store.change(lambda transaction: transaction.create(KEYS[0], {}))
     data = bytearray()
-    while data.count(b'"changes"') < 3:  # in the last segment: of the others, the chain tells
+    while data.count(b'"changes"') < 3:  # in the last segment: the chain check covers the others
         store.change(lambda transaction: transaction.set(KEYS[0], {"n": trial.dice.random()}))
         path = [path for path in trial.disk.paths() if path.endswith(".journal")][-1]
         data = bytearray(trial.disk.content(ROOT / path))
@@ -219,7 +219,7 @@ def damage(cases: int) -> int | None:
 
 @dataclass(frozen=True)
 class Bug(Plant):
-    """One bug, and what catches it."""
+    """A bug with the harness that catches it."""
 
     catch: Callable[[int], int | None] = power_cuts
 
@@ -229,7 +229,7 @@ _FILES = files_backend.FilesBackend
 
 
 class _NoSync:
-    """System calls of which `fsync` does nothing."""
+    """System calls with an `fsync` that does nothing."""
 
     def __init__(self, calls: Any) -> None:
         self._calls = calls
@@ -239,7 +239,7 @@ class _NoSync:
 
 
 def _unsynced(name: str, seam: str, step: str) -> Bug:
-    """A sync that is left out where it belongs to one step."""
+    """Return a bug that omits a sync at one step."""
 
     def wrong(right: Any) -> Any:
         def unsynced(files: Any, at: str, *rest: Any) -> Any:
@@ -417,7 +417,7 @@ BUGS: Final = (
 
 
 def run(count: int, seed: int) -> Report:
-    """Plants `count` bugs, beginning with number `seed` modulo all. A survivor raises."""
+    """Plant `count` bugs from number `seed` modulo all. Raises `AssertionError` if one survives."""
     report, survivors = Report("planted bugs"), []
     chosen = [BUGS[(seed + number) % len(BUGS)] for number in range(min(count, len(BUGS)))]
     logging.disable(logging.CRITICAL)
@@ -439,6 +439,6 @@ def run(count: int, seed: int) -> Report:
 
 
 def try_one(bug: Bug, cases: int = CASES_MAX) -> int | None:
-    """After how many cases the bug was caught; None when it survived."""
+    """Return after how many cases the bug was caught; None if it survived."""
     with bug.planted():
         return bug.catch(cases)

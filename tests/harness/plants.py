@@ -1,4 +1,4 @@
-"""Bugs that break the system's promises below the engine, to see a harness find losses."""
+"""Bugs that break system guarantees below the engine, to check that a harness finds losses."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from docstore.filesystem import FileSystem
 
 
 def no_sync() -> None:
-    """Nothing is ever made durable."""
+    """Make every sync do nothing."""
     os.fsync = os.fdatasync = lambda descriptor: None
 
 
 def swallowed_sync_errors() -> None:
-    """A sync that failed looks like one that did not."""
+    """Make a failed sync look successful."""
     fsync, fdatasync = os.fsync, os.fdatasync
 
     def swallowing_fsync(descriptor: int) -> None:
@@ -30,7 +30,7 @@ def swallowed_sync_errors() -> None:
 
 
 def no_write_loop() -> None:
-    """A write that did less than it was asked for says that it did all."""
+    """Make a short write report that it wrote everything."""
     write, pwrite = os.write, os.pwrite
 
     def lying_write(descriptor: int, data: bytes) -> int:
@@ -45,6 +45,6 @@ def no_write_loop() -> None:
 
 
 def no_lock() -> None:
-    """Everybody has every lock at once, and the store does not notice when it is opened."""
+    """Let all processes hold every lock at once, unnoticed by the check at opening."""
     fcntl.flock = lambda descriptor, operation: None
     FileSystem.excludes = lambda files, path: True  # type: ignore[method-assign]

@@ -1,11 +1,11 @@
-"""Power cuts after every single operation on a simulated disk, and in the middle of recovery.
+"""Power cuts after every operation on a simulated disk, and during recovery.
 
-A workload of some processes, played in turns by one thread, changes a few documents. After each
-elementary operation of the disk it is asked what a cut would leave now: several images, and of
-every image that was not seen before, whether a store opened on it shows what it may show. That is
-the state after one of the commits, no earlier than the last one that anybody was told of or has
-read, and no later than the last one begun; the same after recovering twice, and in the files.
-Sometimes the workload goes on with what such a recovery has left.
+A workload of several processes, interleaved in one thread, changes a few documents. After each
+elementary operation of the disk, the harness makes several images that a cut at this moment could
+leave, and opens a store on every image not seen before. The store must show the state after one of
+the commits: no earlier than the last one that a caller was told of or has read, and no later than
+the last one begun. A second recovery and the files must show the same. Sometimes the workload
+continues on such a recovered image.
 """
 
 from __future__ import annotations
@@ -36,13 +36,13 @@ PEOPLE: Final = CollectionLayout(name="people", stem="person", records="log")
 LAYOUTS: Final = {layout.name: layout for layout in (NOTES, PEOPLE)}
 KEYS: Final = (Key("notes", 1), Key("notes", 2), Key("people", 1))
 SEGMENT_BYTES: Final = 4096
-#: What is asked of each moment: the ways of `Disk.crash`.
+# The kinds of cut at each moment: see `Disk.crash`.
 CUTS: Final = ("none", "all", "random", "random", "torn", "torn")
 
-_ALONE_MAX: Final = 100_000  # states for one process
-_DEPTH_MAX: Final = 3  # cuts of recoveries of cuts
+_ALONE_MAX: Final = 100_000  # states in one process
+_DEPTH_MAX: Final = 3  # nested cuts of recoveries
 
-State = dict[Key, Any]  # the content of each document that is there
+State = dict[Key, Any]  # the content of each existing document
 
 
 class Lost(AssertionError):
@@ -51,30 +51,30 @@ class Lost(AssertionError):
 
 @dataclass
 class Trial:
-    """One workload with its cuts. Raises `Lost` at the first broken promise."""
+    """A workload with its cuts. Raises `Lost` at the first broken promise."""
 
     seed: int
     states_max: int = 1 << 60
     operations: int = 60
     states: int = 0
     in_recovery: int = 0
-    cuts_again: float = 0.1  # how often recovery is cut, too
-    ends: float = 0.01  # after how many operations of the disk the workload ends, to go on
+    cuts_again: float = 0.1  # the share of recoveries that are cut, too
+    ends: float = 0.01  # the share of disk operations that end the workload, to continue
 
     def __post_init__(self) -> None:
         self.dice = random.Random(self.seed)
         self.now = datetime(2026, 1, 1, tzinfo=UTC)
         self.disk = Disk(str(ROOT))
-        self.history: list[State] = [{}]  # after each commit
+        self.history: list[State] = [{}]  # the state after each commit
         self.relaxed: list[bool] = [False]
-        self.sure = 0  # the last commit that no cut may take back
+        self.sure = 0  # the last commit that no cut may undo
         self.known: set[object] = set()
         self.doing = "opening"
         self.stores: list[DocumentStore] = []
         self.acting: DocumentStore | None = None
-        self.told: dict[int, str] = {}  # what the history told: the number of each, its request
+        self.told: dict[int, str] = {}  # what the change feed returned: the request of each number
         self.through = 0
-        # What the workload is to go on with: the disk, the bounds, and what was told till then.
+        # The image to continue on, with the bounds and what the feed had returned by then.
         self.left: tuple[Disk, int, int, dict[int, str], int] | None = None
 
     # The workload
@@ -117,7 +117,7 @@ class Trial:
 
     @property
     def store(self) -> DocumentStore:
-        """The one that is to act now."""
+        """Choose the store that acts next."""
         self.acting = self.dice.choice(self.stores)
         return self.acting
 
@@ -133,7 +133,7 @@ class Trial:
         self._change(self.store, relaxed=True)
 
     def do_together(self) -> None:
-        """Some commits under one lock: all are waited for at its end."""
+        """Make some commits under one lock: leaving it waits for all of them."""
         store = self.store
         with store.backend.exclusive():
             for _ in range(self.dice.randrange(2, 5)):
@@ -141,7 +141,7 @@ class Trial:
         self._rely_on(len(self.history) - 1)
 
     def do_read(self) -> None:
-        """Whoever has read a commit relies on it: from now on no cut may take it back."""
+        """Read. No cut may undo a commit from now on that a reader has seen."""
         self._note_seen(self.store)
 
     def do_publish(self) -> None:
@@ -172,7 +172,7 @@ class Trial:
         self.sure = len(self.history) - 1
 
     def do_restore(self) -> None:
-        """Files of a snapshot are put back, all or none."""
+        """Restore the files of an earlier state, all or none."""
         self.do_checkpoint()
         old = self.history[self.dice.randrange(len(self.history))]
         contents = {
@@ -186,11 +186,11 @@ class Trial:
         self.sure = len(self.history) - 1
 
     def do_cut(self) -> None:
-        """The power fails, and the workload goes on with what is left."""
+        """Cut the power; the workload continues with what is left."""
         self._end_with(self.disk.crash(self.dice, self.dice.choice(WAYS)))
 
     def do_kill(self) -> None:
-        """All processes are killed. The system goes on."""
+        """Kill all processes; the system goes on."""
         self._end_with(self.disk.kill())
 
     def _end_with(self, disk: Disk) -> None:
@@ -240,9 +240,9 @@ class Trial:
         store.change(edit, relaxed=relaxed, actor="7", request_id=str(len(self.history)))
 
     def _forget_what_is_not_there(self, transaction: Transaction) -> None:
-        """Which commits happened, of those that ended in an error or are tried again."""
-        found = {key: transaction.document(key) for key in KEYS}
-        shown = {key: _plain(content) for key, content in found.items() if content is not None}
+        """Drop commits from the history that did not happen, after an error or before a retry."""
+        documents = {key: transaction.document(key) for key in KEYS}
+        shown = {key: _plain(content) for key, content in documents.items() if content is not None}
         number = self._number_of(shown, self.sure, len(self.history) - 1)
         del self.history[number + 1 :], self.relaxed[number + 1 :]
 
@@ -281,12 +281,12 @@ class Trial:
     # The cuts
 
     def cut(self, operation: str) -> None:
-        """Tries what a cut would leave now, after this operation of the disk."""
+        """Try what a cut could leave after this operation of the disk."""
         self.disk.watch = None
         try:
             for way in self._ways():
                 self._try(way)
-        except Exception as fault:  # what the engine does about it is of no interest
+        except Exception as fault:  # what the engine does with the error is irrelevant
             where = f"{way} after {operation!r} while {self.doing}"
             raise Lost(f"seed {self.seed}, {self.states} states: {where}: {fault!r}") from fault
         if self.dice.random() < self.ends:
@@ -300,7 +300,7 @@ class Trial:
     def _try(self, way: str) -> None:
         if way == "read":
             readers = [store for store in self.stores if store is not self.acting]
-            if readers and self.doing != "restore":  # which shows the files one after the other
+            if readers and self.doing != "restore":  # a restore shows the files one after the other
                 self._note_seen(self.dice.choice(readers))
             return
         disk = self.disk.kill() if way == "kill" else self.disk.crash(self.dice, way)
@@ -311,7 +311,7 @@ class Trial:
             self.judge(disk, *bounds)
 
     def judge(self, disk: Disk, least: int, most: int, depth: int = 0) -> None:
-        """Opens a store on a disk and looks at all that it promises."""
+        """Open a store on an image and check its promises."""
         self.states += 1
         self.in_recovery += depth > 0
         is_cut = depth < _DEPTH_MAX and self.dice.random() < self.cuts_again
@@ -346,13 +346,16 @@ class Trial:
             raise Lost("a second recovery changed documents")
 
     def _shown(self, store: DocumentStore, least: int, most: int) -> int:
-        """Which commit the store shows. Raises `Lost` where it is none, or not one it may show."""
-        found: State = {}
+        """Return the commit that the store shows.
+
+        Raises `Lost` if it is none, or not an allowed one.
+        """
+        state: State = {}
         for key in KEYS:
             document = store.read(key)
             if document is not None:
-                found[key] = document.content
-        return self._number_of(found, least, most)
+                state[key] = document.content
+        return self._number_of(state, least, most)
 
     def _number_of(self, found: State, least: int, most: int) -> int:
         for number in range(most, least - 1, -1):
@@ -362,15 +365,15 @@ class Trial:
         raise Lost(f"shows {others or found}, may show {least} to {most}: {self.history[least:]}")
 
     def _follow(self, store: DocumentStore) -> None:
-        """Whoever was told of a commit was told for good, relaxed or not."""
-        with suppress(HistoryGone):  # where it was retired: so much is written between two looks
+        """Read the change feed: no cut may undo a returned commit, relaxed or not."""
+        with suppress(HistoryGone):  # retired: much was written between two calls
             entries, self.through = store.entries(self.through)
             self.told |= {entry.sequence: entry.request_id for entry in entries}
             return
         self.told, self.through = {}, store.sequence()
 
     def _check_told(self, store: DocumentStore) -> None:
-        """What was told before the cut is told after it, and nothing comes in between."""
+        """Check that the feed returns the same again as before the cut, and nothing in between."""
         if store.sequence() < self.through:
             raise Lost(f"told to {self.through}, and now there is {store.sequence()}")
         latest = sorted(self.told)[-5:]
@@ -380,22 +383,24 @@ class Trial:
             again = store.entries(latest[0] - 1).told
         except HistoryGone:
             return
-        found = {each.sequence: each.request_id for each in again if each.sequence <= self.through}
-        if found != {number: self.told[number] for number in latest}:
-            raise Lost(f"told {self.told} up to {self.through}, and now {found}")
+        requests = {
+            entry.sequence: entry.request_id for entry in again if entry.sequence <= self.through
+        }
+        if requests != {number: self.told[number] for number in latest}:
+            raise Lost(f"told {self.told} up to {self.through}, and now {requests}")
 
     def _note_seen(self, store: DocumentStore) -> None:
         self._follow(store)
         self._rely_on(self._shown(store, self.sure, len(self.history) - 1))
 
     def _rely_on(self, shown: int) -> None:
-        """Somebody was told of this commit. Only a relaxed one may be taken back all the same."""
+        """Note that a caller saw this commit. Only relaxed ones may be undone after that."""
         while self.relaxed[shown]:
             shown -= 1
         self.sure = max(self.sure, shown)
 
     def _check_files(self, disk: Disk, state: State) -> None:
-        """Every file says what reads say, and nothing else lies about."""
+        """Check that every file equals what reads return, and that no other file is left."""
         files = set(disk.paths())
         for key in KEYS:
             path = path_of(key)
@@ -435,12 +440,12 @@ def path_of(key: Key) -> Path:
 
 
 def _is_own(name: str) -> bool:
-    """Whether a file is one of the journal's, whole or set aside."""
+    """Return whether a file belongs to the journal, including those set aside."""
     return name.startswith(".neuralflow/") and not name.endswith(".draft")
 
 
 def run(count: int, seed: int) -> Report:
-    """Tries `count` different states or more. Raises `Lost` at the first that is not as it must."""
+    """Try at least `count` different states. Raises `Lost` at the first wrong one."""
     shares = [(count, seed)]
     if count > _ALONE_MAX:
         shares = [(count - count // 2, seed), (count // 2, seed + _ALONE_MAX)]
@@ -458,9 +463,9 @@ def run(count: int, seed: int) -> Report:
 
 
 def _run(count: int, seed: int) -> tuple[int, int]:
-    """How many states were tried, and how many of them were of cuts in recovery."""
+    """Return the number of states tried, and of those that come from cuts in recovery."""
     states = in_recovery = 0
-    logging.disable(logging.CRITICAL)  # what recovery has to say of each torn tail
+    logging.disable(logging.CRITICAL)  # recovery logs each torn tail
     try:
         while states < count:
             trial = Trial(seed, states_max=count - states)

@@ -1,7 +1,7 @@
-"""A block device that writes down what is written to it: `python -m tests.harness.recorder ...`.
+"""A block device that records its writes: `python -m tests.harness.recorder ...`.
 
-It is a file system in user space that shows two files: `disk`, for a loop device to stand on, and
-`mark`, where a program notes what it does. The log holds, in order, the writes to the disk, the
+It is a file system in user space with two files: `disk`, the backing file of a loop device, and
+`mark`, to which a program writes its marks. The log holds, in order, the writes to the disk, the
 flushes of its cache, and the marks.
 """
 
@@ -16,13 +16,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
 
-_HEAD: Final = struct.Struct("<cQI")  # what, where, how many bytes follow
+_HEAD: Final = struct.Struct("<cQI")  # kind, offset, number of bytes that follow
 WRITE, FLUSH, MARK = b"W", b"F", b"M"
 Entry = tuple[bytes, int, bytes]
 
 
 def entries(log: Path) -> Iterator[Entry]:
-    """What, where, and the bytes."""
+    """Yield the kind, the offset and the bytes of each entry."""
     data, place = log.read_bytes(), 0
     while place < len(data):
         what, offset, size = _HEAD.unpack_from(data, place)
@@ -31,7 +31,7 @@ def entries(log: Path) -> Iterator[Entry]:
 
 
 def serve(image: Path, log: Path, folder: Path) -> None:
-    """Serves until the folder is unmounted."""
+    """Serve until the folder is unmounted."""
     import mfusepy
 
     class Device(mfusepy.Operations):

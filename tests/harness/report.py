@@ -1,4 +1,4 @@
-"""What an attack on the store has to say in the end."""
+"""The report of an attack on the store."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ FAULTS_TOLD: Final = 20
 
 @dataclass
 class Report:
-    """How many cases ran, how many of them lost something, and what a person should know."""
+    """The number of cases that ran and of those that lost something, with notes for a person."""
 
     name: str
     cases: int = 0
@@ -18,13 +18,16 @@ class Report:
     notes: list[str] = field(default_factory=list)
 
     def lose(self, how: str) -> None:
-        """Counts a case that lost something. The first ones are told."""
+        """Count a case that lost something. The first ones are noted."""
         self.lost += 1
         if self.lost <= FAULTS_TOLD:
             self.notes.append(how)
 
     def finish(self, asked: int) -> Report:
-        """Prints the last line. Raises where fewer cases ran than were asked for."""
+        """Print the notes and the result.
+
+        Raises `AssertionError` if fewer cases ran than `asked`.
+        """
         for note in self.notes:
             print(note)
         print(f"{self.name}: {self.cases} cases, {self.lost} lost", flush=True)
@@ -34,4 +37,4 @@ class Report:
 
 
 class CannotRun(Exception):
-    """What a harness needs is not on this machine: the reason, for a person."""
+    """This machine lacks what the harness needs. The message says what."""

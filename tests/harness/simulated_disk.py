@@ -1,16 +1,15 @@
-"""A disk in memory that keeps no more than POSIX promises, for power cuts by the hundred thousand.
+"""A disk in memory that retains no more than POSIX guarantees, for 100,000s of power cuts.
 
-The model. A file has durable bytes, and writes since its last sync; a folder has durable names, and
-ordered operations on names since its last sync. After a cut each of these writes is there, or not,
-or torn at 512 bytes, whatever became of the others. Of the operations on one name, once one is lost
-the later ones are; names are independent, so that of a rename the removal may be kept and the
-addition lost, or the other way round. A file whose content was not synced may so be empty, torn
-or zeros.
+The model: A file has durable bytes, and writes since its last sync. A folder has durable names, and
+ordered operations on names since its last sync. After a cut, each of these writes is there,
+missing, or torn at 512 bytes, independently of the others. Among the operations on one name, all
+after the first lost one are lost. Names are independent, so that the removal of a rename may
+survive and its addition may be lost, or the reverse. A file whose content was not synced may thus
+be empty, torn or zeros.
 
-A kill is no cut: the disk goes on with all that was written and nothing more of it durable.
+A kill is no cut: the disk retains everything that was written, and no more of it is durable.
 
-Files and folders never change: a change puts another in their place, so that a cut costs a few
-copies of references.
+Files and folders are immutable: a change replaces them, so that a cut only copies a few references.
 """
 
 from __future__ import annotations
@@ -30,12 +29,12 @@ from docstore.filesystem import FileSystem
 SECTOR: Final = 512
 Where = str | os.PathLike[str]
 
-#: What may be left of the pending operations after a cut.
+# What may be left of the pending operations after a cut.
 WAYS: Final = ("none", "all", "random", "torn")
 
 
 class File(NamedTuple):
-    """A file: as programs see it, and what is durable of it."""
+    """A file: its content for programs, and the durable part of it."""
 
     data: bytes
     durable: bytes
@@ -44,7 +43,7 @@ class File(NamedTuple):
 
 
 class Folder(NamedTuple):
-    """A folder: names with the numbers of files, as programs see them and as they are durable."""
+    """A folder: names with file numbers, as programs see them and as they are durable."""
 
     names: dict[str, int]
     durable: dict[str, int]
@@ -52,7 +51,7 @@ class Folder(NamedTuple):
 
 
 class Status(NamedTuple):
-    """What is known of a file without reading it."""
+    """A file's metadata."""
 
     st_mode: int
     st_dev: int
@@ -63,10 +62,10 @@ class Status(NamedTuple):
 
 @dataclass
 class Fault:
-    """An error for the operation number `at`, counted among those that it can strike.
+    """An error of the operation number `at`, counted among those that it can affect.
 
-    `kinds` names system calls. A lasting one strikes all later ones too. Without an error number
-    the write is a short one.
+    `kinds` names system calls. A `lasting` fault affects all later ones as well. Without an error
+    number, a write is short.
     """
 
     at: int
@@ -78,7 +77,7 @@ class Fault:
 
 
 class Disk:
-    """The disk, with the system calls of the module `os` that the engine needs."""
+    """The disk, with the functions of the module `os` that the engine needs."""
 
     def __init__(self, root: str) -> None:
         self.root = root
@@ -89,16 +88,16 @@ class Disk:
         self.words: dict[str, list[int]] = {}
         self.members: dict[str, int] = {}
         self.holders: dict[str, _Lock] = {}
-        self.clock = 1  # the time of files, in nanoseconds: never the same twice
+        self.clock = 1  # the mtime of files in nanoseconds: never repeated
         self.fault: Fault | None = None
         self.operations = 0
         self.watch: Callable[[str], None] | None = None
-        self._last = 100  # numbers given to files and descriptors
+        self._last = 100  # the last number of a file or descriptor
 
     # After a cut
 
     def crash(self, dice: random.Random, way: str) -> Disk:
-        """The disk as it may be found after a cut now; see `WAYS`."""
+        """Return the disk as a cut at this moment could leave it; see `WAYS`."""
         disk = self._copy()
         for path, folder in self.folders.items():
             if path not in disk.folders:
@@ -107,7 +106,7 @@ class Disk:
             for lost in folder.names.keys() - names.keys():
                 disk._forget_folder(f"{path}/{lost}")
             disk.folders[path] = Folder(names, names, ())
-        # Files that have no name left stay in memory, and nobody can tell.
+        # Files without a name remain in memory, invisibly.
         for number, file in self.files.items():
             if file.data is not file.durable:
                 data = _bytes_after(file, dice, way)
@@ -117,7 +116,7 @@ class Disk:
         return disk
 
     def kill(self) -> Disk:
-        """The disk as the next process finds it when this one was killed now."""
+        """Return the disk as the next process finds it after a kill at this moment."""
         disk = self._copy()
         disk.words = {path: list(words) for path, words in self.words.items()}
         return disk
@@ -131,17 +130,19 @@ class Disk:
         return disk
 
     def _forget_folder(self, path: str) -> None:
-        for below in [each for each in self.folders if each == path or each.startswith(path + "/")]:
+        for below in [
+            folder for folder in self.folders if folder == path or folder.startswith(path + "/")
+        ]:
             del self.folders[below]
 
     def is_settled(self) -> bool:
-        """Whether a cut now would change nothing."""
+        """Return whether a cut at this moment would change nothing."""
         return all(file.data is file.durable for file in self.files.values()) and not any(
             folder.pending for folder in self.folders.values()
         )
 
     def state(self) -> object:
-        """Equal for disks that nobody can tell apart after a cut; to be compared and hashed."""
+        """Return a hashable value that is equal for disks with the same files and names."""
         files = self.files
         return frozenset(
             (
@@ -152,20 +153,20 @@ class Disk:
         )
 
     def _forget_files(self, numbers: set[int]) -> None:
-        """Frees those of the files that nothing leads to any more."""
+        """Free those of the files that have neither a name nor a descriptor."""
         for folder in self.folders.values() if numbers else ():
             numbers -= {*folder.names.values(), *folder.durable.values()}
         for number in numbers - {number for number, _ in self.open_files.values()}:
             self.files.pop(number, None)
 
-    # Looking, for tests too
+    # Reading, also for tests
 
     def content(self, path: Where) -> bytes:
-        """What a program reads in a file."""
+        """Return the content of a file as a program reads it."""
         return self._file(path)[1].data
 
     def paths(self) -> list[str]:
-        """The paths of all files, relative to the root."""
+        """Return the paths of all files, relative to the root."""
         cut = len(self.root) + 1
         return sorted(
             f"{path}/{name}"[cut:]
@@ -175,7 +176,7 @@ class Disk:
         )
 
     def put(self, path: Where, data: bytes) -> None:
-        """What a careful editor does: new content under the old name, all durable at once."""
+        """Replace a file like a careful editor: new content under the old name, durably."""
         path, (watch, fault) = os.fspath(path), (self.watch, self.fault)
         self.watch = self.fault = None
         draft = f"{path}~"
@@ -261,7 +262,7 @@ class Disk:
     fdatasync = fsync
 
     def posix_fadvise(self, descriptor: int, offset: int, length: int, advice: int) -> None:
-        """Advice promises nothing."""
+        """Do nothing: advice guarantees nothing."""
 
     def utime(self, descriptor: int, ns: tuple[int, int]) -> None:
         number, _ = self._descriptor(descriptor)
@@ -291,7 +292,7 @@ class Disk:
         self._may_fail("replace")
         number, _ = self._file(source)
         if self._number(target) == number:
-            return  # two names of one file: nothing happens
+            return  # two names of one file: no effect
         self._name(target, number)
         self._name(source, None)
         self._did("rename", target)
@@ -303,7 +304,7 @@ class Disk:
         self._name(path, None)
         self._did("remove", path)
 
-    # Parts of them
+    # Helpers
 
     def _now(self) -> int:
         self.clock += 1
@@ -315,7 +316,7 @@ class Disk:
             self.watch(f"{kind} {path[len(self.root) + 1 :]}")
 
     def _may_fail(self, kind: str, short: bool = False) -> bool:
-        """Whether the write is to be short. Raises where the operation is to fail."""
+        """Return whether the write is short. Raises `OSError` if the operation fails."""
         fault = self.fault
         if fault is None or kind not in fault.kinds:
             return False
@@ -335,7 +336,7 @@ class Disk:
             raise OSError(kind, os.strerror(kind), path) from None
 
     def _number(self, path: str) -> int:
-        """The number of what has the name; 0 where nothing has."""
+        """Return the number of the file or folder with this name; 0 if there is none."""
         above, _, name = path.rpartition("/")
         folder = self.folders.get(above)
         return folder.names.get(name, 0) if folder else 0
@@ -382,17 +383,17 @@ class Disk:
         try:
             self._may_fail("fsync")
         except OSError:
-            # The pages that could not be written count as clean from now on: they are shown,
-            # and no later sync writes them.
-            kept = file.pending[: len(file.pending) // 2] if self.fault.partial else ()
+            # Like Linux after a failed sync: the pages that were not written count as clean. Reads
+            # return them, and no later sync writes them.
+            retained = file.pending[: len(file.pending) // 2] if self.fault.partial else ()
             self.files[number] = File(
-                file.data, _all_written(file.durable, kept), (), file.mtime_ns
+                file.data, _all_written(file.durable, retained), (), file.mtime_ns
             )
             raise
-        # What is written: the pending writes, and nothing that an earlier failure has lost.
+        # The pending writes become durable, but nothing that an earlier failure lost.
         durable = _all_written(file.durable, file.pending)
         if durable == file.data:
-            durable = file.data  # the same object says that nothing is to be lost
+            durable = file.data  # the same object: nothing can be lost
         self.files[number] = File(file.data, durable, (), file.mtime_ns)
         self._did("sync", path)
 
@@ -408,7 +409,7 @@ _NO_FILE: Final = File(b"", b"", (), 0)
 
 def _written(before: bytes, data: bytes, offset: int) -> bytes:
     if not offset and len(before) <= len(data):
-        return data  # and no copy
+        return data  # without a copy
     if offset > len(before):
         before = before.ljust(offset, b"\0")
     return before[:offset] + data + before[offset + len(data) :]
@@ -448,10 +449,10 @@ def _bytes_after(file: File, dice: random.Random, way: str) -> bytes:
 
 
 def _torn(before: bytes, written: bytes, offset: int, dice: random.Random) -> bytes:
-    """With each piece of the write there or not, up to the borders of sectors."""
+    """Apply a random part of a write, by sectors."""
     data, end = bytearray(before), offset + len(written)
     if end > len(data) and dice.random() < 0.3:
-        data.extend(bytes(end - len(data)))  # the size is there before the content
+        data.extend(bytes(end - len(data)))  # the size changes before the content
     start = offset
     while start < end:
         stop = min(end, start - start % SECTOR + SECTOR)
@@ -464,7 +465,7 @@ def _torn(before: bytes, written: bytes, offset: int, dice: random.Random) -> by
 
 
 def _garbage(words: list[int], dice: random.Random) -> list[int]:
-    """What a file that was never synced may hold: nothing, what it had, or anything."""
+    """Return what a file that was never synced may hold: zeros, its content, or garbage."""
     way = dice.randrange(4)
     if way == 0:
         return [0] * len(words)
@@ -482,7 +483,7 @@ class SimulatedFileSystem(FileSystem):
         self.disk = disk
         self._os = cast(Any, disk)
 
-    _moved_up = staticmethod(int)  # it has its own numbers
+    _moved_up = staticmethod(int)  # descriptors are simulated
 
     def status(self, path: Where) -> Status:
         return self.disk.stat(path)
@@ -537,7 +538,7 @@ class SimulatedFileSystem(FileSystem):
 
 
 class _Lock:
-    """A lock among the processes that a test plays by turns in one thread: nobody ever waits."""
+    """A lock among processes that a test interleaves in one thread: it never waits."""
 
     def __init__(self, holders: dict[str, _Lock], path: str) -> None:
         self._holders, self._path, self._depth = holders, path, 0
@@ -579,11 +580,11 @@ class _Lock:
         self.__exit__()
 
     def close(self) -> None:
-        """Nothing is open."""
+        """Do nothing: no file is open."""
 
 
 class _Membership:
-    """Who has the folder open, on this disk."""
+    """The processes that have the folder open on this disk."""
 
     def __init__(self, members: dict[str, int], path: str) -> None:
         self._members, self._path, self._joined = members, path, False

@@ -1,10 +1,10 @@
-"""Gunicorn's configuration for a server on a slow disk whose requests end late.
+"""Gunicorn's configuration for a server with a slow disk whose requests end late.
 
     gunicorn --config python:tests.harness.slow_server neuralflow.wsgi
 
-Each sync takes longer, and a stopping worker's threads dawdle before they wake its loop, so that a
-race at the end of a worker is lost every few stops instead of every few thousand. Where the wake-up
-bytes go that are written after the loop has ended is noted in the file that LATE_BYTES names.
+Each sync takes longer, and a stopping worker's threads wait before they wake its loop. So a race at
+the end of a worker shows every few stops instead of every few thousand. The file that LATE_BYTES
+names records the target of each wake-up byte written after the loop has ended.
 
 With CLOSES_PIPE, the worker closes its pipe as gunicorn's own does: a planted bug.
 """
@@ -53,7 +53,7 @@ class LateWrites:
 
 
 def _append_high(path: str, flags: int) -> int:
-    """Open a file out of the way: it must not take the number that is looked at."""
+    """Open a file on a high descriptor: it must not take the number that is examined."""
     low = os.open(path, flags, 0o600)
     os.dup2(low, 1000, inheritable=False)
     os.close(low)

@@ -1,12 +1,12 @@
-"""Commits that tell on themselves, and the judge who listens.
+"""Commits that carry a hash chain, and the judge who verifies it.
 
-Every commit puts into each document it changes the digest of the content that it found there. So
-each document carries a chain back to its beginning, and a store that was cut short can be judged
-from what it shows alone: the writers have only noted what they were about to do, what was
-acknowledged, and what was read.
+Every commit stores in each document that it changes the digest of the content before. So each
+document carries a chain back to its beginning, and a store can be judged after a crash from what it
+shows alone. The writers only record what they were about to do, what was acknowledged, and what was
+read.
 
-A document that comes and goes (the *guest*) cannot carry a chain; its *host*, a document that is
-changed in the same commits, says what the guest has to be.
+A document that is created and deleted repeatedly (the *guest*) cannot carry a chain. Its *host*, a
+document that changes in the same commits, has the digest that the guest must have.
 """
 
 from __future__ import annotations
@@ -26,21 +26,21 @@ NOTES: Final = CollectionLayout(name="notes", stem="notes", records="notes")
 PEOPLE: Final = CollectionLayout(name="people", stem="person", records="log")
 LAYOUTS: Final = {layout.name: layout for layout in (NOTES, PEOPLE)}
 RECORDS_MAX: Final = 12
-GONE: Final = ""  # the digest of a document that is not there
+GONE: Final = ""  # the digest of a document that does not exist
 
 Mark = Callable[[bytes], None]
 Edit = Callable[[Transaction, Key], None]
-# What a store shows of a document: its revision and the digest of its content.
+# The revision and the content's digest of each document that a store shows.
 Shown = dict[Key, tuple[int, str]]
 
 
 def opened(root: Path) -> DocumentStore:
-    """The store in a folder."""
+    """Open the store in a folder."""
     return open_store(root.as_uri(), LAYOUTS.values())
 
 
 def digest(content: Mapping[str, Any] | None) -> str:
-    """Of what a transaction puts into a document; the store adds revision and time later."""
+    """Return the digest of a document's content without the store's revision and time."""
     if content is None:
         return GONE
     own = {name: content[name] for name in content if name not in ("revision", "updated_at")}
@@ -62,7 +62,7 @@ def guest_of(host: Key) -> Key:
 
 
 class Writer:
-    """Changes documents at random, and notes by `mark` what it does. `name` is its own."""
+    """Changes documents at random, and records by `mark` what it does. `name` is unique."""
 
     def __init__(self, store: DocumentStore, name: str, mark: Mark, dice: random.Random) -> None:
         self.store, self.name, self.dice = store, name, dice
@@ -72,7 +72,7 @@ class Writer:
         self._mark(json.dumps(said).encode() + b"\n")
 
     def change(self, keys: Iterable[Key], edit: Edit, *, relaxed: bool = False) -> None:
-        """Makes one commit of the edit in each document. Raises what the store raises."""
+        """Apply the edit to each document in one commit. Raises the errors of the store."""
         self._commits += 1
         keys, tries, name = tuple(keys), 0, ""
 
@@ -88,22 +88,22 @@ class Writer:
 
     @staticmethod
     def _stamp(transaction: Transaction, key: Key, edit: Edit, name: str) -> tuple[int, str, str]:
-        """The revision that the edit makes of the document, the digests before and after."""
+        """Apply the edit and extend the chain; return the revision and both digests."""
         before = transaction.document(key)
-        found, revision = digest(before), before["revision"] if before else 0
+        digest_before, revision = digest(before), before["revision"] if before else 0
         if before is None:
             transaction.create(key, {LAYOUTS[key.collection].records: []})
         edit(transaction, key)
-        transaction.set(key, {"before": found, "by": name})
-        return revision + 1, found, digest(transaction.document(key))
+        transaction.set(key, {"before": digest_before, "by": name})
+        return revision + 1, digest_before, digest(transaction.document(key))
 
     def look(self, key: Key) -> None:
-        """Reads; who has read something relies on it."""
-        revision, found = shown(self.store, [key])[key]
-        self.mark(seen=text_of(key), revision=revision, digest=found)
+        """Read a document, and record that. A state that was read must not be lost."""
+        revision, state = shown(self.store, [key])[key]
+        self.mark(seen=text_of(key), revision=revision, digest=state)
 
     def step(self, own: Key, shared: Key, host: Key) -> None:
-        """One thing, at random. The shared document is one of notes, the host one of people."""
+        """Do one random operation. `shared` is a document of notes, `host` one of people."""
         what = self.dice.choices(STEPS, WEIGHTS)[0]
         if what == "look":
             self.look(self.dice.choice([own, shared, host]))
@@ -119,7 +119,7 @@ class Writer:
             self.change([self.dice.choice([own, shared])], getattr(self, what))
 
     def add(self, transaction: Transaction, key: Key) -> None:
-        """Adds a record; the oldest goes where there are many."""
+        """Add a record; remove the oldest if there are many."""
         records = transaction.records(key)
         if len(records) >= RECORDS_MAX:
             transaction.remove(key, records[0]["id"])
@@ -141,13 +141,13 @@ class Writer:
         transaction.set(key, {"touched": self.dice.random()})
 
     def append(self, transaction: Transaction, key: Key) -> None:
-        """Adds a line to a log, which is started anew where it is long."""
+        """Add a line to a log, which is emptied first if it is long."""
         if len(transaction.records(key)) >= RECORDS_MAX:
             transaction.set(key, {LAYOUTS[key.collection].records: []})
         transaction.append(key, {"line": self.dice.random()})
 
     def play_host(self, transaction: Transaction, host: Key) -> None:
-        """Creates, changes or drops the host's guest, and says so in the host."""
+        """Create, change or delete the host's guest, and record its digest in the host."""
         guest = guest_of(host)
         if transaction.document(guest) is None:
             transaction.create(guest, {"notes": [], "n": self.dice.random()})
@@ -169,18 +169,18 @@ WEIGHTS: Final = [4, 3, 1, 4, 3, 3, 1, 4]
 
 
 def shown(store: DocumentStore, keys: Iterable[Key]) -> Shown:
-    """What the store shows of these documents."""
-    found = {}
+    """Return what the store shows of these documents."""
+    states = {}
     for key in keys:
         document = store.read(key)
         content = document.content if document else None
-        found[key] = (document.revision if document else 0, digest(content))
-    return found
+        states[key] = (document.revision if document else 0, digest(content))
+    return states
 
 
 @dataclass(frozen=True)
 class _Step:
-    """One document's part in an attempted commit."""
+    """The part of one document in an attempted commit."""
 
     revision: int
     before: str
@@ -190,9 +190,9 @@ class _Step:
 
 @dataclass
 class Judge:
-    """Takes the marks of all writers in their order, and judges what a store then shows.
+    """Takes the marks of all writers in order, and judges what a store shows afterwards.
 
-    `forgetful`: the power may have been cut, so relaxed commits may be gone.
+    `forgetful`: the power may have been cut, so that relaxed commits may be gone.
     """
 
     forgetful: bool
@@ -204,7 +204,7 @@ class Judge:
     _pairs: list[str] = field(default_factory=list)
 
     def take(self, marks: bytes) -> None:
-        """Takes whole lines; what a killed writer left unfinished at the end was not said."""
+        """Take complete lines; a killed writer may leave an incomplete one, which is ignored."""
         for line in marks.splitlines(keepends=True):
             if line.endswith(b"\n"):
                 self._take(json.loads(line))
@@ -226,35 +226,35 @@ class Judge:
             self._owe_seen(key_of(text), said["digest"])
 
     def _owe_seen(self, key: Key, found: str) -> None:
-        """Who has seen a state relies on it, or on the last one below that was not relaxed."""
+        """Note that a reader saw a state: it, or the last strict one before it, must stay."""
         while self.forgetful and (step := self._steps.get((key, found))) and step.relaxed:
             found = step.before
         if found != self._base.get(key, (0, GONE))[1]:
             self._owed.setdefault((key, found), f"{found} was read")
 
     def keys(self) -> list[Key]:
-        """All documents that carry a chain."""
+        """Return the keys of all documents that carry a chain."""
         return sorted({key for key, _ in self._steps} | set(self._base))
 
     def faults(self, store: DocumentStore) -> list[str]:
-        """What is wrong with what a store shows. Raises what reading raises."""
-        found = shown(store, self.keys())
+        """Return what is wrong with what a store shows. Raises the errors of reading."""
+        states = shown(store, self.keys())
         faults: list[str] = []
-        kept: set[tuple[Key, str]] = set()
-        for key, (revision, state) in found.items():
-            faults += self._follow(key, revision, state, kept)
+        reached: set[tuple[Key, str]] = set()
+        for key, (revision, state) in states.items():
+            faults += self._follow(key, revision, state, reached)
         for (key, state), why in self._owed.items():
-            if (key, state) not in kept:
+            if (key, state) not in reached:
                 faults.append(f"lost in {text_of(key)}: {why}")
         for name in self._pairs:
-            if len({place in kept for place in self._attempts[name]}) > 1:
+            if len({place in reached for place in self._attempts[name]}) > 1:
                 faults.append(f"half of {name} is there")
         return faults + list(self._guest_faults(store))
 
     def _follow(
         self, key: Key, revision: int, state: str, kept: set[tuple[Key, str]]
     ) -> Iterator[str]:
-        """Goes back along the chain of a document, noting in `kept` what is on it."""
+        """Verify the chain of a document backwards, adding its states to `kept`."""
         base_revision, base = self._base.get(key, (0, GONE))
         while state != base:
             step = self._steps.get((key, state))
@@ -278,7 +278,7 @@ class Judge:
                     yield f"{text_of(guest_of(key))} is not what its host says"
 
     def start_from(self, store: DocumentStore) -> None:
-        """What the store shows is the base from now on; older marks are forgotten."""
+        """Make the current state of the store the base, and discard older marks."""
         self._base = shown(store, self.keys())
         for forgotten in (self._steps, self._attempts, self._owed):
             forgotten.clear()
@@ -286,7 +286,7 @@ class Judge:
 
 
 def file_faults(store: DocumentStore, root: Path) -> list[str]:
-    """How the files of a closed store differ from what its reads give."""
+    """Return how the files of a closed store differ from what reads return."""
     faults = []
     names = set()
     for collection in LAYOUTS:
@@ -308,9 +308,9 @@ def file_faults(store: DocumentStore, root: Path) -> list[str]:
 
 
 def verdict(root: Path, judge: Judge) -> list[str]:
-    """Opens the store twice, as after a crash; tells what is wrong with it.
+    """Open the store twice, as after a crash; return what is wrong with it.
 
-    The second opening must find nothing to do: it shows the same, and the files stay as they are.
+    The second opening must find nothing to do: it shows the same, and the files remain as they are.
     """
     try:
         with closing(opened(root)) as store:
@@ -330,7 +330,7 @@ def verdict(root: Path, judge: Judge) -> list[str]:
 
 
 def _held(root: Path) -> set[str]:
-    """The files under a folder that this process has open."""
+    """Return the files under a folder that this process has open."""
     held = set()
     for descriptor in Path("/proc/self/fd").iterdir():
         with suppress(OSError):

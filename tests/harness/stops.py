@@ -1,15 +1,14 @@
-"""Stops a server under load, again and again, and looks at every byte that it leaves.
+"""Stops of a server under load, with a check of every byte that it leaves.
 
-Twelve writers change tasks of two people over connections that stay open. At a random moment the
-server is stopped: SIGTERM to the master, as services do; SIGINT, as Ctrl-C; SIGHUP, as a terminal
-that is closed; SIGQUIT; or its master is killed, and the workers have to notice. When the last
-process has ended:
+Twelve writers change tasks of two users over persistent connections. At a random time the server is
+stopped: by SIGTERM to the master, as services do; SIGINT, as Ctrl-C; SIGHUP, as a closed terminal;
+SIGQUIT; or its master is killed, and the workers have to notice. When the last process has ended:
 
-- every document is byte for byte what its changes in the journal make of it, written as documents
-  are; every acknowledged change is in it; what the last round did not change has the same checksum;
+- every document is byte for byte what its changes in the journal make of it; every acknowledged
+  change is in it; if the last round did not change it, its checksum is the same;
 - every segment is frames and then zeros, the spare and the reserve are zeros, locks are empty;
-- the database passes SQLite's own check of it;
-- no wake-up byte of a request that ended late went anywhere but into the worker's own pipe.
+- the database passes SQLite's own check;
+- no wake-up byte of a late request went anywhere but into the worker's own pipe.
 
 A case is a stop. The server has a slow disk and slow threads: see `slow_server`.
 """
@@ -43,7 +42,7 @@ from utils.records import COLLECTIONS
 PEOPLE: Final = 2
 WRITERS: Final = 12
 STOPS_OF_A_FOLDER: Final = 20
-ENDED_WITHIN: Final = 60  # seconds, on a busy machine
+ENDED_WITHIN: Final = 60  # seconds, for a busy machine
 CALLS: Final = 10**9
 LOCKS: Final = ("lock", "opening", "publishing", "in-use", "journal/syncing")
 CONFIGURATION: Final = ("--config", "python:tests.harness.slow_server")
@@ -51,7 +50,7 @@ SIGNALS: Final = (signal.SIGTERM, signal.SIGKILL, signal.SIGINT, signal.SIGHUP, 
 
 
 def run(count: int, seed: int) -> Report:
-    """Stop a server `count` times. Fails if no change was acknowledged."""
+    """Stop a server `count` times. Raises `AssertionError` if no change was acknowledged."""
     report, dice = Report("stops"), random.Random(seed)
     acknowledged = late = 0
     while report.cases < count and not report.lost:
@@ -72,12 +71,12 @@ def run(count: int, seed: int) -> Report:
 
 
 class Writer:
-    """Makes tasks and changes them until the server is gone."""
+    """Creates and changes tasks until the server is gone."""
 
     def __init__(self, person: Person, name: str, seed: int) -> None:
         self.person, self.name, self._dice = person, name, random.Random(seed)
         self.acknowledged: dict[int, str] = {}  # title by id
-        self.unanswered: dict[int, str] = {}  # what the last call asked for; 0 is a new task
+        self.unanswered: dict[int, str] = {}  # what the last call requested; 0 is a new task
         self.changes = 0
         self.fault = ""
 
@@ -113,7 +112,7 @@ class Writer:
         self.changes += 1
 
     def missing(self, titles: dict[int, str]) -> Iterator[str]:
-        """Yield what was acknowledged and is not there. A change without an answer may be."""
+        """Yield acknowledged changes that are missing. An unanswered change may be there or not."""
         for task, title in self.acknowledged.items():
             if titles.get(task) not in (title, self.unanswered.get(task)):
                 yield f"task {task} of {self.person.id} is {titles.get(task)!r}, not {title!r}"
@@ -143,7 +142,7 @@ class Attack:
         ]
 
     def stop(self, number: signal.Signals) -> list[str]:
-        """Start the server, let everybody write, stop it; return what is wrong afterwards."""
+        """Start the server, let the writers write, stop it; return what is wrong afterwards."""
         before = [writer.changes for writer in self.writers]
         with _terminal() as terminal, started(self.server, terminal, CONFIGURATION) as process:
             threads = [threading.Thread(target=writer.work) for writer in self.writers]
@@ -155,7 +154,7 @@ class Attack:
                 time.sleep(0.01)  # the workers are still loading
             time.sleep(self.dice.uniform(0, 0.3))
             _send(process, number)
-            try:  # all processes have the pipe open: its end is that of the last one
+            try:  # every process has the pipe open: it ends with the last one
                 process.communicate(timeout=ENDED_WITHIN)
             except subprocess.TimeoutExpired:
                 os.killpg(process.pid, signal.SIGKILL)
@@ -168,7 +167,7 @@ class Attack:
     def _documents(self) -> Iterator[str]:
         titles: dict[int, dict[int, str]] = {}
         try:
-            told = dict(documents_told(self.server.data))
+            documents = dict(documents_told(self.server.data))
         except Damaged as fault:
             yield f"the journal is damaged: {fault}"
             return
@@ -177,9 +176,9 @@ class Attack:
             for layout in _LAYOUTS
             for path in (self.server.data / layout.name).iterdir()
         }
-        if strays := there - told.keys():
+        if strays := there - documents.keys():
             yield f"files that nobody made: {sorted(strays)}"
-        for name, (key, document) in told.items():
+        for name, (key, document) in documents.items():
             data = (self.server.data / name).read_bytes() if name in there else b""
             yield from self._wrong(name, data, document)
             if key.collection == "tasks":
@@ -202,7 +201,7 @@ class Attack:
         self.checksums[name] = told["revision"], checksum
 
     def _rest(self) -> Iterator[str]:
-        """Look at everything that is no document."""
+        """Check all files that are not documents."""
         work = self.server.data / ".neuralflow"
         for path in [*(work / "journal").glob("spare"), *work.glob("reserve")]:
             if path.read_bytes().strip(b"\0"):
@@ -217,14 +216,14 @@ class Attack:
             yield "the database has lost its head"
             return
         with closing(sqlite3.connect(database)) as connection:
-            (said,) = connection.execute("PRAGMA integrity_check").fetchone()
-            if said != "ok":
-                yield f"the database: {said}"
+            (result,) = connection.execute("PRAGMA integrity_check").fetchone()
+            if result != "ok":
+                yield f"the database: {result}"
 
     def _log(self) -> Iterator[str]:
-        said = self.server.log.read_text()
-        if "Traceback" in said or "ERROR" in said:
-            yield f"the log says {said[-2000:]}"
+        log = self.server.log.read_text()
+        if "Traceback" in log or "ERROR" in log:
+            yield f"the log says {log[-2000:]}"
         late = self.folder / "late"
         targets = late.read_text().splitlines() if late.exists() else []
         late.unlink(missing_ok=True)
@@ -235,7 +234,7 @@ class Attack:
 
 @contextmanager
 def _terminal() -> Iterator[int]:
-    """Yield a terminal for the server to be started from."""
+    """Yield a terminal from which to start the server."""
     mine, its = pty.openpty()
     try:
         yield its
@@ -245,7 +244,7 @@ def _terminal() -> Iterator[int]:
 
 
 def _send(process: subprocess.Popen[str], number: signal.Signals) -> None:
-    """Send the signal as it is sent in life: from a terminal, every process gets it."""
+    """Send the signal as in practice: one from a terminal reaches every process."""
     if number in (signal.SIGTERM, signal.SIGKILL):
         process.send_signal(number)
     else:
@@ -256,9 +255,9 @@ _LAYOUTS: Final = [spec.layout for spec in COLLECTIONS.values()]
 
 
 def documents_told(data: Path) -> Iterator[tuple[str, tuple[Key, Any]]]:
-    """Yield what the journal, read from its first frame on, makes of each document, by name.
+    """Yield each document by name, as the journal makes it from its first frame on.
 
-    Raises `Damaged`, also where something other than zeros is behind the frames of a segment.
+    Raises `Damaged`, also if anything but zeros follows the frames of a segment.
     """
     documents: dict[Key, Any] = {}
     for path in sorted((data / ".neuralflow" / "journal").glob("*.journal")):

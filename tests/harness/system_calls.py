@@ -1,12 +1,12 @@
-"""Lets every state-changing system call of every operation fail, or be the last one.
+"""Failures of every state-changing system call of every operation.
 
 A point is an operation, a way to fail, and the number of the call that fails, counted over all
-threads of the process (so with threads at work a number need not mean the same call twice). Each
-point is run by a forked child on a copy of a small store; then another child opens the store and
-judges it. What failed must have raised or be true, reads must go on, and the store must work again
-as soon as it may.
+threads of the process (so with concurrent threads a number may not mean the same call twice). A
+forked child runs each point on a copy of a small store, and another child then opens the store and
+judges it. A failed operation must have raised or be complete, reads must continue, and the store
+must work again as soon as it may.
 
-The calls are met by a small library (`faulty_calls.c`) that is compiled here and preloaded.
+A small library (`faulty_calls.c`), compiled here and preloaded, intercepts the calls.
 """
 
 from __future__ import annotations
@@ -44,11 +44,11 @@ from tests.harness.report import CannotRun, Report
 from tests.harness.stamps import Judge, Writer, opened, verdict
 
 LIBRARY: Final = "FAULTY_CALLS"
-ONLY: Final = "FAULTY_CALLS_ONLY"  # the one way to fail, by name, that is tried; all without it
+ONLY: Final = "FAULTY_CALLS_ONLY"  # the name of the only way to fail to try; all if not set
 HUNG_SECONDS: Final = 60
 WORKERS: Final = 2
 A, B, NEW = Key("notes", 1), Key("notes", 2), Key("notes", 3)
-HOST, LONELY = Key("people", 1), Key("people", 2)  # the one has a guest
+HOST, LONELY = Key("people", 1), Key("people", 2)  # the first one has a guest
 DOCUMENTS: Final = [A, B, NEW, HOST, LONELY]
 KILLED: Final = -signal.SIGKILL
 
@@ -99,7 +99,7 @@ class Point:
 
 
 def _crowd(writer: Writer, folder: Path) -> None:
-    """Three threads at once, which may share one sync."""
+    """Write in three threads at once, which may share one sync."""
     faults: list[BaseException] = []
 
     def work(number: int, key: Key) -> None:
@@ -146,12 +146,12 @@ OPERATIONS: Final[dict[str, Callable[[Writer, Path], None]]] = {
 }
 
 
-# The side of the tests
+# In the process of the tests
 
 
 @cache
 def compiled(folder: Path) -> Path:
-    """The library. Raises `CannotRun` where there is no compiler."""
+    """Compile the library and return its path. Raises `CannotRun` if there is no compiler."""
     library = folder / "faulty_calls.so"
     source = Path(__file__).with_name("faulty_calls.c")
     compiler = shutil.which("cc") or shutil.which("gcc")
@@ -163,9 +163,9 @@ def compiled(folder: Path) -> Path:
 
 
 def run(count: int, seed: int, planted: str = "", only: str = "") -> Report:
-    """`count` points, spread evenly over all there are; more than those, with fresh stores.
+    """Try `count` points, spread evenly; above the number of points, again with fresh stores.
 
-    `only` is the name of a mode, whose points are then all there are.
+    `only` is the name of a mode, and restricts the points to that.
     """
     with scratch("library") as folder:
         library = str(compiled(folder))
@@ -174,7 +174,7 @@ def run(count: int, seed: int, planted: str = "", only: str = "") -> Report:
     return report.finish(count)
 
 
-# The side of the process that the library is loaded into
+# In the process with the preloaded library
 
 
 def attack(count: int, seed: int) -> Report:
@@ -199,7 +199,7 @@ def attack(count: int, seed: int) -> Report:
 
 
 def _share(folder: Path, count: int, seed: int, worker: int) -> None:
-    """One worker's share of all points over three fresh stores, or of `count` of them."""
+    """Run one worker's share of the points of three fresh stores, or of `count` of them."""
     library = ctypes.CDLL(os.environ[LIBRARY])
     place = folder / f"{worker}"
     trials = [_Trial(place / str(template), library, seed, template) for template in range(3)]
@@ -209,26 +209,26 @@ def _share(folder: Path, count: int, seed: int, worker: int) -> None:
     faults = []
     for index in range(worker, count, WORKERS):
         point = points[index * len(points) // count]
-        found = trials[point.template].run(point)
+        problems = trials[point.template].run(point)
         met[point.mode.name] += trials[point.template].met
-        if found:
-            faults.append(f"{point} (seed {seed}): {'; '.join(found)}")
+        if problems:
+            faults.append(f"{point} (seed {seed}): {'; '.join(problems)}")
     cases = len(range(worker, count, WORKERS))
     (folder / f"{worker}.json").write_text(json.dumps([cases, met, faults]))
     shutil.rmtree(place)
 
 
 class _Trial:
-    """The points over one store.
+    """The points of one store.
 
-    Store 0 was closed well, store 1 was left by a killed process; store 2 was closed well, and
-    another process, the *peer*, has it open all the time.
+    Store 0 was closed in order, and store 1 left by a killed process. Store 2 was closed in order,
+    and another process, the *peer*, has it open all the time.
     """
 
     def __init__(self, folder: Path, library: Any, seed: int, template: int) -> None:
         self._library, self._seed, self._number = library, seed, template
         self._template, self._copy = folder / "template", folder / "copy"
-        self.met = False  # whether the last point's call was really made
+        self.met = False  # whether the last point's call was made
         self._marks, self._told = folder / "marks", folder / "told"
         self._template.mkdir(parents=True)
         _in_child(self._make)
@@ -262,7 +262,7 @@ class _Trial:
                     yield Point(operation, mode, number, self._number)
 
     def _count(self, operation: str) -> list[int]:
-        """How many calls an undisturbed run makes: those that change something, and openings."""
+        """Return how many calls an undisturbed run makes: those that change files, and openings."""
         self._restore()
 
         def count() -> None:
@@ -281,7 +281,7 @@ class _Trial:
         self._told.write_bytes(b"")
 
     def run(self, point: Point) -> list[str]:
-        """Plays the point and has the store judged; tells what is wrong."""
+        """Run the point and judge the store; return what is wrong."""
         self._restore()
         with self._peer(point) if self._number == 2 else nullcontext():
             status = _in_child(lambda: self._play(point))
@@ -297,7 +297,7 @@ class _Trial:
 
     @contextmanager
     def _peer(self, point: Point) -> Iterator[None]:
-        """Another process, which has the store open, and goes on with it afterwards."""
+        """Run another process that has the store open, and continues with it afterwards."""
         ready, told_ready = os.pipe()
         go, told_go = os.pipe()
 
@@ -341,7 +341,7 @@ class _Trial:
         return 0 < point.number <= self._library.faulty_count(point.mode.opens)
 
     def _play(self, point: Point) -> None:
-        """Runs the operation with the fault in it, and then asks whether the store still works."""
+        """Run the operation with the fault, then check whether the store still works."""
         writer = self._writer(opened(self._copy / "data"))
         writer.name = "point"
         self._arm(point)
@@ -362,7 +362,7 @@ class _Trial:
             self._close(writer)
 
     def _close(self, writer: Writer) -> None:
-        """Closes the store, which may meet the fault, and opens it again, which may, too."""
+        """Close and open the store again; both may meet the fault."""
         try:
             writer.store.close()
             writer.store = opened(self._copy / "data")
@@ -373,10 +373,10 @@ class _Trial:
             self._tell(f"closing: not the store's word: {fault!r}")
 
     def _ask(self, point: Point, writer: Writer, reopened: bool) -> None:
-        """What must still be so in the process that met an error."""
+        """Check the promises in a process that met an error."""
         thread = self._library.faulty_thread_of_sync()
         met = self._met(point)
-        if point.mode.opens:  # which a read does, too
+        if point.mode.opens:  # a read opens files, too
             self._library.faulty_disarm()
         self._look(writer)
         if met and point.mode.how == 4 and not reopened:
@@ -389,8 +389,8 @@ class _Trial:
             if not self._within(1.0, lambda: self._try(writer) is None):
                 self._tell(f"cannot write a second after the fault: {self._try(writer)!r}")
         elif thread and not reopened and point.operation != "snapshot":
-            # Another thread that met it may still be about to say so. (A snapshot is no part of
-            # the store: it may fail alone.)
+            # Another thread that met the fault may still be about to report it. (A snapshot is
+            # separate from the store: it may fail alone.)
             wait = 0.0 if thread == threading.get_native_id() else 1.0
             if not self._within(wait, lambda: isinstance(self._try(writer), Unavailable)):
                 self._tell("writes go on after a sync that failed")
@@ -438,7 +438,7 @@ class _Trial:
 
 
 def _in_child(work: Callable[[], None]) -> int:
-    """Runs it in a forked process; returns how that ended, as `subprocess` counts."""
+    """Run `work` in a forked process; return its exit code as in `subprocess`."""
 
     def limited() -> None:
         signal.alarm(HUNG_SECONDS)
