@@ -12,7 +12,7 @@ if __name__ == "__main__":
 
     from nf import output
 
-    os.umask(0o077)  # the database that a command makes is its owner's to read
+    os.umask(0o077)  # files such as a new database must be readable by their owner only
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "neuralflow.settings")
     output.guard("backslashreplace")
     try:

@@ -1,9 +1,9 @@
-"""The storage system's own acceptance test: the requirement, told in order.
+"""Acceptance test of the storage system: the requirements in order.
 
     python test_json_storage.py
 
-runs it in a scratch folder, touches neither the data folder nor the database, and exits with 1 at
-the first thing that is not so. pytest runs the same steps.
+runs it in a temporary folder, without touching the data folder or the database. It exits with 1 at
+the first failure. pytest runs the same steps.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ MODEL = {"name": "baseline", "model_type": "classification", "accuracy": 87.5}
 
 
 class Scratch:
-    """A store of its own in an empty folder, with two people who have no accounts anywhere."""
+    """A store in an empty folder, with two users who have no accounts."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder / "data"
@@ -58,18 +58,18 @@ class Scratch:
         return self._initializer
 
     def close(self) -> None:
-        """Lets go of the folder, so that it may be removed."""
+        """Close the store, so that the folder can be removed."""
         if self._initializer is not None:
             self.storage.close()
 
     def file(self, name: str) -> Any:
-        """What the file holds, exact: by itself it is up to a tenth of a second behind."""
+        """Return the content of a file after publishing it, which otherwise lags by up to 0.1 s."""
         self.storage.publish()
         return json.loads((self.folder / name).read_text(encoding="utf-8"))
 
 
 def expect(holds: object, otherwise: str) -> None:
-    """A check that counts with `python -O`, too."""
+    """Raise AssertionError unless the condition holds, with `python -O`, too."""
     if not holds:
         raise AssertionError(otherwise)
 
@@ -159,30 +159,30 @@ def storage_statistics(scratch: Scratch) -> dict[str, int]:
 
 
 def run(folder: Path) -> bool:
-    """Takes all steps and prints how each went; whether all went well."""
+    """Run all steps, print their results, and return whether all passed."""
     print(f"Testing NeuralFlow JSON Storage System\n{RULE}")
-    scratch, whole = Scratch(folder), True
+    scratch, passed = Scratch(folder), True
     for number, (title, step) in enumerate(STEPS, 1):
         print(f"{number}. Testing {title}... ", end="")
         try:
             step(scratch)
-        except Exception as fault:  # of whatever kind, it is told and counts
+        except Exception as fault:  # any exception is a failure to report
             print(f"✗ {type(fault).__name__}: {fault}")
-            whole = False
+            passed = False
             break
         print("✓")
-    if whole:
+    if passed:
         print(f"{len(STEPS) + 1}. Storage statistics:")
         for name, total in storage_statistics(scratch).items():
             print(f"   - total_{name}: {total}")
     scratch.close()
-    print(f"{RULE}\nJSON Storage System test {'completed! ✓' if whole else 'failed! ✗'}")
-    return whole
+    print(f"{RULE}\nJSON Storage System test {'completed! ✓' if passed else 'failed! ✗'}")
+    return passed
 
 
 def main() -> int:
     if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(encoding="utf-8")  # the marks are there on any terminal
+        sys.stdout.reconfigure(encoding="utf-8")  # the check marks need it
     with tempfile.TemporaryDirectory(prefix="neuralflow-test-") as folder:
         scratch = Path(folder)
         os.environ |= {
@@ -197,7 +197,7 @@ def main() -> int:
         return 0 if run(scratch) else 1
 
 
-# For pytest: each step after those that it builds on, and the listing as a whole.
+# For pytest: each step runs after the ones it depends on, and the complete listing is compared.
 
 
 def _take(steps: int, folder: Path) -> Scratch:
@@ -262,8 +262,8 @@ JSON Storage System test completed! ✓
 
 def _printed(folder: Path) -> tuple[bool, str]:
     with contextlib.redirect_stdout(io.StringIO()) as out:
-        whole = run(folder)
-    return whole, out.getvalue()
+        passed = run(folder)
+    return passed, out.getvalue()
 
 
 def test_it_prints_the_listing(tmp_path: Path) -> None:

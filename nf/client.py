@@ -1,4 +1,4 @@
-"""Calls to the JSON API, and what may go wrong with them."""
+"""A client of the JSON API, and its errors."""
 
 from __future__ import annotations
 
@@ -12,22 +12,22 @@ from urllib.error import HTTPError, URLError
 from urllib.parse import urlencode, urlsplit
 from urllib.request import HTTPRedirectHandler, Request, build_opener
 
-TIMEOUT: Final = 30  # seconds without a byte
+TIMEOUT: Final = 30  # seconds without receiving a byte
 ATTEMPTS: Final = 3
 _CHUNK: Final = 64 * 1024
-_SEQUENCE: Final = "NeuralFlow-Sequence"  # of a change, by which it can be undone
+_SEQUENCE: Final = "NeuralFlow-Sequence"  # response header: number of the commit, for undo
 
 Query = Mapping[str, Any]
 
 
 class Failure(Exception):
-    """What ends a command. `code` is the exit code; the text says what to do."""
+    """An error that ends a command. `code` is the exit code. The text says what to do."""
 
     code = 1
 
 
 class Refused(Failure):
-    """The server said no. `problem` is its problem details (RFC 9457), {} where it sent none."""
+    """The server refused the call. `problem` is its problem details (RFC 9457), or {}."""
 
     def __init__(self, status: int, problem: Mapping[str, Any]) -> None:
         self.status, self.problem = status, problem
@@ -37,13 +37,13 @@ class Refused(Failure):
 
 
 class Unreachable(Failure):
-    """The server did not answer. Start it, or mend its address."""
+    """The server did not respond. Start it, or correct its address."""
 
     code = 4
 
 
 class _NoRedirect(HTTPRedirectHandler):
-    """A token is for the server that it was given for: it is never sent on to another."""
+    """Do not follow redirects, which would send the token to another server."""
 
     def redirect_request(self, *args: Any) -> None:
         return None
@@ -54,38 +54,38 @@ _open = build_opener(_NoRedirect).open
 
 @dataclass(frozen=True)
 class Client:
-    """The API of one server, in one person's name. `server` is such as "https://example.org"."""
+    """The API of a server for the owner of a token. `server` is like "https://example.org"."""
 
     server: str
     token: str
     on_change: Callable[[int], None] | None = None  # called with the number of each change
 
     def get(self, path: str, query: Query | None = None) -> Any:
-        """The JSON at an address under /accounts/api/."""
+        """Return the JSON at a path under /accounts/api/."""
         return self._json("GET", path, query=query)
 
     def post(self, path: str, value: Any) -> Any:
-        """Sends a new record, or an order; it has its effect once, however often it is sent."""
+        """Create a record, or run an action. Retries have no further effect (idempotency key)."""
         return self._json("POST", path, value, once=True)
 
     def patch(self, path: str, changes: Any) -> Any:
-        """Changes what is named and nothing else."""
+        """Change the given fields only."""
         return self._json("PATCH", path, changes, once=True)
 
     def delete(self, path: str) -> None:
-        """Deletes the record."""
+        """Delete the record."""
         with self._call("DELETE", path):
             pass
 
     def pages(self, path: str, name: str, query: Query) -> Iterator[dict[str, Any]]:
-        """The records of a list, page after page."""
+        """Yield the records of a list, fetching its pages as needed."""
         while path:
             page = self.get(path, query)
             yield from page[name]
             path, query = str(page.get("next") or ""), {}
 
     def download(self, path: str, to: IO[bytes]) -> int:
-        """Writes what is at the address; returns how many bytes that were."""
+        """Write the response to a file, and return its number of bytes."""
         with self._call("GET", path) as response:
             length, written = response.headers.get("Content-Length"), 0
             try:
@@ -98,7 +98,7 @@ class Client:
         return written
 
     def upload(self, path: str, body: bytes, query: Query) -> Any:
-        """Sends a zip; returns the report on it."""
+        """Upload a zip archive, and return the report."""
         headers = {"Content-Type": "application/zip"}
         with self._call("POST", path, body, query=query, headers=headers) as response:
             return json.loads(response.read())
@@ -164,11 +164,11 @@ class Client:
         return response
 
     def _address(self, path: str, query: Query) -> str:
-        """The whole address; what the server calls `next` comes as a path from its root."""
+        """Return the absolute URL. The server's `next` links are paths from its root."""
         parts = urlsplit(path)
         start = self.server + (parts.path if path.startswith("/") else f"/accounts/api/{path}")
-        told = urlencode([pair for pair in query.items() if pair[1] is not None], doseq=True)
-        more = "&".join(filter(None, [parts.query if path.startswith("/") else "", told]))
+        encoded = urlencode([pair for pair in query.items() if pair[1] is not None], doseq=True)
+        more = "&".join(filter(None, [parts.query if path.startswith("/") else "", encoded]))
         return f"{start}?{more}" if more else start
 
 
@@ -187,7 +187,7 @@ def _problem_of(refusal: HTTPError) -> Mapping[str, Any]:
 
 
 def _told(status: int, problem: Mapping[str, Any]) -> str:
-    """A problem as a person reads it: one line, and one for each fault where there are several."""
+    """Format a problem for users: one line, and another for each fault if there are several."""
     if status == 401:
         return "The token is not accepted any more. Make another, then: nf login"
     if not problem:

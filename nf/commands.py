@@ -1,6 +1,6 @@
-"""The commands of `nf`. Those on tasks, projects and models are made from `kinds`.
+"""The commands of `nf`. Those for tasks, projects and models are generated from `kinds`.
 
-Exit codes: 0 all is well, 1 refused, 2 misspelt, 3 not signed in, 4 the server cannot be reached.
+Exit codes: 0 success, 1 refused, 2 usage error, 3 not signed in, 4 server unreachable.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ from nf.kinds import KINDS, Kind, Option
 from nf.zone import zone_here
 
 SHELLS: Final = ("bash", "zsh", "fish")
-_PAGE: Final = 1000  # the most that the API gives at once
-_NONE: Final = "none"  # typed for no value
+_PAGE: Final = 1000  # maximum page size of the API
+_NONE: Final = "none"  # input that means no value
 _DAYS: Final = "today, next friday, 26 nov, +3d, 2026-11-30, 2026-11-30T14:00, or none"
 
 Values = Mapping[str, Any]
@@ -39,7 +39,7 @@ def nf() -> None:
 
 
 def main() -> None:
-    """Run the command that was typed."""
+    """Run the command line."""
     output.guard()
     try:
         code = _run()
@@ -55,15 +55,15 @@ def _run() -> int:
     except Failure as failure:
         print(f"nf: {show.plain_lines(str(failure))}", file=sys.stderr)
         return failure.code
-    except click.ClickException as misspelt:
-        misspelt.show()
-        return misspelt.exit_code
+    except click.ClickException as error:
+        error.show()
+        return error.exit_code
     except click.Abort:
         print("Aborted!", file=sys.stderr)
         return 1
 
 
-# Who one is
+# Signing in
 
 
 @nf.command()
@@ -99,8 +99,8 @@ def logout() -> None:
 @as_json_option
 def quota(as_json: bool) -> None:
     """How many calls are left."""
-    told = config.load().get("quota/")
-    show.as_json(told) if as_json else show.record(told)
+    values = config.load().get("quota/")
+    show.as_json(values) if as_json else show.record(values)
 
 
 @nf.command()
@@ -108,13 +108,13 @@ def quota(as_json: bool) -> None:
 @as_json_option
 def activity(limit: int, as_json: bool) -> None:
     """What was done lately."""
-    told = config.load().get("activity/", {"limit": limit})
+    response = config.load().get("activity/", {"limit": limit})
     if as_json:
-        show.as_json(told)
+        show.as_json(response)
     else:
         show.lines(
-            f"{show.cell(one.get('timestamp'))}  {show.cell(one.get('description'))}"
-            for one in told["activities"]
+            f"{show.cell(entry.get('timestamp'))}  {show.cell(entry.get('description'))}"
+            for entry in response["activities"]
         )
 
 
@@ -130,10 +130,10 @@ def undo(as_json: bool) -> None:
     if as_json:
         show.as_json(undone)
     else:
-        show.lines(f"Undone: {show.cell(one.get('description'))}" for one in undone)
+        show.lines(f"Undone: {show.cell(result.get('description'))}" for result in undone)
 
 
-# The whole of what one has
+# Export and import
 
 
 @nf.command()
@@ -147,7 +147,7 @@ def export(file: Path | None) -> None:
         with draft.open("xb") as to:
             size = client.download("export/", to)
         try:
-            place.hardlink_to(draft)  # unlike a rename, never over a file that is there
+            place.hardlink_to(draft)  # unlike a rename, never overwrites an existing file
         finally:
             draft.unlink()
     except FileExistsError as taken:
@@ -200,12 +200,12 @@ def add(words: tuple[str, ...], as_json: bool) -> None:
         show.as_json(record)
     else:
         facts = [show.cell(record.get(name)) for name in ("due_date", "repeat", "priority", "tags")]
-        told = " · ".join(fact for fact in facts if fact not in ("", "-"))
-        print(f"Added task {record['id']}: {show.cell(record.get('title'))} ({told})")
+        text = " · ".join(fact for fact in facts if fact not in ("", "-"))
+        print(f"Added task {record['id']}: {show.cell(record.get('title'))} ({text})")
 
 
 def _group(kind: Kind) -> click.Group:
-    """The commands on one collection."""
+    """Return the commands for a collection."""
     group = click.Group(kind.singular, help=f"Your {kind.plural}.")
     group.add_command(_add(kind))
     group.add_command(_list(kind))
@@ -238,17 +238,17 @@ def _list(kind: Kind) -> click.Command:
             for name, values in typed.items()
             if values
         }
-        found = []
+        records = []
         for record in client.pages(f"{kind.plural}/", kind.plural, query):
             if not everything and not typed["status"] and record.get("status") == kind.done:
                 continue
-            found.append(record)
-            if len(found) == limit:
+            records.append(record)
+            if len(records) == limit:
                 break
         if as_json:
-            show.as_json(found)
-        elif found:
-            show.table(found, kind.columns)
+            show.as_json(records)
+        elif records:
+            show.table(records, kind.columns)
         else:
             print(f"There are no such {kind.plural}.")
 
@@ -257,8 +257,8 @@ def _list(kind: Kind) -> click.Command:
         for name in kind.filters
     ]
     if kind.done:
-        told = f"Also what is {kind.done}."
-        narrowing.append(click.Option(["--all", "everything"], is_flag=True, help=told))
+        help_text = f"Also what is {kind.done}."
+        narrowing.append(click.Option(["--all", "everything"], is_flag=True, help=help_text))
     narrowing += [
         click.Option(["-q", "--search", "q"], help="Only what has this text in it."),
         click.Option(["--sort"], help="By a field; -due_date is backwards."),
@@ -337,13 +337,13 @@ def _options(kind: Kind) -> list[click.Parameter]:
 
 
 def _option_for(kind: Kind, field: str) -> Option:
-    """Return the option that sets this field; of a field without one, a plain one."""
+    """Return the option that sets a field, or a plain one if there is none."""
     plain = Option(field, field, "")
     return next((option for option in kind.options if option.field == field), plain)
 
 
 def _fields(client: Client, kind: Kind, typed: Values, *, is_new: bool) -> dict[str, Any]:
-    """Return the fields that were typed, as the API takes them. Others are left out."""
+    """Return the fields to set as the API expects them. Options not given are omitted."""
     fields: dict[str, Any] = {}
     for option in kind.options:
         value = typed[f"opt_{option.name}"]
@@ -359,7 +359,7 @@ def _fields(client: Client, kind: Kind, typed: Values, *, is_new: bool) -> dict[
 
 
 def _values(option: Option, texts: Sequence[str]) -> list[Any]:
-    """Return a list as the API takes it; "none" alone empties it."""
+    """Return a list as the API expects it. "none" alone is the empty list."""
     if list(texts) == [_NONE]:
         return []
     if option.kind == "items":
@@ -368,16 +368,16 @@ def _values(option: Option, texts: Sequence[str]) -> list[Any]:
 
 
 def _entries(text: str) -> list[str]:
-    """Return the entries between commas, as the forms on pages read them.
+    """Return the entries between commas, parsed like those of the web forms.
 
-    An entry that holds a comma stands in double quotes.
+    An entry that contains a comma must be in double quotes.
     """
     rows = csv.reader([text], skipinitialspace=True)
     return [entry.strip() for row in rows for entry in row if entry.strip()]
 
 
 def _wanted(client: Client, option: Option, texts: Sequence[str]) -> str:
-    """Return a filter of a list: any of the values, and an empty one for "none"."""
+    """Return a filter parameter that matches any of the values. "none" matches empty fields."""
     values: list[str] = []
     for text in texts:
         if text == _NONE:
@@ -392,12 +392,12 @@ def _wanted(client: Client, option: Option, texts: Sequence[str]) -> str:
 
 
 def _quoted(value: str) -> str:
-    """Return a value as a filter takes it, in which commas separate values."""
+    """Quote a value that contains the separator of filter values."""
     return '"{}"'.format(value.replace('"', '""')) if {",", '"'} & set(value) else value
 
 
 def _value(client: Client, option: Option, text: str) -> Any:
-    """Return one value as JSON has it. "none" stands for no value, where there may be none."""
+    """Return a value as JSON. "none" is null for options that permit it."""
     if option.kind == "day":
         return None if text == _NONE else _due(client, option, text)
     if option.kind == "project":
@@ -420,7 +420,7 @@ def _misspelt(option: Option, text: str, wanted: str) -> click.BadParameter:
 
 
 def _due(client: Client, option: Option, text: str) -> str:
-    """Return the day or the moment that the server reads in words."""
+    """Return the day or moment that the server parses from words."""
     dates = _dates(client, text)
     if dates["repeat"]:
         raise _misspelt(option, text, "a single day; give it to --repeat")
@@ -430,10 +430,10 @@ def _due(client: Client, option: Option, text: str) -> str:
 
 
 def _repeat(client: Client, text: str, is_new: bool) -> dict[str, Any]:
-    """Return the fields that say how a task repeats, and in which time zone.
+    """Return the fields for a repetition and its time zone.
 
-    Words that name a time, and for a new task a day, also say when it is due. Other text is for
-    the server to judge.
+    Words that include a time also set the due date. For a new task, so do words that name a day.
+    Other text is sent unchanged for the server to validate.
     """
     zone = zone_here()
     if text == _NONE:
@@ -456,22 +456,24 @@ def _dates(client: Client, text: str) -> dict[str, Any]:
 
 
 def _project(client: Client, text: str) -> int:
-    """Return the id of a project of the caller's, by its number or its name."""
+    """Return the id of a project given by id or name."""
     if text.isascii() and text.isdecimal():
         return int(text)
     name = text.strip().casefold()
     query = {"q": text, "fields": "id,name", "limit": _PAGE}
     names: dict[int, str] = {
-        one["id"]: one["name"] for one in client.pages("projects/", "projects", query)
+        name_of["id"]: name_of["name"] for name_of in client.pages("projects/", "projects", query)
     }
-    same = [number for number, one in names.items() if one.casefold() == name]
-    found = same or [number for number, one in names.items() if one.casefold().startswith(name)]
-    if not found:
+    same = [number for number, name_of in names.items() if name_of.casefold() == name]
+    matches = same or [
+        number for number, name_of in names.items() if name_of.casefold().startswith(name)
+    ]
+    if not matches:
         raise Failure(f"There is no project {text} among yours.")
-    if len(found) > 1:
-        several = ", ".join(f"{number} ({names[number]})" for number in found[:5])
+    if len(matches) > 1:
+        several = ", ".join(f"{number} ({names[number]})" for number in matches[:5])
         raise Failure(f"{text} may be several projects: {several}. Give the number.")
-    return found[0]
+    return matches[0]
 
 
 def _tell(kind: Kind, done: str, record: Values, as_json: bool) -> None:

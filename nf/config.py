@@ -1,10 +1,9 @@
-"""Where `nf` keeps the server's address and the token: a file that only its owner may read.
+"""Store the server's address and the token in a file that only its owner can read.
 
-It lies where the XDG Base Directory Specification wants it:
-`$XDG_CONFIG_HOME/neuralflow/config.toml`, by default under `~/.config`. `NF_SERVER` and `NF_TOKEN`
-in the environment win, for scripts that store no token. The numbers of the latest command's
-changes, for `nf undo`, are in `$XDG_STATE_HOME/neuralflow/undo.json`, by default under
-`~/.local/state`.
+The path follows the XDG Base Directory Specification: `$XDG_CONFIG_HOME/neuralflow/config.toml`, by
+default under `~/.config`. The variables `NF_SERVER` and `NF_TOKEN` take precedence, for scripts
+that store no token. The numbers of the latest command's commits, for `nf undo`, are in
+`$XDG_STATE_HOME/neuralflow/undo.json`, by default under `~/.local/state`.
 """
 
 from __future__ import annotations
@@ -23,24 +22,24 @@ DEFAULT_SERVER: Final = "http://127.0.0.1:8000"
 
 
 def path() -> Path:
-    """The file."""
+    """Return the path of the configuration file."""
     return _folder("XDG_CONFIG_HOME", ".config") / "config.toml"
 
 
 def undo_path() -> Path:
-    """The file with the numbers of the latest command's changes."""
+    """Return the path of the file with the latest command's commit numbers."""
     return _folder("XDG_STATE_HOME", ".local/state") / "undo.json"
 
 
 def _folder(variable: str, default: str) -> Path:
     base = os.environ.get(variable, "")
-    # A relative path there is invalid by the specification, and is ignored.
+    # The specification says to ignore relative paths.
     folder = Path(base) if base.startswith("/") else Path.home() / default
     return folder / "neuralflow"
 
 
 def load() -> Client:
-    """Return the client that was signed in. Raises `Failure` if there is none."""
+    """Return a client for the stored credentials. Raises `Failure` if there are none."""
     stored = _read()
     server = os.environ.get("NF_SERVER", "").strip() or stored.get("server") or DEFAULT_SERVER
     token = os.environ.get("NF_TOKEN", "").strip() or stored.get("token", "").strip()
@@ -53,7 +52,7 @@ def load() -> Client:
 
 
 def checked_address(server: str) -> str:
-    """Return the address of a server without the slash at its end. Raises `Failure`."""
+    """Return a server address without its trailing slash. Raises `Failure` if invalid."""
     address = server.strip().rstrip("/")
     parts = urlsplit(address)
     is_address = parts.scheme in {"http", "https"} and parts.netloc and address.isprintable()
@@ -63,7 +62,7 @@ def checked_address(server: str) -> str:
 
 
 def checked_token(token: str) -> str:
-    """Return a token that fits into a header field. Raises `Failure`."""
+    """Return a token that is valid in a header field. Raises `Failure`."""
     if not re.fullmatch(r"[!-~]+", token):
         raise Failure(
             "The token holds a space, a line break or another strange character. Copy it anew."
@@ -72,7 +71,7 @@ def checked_token(token: str) -> str:
 
 
 class Changes:
-    """The numbers of this command's changes, stored as they come."""
+    """A callback that stores the commit numbers of this command as they arrive."""
 
     def __init__(self, server: str) -> None:
         self._server, self._numbers = server, list[int]()
@@ -86,12 +85,12 @@ class Changes:
             draft = place.with_name(f".{place.name}.{os.getpid()}")
             draft.write_text(text, encoding="utf-8")
             draft.replace(place)
-        except OSError:  # without it there is no `nf undo`, and all else works
+        except OSError:  # only `nf undo` depends on this file
             pass
 
 
 def latest_changes(server: str) -> list[int]:
-    """Return the numbers of the latest command's changes on a server, oldest first."""
+    """Return the commit numbers of the latest command on a server, oldest first."""
     try:
         stored = json.loads(undo_path().read_text(encoding="utf-8"))
         if stored["server"] != server:
@@ -102,10 +101,10 @@ def latest_changes(server: str) -> list[int]:
 
 
 def save(client: Client) -> Path:
-    """Keeps the server and the token; returns the file."""
+    """Store the server and the token. Return the path of the file."""
     place = path()
     place.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    # A basic string of TOML and one of JSON are the same for what stands in these two.
+    # For these ASCII values, JSON strings are valid basic strings of TOML.
     text = f"server = {json.dumps(client.server)}\ntoken = {json.dumps(client.token)}\n"
     draft = place.with_name(f".{place.name}.{os.getpid()}")
     with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
@@ -117,7 +116,7 @@ def save(client: Client) -> Path:
 
 
 def forget() -> bool:
-    """Deletes the file; tells whether there was one."""
+    """Delete the file. Return whether it existed."""
     try:
         path().unlink()
     except FileNotFoundError:

@@ -1,6 +1,6 @@
-"""What there is to work with: tasks, projects and models, with their words and columns.
+"""The collections with their command-line options and list columns.
 
-The server alone judges what a field may hold; here stands what its options are called.
+The server alone validates values. This module only names the options.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import Final
 
 @dataclass(frozen=True)
 class Option:
-    """One option of `add` and `edit`, and the field that it sets. `many` may be given again."""
+    """An option of `add` and `edit`, and the field that it sets. `many` may be repeated."""
 
     name: str
     field: str
@@ -22,7 +22,7 @@ class Option:
 
 @dataclass(frozen=True)
 class Kind:
-    """One collection. `columns` are the fields that a list shows, beside the id."""
+    """A collection. `columns` are the fields that a list shows in addition to the id."""
 
     singular: str
     plural: str
@@ -30,8 +30,8 @@ class Kind:
     columns: tuple[str, ...]
     options: tuple[Option, ...]
     filters: tuple[str, ...]
-    done: str = ""  # the status of what is done with
-    fresh: str = ""  # and of what is taken up again
+    done: str = ""  # the status that `done` sets
+    fresh: str = ""  # the status that `reopen` sets
 
 
 _DESCRIPTION: Final = Option("description", "description", "what it is about")

@@ -1,4 +1,4 @@
-"""Standard output that may be closed or full: `nf task list | head`, `… > /dev/full`."""
+"""Handle a closed or full standard output: `nf task list | head`, `… > /dev/full`."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any, TextIO, cast
 
 
 class Unwritable(Exception):
-    """Standard output takes no more. `is_closed`: its reader has all that it wants."""
+    """Standard output cannot be written. `is_closed` means that its reader has exited."""
 
     def __init__(self, fault: OSError) -> None:
         super().__init__(f"the output cannot be written: {fault.strerror or fault}")
@@ -18,7 +18,7 @@ class Unwritable(Exception):
 
 
 class _Output:
-    """A text stream that raises `Unwritable` where the stream behind it raises an OSError."""
+    """A text stream that raises `Unwritable` instead of OSError."""
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
@@ -40,11 +40,10 @@ class _Output:
 
 
 def guard(errors: str = "replace") -> None:
-    """Make failing writes to standard output `Unwritable`, and print "?" for what it cannot encode.
+    """Convert write errors of standard output to `Unwritable`, and replace unencodable text.
 
-    `errors` is another way to print that, as `codecs` names it.
-
-    A terminal keeps its stream, which line editing needs.
+    `errors` is the error handler of `codecs` for unencodable text. A terminal retains its own
+    stream, which line editing needs.
     """
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors=errors)
@@ -53,8 +52,8 @@ def guard(errors: str = "replace") -> None:
 
 
 def give_up(fault: Unwritable, name: str) -> int:
-    """Return the exit code of a command whose output is `Unwritable`, and say why if need be."""
-    # Without this, Python would try once more at exit, and fail with a message of its own.
+    """Return the exit code after `Unwritable`. Print the reason unless the reader exited."""
+    # Without this, Python would flush again at exit and print a traceback.
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
     if fault.is_closed:
         return 0

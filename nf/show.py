@@ -1,7 +1,7 @@
-"""What a command prints: tables for people, JSON for programs.
+"""Print results: tables for users, JSON for programs.
 
-What others wrote is printed without its control characters: a title must not be able to move the
-cursor, or to look like something that `nf` says.
+Control characters in data of other users are removed. Otherwise a title could move the cursor or
+imitate output of `nf`.
 """
 
 from __future__ import annotations
@@ -17,18 +17,18 @@ from typing import Any
 from rich.cells import cell_len, set_cell_size
 
 _NAMES = {"due_date": "due", "project_id": "project", "end_date": "end", "model_type": "type"}
-_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z")  # as the API tells times
+_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z")  # the API's format of times
 
 Record = Mapping[str, Any]
 
 
 def as_json(value: Any) -> None:
-    """Prints the value as the API told it."""
+    """Print a value from the API as JSON."""
     print(json.dumps(value, indent=2, ensure_ascii=not _takes_unicode()))
 
 
 def table(records: Sequence[Record], columns: Sequence[str]) -> None:
-    """Prints a line for each record, with the columns named; the last has what is left of it."""
+    """Print a line per record with these columns. The last one is truncated to the terminal."""
     names = ["id", *columns]
     rows = [[_NAMES.get(name, name).upper() for name in names]]
     rows += [[cell(record.get(name)) for name in names] for record in records]
@@ -41,10 +41,10 @@ def table(records: Sequence[Record], columns: Sequence[str]) -> None:
 
 
 def record(value: Record) -> None:
-    """Prints all that a record holds, a line for each field that holds something."""
-    told = {name: field for name, field in value.items() if field not in (None, "", [], {})}
-    size = max(map(len, told), default=0)
-    for name, field in told.items():
+    """Print a line for each field of a record that is not empty."""
+    fields = {name: field for name, field in value.items() if field not in (None, "", [], {})}
+    size = max(map(len, fields), default=0)
+    for name, field in fields.items():
         if isinstance(field, str) and "\n" in field:
             lines = [plain(line) for line in field.split("\n")]
             print(f"{plain(name):<{size}}  " + f"\n{'':{size}}  ".join(lines))
@@ -53,7 +53,7 @@ def record(value: Record) -> None:
 
 
 def cell(value: Any) -> str:
-    """A value on one line; a time by the clock on the wall."""
+    """Return a value as one line of text, with times in local time."""
     if isinstance(value, str) and _TIME.fullmatch(value):
         return _by_the_clock(value)
     if value is None:
@@ -70,22 +70,22 @@ def cell(value: Any) -> str:
 def _by_the_clock(text: str) -> str:
     try:
         return f"{datetime.fromisoformat(text).astimezone():%Y-%m-%d %H:%M}"
-    except (ValueError, OverflowError):  # at the ends of time there is no local one
+    except (ValueError, OverflowError):  # local time exceeds the years 1 to 9999
         return text
 
 
 def plain(text: str) -> str:
-    """The text without what a terminal would act upon."""
+    """Replace unprintable characters by spaces."""
     return "".join(char if char.isprintable() else " " for char in text)
 
 
 def plain_lines(text: str) -> str:
-    """The same of several lines, which stay several."""
+    """Replace unprintable characters by spaces, except line breaks."""
     return "\n".join(plain(line) for line in text.split("\n"))
 
 
 def lines(texts: Iterable[str]) -> None:
-    """Prints texts of our own, line by line."""
+    """Print trusted texts, one per line."""
     for text in texts:
         print(text)
 

@@ -1,4 +1,4 @@
-"""The time zone of this machine, in which words such as "fri 17:00" are meant."""
+"""The local time zone, in which phrases such as "fri 17:00" are interpreted."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 
 
 def zone_here() -> str | None:
-    """Return its IANA name, by TZ or /etc/localtime, or else by the offset of its clock.
+    """Return the IANA name of the local zone, from TZ, /etc/localtime or the clock's offset.
 
     Return None if it has neither a name nor an offset of whole hours.
     """
@@ -25,4 +25,4 @@ def _zone_of(offset: timedelta) -> str | None:
     hours, rest = divmod(offset, timedelta(hours=1))
     if rest or not -12 <= hours <= 14:
         return None
-    return f"Etc/GMT{-hours:+d}" if hours else "UTC"  # the sign of POSIX: west is positive
+    return f"Etc/GMT{-hours:+d}" if hours else "UTC"  # POSIX sign: positive is west

@@ -1,10 +1,10 @@
-"""Keeps locale/<language>/LC_MESSAGES/django.po and .mo what code, templates and translators say.
+"""Update locale/<language>/LC_MESSAGES/django.po and .mo from code and templates.
 
-    .venv/bin/python scripts/messages.py    brings both up to date, and says what is not translated
+    .venv/bin/python scripts/messages.py    updates both, and lists untranslated messages
 
-Without GNU gettext, which a bare machine lacks: Babel reads Python, Django itself turns a template
-into calls of gettext. Names of files stand beside a message, no lines: those would change with
-every edit. A message that is gone, goes from the file; none is guessed from one like it.
+It does not need GNU gettext: Babel parses Python, and Django converts templates to gettext calls.
+Messages have file names but no line numbers, which would change with every edit. Obsolete messages
+are removed. There is no fuzzy matching.
 """
 
 import ast
@@ -26,7 +26,7 @@ ROOMS = ("accounts", "core", "neuralflow", "templates", "utils")
 
 Found = tuple[str | tuple[str, str], str | None]
 
-# What Django and django-allauth say on pages of ours, and we say otherwise: as to a friend.
+# Messages of Django and django-allauth on our pages, translated again in our informal tone.
 BORROWED: tuple[Found, ...] = tuple(
     (message, None)
     for message in (
@@ -69,14 +69,14 @@ KEYWORDS = DEFAULT_KEYWORDS | {
     "pgettext_lazy": ((1, "c"), 2),
 }
 _TEXT = r"""[ur]?('(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*")"""
-# What `templatize` leaves of a template: calls with literals among blots of X.
+# `templatize` leaves gettext calls with literals. All other text becomes X.
 _CALL = re.compile(
     rf"(?<!\w)(gettext|_|ngettext|pgettext|npgettext)\(\s*{_TEXT}(?:\s*,\s*{_TEXT})?(?:\s*,\s*{_TEXT})?"
 )
 
 
 def in_template(text: str, name: str) -> Iterator[Found]:
-    """The messages of a template: each (or its two forms), and the context."""
+    """Yield the messages of a template, each (or its two forms) with its context."""
     for call in _CALL.finditer(templatize(text, origin=name)):
         kind, *literals = call.groups()
         texts = [ast.literal_eval(literal) for literal in literals if literal]
@@ -85,33 +85,33 @@ def in_template(text: str, name: str) -> Iterator[Found]:
 
 
 def in_code(text: bytes) -> Iterator[Found]:
-    """The messages of a Python module."""
+    """Yield the messages of a Python module."""
     for _line, message, _comments, context in extract("python", BytesIO(text), KEYWORDS):
         yield (message if isinstance(message, str) else (message[0], message[1])), context
 
 
 def extracted() -> Catalog:
-    """All messages, each with the files that have it."""
+    """Return all messages with the files that contain them."""
     catalog = Catalog(fuzzy=False)
     for path in sorted(path for room in ROOMS for path in (PROJECT / room).rglob("*")):
         name = path.relative_to(PROJECT).as_posix()
         if path.suffix in (".html", ".txt"):
-            found = in_template(path.read_text("utf-8"), name)
+            messages = in_template(path.read_text("utf-8"), name)
         elif path.suffix == ".py":
-            found = in_code(path.read_bytes())
+            messages = in_code(path.read_bytes())
         else:
             continue
-        catalog_all(catalog, name, found)
+        catalog_all(catalog, name, messages)
     catalog_all(catalog, "Django, django-allauth", iter(BORROWED))
     return catalog
 
 
 def catalog_all(catalog: Catalog, name: str, found: Iterator[Found]) -> None:
-    """Adds the messages of a file."""
+    """Add the messages of a file to the catalog."""
     for message, context in found:
         known = catalog.get(message if isinstance(message, str) else message[0], context)
         if known is not None and isinstance(known.id, tuple) and isinstance(message, str):
-            message = known.id  # once with two forms, once with one: both find the two
+            message = known.id  # used with and without a plural: retain the plural form
         catalog.add(message, context=context, locations=[(name, None)])
 
 
@@ -120,7 +120,7 @@ def po_of(language: str) -> Path:
 
 
 def read(language: str) -> Catalog:
-    """What the translators wrote; nothing yet for a new language."""
+    """Return the existing translations, or an empty catalog for a new language."""
     path = po_of(language)
     if not path.exists():
         return Catalog(locale=language)
@@ -129,7 +129,7 @@ def read(language: str) -> Catalog:
 
 
 def updated(language: str, found: Catalog) -> Catalog:
-    """The translations of what is found now, in the order of the messages."""
+    """Return the existing translations of the current messages, sorted by message."""
     before = read(language)
     catalog = Catalog(
         locale=language, fuzzy=False, header_comment="# NeuralFlow in another language"
@@ -149,7 +149,7 @@ def _fits(known: Message, message: Message) -> bool:
 
 
 class Timeless(Catalog):
-    """A catalogue whose head says nothing of when and by what it was made."""
+    """A catalog whose header has no dates and no tool names, which would change every time."""
 
     @property
     def mime_headers(self) -> list[tuple[str, str]]:  # type: ignore[override]
@@ -164,14 +164,20 @@ class Timeless(Catalog):
 
 def _timeless(catalog: Catalog) -> Timeless:
     copy = Timeless(locale=catalog.locale, fuzzy=False)
-    for one in catalog:
-        if one.id:
-            copy.add(one.id, one.string, one.locations, one.flags, context=one.context)
+    for message in catalog:
+        if message.id:
+            copy.add(
+                message.id,
+                message.string,
+                message.locations,
+                message.flags,
+                context=message.context,
+            )
     return copy
 
 
 def po_text(catalog: Catalog) -> bytes:
-    """The .po file, with nothing in it that changes by itself."""
+    """Return the .po file, deterministic for equal messages."""
     copy, file = _timeless(catalog), BytesIO()
     write_po(file, copy, width=100, omit_header=True)
     head = "".join(f'"{name}: {value}\\n"\n' for name, value in copy.mime_headers)
@@ -179,26 +185,27 @@ def po_text(catalog: Catalog) -> bytes:
 
 
 def mo_bytes(catalog: Catalog) -> bytes:
-    """The .mo file: what Django reads."""
+    """Return the .mo file, which Django reads."""
     file = BytesIO()
     write_mo(file, _timeless(catalog))
     return file.getvalue()
 
 
 def untranslated(catalog: Catalog) -> list[Message]:
-    """The messages that lack a text, or one of its forms."""
+    """Return the messages that lack a translation, or one of its plural forms."""
     return [
-        one
-        for one in catalog
-        if one.id and not (all(one.string) if isinstance(one.string, tuple) else one.string)
+        message
+        for message in catalog
+        if message.id
+        and not (all(message.string) if isinstance(message.string, tuple) else message.string)
     ]
 
 
 def main() -> int:
-    found = extracted()
+    messages = extracted()
     missing = 0
     for language in LANGUAGES:
-        catalog = updated(language, found)
+        catalog = updated(language, messages)
         path = po_of(language)
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(po_text(catalog))
