@@ -1,4 +1,4 @@
-"""Many changes of one collection in one call: they are all made in one commit, or none is."""
+"""Bulk changes: several changes of a collection in one commit."""
 
 from collections import Counter
 from collections.abc import Mapping
@@ -21,7 +21,7 @@ _DONE = {"create": "created", "update": "updated", "delete": "deleted"}
 
 
 def bulk(request: ApiRequest, collection: str, owner: int | None = None) -> HttpResponse:
-    """The handler of a collection's `bulk/`."""
+    """Handle a collection's `bulk/`."""
     refuse_conditions(request)
     operations = _operations(read_json(request))
     if settings.NEURALFLOW_REQUIRE_IF_MATCH and not _all_stated(operations):
@@ -42,11 +42,13 @@ def bulk(request: ApiRequest, collection: str, owner: int | None = None) -> Http
         metered=True,
         unknown="refuse",
     )
-    return json_response({"results": [_tagged(one) for one in results]}, headers=replayed(once))
+    return json_response(
+        {"results": [_tagged(result) for result in results]}, headers=replayed(once)
+    )
 
 
 def _operations(body: Any) -> Any:
-    """What the body lists; the manager judges each. Raises `InvalidRecord`."""
+    """Return the operations of the body, for the manager to validate. Raises `InvalidRecord`."""
     faults = Faults()
     if not isinstance(body, dict):
         faults.add("", "must be an object with operations")
@@ -59,7 +61,10 @@ def _operations(body: Any) -> Any:
 
 
 def _all_stated(operations: Any) -> bool:
-    """Whether each change says which state it is meant for; what is no operation is told later."""
+    """Return whether all updates and deletes have a precondition.
+
+    Malformed operations are ignored here and refused later.
+    """
     changes = operations if isinstance(operations, list) else []
     return all(
         "if_match" in change
@@ -69,7 +74,7 @@ def _all_stated(operations: Any) -> bool:
 
 
 def _tagged(result: Record) -> Record:
-    """The result with the entity tag of the record that it came to."""
+    """Add the entity tag of the resulting record to a result."""
     record = result["record"]
     return result | {"etag": record and etag(record_version(record))}
 

@@ -1,7 +1,7 @@
-"""Conditional requests and preferences: header fields of RFC 9110, section 13, and RFC 7240.
+"""Preconditions and preferences: header fields of RFC 9110, section 13, and RFC 7240.
 
-An entity tag here is the version of what is answered, in quotes. All of ours are strong. Where a
-condition may fail because of another writer, it is judged in the change itself.
+An entity tag is the quoted version of a resource. All of ours are strong. A precondition that can
+fail because of concurrent writers is checked within the transaction.
 """
 
 import re
@@ -16,15 +16,15 @@ from accounts.api.problems import BadHeader, PreconditionRequired
 from utils.json_storage import Changed
 from utils.records import record_version
 
-# RFC 9110, section 8.8.3. Whatever is obsolete in it comes to us as Latin-1.
+# RFC 9110, section 8.8.3. Django decodes obs-text as Latin-1.
 _TAG = re.compile(r'(?P<weak>W/)?"(?P<opaque>[\x21\x23-\x7e\x80-\xff]*)"')
-# Empty members are passed over, as section 5.6.1.2 says.
+# Empty list members are ignored (section 5.6.1.2).
 _NEXT = re.compile(r"[ \t]*(?:,[ \t]*)*")
 _PREFERENCE = re.compile(r'\s*return\s*=\s*"?(minimal|representation)"?\s*(?:;.*)?', re.IGNORECASE)
 
 
 class Tags(NamedTuple):
-    """What a condition names: any state at all, or some, of which the weak ones are no proof."""
+    """The entity tags of a condition, or `any` for "*". Weak tags never match strongly."""
 
     any: bool
     strong: frozenset[str]
@@ -32,21 +32,21 @@ class Tags(NamedTuple):
 
 
 class Conditions(NamedTuple):
-    """What a record is to be, or not to be, before anything is done; None: no matter."""
+    """Preconditions on a record (If-Match, If-None-Match). None means unconditional."""
 
     match: Tags | None
     none_match: Tags | None
 
     @classmethod
     def of(cls, request: HttpRequest) -> Self:
-        """Those of the request. Raises `BadHeader`."""
+        """Return the preconditions of the request. Raises `BadHeader`."""
         return cls(
             _tags(request, "If-Match", "HTTP_IF_MATCH"),
             _tags(request, "If-None-Match", "HTTP_IF_NONE_MATCH"),
         )
 
     def check(self, record: Mapping[str, Any]) -> None:
-        """Raises `Changed` where a change of the record must not be made."""
+        """Raise `Changed` if the preconditions do not permit a change of the record."""
         if self == _NO_CONDITIONS:
             return
         self.check_match(record)
@@ -54,22 +54,19 @@ class Conditions(NamedTuple):
             raise Changed("the record is in the state that it should not be in", dict(record))
 
     def check_match(self, record: Mapping[str, Any]) -> None:
-        """Raises `Changed` where If-Match does not allow what is there.
-
-        It compares strongly (section 13.1.1).
-        """
+        """Raise `Changed` unless If-Match permits the record (strong comparison, section 13.1.1)."""
         wanted = self.match
         if wanted is None or wanted.any or record_version(record) in wanted.strong:
             return
         raise Changed("the record is not in the state that was asked for", dict(record))
 
     def is_known(self, version: str) -> bool:
-        """Whether If-None-Match names what is there. It compares weakly (section 13.1.2)."""
+        """Return whether If-None-Match has the version, by weak comparison (section 13.1.2)."""
         known = self.none_match
         return known is not None and (known.any or version in known.strong or version in known.weak)
 
     def unless_known(self, found: HttpResponse) -> HttpResponse:
-        """What was found and has an entity tag; 304 where If-None-Match names it."""
+        """Return the response, or 304 if If-None-Match has its entity tag."""
         if self.none_match is None:
             return found
         tag = found["ETag"]
@@ -80,32 +77,31 @@ _NO_CONDITIONS = Conditions(None, None)
 
 
 def etag(version: str) -> str:
-    """The strong entity tag of what has this version."""
+    """Return the strong entity tag for a version."""
     return f'"{version}"'
 
 
 def check_stated(request: HttpRequest) -> None:
-    """Refuses a change that does not say which state of the record it is meant for, where the
-    operator wants it said (RFC 6585, section 3)."""
+    """Raise `PreconditionRequired` if a required If-Match is missing (RFC 6585, section 3)."""
     if settings.NEURALFLOW_REQUIRE_IF_MATCH and "HTTP_IF_MATCH" not in request.META:
         raise PreconditionRequired("Read the record, and send its ETag as If-Match.")
 
 
 def refuse_conditions(request: HttpRequest, *names: str) -> None:
-    """Refuses header fields that mean nothing at this address, rather than pass over them."""
+    """Raise `BadHeader` for preconditions that have no meaning at this URL."""
     for name in names or ("If-Match", "If-None-Match"):
         if name in request.headers:
             raise BadHeader(f"{name} goes with the address of one record. Leave it out.")
 
 
 def prefers_minimal(request: HttpRequest) -> bool:
-    """Whether the answer to a change may leave the record out (RFC 7240, section 4.2).
+    """Return whether the client prefers a response without the record (RFC 7240, section 4.2).
 
-    Of several preferences for it the first counts. What is not understood is passed over.
+    The first `return` preference counts. Unknown preferences are ignored.
     """
     for preference in request.META.get("HTTP_PREFER", "").split(","):
-        if found := _PREFERENCE.fullmatch(preference):
-            return found[1].lower() == "minimal"
+        if match := _PREFERENCE.fullmatch(preference):
+            return match[1].lower() == "minimal"
     return False
 
 
@@ -130,5 +126,5 @@ def _tags(request: HttpRequest, name: str, key: str) -> Tags | None:
 
 
 def _end_of(pattern: re.Pattern[str], text: str, at: int) -> int:
-    found = pattern.match(text, at)
-    return found.end() if found else at
+    match = pattern.match(text, at)
+    return match.end() if match else at

@@ -1,7 +1,7 @@
-"""How the API speaks HTTP: who calls, what they send, and how they are answered.
+"""HTTP for the API: authentication, parsing of requests, and responses.
 
-It knows no collection. `endpoint` makes a Django view of one operation for each method; whatever
-its handler raises becomes a problem by the table in `problems`.
+This module knows no collection. `endpoint` builds a Django view with an operation per method.
+Exceptions of handlers become problem details by the table in `problems`.
 """
 
 import logging
@@ -57,9 +57,9 @@ from utils.people.storage import StorageFull
 
 log = logging.getLogger(__name__)
 
-SEQUENCE = "NeuralFlow-Sequence"  # of the commit that a call made, among all
+SEQUENCE = "NeuralFlow-Sequence"  # response header with the number of the call's commit
 _CHALLENGE = 'Bearer realm="NeuralFlow"'
-# The charset may be quoted, in any case, and be called utf8 (RFC 9110, section 8.3.2).
+# The charset may be quoted, in any case, and spelled utf8 (RFC 9110, section 8.3.2).
 _CONTENT_TYPE = re.compile(
     r'(?P<type>[^\s;]+)\s*+(?:;\s*+(?:charset\s*+=\s*+("?)utf-?8\2)?\s*+)*', re.IGNORECASE
 )
@@ -67,7 +67,7 @@ _LENGTH = re.compile("[0-9]{1,18}", re.ASCII)
 
 
 class ApiRequest(StorageRequest):
-    """A request whose caller is known. `quota` is theirs after the call, where it is told."""
+    """A request with an authenticated caller. `quota` is set by handlers that count the call."""
 
     user: User
     caller: Caller
@@ -77,9 +77,9 @@ class ApiRequest(StorageRequest):
 
 
 class Endpoint:
-    """The view of one address: its operations, HEAD where there is GET, and OPTIONS."""
+    """The view of a URL: its operations, HEAD if it has GET, and OPTIONS."""
 
-    csrf_exempt = True  # a token needs no proof of origin; `_authenticate` asks sessions for it
+    csrf_exempt = True  # tokens need no CSRF check; `_authenticate` checks sessions
 
     def __init__(self, operations: Mapping[str, Operation]) -> None:
         self.operations = operations
@@ -112,7 +112,7 @@ class Endpoint:
 
 
 def _with_sequence(response: HttpResponseBase) -> HttpResponseBase:
-    """Tells of an answer to a change the number of its commit."""
+    """Add the commit number to the response if the call made a commit."""
     number = latest_commit.get()
     if number:
         response[SEQUENCE] = str(number)
@@ -120,15 +120,17 @@ def _with_sequence(response: HttpResponseBase) -> HttpResponseBase:
 
 
 def endpoint(**operations: Operation) -> Endpoint:
-    """The view that answers these operations, each under the name of its method."""
+    """Return the view for these operations, by HTTP method."""
     return Endpoint(operations)
 
 
 def _answered(
     request: ApiRequest, answer: Callable[[], HttpResponseBase], *, known: bool = True
 ) -> HttpResponseBase:
-    """What all addresses of the API have in common: a caller who is `known`, unless it is open to
-    anybody, and problems told as such."""
+    """Run `answer` with authentication and error handling, and return the complete response.
+
+    `known` requires an authenticated caller. It is False for open operations.
+    """
     try:
         _refuse_strange_method(request)
         if known:
@@ -144,16 +146,16 @@ def _answered(
 
 
 def _check_burst(request: ApiRequest) -> None:
-    """Refuse a call of somebody whose calls come too fast, before it costs any work.
+    """Raise `TooManyCalls` if the caller's burst is exhausted, before any other work.
 
-    Raises `TooManyCalls`. Without it, calls that are refused later would be unlimited.
+    Without this check, calls that are refused later would be unlimited.
     """
-    with suppress(StoreError):  # the handler finds out by itself
+    with suppress(StoreError):  # the handler will raise it
         request.json_storage.quota(request.caller.user_id).check_burst()
 
 
 def _charge_refusal(request: ApiRequest, fault: Exception) -> None:
-    """Take a refused call from the burst of a known caller: it cost work, too."""
+    """Count a refused call in the caller's burst: refusing costs work, too."""
     caller = getattr(request, "caller", None)
     is_own = problem_of(fault).status < 500 or isinstance(fault, StorageFull)
     if caller is not None and is_own:
@@ -168,7 +170,7 @@ def _refuse_strange_method(request: HttpRequest) -> None:
 
 
 def _unknown_address(request: ApiRequest) -> HttpResponse:
-    """Tells a client that forgot the last slash; reading is sent on, a body is not."""
+    """Redirect a read without its trailing slash, and refuse everything else."""
     try:
         meant = bool(resolve(f"{request.path_info}/").url_name)
     except Resolver404:
@@ -180,15 +182,15 @@ def _unknown_address(request: ApiRequest) -> HttpResponse:
     raise NoSuchAddress(f"Addresses end with a slash: {request.path}/ is meant, perhaps.")
 
 
-# Exempt for the reason that an `Endpoint` is.
+# Exempt for the same reason as `Endpoint`.
 @csrf_exempt
 def unknown_address(request: ApiRequest) -> HttpResponseBase:
-    """The view of all addresses that lead nowhere. A stranger is not told which these are."""
+    """The view of unknown URLs. It authenticates first, so strangers cannot probe for URLs."""
     return _answered(request, lambda: _unknown_address(request))
 
 
 def problem_or_page(page: Callable[..., HttpResponseBase]) -> Callable[..., HttpResponseBase]:
-    """One of Django's error handlers, which answers with a problem under the API's addresses."""
+    """Return a Django error handler that responds with problem details for API URLs."""
 
     def handler(request: HttpRequest, exception: Exception | None = None) -> HttpResponseBase:
         if request.path.startswith(API_PREFIX):
@@ -198,19 +200,19 @@ def problem_or_page(page: Callable[..., HttpResponseBase]) -> Callable[..., Http
     return handler
 
 
-# Who calls
+# Authentication
 
 
 def _authenticate(request: ApiRequest) -> None:
-    """Sets `request.user`, an active account, `caller` and `scopes`; or refuses.
+    """Set `request.user`, `caller` and `scopes`, or raise `NotAuthenticated`.
 
-    A call that brings credentials of its own is judged by them alone: with a bad token it must
-    not pass on the session of a browser that happened to send one.
+    An Authorization header decides alone. Otherwise a call with a bad token would succeed if the
+    browser also sent a session cookie.
     """
     authorization = request.META.get("HTTP_AUTHORIZATION")
     if authorization is not None:
         token = _token_of(request, authorization)
-        # Most calls need no more of the account than its number.
+        # Most calls need only the id, so the account is loaded lazily.
         request.user = SimpleLazyObject(lambda: token.user)  # type: ignore[assignment]
         request.caller, request.scopes = Caller(token.user_id, str(token.pk)), token.scopes
         return
@@ -224,9 +226,9 @@ def _authenticate(request: ApiRequest) -> None:
 
 
 def is_still_known(request: ApiRequest) -> bool:
-    """Whether whoever began this call could begin it now.
+    """Return whether the caller's token or session is still valid.
 
-    Asked during an answer that takes long: the token or the session may have ended since.
+    For responses that take long, during which it may be revoked.
     """
     authorization = request.META.get("HTTP_AUTHORIZATION")
     if authorization is None:
@@ -237,7 +239,7 @@ def is_still_known(request: ApiRequest) -> bool:
 
 
 def refuse_if_ended(request: ApiRequest) -> None:
-    """Raise `NotAuthenticated` if the token or the session of the call has ended since it began."""
+    """Raise `NotAuthenticated` if the call's token or session is no longer valid."""
     if not is_still_known(request):
         raise NotAuthenticated(
             "The token or the session of this call has ended.", {"WWW-Authenticate": _CHALLENGE}
@@ -261,7 +263,7 @@ def _token_of(request: ApiRequest, authorization: str) -> TokenRow:
 
 
 def _check_scope(request: ApiRequest, operation: Operation) -> None:
-    """Refuses what the caller's token is not for (RFC 6750, section 3.1)."""
+    """Raise `InsufficientScope` if the token does not permit the operation (RFC 6750, 3.1)."""
     if not operation.allowed_by(request.scopes):
         challenge = f'{_CHALLENGE}, error="insufficient_scope", scope="{operation.scopes[0]}"'
         raise InsufficientScope(
@@ -271,29 +273,29 @@ def _check_scope(request: ApiRequest, operation: Operation) -> None:
 
 
 class _OriginCheck(CsrfViewMiddleware):
-    """Django's own check, which tells its reason instead of answering with a page."""
+    """Django's CSRF check, raising `CsrfFailed` instead of rendering a page."""
 
     def _reject(self, request: HttpRequest, reason: str) -> HttpResponse:
         raise CsrfFailed(f"{reason} Send the token that our pages' forms hold as X-CSRFToken.")
 
 
 def _check_origin(request: HttpRequest) -> None:
-    # The check would look for the token in a form first, and for that read a body of any size
-    # and kind. The API takes no forms.
+    # The check would look for the token in a form first, and read a body of any size for that. The
+    # API accepts no forms.
     request.POST = QueryDict()
     _OriginCheck(_accepted).process_view(request, _accepted, (), {})
 
 
 def _accepted(request: HttpRequest) -> HttpResponse:
-    """What the check protects, for it: nothing is answered by it."""
+    """A view that the CSRF check requires. Its response is discarded."""
     return HttpResponse()
 
 
-# What they send
+# Requests
 
 
 def _check_parameters(request: HttpRequest, parameters: tuple[Parameter, ...]) -> None:
-    """Refuses what the query may not hold: a misspelt filter must not pass for an answered one."""
+    """Refuse unknown and repeated parameters. Otherwise a misspelled filter would go unnoticed."""
     if not request.META.get("QUERY_STRING"):
         return
     known = {parameter.name: parameter for parameter in parameters}
@@ -308,10 +310,9 @@ def _check_parameters(request: HttpRequest, parameters: tuple[Parameter, ...]) -
 
 
 def read_json(request: ApiRequest) -> Any:
-    """The JSON value in the body, in one of the media types that the operation takes.
+    """Return the JSON value in the body, in a media type that the operation accepts.
 
-    Everything that the headers tell is judged before any of the body is read. Raises `Refusal`
-    and `MalformedBody`.
+    Headers are checked before any of the body is read. Raises `Refusal` and `MalformedBody`.
     """
     check_media_type(request)
     length = content_length(request, settings.DATA_UPLOAD_MAX_MEMORY_SIZE)
@@ -322,10 +323,10 @@ def read_json(request: ApiRequest) -> Any:
 
 
 def check_media_type(request: ApiRequest) -> str:
-    """The media type of the body, in small letters. Raises `UnsupportedMediaType`."""
+    """Return the media type of the body in lower case. Raises `UnsupportedMediaType`."""
     media_types = request.operation.bodies
-    said = _CONTENT_TYPE.fullmatch(request.META.get("CONTENT_TYPE", "").strip())
-    if said is None or said["type"].lower() not in media_types:
+    match = _CONTENT_TYPE.fullmatch(request.META.get("CONTENT_TYPE", "").strip())
+    if match is None or match["type"].lower() not in media_types:
         raise UnsupportedMediaType(
             f"Send Content-Type: {' or '.join(media_types)}, in UTF-8.",
             {"Accept-Patch" if request.method == "PATCH" else "Accept": ", ".join(media_types)},
@@ -333,13 +334,16 @@ def check_media_type(request: ApiRequest) -> str:
     encoding = request.META.get("HTTP_CONTENT_ENCODING", "identity")
     if encoding.strip().lower() != "identity":
         raise UnsupportedMediaType("Send the body without Content-Encoding.")
-    return str(said["type"].lower())
+    return str(match["type"].lower())
 
 
 def content_length(request: HttpRequest, most: int | None) -> int:
-    """How many bytes the body is said to have, `most` of which are read."""
+    """Return the declared length of the body.
+
+    Raises `LengthRequired`, `IncompleteBody`, and `BodyTooLarge` if it is above `most` bytes.
+    """
     text = request.META.get("CONTENT_LENGTH") or ""
-    # Under WSGI a body in chunks reads as an empty one.
+    # Under WSGI, a chunked body would read as empty.
     if not text or "HTTP_TRANSFER_ENCODING" in request.META:
         raise LengthRequired("Send Content-Length, and no Transfer-Encoding.")
     if not _LENGTH.fullmatch(text):
@@ -349,28 +353,27 @@ def content_length(request: HttpRequest, most: int | None) -> int:
     return int(text)
 
 
-# How they are answered
+# Responses
 
 
 def json_response(
     value: Any, status: int = 200, headers: Mapping[str, str] | None = None
 ) -> HttpResponse:
-    """An answer that carries `value` as JSON."""
+    """Return a response with `value` as JSON."""
     return HttpResponse(
         to_json(value), status=status, content_type=JSON, headers=dict(headers or {})
     )
 
 
 def no_content(headers: Mapping[str, str] | None = None, status: int = 204) -> HttpResponse:
-    """An answer without a body."""
+    """Return a response without a body."""
     response = HttpResponse(status=status, headers=dict(headers or {}))
     del response["Content-Type"]
     return response
 
 
 def _sealed(response: HttpResponseBase) -> HttpResponseBase:
-    """The answer with what every answer says: it is for this caller only, unless it says that it is
-    public, and it is what it says. A redirect tells no caller's data but goes the same way."""
+    """Add the headers of every response: no MIME sniffing, and no caching unless public."""
     response["X-Content-Type-Options"] = "nosniff"
     if not response.get("Cache-Control", "").startswith("public"):
         response["Cache-Control"] = "no-store"
@@ -379,11 +382,11 @@ def _sealed(response: HttpResponseBase) -> HttpResponseBase:
 
 
 def _tell_limits(request: ApiRequest, response: HttpResponseBase) -> None:
-    """Tells a known caller what is left of their calls, whatever the answer is."""
+    """Add the rate limit headers to a response for a known caller."""
     caller = getattr(request, "caller", None)
     if caller is None:
         return
-    with suppress(StoreError):  # the answer is good without
+    with suppress(StoreError):  # the response is valid without these headers
         quota = getattr(request, "quota", None) or latest_quota.get()
         quota = quota or request.json_storage.quota(caller.user_id)
         for name, value in limit_headers(quota).items():
@@ -391,7 +394,7 @@ def _tell_limits(request: ApiRequest, response: HttpResponseBase) -> None:
 
 
 def _note(request: ApiRequest, fault: Exception) -> None:
-    """Logs what the server, rather than the client, has to do something about."""
+    """Log errors of the server, as opposed to those of the client."""
     problem = problem_of(fault)
     if problem.status < 500:
         return

@@ -1,7 +1,7 @@
-"""What can go wrong with a call, told as problem details (RFC 9457).
+"""Errors of the API as problem details (RFC 9457).
 
-`PROBLEMS` is the one place where an exception becomes a status. A problem's type is stable: clients
-may decide by it. Its detail is a sentence for a person and may change.
+`PROBLEMS` maps exceptions to statuses. The type of a problem is stable, and clients may depend on
+it. Its detail is for humans and may change.
 """
 
 from collections.abc import Iterable, Mapping
@@ -40,11 +40,11 @@ from utils.portability.package import ImportFault, InvalidImport
 from utils.records import InvalidRecord
 from utils.sharing.access import Forbidden
 
-RETRY_AFTER = 30  # seconds, when what failed does not say
+RETRY_AFTER = 30  # seconds, if the exception has no value of its own
 
 
 class Refusal(Exception):
-    """A call refused before it reached a record. `headers` go with the answer."""
+    """A call refused before it reached a record. `headers` are added to the response."""
 
     def __init__(self, detail: str, headers: Mapping[str, str] | None = None) -> None:
         super().__init__(detail)
@@ -52,30 +52,30 @@ class Refusal(Exception):
 
 
 class NotAuthenticated(Refusal):
-    """Nobody we know is calling. Send a token, or sign in."""
+    """The caller is unknown. Send a token, or sign in."""
 
 
 class CsrfFailed(Refusal):
-    """The session's call does not prove that it comes from our own pages. Send the token."""
+    """The CSRF check of a session's call failed. Send the CSRF token."""
 
 
 class NoSuchAddress(Refusal):
-    """There is nothing here, whoever asks."""
+    """The URL does not exist."""
 
 
 class MethodNotAllowed(Refusal):
-    """The address does not take this method; `Allow` says which it takes."""
+    """The URL does not accept this method. `Allow` lists those it accepts."""
 
 
 class ParameterFault(NamedTuple):
-    """What is wrong with a parameter, as the end of a sentence that begins with its name."""
+    """A fault of a parameter, as the end of a sentence that begins with its name."""
 
     parameter: str
     detail: str
 
 
 class BadParameter(Refusal):
-    """The query holds a parameter that is not written as it is meant. Mend it."""
+    """A query parameter is invalid. Correct it."""
 
     def __init__(self, detail: str, errors: Iterable[ParameterFault] = ()) -> None:
         super().__init__(detail)
@@ -83,47 +83,47 @@ class BadParameter(Refusal):
 
 
 class UnknownParameter(BadParameter):
-    """The query holds what this address does not understand. Leave it out."""
+    """The URL does not accept this query parameter. Remove it."""
 
 
 class BadHeader(Refusal):
-    """A header field is not written as it is meant. Mend it."""
+    """A header field is invalid. Correct it."""
 
 
 class PreconditionRequired(Refusal):
-    """A change must say which state of the record it is meant for. Read first, send If-Match."""
+    """A change needs a precondition. Read the record first, and send If-Match."""
 
 
 class TooManyBadTokens(Refusal):
-    """One bad token after the other comes from this address. Stop, and look at the token."""
+    """This address sent many bad tokens. Stop, and check the token."""
 
 
 class InsufficientScope(Refusal):
-    """The token is good, but not for this. Use another, or make one with the scope named."""
+    """The token is valid, but lacks the scope. Use or create one with the named scope."""
 
 
 class TooManyWait(Refusal):
-    """All places for those who wait are taken. Try again later, or ask without waiting."""
+    """All slots for long polls are taken. Try again later, or poll without waiting."""
 
 
 class LengthRequired(Refusal):
-    """The body came without a length. Send Content-Length, and no chunks."""
+    """The body has no declared length. Send Content-Length, and no chunks."""
 
 
 class IncompleteBody(Refusal):
-    """The body is not as long as was said. Send it again."""
+    """The body is shorter than declared. Send it again."""
 
 
 class BodyTooLarge(Refusal):
-    """The body is longer than is read. Send less at a time."""
+    """The body exceeds the limit. Send less at a time."""
 
 
 class UnsupportedMediaType(Refusal):
-    """The body is not JSON, or it is encoded. Send plain JSON and say so."""
+    """The body is not JSON, or is encoded. Send plain JSON with its media type."""
 
 
 class Problem(NamedTuple):
-    """A kind of problem. An empty `detail` stands for the exception's own words."""
+    """A problem type. With an empty `detail`, the exception's message is used."""
 
     status: int
     slug: str
@@ -230,7 +230,7 @@ PROBLEMS: Mapping[type[Exception], Problem] = {
     Exception: _UNEXPECTED,
 }
 
-# What to do about each type, in the words of docs/api.md, and on its page: /problems/<slug>/.
+# The remedy for each type, as in docs/api.md and on its page: /problems/<slug>/.
 REMEDIES: Mapping[str, str] = {
     "bad-request": "mend the request; it is no good HTTP, or names a strange host",
     "malformed-body": "mend the JSON at `line` and `column`",
@@ -277,17 +277,17 @@ REMEDIES: Mapping[str, str] = {
 }
 
 
-# What tells of several places in the body at once.
+# Exceptions with several faults in the body.
 _WITH_ERRORS = (InvalidRecord, InvalidPatch, PatchFailed)
 
 
 def problem_of(fault: Exception) -> Problem:
-    """What kind of problem an exception is: that of its nearest class in the table."""
+    """Return the problem type of an exception: that of its nearest class in the table."""
     return next(PROBLEMS[kind] for kind in type(fault).__mro__ if kind in PROBLEMS)
 
 
 def problem_response(request: HttpRequest, fault: Exception) -> HttpResponse:
-    """The answer that tells a client what went wrong."""
+    """Return the problem details response for an exception."""
     problem = problem_of(fault)
     body = {
         "type": f"/problems/{problem.slug}",
@@ -310,9 +310,13 @@ def _detail(fault: Exception) -> str:
         text = f"{first.pointer.rpartition('/')[2] or 'The record'} {first.detail}"
         return f"{text}; `errors` tells of {more} more" if more else text
     if isinstance(fault, InvalidImport):
-        one, more = fault.faults[0], len(fault.faults) - 1
-        place = f", line {one.line}" if one.line else one.pointer and f", {one.pointer}"
-        text = f"{one.file}{place}: {one.detail}"
+        first_fault, more = fault.faults[0], len(fault.faults) - 1
+        place = (
+            f", line {first_fault.line}"
+            if first_fault.line
+            else first_fault.pointer and f", {first_fault.pointer}"
+        )
+        text = f"{first_fault.file}{place}: {first_fault.detail}"
         return f"{text}; `errors` tells of {more} more" if more else text
     if isinstance(fault, MalformedBody):
         return f"Line {fault.line}, column {fault.column}: {fault.reason}"
@@ -325,7 +329,7 @@ def _detail(fault: Exception) -> str:
 
 
 def _members(fault: Exception) -> dict[str, Any]:
-    """What a kind of problem tells beyond the members that all have."""
+    """Return the extension members of a problem type."""
     if isinstance(fault, Changed):
         return {"current": fault.current}
     if isinstance(fault, Touched):
@@ -333,7 +337,7 @@ def _members(fault: Exception) -> dict[str, Any]:
     if isinstance(fault, _WITH_ERRORS):
         return {"errors": [{"pointer": e.pointer, "detail": e.detail} for e in fault.errors]}
     if isinstance(fault, InvalidImport):
-        return {"errors": [_told(one) for one in fault.faults]}
+        return {"errors": [_told(import_fault) for import_fault in fault.faults]}
     if isinstance(fault, BadParameter) and fault.errors:
         return {"errors": [error._asdict() for error in fault.errors]}
     if isinstance(fault, MalformedBody):
@@ -344,8 +348,10 @@ def _members(fault: Exception) -> dict[str, Any]:
 
 
 def _told(fault: ImportFault) -> dict[str, Any]:
-    told = fault._asdict()
-    return told if fault.line else {name: told[name] for name in ("file", "pointer", "detail")}
+    members = fault._asdict()
+    return (
+        members if fault.line else {name: members[name] for name in ("file", "pointer", "detail")}
+    )
 
 
 def _headers(fault: Exception, problem: Problem) -> dict[str, str]:
