@@ -1,4 +1,4 @@
-"""What the JSON API stands on.
+"""The toolkit of the JSON API.
 
-Its addresses are in `accounts.api_urls`, those that every collection has in `accounts.api_views`.
+`accounts.api_urls` has its URLs, `accounts.api_views` the views that all collections share.
 """

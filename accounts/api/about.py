@@ -1,4 +1,4 @@
-"""What the API says of itself: the OpenAPI document, and the same as a page."""
+"""The OpenAPI document, and its rendering as a page."""
 
 import hashlib
 from functools import cache
@@ -16,7 +16,7 @@ from accounts.api.page import Page
 
 @cache
 def _text() -> tuple[bytes, str]:
-    """The document as it is sent, and its version."""
+    """Return the encoded document and its entity tag."""
     text = msgspec.json.encode(document())
     return text, f'"{hashlib.blake2b(text, digest_size=12).hexdigest()}"'
 
@@ -25,8 +25,8 @@ def _openapi(request: HttpRequest) -> HttpResponse:
     text, version = _text()
     headers = {"ETag": version, "Cache-Control": "public, max-age=3600"}
     response = HttpResponse(text, content_type=JSON, headers=headers)
-    kept = get_conditional_response(request, etag=version, response=response)
-    return kept or response
+    not_modified = get_conditional_response(request, etag=version, response=response)
+    return not_modified or response
 
 
 def _docs(request: HttpRequest) -> HttpResponse:

@@ -1,4 +1,4 @@
-"""What the caller did: their activities, newest first, page by page."""
+"""The caller's activities, newest first, paginated."""
 
 import hashlib
 from collections.abc import Callable, Iterator
@@ -29,7 +29,7 @@ Value = TypeVar("Value")
 
 @dataclass(frozen=True)
 class _Query:
-    """What is asked for. `end` is the place where the page before ended, None on the first."""
+    """The parsed parameters. `end` is the cursor of the previous page, or None."""
 
     tests: tuple[Test, ...]
     limit: int
@@ -44,14 +44,14 @@ def _activities(request: ApiRequest) -> HttpResponse:
 
 def _page(request: ApiRequest, query: _Query) -> dict[str, Any]:
     every = request.json_storage.past(request.caller.user_id)
-    found, place = newest(every, query.tests, end=query.end, limit=query.limit)
+    page_activities, place = newest(every, query.tests, end=query.end, limit=query.limit)
     after = page_address(request, cursor(Place((), place, 0), query.digest)) if place else None
-    page = {"activities": [own_copy(activity) for activity in found], "next": after}
+    page = {"activities": [own_copy(activity) for activity in page_activities], "next": after}
     return page if query.tests else page | {"total": len(every)}
 
 
 def _query(request: ApiRequest) -> _Query:
-    """What the parameters ask. Raises `BadParameter`, which tells all faults."""
+    """Parse the parameters. Raises `BadParameter` with all faults."""
     given, faults = request.GET, list[ParameterFault]()
 
     def understood(name: str, understand: Callable[[str], Value], default: Value) -> Value:
@@ -61,8 +61,8 @@ def _query(request: ApiRequest) -> _Query:
             faults.append(ParameterFault(name, str(fault)))
             return default
 
-    asked = [given.getlist(name) for name in _FILTERS]
-    content = msgspec.json.encode(["activities", request.caller.user_id, asked])
+    filters = [given.getlist(name) for name in _FILTERS]
+    content = msgspec.json.encode(["activities", request.caller.user_id, filters])
     digest = hashlib.blake2b(content, digest_size=8).hexdigest()
     query = _Query(
         tuple(_tests(given.getlist("type"), understood)),
@@ -77,7 +77,7 @@ def _query(request: ApiRequest) -> _Query:
 
 def _tests(types: list[str], understood: Callable[..., Test | None]) -> Iterator[Test]:
     if types:
-        yield of_types({one for text in types for one in text.split(",")})
+        yield of_types({entry for text in types for entry in text.split(",")})
     tests = [
         understood("after", partial(of_time, "after"), None),
         understood("before", partial(of_time, "before"), None),
@@ -94,7 +94,7 @@ def _of_text(text: str) -> Test:
     return of_text(text)
 
 
-# What the address does
+# The operation
 
 _PAGE = {
     "type": "object",

@@ -1,8 +1,7 @@
-"""The order of a list, places in it, and cursors that tell where a page ended.
+"""Ordering and cursors for paginated lists.
 
-A place is what a record is ordered by, then its id and its owner: it says where to go on, whatever
-was added or deleted since, the record itself included. So pages neither repeat nor leave out a
-record that stays as it is.
+A cursor has the sort key of the last record, its id and its owner. It stays valid when records are
+added or deleted, including that record. Pages therefore neither repeat nor omit unchanged records.
 """
 
 import base64
@@ -20,19 +19,22 @@ from utils.json.values import INTEGER_MAX
 from utils.lists import SortValue, is_ordered_as_text, sort_value
 
 CURSOR_CHARACTERS_MAX = 3000
-_NO_ID = INTEGER_MAX + 1  # after all that have one
+_NO_ID = INTEGER_MAX + 1  # sorts records without an id last
 
 
 class SortBy(NamedTuple):
-    """A field that a list is ordered by."""
+    """A field to sort by."""
 
     field: Field
     backwards: bool = False
 
 
 class Place(msgspec.Struct, array_like=True, frozen=True):
-    """Where a record stands in the order of a list. `passed` counts those answered already that
-    stand at this very place, as in a file changed by hand several may."""
+    """The position of a record in the order of a list.
+
+    `passed` is the number of returned records at exactly this position. Files edited by hand may
+    have several with the same id.
+    """
 
     values: tuple[SortValue | None, ...]
     id: int
@@ -48,7 +50,7 @@ class _Cursor(msgspec.Struct, array_like=True, forbid_unknown_fields=True):
 @total_ordering
 @dataclass(frozen=True, slots=True)
 class _Backwards:
-    """A text that comes before those that it would come after."""
+    """A text that sorts in reverse."""
 
     text: str
 
@@ -58,8 +60,10 @@ class _Backwards:
 
 @dataclass(frozen=True)
 class Ordering:
-    """Which of two records comes first. Those without a value come last, whichever way the others
-    go; among equals, and where nothing is asked, the lower id comes first."""
+    """The order of a list. Records without a value come last in either direction.
+
+    Ties are resolved by ascending id.
+    """
 
     sort: Sequence[SortBy] = ()
 
@@ -72,7 +76,7 @@ class Ordering:
         )
 
     def key(self, place: Place) -> tuple[Any, ...]:
-        """The place as what may be compared."""
+        """Return the position as a comparable key."""
         values = zip(self.sort, place.values, strict=True)
         return (*[_comparable(by, value) for by, value in values], place.id, place.owner)
 
@@ -86,13 +90,13 @@ def _comparable(by: SortBy, value: SortValue | None) -> tuple[Any, ...]:
 
 
 def cursor(place: Place, digest: str) -> str:
-    """The text by which a client goes on after this place of the list that the digest tells of."""
+    """Return the cursor for a position. `digest` identifies the list."""
     text = msgspec.json.encode(_Cursor(digest, place))
     return base64.urlsafe_b64encode(text).rstrip(b"=").decode()
 
 
 def read_cursor(text: str, sort: Sequence[SortBy], digest: str) -> Place:
-    """The place in a cursor of this very list. Raises ValueError: it must be as it was given."""
+    """Return the position in a cursor of this list. Raises ValueError if invalid."""
     try:
         if len(text) > CURSOR_CHARACTERS_MAX:
             raise ValueError
@@ -106,7 +110,7 @@ def read_cursor(text: str, sort: Sequence[SortBy], digest: str) -> Place:
 
 
 def _fits(place: Place, sort: Sequence[SortBy]) -> bool:
-    """Whether the place can be compared with those of the list: anybody can write a cursor."""
+    """Return whether the position is comparable with the list, because cursors can be forged."""
     return len(place.values) == len(sort) and all(
         value is None or isinstance(value, str) == is_ordered_as_text(by.field)
         for by, value in zip(sort, place.values, strict=True)

@@ -1,7 +1,7 @@
-"""Dates in plain words: `dates/?text=next friday`.
+"""Parse dates in plain words: `dates/?text=next friday`.
 
-It reads a text as the forms and the line for a new task do, so that a program need not: ask here,
-and send `due_date` and `repeat` on.
+The grammar is that of forms and quick add. Programs can send the resulting `due_date` and `repeat`
+with a task.
 """
 
 from datetime import UTC, datetime
@@ -35,8 +35,8 @@ def _dates(request: ApiRequest) -> HttpResponse:
         zone=ZoneInfo(zone),
         language=preferences.language or "en",
     )
-    found = {"due_date": words and words.due, "repeat": words.repeat if words else ""}
-    return json_response({"text": text, **found, "time_zone": zone})
+    result = {"due_date": words and words.due, "repeat": words.repeat if words else ""}
+    return json_response({"text": text, **result, "time_zone": zone})
 
 
 def _fault(name: str, detail: str) -> BadParameter:

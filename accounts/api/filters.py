@@ -1,8 +1,7 @@
-"""Filters of a list: which parameters a collection has for them, and what each lets through.
+"""Filter parameters of lists, derived from the kinds of fields in the table.
 
-Which there are follows from the kinds of its fields in the one table. An empty value asks for
-records that have nothing there. Fields that hold objects of one's own, and keys that the table does
-not know, are no filters.
+An empty value matches records without a value. Fields with free-form objects, and unknown keys,
+have no filters.
 """
 
 import re
@@ -16,13 +15,13 @@ from utils.table import COLLECTIONS, CollectionSpec
 from utils.texts import folded
 from utils.times import TIME_PATTERN, moment_of
 
-VALUES_MAX = 100  # of one filter
+VALUES_MAX = 100  # per filter
 
 Record = Mapping[str, Any]
 
 _NUMBER = r"-?[0-9]{1,15}(\.[0-9]{1,15})?([eE][+-]?[0-9]{1,3})?"
 _WHOLE = r"-?[0-9]{1,16}"
-# One of several texts, up to a comma, or in double quotes as in a CSV file (RFC 4180).
+# A text up to a comma, or in double quotes as in a CSV file (RFC 4180).
 _TEXT = re.compile(r'(?:^|,)(?:\s*"((?:[^"]|"")*)"\s*(?=,|\Z)|([^,]*))')
 _TEXTS = (Kind.TITLE, Kind.LINE, Kind.TEXT, Kind.OPEN_CHOICE)
 _LISTS = (Kind.TEXTS, Kind.MEMBERS)
@@ -31,24 +30,24 @@ _NUMBERS = (Kind.NUMBER, Kind.INTEGER)
 
 
 class Filter(NamedTuple):
-    """A parameter that narrows a list: the field it looks at, and how ("" for equal)."""
+    """A filter parameter: the field, and the comparison ("" for equality)."""
 
     field: Field
     how: str = ""
 
     @property
     def many(self) -> bool:
-        """Whether it takes several values, of which any may fit."""
+        """True if it takes several values, of which any may match."""
         return not self.how
 
     @property
     def schema(self) -> dict[str, Any]:
-        """What the parameter may be, as JSON Schema."""
+        """The JSON Schema of the parameter."""
         return _schema(self.field, self.how)
 
     @property
     def description(self) -> str:
-        """Of which records it lets through, as the end of a sentence."""
+        """The records that it selects, as the end of a sentence."""
         name = self.field.name
         return {
             "": f"any of these as {name}; separate values by commas or repeat it",
@@ -59,13 +58,15 @@ class Filter(NamedTuple):
         }[self.how]
 
     def test(self, values: list[str]) -> Test:
-        """What lets a record through, for the values of the query. Raises ValueError, saying what
-        the parameter must be."""
+        """Return the predicate for these values.
+
+        Raises ValueError, with a message that says what the parameter must be.
+        """
         if self.how in {"before", "after"}:
             return _of_time(self.field, self.how, Bound(values[0]))
         if self.how:
             return _of_limit(self.field, self.how, _number(values[0]))
-        wanted = [one for value in values for one in _split(self.field, value)]
+        wanted = [entry for value in values for entry in _split(self.field, value)]
         if len(wanted) > VALUES_MAX:
             raise ValueError(f"may have at most {VALUES_MAX} values")
         return _any_of(self.field, wanted)
@@ -73,9 +74,9 @@ class Filter(NamedTuple):
 
 @cache
 def filters_of(collection: str) -> Mapping[str, Filter]:
-    """The filters of a collection by the names of their parameters.
+    """Return the filters of a collection by parameter name.
 
-    In those of a time, the end of its name may be left out: `due_before` is `due_date_before`.
+    For times, the suffix of the field name may be omitted: `due_before` is `due_date_before`.
     """
     return dict(_filters(COLLECTIONS[collection]))
 
@@ -96,18 +97,18 @@ def _filters(spec: CollectionSpec) -> Iterator[tuple[str, Filter]]:
 
 
 def _schema(field: Field, how: str) -> dict[str, Any]:
-    """As JSON Schema, what a parameter may be: several values stand between commas."""
-    one = _NUMBER if how in {"min", "max"} else _pattern(field)
-    if one is None:
+    """Return the JSON Schema of a parameter. Several values are separated by commas."""
+    single = _NUMBER if how in {"min", "max"} else _pattern(field)
+    if single is None:
         return {"type": "string"}
     if how:
-        return {"type": "string", "pattern": f"^{one}$"}
-    one = f"({one})?" if field.nullable else f"({one})"
-    return {"type": "string", "pattern": f"^{one}(,{one})*$"}
+        return {"type": "string", "pattern": f"^{single}$"}
+    single = f"({single})?" if field.nullable else f"({single})"
+    return {"type": "string", "pattern": f"^{single}(,{single})*$"}
 
 
 def _pattern(field: Field) -> str | None:
-    """What one value looks like; None where it is any text."""
+    """Return the pattern of a single value, or None for any text."""
     if field.kind is Kind.CHOICE:
         return "|".join(field.choices)
     if field.kind is Kind.BOOLEAN:
@@ -120,12 +121,12 @@ def _pattern(field: Field) -> str | None:
 
 
 def _split(field: Field, value: str) -> list[str]:
-    """The values that stand in one, between commas."""
+    """Split a parameter into its values."""
     if field.kind not in (*_TEXTS, *_LISTS):
         return value.split(",")
     return [
         plain.strip() if quoted is None else quoted.replace('""', '"')
-        for quoted, plain in (found.groups() for found in _TEXT.finditer(value))
+        for quoted, plain in (match.groups() for match in _TEXT.finditer(value))
     ]
 
 
@@ -143,16 +144,16 @@ def _any_of(field: Field, wanted: list[str]) -> Test:
             value = default
         if is_text:
             value = folded(value) if isinstance(value, str) else ""
-        elif isinstance(value, list | dict):  # in a file changed by hand
+        elif isinstance(value, list | dict):  # possible after a hand edit, and unhashable
             return False
-        # 1 is no truth and true no number, though they are equal to Python.
+        # Python regards 1 and True as equal, JSON does not.
         return value in values and isinstance(value, bool) == (field.kind is Kind.BOOLEAN)
 
     return test
 
 
 def _value(field: Field, text: str) -> str | int | float | bool | None:
-    """A value as records have it. Raises ValueError."""
+    """Return a value in stored form. Raises ValueError."""
     if field.kind in _TEXTS:
         return folded(text)
     if not text and field.nullable:
@@ -170,14 +171,14 @@ def _value(field: Field, text: str) -> str | int | float | bool | None:
 
 def _must_be(field: Field) -> str:
     if field.kind in (Kind.ID, Kind.REFERENCE, Kind.INTEGER):
-        said = "must be a whole number"
+        rule = "must be a whole number"
     elif field.kind is Kind.BOOLEAN:
-        said = "must be true or false"
+        rule = "must be true or false"
     elif field.kind is Kind.NUMBER:
-        said = "must be a number"
+        rule = "must be a number"
     else:
-        said = f"must be one of {', '.join(field.choices)}"
-    return f"{said}, or empty for none" if field.nullable else said
+        rule = f"must be one of {', '.join(field.choices)}"
+    return f"{rule}, or empty for none" if field.nullable else rule
 
 
 def _number(text: str) -> float:
@@ -205,7 +206,11 @@ def _of_entries(field: Field, wanted: set[str]) -> Test:
         entries = record.get(name)
         if not isinstance(entries, list) or not entries:
             return "" in wanted
-        return any(folded(str(one)) in wanted for entry in entries for one in names_of_entry(entry))
+        return any(
+            folded(str(name_in_entry)) in wanted
+            for entry in entries
+            for name_in_entry in names_of_entry(entry)
+        )
 
     return test
 

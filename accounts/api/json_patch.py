@@ -1,7 +1,7 @@
-"""JSON Patch (RFC 6902): what its operations make of a value. Pure, and bounded before it works.
+"""JSON Patch (RFC 6902) on values. Pure, with bounds that are checked before any work.
 
-A patch that is no patch raises `InvalidPatch`, with all faults; one that does not fit what is there
-raises `PatchFailed`. Both name the place in the patch by a JSON Pointer (RFC 6901).
+A malformed patch raises `InvalidPatch` with all faults. A patch that does not apply raises
+`PatchFailed`. Both locate the fault in the patch by a JSON Pointer (RFC 6901).
 """
 
 import re
@@ -14,8 +14,8 @@ from utils.documents import own_copy
 from utils.json.values import Faults, FieldError, pointer_to, same_value
 
 OPERATIONS_MAX = 1_000
-STEPS_MAX = 32  # names in one pointer; no value that we keep is as deep
-COPIED_MAX = 2**20  # bytes of JSON that one patch may copy and move
+STEPS_MAX = 32  # names in a pointer; stored values are never that deep
+COPIED_MAX = 2**20  # bytes of JSON that a patch may copy and move
 
 _INDEX = re.compile("0|[1-9][0-9]{0,8}", re.ASCII)
 _BAD_ESCAPE = re.compile("~(?![01])")
@@ -28,11 +28,11 @@ _NEEDS = {
     "test": ("path", "value"),
 }
 
-Steps = tuple[str, ...]  # the first is always "": what the whole value hangs in
+Steps = tuple[str, ...]  # the first is always "", the key of the value in `_Work.root`
 
 
 class InvalidPatch(ValueError):
-    """The body is no JSON Patch. `errors` names each fault."""
+    """The body is not a JSON Patch. `errors` has each fault."""
 
     def __init__(self, errors: list[FieldError]) -> None:
         super().__init__("; ".join(f"{e.pointer or 'the patch'} {e.detail}" for e in errors))
@@ -40,7 +40,7 @@ class InvalidPatch(ValueError):
 
 
 class PatchFailed(Exception):
-    """The patch does not fit what is there now: a test failed, or a place is missing."""
+    """The patch does not apply: a test failed, or a location does not exist."""
 
     def __init__(self, pointer: str, detail: str) -> None:
         super().__init__(detail)
@@ -48,7 +48,7 @@ class PatchFailed(Exception):
 
 
 class PatchOperation(NamedTuple):
-    """One operation, understood. `at` is where in the patch it stands."""
+    """A parsed operation. `at` is its JSON Pointer within the patch."""
 
     at: str
     op: str
@@ -58,10 +58,10 @@ class PatchOperation(NamedTuple):
 
 
 class JsonPatch:
-    """A patch that was read, to be applied to any value, more than once if need be."""
+    """A parsed patch, which can be applied to any number of values."""
 
     def __init__(self, document: Any) -> None:
-        """Raises `InvalidPatch`."""
+        """Parse the patch. Raises `InvalidPatch`."""
         faults = Faults()
         if not isinstance(document, list):
             faults.add("", "must be a list of operations")
@@ -74,7 +74,7 @@ class JsonPatch:
             raise InvalidPatch(faults.found)
 
     def applied_to(self, value: Any) -> Any:
-        """What the operations make of the value, which is altered. Raises `PatchFailed`."""
+        """Apply the operations to the value in place. Return the result. Raises `PatchFailed`."""
         work = _Work(value)
         for operation in self._operations:
             work.do(operation)
@@ -82,7 +82,7 @@ class JsonPatch:
 
 
 class _Work:
-    """A value while it is patched. It hangs in an object, so that the whole can be replaced."""
+    """A value being patched. It is a member of `root`, so that it can be replaced completely."""
 
     def __init__(self, value: Any) -> None:
         self.root: dict[str, Any] = {"": value}
@@ -94,7 +94,7 @@ class _Work:
         _DEEDS[operation.op](self, operation)
 
     def add(self, operation: PatchOperation) -> None:
-        # A copy: a later operation may change inside it, and the patch may be applied again.
+        # Copy: later operations may modify the value, and the patch may be applied again.
         self._insert(operation.path, own_copy(operation.value))
 
     def remove(self, operation: PatchOperation) -> None:
@@ -142,7 +142,7 @@ class _Work:
         return place[key]
 
     def _existing(self, path: Steps, member: str) -> tuple[Any, Any]:
-        """What holds the value at `path`, and under which key; fails where nothing is there."""
+        """Return the container and the key of an existing value. Fail if there is none."""
         place = self._place(path, member)
         key = path[-1]
         if isinstance(place, list):
@@ -152,7 +152,7 @@ class _Work:
         return place, key
 
     def _place(self, path: Steps, member: str) -> Any:
-        """The object or list that holds what `path` names, or will hold it."""
+        """Return the object or list that contains the value at `path`, or will contain it."""
         place: Any = self.root
         for step in path[:-1]:
             if isinstance(place, list):
@@ -171,7 +171,7 @@ class _Work:
         return int(step)
 
     def _bound(self, value: Any, path: Steps) -> None:
-        """Copies of copies grow without end, in length as in depth; ours do not."""
+        """Bound the size and depth of copies. Repeated copies grow exponentially otherwise."""
         self.copied += len(msgspec.json.encode(value))
         if self.copied > COPIED_MAX:
             self._fail("from", f"asks for more than {COPIED_MAX} bytes to be copied")
@@ -193,7 +193,7 @@ _DEEDS: Mapping[str, Callable[[_Work, PatchOperation], None]] = {
 
 
 def _operation(entry: Any, at: str, faults: Faults) -> PatchOperation:
-    """The operation that stands at `at`; what is wrong with it goes to `faults`."""
+    """Return the operation at `at`. Its faults are added to `faults`."""
     op = entry.get("op") if isinstance(entry, dict) else None
     needs = _NEEDS.get(op) if isinstance(op, str) else None
     if not isinstance(entry, dict):
@@ -212,7 +212,7 @@ def _operation(entry: Any, at: str, faults: Faults) -> PatchOperation:
 
 
 def _steps(pointer: Any, at: str, faults: Faults) -> Steps:
-    """What a JSON Pointer names, step by step; one that is none goes to `faults`."""
+    """Return the steps of a JSON Pointer. Its faults are added to `faults`."""
     if not isinstance(pointer, str) or (pointer and pointer[0] != "/"):
         faults.add(at, 'must be a JSON Pointer such as "/tags/0"')
     elif _BAD_ESCAPE.search(pointer):
@@ -225,7 +225,7 @@ def _steps(pointer: Any, at: str, faults: Faults) -> Steps:
 
 
 def _depth(value: Any) -> int:
-    """How deep lists and objects are nested in `value`. Without recursion, for any nesting."""
+    """Return the nesting depth of a value. Iterative, so deep nesting cannot exhaust the stack."""
     depth, level = 0, [value]
     while level := [item for item in level if isinstance(item, dict | list)]:
         depth += 1

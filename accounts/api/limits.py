@@ -1,6 +1,6 @@
-"""The limits of a caller: the calls of the hour, and how many may come at once.
+"""The caller's limits: hourly quota and burst.
 
-In header fields after draft-ietf-httpapi-ratelimit-headers-10, and as JSON at `quota/`.
+As header fields (draft-ietf-httpapi-ratelimit-headers-10), and as JSON at `quota/`.
 """
 
 from typing import Any
@@ -12,7 +12,7 @@ HOUR = 60 * 60  # seconds
 
 
 def limit_headers(quota: Quota) -> dict[str, str]:
-    """`RateLimit-Policy`, what is allowed, and `RateLimit`, what is left of it now."""
+    """Return `RateLimit-Policy`, the limits, and `RateLimit`, the remaining calls."""
     burst = quota.burst
     policy = f'"burst";q={burst.limit};w={burst.window}'
     left = f'"burst";r={burst.remaining};t={burst.resets_in}'
@@ -23,9 +23,9 @@ def limit_headers(quota: Quota) -> dict[str, str]:
 
 
 def limits(quota: Quota, storage: Storage) -> dict[str, Any]:
-    """The same for `quota/`, and how many calls each token made; "" stands for signed-in pages.
+    """Return the limits for `quota/`, with the number of calls per token ("" for sessions).
 
-    `storage` is the bytes of the person's files. `limit` and `remaining` are null where there is no
+    `storage` counts the bytes of the user's files. `limit` and `remaining` are null without a
     limit.
     """
     burst = quota.burst

@@ -1,8 +1,7 @@
-"""What a list is answered with: the records asked for, page by page.
+"""Paginated responses for lists of records.
 
-A list, or a page of one, in which nothing is chosen and that stands in the order of its ids, is a
-join of the bytes that the list keeps: no object is looked at. Everything else is filtered, put in
-order and encoded.
+An unfiltered list in order of ids, or a page of it, is joined from cached bytes without touching
+records. Everything else is filtered, sorted and encoded.
 """
 
 import hashlib
@@ -29,9 +28,10 @@ Record = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class Page:
-    """A part of a list: records as a JSON list, the place after which others follow, and how many
-    there are in all, where it is known. `digest` tells the whole list from any other state of it;
-    it is empty where only a part is answered."""
+    """A page: its records as a JSON list, the position of the last one, and the total if known.
+
+    `digest` identifies the state of the complete list. It is empty for a partial one.
+    """
 
     records: bytes
     after: Place | None
@@ -40,14 +40,14 @@ class Page:
 
 
 def list_query(request: ApiRequest, collection: str, owner: int) -> ListQuery:
-    """What the request asks of the owner's list. Raises `BadParameter`, `UnknownParameter`."""
+    """Parse the query string. Raises `BadParameter` and `UnknownParameter`."""
     return read_query(collection, request.GET, (request.caller.user_id, owner))
 
 
 def list_response(
     request: ApiRequest, query: ListQuery, collection: str, owner: int
 ) -> HttpResponse:
-    """The list, or the page of it, that is asked for, with its entity tag and its links."""
+    """Return the requested page of a list with its entity tag and links."""
     records = request.json_storage.view(collection, owner, caller=request.caller)
     if query.shared:
         records = [*records, *_shared_records(request, collection)]
@@ -69,16 +69,16 @@ def list_response(
 
 
 def _shared_records(request: ApiRequest, collection: str) -> Iterator[Record]:
-    """What others share with the caller, as far as they have joined."""
+    """Yield the records that other users share with the caller."""
     store, caller = request.json_storage, request.caller
     for owner in sharers(store.store, caller.user_id):
-        # Without the right any more that the person's own document still tells of.
+        # The membership index may be stale: the permission was withdrawn.
         with suppress(NotFound):
             yield from store.view(collection, owner, caller=caller)
 
 
 def page_address(request: ApiRequest, cursor: str | None = None) -> str:
-    """The address of another page of the same list; the first without a cursor."""
+    """Return the URL of a page of the same list. Without a cursor it is the first."""
     parameters: QueryDict = request.GET.copy()
     parameters.pop("cursor", None)
     if cursor is not None:
@@ -88,7 +88,7 @@ def page_address(request: ApiRequest, cursor: str | None = None) -> str:
 
 
 def page_of(query: ListQuery, spec: CollectionSpec, records: Sequence[Record]) -> Page:
-    """The page that the query asks of these records."""
+    """Return the page that the query requests."""
     if query.is_plain and isinstance(records, RecordList) and records.in_id_order:
         return _kept(query, records)
     return _chosen(query, spec, records)
@@ -123,7 +123,7 @@ def _passing(query: ListQuery, spec: CollectionSpec, records: Iterable[Record]) 
 
 
 def _from_place(query: ListQuery, records: list[Record]) -> tuple[list[Any], Place | None]:
-    """The records of the page, in order, and its last place where there are more."""
+    """Return the records of the page in order, and the last position if more follow."""
     ordering, last = query.ordering, query.after
     keyed = [(ordering.key(ordering.place(record)), record) for record in records]
     passed = 0
@@ -131,13 +131,13 @@ def _from_place(query: ListQuery, records: list[Record]) -> tuple[list[Any], Pla
         begin = ordering.key(last)
         keyed = [pair for pair in keyed if pair[0] >= begin]
         passed = min(last.passed, sum(key == begin for key, _record in keyed))
-    # Takes as many as are needed, without putting the others in order.
-    found = heapq.nsmallest(passed + query.limit + 1, keyed, key=itemgetter(0))
-    page = found[passed : passed + query.limit]
-    if passed + len(page) == len(found):
+    # Select the smallest ones without sorting the rest.
+    smallest = heapq.nsmallest(passed + query.limit + 1, keyed, key=itemgetter(0))
+    page = smallest[passed : passed + query.limit]
+    if passed + len(page) == len(smallest):
         return [record for _key, record in page], None
     end = page[-1][0]
-    at_end = sum(key == end for key, _record in found[: passed + len(page)])
+    at_end = sum(key == end for key, _record in smallest[: passed + len(page)])
     place = ordering.place(page[-1][1])
     after = Place(place.values, place.id, place.owner, at_end)
     return [record for _key, record in page], after
@@ -148,5 +148,5 @@ def _sparse(record: Record, fields: frozenset[str]) -> dict[str, Any]:
 
 
 def entity_tag(content: bytes) -> str:
-    """A strong entity tag (RFC 9110, section 8.8.3) of exactly this content."""
+    """Return a strong entity tag of the content (RFC 9110, section 8.8.3)."""
     return f'"{hashlib.blake2b(content, digest_size=12).hexdigest()}"'

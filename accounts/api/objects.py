@@ -1,4 +1,4 @@
-"""Orders: objects in the bodies of calls that are no records, such as an invitation."""
+"""Read request bodies that are not records, such as an invitation."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -12,10 +12,9 @@ _KINDS: Mapping[type, str] = {str: "a text", int: "a whole number"}
 
 
 def read_object(request: ApiRequest, optional: str = "", **kinds: type) -> dict[str, Any]:
-    """The object in the body, which has members of these kinds and no others; the one that is
-    `optional` may be left out.
+    """Return the object in the body, with exactly these members. `optional` may be missing.
 
-    Raises `InvalidRecord` with all faults, and what `read_json` raises.
+    Raises `InvalidRecord` with all faults, and any error of `read_json`.
     """
     refuse_conditions(request)
     body, faults = read_json(request), Faults()

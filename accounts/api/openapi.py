@@ -1,7 +1,7 @@
-"""The OpenAPI 3.1 document, made from the addresses of the API and the operations behind them.
+"""The OpenAPI 3.1 document, generated from the URLs and operations of the API.
 
-Nothing is said here that is said elsewhere: addresses come from the URL patterns, methods and
-answers from their operations, schemas from the table, statuses of problems from `problems`.
+It repeats nothing: paths come from the URL patterns, methods and responses from the operations,
+schemas from the table, statuses of problems from `problems`.
 """
 
 import re
@@ -36,7 +36,7 @@ _CONVERTERS: Mapping[str, Json] = {
     "RecordId": {"type": "integer", "minimum": 1, "maximum": 10**18 - 1},
 }
 
-# Headers that answers have, by name. Those of ALWAYS are on every one.
+# Response headers by name. Those of _ALWAYS are on every response.
 HEADERS: Mapping[str, Json] = {
     "Location": {
         "description": "Where what was made is.",
@@ -114,8 +114,8 @@ _OF_STATUS: Mapping[int, tuple[str, ...]] = {
     429: ("Retry-After",),
 }
 
-# Headers that calls may have. Which take which, follows from how they are answered. Tags and keys
-# have no examples: a client that sends a fixed one is refused with 412 or 409.
+# Request headers. Which operations accept which follows from their responses. Entity tags and keys
+# have no examples, because a client that sends a fixed one would get 412 or 409.
 _TAGS = r'^(\*|(W/)?"[!#-~]*"([ \t]*,[ \t]*(W/)?"[!#-~]*")*)$'
 REQUEST_HEADERS: Mapping[str, Json] = {
     "If-Match": {
@@ -161,7 +161,7 @@ _SECURITY_SCHEMES: Json = {
 
 
 class Address(NamedTuple):
-    """One address of the API: its template, the schemas of its parts, its name and view."""
+    """A URL of the API: its template, the schemas of its parameters, its name and view."""
 
     template: str
     parts: Mapping[str, Json]
@@ -170,19 +170,19 @@ class Address(NamedTuple):
 
 
 def addresses() -> Iterator[Address]:
-    """Every address under the API that answers, in the order of the URL patterns."""
+    """Yield every URL of the API in the order of the URL patterns."""
     for route, pattern in _patterns(get_resolver(), "/"):
         if route.startswith(API_PREFIX) and pattern.name:
             yield _address(route, pattern)
 
 
 def _patterns(resolver: URLResolver, before: str) -> Iterator[tuple[str, URLPattern]]:
-    for one in resolver.url_patterns:
-        route = before + str(one.pattern)
-        if isinstance(one, URLPattern):
-            yield route, one
+    for entry in resolver.url_patterns:
+        route = before + str(entry.pattern)
+        if isinstance(entry, URLPattern):
+            yield route, entry
         else:
-            yield from _patterns(one, route)
+            yield from _patterns(entry, route)
 
 
 def _address(route: str, pattern: URLPattern) -> Address:
@@ -203,8 +203,8 @@ def _pattern_of(regex: str) -> Json:
 
 @cache
 def document() -> Json:
-    """The OpenAPI document: the same for everybody, so that it may be kept."""
-    found = list(addresses())
+    """Return the OpenAPI document. It is equal for all clients, so caches may store it."""
+    all_addresses = list(addresses())
     return {
         "openapi": "3.1.0",
         "jsonSchemaDialect": DIALECT,
@@ -215,8 +215,8 @@ def document() -> Json:
             "license": {"name": "MIT", "identifier": "MIT"},
         },
         "servers": [{"url": "/", "description": "This server"}],
-        "tags": [{"name": area} for area in dict.fromkeys(_areas(found))],
-        "paths": {address.template: _path(address, found) for address in found},
+        "tags": [{"name": area} for area in dict.fromkeys(_areas(all_addresses))],
+        "paths": {address.template: _path(address, all_addresses) for address in all_addresses},
         "components": {
             "schemas": dict(COMPONENTS),
             "responses": {
@@ -243,14 +243,14 @@ def _tag(operation: Operation) -> str:
     return operation.area or ("about the API" if operation.open else "everything")
 
 
-# The server itself refuses these, before the API sees them (RFC 9110, section 15.5.15).
+# The web server refuses these before the API sees them (RFC 9110, section 15.5.15).
 _TOO_LONG: Json = {
     "description": "The address has more than 4,094 characters.",
     "content": {"text/html": {"schema": {"type": "string"}}},
 }
 
 
-# Addresses
+# Paths
 
 
 def _path(address: Address, found: list[Address]) -> Json:
@@ -266,32 +266,32 @@ def _path(address: Address, found: list[Address]) -> Json:
 
 
 def _operation(method: str, operation: Operation, address: Address, found: list[Address]) -> Json:
-    told: Json = {
+    described: Json = {
         "operationId": _operation_id(method, address),
         "summary": operation.summary,
         "tags": [_tag(operation)],
         "security": _security(method, operation),
     }
     if description := _description(operation):
-        told["description"] = description
+        described["description"] = description
     headers = [
         {"$ref": f"#/components/parameters/{header}"} for header in _headers(method, operation)
     ]
     if parameters := [*map(_parameter, operation.parameters), *headers]:
-        told["parameters"] = parameters
+        described["parameters"] = parameters
     if operation.bodies:
         content = {media_type: {"schema": body} for media_type, body in operation.bodies.items()}
-        told["requestBody"] = {"required": True, "content": content}
+        described["requestBody"] = {"required": True, "content": content}
     links = _links(address, found) if method == "POST" else {}
-    told["responses"] = {
+    described["responses"] = {
         str(status): _answer(status, answer, operation, links if status == 201 else {})
         for status, answer in operation.answers.items()
     }
-    if address.parts:  # somebody else's, or beyond what an id may be
-        told["responses"].setdefault("404", {"$ref": "#/components/responses/Problem404"})
+    if address.parts:  # another user's record, or an id out of range
+        described["responses"].setdefault("404", {"$ref": "#/components/responses/Problem404"})
     if operation.parameters:
-        told["responses"]["414"] = _TOO_LONG
-    return told
+        described["responses"]["414"] = _TOO_LONG
+    return described
 
 
 def _operation_id(method: str, address: Address) -> str:
@@ -315,7 +315,7 @@ def _security(method: str, operation: Operation) -> list[Json]:
 
 
 def _headers(method: str, operation: Operation) -> Iterator[str]:
-    """The headers that the operation looks at, beside those that say who calls and what is sent."""
+    """Yield the request headers of an operation, other than those for authentication and body."""
     if method != "POST" and 412 in operation.answers:
         yield "If-Match"
     if method != "POST" and {304, 412} & operation.answers.keys():
@@ -337,39 +337,42 @@ def _parameter(parameter: Parameter) -> Json:
 
 
 def _links(address: Address, found: list[Address]) -> Json:
-    """From what was made to what can be done with it (OpenAPI 3.1, section 4.8.20)."""
-    one = re.compile(re.escape(address.template) + r"\{(\w+)\}/")
-    made = next(((each, at) for each in found if (at := one.fullmatch(each.template))), None)
-    if made is None:
+    """Return links from the created record to its operations (OpenAPI 3.1, section 4.8.20)."""
+    template = re.compile(re.escape(address.template) + r"\{(\w+)\}/")
+    target = next(
+        ((candidate, at) for candidate in found if (at := template.fullmatch(candidate.template))),
+        None,
+    )
+    if target is None:
         return {}
     parts = {part: f"$request.path.{part}" for part in address.parts}
-    parts[made[1][1]] = "$response.body#/id"
+    parts[target[1][1]] = "$response.body#/id"
     return {
-        method.lower(): {"operationId": _operation_id(method, made[0]), "parameters": parts}
-        for method in made[0].endpoint.operations
+        method.lower(): {"operationId": _operation_id(method, target[0]), "parameters": parts}
+        for method in target[0].endpoint.operations
     }
 
 
-# Answers
+# Responses
 
 
 def _answer(status: int, answer: Answer, operation: Operation, links: Json) -> Json:
     if answer.media_type == PROBLEM and answer.schema == ref("Problem") and not answer.headers:
         return {"$ref": f"#/components/responses/Problem{status}"}
-    told: Json = {"description": answer.description}
+    response: Json = {"description": answer.description}
     limits = () if operation.open else _TO_CALLERS
     made = (SEQUENCE,) if operation.writes and status < 300 else ()
     names = (*_ALWAYS, *limits, *made, *_OF_STATUS.get(status, ()), *answer.headers)
-    told["headers"] = {name: {"$ref": f"#/components/headers/{name}"} for name in names}
+    response["headers"] = {name: {"$ref": f"#/components/headers/{name}"} for name in names}
     if answer.schema is not None:
-        told["content"] = {answer.media_type: {"schema": answer.schema}}
+        response["content"] = {answer.media_type: {"schema": answer.schema}}
     if links:
-        told["links"] = links
-    return told
+        response["links"] = links
+    return response
 
 
 def _problem(status: int) -> Json:
-    """What every problem of a status has in common, and an example of each kind."""
+    """Return the response shared by all problems of a status, with an example of each type."""
     kinds = {problem.slug: problem for problem in PROBLEMS.values() if problem.status == status}
     titles = ". ".join(dict.fromkeys(problem.title for problem in kinds.values()))
     of_status = {

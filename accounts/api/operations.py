@@ -1,8 +1,7 @@
-"""What each address of the API does, for routing, for scopes and for the OpenAPI document.
+"""Declarations of API operations, for routing, for scopes and for the OpenAPI document.
 
-An operation is one method at one address. It is declared once, where its handler is; nothing about
-it is written down a second time. Schemas are JSON Schema 2020-12, mostly references to those of the
-OpenAPI document.
+An operation is a method at a URL. It is declared once, next to its handler. Schemas are JSON Schema
+2020-12, mostly references to components of the OpenAPI document.
 """
 
 from collections.abc import Callable, Collection, Iterable, Mapping
@@ -24,7 +23,7 @@ Schema = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class Answer:
-    """What comes back with one status. `headers` are the names of those worth knowing."""
+    """The response for a status. `headers` are the names of its notable header fields."""
 
     description: str
     schema: Schema | None = None
@@ -34,7 +33,7 @@ class Answer:
 
 @dataclass(frozen=True)
 class Parameter:
-    """One parameter of the query. With `many` it may be given more than once."""
+    """A query parameter. With `many` it may be repeated."""
 
     name: str
     description: str
@@ -45,12 +44,13 @@ class Parameter:
 
 @dataclass(frozen=True)
 class Operation:
-    """One method of one address.
+    """A method at a URL.
 
-    `area` is the collection that it is about, "" when it is about everything of a person; with
-    `writes` it says which scope a token needs. `bodies` names the media types taken, and what each
-    must hold. An operation that is not `counted` costs no call; an `open` one asks not who calls.
-    With `judges_query` the handler reads the query itself, to tell all of its faults at once.
+    `area` is its collection, or "" if it concerns all of a user's data. `area` and `writes`
+    determine the scope that a token needs. `bodies` has the accepted media types with their
+    schemas. An operation that is not `counted` is free of charge. An `open` one requires no
+    authentication. With `judges_query` the handler validates the query string itself, to report all
+    faults at once.
     """
 
     handler: Handler
@@ -66,32 +66,34 @@ class Operation:
     description: str = ""
 
     def allowed_by(self, scopes: Collection[str]) -> bool:
-        """Whether a token with these scopes may do it."""
+        """Return whether any of a token's scopes permits the operation."""
         return any(scope in scopes for scope in self.scopes)
 
     @property
     def scopes(self) -> tuple[str, ...]:
-        """The scopes of which any one is enough; the narrowest comes first."""
+        """The scopes of which any one suffices, narrowest first."""
         kinds = ("write",) if self.writes else ("read", "write")
         narrow = tuple(f"{self.area}:{kind}" for kind in kinds) if self.area else ()
         return (*narrow, *kinds)
 
 
 def ref(name: str) -> Schema:
-    """A reference to a schema of the OpenAPI document."""
+    """Return a reference to a component of the OpenAPI document."""
     return {"$ref": f"#/components/schemas/{name}"}
 
 
-# What any call may be answered, and any call that sends a body.
+# The error statuses of any call, and those of any call with a body.
 ALWAYS = (400, 401, 403, 405, 429, 500, 503)
 WITH_BODY = (411, 413, 415, 422, 507)
 
 
 def answers(good: Mapping[int, Answer], refused: Iterable[int] = ()) -> Mapping[int, Answer]:
-    """All answers of an operation: the good ones, what it may be refused with, and the common."""
+    """Return all responses of an operation: successful, specific and common errors."""
     return {**good, **{status: _problem(status) for status in sorted({*ALWAYS, *refused})}}
 
 
 def _problem(status: int) -> Answer:
-    titles = dict.fromkeys(told.title for told in PROBLEMS.values() if told.status == status)
+    titles = dict.fromkeys(
+        problem.title for problem in PROBLEMS.values() if problem.status == status
+    )
     return Answer(". ".join(titles), ref("Problem"), media_type=PROBLEM)

@@ -1,4 +1,4 @@
-"""The OpenAPI document in the form that its page shows: no fact that is not in the document."""
+"""Render the OpenAPI document as a page. Every fact on the page comes from the document."""
 
 import json
 import shlex
@@ -14,16 +14,16 @@ _EXAMPLE_PART = "3"
 
 
 class Row(NamedTuple):
-    """One line of a list of facts: a name, what kind of thing it is, and what is to be said."""
+    """A line in a list of facts: name, kind and description."""
 
     name: str
     kind: str
     text: str
-    link: str = ""  # the schema of that name, on the same page
+    link: str = ""  # name of a schema on the same page
 
 
 class Page:
-    """What the page says, for a server at `address` such as "https://flow.example.org"."""
+    """The page for a server at `address`, such as "https://flow.example.org"."""
 
     def __init__(self, document: Json, address: str) -> None:
         self._document, self._address = document, address
@@ -33,13 +33,13 @@ class Page:
 
     @property
     def groups(self) -> list[dict[str, Any]]:
-        """The operations, under what they are about."""
+        """The operations by tag."""
         tags: dict[str, list[dict[str, Any]]] = {tag["name"]: [] for tag in self._document["tags"]}
         for template, path in self._document["paths"].items():
             for method in _METHODS:
                 if method in path:
-                    told = self._operation(template, method, path)
-                    tags[path[method]["tags"][0]].append(told)
+                    operation = self._operation(template, method, path)
+                    tags[path[method]["tags"][0]].append(operation)
         return [
             {"name": name, "id": name.replace(" ", "-"), "operations": operations}
             for name, operations in tags.items()
@@ -47,7 +47,7 @@ class Page:
 
     @property
     def schemas(self) -> list[dict[str, Any]]:
-        """The schemas that bodies and answers refer to."""
+        """The schemas of request and response bodies."""
         return [
             {
                 "name": name,
@@ -60,17 +60,17 @@ class Page:
 
     @property
     def headers(self) -> list[Row]:
-        """What headers mean, those of calls and of answers."""
+        """The request and response headers with their meaning."""
         components = self._document["components"]
-        asked = [
+        request_rows = [
             Row(name, "call", marked_up(header["description"]))
             for name, header in components["parameters"].items()
         ]
-        answered = [
+        response_rows = [
             Row(name, "answer", marked_up(header["description"]))
             for name, header in components["headers"].items()
         ]
-        return asked + answered
+        return request_rows + response_rows
 
     def _operation(self, template: str, method: str, path: Json) -> dict[str, Any]:
         operation = path[method]
@@ -89,27 +89,29 @@ class Page:
         }
 
     def _parameter(self, parameter: Json) -> Row:
-        found = self._found(parameter)
-        kind = "header" if found["in"] == "header" else words_of(found["schema"])
-        return Row(found["name"], kind, marked_up(found.get("description", "")))
+        resolved = self._found(parameter)
+        kind = "header" if resolved["in"] == "header" else words_of(resolved["schema"])
+        return Row(resolved["name"], kind, marked_up(resolved.get("description", "")))
 
     def _answer(self, status: str, response: Json) -> Row:
-        found = self._found(response)
-        schema: Json = next((each["schema"] for each in found.get("content", {}).values()), {})
+        resolved = self._found(response)
+        schema: Json = next(
+            (content["schema"] for content in resolved.get("content", {}).values()), {}
+        )
         link = "" if status >= "400" else _name(schema)
-        return Row(status, ", ".join(found.get("headers", ())), found["description"], link)
+        return Row(status, ", ".join(resolved.get("headers", ())), resolved["description"], link)
 
     def _found(self, value: Json) -> Json:
-        """What a reference refers to."""
+        """Return the value that a reference points to."""
         if "$ref" not in value:
             return value
-        found: Any = self._document
+        target: Any = self._document
         for step in value["$ref"].removeprefix("#/").split("/"):
-            found = found[step]
-        return dict(found)
+            target = target[step]
+        return dict(target)
 
     def _curl(self, template: str, method: str, operation: Json) -> str:
-        """A call to try in a shell that has the token in TOKEN."""
+        """Return a curl command, for a shell with the token in TOKEN."""
         address = self._address + template
         while "{" in address:
             before, _, rest = address.partition("{")
@@ -136,7 +138,7 @@ def _bodies(operation: Json) -> Iterator[Row]:
 
 
 def _members(schema: Json) -> Iterator[Row]:
-    """The members of an object, by their names."""
+    """Yield the members of an object schema."""
     required = schema.get("required", ())
     for name, member in schema.get("properties", {}).items():
         kind = words_of(member)
@@ -149,13 +151,13 @@ def _members(schema: Json) -> Iterator[Row]:
 
 
 def words_of(schema: Json) -> str:
-    """What kind of value a schema takes, in a few words."""
+    """Return the kind of value that a schema accepts, in a few words."""
     if name := _name(schema):
         return name
     if "const" in schema:
         return json.dumps(schema["const"])
     if "enum" in schema:
-        return " | ".join(str(one) for one in schema["enum"])
+        return " | ".join(str(choice) for choice in schema["enum"])
     kinds = schema.get("type", "any value")
     if kinds == "array":
         return f"list of {words_of(schema.get('items', {}))}"

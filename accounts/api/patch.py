@@ -1,9 +1,9 @@
-"""Patches of records: JSON Merge Patch (RFC 7396) and JSON Patch (RFC 6902, `json_patch`).
+"""Apply patches to records: JSON Merge Patch (RFC 7396) and JSON Patch (RFC 6902).
 
-Either is read first, and then tells what is to change in a record as it is at that moment. A record
-has all its fields always. So null in a merge patch does not take a field away: it sets it to null,
-and is refused where a field may not be null; inside a field, such as `metadata`, null removes. A
-field that a JSON Patch removes returns to its default.
+A patch is parsed first, and applied to the record in the transaction. Records always have all
+fields. Therefore null in a merge patch does not remove a field but sets it to null, which is
+refused for fields that are not nullable. Inside a field, such as `metadata`, null removes. A field
+that a JSON Patch removes returns to its default.
 """
 
 from collections.abc import Callable, Mapping
@@ -16,10 +16,10 @@ from utils.records import CollectionSpec, InvalidRecord, Record
 
 
 def patch_of(spec: CollectionSpec, media_type: str, body: Any) -> Callable[[Record], Any]:
-    """What the body, a patch of this kind, changes in a record of the collection.
+    """Parse the patch, and return a function from a record to its changes.
 
-    Raises `InvalidPatch`; what it returns may raise `PatchFailed` and `InvalidRecord`, and takes
-    a record of the caller's own.
+    Raises `InvalidPatch`. The function may raise `PatchFailed` and `InvalidRecord`. It modifies the
+    record that it gets.
     """
     if media_type == JSON_PATCH:
         patch = JsonPatch(body)
@@ -28,11 +28,11 @@ def patch_of(spec: CollectionSpec, media_type: str, body: Any) -> Callable[[Reco
 
 
 def _json_patched(spec: CollectionSpec, record: Record, patch: JsonPatch) -> Any:
-    """All fields of the record as the patch leaves them; those it removes return to defaults."""
+    """Return all fields of the patched record. Removed fields return to their defaults."""
     names = list(record)
     after = patch.applied_to(record)
     if not isinstance(after, dict):
-        return after  # no record: the rules of the collection say so
+        return after  # not a record, which validation will refuse
     gone = [name for name in names if name not in after]
     optional = {field.name: field for field in spec.writable if not field.required}
     if faults := [name for name in gone if name not in optional]:
@@ -41,9 +41,9 @@ def _json_patched(spec: CollectionSpec, record: Record, patch: JsonPatch) -> Any
 
 
 def record_patch(record: Mapping[str, Any], patch: Any) -> Any:
-    """The changes that the merge patch asks for: objects in it are merged into the record's own."""
+    """Return the changes of a merge patch. Objects are merged into those of the record."""
     if not isinstance(patch, dict):
-        return patch  # no record: the rules of the collection say so
+        return patch  # not a record, which validation will refuse
     return {
         name: _merged(record.get(name), value) if isinstance(value, dict) else value
         for name, value in patch.items()

@@ -1,6 +1,6 @@
-"""Everything in one archive, out and in: `export/` and `import/`.
+"""Export and import of all data: `export/` and `import/`.
 
-An archive that comes in is kept in a temporary file, and judged there: see
+An uploaded archive is stored in a temporary file and validated there: see
 utils/portability/package.py.
 """
 
@@ -47,9 +47,9 @@ from utils.records import Record
 ZIP = "application/zip"
 _BINARY = {"type": "string", "contentMediaType": ZIP}
 _MODES: dict[str, Mode] = {"merge": "merge", "replace": "replace"}
-_WAIT = 10  # seconds, while another import is judged
+_WAIT = 10  # seconds to wait for another import
 
-# Judging takes a processor for as long as it takes; of several at once none would be faster.
+# Imports are bound by the processor, so concurrent ones would not be faster, only use more memory.
 _one_import = threading.BoundedSemaphore()
 
 
@@ -69,7 +69,7 @@ def _export(request: ApiRequest) -> HttpResponseBase:
 
 
 def _exported(request: ApiRequest, export: Export) -> Activity:
-    """The activity of an export; the receipt of a deleted account repeats its digest."""
+    """Return the activity of an export. The receipt of a deleted account repeats its digest."""
     metadata = {MANIFEST_DIGEST: export.manifest_digest}
     metadata |= call_metadata(request) | request_metadata(request)
     return Activity("account_exported", "Exported everything", metadata)
@@ -99,7 +99,7 @@ def _imported(request: ApiRequest, report: Record) -> Activity:
 
 
 def archive_imported(report: Record, *, told: Mapping[str, Any]) -> Activity:
-    """What the activities tell of an import, through whichever door."""
+    """Return the activity of an import, by page or API."""
     counts = {
         name: {what: tally[what] for what in ("added", "changed", "removed")}
         for name, tally in report["collections"].items()
@@ -129,7 +129,7 @@ def _owner(request: ApiRequest) -> int | None:
 
 @contextmanager
 def _uploaded(request: ApiRequest) -> Iterator[BinaryIO]:
-    """The body, in a temporary file: never more than a piece of it is in memory."""
+    """Store the body in a temporary file, with only a chunk of it in memory."""
     check_media_type(request)
     left = content_length(request, settings.NEURALFLOW_IMPORT_BYTES)
     with tempfile.SpooledTemporaryFile(max_size=MIB) as file:
@@ -147,7 +147,7 @@ def _uploaded(request: ApiRequest) -> Iterator[BinaryIO]:
 
 @contextmanager
 def alone() -> Iterator[None]:
-    """One import at a time in this process. Raises `Unavailable` where another goes on."""
+    """Permit one import at a time in this process. Raises `Unavailable` after waiting."""
     if not _one_import.acquire(timeout=_WAIT):
         raise Unavailable("another archive is being taken in", retry_after=_WAIT)
     try:

@@ -1,6 +1,6 @@
-"""The query of a list: what the address asks for, read by the one table of collections.
+"""Parse the query string of a list by the table of collections.
 
-Pure: it reads a QueryDict and knows no store. All faults are told at once.
+Pure: it gets a QueryDict and uses no store. All faults are reported at once.
 """
 
 import difflib
@@ -24,8 +24,8 @@ from utils.sharing.access import SHARED_COLLECTIONS
 from utils.table import COLLECTIONS, CollectionSpec
 from utils.texts import folded
 
-LIMIT_MAX = 1000  # records of one answer; also where nothing is said
-TEXT_CHARACTERS_MAX = 200  # of a search
+LIMIT_MAX = 1000  # records per page, and the default
+TEXT_CHARACTERS_MAX = 200  # in a search text
 SORTS_MAX = 4
 FAULTS_MAX = 100
 
@@ -34,18 +34,18 @@ _COUNT = re.compile("[1-9][0-9]{0,5}", re.ASCII)
 
 @dataclass(frozen=True)
 class ListQuery:
-    """What is asked of a list."""
+    """The parsed query of a list."""
 
     tests: tuple[Test, ...] = ()
-    text: str = ""  # sought, folded
+    text: str = ""  # search text, folded
     sort: tuple[SortBy, ...] = ()
     fields: frozenset[str] = frozenset()  # empty for all
     limit: int = LIMIT_MAX
-    after: Place | None = None  # where the page before ended
-    total: bool = False  # tell it although something filters
-    shared: bool = False  # add what others share
+    after: Place | None = None  # position of the last record of the previous page
+    total: bool = False  # return the total of filtered lists, too
+    shared: bool = False  # include records shared by others
     paged: bool = False  # limit or cursor was given
-    digest: str = ""  # of what pages of one list have in common
+    digest: str = ""  # identifies the list, to refuse cursors of others
 
     @property
     def narrows(self) -> bool:
@@ -57,14 +57,14 @@ class ListQuery:
 
     @property
     def is_plain(self) -> bool:
-        """Whether the answer is a part of the list as it is stored."""
+        """True if the response is a contiguous part of the stored list."""
         return not (self.narrows or self.sort or self.fields or self.shared)
 
 
 def read_query(collection: str, parameters: QueryDict, whose: tuple[int, ...]) -> ListQuery:
-    """What the parameters ask of a list. Whose it is, and who asks, the cursors are bound to.
+    """Parse the parameters of a list. `whose` is the caller and the owner, for its cursors.
 
-    Raises `BadParameter`, `UnknownParameter`.
+    Raises `BadParameter` and `UnknownParameter`.
     """
     if not parameters:
         return _everything(collection, whose)
@@ -73,17 +73,17 @@ def read_query(collection: str, parameters: QueryDict, whose: tuple[int, ...]) -
 
 @lru_cache(maxsize=1024)
 def _everything(collection: str, whose: tuple[int, ...]) -> ListQuery:
-    """The query that says nothing, which most calls have."""
+    """Return the query without parameters, which most calls use."""
     return _Reading(COLLECTIONS[collection], QueryDict(), whose).query()
 
 
 class _Reading:
-    """One reading of a query; the faults come together in it."""
+    """The parser of a query, which collects its faults."""
 
     def __init__(self, spec: CollectionSpec, parameters: QueryDict, whose: tuple[int, ...]) -> None:
         self._spec, self._parameters, self._whose = spec, parameters, whose
         self._filters = filters_of(spec.name)
-        self._known = {one.name: one for one in parameters_of(spec.name)}
+        self._known = {parameter.name: parameter for parameter in parameters_of(spec.name)}
         self._faults: list[ParameterFault] = []
         self._has_unknown = False
 
@@ -134,7 +134,7 @@ class _Reading:
 
     def _listed(self, name: str) -> list[str]:
         values = self._parameters.getlist(name)
-        return [one for value in values for one in value.split(",")]
+        return [entry for value in values for entry in value.split(",")]
 
     def _tests(self) -> Iterator[Test]:
         for name, wanted in self._filters.items():
@@ -159,7 +159,11 @@ class _Reading:
         for name in names[:SORTS_MAX]:
             field = self._spec.by_name.get(name.removeprefix("-"))
             if field is None or not is_ordered(field):
-                known = ", ".join(one.name for one in self._spec.fields if is_ordered(one))
+                known = ", ".join(
+                    ordered_field.name
+                    for ordered_field in self._spec.fields
+                    if is_ordered(ordered_field)
+                )
                 self._fault(
                     "sort", f"must name fields of {known}; backwards with - before the name"
                 )
@@ -204,17 +208,17 @@ class _Reading:
             return None
 
     def _digest(self, shared: bool) -> str:
-        """Tells lists apart that must not take each other's cursors."""
+        """Return a digest of everything that lists with interchangeable cursors have in common."""
         given = self._parameters
-        asked = [(name, given.getlist(name)) for name in self._filters if name in given]
+        filters = [(name, given.getlist(name)) for name in self._filters if name in given]
         text = msgspec.json.encode(
-            [self._spec.name, self._whose, shared, self._listed("sort"), self._one("q"), asked]
+            [self._spec.name, self._whose, shared, self._listed("sort"), self._one("q"), filters]
         )
         return hashlib.blake2b(text, digest_size=8).hexdigest()
 
 
 def limit_of(text: str) -> int:
-    """How many records a page may have. Raises ValueError."""
+    """Return the page size in a parameter. Raises ValueError."""
     if not _COUNT.fullmatch(text) or int(text) > LIMIT_MAX:
         raise ValueError(f"must be a whole number from 1 to {LIMIT_MAX}")
     return int(text)
@@ -222,16 +226,18 @@ def limit_of(text: str) -> int:
 
 @cache
 def parameters_of(collection: str) -> tuple[Parameter, ...]:
-    """All parameters of a collection's list."""
+    """Return all parameters of a collection's list."""
     filters = [
-        Parameter(name, f"Only records with {one.description}.", one.schema, many=one.many)
-        for name, one in filters_of(collection).items()
+        Parameter(
+            name, f"Only records with {filter_.description}.", filter_.schema, many=filter_.many
+        )
+        for name, filter_ in filters_of(collection).items()
     ]
     return (*_common(COLLECTIONS[collection]).values(), *filters)
 
 
 def _common(spec: CollectionSpec) -> dict[str, Parameter]:
-    """The parameters that are no filters of a field."""
+    """Return the parameters other than filters."""
     names = "|".join(spec.by_name)
     ordered = "|".join(field.name for field in spec.fields if is_ordered(field))
     every: tuple[Parameter, ...] = (
@@ -266,7 +272,7 @@ def _common(spec: CollectionSpec) -> dict[str, Parameter]:
     if spec.name in SHARED_COLLECTIONS:
         shared = _parameter("include", "shared: also what others share.", enum=["shared"])
         every = (*every, shared)
-    return {one.name: one for one in every}
+    return {parameter.name: parameter for parameter in every}
 
 
 def _parameter(name: str, description: str, **schema: Any) -> Parameter:

@@ -1,7 +1,7 @@
-"""The schemas of the OpenAPI document: records, from the table, and what is around them.
+"""The components of the OpenAPI document: schemas of records, and all others.
 
-`ref("Task")` in an operation means COMPONENTS["Task"] here. Those of records are made from the
-table by `utils.schemas`; the others are written down, for nothing else knows them.
+`ref("Task")` in an operation refers to COMPONENTS["Task"]. `utils.schemas` generates those of
+records from the table. The others are defined here.
 """
 
 from collections.abc import Mapping
@@ -22,7 +22,7 @@ from utils.tasks.quick import LINE_CHARACTERS_MAX
 
 _MOMENT = datetime(2026, 11, 23, 12, 4, 5, 123456, tzinfo=UTC)
 
-# What the examples of the document are made from; a test creates them all.
+# The records of the document's examples. A test creates them all.
 EXAMPLES: Mapping[str, Mapping[str, Any]] = MappingProxyType(
     {
         "tasks": {
@@ -53,13 +53,13 @@ _CHANGES = {
 
 
 def example_record(collection: str) -> dict[str, Any]:
-    """The example as it is stored."""
+    """Return the example in stored form."""
     spec = COLLECTIONS[collection]
     return new_record(spec, EXAMPLES[collection], record_id=3, owner=7, now=_MOMENT)
 
 
 def _object(description: str, properties: Schema, *optional: str) -> Schema:
-    """An object of which all members but the `optional` ones are always there."""
+    """Return an object schema whose members are all required except the `optional` ones."""
     return {
         "type": "object",
         "description": description,
@@ -202,7 +202,7 @@ def _quota() -> Schema:
 
 
 def _sharing() -> dict[str, Schema]:
-    """What is said of members, and what others share with the caller."""
+    """Return the schemas of members and memberships."""
     role: Schema = {"enum": list(ROLES), "description": "A viewer reads, an editor changes."}
     member = _object(
         "Somebody in a project, or invited to it.",
@@ -260,7 +260,7 @@ def _listed(name: str, description: str, entry: Mapping[str, Any]) -> Schema:
 
 
 def _asked(**members: Mapping[str, Any]) -> Schema:
-    """An object that a call sends: all members, and no others."""
+    """Return the schema of a request body with exactly these members, all required."""
     return {
         "type": "object",
         "properties": members,
@@ -418,7 +418,7 @@ def _import_report() -> Schema:
 
 
 def _standing_here(schema: Any) -> Any:
-    """A schema of `utils.schemas`, referring to what stands in the OpenAPI document."""
+    """Return a schema of `utils.schemas` with references into the OpenAPI document."""
     if isinstance(schema, dict):
         return {
             key: ref("Value")["$ref"]
@@ -426,7 +426,7 @@ def _standing_here(schema: Any) -> Any:
             else _standing_here(value)
             for key, value in schema.items()
         }
-    return [_standing_here(one) for one in schema] if isinstance(schema, list) else schema
+    return [_standing_here(item) for item in schema] if isinstance(schema, list) else schema
 
 
 COMPONENTS: Mapping[str, Schema] = MappingProxyType(

@@ -1,7 +1,7 @@
-"""Taking back one's own change: `undo/`.
+"""Undo a commit of the caller: `undo/`.
 
-Each answer to a change tells the number of its commit (`NeuralFlow-Sequence`); the feed of changes
-tells it, too. What one may take back, and for how long, is as with the button on pages.
+Responses to changes have the commit number (`NeuralFlow-Sequence`), and so has the change feed. The
+same rules apply as to the undo button of pages.
 """
 
 from django.http import HttpResponse
@@ -16,11 +16,11 @@ from utils.undo import OFFERED_FOR
 
 
 def _undo(request: ApiRequest) -> HttpResponse:
-    asked, once = read_object(request, sequence=int), once_of(request)
+    body, once = read_object(request, sequence=int), once_of(request)
     try:
-        told = request.json_storage.undo(
+        undone = request.json_storage.undo(
             request.caller.user_id,
-            asked["sequence"],
+            body["sequence"],
             not_before=request.json_storage.clock() - OFFERED_FOR,
             caller=request.caller,
             once=once,
@@ -29,7 +29,7 @@ def _undo(request: ApiRequest) -> HttpResponse:
         )
     except HistoryGone as gone:
         raise NotFound("there is no such change of yours any more") from gone
-    return json_response(told, headers=replayed(once))
+    return json_response(undone, headers=replayed(once))
 
 
 undo_view = endpoint(
