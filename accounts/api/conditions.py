@@ -54,7 +54,7 @@ class Conditions(NamedTuple):
             raise Changed("the record is in the state that it should not be in", dict(record))
 
     def check_match(self, record: Mapping[str, Any]) -> None:
-        """Raise `Changed` unless If-Match permits the record (strong comparison, section 13.1.1)."""
+        """Raise `Changed` unless If-Match permits the record (strong comparison, 13.1.1)."""
         wanted = self.match
         if wanted is None or wanted.any or record_version(record) in wanted.strong:
             return

@@ -49,7 +49,7 @@ _BINARY = {"type": "string", "contentMediaType": ZIP}
 _MODES: dict[str, Mode] = {"merge": "merge", "replace": "replace"}
 _WAIT = 10  # seconds to wait for another import
 
-# Imports are bound by the processor, so concurrent ones would not be faster, only use more memory.
+# Imports are bound by the processor, so concurrent ones would only use more memory.
 _one_import = threading.BoundedSemaphore()
 
 
