@@ -26,6 +26,7 @@ from django.utils.translation import gettext as _
 
 from accounts import guards, known_browsers
 from accounts.hashers import TooBusy
+from accounts.joining import InvitationUsed, admission, may_sign_up
 from accounts.names import EmailStatus
 from accounts.throttle import Attempt, TooManyAttempts, subject_of
 from utils.public_address import public_name, public_url
@@ -53,6 +54,9 @@ class AccountAdapter(DefaultAccountAdapter):
             raise self.validation_error("username_taken")
         return name
 
+    def is_open_for_signup(self, request: HttpRequest) -> bool:
+        return may_sign_up(request)
+
     def save_user(
         self, request: HttpRequest, user: AbstractBaseUser, form: BaseForm, commit: bool = True
     ) -> AbstractBaseUser:
@@ -61,9 +65,16 @@ class AccountAdapter(DefaultAccountAdapter):
         try:
             if settings.NEURALFLOW_SENDS_MAIL:
                 cast("User", user).email_status = EmailStatus.PENDING
-            with transaction.atomic():
+            with admission(request), transaction.atomic():
                 saved: AbstractBaseUser = super().save_user(request, user, form, commit)
                 return saved
+        except InvitationUsed as used:
+            raise ImmediateHttpResponse(sign_up_closed(request)) from used
+        except TooManyAttempts as refused:
+            log.warning("Too many accounts were made within an hour")
+            response = render(request, "429.html", {"wait": refused.wait}, status=429)
+            response["Retry-After"] = str(refused.wait)
+            raise ImmediateHttpResponse(response) from refused
         except IntegrityError as taken:
             messages.error(request, _("That name was taken just now. Try another."))
             raise ImmediateHttpResponse(redirect("signup")) from taken
@@ -197,3 +208,9 @@ def refusing(request: HttpRequest) -> Iterator[None]:
         response = render(request, "429.html", {"wait": refused.wait}, status=429)
         response["Retry-After"] = str(refused.wait)
         raise ImmediateHttpResponse(response) from refused
+
+
+def sign_up_closed(request: HttpRequest) -> HttpResponse:
+    """Render the page that says who may sign up."""
+    context = {"by_invitation": settings.NEURALFLOW_SIGNUP == "invite"}
+    return render(request, "account/signup_closed.html", context, status=403)

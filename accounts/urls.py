@@ -12,8 +12,8 @@ from accounts import leaving_views, password_views, session_views, token_views, 
 
 urlpatterns = [
     path("api/", include("accounts.api_urls")),
-    path("signup/", allauth_views.signup, name="signup"),
-    path("signup/", allauth_views.signup, name="account_signup"),
+    path("signup/", views.SignUpView.as_view(), name="signup"),
+    path("signup/", views.SignUpView.as_view(), name="account_signup"),
     path("login/", views.LoginView.as_view(), name="login"),
     path("login/", views.LoginView.as_view(), name="account_login"),
     path("logout/", allauth_views.logout, name="logout"),

@@ -17,6 +17,7 @@ from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_POST
 
+from accounts.adapter import sign_up_closed
 from accounts.addresses import ask_for_proof, is_proved
 from accounts.forms import ProfileForm
 from accounts.models import User
@@ -28,6 +29,14 @@ from utils.json_storage import json_storage
 log = logging.getLogger(__name__)
 
 RETRY_AFTER = 60  # seconds
+
+
+class SignUpView(allauth_views.SignupView):
+    """Signs up whom NEURALFLOW_SIGNUP admits."""
+
+    def closed(self) -> HttpResponse:
+        """Answer who is not admitted."""
+        return sign_up_closed(self.request)
 
 
 class LoginView(allauth_views.LoginView):

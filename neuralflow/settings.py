@@ -128,6 +128,14 @@ NEURALFLOW_HISTORY_DAYS = _days(
 NEURALFLOW_HISTORY_BYTES = _bytes(
     "NEURALFLOW_HISTORY_BYTES", env.str("NEURALFLOW_HISTORY_BYTES", default="1G")
 )
+# Who may sign up: anybody, whoever has a link of `manage.py invite`, or nobody.
+NEURALFLOW_SIGNUP = env.str("NEURALFLOW_SIGNUP", default="open").strip().lower()
+if NEURALFLOW_SIGNUP not in {"open", "invite", "closed"}:
+    raise ImproperlyConfigured(
+        f"NEURALFLOW_SIGNUP must be open, invite or closed, not {NEURALFLOW_SIGNUP!r}."
+    )
+# How many accounts may be made on pages within an hour; 0 for any number.
+NEURALFLOW_SIGNUPS_PER_HOUR = env.int("NEURALFLOW_SIGNUPS_PER_HOUR", default=60)
 # How many bytes the files of one person may have; 0 for any number.
 NEURALFLOW_STORAGE_BYTES = _bytes(
     "NEURALFLOW_STORAGE_BYTES", env.str("NEURALFLOW_STORAGE_BYTES", default="256M")

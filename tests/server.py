@@ -150,6 +150,7 @@ def _server_in(folder: Path) -> Server:
         "DJANGO_SETTINGS_MODULE": "neuralflow.settings",
         "NEURALFLOW_STORE": (folder / "data").as_uri(),
         "NEURALFLOW_BURST": "1000000/60",
+        "NEURALFLOW_SIGNUPS_PER_HOUR": "0",
         "NEURALFLOW_SECRET_KEY": "a key for this test",
         "DATABASE_URL": f"sqlite:///{folder / DATABASE}",
         "HOST": "127.0.0.1",

@@ -184,3 +184,46 @@ def test_the_form_works_with_the_token_of_its_page() -> None:
     token = re.search(r'name="csrfmiddlewaretoken" value="([^"]+)"', page)
     assert token
     assert sign_up(client, csrfmiddlewaretoken=token[1]).status_code == 302
+
+
+def test_closed_sign_up_says_so_and_makes_no_account(client: Client, settings: Any) -> None:
+    settings.NEURALFLOW_SIGNUP = "closed"
+    for answer in (client.get("/accounts/signup/"), sign_up(client)):
+        assert answer.status_code == 403
+        assert "New accounts cannot be made here" in answer.content.decode()
+    assert not User.objects.exists()
+
+
+def test_invitation_opens_one_account(
+    client: Client, settings: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    settings.NEURALFLOW_SIGNUP = "invite"
+    for answer in (
+        client.get("/accounts/signup/"),
+        client.get("/accounts/signup/?invitation=ImEi:forged:code"),
+        sign_up(client),
+    ):
+        assert answer.status_code == 403
+        assert "need an invitation link" in answer.content.decode()
+    call_command("invite")
+    link = capsys.readouterr().out.strip()
+    other = Client()
+    for each in (client, other):
+        assert each.get(link).status_code == 200
+    assert sign_up(client, password2="Another-owl-hunts").status_code == 200  # and may try again
+    assert sign_up(client).status_code == 302
+    late = sign_up(other, username="eve", email="eve@example.com")
+    assert late.status_code == 403
+    assert "works once" in late.content.decode()
+    assert User.objects.count() == 1
+    for path in ("/accounts/signup/", link):
+        assert other.get("/accounts/signup/").status_code == 403, path
+
+
+def test_accounts_of_an_hour_are_limited(settings: Any) -> None:
+    settings.NEURALFLOW_SIGNUPS_PER_HOUR = 2
+    names = ["dora", "emil", "fritz"]
+    answers = [sign_up(Client(), username=n, email=f"{n}@example.com") for n in names]
+    assert [answer.status_code for answer in answers] == [302, 302, 429]
+    assert 0 < int(answers[2]["Retry-After"]) <= 1800
+    assert User.objects.count() == 2

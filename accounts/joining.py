@@ -1,0 +1,76 @@
+"""Permission to sign up: open to anybody, by invitation only, or closed; and how many in an hour.
+
+An invitation is a signed code in a link that the operator makes with `manage.py invite`. It is
+valid for seven days and opens one account. Nothing is stored for it until it is used.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from django.conf import settings
+from django.core import signing
+from django.http import HttpRequest
+
+from accounts.throttle import Attempt, Limit, TooManyAttempts
+
+VALID_SECONDS = 7 * 24 * 3600
+PARAMETER = "invitation"  # of the address; and in the session, until the account is made
+_SALT = "neuralflow.sign-up"
+# An invitation that was used counts as one for longer than it is valid.
+_USED = Limit("sign-up invitation", 1, VALID_SECONDS + 3600)
+
+
+class InvitationUsed(Exception):
+    """The invitation opened an account already."""
+
+
+def new_invitation() -> str:
+    """Return the code of a new invitation."""
+    return signing.dumps(secrets.token_urlsafe(12), salt=_SALT)
+
+
+def may_sign_up(request: HttpRequest) -> bool:
+    """Return whether the request may see the form and make an account."""
+    if settings.NEURALFLOW_SIGNUP == "invite":
+        code = request.GET.get(PARAMETER)
+        if code and _is_valid(code):
+            request.session[PARAMETER] = code
+        return _is_valid(request.session.get(PARAMETER))
+    return bool(settings.NEURALFLOW_SIGNUP == "open")
+
+
+@contextmanager
+def admission(request: HttpRequest) -> Iterator[None]:
+    """Count an account that is made inside against the hour, and use up its invitation.
+
+    Raises `InvitationUsed` and `TooManyAttempts`. An account that could not be made does not count.
+    """
+    attempts = []
+    try:
+        if settings.NEURALFLOW_SIGNUP == "invite":
+            code = str(request.session.get(PARAMETER))
+            try:
+                attempts.append(Attempt((_USED, code)))
+            except TooManyAttempts:
+                request.session.pop(PARAMETER, None)
+                raise InvitationUsed from None
+        if settings.NEURALFLOW_SIGNUPS_PER_HOUR:
+            limit = Limit("sign-up", settings.NEURALFLOW_SIGNUPS_PER_HOUR, 3600)
+            attempts.append(Attempt((limit, "everybody")))
+        yield
+    except BaseException:
+        for attempt in attempts:
+            attempt.give_back()
+        raise
+    request.session.pop(PARAMETER, None)
+
+
+def _is_valid(code: object) -> bool:
+    try:
+        signing.loads(str(code), salt=_SALT, max_age=VALID_SECONDS)
+    except signing.BadSignature:
+        return False
+    return True
