@@ -394,6 +394,8 @@ SECURE_HSTS_INCLUDE_SUBDOMAINS = HTTPS
 SECURE_HSTS_PRELOAD: bool = env.bool("NEURALFLOW_HSTS_PRELOAD", default=False)
 SILENCED_SYSTEM_CHECKS = ["security.W021"]  # that it was not asked for
 SECURE_SSL_REDIRECT = HTTPS
+# The API refuses what comes without TLS; see accounts/api/http.py. Its manual is a page.
+SECURE_REDIRECT_EXEMPT = ["^accounts/api/(?!docs/$)"]
 # With this beginning, browsers take a cookie over TLS only, from this host and for all of it.
 _PREFIX = "__Host-" if HTTPS else ""
 SESSION_COOKIE_NAME = f"{_PREFIX}sessionid"

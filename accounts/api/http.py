@@ -37,6 +37,7 @@ from accounts.api.problems import (
     MethodNotAllowed,
     NoSuchAddress,
     NotAuthenticated,
+    PlainHttp,
     TooManyBadTokens,
     UnknownParameter,
     UnsupportedMediaType,
@@ -133,6 +134,7 @@ def _answered(
     """
     try:
         _refuse_strange_method(request)
+        _refuse_plain_http(request)
         if known:
             _authenticate(request)
         response = answer()
@@ -161,6 +163,13 @@ def _charge_refusal(request: ApiRequest, fault: Exception) -> None:
     if caller is not None and is_own:
         with suppress(StoreError, TooManyCalls):
             request.json_storage.take_free_call(caller.user_id)
+
+
+def _refuse_plain_http(request: HttpRequest) -> None:
+    """Refuse a call without TLS where there is TLS. A redirect would hide for ever from the caller
+    that the token travels in the clear each time."""
+    if settings.SECURE_SSL_REDIRECT and not request.is_secure():
+        raise PlainHttp("Call over https, and revoke the token: it travelled in the clear.")
 
 
 def _refuse_strange_method(request: HttpRequest) -> None:

@@ -55,6 +55,10 @@ class NotAuthenticated(Refusal):
     """The caller is unknown. Send a token, or sign in."""
 
 
+class PlainHttp(Refusal):
+    """The call came without TLS, its token in the clear. Revoke the token, and call over https."""
+
+
 class CsrfFailed(Refusal):
     """The CSRF check of a session's call failed. Send the CSRF token."""
 
@@ -162,6 +166,7 @@ PROBLEMS: Mapping[type[Exception], Problem] = {
     BadRequest: _MALFORMED,
     NotAuthenticated: Problem(401, "not-authenticated", "Authentication is needed"),
     CsrfFailed: Problem(403, "csrf-failed", "The session's call lacks its proof of origin"),
+    PlainHttp: Problem(403, "plain-http", "The call came without TLS"),
     InsufficientScope: Problem(403, "insufficient-scope", "The token is not for this"),
     PermissionDenied: Problem(403, "forbidden", "This is not allowed", "You may not do this."),
     Forbidden: Problem(403, "forbidden", "This is not allowed"),
@@ -240,6 +245,7 @@ REMEDIES: Mapping[str, str] = {
     "bad-header": "write the header as the `detail` says",
     "not-authenticated": "send a good token, or sign in",
     "csrf-failed": "send the session's CSRF token in `X-CSRFToken`",
+    "plain-http": "call over `https`; revoke the token, which travelled in the clear",
     "insufficient-scope": "use a token with the scope that `detail` names",
     "forbidden": "leave it",
     "not-found": "there is no such record among yours; whose it may be is not told",

@@ -2,6 +2,7 @@ from typing import Any
 
 import pytest
 from django.test import Client
+from pytest_django.fixtures import Settings
 
 from tests.accounts.api.conftest import Caller
 from utils.json_storage import json_storage
@@ -130,3 +131,18 @@ def test_address_without_its_slash_is_told_so_with_a_token_too(alice: Caller) ->
     assert alice.get("tasks").headers["Location"] == TASKS
     assert alice.get("docs/").status_code == 200
     assert alice.get("nothing/").status_code == 404
+
+
+def test_call_without_tls_is_refused_where_there_is_tls(alice: Caller, settings: Settings) -> None:
+    settings.SECURE_SSL_REDIRECT = True
+    bearer = {"authorization": f"Bearer {alice.token}"}
+    for address in (TASKS, "/accounts/api/nothing/", "/accounts/api/openapi.json"):
+        answer = Client().get(address, headers=bearer)
+        assert answer.status_code == 403
+        assert answer.json()["type"] == "/problems/plain-http"
+        assert "revoke the token" in answer.json()["detail"]
+    assert Client().get(TASKS, headers=bearer, secure=True).status_code == 200
+    for page in ("/accounts/api/docs/", "/accounts/login/"):
+        answer = Client().get(page)
+        assert answer.status_code == 301
+        assert answer["Location"] == f"https://testserver{page}"

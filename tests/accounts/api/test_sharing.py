@@ -177,6 +177,26 @@ def test_a_member_leaves_or_is_removed(alice: Caller, charlie: Caller, project: 
     assert alice.delete(f"{members}{charlie.id}/").status_code == 404
 
 
+def test_former_member_repeating_a_call_hears_the_earlier_answer_and_nothing_since(
+    alice: Caller, charlie: Caller, project: int, there: str
+) -> None:
+    key = {"idempotency-key": "k"}
+    call = (f"{there}/tasks/", {"title": "Train", "project_id": project})
+    first = charlie.call("POST", *call, headers=key)
+    assert first.status_code == 201
+    number = first.json()["id"]
+    alice.delete(f"projects/{project}/members/{charlie.id}/")
+    alice.patch(f"tasks/{number}/", {"title": "Secret since"})
+    total = alice.get("tasks/").json()["total"]
+
+    again = charlie.call("POST", *call, headers=key)
+    assert again.content == first.content
+    assert again["Idempotency-Replayed"] == "true"
+    assert charlie.post(*call).status_code == 404
+    assert charlie.get(f"{there}/tasks/{number}/").status_code == 404
+    assert alice.get("tasks/").json()["total"] == total
+
+
 def test_an_invitation_is_declined(alice: Caller, charlie: Caller, project: int) -> None:
     alice.post(f"projects/{project}/members/", {"who": "charlie", "role": "viewer"})
     (invitation,) = charlie.get("shared/").json()["shared"]
