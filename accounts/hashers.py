@@ -7,7 +7,8 @@ from contextlib import contextmanager
 from django.contrib.auth.hashers import Argon2PasswordHasher
 
 AT_ONCE = 2  # in one process
-WAIT = 5.0  # seconds that one more waits for its turn
+WAITING_MAX = 2  # threads that wait for a turn; the others must be there for everybody else
+WAIT = 5.0  # seconds that they do
 
 
 class TooBusy(Exception):
@@ -17,18 +18,24 @@ class TooBusy(Exception):
 
 
 _turns = threading.BoundedSemaphore(AT_ONCE)
+_places = threading.BoundedSemaphore(AT_ONCE + WAITING_MAX)
 
 
 @contextmanager
 def _turn() -> Iterator[None]:
     """Within it, no more than `AT_ONCE` threads hash: more would only slow each other down and
     take memory, and whoever sends log-ins could keep all others from the processor."""
-    if not _turns.acquire(timeout=WAIT):
+    if not _places.acquire(blocking=False):
         raise TooBusy
     try:
-        yield
+        if not _turns.acquire(timeout=WAIT):
+            raise TooBusy
+        try:
+            yield
+        finally:
+            _turns.release()
     finally:
-        _turns.release()
+        _places.release()
 
 
 class Argon2idHasher(Argon2PasswordHasher):

@@ -27,7 +27,7 @@ from accounts.api.http import (
 )
 from accounts.api.operations import JSON, Answer, Operation, Parameter, answers
 from accounts.api.problems import BadParameter, ParameterFault, TooManyWait
-from accounts.waiting import places
+from accounts.waiting import Place, places
 from docstore import StoreError, to_json
 from utils.changes import SHARED, Changes, changes_for
 from utils.table import RECORD_COLLECTIONS
@@ -82,29 +82,36 @@ def _awaited(request: ApiRequest, since: int, wait: int) -> Changes:
 
     Where too many wait already, it is answered at once.
     """
-    changes = _next(request, since, until=0.0)
-    if not wait or changes.told or not changes.is_all or not places.take(request.caller.user_id):
+    changes = _next(request, since)
+    if not wait or changes.told or not changes.is_all:
+        return changes
+    place = places.take(request.caller.user_id)
+    if place is None:
         return changes
     try:
         close_old_connections()
-        changes = _next(request, changes.next, until=time.monotonic() + wait)
+        changes = _next(request, changes.next, time.monotonic() + wait, place)
     finally:
-        places.leave(request.caller.user_id)
+        places.leave(place)
     refuse_if_ended(request)
     return changes
 
 
-def _next(request: ApiRequest, since: int, until: float) -> Changes:
+def _next(
+    request: ApiRequest, since: int, until: float = 0.0, place: Place | None = None
+) -> Changes:
     """What is to be told after `since`, as soon as there is something, at the latest when it is
-    `until` (monotonic seconds), the client has gone, or this process is to end."""
+    `until` (monotonic seconds), the client has gone, its place is another's, or this process is to
+    end."""
     store = request.json_storage.store
     while True:
         changes = changes_for(store, request.caller.user_id, since)
         if changes.told or not changes.is_all:
             return changes
         since = changes.next
-        places.wait(partial(_is_due, request, since), until)
-        if store.sequence() <= since or time.monotonic() >= until:
+        places.wait(place, partial(_is_due, request, since), until)
+        is_over = place is not None and place.is_over
+        if is_over or store.sequence() <= since or time.monotonic() >= until:
             return changes
 
 
@@ -132,17 +139,18 @@ def _has_gone(request: ApiRequest) -> bool:
 def _stream(request: ApiRequest, since: int | None) -> HttpResponseBase:
     if since is None:
         since = request.json_storage.store.sequence()
-    first = _next(request, since, until=0.0)  # it is refused now or never
+    first = _next(request, since)  # it is refused now or never
     if request.method == "HEAD":
         return HttpResponse(content_type=EVENT_STREAM)
-    if not places.take(request.caller.user_id):
+    place = places.take(request.caller.user_id)
+    if place is None:
         raise TooManyWait(
             "Too many wait for changes now. Try again, or ask for JSON without waiting.",
             {"Retry-After": str(RETRY_AFTER)},
         )
     # A proxy that gathers what it passes on would keep it to itself: nginx is told not to.
     return StreamingHttpResponse(
-        _Stream(request, since, first),
+        _Stream(request, since, first, place),
         content_type=EVENT_STREAM,
         headers={"X-Accel-Buffering": "no"},
     )
@@ -151,9 +159,9 @@ def _stream(request: ApiRequest, since: int | None) -> HttpResponseBase:
 class _Stream:
     """The parts of a stream. Its place is free when it is closed, be it that nothing was sent."""
 
-    def __init__(self, request: ApiRequest, since: int, first: Changes) -> None:
-        self._user_id, self._has_place = request.caller.user_id, True
-        self._parts = _parts(request, since, first)
+    def __init__(self, request: ApiRequest, since: int, first: Changes, place: Place) -> None:
+        self._place: Place | None = place
+        self._parts = _parts(request, since, first, place)
 
     def __iter__(self) -> Iterator[bytes]:
         return self
@@ -162,30 +170,36 @@ class _Stream:
         return next(self._parts)
 
     def close(self) -> None:
-        has_place, self._has_place = self._has_place, False
-        if has_place:
-            places.leave(self._user_id)
+        place, self._place = self._place, None
+        if place is not None:
+            places.leave(place)
 
     def __del__(self) -> None:
         self.close()
 
 
-def _parts(request: ApiRequest, since: int, changes: Changes) -> Iterator[bytes]:
-    """Events, until the time is up, the client has gone or may listen no more, or all is to end."""
+def _parts(request: ApiRequest, since: int, changes: Changes, place: Place) -> Iterator[bytes]:
+    """Events, until the time is up, the client has gone or may listen no more, its place is
+    another's, or all is to end."""
     end = time.monotonic() + STREAM_SECONDS
     yield b"retry: %d\n" % RETRY_MS + _position(since)
     try:
-        while not (time.monotonic() >= end or places.is_closing or _has_gone(request)):
+        while not (time.monotonic() >= end or _must_end(place) or _has_gone(request)):
             since = changes.told[-1]["sequence"] if changes.told else since
             end_of_part = _position(changes.next) if changes.next > since else _BEAT
             yield b"".join(map(_event, changes.told)) + end_of_part
             since = changes.next
-            changes = _next(request, changes.next, min(time.monotonic() + HEARTBEAT, end))
+            until = min(time.monotonic() + HEARTBEAT, end)
+            changes = _next(request, changes.next, until, place)
             if not is_still_known(request):
                 return
             close_old_connections()
     except (StoreError, DatabaseError) as fault:  # the client comes back and is told what it is
         log.warning("a stream of changes ended: %s (request %s)", fault, request.request_id)
+
+
+def _must_end(place: Place) -> bool:
+    return places.is_closing or place.is_over
 
 
 def _event(entry: Mapping[str, Any]) -> bytes:

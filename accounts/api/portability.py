@@ -48,9 +48,11 @@ ZIP = "application/zip"
 _BINARY = {"type": "string", "contentMediaType": ZIP}
 _MODES: dict[str, Mode] = {"merge": "merge", "replace": "replace"}
 _WAIT = 10  # seconds to wait for another import
+_WAITING_MAX = 1  # threads that wait for it, so that others are left for everybody else
 
 # Imports are bound by the processor, so concurrent ones would only use more memory.
 _one_import = threading.BoundedSemaphore()
+_places = threading.BoundedSemaphore(1 + _WAITING_MAX)
 
 
 def _export(request: ApiRequest) -> HttpResponseBase:
@@ -147,13 +149,23 @@ def _uploaded(request: ApiRequest) -> Iterator[BinaryIO]:
 
 @contextmanager
 def alone() -> Iterator[None]:
-    """Permit one import at a time in this process. Raises `Unavailable` after waiting."""
-    if not _one_import.acquire(timeout=_WAIT):
-        raise Unavailable("another archive is being taken in", retry_after=_WAIT)
+    """Permit one import at a time in this process. Raises `Unavailable` if another one waits
+    already, or after waiting."""
+    if not _places.acquire(blocking=False):
+        raise _import_goes_on()
     try:
-        yield
+        if not _one_import.acquire(timeout=_WAIT):
+            raise _import_goes_on()
+        try:
+            yield
+        finally:
+            _one_import.release()
     finally:
-        _one_import.release()
+        _places.release()
+
+
+def _import_goes_on() -> Unavailable:
+    return Unavailable("another archive is being taken in", retry_after=_WAIT)
 
 
 export_view = endpoint(

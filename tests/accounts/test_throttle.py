@@ -1,6 +1,8 @@
 """How often somebody may be wrong, whatever they try."""
 
 import re
+import threading
+import time
 from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -182,6 +184,33 @@ def test_passwords_are_hashed_two_at_a_time_and_others_wait_not_for_ever(
         with pytest.raises(hashers.TooBusy):
             hasher.verify(PASSWORD, "argon2$argon2id$v=19$m=8,t=1,p=1$c29tZXNhbHQ$AA")
     assert hasher.verify(PASSWORD, hasher.encode(PASSWORD, "somesaltsomesalt"))
+
+
+def test_few_threads_wait_for_a_password_to_be_hashed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(hashers, "WAIT", 60.0)
+    ready, over = threading.Semaphore(0), threading.Event()
+
+    def hold() -> None:
+        with hashers._turn():
+            ready.release()
+            over.wait(60)
+
+    holders = [threading.Thread(target=hold) for _ in range(hashers.AT_ONCE + hashers.WAITING_MAX)]
+    for holder in holders:
+        holder.start()
+    for _ in range(hashers.AT_ONCE):
+        assert ready.acquire(timeout=60)
+    while hashers._places._value:  # until the others wait for their turn
+        holders[-1].join(0.01)
+    try:
+        began = time.monotonic()
+        with pytest.raises(hashers.TooBusy):
+            hashers.Argon2idHasher().encode(PASSWORD, "somesaltsomesalt")
+        assert time.monotonic() - began < hashers.WAIT / 2
+    finally:
+        over.set()
+        for holder in holders:
+            holder.join()
 
 
 def test_who_comes_to_no_turn_is_told_so_and_not_counted(

@@ -28,6 +28,7 @@ FULL: Final = {
     "planted": 100,
     "api_cases": 20_000,
     "malformed_bodies": 100_000,
+    "connections": 39,
     "clocks": 6,
     "looks": 4,
 }

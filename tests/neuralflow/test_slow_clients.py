@@ -11,9 +11,11 @@ import pytest
 
 from neuralflow import arriving
 from neuralflow.arriving import BAD_REQUEST, HEAD_TOO_LARGE, Arrival
+from neuralflow.fair_queue import Lane
 from tests.server import Server, prepared_server, started
 
 POST = b"POST /accounts/login/ HTTP/1.1\r\nHost: localhost\r\n"
+HEAD = b"POST / HTTP/1.1\r\nHost: a\r\n"
 FORM = POST + b"Content-Type: application/x-www-form-urlencoded\r\n"
 SLOW = {
     "nothing": b"",
@@ -23,7 +25,9 @@ SLOW = {
     "chunks without an end": POST + b"Transfer-Encoding: chunked\r\n\r\n5\r\nlogin",
     "a body that waits to be asked for": POST
     + b"Content-Length: 9\r\nExpect: 100-continue\r\n\r\n",
-    "a large body": POST + b"Content-Length: 3000000\r\n\r\n" + b"x" * 1_100_000,
+    "a large body": POST
+    + b"Cookie: sessionid=x\r\nContent-Length: 3000000\r\n\r\n"
+    + b"x" * 1_100_000,
     "half a second request": b"GET /x HTTP/1.1\r\nHost: localhost\r\n\r\nGET / HTT",
     "its answer not taken": b"GET /static/css/neuralflow.css HTTP/1.0\r\n\r\n",
 }
@@ -88,6 +92,13 @@ def test_who_is_too_slow_is_told_so(served: Server) -> None:
         (b"GET / HTTP/1.1\nHost: localhost\n\n", b"400"),
         (b"GET / HTTP/1.1\r\nHost: localhost\r\nContent-Length: x\r\n\r\n", b"400"),
         (POST + b"Content-Length: 3\r\nContent-Length: 4\r\n\r\nabc", b"400"),
+        (POST + b"Content-Length: 0000000000000000003\r\n\r\nabc", b"400"),
+        (POST + b"Content-Length: 99999999999999999999\r\n\r\nabc", b"400"),
+        (POST + b"Content-Length: 3e0\r\n\r\nabc", b"400"),
+        (b"GET / HTTP/1.1\r\n\r\n", b"400"),
+        (b"GET /accounts/api/ HTTP/1.1\r\nConnection: close\r\nX-Host: a\r\n\r\n", b"400"),
+        (b"GET /accounts/login/ HTTP/1.1\r\nHost: localhost\r\nHost: localhost\r\n\r\n", b"400"),
+        (b"GET /accounts/login/ HTTP/1.0\r\n\r\n", b"200"),
         (POST + b"Content-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", b"400"),
     ],
 )
@@ -138,7 +149,13 @@ def arrival() -> Arrival:
 
 
 def test_a_request_is_whole_when_its_body_is(arrival: Arrival) -> None:
-    for part in (b"\r\nPOST / HTTP/1.1\r", b"\ncontent-LENGTH : 5\r\n\r", b"\nab", b"cd"):
+    for part in (
+        b"\r\nPOST / HTTP/1.1\r\nHo",
+        b"st: a\r",
+        b"\ncontent-LENGTH : 5\r\n\r",
+        b"\nab",
+        b"cd",
+    ):
         arrival.add(part)
         assert not arrival.is_ready()
         assert arrival.fault() == b""
@@ -149,22 +166,71 @@ def test_a_request_is_whole_when_its_body_is(arrival: Arrival) -> None:
 
 
 def test_whoever_asks_to_go_on_is_told_once(arrival: Arrival) -> None:
-    arrival.add(b"POST / HTTP/1.1\r\nExpect: 100-continue\r\nContent-Length: 2\r\n\r\n")
+    arrival.add(b"POST / HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 2\r\n\r\n")
     assert not arrival.is_ready()
     assert arrival.take_expectation() > 0
     assert arrival.take_expectation() == 0
     arrival.add(b"ab")
     assert arrival.is_ready()
-    assert arrival.data == b"POST / HTTP/1.1\r\nContent-Length: 2\r\n\r\nab"
+    assert arrival.data == b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\nab"
 
 
 def test_a_large_body_is_not_waited_for(arrival: Arrival, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(arriving, "BODY_MAX", 10)
-    arrival.add(b"POST / HTTP/1.1\r\nContent-Length: 50\r\n\r\n123456789")
+    arrival.add(HEAD + b"Authorization: Bearer t\r\nContent-Length: 50\r\n\r\n123456789")
     assert not arrival.is_ready()
     arrival.add(b"0")
     assert arrival.is_ready()
     assert not arrival.whole
+    assert arrival.missing == 40
+
+
+def test_body_of_a_stranger_is_hardly_waited_for(
+    arrival: Arrival, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(arriving, "STRANGER_BODY_MAX", 5)
+    arrival.add(HEAD + b"Cookie: theme=dark\r\nContent-Length: 50\r\n\r\n1234")
+    assert not arrival.is_ready()
+    arrival.add(b"5")
+    assert arrival.is_ready()
+    assert not arrival.whole
+    assert arrival.missing == 0
+
+
+@pytest.mark.parametrize(
+    ("digits", "fault"), [(b"000000000000000005", b""), (b"0000000000000000005", BAD_REQUEST)]
+)
+def test_length_has_at_most_18_digits(arrival: Arrival, digits: bytes, fault: bytes) -> None:
+    arrival.add(HEAD + b"Content-Length: " + digits + b"\r\n\r\n1234")
+    assert not arrival.is_ready()
+    assert arrival.fault() == fault
+
+
+@pytest.mark.parametrize("value", [b"", b"-1", b"4x", b"4 4", b"4, 4", b"\xb2", b"4\x00"])
+def test_length_that_is_no_number_makes_a_part(arrival: Arrival, value: bytes) -> None:
+    arrival.add(HEAD + b"Content-Length: " + value + b"\r\n\r\nabcd")
+    assert arrival.is_ready()
+    assert not arrival.whole
+    assert arrival.missing == 0
+
+
+@pytest.mark.parametrize(
+    ("headers", "lane", "credential"),
+    [
+        (b"GET / HTTP/1.1\r\nHost: a\r\n", Lane.OTHER, b""),
+        (b"GET / HTTP/1.1\r\nHost: a\r\nCookie: a=b; sessionid=s1; c=d\r\n", Lane.OTHER, b"s1"),
+        (HEAD, Lane.STRANGER, b""),
+        (HEAD + b"cookie: __Host-sessionid=s1\r\n", Lane.FORM, b"s1"),
+        (HEAD + b"authorization: Bearer t1\r\n", Lane.OTHER, b"Bearer t1"),
+    ],
+)
+def test_lane_and_subject_of_a_request(
+    arrival: Arrival, headers: bytes, lane: Lane, credential: bytes
+) -> None:
+    arrival.add(headers + b"X-Forwarded-For: 1.2.3.4, 5.6.7.8\r\n\r\n")
+    assert arrival.is_ready()
+    assert (arrival.lane, arrival.credential) == (lane, credential)
+    assert arrival.forwarded_for() == b"5.6.7.8"
 
 
 def test_heads_without_an_end_are_refused(arrival: Arrival) -> None:
@@ -195,7 +261,7 @@ def test_patience_ends(arrival: Arrival, monkeypatch: pytest.MonkeyPatch) -> Non
     at(3)
     arrival.add(b"P")
     at(9)
-    arrival.add(b"OST / HTTP/1.1\r\n")  # further bytes buy no more time
+    arrival.add(b"OST / HTTP/1.1\r\nHost: a\r\n")  # further bytes buy no more time
     arrival.is_ready()
     assert not arrival.is_overdue(now + 12)
     assert arrival.is_overdue(now + 3 + arriving.HEAD_SECONDS + 1)

@@ -14,10 +14,11 @@ import pytest
 from django.test import Client
 from pytest_django.fixtures import Settings
 
+from accounts import waiting
 from accounts.api import changes as api_changes
 from accounts.models import ApiToken, User
 from accounts.tokens import revoke
-from accounts.waiting import Places
+from accounts.waiting import TENURE, Places
 from tests.accounts.api.conftest import Caller
 from tests.accounts.api.events import PATIENCE, Stream
 from tests.server import Person, Server, prepared_server, started
@@ -124,7 +125,7 @@ def test_wait_begun_before_access_ended_tells_nothing(
         client.force_login(alice.user)
     address = f"/accounts/api/changes/?since={json_storage.store.sequence()}&wait=30"
 
-    def wait(happened: object, deadline: float) -> None:
+    def wait(place: object, happened: object, deadline: float) -> None:
         if ended == "token":
             revoke(ApiToken.objects.get())
         elif ended == "session":
@@ -137,6 +138,39 @@ def test_wait_begun_before_access_ended_tells_nothing(
     answer = client.get(address)
     assert answer.status_code == 401
     assert "Later" not in answer.content.decode()
+
+
+def test_two_accounts_cannot_hold_all_places_for_ever() -> None:
+    now = 100.0
+    places = Places(limit=2, clock=lambda: now)
+    first, second = places.take(1), places.take(2)
+    assert first and second
+    assert places.take(3) is None  # each has its place for a while
+    now += TENURE
+    third = places.take(3)
+    assert third and first.is_over and not second.is_over
+    assert places.take(3) is None  # whoever has a place gets no second one that way
+    assert places.take(1) and second.is_over
+    now += TENURE
+    assert places.take(4) is None  # the threads of two have not noticed yet
+    places.leave(first)
+    assert places.take(4) and third.is_over
+    places.leave(third)
+    places.leave(second)
+
+
+def test_wait_ends_when_its_place_goes_to_another_account(
+    alice: Caller, places: Places, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(waiting, "TENURE", 0)
+    begin = alice.get("changes/").json()["next"]
+    assert places.take(1_000_001)
+    stream = alice.get(f"changes/?since={begin}", **STREAM)
+    parts = iter(stream.streaming_content)
+    next(parts)
+    assert places.take(1_000_002) and places.take(1_000_003)
+    assert list(parts) == []
+    stream.close()
 
 
 @pytest.mark.parametrize("extra", [{}, STREAM], ids=["json", "events"])

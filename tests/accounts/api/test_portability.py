@@ -6,12 +6,14 @@ import hashlib
 import io
 import json
 import zipfile
+from contextlib import ExitStack
 from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from accounts.api import portability
 from accounts.models import User
 from accounts.tokens import create_token
 from tests.accounts.api.conftest import Caller
@@ -35,6 +37,16 @@ def sent(alice: Caller, data: bytes, query: str = "", content_type: str = ZIP) -
 
 def tasks(*records: dict[str, Any]) -> bytes:
     return honest([("tasks/tasks_7.json", json.dumps({"tasks": records}).encode())])
+
+
+def test_few_threads_wait_for_a_turn_at_importing(alice: Caller) -> None:
+    with ExitStack() as places:
+        for _ in range(2):  # the one that goes on, and the one that waits
+            assert portability._places.acquire(timeout=60)
+            places.callback(portability._places.release)
+        answer = sent(alice, tasks({"id": 1, "title": "One"}))  # at once, not after ten seconds
+    assert answer.status_code == 503 and int(answer.headers["Retry-After"]) > 0
+    assert sent(alice, tasks({"id": 1, "title": "One"})).status_code == 200
 
 
 class TestExport:
