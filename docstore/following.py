@@ -564,9 +564,9 @@ class Follower:
         changes: list[Applied] = []
         with self.mutex:
             for _, payload in live.pending:
-                changes += [each for each in decode_entry(payload) if each.key == live.key]
-        # A merge has the whole document only for want of an image: nothing was begun anew.
-        begun = next((each for each in changes if each.reset and each.merged is None), None)
+                changes += [change for change in decode_entry(payload) if change.key == live.key]
+        # A merge without an image has the whole document, too, although it begins none.
+        begun = next((item for item in changes if item.reset and item.merged is None), None)
         before = begun.before() if begun else None
         if before is None:
             return False

@@ -1,8 +1,8 @@
-"""Another program: it reads a data folder by what docs/format.md says, and by nothing else.
+"""A separate program that reads a data folder by docs/format.md alone.
 
     python -m tests.docstore.independent_reader /srv/neuralflow/data
 
-Imports nothing of the engine, so that a folder stays readable should the engine be lost.
+It imports nothing of the engine, so that a folder stays readable if the engine is lost.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ Key = tuple[str, int]
 
 
 class Damaged(Exception):
-    """Acknowledged changes are in a part of the journal that does not read."""
+    """Acknowledged changes are in an unreadable part of the journal."""
 
 
 class Frame(NamedTuple):
@@ -48,7 +48,10 @@ def frame_at(data: bytes, offset: int) -> Frame | None:
 
 
 def frames_of(data: bytes, first: int) -> list[Frame]:
-    """The unbroken run at the beginning of a segment. Raises `Damaged` if it was longer once."""
+    """Return the unbroken run at the beginning of a segment.
+
+    Raises `Damaged` if it was longer once.
+    """
     run: list[Frame] = []
     offset = 0
     while (frame := frame_at(data, offset)) is not None:
@@ -69,7 +72,7 @@ def frames_of(data: bytes, first: int) -> list[Frame]:
 
 
 def journal_of(root: Path) -> tuple[list[Frame], bool]:
-    """The frames behind the checkpoint, and whether the journal was closed in order."""
+    """Return the frames behind the checkpoint, and whether the journal was closed in order."""
     folder = root / ".neuralflow" / "journal"
     names = sorted(
         path for path in folder.glob("*.journal") if re.fullmatch("[0-9]{16}", path.stem, re.A)
@@ -99,11 +102,11 @@ def journal_of(root: Path) -> tuple[list[Frame], bool]:
 
 
 class Waiting:
-    """What the journal tells of one document."""
+    """What the journal has about one document."""
 
     def __init__(self) -> None:
         self.changes: list[tuple[int, str, dict[str, Any]]] = []
-        self.files: dict[tuple[int, int], int] = {}  # size and time, and what such a file shows
+        self.files: dict[tuple[int, int], int] = {}  # frame shown, by size and mtime
 
 
 def waiting_in(frames: list[Frame], *, in_use: bool) -> dict[Key, Waiting]:
@@ -153,7 +156,7 @@ def applied(document: Any, at: str, change: dict[str, Any]) -> Any:
 
 
 def document_of(path: Path, waiting: Waiting | None) -> Any:
-    """The document with this file; None where there is none."""
+    """Return the document with this file; None if it does not exist."""
     document, shown = None, 0
     if path.exists():
         document, status = json.loads(path.read_text("utf-8-sig")), path.stat()
@@ -176,7 +179,10 @@ def document_of(path: Path, waiting: Waiting | None) -> Any:
 def documents_in(
     root: Path, collections: dict[str, str], *, in_use: bool = False
 ) -> Iterator[tuple[str, Any]]:
-    """All documents of a folder by name. `collections` maps each to the stem of its files."""
+    """Return all documents of a folder by name.
+
+    `collections` maps each to the stem of its files.
+    """
     frames, closed = journal_of(root)
     waiting = {} if closed else waiting_in(frames, in_use=in_use)
     for collection, stem in sorted(collections.items()):

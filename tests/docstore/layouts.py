@@ -1,4 +1,4 @@
-"""Two collections that the engine's tests keep: one of records with ids, one of a log."""
+"""Two collections for the engine's tests: one of records with ids, one of a log."""
 
 from docstore import CollectionLayout, Key
 

@@ -1,7 +1,7 @@
-"""A WSGI application on a store that it opens, and uses, as soon as it is imported.
+"""A WSGI application with a store that it opens and uses when it is imported.
 
-`POST /` adds a note and answers with its id and the number of the process. What `--preload` means
-for a store can be seen from it.
+`POST /` adds a note and responds with its id and the number of the process. It shows what
+`--preload` means for a store.
 """
 
 from __future__ import annotations

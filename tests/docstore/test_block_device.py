@@ -1,4 +1,4 @@
-"""On a real ext4 a power cut loses nothing that was acknowledged."""
+"""A power cut on a real ext4 loses nothing that was acknowledged."""
 
 from __future__ import annotations
 

@@ -22,7 +22,7 @@ LARGE, SMALL = 24 * 1024, 1024
 
 
 class Parses(FileSystem):
-    """Counts how often each document's file is read, which is once for each parse."""
+    """A file system that counts the reads of each document's file, one for each parse."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -37,7 +37,7 @@ class Parses(FileSystem):
 
 
 class Folder:
-    """A folder of documents that were written long ago, and a backend with a small cache."""
+    """A folder of documents written long ago, and a backend with a small cache."""
 
     def __init__(self, root: Path) -> None:
         self.root, self.files = root, Parses()

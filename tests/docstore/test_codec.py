@@ -1,4 +1,4 @@
-"""Documents as bytes: what goes in comes out, and what must not go in is refused by name."""
+"""Documents as bytes: values survive a round trip, and invalid ones are refused by name."""
 
 from __future__ import annotations
 
@@ -28,7 +28,10 @@ values = st.recursive(
 
 
 def same(one: object, other: object) -> bool:
-    """Equal, and of the same types all through: 1 is not 1.0 and not true."""
+    """Return whether the values are equal with equal types at every level:
+
+    1 is not 1.0 and not true.
+    """
     return repr(one) == repr(other)
 
 

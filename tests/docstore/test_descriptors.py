@@ -39,7 +39,7 @@ def store(tmp_path: Path) -> Iterator[DocumentStore]:
 
 
 def use(store: DocumentStore, folder: Path) -> None:
-    """Do everything once that opens files."""
+    """Run operations that open files of every kind."""
     store.change(lambda change: change.create(ALICE_NOTES, {"notes": []}))
     for _ in range(3):
         store.change(lambda change: change.put(ALICE_NOTES, {"id": change.new_id(ALICE_NOTES)}))
@@ -83,7 +83,7 @@ def test_no_file_of_the_store_has_a_low_number(
 def test_byte_written_to_a_closed_number_meets_no_document(
     store: DocumentStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    readable, stale = os.pipe()  # as a library does that is done with its pipe
+    readable, stale = os.pipe()  # as a library does when it closes its pipe
     os.close(stale)
     os.close(readable)
 

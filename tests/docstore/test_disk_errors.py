@@ -1,4 +1,4 @@
-"""Whatever the disk refuses, the store speaks true about it, loses nothing and goes on."""
+"""After any error of the disk, the store reports the truth, loses nothing and goes on."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The engine without Django, as docs/engine.md tells it."""
+"""The engine without Django, as in docs/engine.md."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _WITHOUT_DJANGO = "import runpy, sys; sys.modules['django'] = None; "
 
 
 def run(code: str, *arguments: str) -> list[str]:
-    """What the program prints in a process that could not import Django."""
+    """Return the output of the program in a process that cannot import Django."""
     ran = subprocess.run(
         [sys.executable, "-c", _WITHOUT_DJANGO + code, *arguments],
         cwd=PROJECT,

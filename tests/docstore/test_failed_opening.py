@@ -1,7 +1,7 @@
-"""A disk that fails while the store is opened: it is read, and this process writes no more.
+"""A disk that fails while the store is opened: it is readable, and this process writes no more.
 
-After a failed sync another one may succeed without having written anything; so a second try, in the
-same process, would acknowledge what is not durable.
+After a failed sync, another may succeed without having written anything. So a second try in the
+same process would acknowledge what is not durable.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from tests.docstore.layouts import ALICE_NOTES, LAYOUTS
 
 
 class FailsOnce(FileSystem):
-    """Of its syncs of folders, one fails."""
+    """A file system on which one sync of a folder fails."""
 
     def __init__(self, number: int, error: int) -> None:
         self.left, self.error = number, error
@@ -61,7 +61,7 @@ def test_after_a_failed_sync_this_process_does_not_write(folder: Path, number: i
         assert document is not None
         assert document.content["count"] == 1
     child = os.fork()
-    if child == 0:  # another process may
+    if child == 0:  # another process may write
         try:
             touch(store)
             store.close()

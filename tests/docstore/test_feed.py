@@ -1,4 +1,4 @@
-"""The commits in their order: nothing missing, nothing twice, nothing that a crash can unmake."""
+"""The change feed: commits in order, each exactly once, and none that a crash can undo."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ from tests.stopping import Killed, StoppingFileSystem
 
 
 class Counting(FileSystem):
-    """Counts what following costs, and may do something before a file of a restore is shown."""
+    """A file system that counts what following costs, and has a hook for the files of a restore."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -90,7 +90,7 @@ def add(transaction: Transaction, text: str = "") -> int:
 
 
 def notes(entries: tuple[Entry, ...]) -> list[int]:
-    """The ids of the notes that the entries tell to be new, or made."""
+    """Return the ids of the notes that the entries create."""
     return [
         edit.path[1]
         for entry in entries
@@ -145,7 +145,7 @@ def test_what_is_no_longer_kept_is_said_to_be_gone(root: Path) -> None:
         kept = store.sequence()
         store.change(add)
         backend.checkpoint()
-        for since in (0, early):  # not remembered, and remembered
+        for since in (0, early):  # not cached, and cached
             with pytest.raises(HistoryGone):
                 store.entries(since)
         assert notes(store.entries(kept).told) == [101]
@@ -228,7 +228,7 @@ def test_a_restore_that_a_crash_cut_short_is_told_if_it_happened(
             backend._abandon()
             with closing(opened(root)) as next_one:
                 found = len(next_one.records(ALICE_NOTES))
-                next_one.change(add)  # whoever writes next knows that it is over
+                next_one.change(add)  # the next writer finds that the restore is over
                 is_told = any(entry.restored for entry in next_one.entries(since).told)
                 assert is_told or found == before
             continue
@@ -259,7 +259,7 @@ def test_a_restore_that_cannot_be_told_does_not_happen(
 
 
 def test_following_writers_that_are_killed(root: Path) -> None:
-    """What is told is all that happened, once, in order, while writers die amid anything."""
+    """The feed has every commit once, in order, while writers die during any operation."""
     dice = random.Random(4)
     with closing(open_store(root.as_uri(), LAYOUTS.values())) as store:
         store.change(begin)

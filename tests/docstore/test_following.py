@@ -1,4 +1,4 @@
-"""A file that somebody publishes at an inconvenient moment is still read for what it is."""
+"""A file that is published at an inconvenient moment is still read correctly."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Work = Callable[[], None]
 
 
 class Hook(FileSystem):
-    """Does something just before a document's file is published, or before it is read; once."""
+    """A file system with one-time hooks before a document's file is published or read."""
 
     before_publishing: Work | None = None
     before_reading: Work | None = None
@@ -52,7 +52,7 @@ def add_a_line(transaction: Transaction) -> None:
 
 
 class Two:
-    """A writer and a reader of one folder; both publish nothing unless they are told to."""
+    """A writer and a reader of one folder. Both publish on request only."""
 
     def __init__(self, root: Path, key: Key) -> None:
         self.root, self.key = root, key
@@ -69,7 +69,7 @@ class Two:
         DocumentStore(self.writer, LAYOUTS).change(edit or self.edit)
 
     def count(self, backend: FilesBackend) -> int:
-        """How many records the backend finds. They are the right ones, and counted right."""
+        """Return the number of records that the backend finds, after checking them."""
         document = backend.read(self.key).document
         assert document is not None
         records = list(document.content[LAYOUTS[self.key.collection].records])
@@ -81,7 +81,7 @@ class Two:
         return len(records)
 
     def expect(self, count: int) -> None:
-        """Both find so many records, again and again."""
+        """Check repeatedly that both find this number of records."""
         for _ in range(2):
             for backend in (self.reader, self.writer):
                 assert self.count(backend) == count
@@ -96,7 +96,7 @@ def two(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Two]:
 
 
 def test_published_while_changes_are_pending(two: Two) -> None:
-    two.writing.before_publishing = two.write  # one that the file will not show
+    two.writing.before_publishing = two.write  # a change that the file will not show
     two.writer.publish()
     two.open_reader()
     two.reading.before_reading = two.writer.publish
@@ -115,10 +115,10 @@ def test_written_and_published_between_following_and_reading(two: Two, pending: 
         two.write()
         two.write()
         two.writer.publish()
-        time.sleep(0.06)  # until the file is old enough to be remembered
+        time.sleep(0.06)  # until the file is old enough to be cached
 
     two.reading.before_reading = meanwhile
-    assert two.count(two.reader) >= pending  # some of it may have come too late
+    assert two.count(two.reader) >= pending  # some may have come too late
     two.expect(pending + 2)
     two.write()
     two.expect(pending + 3)
@@ -134,7 +134,7 @@ def test_published_twice_between_following_and_reading(two: Two) -> None:
         two.writing.before_publishing = two.write
         two.write()
         two.writer.publish()
-        time.sleep(0.06)  # until the file is old enough to be remembered
+        time.sleep(0.06)  # until the file is old enough to be cached
 
     two.reading.before_reading = meanwhile
     assert two.count(two.reader) <= 3
@@ -150,7 +150,7 @@ def test_what_a_reader_builds_on_it_is_right(two: Two) -> None:
     def meanwhile() -> None:
         two.write()
         two.writer.publish()
-        time.sleep(0.06)  # until the file is old enough to be remembered
+        time.sleep(0.06)  # until the file is old enough to be cached
 
     two.reading.before_reading = meanwhile
     assert two.count(two.reader) <= 1
@@ -161,7 +161,7 @@ def test_what_a_reader_builds_on_it_is_right(two: Two) -> None:
 
 
 def test_written_again_and_again_while_another_document_is_drafted(two: Two) -> None:
-    """What a file shows is noted as what it shows, however far the document has come meanwhile."""
+    """The note has the state that the file shows, even if the document has changed meanwhile."""
     two.writer.publish()
     other = Key("notes", 2)  # drafted first
     two.write(lambda transaction: transaction.create(other, {"notes": []}))
@@ -171,7 +171,7 @@ def test_written_again_and_again_while_another_document_is_drafted(two: Two) -> 
         two.write()
         two.write()
 
-    two.writing.before_drafting = meanwhile  # when the other one's file is looked at
+    two.writing.before_drafting = meanwhile  # when the other document's file is examined
     two.writer.publish()
     two.open_reader()
     two.expect(3)

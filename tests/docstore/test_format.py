@@ -1,4 +1,4 @@
-"""A folder can be read by what docs/format.md says alone, at any moment of its life."""
+"""A folder can be read by docs/format.md alone, at any moment of its life."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ KEYS = [Key("notes", 1), Key("notes", 2), Key("people", 1), Key("people", 2)]
 
 
 def as_the_engine_says(backend: FilesBackend) -> dict[str, str]:
-    """Every document as JSON text, keys in their order."""
+    """Return every document as JSON text, with the keys in order."""
     found = {}
     for collection in LAYOUTS:
         for key in backend.keys(collection):
@@ -43,13 +43,13 @@ def as_the_format_says(root: Path, *, in_use: bool = False) -> dict[str, str]:
 
 
 class Life:
-    """Random work on a folder: changes, publications, checkpoints, restarts, edits by hand."""
+    """Random work on a folder: changes, publications, checkpoints, restarts, manual edits."""
 
     def __init__(self, root: Path, seed: int) -> None:
         self.root, self.random = root, random.Random(seed)
         self.open()
 
-        self.is_edited = False  # by hand, since a checkpoint: a crash now sets the edit aside
+        self.is_edited = False  # by hand, since a checkpoint: a crash then sets the edit aside
 
     def open(self) -> None:
         self.backend = FilesBackend(self.root, LAYOUTS, background=False, segment_bytes=8192)
@@ -133,7 +133,7 @@ def test_the_current_state_can_be_read_at_any_moment(tmp_path: Path, seed: int) 
 
 
 def test_a_folder_can_be_copied_while_it_is_written(tmp_path: Path) -> None:
-    """The journal first, then the files: nothing that was acknowledged before is missing."""
+    """The copy has the journal first, then the files: it lacks no change acknowledged before."""
     root, (told, tell) = tmp_path / "data", os.pipe()
     writer = os.fork()
     if not writer:
@@ -158,7 +158,7 @@ def test_a_folder_can_be_copied_while_it_is_written(tmp_path: Path) -> None:
 
 
 def _gone(folder: Any, names: list[str]) -> list[str]:
-    """What comes and goes beside the documents, and is none of them."""
+    """Return the names beside the documents that come and go."""
     return [name for name in names if name.endswith(".draft") or name == "spare"]
 
 
@@ -206,7 +206,7 @@ GOLDEN = Path(__file__).resolve().parents[1] / "golden" / "journal"
 
 
 def test_a_folder_of_the_first_release_with_a_journal_is_readable_for_ever(tmp_path: Path) -> None:
-    """A server was killed and the power went: changes, a hand edit, a deletion and a torn tail."""
+    """A killed server and a power cut left changes, a manual edit, a deletion and a torn tail."""
     expected = json.loads((GOLDEN / "expected.json").read_text("utf-8"))
     assert dict(documents_in(GOLDEN / "data", NEURALFLOW)) == expected
     data = tmp_path / "data"

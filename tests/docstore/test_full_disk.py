@@ -1,5 +1,7 @@
-"""A full disk is OutOfSpace on every file system alike: no process dies of it, nothing that was
-acknowledged is lost, and writing goes on when there is room again."""
+"""A full disk raises OutOfSpace on every file system.
+
+No process dies of it, nothing acknowledged is lost, and writing continues when there is room.
+"""
 
 from __future__ import annotations
 
@@ -20,12 +22,12 @@ from tests.docstore.layouts import ALICE_NOTES, LAYOUTS
 from tests.harness.apart import start, wait
 from tests.harness.devices import mounted, tool, unmount
 
-KINDS = {"ext4": 32, "xfs": 320, "btrfs": 128, "tmpfs": 24}  # and the size in MiB
+KINDS = {"ext4": 32, "xfs": 320, "btrfs": 128, "tmpfs": 24}  # with the size in MiB
 PATIENCE = 30.0
 
 
 def missing(kind: str) -> str:
-    """What this machine lacks; "" where nothing is missing."""
+    """Return what this machine lacks; "" if nothing."""
     if os.geteuid() != 0:
         return "only root can mount a disk to fill up"
     if kind == "tmpfs":
@@ -37,7 +39,7 @@ def missing(kind: str) -> str:
 
 @contextmanager
 def disk(kind: str, folder: Path) -> Iterator[Path]:
-    """A small disk of its own."""
+    """Mount a small separate disk."""
     if missing(kind):
         pytest.skip(f"0 cases: {missing(kind)}")
     place, image = folder / "disk", folder / "image"
@@ -75,7 +77,7 @@ def ids(store: DocumentStore) -> list[int]:
 
 
 def fill(place: Path) -> list[Path]:
-    """Fills the disk to the last byte that it gives."""
+    """Fill the disk to the last byte."""
     fillers = []
     for number, size in enumerate((1 << 20, 1 << 16, 4096, 512)):
         fillers.append(place / f"filler-{number}")
@@ -87,7 +89,7 @@ def fill(place: Path) -> list[Path]:
 
 
 def write(folder: Path, told: Path) -> None:
-    """Writes until the disk has been full for some time and then has room again."""
+    """Write until the disk was full for some time and has room again."""
     store = opened(folder)
     acknowledged, refused, after = [], 0, 0
     deadline = time.monotonic() + PATIENCE
@@ -97,7 +99,7 @@ def write(folder: Path, told: Path) -> None:
             after += refused > 0
         except OutOfSpace:
             refused += 1
-            assert len(ids(store)) >= len(acknowledged)  # reading goes on
+            assert len(ids(store)) >= len(acknowledged)  # reading continues
             told.with_suffix(".full").touch()
             time.sleep(0.01)
     told.write_text(json.dumps([acknowledged, refused, after]))
@@ -136,7 +138,7 @@ def test_full_disk_is_out_of_space_and_loses_nothing(kind: str, tmp_path: Path) 
 def test_history_yields_to_writes_on_a_small_disk(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """The history that is wished for is larger than the disk."""
+    """The retention of the history exceeds the disk."""
     with disk("tmpfs", tmp_path) as place:
         folder = place / "data"
         store = opened(folder, History(bytes_max=1 << 40))
@@ -147,7 +149,7 @@ def test_history_yields_to_writes_on_a_small_disk(
             transaction.put(ALICE_NOTES, {"id": 1, "text": text + str(transaction.now)})
 
         refused = 0
-        for number in range(400):  # 80 MB of journal where there are 24
+        for number in range(400):  # 80 MB of journal on a disk of 24
             try:
                 store.change(edit)
             except StoreError:

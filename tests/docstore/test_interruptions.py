@@ -1,4 +1,4 @@
-"""Whatever is raised at whatever line, the next write works: a sample; all in `make soak`."""
+"""After an exception at any line, the next write works: a sample; all lines in `make soak`."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def test_write_after_memory_error_in_cache_counts_each_change_once(
 def test_interrupted_waiter_leaves_the_others_their_turn(
     store: DocumentStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Of three threads that write, the second is interrupted while it waits; the third is not."""
+    """Of three writing threads, the second is interrupted while it waits; the third is not."""
     led, go_on, waits = threading.Event(), threading.Event(), threading.Event()
     wait, ends = Together._wait, []
 
@@ -79,7 +79,7 @@ def test_interrupted_waiter_leaves_the_others_their_turn(
         go_on.wait(30)
         while not job.leads:  # type: ignore[attr-defined]
             pass
-        raise KeyboardInterrupt  # of a signal, in the moment at which it is called to lead
+        raise KeyboardInterrupt  # raised by a signal, at the moment it is chosen to lead
 
     def interrupted() -> None:
         with pytest.raises(KeyboardInterrupt):

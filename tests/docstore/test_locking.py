@@ -1,4 +1,4 @@
-"""One writer at a time, over threads, processes, forks and deaths."""
+"""One writer at a time, across threads, processes, forks and deaths."""
 
 from __future__ import annotations
 
@@ -74,8 +74,8 @@ def test_a_forked_child_neither_keeps_nor_breaks_the_lock(tmp_path: Path) -> Non
         process = fork.Process(target=child)
         process.start()
         with pytest.raises(Unavailable), FolderLock(tmp_path / "lock", timeout=0.05).hold():
-            pass  # the fork did not let go of it
-    with lock.hold():  # the child, still alive, does not hold on to it
+            pass  # the fork did not release it
+    with lock.hold():  # the child, still alive, does not hold it
         pass
     go_on.set()
     process.join()
@@ -91,7 +91,7 @@ def test_a_lock_file_that_was_replaced_is_taken_anew(tmp_path: Path) -> None:
         pass
 
 
-WAITING = 3, 6  # processes, and threads of each
+WAITING = 3, 6  # processes, and threads in each
 TURNS = 25
 
 
@@ -101,7 +101,7 @@ def take_turns(path: Path, sending: int, process: int) -> None:
     def work(thread: int) -> None:
         for _ in range(TURNS):
             with lock.hold():
-                time.sleep(0.002)  # about what a commit takes
+                time.sleep(0.002)  # about the time of a commit
                 os.write(sending, bytes([process * WAITING[1] + thread]))
 
     threads = [threading.Thread(target=work, args=(number,)) for number in range(WAITING[1])]
@@ -131,7 +131,7 @@ def test_nobody_starves_while_others_write_again_and_again(tmp_path: Path) -> No
         places = [place for place, who in enumerate(order) if who == one]
         waits += [after - before for before, after in itertools.pairwise(places)]
     print(f"turns of others before one's own: fair {everyone}, at most {max(waits)}")
-    assert max(waits) <= 20 * everyone  # a process may pass a few times before it stands in line
+    assert max(waits) <= 20 * everyone  # a process may pass a few times without queueing
 
 
 def test_threads_pass_in_the_order_in_which_they_came(tmp_path: Path) -> None:
@@ -145,7 +145,7 @@ def test_threads_pass_in_the_order_in_which_they_came(tmp_path: Path) -> None:
     with lock.hold():
         for waiting, thread in enumerate(threads):
             thread.start()
-            while len(lock._line._waiting) <= waiting + 1:  # and whoever is first
+            while len(lock._line._waiting) <= waiting + 1:  # with the first one
                 pass
     for thread in threads:
         thread.join()
@@ -159,7 +159,7 @@ def test_who_gave_up_waiting_is_not_called(tmp_path: Path) -> None:
     assert line.enter(0)
 
 
-# Writers from several processes and threads, and the bugs that they find.
+# Writers in several processes and threads, and the bugs that they detect.
 
 PROCESSES, THREADS, EACH = 4, 4, 12
 
@@ -185,7 +185,7 @@ def write(root: Path, backend_class: type[FilesBackend], sending: int) -> None:
 
 
 def outcome_of_many_writers(root: Path, backend_class: type[FilesBackend]) -> list[str]:
-    """What went wrong when all of them wrote into one document; nothing, in a right world."""
+    """Return what went wrong when all of them wrote into one document; "" in a correct store."""
     store = DocumentStore(FilesBackend(root, LAYOUTS), LAYOUTS)
     store.change(lambda transaction: transaction.create(ALICE_NOTES, {"notes": []}))
     receiving, sending = os.pipe()
@@ -222,14 +222,14 @@ class OwnLocks(FileSystem):
 
 
 class TakesNoLock(FilesBackend):
-    """Each process has a lock of its own."""
+    """A store whose processes have separate locks."""
 
     def __init__(self, root: Path, layouts: Mapping[str, CollectionLayout]) -> None:
         super().__init__(root, layouts, files=OwnLocks())
 
 
 class TrustsItsMemory(FilesBackend):
-    """What other processes append is not taken in."""
+    """A store that ignores what other processes append."""
 
     def __init__(self, root: Path, layouts: Mapping[str, CollectionLayout]) -> None:
         super().__init__(root, layouts)

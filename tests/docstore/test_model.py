@@ -1,9 +1,9 @@
-"""The store against a plain dictionary: whatever happens in whatever order, both agree.
+"""The store against a plain dictionary: after any operations in any order, both agree.
 
-Rules add, change, move and remove records over several documents, begin and drop documents, and
-commit more than one at a time; commits that fail are among them. On a folder, three doors lead to
-the same documents, two store objects and another process, and all of them must agree after every
-step, while stores are closed or dropped, processes are killed, and hands edit the files.
+Rules add, change, move and remove records over several documents, create and delete documents, and
+commit several changes at once; some commits fail. On a folder, three doors lead to the same
+documents, two store objects and another process. All of them must agree after every step, while
+stores are closed or dropped, processes are killed, and files are edited by hand.
 """
 
 from __future__ import annotations
@@ -32,13 +32,13 @@ from tests.docstore.layouts import LAYOUTS
 OWNERS = st.sampled_from([1, 2, 30])
 TEXTS = st.text(st.characters(codec="utf-8"), max_size=10)
 VALUES = st.one_of(st.none(), st.booleans(), st.integers(), st.lists(TEXTS, max_size=2), TEXTS)
-PATIENCE = 20  # seconds until a file must be what was acknowledged
+PATIENCE = 20  # seconds until a file must show what was acknowledged
 
 Content = dict[str, Any]
 
 
 class Refused(Exception):
-    """An edit that changes its mind."""
+    """An error that an edit raises itself."""
 
 
 def notes_of(owner: int) -> Key:
@@ -49,11 +49,11 @@ def log_of(owner: int) -> Key:
     return Key("people", owner)
 
 
-# Edits, by name: another process has to be able to do them, too.
+# Edits by name, since another process must be able to run them, too.
 
 
 def add(transaction: Transaction, owner: int, texts: list[str], logged: bool) -> list[int]:
-    """Notes for an owner; `logged` in another document, which begins with its first line."""
+    """Add notes for an owner and, if `logged`, a line to the owner's log. Return their ids."""
     key = notes_of(owner)
     if transaction.document(key) is None:
         transaction.create(key, {"notes": []})
@@ -115,7 +115,7 @@ def remove_nothing(transaction: Transaction, owner: int) -> None:
 
 
 def content_of_all(store: DocumentStore) -> dict[Key, Content]:
-    """All documents, without the time of their last change."""
+    """Return all documents without the time of their last change."""
     found = {}
     for collection in LAYOUTS:
         for key in store.keys(collection):
@@ -154,7 +154,7 @@ class Door:
         return timeless(document.content) if document else None
 
     def is_refused(self, key: Key) -> bool:
-        """Whether it becomes known that the file is broken, and changes are refused then."""
+        """Return whether the broken file becomes known, and changes are refused then."""
         deadline = time.monotonic() + PATIENCE
         while time.monotonic() < deadline:
             try:
@@ -174,12 +174,12 @@ class Door:
         self.store = self.open()
 
     def crash(self) -> None:
-        """Nobody closes the old one."""
+        """Open the folder again without closing the old store."""
         self.renew()
 
 
 def serve(pipe: Connection, open_one: Callable[[], DocumentStore]) -> None:
-    """What the other process does, until it is killed."""
+    """Run the other process until it is killed."""
     door = Door(open_one)
     while True:
         try:
@@ -193,7 +193,7 @@ def serve(pipe: Connection, open_one: Callable[[], DocumentStore]) -> None:
 
 
 class FarDoor:
-    """A store object in a process of its own."""
+    """A store object in a separate process."""
 
     def __init__(self, open_one: Callable[[], DocumentStore]) -> None:
         self.open = open_one
@@ -253,7 +253,7 @@ class FarDoor:
 
 
 class StoreMachine(RuleBasedStateMachine):
-    """On memory: one store, one door."""
+    """The machine on memory: one store, one door."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -292,7 +292,7 @@ class StoreMachine(RuleBasedStateMachine):
         return max([last, *ids]) + 1
 
     def counted(self, *keys: Key) -> None:
-        """A commit changed these documents."""
+        """Note that a commit changed these documents."""
         for key in keys:
             self.model[key]["revision"] = self.model[key].get("revision", 0) + 1
 
@@ -349,7 +349,7 @@ class StoreMachine(RuleBasedStateMachine):
     @precondition(lambda self: self.owners(having_notes=True))
     @rule(data=st.data(), relaxed=st.booleans())
     def move_between_owners(self, data: st.DataObject, relaxed: bool) -> None:
-        """One commit over two documents: the record leaves one and comes to the other."""
+        """Move a record to another document in one commit."""
         source = self.draw_owner(data, having_notes=True)
         target = self.draw_owner(data)
         note = self.draw_note(data, source)
@@ -374,7 +374,7 @@ class StoreMachine(RuleBasedStateMachine):
     @precondition(lambda self: self.owners())
     @rule(data=st.data(), relaxed=st.booleans())
     def drop(self, data: st.DataObject, relaxed: bool) -> None:
-        """One document, or several in one commit."""
+        """Delete one document, or several in one commit."""
         owners = data.draw(st.lists(st.sampled_from(self.owners()), min_size=1, unique=True))
         self.door(data).change(drop, owners, relaxed=relaxed)
         for owner in owners:
@@ -417,7 +417,7 @@ class StoreMachine(RuleBasedStateMachine):
 
 
 class FolderMachine(StoreMachine):
-    """On a folder: three doors, and what befalls folders and processes."""
+    """The machine on a folder: three doors, and failures of folders and processes."""
 
     cache_bytes: int | None = None
 
@@ -435,7 +435,7 @@ class FolderMachine(StoreMachine):
         return store
 
     def teardown(self) -> None:
-        with suppress(AttributeError):  # where even opening failed
+        with suppress(AttributeError):  # if even opening failed
             super().teardown()
         shutil.rmtree(self.root, ignore_errors=True)  # a store that crashed may still write
 
@@ -449,10 +449,9 @@ class FolderMachine(StoreMachine):
             return None
 
     def wait_for_file(self, key: Key) -> None:
-        """Until the file shows what was acknowledged, and everybody knows it.
+        """Wait until the file shows what was acknowledged, and every door knows it.
 
-        A file that is put or removed while something is on its way to it may go or come
-        back with that.
+        A file that is put or removed while a change is pending may appear or disappear with that.
         """
         for door in self.doors:
             door.publish()
@@ -462,10 +461,10 @@ class FolderMachine(StoreMachine):
             time.sleep(0.002)
 
     def by_hand(self, data: st.DataObject, key: Key, text: str | None) -> None:
-        """A person writes the file, or removes it, and everybody reads until it shows.
+        """Write or remove the file by hand, then read through all doors until it shows.
 
-        A publication may still be under way: then the file is looked at after it. A merge is a
-        commit, and counts; a file that was never known is taken as it is.
+        A publication may be under way: then the file is examined after it. A merge is a commit and
+        counts; a file that was never known is accepted as it is.
         """
         expected = timeless(json.loads(text)) | {"revision": 0} if text is not None else None
         self.write(key, text, data.draw(st.booleans(), label="in place"))
@@ -506,7 +505,7 @@ class FolderMachine(StoreMachine):
 
     @rule(data=st.data())
     def closing_makes_files_exact(self, data: st.DataObject) -> None:
-        """Whoever wrote last."""
+        """Close all doors, whichever wrote last."""
         self.close(data)
         for collection in LAYOUTS:
             for owner in (1, 2, 30):
@@ -534,7 +533,7 @@ class FolderMachine(StoreMachine):
 
     @rule(data=st.data(), owner=OWNERS, text=TEXTS)
     def put_a_file_by_hand(self, data: st.DataObject, owner: int, text: str) -> None:
-        """An old file, without a revision, where there is none."""
+        """Put an old file, without a revision, where there is none."""
         key = notes_of(owner)
         if key in self.model:
             return
@@ -564,7 +563,7 @@ class FolderMachine(StoreMachine):
 
 
 class CachelessMachine(FolderMachine):
-    """As if every document were too large to be remembered."""
+    """The machine on a folder without a cache, as if every document were too large for it."""
 
     cache_bytes = 0
 

@@ -1,4 +1,4 @@
-"""A store is opened only where it can be safe: on a local disk, with locks and shared memory."""
+"""A store opens only where it can be safe: on a local disk, with locks and shared memory."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ MOUNTINFO = """\
 
 
 class Pretending(FileSystem):
-    """A file system of the type that the test says, on which something may not work."""
+    """A file system of a given type, on which some feature may not work."""
 
     def __init__(self, kind: str, *, excludes: bool = True, shares: bool = True) -> None:
         self._kind, self._excludes, self._shares = kind, excludes, shares

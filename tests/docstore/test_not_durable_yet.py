@@ -1,4 +1,4 @@
-"""What another process reads while a change is written and not durable: what was there before."""
+"""While a change is written and not durable, another process reads the state before it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whenever the power fails, every acknowledged commit is there, whole, and nothing invented is."""
+"""After any power cut, every acknowledged commit is there, complete, and nothing else is."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""Many processes on one folder, however they came to be and however they end.
+"""Many processes on one folder, however they start and however they end.
 
-Nobody tells another process anything but that it has an answer; the store alone makes them agree.
-Waiting has a generous end and no other: what has to come is looked for until it is there.
+Processes only signal each other that they have a result; the store alone makes them agree. Waits
+have a generous limit and poll until the expected state is there.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from docstore import DocumentStore, Transaction, open_store
 from tests.docstore.layouts import ALICE, ALICE_NOTES, LAYOUTS
 from tests.server import PROJECT, prepared_server, started
 
-PATIENCE = 30  # seconds, on a busy machine
+PATIENCE = 30  # seconds, for a busy machine
 
 Edit = Callable[[Transaction], int]
 
@@ -42,7 +42,7 @@ def begin(transaction: Transaction) -> None:
 
 
 def add(transaction: Transaction) -> int:
-    """A note, counted in another document."""
+    """Add a note, and count it in another document."""
     note = transaction.new_id(ALICE_NOTES)
     transaction.put(ALICE_NOTES, {"id": note, "by": os.getpid()})
     person = transaction.document(ALICE)
@@ -52,7 +52,7 @@ def add(transaction: Transaction) -> int:
 
 
 def look(store: DocumentStore) -> tuple[list[int], int]:
-    """The ids of the notes, and how many were counted."""
+    """Return the ids of the notes, and the count of notes."""
     notes, person = store.read(ALICE_NOTES), store.read(ALICE)
     assert notes is not None and person is not None
     assert notes.revision == person.revision
@@ -60,7 +60,7 @@ def look(store: DocumentStore) -> tuple[list[int], int]:
 
 
 def in_file(root: Path) -> list[int]:
-    """The ids of the notes that the published file holds; none where it is not there yet."""
+    """Return the ids of the notes in the published file; none if it does not exist yet."""
     try:
         content = json.loads((root / "notes/notes_1.json").read_bytes())
     except FileNotFoundError:
@@ -69,7 +69,7 @@ def in_file(root: Path) -> list[int]:
 
 
 def expect_ids(root: Path, count: int) -> None:
-    """All that was acknowledged is there, for whoever is there, comes, and reads the file."""
+    """Check that everything acknowledged is there, for open and new processes, and in the file."""
     everything = list(range(1, count + 1))
     newcomer = opened(root)
     assert look(newcomer) == (everything, count)
@@ -85,13 +85,13 @@ def until(happened: Callable[[], bool], what: str) -> None:
 
 
 def until_in_file(root: Path, count: int) -> None:
-    """Waits until the published file shows so many notes."""
+    """Wait until the published file shows this number of notes."""
     until(lambda: in_file(root) == list(range(1, count + 1)), "the file does not come up")
 
 
 @contextmanager
 def forked(work: Callable[[], None]) -> Iterator[int]:
-    """A child of this process that does the work; it must have ended well, in time."""
+    """Run `work` in a child of this process, which must end in order and in time."""
     child = os.fork()
     if child == 0:
         try:
@@ -110,7 +110,7 @@ def forked(work: Callable[[], None]) -> Iterator[int]:
 
 
 def ended(child: int) -> int:
-    """How a child ended, as `os.waitstatus_to_exitcode` says it."""
+    """Return how a child ended, as `os.waitstatus_to_exitcode` returns it."""
     found: list[int] = []
 
     def looked() -> bool:
@@ -130,7 +130,7 @@ def root(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def store(root: Path) -> Iterator[DocumentStore]:
-    """A store that was opened and used, for reading and writing, before anything else happens."""
+    """Open a store, and read and write with it, before anything else happens."""
     store = opened(root)
     store.change(begin)
     assert look(store) == ([], 0)
@@ -171,7 +171,7 @@ def test_parent_and_child_use_one_store_at_once(root: Path, store: DocumentStore
 
 
 def look_in_transaction(store: DocumentStore) -> list[int]:
-    """The ids of the notes, both documents read at one moment."""
+    """Return the ids and the count of the notes, read in one transaction."""
 
     def edit(transaction: Transaction) -> list[int]:
         notes, person = transaction.document(ALICE_NOTES), transaction.document(ALICE)
@@ -183,7 +183,7 @@ def look_in_transaction(store: DocumentStore) -> list[int]:
 
 
 def _nothing(store: DocumentStore) -> None:
-    """It only ends."""
+    """Do nothing."""
 
 
 def _close(store: DocumentStore) -> None:
@@ -216,7 +216,7 @@ def test_a_child_does_not_let_go_of_what_its_parent_holds(
                     os._exit(0)
             ended(child)
             here.send("go")
-            # Nothing may come. Were the rival let in, it would be here long before.
+            # Nothing may arrive. If the rival were admitted, its message would be here long before.
             assert not here.poll(0.3)
         runs.append(note)
         return note
@@ -344,18 +344,18 @@ def test_processes_of_every_kind(root: Path, store: DocumentStore, method: str) 
         assert process.exitcode == 0
     count = EACH // 2 * 5
     assert sorted(mine) == list(range(1, count + 1))
-    # Those of `fork` have ended without a word: who lives shows what they left behind.
+    # Processes made by `fork` end without closing: a live one shows what they left behind.
     until_in_file(root, count)
     expect_ids(root, count)
 
 
-# Two that know nothing of each other
+# Two independent processes
 
 EXCHANGES = 1000
 
 
 def answer(root: Path, pipe: Connection) -> None:
-    """Looks for what the other one has written and writes the next, again and again."""
+    """Wait for what the other one has written and write the next, repeatedly."""
     store = opened(root)
     for number in range(2, EXCHANGES + 1, 2):
         assert pipe.recv() == number - 1
@@ -381,7 +381,7 @@ def test_what_one_acknowledges_the_other_reads_at_once(root: Path, store: Docume
 
 
 def add_and_sleep(root: Path, pipe: Connection) -> None:
-    """Reads at the beginning and then not for a long time; then reads, and writes."""
+    """Read at the beginning, then after a long time; then write."""
     store = opened(root)
     assert look(store) == ([], 0)
     pipe.send("slept in")
@@ -395,7 +395,7 @@ def add_and_sleep(root: Path, pipe: Connection) -> None:
 
 
 def test_who_has_slept_for_long_agrees(root: Path, store: DocumentStore) -> None:
-    """So much was written meanwhile that nobody keeps what it saw last."""
+    """So much was written meanwhile that the state that it saw last is gone."""
     context = multiprocessing.get_context("spawn")
     here, there = context.Pipe()
     sleeper = context.Process(target=add_and_sleep, args=(root, there))
@@ -422,7 +422,7 @@ def test_who_has_slept_for_long_agrees(root: Path, store: DocumentStore) -> None
 
 
 def come_and_go(root: Path, number: int, sending: int) -> None:
-    """Opens, writes and closes, again and again; or goes without closing."""
+    """Open, write and close repeatedly, sometimes without closing."""
     for turn in range(TURNS):
         store = opened(root)
         os.write(sending, b"%d\n" % store.change(add, relaxed=turn % 3 == 2))
@@ -484,7 +484,7 @@ def test_who_lives_shows_what_a_killed_process_left(root: Path, relaxed: bool, u
         assert here.poll(PATIENCE) and here.recv() == number
         victim.kill()
         victim.join()
-        # Nothing is opened and nothing asked for: that this process runs must be enough.
+        # Nothing is opened and nothing requested: the running process must be enough.
         until_in_file(root, number)
     store.close()
     expect_ids(root, 12)
@@ -496,7 +496,7 @@ def test_closing_makes_the_files_exact(root: Path, store: DocumentStore) -> None
         assert store.change(add, relaxed=bool(number % 4)) == number + 1
         assert other.change(add) == number + 2
     store.close()
-    assert in_file(root) == list(range(1, EACH + 1))  # what the other one wrote, too
+    assert in_file(root) == list(range(1, EACH + 1))  # what the other one wrote as well
     assert other.change(add) == EACH + 1
     other.close()
     expect_ids(root, EACH + 1)
@@ -521,7 +521,7 @@ signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
 os.kill(os.getpid(), signal.SIGTERM)
 signal.pause()
 """,
-    # A process that was started in the background would not hear it by itself.
+    # A process started in the background ignores this signal by default.
     "by Ctrl-C": "signal.signal(signal.SIGINT, signal.default_int_handler);"
     " os.kill(os.getpid(), signal.SIGINT); signal.pause()",
     "while a thread still writes": """
@@ -571,7 +571,7 @@ WORKERS, CLIENTS, REQUESTS = 3, 12, 20
 
 @contextmanager
 def small_server(root: Path, folder: Path, *options: str) -> Iterator[int]:
-    """The port of gunicorn with some workers on `small_server`."""
+    """Return the port of a gunicorn with some workers on `small_server`."""
     command = ["-m", "gunicorn", "--workers", f"{WORKERS}", "--worker-class", "gthread"]
     command += ["--threads", "4", "--bind", "127.0.0.1:0", "--no-control-socket", *options]
     log = folder / "log"
@@ -621,7 +621,7 @@ def test_all_workers_of_a_server_write_at_once(
     assert sorted(answer["id"] for answer in answers) == list(range(1, count + 1))
     assert all(answer["seen"] for answer in answers)
     assert len({answer["process"] for answer in answers}) > 1
-    assert in_file(root) == list(range(1, count + 1))  # exact as soon as the server has stopped
+    assert in_file(root) == list(range(1, count + 1))  # up to date once the server has stopped
 
 
 @pytest.mark.slow

@@ -1,4 +1,4 @@
-"""Files for everybody's eyes: at every moment whole, never going back, and soon up to date."""
+"""Published files: complete at every moment, never going back, and soon up to date."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from docstore import DocumentStore, Key, Transaction, open_store
 from docstore.codec import encode
 from tests.docstore.layouts import LAYOUTS
 
-PATIENCE = 60  # seconds, on a busy machine; benchmarks/lag.py measures how soon a file follows
+PATIENCE = 60  # seconds, for a busy machine; benchmarks/lag.py measures the delay of files
 READS_MIN = 100
 
 SMALL, LARGE, OTHER = Key("notes", 1), Key("notes", 2), Key("people", 1)
@@ -55,7 +55,7 @@ def store(root: Path) -> Iterator[DocumentStore]:
 
 
 def alter(store: DocumentStore, key: Key, number: int, relaxed: bool = False) -> int:
-    """Changes one note; returns the revision that it made."""
+    """Change a note; return the new revision."""
 
     def edit(transaction: Transaction) -> int:
         note = number % 100 + 1
@@ -71,11 +71,11 @@ def revision_in_file(root: Path, key: Key) -> int:
     return int(json.loads(path_of(root, key).read_bytes())["revision"])
 
 
-# A reader who never rests
+# A continuous reader
 
 
 def watch(root: Path, pipe: Connection, reads: Any) -> None:
-    """Read the files again and again, count it, and send in the end what was wrong."""
+    """Read the files repeatedly, count the reads, and finally send what was wrong."""
     seen = dict.fromkeys(KEYS, 0)
     faults: list[str] = []
     pipe.send("ready")
@@ -94,7 +94,7 @@ def watch(root: Path, pipe: Connection, reads: Any) -> None:
 
 
 def watched(root: Path, work: Callable[[], None]) -> list[str]:
-    """Do the work until the files were read often enough meanwhile; return what was wrong."""
+    """Do the work while the files are read often enough; return what was wrong."""
     fork = multiprocessing.get_context("fork")
     here, there = fork.Pipe()
     reads = fork.Value("q", 0)
@@ -114,7 +114,7 @@ def watched(root: Path, work: Callable[[], None]) -> list[str]:
 
 
 def write(root: Path, changes: int) -> None:
-    """Two threads, on all documents, also on two at once."""
+    """Write with two threads to all documents, some commits to two at once."""
     store = opened(root)
 
     def both(transaction: Transaction) -> None:
@@ -180,7 +180,7 @@ def test_the_reader_notices_files_that_are_published_badly(
     assert watched(root, work)
 
 
-# Soon
+# The delay
 
 
 def wait_for(root: Path, key: Key, revision: int) -> None:

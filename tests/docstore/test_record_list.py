@@ -1,5 +1,4 @@
-"""The list of records against a plain list: whatever is done to it, both agree, and versions that
-somebody still reads stay as they were."""
+"""The list of records against a plain list: both agree, and older versions stay unchanged."""
 
 from __future__ import annotations
 
@@ -26,7 +25,7 @@ def records(count: int) -> list[dict[str, Any]]:
 
 
 def same(one: RecordList, model: list[Any]) -> bool:
-    """Whether every way to look at the list finds the model."""
+    """Return whether every view of the list equals the model."""
     ids = [id_of(item) for item in model]
     found = {number: one.find(number) for number in range(14)}
     return (
@@ -46,7 +45,7 @@ def same(one: RecordList, model: list[Any]) -> bool:
 
 
 def same_by_position(one: RecordList, model: list[Any], ids: list[int | None]) -> bool:
-    """Whether parts of it are those of the model, and ids lead to where the model has them."""
+    """Return whether slices equal those of the model, and ids lead to the same positions."""
     ends = {0, 1, 3, CHUNK - 1, CHUNK, CHUNK + 1, len(model) - 1, len(model), len(model) + 5}
     parts = [(a, b) for a in ends for b in ends if 0 <= a <= b]
     whole = all(one.json_of(a, b) == msgspec.json.encode(model[a:b]) for a, b in parts)
@@ -66,7 +65,7 @@ def same_by_position(one: RecordList, model: list[Any], ids: list[int | None]) -
 
 
 class ListMachine(RuleBasedStateMachine):
-    """Chunks of 64 hide what happens at their ends, so the list begins near one."""
+    """The list begins near the end of a chunk: 64 records in a chunk would hide errors there."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -87,7 +86,7 @@ class ListMachine(RuleBasedStateMachine):
 
     @rule(item=ITEMS)
     def append_and_let_go(self, item: Any) -> None:
-        """As a transaction that is not committed."""
+        """Append as a transaction that is not committed."""
         lost = self.list.append(item).append(item)
         assert lost[-2:] == [item, item]
 
@@ -112,7 +111,7 @@ class ListMachine(RuleBasedStateMachine):
 
     @rule()
     def go_back(self) -> None:
-        """A writer that was not first begins again on what is there."""
+        """Continue from an older version, as a writer that was not first."""
         if self.kept:
             self.list, model = self.kept[0]
             self.model = list(model)

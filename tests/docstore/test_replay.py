@@ -1,4 +1,4 @@
-"""Edits made again: they lead to the same document, byte for byte and key for key."""
+"""Replayed edits lead to the same document, byte for byte and key for key."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ DEEDS = st.one_of(
 
 
 class KeepingBackend(MemoryBackend):
-    """Keeps what documents were before and after each commit."""
+    """A backend that records documents before and after each commit."""
 
     def __init__(self) -> None:
         super().__init__(LAYOUTS)
@@ -75,14 +75,14 @@ def test_edits_made_again_lead_to_the_same_bytes(changes: list[list[Deed]]) -> N
         try:
             store.change(lambda transaction, deeds=deeds: [do(transaction, one) for one in deeds])
         except Corrupt:
-            continue  # an id stands twice
+            continue  # a repeated id
     for before, commit in backend.commits:
         for change in commit.changes:
             old, after, layout = before[change.key], change.after, LAYOUTS[change.key.collection]
             revision = after.revision if after else 0
             at_text = utc_text(commit.at)
             assert told(replay(old, change.edits, at_text, revision, layout)) == told(after)
-            # And as another process has them: from a file, and from JSON.
+            # And as another process has them: from a file and from JSON.
             old = decode(encode(old), "n", layout) if old else None
             edits = tuple(map(through_json, change.edits))
             assert told(replay(old, edits, at_text, revision, layout)) == told(after)

@@ -1,4 +1,4 @@
-"""A file that a person changed while a change was on its way to it is kept, whatever happens."""
+"""A file edited by hand while a change was pending is preserved, whatever happens."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from tests.docstore.layouts import ALICE_NOTES, LAYOUTS
 
 
 class Killed(BaseException):
-    """What a kill is to a process: nothing after it happens."""
+    """The end of a process: nothing after it runs."""
 
 
 class Hook(FileSystem):
-    """Does something just before the journal is synced, or dies before a file is published."""
+    """A file system with a hook before journal syncs, or that dies before publishing."""
 
     before_sync: Callable[[], object] | None = None
     is_dying = False
@@ -48,7 +48,7 @@ def files() -> Hook:
 
 @pytest.fixture
 def backend(tmp_path: Path, files: Hook) -> FilesBackend:
-    """A document with a note in its file, and another note that is not in it yet."""
+    """Return a backend with a note in its document's file, and a note that is not in it yet."""
     backend = FilesBackend(tmp_path, LAYOUTS, files=files, background=False)
     store = DocumentStore(backend, LAYOUTS)
     store.change(lambda transaction: transaction.create(ALICE_NOTES, {"notes": [{"id": 1}]}))
@@ -106,21 +106,21 @@ def test_a_publisher_that_dies_then_leaves_a_document_that_reads(
 def test_nothing_is_done_twice_to_a_file_without_its_revision(
     tmp_path: Path, backend: FilesBackend, path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """After a kill it cannot be known how much such a file shows: a person has to say."""
+    """After a kill, the changes that such a file shows are unknown: a person must decide."""
     backend.publish()
     backend._abandon()
     path.write_text(path.read_text().replace('"revision"', '"Revision"'))
     again = FilesBackend(tmp_path, LAYOUTS, background=False)
     with pytest.raises(Corrupt, match="has revision 0, and the journal goes on from 1"):
         again.read(ALICE_NOTES)
-    for _ in range(3):  # as the publisher does, several times a second
+    for _ in range(3):  # as the publisher does, several times per second
         again.publish()
     assert caplog.text.count("cannot publish") == 1
     path.write_text(path.read_text().replace('"Revision"', '"revision"'))
     assert ids(again) == [1, 2]
 
 
-# Who only looks
+# Read-only processes
 
 
 def test_who_only_looks_is_told_of_damage(tmp_path: Path, backend: FilesBackend) -> None:

@@ -1,4 +1,4 @@
-"""Few open files, little memory: what is not refused is durable, nothing is tried for ever."""
+"""With few open files or little memory, accepted writes are durable, and retries end."""
 
 from __future__ import annotations
 
@@ -72,7 +72,10 @@ def test_files_written_at_once_are_at_most_half_of_those_allowed(
 
 
 def test_little_memory_loses_no_acknowledged_write(tmp_path: Path) -> None:
-    """A process may die of it: `msgspec.json.encode` of 0.22 meets SIGSEGV instead of raising."""
+    """A process may die of it:
+
+    `msgspec.json.encode` of 0.22 dies with SIGSEGV instead of raising.
+    """
     opened(tmp_path).change(lambda transaction: transaction.create(ALICE_NOTES, {"notes": []}))
     receiving, sending = os.pipe()
 

@@ -1,4 +1,4 @@
-"""Snapshots: whole or absent, checked before they are believed, restored wholly or not at all."""
+"""Snapshots: complete or absent, checked before use, restored completely or not at all."""
 
 from __future__ import annotations
 
@@ -45,13 +45,13 @@ def store(root: Path) -> DocumentStore:
 
     store.change(fill)
     store.publish()
-    (root / "notes/notes_7.json").write_text('{"notes": [')  # kept as it is, though unreadable
+    (root / "notes/notes_7.json").write_text('{"notes": [')  # preserved as it is, though unreadable
     (root / "notes/_index.json").write_text("{}")
     return store
 
 
 def spoil(store: DocumentStore) -> None:
-    """Changes one document, drops one and adds one."""
+    """Change one document, delete one and add one."""
 
     def edit(transaction: Transaction) -> None:
         transaction.put(ALICE_NOTES, {"id": 2})
@@ -91,7 +91,7 @@ def test_names_that_no_archive_can_carry_are_left_out(root: Path, store: Documen
 def test_a_damaged_archive_changes_nothing(
     root: Path, store: DocumentStore, tmp_path: Path, first: int
 ) -> None:
-    """Cut anywhere, or with any byte changed: refused, or (a byte that means nothing) the same."""
+    """Truncated anywhere or with any byte changed: refused, or equal if the byte is irrelevant."""
     whole = take_snapshot(store, root / "backups").read_bytes()
     taken = contents(root)
     spoil(store)
@@ -118,7 +118,7 @@ def test_a_damaged_archive_changes_nothing(
 
 
 def rebuilt(source: Path, target: Path, changed: dict[str, bytes], listed: bool = True) -> Path:
-    """An archive with other contents; `listed` in its manifest, so that the sums are right."""
+    """Return an archive with other contents; those `listed` in its manifest have right sums."""
     from hashlib import sha256
 
     with zipfile.ZipFile(source) as old, zipfile.ZipFile(target, "w") as new:
@@ -176,7 +176,7 @@ def test_a_restore_stopped_at_any_step_is_whole_or_has_not_happened(
         except Killed:
             backend._abandon()
             with FilesBackend(root, LAYOUTS, background=False).exclusive():
-                pass  # whoever writes next finds it finished, by itself or by another
+                pass  # the next writer finds it finished, by itself or by another process
             outcomes.append(contents(root) == taken)
             assert contents(root) in (taken, spoiled)
             if outcomes[-1]:

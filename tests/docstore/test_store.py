@@ -1,4 +1,4 @@
-"""The one change function: transactions, ids, revisions, and writers who meet."""
+"""The one change function: transactions, ids, revisions, and competing writers."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ NOW = datetime(2026, 11, 23, 12, 4, 5, 60, tzinfo=UTC)
 
 
 class KeepingBackend(MemoryBackend):
-    """Keeps the commits it was given, and may let a rival write first."""
+    """A backend that records its commits, and may let a rival write first."""
 
     def __init__(self) -> None:
         super().__init__(LAYOUTS)

@@ -1,4 +1,4 @@
-"""Whichever system call fails, or is the last one, the store keeps its word."""
+"""If any system call fails or is the last one, the store keeps its promises."""
 
 from __future__ import annotations
 
@@ -24,5 +24,5 @@ def test_the_store_keeps_its_word_whichever_system_call_fails() -> None:
 )
 def test_the_harness_catches_a_planted_bug(bug: str, mode: str) -> None:
     plant = f"tests.harness.plants:{bug}"
-    # Few of the calls are those that it takes: about one in ten.
+    # About one in ten of the calls is of the kind that the bug needs.
     assert any(system_calls.run(80, seed, plant, only=mode).lost for seed in range(1, 9))

@@ -1,4 +1,4 @@
-"""What the kernel is really asked for: the simulated disk believes our file system object."""
+"""The system calls of a commit: the simulated disk relies on the file system object alone."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ JOURNAL = ".neuralflow/journal/SEGMENT"
 
 @pytest.fixture(scope="module")
 def trace(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[str]]:
-    """What was done, by the folder whose making came before it."""
+    """Return the traced calls by phase. The creation of a folder marks the begin of a phase."""
     folder = tmp_path_factory.mktemp("traced")
     data = folder / "data"
     calls = "fsync,fdatasync,pwrite64,rename,renameat,renameat2,unlink,unlinkat,mkdir"
@@ -64,12 +64,12 @@ def trace(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[str]]:
 
 
 def what_it_does(line: str, data: Path) -> str | None:
-    """`sync notes`, `write …`, `rename` and so on; None for a call that changed nothing."""
+    """Return `sync notes`, `write …`, `rename` and so on; None for a call that changed nothing."""
     call = re.search(r"(\w+)\((?:\d+<([^>]*)>)?.*= (-?\d+)", line)
     if not call or call[3] == "-1":
         return None
     if call[1] in ("fsync", "fdatasync", "pwrite64"):
-        if not Path(call[2]).is_relative_to(data):  # the folder above it, for its name
+        if not Path(call[2]).is_relative_to(data):  # the folder above it, to make its name durable
             return "sync .."
         name = str(Path(call[2]).relative_to(data))
         name = re.sub(r"\.\w+\.json\.\w+\.draft$", "DRAFT", name)

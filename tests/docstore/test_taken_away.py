@@ -1,6 +1,6 @@
-"""Files of the journal that are deleted, moved or replaced under a running server.
+"""Journal files that are deleted, moved or replaced under a running server.
 
-Nothing is acknowledged that no name leads to, and what memory has is written anew.
+No write to a file without a name is acknowledged, and what memory has is written again.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ def folder(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def stores(folder: Path) -> Iterator[list[DocumentStore]]:
-    """Two processes' views of one folder. Of one document nothing is in its file yet."""
+    """Yield two processes' stores of one folder; one document is not in a file yet."""
     stores = [opened(folder) for _ in range(2)]
     stores[0].change(lambda transaction: transaction.create(ALICE_NOTES, {"notes": []}))
     stores[0].publish()
@@ -79,7 +79,7 @@ def move(path: Path) -> None:
 
 
 def replace(path: Path) -> None:
-    """By a copy, as one that restores a folder by hand does."""
+    """Replace a file or folder by a copy, as in a manual restore."""
     copy = path.with_name(f"{path.name}.copy")
     (shutil.copytree if path.is_dir() else shutil.copy2)(path, copy)
     delete(path)
@@ -87,8 +87,10 @@ def replace(path: Path) -> None:
 
 
 def judge(folder: Path, stores: list[DocumentStore], acknowledged: list[int]) -> None:
-    """Each process may be refused once, when it has written and finds out. The next write works,
-    and what was acknowledged is there for all."""
+    """Check that the next write works and everything acknowledged is there for all processes.
+
+    Each process may be refused once, when it has written and detects the change.
+    """
     refused = 0
     for store in stores:
         try:
@@ -118,7 +120,7 @@ def test_journal_taken_away_loses_no_acknowledged_write(
 
 
 class TakenDuringSync(FileSystem):
-    """The journal is taken away while a change is made durable."""
+    """A file system on which the journal is removed during a sync."""
 
     def __init__(self) -> None:
         self.take: Callable[[], None] | None = None
@@ -179,7 +181,7 @@ def test_acknowledged_write_of_many_threads_survives_repeated_deletion(folder: P
     for number in range(24):
         try:
             delete(taken[number % len(taken)](folder))
-        except (OSError, ValueError):  # it is being written anew
+        except (OSError, ValueError):  # it is being written again
             continue
     for thread in threads:
         thread.join()

@@ -1,4 +1,4 @@
-"""Threads that write at the same time: one writes for all, and each gets what is its own."""
+"""Threads that write at the same time: one writes for all, and each gets its own result."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ who: ContextVar[str] = ContextVar("who")
 
 
 class SlowDisk(FileSystem):
-    """Each sync takes a while, so that all others come meanwhile. It counts them, and may fail."""
+    """A disk whose syncs take long, so that other threads arrive. It counts syncs, and may fail."""
 
     def __init__(self) -> None:
         self.syncs = 0
@@ -48,7 +48,7 @@ def store(tmp_path: Path, disk: SlowDisk) -> DocumentStore:
 
 
 def at_once(store: DocumentStore, times: int = 5) -> tuple[list[object], list[Exception]]:
-    """What many threads' changes returned, and what they raised. Every fourth has none to make."""
+    """Return the results and errors of many threads' changes. Every fourth changes nothing."""
     returned: list[object] = []
     raised: list[Exception] = []
 

@@ -1,4 +1,4 @@
-"""One who writes most of the history loses their own oldest changes, and nobody else's."""
+"""The actor with most of the history loses their own oldest changes, and no other actor's."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def root(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def bobs(root: Path) -> Iterator[list[int]]:
-    """The numbers of Bob's changes, among many large ones of Alice's."""
+    """Return the numbers of Bob's changes, among many large ones of Alice's."""
     with closing(opened(root, share=1.0, keep_seconds=HOUR)) as store:
         numbers = []
         for _ in range(10):
@@ -67,7 +67,7 @@ def test_who_writes_most_loses_their_oldest_changes_and_nobody_else_any(
     root: Path, bobs: list[int]
 ) -> None:
     with closing(opened(root)) as store, closing(opened(root, share=1.0)) as other:
-        assert told(other, BOB_NOTES, bobs[3]) == bobs[4:]  # the place is remembered
+        assert told(other, BOB_NOTES, bobs[3]) == bobs[4:]  # the position is cached
         last = write(store, ALICE_NOTES, "alice", size=1_000)
         store.backend.checkpoint()  # type: ignore[attr-defined]
         for each in (store, other):

@@ -1,4 +1,4 @@
-"""Histories of the real store are in order; the judge finds those that are not."""
+"""Histories of the real store are in order, and the judge detects those that are not."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def both(begin: int, end: int, one: int, other: int, written: bool) -> Operation
 
 def faults(*operations: Operation) -> list[str]:
     history = History()
-    for operation in reversed(operations):  # the order of adding means nothing
+    for operation in reversed(operations):  # the order of adding is irrelevant
         history.add(operation)
     return list(history.faults())
 
@@ -146,11 +146,11 @@ def test_writers_and_readers_of_many_processes_and_threads_agree() -> None:
     assert not report.lost, report.notes
 
 
-# Stores with a bug, whatever backend they stand on.
+# Stores with a bug, on any backend.
 
 
 class ReadsWhatItSawLately(DocumentStore):
-    """Every other read finds what the one before it has found."""
+    """A store in which every other read returns the result of the one before."""
 
     seen: dict[Key, Document | None] = {}
 
@@ -162,7 +162,7 @@ class ReadsWhatItSawLately(DocumentStore):
 
 
 class CommitsEachDocumentByItself(DocumentStore):
-    """Lets others in between the two parts of a commit."""
+    """A store that lets others write between the parts of a commit."""
 
     def change(self, edit: Callable[[Transaction], Any], **options: Any) -> Any:
         with self.backend.exclusive():
@@ -178,7 +178,7 @@ class CommitsEachDocumentByItself(DocumentStore):
 
 
 class OverwritesOthers(DocumentStore):
-    """Takes whatever is there for what it has read."""
+    """A store that ignores the versions that it has read."""
 
     def change(self, edit: Callable[[Transaction], Any], **options: Any) -> Any:
         transaction = Transaction(self.backend, self._layouts, self.clock())
@@ -201,7 +201,7 @@ def test_a_history_finds_a_planted_bug(tmp_path: Path, bug: type[DocumentStore])
     threads = set(threading.enumerate())
     assert _is_found(tmp_path, bug), f"{bug.__name__} survived"
     left = {thread.name for thread in threading.enumerate() if thread not in threads}
-    assert "docstore-publisher" not in left  # it would report the bug in the midst of other tests
+    assert "docstore-publisher" not in left  # it would report the bug during other tests
 
 
 def _is_found(tmp_path: Path, bug: type[DocumentStore]) -> bool:
@@ -214,7 +214,7 @@ def _is_found(tmp_path: Path, bug: type[DocumentStore]) -> bool:
         folder.mkdir()
         try:
             faults = list(record(folder, 500, attempt, opening).faults())
-        except AssertionError:  # the workers could not even go on
+        except AssertionError:  # the workers could not even continue
             return True
         if faults:
             return True

@@ -1,4 +1,4 @@
-"""Every planted bug is caught by the harness that is there for it."""
+"""Every planted bug is caught by its harness."""
 
 from __future__ import annotations
 

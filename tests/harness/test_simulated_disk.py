@@ -1,4 +1,4 @@
-"""The simulated disk forgets all that POSIX lets it forget, and nothing that was synced."""
+"""The simulated disk loses everything that POSIX allows, and nothing that was synced."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def files(disk: Disk) -> SimulatedFileSystem:
 
 
 def after_cuts(disk: Disk, way: str, tries: int = 200) -> set[tuple[tuple[str, bytes], ...]]:
-    """Every state that was found after many cuts: the names with their contents."""
+    """Return all states found after many cuts: the names with their contents."""
     found = set()
     for seed in range(tries):
         image = disk.crash(random.Random(seed), way)
@@ -111,7 +111,7 @@ def test_unsynced_writes_are_lost_reordered_and_torn(
     assert files.read_at(handle, 2048, 0) == b"a" * 1024 + b"b" * 1024
 
     def parts(way: str) -> set[bytes]:
-        """The first byte of each sector, of every state."""
+        """Return the first byte of each sector, for every state."""
         return {dict(image)["one"][::512] for image in after_cuts(disk, way, 1000)}
 
     assert parts("none") == {b"\0\0\0\0"}
@@ -163,7 +163,7 @@ def test_after_a_failed_sync_the_pages_are_clean_and_lost(
     disk.fault = Fault(1, frozenset({"fsync"}), errno.EIO)
     with pytest.raises(OSError, match="Input/output"):
         files.sync_data("", handle)
-    files.sync_data("", handle)  # says that all is well
+    files.sync_data("", handle)  # reports success
     assert files.read_at(handle, 3, 0) == b"new"
     assert after_cuts(disk, "all") == {(("one", b"old"),)}
 

@@ -1,4 +1,4 @@
-"""What every backend must do: the contract of docstore/backend.py, as tests.
+"""The contract of docstore/backend.py as tests that every backend must pass.
 
 A backend's own test inherits this class and provides the fixture `backend`.
 """
@@ -31,7 +31,7 @@ NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
 
 
 def change(backend: Backend, key: Key, content: dict[str, object] | None) -> Change:
-    """From what is stored to this content."""
+    """Return a change from the stored state to this content."""
     stored = backend.read(key)
     before = stored.document.content if stored.document else ABSENT
     after = Document(content) if content is not None else None
@@ -48,7 +48,7 @@ def everything(key: Key) -> bool:
 
 
 def written(entry: Entry) -> object:
-    """The value of `n` that the commit left in its one document."""
+    """Return the value of `n` that the commit left in its only document."""
     ((_, edits),) = entry.changes
     return edits[-1].after["n"]
 
@@ -196,7 +196,7 @@ class BackendConformance:
             stop.set()
             writer.join()
 
-    # What happened
+    # History
 
     def test_the_history_tells_commits_in_their_order(self, backend: Backend) -> None:
         begin = backend.sequence()

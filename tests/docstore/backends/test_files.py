@@ -1,4 +1,4 @@
-"""The files backend: the port's contract, and what is true of files alone."""
+"""The files backend: the port's contract, and what applies to files only."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def backend(root: Path) -> FilesBackend:
 
 
 def contents(root: Path) -> dict[str, bytes]:
-    """Every document file, by its name."""
+    """Return the content of every document file by name."""
     return {str(path.relative_to(root)): path.read_bytes() for path in root.glob("*/*.json")}
 
 
@@ -65,7 +65,7 @@ def test_files_and_folders_are_private(root: Path, backend: FilesBackend) -> Non
 
 def test_another_backend_on_the_folder_sees_every_change(root: Path, backend: FilesBackend) -> None:
     other = FilesBackend(root, LAYOUTS)
-    for number in range(200):  # faster than the clock of the file system ticks, same size
+    for number in range(200):  # faster than a tick of the file system's clock, with the same size
         commit(backend, change(backend, ALICE_NOTES, {"notes": [], "n": number % 10}))
         document = other.read(ALICE_NOTES).document
         assert document is not None and document.content["n"] == number % 10
@@ -95,7 +95,7 @@ def test_what_an_editor_saved_meanwhile_is_not_overwritten(
 
 
 class Interloper(FileSystem):
-    """An editor that saves each document in the very moment after we did."""
+    """An editor that saves each document directly after the store did."""
 
     def rename(self, step: str, source: Where, target: Where) -> None:
         super().rename(step, source, target)
@@ -206,7 +206,7 @@ def test_nobody_has_an_empty_list_because_the_folder_is_away(
 
 def test_reading_changes_no_file(root: Path, backend: FilesBackend) -> None:
     path = root / "notes/notes_1.json"
-    path.write_bytes(b'\xef\xbb\xbf{"notes":[{"id":1}],"x":1.50}')  # as an editor of old may
+    path.write_bytes(b'\xef\xbb\xbf{"notes":[{"id":1}],"x":1.50}')  # as an old editor may save it
     os.utime(path, ns=(1, 1))
     assert backend.read(ALICE_NOTES).document is not None
     assert path.stat().st_mtime_ns == 1
@@ -228,7 +228,7 @@ def test_names_that_are_no_documents_are_left_alone_and_reported(
 
 
 class FailingFileSystem(FileSystem):
-    """Fails whatever operation has one of these steps."""
+    """A file system whose operations with one of these steps fail."""
 
     def __init__(self) -> None:
         self.failing: set[str] = set()
@@ -282,7 +282,7 @@ def test_after_a_failed_sync_nothing_is_acknowledged_until_a_restart(
     failing.fail(0)
     shown = n_of(backend)
     assert shown in (1, 2), "reading goes on"
-    other = FilesBackend(root, LAYOUTS, background=False)  # a new process, beside the old one
+    other = FilesBackend(root, LAYOUTS, background=False)  # a new process beside the old one
     assert n_of(other) == 2 or shown == 1
     for _ in range(2):
         with pytest.raises(Unavailable, match="stopped until a restart"):
@@ -314,7 +314,7 @@ def test_a_full_disk_stops_writing_only_and_only_until_there_is_space(
 def test_what_was_acknowledged_reaches_its_file_on_a_full_disk(
     root: Path, failing: FailingFileSystem
 ) -> None:
-    """The reserve makes room for it. Nothing more is written before there is a reserve again."""
+    """The reserve makes room for it. No more is written until there is a reserve again."""
     backend = FilesBackend(root, LAYOUTS, files=failing, background=False)
     commit(backend, change(backend, ALICE_NOTES, {"notes": [], "n": 1}))
 
@@ -371,7 +371,7 @@ def test_a_change_on_top_of_an_edited_file_keeps_the_edit(root: Path) -> None:
     path = root / "notes/notes_1.json"
     path.write_text(path.read_text().replace('"n": 1', '"n": 1, "by": "hand"'))
     store.change(lambda transaction: transaction.put(ALICE_NOTES, {"id": 1}))
-    backend._abandon()  # it dies; whoever comes next has the file and the journal
+    backend._abandon()  # it dies; the next process has the file and the journal
     document = FilesBackend(root, LAYOUTS).read(ALICE_NOTES).document
     assert document is not None
     assert document.content["by"] == "hand" and len(document.content["notes"]) == 1

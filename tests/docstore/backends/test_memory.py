@@ -1,4 +1,4 @@
-"""The memory backend keeps the port's contract."""
+"""The memory backend fulfils the port's contract."""
 
 import pytest
 
