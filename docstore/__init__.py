@@ -26,6 +26,7 @@ from docstore.backend import (
 from docstore.backup import (
     check_snapshot,
     dead_drafts,
+    read_from_snapshots,
     restore_snapshot,
     snapshot_findings,
     snapshots,
@@ -97,6 +98,7 @@ __all__ = [
     "is_network",
     "mount_type",
     "open_store",
+    "read_from_snapshots",
     "restore_snapshot",
     "snapshot_findings",
     "snapshots",

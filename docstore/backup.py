@@ -16,8 +16,9 @@ import re
 import secrets
 import zipfile
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO, Final
 
@@ -34,6 +35,8 @@ FORMAT: Final = 1
 MANIFEST: Final = "manifest.json"
 _NAME = re.compile(r"neuralflow_([0-9TZ_.-]+)\.zip", re.ASCII)
 _NAMED_AFTER = "%Y-%m-%dT%H-%M-%S.%fZ"
+# In so many of the newest snapshots a document is sought that nothing else has.
+_TRIED_MAX: Final = 10
 Progress = Callable[[int, int], None]
 
 
@@ -231,6 +234,23 @@ class _Replacement(Mapping[str, bytes | None]):
 
     def __len__(self) -> int:
         return len(self._names)
+
+
+def read_from_snapshots(store: DocumentStore, folder: str) -> None:
+    """Read documents whose files are broken as the newest snapshots in this folder of the store
+    have them, if nothing else has them. Changes of such a document are refused all the same.
+    """
+    if isinstance(store.backend, FilesBackend):
+        store.backend.fall_back_on(partial(_contents_in, store.backend.root / folder))
+
+
+def _contents_in(folder: Path, name: str) -> Iterator[bytes]:
+    """Yield the contents of a file in the newest snapshots, the newest first."""
+    for snapshot_name in snapshots(folder)[: -_TRIED_MAX - 1 : -1]:
+        with suppress(Corrupt, OSError), _opened(folder / snapshot_name) as snapshot:
+            content = snapshot.get(name)
+            if content is not None:
+                yield content
 
 
 def check_snapshot(store: DocumentStore, path: Path) -> int:

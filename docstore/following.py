@@ -44,7 +44,7 @@ from docstore.entries import Applied, decode_entry
 from docstore.errors import Corrupt, Unavailable, from_os_error
 from docstore.filesystem import FileSystem, Status
 from docstore.frames import Frame, Kind
-from docstore.images import Image, Images, digest_of
+from docstore.images import Head, Image, Images, digest_of
 from docstore.journal import Journal
 
 CACHE_BYTES_MAX: Final = 64 * 1024 * 1024
@@ -390,12 +390,12 @@ class Follower:
         """
         if not self.merges or self.token(live) in live.tokens:
             return None
+        head = self.images.head(live.key)
+        self._follow_for(live)
+        if self._is_known(live, head):
+            return None
         image = self.images.read(live.key)
-        live.is_loading = True
-        try:
-            self.follow()
-        finally:
-            live.is_loading = False
+        self._follow_for(live)
         token = self.token(live)
         if token is not None and token in live.tokens:
             return None
@@ -421,6 +421,32 @@ class Follower:
             return None
         document = image.document(live.name, self.layouts[live.key.collection])
         return None if document is None else (image.sequence, document)
+
+    def _follow_for(self, live: Live) -> None:
+        """Follow the journal while the document is loaded."""
+        live.is_loading = True
+        try:
+            self.follow()
+        finally:
+            live.is_loading = False
+
+    def _is_known(self, live: Live, head: Head | None) -> bool:
+        """Return whether the first line of the image shows that the file is the store's, or that
+        nothing but the file is known. Without it, each cold read would load the whole image."""
+        token = self.token(live)
+        if token is not None and token in live.tokens:
+            return True
+        note, _ = self.published.get(live.key, (None, None))
+        if note is not None:
+            if note.file is not None:
+                live.tokens[note.file] = note.sequence
+            return note.file in (None, token)
+        if head is None:
+            return True
+        if token != head.file and not (token and self._has_digest(live, head.digest)):
+            return False
+        live.tokens[head.file] = live.tokens[token or head.file] = head.sequence
+        return True
 
     def _published_again(self, live: Live, image: Image | None, sequence: int) -> Document | None:
         """Return the document as of a frame after the last checkpoint, from image and journal.
@@ -527,11 +553,7 @@ class Follower:
             document, status = self._read(live)
             token = token_of(status) if status else None
             if token not in live.tokens:
-                live.is_loading = True
-                try:
-                    self.follow()
-                finally:
-                    live.is_loading = False
+                self._follow_for(live)
             if token is not None and token in live.tokens:
                 return document, status, live.tokens[token]
             if self.token(live) == token:

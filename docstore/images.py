@@ -21,7 +21,7 @@ from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 import msgspec
 
@@ -49,6 +49,14 @@ _decode_header: Final = msgspec.json.Decoder(_Header).decode
 def digest_of(data: bytes) -> str:
     """Return what tells a file's content from any other."""
     return hashlib.blake2b(data, digest_size=16).hexdigest()
+
+
+class Head(NamedTuple):
+    """The first line of an image: up to which frame, of which file, and the digest of its bytes."""
+
+    sequence: int
+    file: tuple[int, int, int]
+    digest: str
 
 
 @dataclass(frozen=True)
@@ -107,6 +115,21 @@ class Images:
         if header.format != _FORMAT:
             return None
         return Image(header.sequence, header.file, header.digest, data[end + 1 :])
+
+    def head(self, key: Key) -> Head | None:
+        """Return the first line of an image, and read no more; None as `read` does."""
+        try:
+            handle = self._files.open(self.path(key), to_write=False)
+            try:
+                data = self._files.read_at(handle, _HEADER_MAX, 0)
+            finally:
+                self._files.close(handle)
+            header = _decode_header(data[: data.index(b"\n")])
+        except (OSError, ValueError, msgspec.MsgspecError):
+            return None
+        return (
+            Head(header.sequence, header.file, header.digest) if header.format == _FORMAT else None
+        )
 
     def write(self, shown: Iterable[Shown]) -> set[Key]:
         """Write images, durably, and return whose. Raises `OSError`; then some may be missing."""

@@ -39,7 +39,7 @@ from docstore import (
 )
 from docstore.backends.files import FilesBackend
 from docstore.errors import from_os_error
-from utils.json_storage import JSONStorageManager, json_storage
+from utils.json_storage import BACKUPS, JSONStorageManager, json_storage
 from utils.operating.integrity import Account, Person, findings_of
 from utils.people.adoption import account_from
 from utils.people.departure import remove_person
@@ -47,7 +47,6 @@ from utils.records import COLLECTIONS, RECORD_COLLECTIONS
 from utils.sharing.agreement import Agreement, Membership, difference_of
 from utils.texts import folded_name
 
-BACKUPS: Final = "backups"
 COUNTED: Final = ("users", *RECORD_COLLECTIONS)
 FOLDERS: Final = (*COUNTED, BACKUPS)
 ADOPTED_AT_ONCE: Final = 500
@@ -419,10 +418,22 @@ class DataInitializer:
         return {
             **{f"total_{name}": total for name, total in totals.items()},
             "size_bytes": sizes,
+            "set_aside": self._set_aside_stats(),
             "backups": self._backup_stats(),
             **self._account_stats(),
             "unreadable_documents": unreadable,
         }
+
+    def _set_aside_stats(self) -> dict[str, int]:
+        """Return number and bytes of the versions of files that wait to be used or discarded.
+
+        The folders are listed, and no document is read.
+        """
+        folder = self._manager.folder
+        folders = [folder / collection for collection in COLLECTIONS] if folder else []
+        versions = [path for each in folders for path in each.glob("*.set-aside-*.json")]
+        sizes = [path.stat().st_size for path in versions]
+        return {"count": len(sizes), "size_bytes": sum(sizes)}
 
     def _backup_stats(self) -> dict[str, Any]:
         names, folder = self.list_backups(), self._manager.folder

@@ -30,7 +30,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextvars import ContextVar
 from datetime import datetime
 from pathlib import Path
-from typing import Any, BinaryIO, TypeVar, cast
+from typing import Any, BinaryIO, Final, TypeVar, cast
 
 from django.conf import settings
 
@@ -49,6 +49,7 @@ from docstore import (
     folder_of,
     id_of,
     open_store,
+    read_from_snapshots,
     utc_now,
 )
 from docstore.backends.files import FilesBackend
@@ -138,6 +139,9 @@ request_id: ContextVar[str] = ContextVar("request_id", default="")
 # middleware sets it to 0.
 latest_commit: ContextVar[int] = ContextVar("latest_commit", default=0)
 
+# The folder of the backups, within the data folder.
+BACKUPS: Final = "backups"
+
 # The caller's quota after the latest metered change in this context; the middleware resets it.
 latest_quota: ContextVar[Quota | None] = ContextVar("latest_quota", default=None)
 
@@ -161,6 +165,7 @@ class JSONStorageManager:
         self._given = self._store = store
         if store is not None:
             store.merge_files_with(merge_file)
+            read_from_snapshots(store, BACKUPS)
         self.clock: Callable[[], datetime] = store.clock if store is not None else utc_now
         self._opening = threading.Lock()
         self._counts, self.commit_seconds = CallCounts(), commit_seconds
@@ -195,6 +200,7 @@ class JSONStorageManager:
             cache_bytes=settings.NEURALFLOW_CACHE_BYTES,
         )
         store.merge_files_with(merge_file)
+        read_from_snapshots(store, BACKUPS)
         return store
 
     @property

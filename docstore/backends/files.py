@@ -36,7 +36,7 @@ import sys
 import threading
 import time
 import weakref
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext, suppress
 from datetime import UTC, datetime
 from pathlib import Path
@@ -60,7 +60,7 @@ from docstore.backend import (
 )
 from docstore.codec import decode, encode
 from docstore.condition import Condition
-from docstore.document import CollectionLayout, Document, Key
+from docstore.document import UPDATED_AT, CollectionLayout, Document, Key
 from docstore.editor_buffers import PastChange
 from docstore.entries import encode_entry, past_changes
 from docstore.errors import (
@@ -88,6 +88,7 @@ from docstore.following import (
     EditedByHand,
     Follower,
     Live,
+    Token,
     token_of,
 )
 from docstore.frames import Kind, run_of_frames
@@ -97,6 +98,7 @@ from docstore.locking import in_use, is_in_use, release_all
 from docstore.moments import utc_text
 from docstore.mounts import refuse_network, refuse_unshared
 from docstore.publishing import RETRY_SECONDS, Background, History, Publisher
+from docstore.replay import replay
 from docstore.swap import Swap
 from docstore.trimming import is_missed
 from docstore.words import Words
@@ -113,6 +115,8 @@ ABSENCE_SECONDS: Final = 0.25
 # How many documents may have outdated files before writers help to publish.
 BACKLOG_MAX: Final = 20_000
 _NEWEST: Final = sys.maxsize
+# How many documents read from backups are cached.
+_BACKED_UP_MAX: Final = 16
 # How often to look for a moment without writes before blocking the writers for one.
 _LOOKS_MAX: Final = 5
 
@@ -194,6 +198,8 @@ class FilesBackend:
         self._follower = Follower(self.root, layouts, self._files, self._journal, cache_bytes)
         self._merge: weakref.WeakMethod[Callable[[FileEdit], object]] | None = None
         self._merging: set[Key] = set()
+        self._contents_of: Callable[[str], Iterable[bytes]] | None = None
+        self._from_backups: dict[Key, tuple[Token | None, Stored]] = {}
         self._writing = Writing(self._lock, self._follower, self._lose, self._finish_restore)
         self._exclusive = Exclusive(self._lock, self._follower, self._lose, self._finish_restore)
         self._together = Together(self._writing, self._follower, lock_timeout, self._mend)
@@ -553,6 +559,8 @@ class FilesBackend:
     def read(self, key: Key) -> Stored:
         try:
             return self._read(key)
+        except Corrupt as fault:
+            return self._read_backup(key, fault)
         except StoreError:
             raise
         except BaseException:
@@ -584,6 +592,69 @@ class FilesBackend:
         except EditedByHand:
             self._merge_edit(key)
             return self._follower.last_good(key, max(visible, journal.visible))
+
+    # Documents that only a backup has
+
+    def fall_back_on(self, contents: Callable[[str], Iterable[bytes]]) -> None:
+        """Read documents whose files are broken from these contents of the file of that name.
+
+        They are tried in their order if nothing else has the document: no memory, no image.
+        """
+        self._contents_of = contents
+
+    def _read_backup(self, key: Key, fault: Corrupt) -> Stored:
+        """Return the last good state that backups and history have; raise the fault if none.
+
+        The state is no base of changes, and it is not cached with the documents: the file that a
+        person repairs counts again, and may be newer.
+        """
+        live = self._follower.unknown(key)
+        if self._contents_of is None or fault.document != live.name:
+            raise fault
+        token = self._follower.token(live)
+        cached = self._from_backups.get(key)
+        if cached is not None and cached[0] == token:
+            return cached[1]
+        document = self._backed_up(key)
+        if document is None:
+            raise fault
+        self._note_fault(live, fault)
+        if len(self._from_backups) >= _BACKED_UP_MAX:
+            self._from_backups.clear()
+        stored = Stored(document, ("backup", token))
+        self._from_backups[key] = token, stored
+        return stored
+
+    def _backed_up(self, key: Key) -> Document | None:
+        name, layout = self.name(key), self._layouts[key.collection]
+        for content in self._contents_of(name) if self._contents_of else ():
+            with suppress(Corrupt):
+                return self._brought_forward(key, decode(content, name, layout))
+        return None
+
+    def _brought_forward(self, key: Key, document: Document) -> Document:
+        """Apply the changes since, if the history has all of them."""
+        changes: list[PastChange] = []
+        for change in self._past_of(key):
+            if change.revision == document.revision:
+                if change.at != document.content.get(UPDATED_AT):
+                    return document  # another document had this name
+                break
+            if change.edits is None or change.revision < document.revision:
+                return document
+            changes.append(change)
+        else:
+            return document
+        result: Document | None = document
+        for number, change in enumerate(reversed(changes), document.revision + 1):
+            if change.revision != number:
+                return document
+            try:
+                layout = self._layouts[key.collection]
+                result = replay(result, change.edits or (), change.at, number, layout)
+            except ValueError:
+                return document
+        return result or document
 
     # Manual edits
 

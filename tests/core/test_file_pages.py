@@ -12,6 +12,7 @@ from django.test import Client
 from accounts.models import User
 from tests.core.pages import text_of, write_document
 from tests.folders import contents, exact
+from utils.data_initializer import data_initializer
 from utils.json_storage import json_storage
 from utils.portability.own_files import OWN_FILES, SHOWN_BYTES
 
@@ -200,3 +201,16 @@ def test_every_page_says_that_a_file_is_broken_and_shows_its_last_state(
     words = text_of(browser.get("/tasks/"))
     assert "Train" in words and "cannot be read. Line 2, column 3" in words
     assert "You see its last good state." in words
+
+
+def test_pages_show_what_only_a_backup_has(browser: Client, alice: User, data_folder: Path) -> None:
+    name = f"tasks/tasks_{alice.pk}.json"
+    path = write_document(data_folder, name, {"tasks": [{"id": 1, "title": "From long ago"}]})
+    data_initializer.create_backup()
+    json_storage.close()
+    path.write_text("{\n  no")
+    words = text_of(browser.get("/tasks/"))
+    form = {"title": "Refused", "status": "pending", "priority": "medium"}
+    assert "From long ago" in words and "You see its last good state." in words
+    assert browser.post("/tasks/new/", form).status_code == 503
+    assert path.read_text() == "{\n  no"

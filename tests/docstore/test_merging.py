@@ -13,7 +13,15 @@ from typing import Any
 
 import pytest
 
-from docstore import Corrupt, DocumentStore, Key, Transaction, restore_snapshot, take_snapshot
+from docstore import (
+    Corrupt,
+    DocumentStore,
+    Key,
+    Transaction,
+    read_from_snapshots,
+    restore_snapshot,
+    take_snapshot,
+)
 from docstore.backends.files import FilesBackend
 from docstore.filesystem import FileSystem, Where
 from docstore.merging import FILE_ACTOR, merge_file
@@ -551,6 +559,76 @@ def test_broken_file_is_served_from_the_last_good_state(
     path.write_text(text.replace("note 3", "repaired"))
     assert notes(store)[3] == "repaired" and store.fault(ALICE_NOTES) is None
     change(store, 1, text="accepted")
+    store.close()
+
+
+def test_cold_read_of_a_file_of_the_store_reads_one_line_of_its_image(
+    root: Path, store: DocumentStore
+) -> None:
+    store.close()
+    assert (root / ".neuralflow/images/notes/1.image").stat().st_size > 0
+    files = Reads()
+    store = opened(root, files=files)
+    assert len(notes(store)) == 5
+    assert files.files_read.count("notes_1.json") == 1 and "1.image" not in files.files_read
+    store.close()
+
+
+class Reads(FileSystem):
+    """Notes which files are read as a whole."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.files_read: list[str] = []
+
+    def read(self, path: Where) -> tuple[bytes, Any]:
+        self.files_read.append(Path(path).name)
+        return super().read(path)
+
+
+def test_broken_file_that_only_a_backup_has_is_served_from_it(root: Path) -> None:
+    path = root / "notes/notes_1.json"
+    path.parent.mkdir(parents=True)
+    text = '{"notes": [{"id": 1, "text": "old"}]}'
+    path.write_text(text)
+    store = opened(root)
+    read_from_snapshots(store, "backups")
+    take_snapshot(store, root / "backups")
+    store.close()
+    path.write_text(text[:-1])
+    take_snapshot(store, root / "backups")  # has the broken file: an older one has the last state
+    for _ in range(2):
+        assert notes(store) == {1: "old"}
+    fault = store.fault(ALICE_NOTES)
+    assert fault is not None and (fault.line, fault.column) == (1, 37)
+    with pytest.raises(Corrupt, match="line 1, column 37"):
+        change(store, 1, text="refused")
+    assert path.read_text() == text[:-1]
+    path.write_text(text.replace("old", "newer than the backup"))
+    assert notes(store) == {1: "newer than the backup"} and store.aside(ALICE_NOTES) == []
+    change(store, 1, text="accepted")
+    assert notes(store) == {1: "accepted"}
+    store.close()
+
+
+@pytest.mark.parametrize("is_same", [True, False], ids=["same document", "begun anew"])
+def test_state_of_a_backup_is_brought_forward_by_the_history(
+    root: Path, store: DocumentStore, path: Path, is_same: bool
+) -> None:
+    read_from_snapshots(store, "backups")
+    take_snapshot(store, root / "backups")
+    if not is_same:
+        store.change(lambda transaction: transaction.drop(ALICE_NOTES))
+        store.change(lambda transaction: transaction.create(ALICE_NOTES, {"notes": []}))
+        for number in range(1, 8):
+            add(store, f"another {number}")
+    change(store, 2, text="after the backup")
+    assert add(store, "new") in (6, 8)
+    store.close()
+    (root / ".neuralflow/images/notes/1.image").unlink()
+    path.write_text("{")
+    expected = {number: f"note {number}" for number in range(1, 6)}
+    assert notes(store) == (expected | {2: "after the backup", 6: "new"} if is_same else expected)
     store.close()
 
 

@@ -535,6 +535,8 @@ def test_everything_is_counted_and_nothing_unreadable_is_zero_silently(data_fold
     write(data_folder / "tasks/tasks_2.json", "{")
     backup = data_initializer.create_backup()
     files = contents(data_folder)
+    write(data_folder / "tasks/tasks_1.set-aside-2026-11-28T12-00-00.000000Z.json", "{ }")
+    write(data_folder / "tasks/tasks_1.set-aside-2026-11-28T12-00-00.000000Z.txt", "why")
     sizes = {
         name: sum(len(data) for file, data in files.items() if file.startswith(f"{name}/"))
         for name in COLLECTIONS
@@ -546,6 +548,7 @@ def test_everything_is_counted_and_nothing_unreadable_is_zero_silently(data_fold
         "total_models": 0,
         "total_activities": 1,
         "size_bytes": {**sizes, "total": sum(map(len, files.values()))},
+        "set_aside": {"count": 1, "size_bytes": 3},
         "backups": {"count": 1, "size_bytes": backup.stat().st_size, "latest": backup.name},
         "unsynced_accounts": 2,
         "unproved_addresses": 0,

@@ -18,8 +18,7 @@ from django.contrib.auth import get_user_model
 from docstore import Corrupt, Unavailable, snapshots
 from docstore.backends.files import FilesBackend
 from docstore.condition import Condition
-from utils.data_initializer import BACKUPS
-from utils.json_storage import JSONStorageManager
+from utils.json_storage import BACKUPS, JSONStorageManager
 from utils.operating.last_runs import Counted, Validated, last_counted, last_validated
 
 BACKUPS_TOLD: Final = 10
