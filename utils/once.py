@@ -1,9 +1,9 @@
-"""Idempotency keys: a call that is made again with its key is answered and not done again.
+"""Idempotency keys: a repeated call returns the stored response and has no further effect.
 
-The answer is kept in the caller's `requests` document, in the same commit as what the call changed.
-So it is there when the change is there, for all processes and after any crash, and of two who use
-one key at once the second finds the answer of the first. After draft-ietf-httpapi-idempotency-key-
-header-07; a call that was refused keeps nothing and may be made again with its key.
+The response is stored in the caller's `requests` document, in the commit of the change. It
+therefore exists exactly if the change does, for all processes and after any crash. Of two
+concurrent calls with the same key, the second returns the response of the first. A refused call
+stores nothing and may be repeated with its key. After draft-ietf-httpapi-idempotency-key-header-07.
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ KEY_CHARACTERS_MAX: Final = 200
 
 @dataclass
 class Once:
-    """What a call is to be known by: its key, and a digest of all that it asks for.
+    """The idempotency key of a call, and a digest of its request.
 
-    After the call, `replayed` tells whether it was answered from what an earlier one left.
+    After the call, `replayed` is True if the response was a stored one.
     """
 
     key: str
@@ -37,11 +37,11 @@ class Once:
 
 
 class KeyReused(Exception):
-    """The key was used for another call within the last 24 hours. Take a new one."""
+    """The key was used for a different call within 24 hours. Use a new one."""
 
 
 class TooManyKeys(Exception):
-    """So many answers are kept that no more can be promised. Try again after `retry_after` s."""
+    """The storage for responses is full. Retry after `retry_after` seconds."""
 
     def __init__(self, retry_after: int) -> None:
         super().__init__(
@@ -52,26 +52,26 @@ class TooManyKeys(Exception):
 
 
 def replay(transaction: Transaction, caller_id: int, once: Once) -> tuple[Any] | None:
-    """The answer kept for this call, alone in a tuple; None where it was not made before.
+    """Return the stored response in a 1-tuple, or None if the call is new.
 
     Sets `once.replayed`. Raises `KeyReused`.
     """
     once.replayed = False
-    for kept in transaction.records(key_of("requests", caller_id)):
-        if _is(kept, once.key) and _is_kept(kept, transaction.now):
-            _refuse_other_call(kept, once)
+    for stored in transaction.records(key_of("requests", caller_id)):
+        if _is(stored, once.key) and _is_kept(stored, transaction.now):
+            _refuse_other_call(stored, once)
             once.replayed = True
-            return (own_copy(kept.get("answer")),)
+            return (own_copy(stored.get("answer")),)
     return None
 
 
 def keep(transaction: Transaction, caller_id: int, once: Once, answer: Any) -> None:
-    """Keeps the answer for 24 hours. Lets go of older ones. Raises `TooManyKeys`."""
+    """Store the response for 24 hours, and remove expired ones. Raises `TooManyKeys`."""
     key = key_of("requests", caller_id)
     begin(transaction, key)
-    for kept in transaction.records(key):
-        if isinstance(kept, Mapping) and not _is_kept(kept, transaction.now):
-            transaction.remove(key, kept["id"])
+    for stored in transaction.records(key):
+        if isinstance(stored, Mapping) and not _is_kept(stored, transaction.now):
+            transaction.remove(key, stored["id"])
     records = transaction.records(key)
     if len(records) >= KEPT_MAX or sum(records.each(_size)) + _size(answer) > KEPT_BYTES_MAX:
         raise TooManyKeys(_seconds_left(records[0], transaction.now))
@@ -101,7 +101,7 @@ def _is(kept: Any, key: str) -> bool:
 
 
 def _is_kept(kept: Mapping[str, Any], now: datetime) -> bool:
-    """Whether the promise still holds; what a person wrote without a time, is kept."""
+    """Return whether a stored response is valid. Without a time, it does not expire."""
     at = moment_of(kept.get("at"))
     return at is None or now - at < KEPT_FOR
 

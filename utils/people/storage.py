@@ -1,9 +1,9 @@
-"""The space of one person: how many bytes all of their files may have.
+"""The storage limit of a user: the size of all their files.
 
-Counted are the files as they are on disk, answers retained for idempotency keys included; the
-history has a share of its own (`utils.bounds`). A change that makes the files larger is refused
-when they are full. One that makes them smaller never is, and neither is one of a few bytes while
-there is a little left above the limit: to complete a task, for example.
+The files on disk count, including responses stored by idempotency key. The journal history has
+limits of its own (`utils.bounds`). If the limit is reached, changes that enlarge the files are
+refused. Changes that shrink them are not, and neither are small ones, such as completing a task, up
+to a margin above the limit.
 """
 
 from __future__ import annotations
@@ -15,18 +15,18 @@ from docstore import ABSENT, DocumentStore, StoreError, Transaction, to_json
 from utils.documents import key_of
 from utils.table import COLLECTIONS
 
-#: Of a person's space, what others may fill, such as the editors of a project: the owner can always
-#: write while others have to stop.
+#: The fraction of an owner's space that other users, such as editors of a project, may fill. The
+#: rest is reserved for the owner, who could otherwise be locked out by them.
 OTHERS_SHARE: Final = 3 / 4
 _FEW_BYTES: Final = 1024
-_ABOVE: Final = 1 / 64  # of the limit, for changes of a few bytes
-# A process measures a person's files again once it wrote this part of what was left.
+_ABOVE: Final = 1 / 64  # margin above the limit for changes of a few bytes, as a fraction of it
+# A process measures a user's files again after writing 1/8 of the remaining bytes.
 _TRUSTED: Final = 8
 _PEOPLE_MAX: Final = 10_000
 
 
 class Storage(NamedTuple):
-    """How many bytes a person's files have, and may have; 0 for any number."""
+    """The size of a user's files, and its limit. A limit of 0 means none."""
 
     used: int
     limit: int
@@ -37,7 +37,7 @@ class Storage(NamedTuple):
 
 
 class StorageFull(StoreError):
-    """The person's files have reached the size that they may have. Delete records first."""
+    """The user's files have reached the limit. Delete records first."""
 
     def __init__(self, storage: Storage, *, is_own: bool) -> None:
         whose = "your files" if is_own else "the owner's files"
@@ -48,22 +48,22 @@ class StorageFull(StoreError):
 
 
 def storage_of(store: DocumentStore, person: int, limit: int) -> Storage:
-    """Return the bytes that a person's files have now."""
+    """Return the current size of a user's files, and `limit`."""
     used = sum(store.backend.size(key_of(name, person)) for name in COLLECTIONS)
     return Storage(used, limit)
 
 
 class StorageCheck:
-    """Refuses changes that a person's space has no room for. Safe to share between threads.
+    """Refuse changes that exceed the storage limit of a user. Thread-safe.
 
-    Files are measured from time to time: what a process wrote since then it counts by itself.
+    Files are measured occasionally. In between, each process counts the bytes that it wrote.
     """
 
     def __init__(self) -> None:
         self._left: dict[tuple[int, bool, int], int] = {}
 
     def check(self, store: DocumentStore, transaction: Transaction, actor: int, limit: int) -> None:
-        """Raise `StorageFull` if the transaction adds bytes that somebody's space cannot hold."""
+        """Raise `StorageFull` if the transaction exceeds the storage limit of an owner."""
         if not limit or not transaction.bytes_put:
             return
         for owner in {key.owner for key in transaction.changed}:
@@ -78,7 +78,7 @@ class StorageCheck:
     def _measured(
         self, store: DocumentStore, transaction: Transaction, place: tuple[int, bool, int]
     ) -> int:
-        """Measure the files, and return how many bytes may be written until they are again."""
+        """Measure the files, and return the number of bytes until the next measurement."""
         owner, is_own, limit = place
         most = limit if is_own else int(limit * OTHERS_SHARE)
         storage = storage_of(store, owner, most)
@@ -92,9 +92,9 @@ class StorageCheck:
 
 
 def _growth(transaction: Transaction, owner: int) -> Iterator[int]:
-    """Yield how much larger each change of a record of the owner's makes the files.
+    """Yield by how many bytes each change of the owner's records enlarges the files.
 
-    What a person's own document tells of a change, has limits of its own.
+    User documents are excluded, because their activities have limits of their own.
     """
     for key, edit in transaction.edits():
         if key.owner == owner and key.collection != "users":

@@ -1,9 +1,8 @@
-"""How many bytes each person may write: what bounds the history of the last hour.
+"""Rate limit for written bytes per user, which bounds the history of the last hour.
 
-Counted in memory, by each process for itself, as a leaky bucket: a change adds the bytes of the
-records it puts and removes, an hour drains what is allowed in an hour, and while the bucket has
-more than that, the person's changes are refused. So one large import is always possible, and others
-wait for it to drain.
+Each process has a leaky bucket per user, in memory. A change adds the bytes of the records that it
+puts and removes. An hour drains the hourly allowance. While the bucket has more than that, the
+user's changes are refused. So a large import always succeeds, and later changes wait.
 """
 
 from __future__ import annotations
@@ -18,16 +17,16 @@ from typing import Final
 from docstore import Unavailable
 
 _HOUR: Final = timedelta(hours=1)
-#: How many people are remembered at most; those with the emptiest buckets are forgotten first.
+#: The maximum number of buckets. The emptiest ones are dropped first.
 _PEOPLE_MAX: Final = 10_000
 
 
 class TooManyBytes(Unavailable):
-    """The person wrote more than the history of an hour has room for. Wait `retry_after` s."""
+    """The user wrote more than the hourly allowance. Wait `retry_after` seconds."""
 
 
 class WrittenBytes:
-    """The buckets of this process. Safe to share between threads."""
+    """The buckets of this process. Thread-safe."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -35,17 +34,17 @@ class WrittenBytes:
         _all.add(self)
 
     def check(self, person: int, now: datetime) -> None:
-        """Raise `TooManyBytes` if the person's bucket is full."""
+        """Raise `TooManyBytes` if the user's bucket is full."""
         empty_at = self._empty_at.get(person)
         if empty_at is not None and empty_at - now > _HOUR:
             wait = ceil((empty_at - now - _HOUR).total_seconds())
             raise TooManyBytes("you wrote too many bytes within an hour: wait", min(wait, 3600))
 
     def add(self, person: int, now: datetime, size: int, allowed: int) -> None:
-        """Add the bytes of a change; `allowed` is how many an hour drains."""
+        """Add the bytes of a change. `allowed` is the allowance in bytes per hour."""
         with self._lock:
             begin = max(self._empty_at.get(person, now), now)
-            # A clock that was set back, or one huge import, must not lock anybody out for a day.
+            # Without this bound, a clock set back or a huge import would lock a user out for days.
             self._empty_at[person] = min(begin + size / allowed * _HOUR, now + 3 * _HOUR)
             if len(self._empty_at) > _PEOPLE_MAX:
                 latest = sorted(self._empty_at, key=lambda one: self._empty_at[one])
@@ -53,7 +52,7 @@ class WrittenBytes:
                     del self._empty_at[one]
 
     def forked(self) -> None:
-        """In a forked child: another thread may have held the lock."""
+        """Reset the lock after a fork: another thread may have held it."""
         self._lock = threading.Lock()
 
 

@@ -1,1 +1,1 @@
-"""Projects that people share: who may do what, and who is told of it."""
+"""Shared projects: permissions, memberships and their index."""

@@ -1,12 +1,12 @@
-"""Who may do what with what is another's: read first, when a right is to change.
+"""Permission rules for shared projects. Start here to change who may do what.
 
-**The truth** about who shares a project is the list `team_members` in the project's record. **The
-index** is the `shared` document of each person whom it names. A person has a right only where both
-say so, and the index is looked at first: whom nobody invited is told "not found" before anything of
-the owner's is read, so that their call costs the same whether there is something or not.
+**Member entries** in `team_members` of a project define who shares it. **The index** is the
+`shared` document of each member. A permission requires both, and the index is read first. A user
+who was not invited gets `NotFound` before any document of the owner is read, so response times do
+not reveal whether a record exists.
 
-`check` judges all that a transaction is about to change, whatever made it, and refuses what no rule
-here allows. What the owner does with their own records needs no reading at all.
+`check` authorizes everything that a transaction changes, whatever code changed it, and refuses what
+no rule here permits. Changes of a user's own records need no further reads.
 """
 
 from __future__ import annotations
@@ -27,13 +27,13 @@ from utils.table import COLLECTIONS, MEMBER_STATUSES, ROLES
 
 SHARED_COLLECTIONS: Final = ("tasks", "projects")
 MEMBERS: Final = "team_members"
-OFFERED: Final = "offered_at"  # in a member entry: when the member was offered to own the project
+OFFERED: Final = "offered_at"  # in a member entry: when the member was offered the ownership
 
-Project = tuple[int, int]  # the owner's id and the project's
+Project = tuple[int, int]  # ids of owner and project
 
 
 class Role(IntEnum):
-    """What a person is in a project; who is more may do all that who is less may do."""
+    """A user's role in a project. A higher role includes the permissions of a lower one."""
 
     VIEWER = 1
     EDITOR = 2
@@ -41,31 +41,31 @@ class Role(IntEnum):
 
 
 class Forbidden(PermissionDenied):
-    """The person may see this, but not do that with it."""
+    """The user may see the record, but not perform this action."""
 
 
 class Licence(NamedTuple):
-    """What an operation on memberships may do that nothing else may."""
+    """Additional permissions of operations on memberships."""
 
-    members: bool = False  # change member entries
-    takes: Project | None = None  # move this project and its tasks, which its owner offers
+    members: bool = False  # may change member entries
+    takes: Project | None = None  # may move this project, which its owner offered, and its tasks
 
 
 ORDINARY: Final = Licence()
 
 
 class Documents(Protocol):
-    """What is read to know a right: the store, or a transaction."""
+    """The source of documents for permission checks: the store, or a transaction."""
 
     def records(self, key: Key) -> RecordList:
-        """The document's records."""
+        """Return the document's records."""
 
 
 # Member entries
 
 
 def is_member_entry(entry: object) -> bool:
-    """Whether it may give a right. All else in `team_members` is a note."""
+    """Return whether an entry of `team_members` can give access. Other entries are notes."""
     return (
         isinstance(entry, dict)
         and type(entry.get("user_id")) is int
@@ -76,29 +76,29 @@ def is_member_entry(entry: object) -> bool:
 
 
 def is_managed(entry: object) -> bool:
-    """Whether only the operations on memberships may write it."""
+    """Return whether only the operations on memberships may write the entry."""
     return isinstance(entry, dict) and "status" in entry
 
 
 def entries_of(project: Mapping[str, Any] | None) -> dict[int, dict[str, Any]]:
-    """The member entries of a project by person; of two for one person the first counts."""
-    found: dict[int, dict[str, Any]] = {}
+    """Return the member entries of a project by user. The first one counts for each user."""
+    entries: dict[int, dict[str, Any]] = {}
     members = project.get(MEMBERS) if project is not None else None
     for entry in members if isinstance(members, list) else ():
         if is_member_entry(entry):
-            found.setdefault(entry["user_id"], entry)
-    return found
+            entries.setdefault(entry["user_id"], entry)
+    return entries
 
 
 def index_of(documents: Documents, person: int) -> Iterator[dict[str, Any]]:
-    """The records of a person's `shared` document: what others share with them, or offer to."""
+    """Yield the records of a user's `shared` document: memberships and invitations."""
     for record in documents.records(key_of("shared", person)):
         if isinstance(record, dict):
             yield record
 
 
 def sharers(documents: Documents, person: int) -> list[int]:
-    """Who shares something that the person has joined, as the index says."""
+    """Return the owners of projects that the user has joined, according to the index."""
     return sorted(
         {
             record["owner"]
@@ -109,51 +109,51 @@ def sharers(documents: Documents, person: int) -> list[int]:
 
 
 def roles(documents: Documents, person: int, owner: int) -> dict[int, Role]:
-    """Of the owner's projects those that the person has joined, by id."""
+    """Return the user's roles in the owner's projects, by project id."""
     indexed = {
         record["project_id"]
         for record in index_of(documents, person)
         if record.get("owner") == owner
         and record.get("status") == "member"
-        and type(record.get("project_id")) is int  # a hand may have written anything
+        and type(record.get("project_id")) is int  # hand edits can have any value
     }
     if not indexed:
         return {}
     projects = documents.records(key_of("projects", owner))
-    found = {}
+    joined = {}
     for project_id in indexed:
         records = projects.find(project_id)
         entry = entries_of(records[0]).get(person) if len(records) == 1 else None
         if entry and entry["status"] == "member":
-            found[project_id] = Role[entry["role"].upper()]
-    return found
+            joined[project_id] = Role[entry["role"].upper()]
+    return joined
 
 
 @dataclass(frozen=True)
 class Access:
-    """What a person may see of an owner's records; `roles` is None where they are the owner."""
+    """The permissions of a user on an owner's records. `roles` is None for the owner."""
 
     owner: int
     roles: Mapping[int, Role] | None = None
 
     @classmethod
     def of(cls, documents: Documents, person: int, owner: int) -> Access:
-        """Raises `NotFound` where the owner shares nothing with the person."""
+        """Return the permissions. Raises `NotFound` if the owner shares nothing with the user."""
         if person == owner:
             return cls(owner)
-        found = roles(documents, person, owner)
-        if not found:
+        shared_roles = roles(documents, person, owner)
+        if not shared_roles:
             raise NotFound("there is no such record")
-        return cls(owner, found)
+        return cls(owner, shared_roles)
 
     def role(self, collection: str, record: Mapping[str, Any]) -> Role | None:
-        """What the person is in the record's project; None where they do not see it."""
+        """Return the user's role in the record's project, or None if it is not visible."""
         if self.roles is None:
             return Role.OWNER
         return self.roles.get(_project_of(collection, record) or 0)
 
     def require(self, role: Role, collection: str, record: Mapping[str, Any]) -> None:
-        """Raises `NotFound` where the record is not seen, `Forbidden` where the role is less."""
+        """Raise `NotFound` if the record is not visible, `Forbidden` if the role is lower."""
         has = self.role(collection, record)
         if has is None:
             raise NotFound(f"there is no {COLLECTIONS[collection].singular} {id_of(dict(record))}")
@@ -161,7 +161,7 @@ class Access:
             raise Forbidden(f"you may read this {COLLECTIONS[collection].singular}, not change it")
 
     def seen(self, collection: str, records: Iterable[Any]) -> Sequence[Mapping[str, Any]]:
-        """Those of the records that the person sees."""
+        """Return the visible ones of the records."""
         return [
             record
             for record in records
@@ -170,11 +170,11 @@ class Access:
 
 
 def access_to(documents: Documents, collection: str, owner: int, caller: Caller | None) -> Access:
-    """What the caller, by default the owner, may see in a collection of the owner's.
+    """Return the caller's permissions on a collection of the owner. The default is the owner.
 
-    Raises `NotFound` where that is nothing.
+    Raises `NotFound` if there are none.
     """
-    key_of(collection, owner)  # which refuses what there is not
+    key_of(collection, owner)  # raises for an unknown collection or owner
     if caller is not None and caller.user_id != owner and collection not in SHARED_COLLECTIONS:
         raise NotFound("there is no such record")
     return Access.of(documents, caller.user_id if caller else owner, owner)
@@ -183,17 +183,17 @@ def access_to(documents: Documents, collection: str, owner: int, caller: Caller 
 def _project_of(collection: str, record: Mapping[str, Any]) -> int | None:
     if collection not in SHARED_COLLECTIONS:
         return None
-    found = record.get("id" if collection == "projects" else "project_id")
-    return found if type(found) is int else None
+    project_id = record.get("id" if collection == "projects" else "project_id")
+    return project_id if type(project_id) is int else None
 
 
-# What a transaction changes
+# Changes of a transaction
 
 
 def changed_projects(
     transaction: Transaction,
 ) -> dict[Project, tuple[dict[str, Any] | None, dict[str, Any] | None]]:
-    """Each project that the transaction touches, as it was before and as it is now."""
+    """Return the projects that the transaction changes, before and after."""
     before: dict[Project, dict[str, Any] | None] = {}
     for key, edit in list(transaction.edits()):
         if key.collection == "projects":
@@ -207,7 +207,7 @@ def changed_projects(
 
 
 def _records_in(key: Key, path: Sequence[Any], value: Any) -> Iterator[dict[str, Any]]:
-    """The records with an id in one side of an edit: of one record, a list, or the document."""
+    """Yield the records with an id on one side of an edit of a record, a list, or a document."""
     name = COLLECTIONS[key.collection].layout.records
     if value is ABSENT or (path and path[0] != name):
         return
@@ -224,7 +224,7 @@ def _found(documents: Documents, collection: str, owner: int, record_id: int) ->
     return records[0] if len(records) == 1 else None
 
 
-# The judgement
+# Authorization
 
 
 def check(
@@ -233,10 +233,9 @@ def check(
     before: Access | None,
     licence: Licence = ORDINARY,
 ) -> None:
-    """Refuses the transaction unless all that it changes is the person's right to change.
+    """Raise `Forbidden` unless the user is permitted to make all changes of the transaction.
 
-    `before` is what they were allowed before it began, where it is about another's records. Raises
-    `Forbidden`.
+    `before` are the user's permissions when it began, for changes of another owner's records.
     """
     shares = others = False
     for key in transaction.changed:
@@ -253,7 +252,7 @@ def check(
 
 
 def _check_members(transaction: Transaction, person: int, licence: Licence) -> None:
-    """Who is a member changes by an operation on memberships only, and there by who may."""
+    """Check that member entries change only by permitted operations on memberships."""
     for (owner, project_id), (was, now) in changed_projects(transaction).items():
         old, new = entries_of(was), entries_of(now)
         changed = {user for user in old.keys() | new.keys() if old.get(user) != new.get(user)}
@@ -268,14 +267,14 @@ def _check_members(transaction: Transaction, person: int, licence: Licence) -> N
 
 
 def _is_offered(old: Mapping[int, Any], project: Project, person: int, licence: Licence) -> bool:
-    """Whether the owner offers the project to the person, who takes it."""
+    """Return whether the owner offers the project to the user who takes it."""
     entry = old.get(person)
     offered = entry is not None and entry["status"] == "member" and bool(entry.get(OFFERED))
     return offered and licence.takes == project
 
 
 def _is_own_step(old: Mapping[int, Any], new: Mapping[int, Any], person: int) -> bool:
-    """Whether a person accepts, declines or leaves; nobody gives themself a role."""
+    """Return whether the user accepts, declines or leaves, without changing their own role."""
     was, now = old.get(person), new.get(person)
     if was is None or now is None:
         return was is not None
@@ -285,7 +284,7 @@ def _is_own_step(old: Mapping[int, Any], new: Mapping[int, Any], person: int) ->
 
 
 def _check_index(transaction: Transaction) -> None:
-    """What the index says after the transaction, of all that it touches, is what the truth says."""
+    """Check that all touched index records agree with the member entries after the transaction."""
     places: set[tuple[int, Project]] = set()
     for project, (was, now) in changed_projects(transaction).items():
         places |= {(user, project) for user in entries_of(was).keys() | entries_of(now).keys()}
@@ -300,17 +299,17 @@ def _check_index(transaction: Transaction) -> None:
                         raise Forbidden("what is shared must say whose it is")
     for user, project in places:
         entry = entries_of(_found(transaction, "projects", *project)).get(user)
-        told = [
+        indexed = [
             (record.get("role"), record.get("status"))
             for record in index_of(transaction, user)
             if (record.get("owner"), record.get("project_id")) == project
         ]
-        if told != ([(entry["role"], entry["status"])] if entry else []):
+        if indexed != ([(entry["role"], entry["status"])] if entry else []):
             raise Forbidden("what is shared must agree with the project's members")
 
 
 class _Judge:
-    """Judges single edits in the documents of others."""
+    """Authorizes single edits of other owners' documents."""
 
     def __init__(
         self, transaction: Transaction, person: int, before: Access | None, licence: Licence
@@ -325,7 +324,7 @@ class _Judge:
         if key.collection == "users":
             return _only_tells(edit)
         if key.collection == "shared":
-            return True  # `_check_index` has seen that it says what the project says
+            return True  # `_check_index` has compared it with the project
         if self._takes(key, edit):
             return True
         if key.collection not in SHARED_COLLECTIONS or len(edit.path) != 2:
@@ -335,7 +334,7 @@ class _Judge:
         return self._allows_project(key.owner, edit)
 
     def _takes(self, key: Key, edit: Edit) -> bool:
-        """Whether it moves out what is offered; `_check_members` has seen that it is."""
+        """Return whether the edit moves the offered project, as checked by `_check_members`."""
         owner, project_id = self._licence.takes or (None, None)
         if key.owner != owner or len(edit.path) != 2 or edit.before is ABSENT:
             return False
@@ -354,7 +353,7 @@ class _Judge:
     def _allows_project(self, owner: int, edit: Edit) -> bool:
         if edit.before is ABSENT or edit.after is ABSENT:
             return False
-        if self._licence.members:  # `_check_members` has seen that it is their own step
+        if self._licence.members:  # `_check_members` has checked the member entries
             return _without(edit.before, MEMBERS) == _without(edit.after, MEMBERS)
         return self._was_editor(owner, "projects", edit.before)
 
@@ -387,7 +386,7 @@ def _counts_ids(key: Key, edit: Edit) -> bool:
 
 
 def _only_tells(edit: Edit) -> bool:
-    """Whether it adds an activity, or writes down the month of an old count because of that."""
+    """Return whether the edit adds an activity, or stores the hour of an old count with it."""
     path = tuple(edit.path)
     return edit.before is ABSENT and (path[:1] == ("activities",) or path == (PERIOD,))
 
@@ -400,7 +399,7 @@ def _only_unassigns(edit: Edit, person: int) -> bool:
 
 
 def _only_leaves(edit: Edit, project_id: int | None) -> bool:
-    """Whether a model leaves the project, and nothing else of it changes."""
+    """Return whether a model leaves the project and nothing else of it changes."""
     before, after = edit.before, edit.after
     if after is ABSENT or before.get("project_id") != project_id:
         return False

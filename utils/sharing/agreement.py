@@ -1,9 +1,8 @@
-"""Whether truth and index agree: what projects say of who shares them, and what people are told.
+"""Check that member entries and the index of memberships agree.
 
-In the store they always do, because both change in one commit and no other is let through. A hand
-that edits one of the files, or a person's files brought from elsewhere, can part them. Nobody gets
-a right by that, for a right needs both; `setup_data --sync-users` makes the index say again what
-the projects say.
+Both change in the same commit, so they agree unless files were edited by hand or come from
+elsewhere. A difference gives no access, because access requires both. `setup_data --sync-users`
+rebuilds the index from the member entries.
 """
 
 from __future__ import annotations
@@ -18,26 +17,26 @@ from utils.sharing.access import entries_of
 
 
 class Membership(NamedTuple):
-    """One person in one project of one owner."""
+    """A user in a project of an owner."""
 
     owner: int
     project: int
     member: int
 
 
-Said = tuple[object, object]  # role and status
+Said = tuple[object, object]  # (role, status)
 
 
 @dataclass
 class Agreement:
-    """What was said of each membership on either side, gathered person by person."""
+    """The role and status of each membership on both sides, collected user by user."""
 
     truth: dict[Membership, Said] = field(default_factory=dict)
     index: dict[Membership, list[Said]] = field(default_factory=dict)
-    unread: set[tuple[str, int]] = field(default_factory=set)  # nobody knows what these say
+    unread: set[tuple[str, int]] = field(default_factory=set)  # documents that cannot be parsed
 
     def add(self, person: Person) -> None:
-        """Takes in what a person's documents say."""
+        """Collect the memberships in a user's documents."""
         for name in ("projects", "shared"):
             examined = person.documents[name]
             if examined.data is not None and examined.document is None:
@@ -45,27 +44,29 @@ class Agreement:
         for _, project in person.records("projects"):
             for member, entry in entries_of(project).items():
                 if project_id := id_of(project):
-                    said = entry["role"], entry["status"]
-                    self.truth[Membership(person.owner, project_id, member)] = said
+                    entry_state = entry["role"], entry["status"]
+                    self.truth[Membership(person.owner, project_id, member)] = entry_state
         for _, record in person.records("shared"):
             owner, project_id = record.get("owner"), record.get("project_id")
             if type(owner) is int and type(project_id) is int:
-                told = self.index.setdefault(Membership(owner, project_id, person.owner), [])
-                told.append((record.get("role"), record.get("status")))
+                states = self.index.setdefault(Membership(owner, project_id, person.owner), [])
+                states.append((record.get("role"), record.get("status")))
 
     def differences(self) -> Iterator[Membership]:
-        """The memberships of which both sides are known, and do not agree."""
-        for one in sorted(self.truth.keys() | self.index.keys()):
-            said = [self.truth[one]] if one in self.truth else []
-            known = not {("projects", one.owner), ("shared", one.member)} & self.unread
-            if known and self.index.get(one, []) != said:
-                yield one
+        """Yield the memberships that differ, unless one side is unreadable."""
+        for membership in sorted(self.truth.keys() | self.index.keys()):
+            expected = [self.truth[membership]] if membership in self.truth else []
+            known = (
+                not {("projects", membership.owner), ("shared", membership.member)} & self.unread
+            )
+            if known and self.index.get(membership, []) != expected:
+                yield membership
 
 
 def difference_of(
     one: Membership, owner: Person, member: Person, known: Collection[int]
 ) -> list[Finding]:
-    """The finding of a membership on which its two people's documents, read again, differ.
+    """Return the finding if both users' documents, read again, still differ.
 
     `known` are the ids of all accounts.
     """
@@ -85,12 +86,12 @@ def _place(one: Membership, owner: Person, member: Person, is_true: bool) -> tup
         places = (n for n, record in owner.records("projects") if id_of(record) == one.project)
         return "projects", next(places)
     meant = (one.owner, one.project)
-    found = (
+    positions = (
         n
         for n, record in member.records("shared")
         if (record.get("owner"), record.get("project_id")) == meant
     )
-    return "shared", next(found)
+    return "shared", next(positions)
 
 
 def _problem(one: Membership, member: Person, is_true: bool, known: Collection[int]) -> str:

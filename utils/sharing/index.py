@@ -1,8 +1,7 @@
-"""The index follows the truth: what a change of projects means for those who share them.
+"""Update the index of memberships after changes of projects.
 
-In every transaction that changes a project, whatever made it, the `shared` documents of the people
-whom it names, or named, are brought to say what its member entries say; and tasks assigned to one
-who is no member any more are assigned to nobody.
+Every transaction that changes a project, whatever code changed it, updates the `shared` documents
+of current and former members, and unassigns the tasks of former members.
 """
 
 from __future__ import annotations
@@ -28,7 +27,7 @@ from utils.times import utc_text
 
 
 def follow(transaction: Transaction) -> None:
-    """Brings the index, and who is assigned, in line with the projects that were changed."""
+    """Update the index and assignments after changes of projects in the transaction."""
     if "projects" not in [key.collection for key in transaction.changed]:
         return
     for project, (was, now) in changed_projects(transaction).items():
@@ -47,24 +46,27 @@ def write_index(
     record: Mapping[str, Any] | None,
     entry: Mapping[str, Any] | None,
 ) -> bool:
-    """Makes a person's index say what their member entry says; whether it did not say so."""
+    """Update a user's index from their member entry. Return whether it changed."""
     key, (owner, project_id) = key_of("shared", person), project
-    there = [
-        one
-        for one in index_of(transaction, person)
-        if (one.get("owner"), one.get("project_id")) == project and id_of(one)
+    matches = [
+        record_of_index
+        for record_of_index in index_of(transaction, person)
+        if (record_of_index.get("owner"), record_of_index.get("project_id")) == project
+        and id_of(record_of_index)
     ]
-    keep = there[0] if there and entry and record else None
-    for one in there:
-        if one is not keep:
-            transaction.remove(key, one["id"])
+    retained = matches[0] if matches and entry and record else None
+    for record_of_index in matches:
+        if record_of_index is not retained:
+            transaction.remove(key, record_of_index["id"])
     if entry is None or record is None:
-        return bool(there)
+        return bool(matches)
     ensure(transaction, key)
     ours = ("id", OFFERED)
-    known = {name: value for name, value in keep.items() if name not in ours} if keep else {}
+    known = (
+        {name: value for name, value in retained.items() if name not in ours} if retained else {}
+    )
     wanted = {
-        "id": keep["id"] if keep else transaction.new_id(key),
+        "id": retained["id"] if retained else transaction.new_id(key),
         "owner": owner,
         "owner_name": name_of(transaction, owner),
         "project_id": project_id,
@@ -73,30 +75,30 @@ def write_index(
         **{name: entry.get(name) for name in ("invited_by", "invited_at", "since")},
         **({OFFERED: entry[OFFERED]} if entry.get(OFFERED) else {}),
     }
-    if keep == known | wanted:
-        return len(there) > 1
+    if retained == known | wanted:
+        return len(matches) > 1
     transaction.put(key, COLLECTIONS["shared"].ordered(known | wanted))
     return True
 
 
 def mend_index(transaction: Transaction, person: int) -> bool:
-    """Makes the index say what is true, of what is shared with a person and of what they share.
+    """Repair the index of a user, and the entries for their projects in others' indexes.
 
-    Only people who have a document of their own get an index. Whether there was something to mend.
+    Return whether anything changed. Users without a document get no index.
     """
-    mended = False
+    repaired = False
     for owner, project_id in [_meant(record) for record in index_of(transaction, person)]:
         if owner and project_id:
-            mended |= _mend(transaction, owner, project_id, {person})
+            repaired |= _mend(transaction, owner, project_id, {person})
     for project in list(transaction.records(key_of("projects", person))):
         members, own = entries_of(project).keys(), id_of(project)
         if own and members:
-            mended |= _mend(transaction, person, own, members)
-    return mended
+            repaired |= _mend(transaction, person, own, members)
+    return repaired
 
 
 def _meant(record: Mapping[str, Any]) -> Project:
-    """Owner and project of a record of an index; 0 where a hand wrote something else."""
+    """Return owner and project of an index record, with 0 for invalid values of hand edits."""
     owner, project_id = record.get("owner"), record.get("project_id")
     return (
         owner if type(owner) is int and owner > 0 else 0,
@@ -105,18 +107,18 @@ def _meant(record: Mapping[str, Any]) -> Project:
 
 
 def _mend(transaction: Transaction, owner: int, project_id: int, people: Collection[int]) -> bool:
-    found = transaction.records(key_of("projects", owner)).find(project_id)
-    project = found[0] if len(found) == 1 else None
-    entries, mended = entries_of(project), False
+    projects = transaction.records(key_of("projects", owner)).find(project_id)
+    project = projects[0] if len(projects) == 1 else None
+    entries, repaired = entries_of(project), False
     for person in people:
         if transaction.document(key_of("users", person)) is not None:
             entry = entries.get(person)
-            mended |= write_index(transaction, person, (owner, project_id), project, entry)
-    return mended
+            repaired |= write_index(transaction, person, (owner, project_id), project, entry)
+    return repaired
 
 
 def take_out(transaction: Transaction, owner: int, project: dict[str, Any], person: int) -> None:
-    """The project without the person's member entries."""
+    """Remove the user's member entries from the project."""
     rest = [
         entry
         for entry in project[MEMBERS]
@@ -128,7 +130,7 @@ def take_out(transaction: Transaction, owner: int, project: dict[str, Any], pers
 def write_members(
     transaction: Transaction, owner: int, project: dict[str, Any], members: list[Any]
 ) -> dict[str, Any]:
-    """The project with these members; nothing else of it is judged or changed but its time."""
+    """Store the project with these members, without validating the rest of it."""
     changed = {**project, MEMBERS: members, "updated_at": utc_text(transaction.now)}
     record = COLLECTIONS["projects"].ordered(changed)
     transaction.put(key_of("projects", owner), record)
@@ -136,7 +138,7 @@ def write_members(
 
 
 def name_of(transaction: Transaction, person: int) -> str:
-    """The person's user name as their document tells it; "" where it does not."""
+    """Return the user name in a user's document, or ""."""
     document = transaction.document(key_of("users", person)) or {}
     name = document.get("username")
     return name if isinstance(name, str) else ""
@@ -158,16 +160,13 @@ def _unassign(transaction: Transaction, project: Project, people: set[int]) -> N
 def put_changed(
     transaction: Transaction, key: Key, before: Record, changes: Mapping[str, Any]
 ) -> None:
-    """Makes changes that follow from others; what else an old record holds, is not judged."""
+    """Store consequential changes without validating the other values of an old record."""
     spec = COLLECTIONS[key.collection]
     transaction.put(key, changed_record(spec, before, changes, now=transaction.now))
 
 
 def refuse_written_members(before: Mapping[str, Any], after: Mapping[str, Any]) -> None:
-    """Refuses an ordinary change of a project that writes, changes or drops member entries.
-
-    Raises `InvalidRecord`.
-    """
+    """Raise `InvalidRecord` if an ordinary change adds, changes or drops member entries."""
     old, new = _managed(before), _managed(after)
     dropped = [user for user in entries_of(before) if user not in entries_of(after)]
     if dropped or any(new.count(entry) > old.count(entry) for entry in new):
@@ -178,4 +177,4 @@ def refuse_written_members(before: Mapping[str, Any], after: Mapping[str, Any]) 
 
 def _managed(project: Mapping[str, Any]) -> list[Any]:
     members = project.get(MEMBERS)
-    return [one for one in members if is_managed(one)] if isinstance(members, list) else []
+    return [entry for entry in members if is_managed(entry)] if isinstance(members, list) else []

@@ -1,14 +1,13 @@
-"""Sharing a project: invite, accept, decline, leave, remove, change a role, hand over.
+"""Operations on memberships: invite, accept, decline, leave, remove, change a role, transfer.
 
     members = Memberships(json_storage)
     members.invite(7, 3, "bob", "editor")        # alice (7) invites bob (9) to her project 3
     (invitation,) = json_storage.list("shared", 9)
     members.accept(9, invitation["id"])
 
-Each is one commit: the member entry in the project (the truth), the index of whom it is about, the
-tasks that were assigned to someone who goes, the activity, and the counted call. All raise
-`NotFound` for a project or person that the caller does not see, `Forbidden` for what only the owner
-may do, and `InvalidRecord` for what is asked wrongly.
+Each is one commit with the member entry, the member's index, unassigned tasks, the activity, and
+the count of the call. All raise `NotFound` for a project or user that is not visible to the caller,
+`Forbidden` for actions reserved to the owner, and `InvalidRecord` for invalid arguments.
 """
 
 from __future__ import annotations
@@ -38,16 +37,15 @@ from utils.sharing.index import name_of, take_out, write_members
 from utils.table import COLLECTIONS, ROLES
 from utils.times import utc_text
 
-MEMBERS_MAX: Final = 100  # of a project, invitations included
-SHARED_MAX: Final = 1_000  # with one person, invitations included
-FORMER_OWNERS: Final = (*ROLES, "none")  # what somebody may be who handed a project over
+MEMBERS_MAX: Final = 100  # per project, invitations included
+SHARED_MAX: Final = 1_000  # per user, invitations included
+FORMER_OWNERS: Final = (*ROLES, "none")  # possible roles of the former owner after a transfer
 
 Find = Callable[[str], tuple[int, str] | None]
 
 
 class Call(TypedDict, total=False):
-    """Who asks and how it is counted, as with the methods of the manager; `told` is added to what
-    the activity notes."""
+    """Actor, idempotency key and metering, as for the manager. `told` is added to the activity."""
 
     caller: Caller | None
     once: Once | None
@@ -56,7 +54,7 @@ class Call(TypedDict, total=False):
 
 
 class Memberships:
-    """The operations on memberships; `find` tells id and name of a person by name or address."""
+    """The operations. `find` returns id and name of an account by name or address."""
 
     def __init__(self, manager: JSONStorageManager, find: Find = person_named) -> None:
         self._manager, self._find = manager, find
@@ -64,14 +62,14 @@ class Memberships:
     def members(
         self, owner: int, project_id: int, *, caller: Caller | None = None
     ) -> Sequence[Record]:
-        """The member entries of a project that the caller sees, invitations included."""
+        """Return the member entries of a visible project, invitations included."""
         project = self._manager.get("projects", owner, project_id, caller=caller)
         return [own_copy(entry) for entry in entries_of(project).values()]
 
     def invite(
         self, owner: int, project_id: int, who: str, role: str, **call: Unpack[Call]
     ) -> Record:
-        """Offers a project to the person with this user name or address; returns the entry."""
+        """Invite the user with this name or address to a project. Return the member entry."""
         asks = _caller(owner, call)
 
         def edit(transaction: Transaction) -> Record:
@@ -94,13 +92,14 @@ class Memberships:
         def told(entry: Record) -> tuple[str, str]:
             return "member_invited", f"Invited {_name(entry)} to a project as {role}"
 
-        # Where the database's connection is: the account is looked up while writers wait.
+        # On this thread, which has the database connection: `find` queries the account while
+        # holding the writer lock.
         return self._do(owner, project_id, edit, told, call, here=True)
 
     def change_role(
         self, owner: int, project_id: int, person: int, role: str, **call: Unpack[Call]
     ) -> Record:
-        """Gives a member, or one who is invited, another role; returns the entry."""
+        """Change the role of a member or invited user. Return the member entry."""
         asks = _caller(owner, call)
 
         def edit(transaction: Transaction) -> Record:
@@ -114,7 +113,7 @@ class Memberships:
         return self._do(owner, project_id, edit, told, call)
 
     def remove(self, owner: int, project_id: int, person: int, **call: Unpack[Call]) -> Record:
-        """Takes a member out, or an invitation back; a person may go by themself."""
+        """Remove a member or an invitation. A user may remove themself. Return the member entry."""
         asks = _caller(owner, call)
 
         def edit(transaction: Transaction) -> Record:
@@ -136,9 +135,9 @@ class Memberships:
         return self._do(owner, project_id, edit, told, call)
 
     def accept(self, person: int, shared_id: int, **call: Unpack[Call]) -> Record:
-        """Accepts the invitation with this id among what is shared with the person.
+        """Accept the invitation with this id in the user's `shared` document. Return its record.
 
-        Returns the record of what is shared. Accepting twice changes nothing more.
+        Accepting again changes nothing.
         """
         owner, project_id = self._meant(person, shared_id)
         call.setdefault("caller", Caller(person))
@@ -158,15 +157,15 @@ class Memberships:
         return self._manager.get("shared", person, shared_id)
 
     def decline(self, person: int, shared_id: int, **call: Unpack[Call]) -> None:
-        """Declines the invitation, or leaves the project, that has this id among what is shared."""
+        """Decline the invitation, or leave the project, with this id in the `shared` document."""
         owner, project_id = self._meant(person, shared_id)
         call.setdefault("caller", Caller(person))
         self.remove(owner, project_id, person, **call)
 
     def offer(self, owner: int, project_id: int, to: int, **call: Unpack[Call]) -> Record:
-        """Offer the project to a member, who becomes its owner by accepting; return the entry.
+        """Offer the ownership of the project to a member, who accepts by `take_over`.
 
-        An offer to another member ends an earlier one.
+        Return the member entry. An offer to another member replaces an earlier one.
         """
         asks = _caller(owner, call)
 
@@ -176,7 +175,10 @@ class Memberships:
             if entry is None or entry["status"] != "member":
                 _refuse("/to", "must be the id of a member of the project")
             offered = entry | {OFFERED: utc_text(transaction.now)}
-            members = [offered if one is entry else _unoffered(one) for one in project[MEMBERS]]
+            members = [
+                offered if existing is entry else _unoffered(existing)
+                for existing in project[MEMBERS]
+            ]
             write_members(transaction, owner, project, members)
             return offered
 
@@ -191,10 +193,10 @@ class Memberships:
 
         def edit(transaction: Transaction) -> Record:
             project = _owned(transaction, owner, project_id, asks)
-            offered = [one for one in entries_of(project).values() if one.get(OFFERED)]
+            offered = [entry for entry in entries_of(project).values() if entry.get(OFFERED)]
             if not offered:
                 raise NotFound(f"there is no offer of project {project_id}")
-            members = [_unoffered(one) for one in project[MEMBERS]]
+            members = [_unoffered(entry) for entry in project[MEMBERS]]
             write_members(transaction, owner, project, members)
             return dict(_unoffered(offered[0]))
 
@@ -204,13 +206,16 @@ class Memberships:
         self._do(owner, project_id, edit, told, call)
 
     def refuse_offer(self, person: int, shared_id: int, **call: Unpack[Call]) -> None:
-        """Refuse to own the project with this id among what is shared; the membership stays."""
+        """Refuse the ownership of the project with this id in the `shared` document.
+
+        The membership remains.
+        """
         owner, project_id = self._meant(person, shared_id)
         call.setdefault("caller", Caller(person))
 
         def edit(transaction: Transaction) -> Record:
             project, entry = _offered(transaction, owner, project_id, person)
-            members = [_unoffered(one) for one in project[MEMBERS]]
+            members = [_unoffered(existing) for existing in project[MEMBERS]]
             write_members(transaction, owner, project, members)
             return dict(_unoffered(entry))
 
@@ -222,11 +227,11 @@ class Memberships:
     def take_over(
         self, person: int, shared_id: int, former_owner: str = "viewer", **call: Unpack[Call]
     ) -> Record:
-        """Accept the offer of the project with this id among what is shared with the person.
+        """Accept the ownership of the project with this id in the user's `shared` document.
 
-        Project and tasks move into the new owner's documents and get new ids there. The former
-        owner stays as what the new one says: a role, or "none". All other members stay what they
-        are. Models stay, and belong to no project then. Returns the project as it is then.
+        Project and tasks move to the new owner's documents and get new ids. `former_owner` is the
+        new role of the former owner, or "none". All other memberships remain. The former owner's
+        models stay, without the project. Return the moved project.
         """
         who, once = call.get("caller") or Caller(person), call.get("once")
         if former_owner not in FORMER_OWNERS:
@@ -236,7 +241,7 @@ class Memberships:
         except NotFound:
             if once is None:
                 raise
-            owner = project_id = 0  # the answer may have been kept before the record went
+            owner = project_id = 0  # a repeated call may have a stored response
 
         def edit(transaction: Transaction) -> Record:
             project, _entry = _offered(transaction, owner, project_id, person)
@@ -260,7 +265,7 @@ class Memberships:
         )
 
     def _meant(self, person: int, shared_id: int) -> tuple[int, int]:
-        """Owner and id of the project that a record of what is shared is about."""
+        """Return owner and id of the project that a record of the `shared` document names."""
         record = self._manager.get("shared", person, shared_id)
         owner, project_id = record.get("owner"), record.get("project_id")
         if type(owner) is not int or type(project_id) is not int:
@@ -307,7 +312,7 @@ def _caller(owner: int, call: Call) -> Caller:
 
 
 def _name(entry: Mapping[str, Any]) -> str:
-    """What a person calls the member; one whom a hand wrote may have no name."""
+    """Return the name of a member for activities. Entries edited by hand may have none."""
     return str(entry.get("username") or entry["user_id"])
 
 
@@ -320,10 +325,14 @@ def _no_member(person: int) -> NoReturn:
 
 
 def _owned(transaction: Transaction, owner: int, project_id: int, asks: Caller) -> Record:
-    """The project, for what only its owner may do. Raises `NotFound` where it is not seen."""
+    """Return the project for an action of its owner.
+
+    Raises `NotFound` if it is not visible to the caller, `Forbidden` if the caller is not the
+    owner.
+    """
     access = Access.of(transaction, asks.user_id, owner)
-    found = transaction.records(key_of("projects", owner)).find(project_id)
-    if not found or access.role("projects", found[0]) is None:
+    projects = transaction.records(key_of("projects", owner)).find(project_id)
+    if not projects or access.role("projects", projects[0]) is None:
         raise NotFound(f"there is no project {project_id}")
     if asks.user_id != owner:
         raise Forbidden("only its owner decides who shares a project")
@@ -331,20 +340,23 @@ def _owned(transaction: Transaction, owner: int, project_id: int, asks: Caller) 
 
 
 def _named_in(transaction: Transaction, owner: int, project_id: int, person: int) -> Record:
-    """The project, for a person whom it names. Looks into their own index first."""
+    """Return the project for a user whom it names. Reads the user's own index first.
+
+    Raises `NotFound`.
+    """
     project = (owner, project_id)
     indexed = index_of(transaction, person)
-    if any((one.get("owner"), one.get("project_id")) == project for one in indexed):
-        found = transaction.records(key_of("projects", owner)).find(project_id)
-        if len(found) == 1 and person in entries_of(found[0]):
-            return dict(found[0])
+    if any((record.get("owner"), record.get("project_id")) == project for record in indexed):
+        projects = transaction.records(key_of("projects", owner)).find(project_id)
+        if len(projects) == 1 and person in entries_of(projects[0]):
+            return dict(projects[0])
     raise NotFound(f"there is no project {project_id}")
 
 
 def _offered(
     transaction: Transaction, owner: int, project_id: int, person: int
 ) -> tuple[Record, Record]:
-    """The project and the person's entry in it, if it is offered to them. Raises `NotFound`."""
+    """Return the project offered to the user, and their entry. Raises `NotFound`."""
     project = _named_in(transaction, owner, project_id, person)
     entry = entries_of(project)[person]
     if entry["status"] != "member" or not entry.get(OFFERED):
@@ -353,7 +365,7 @@ def _offered(
 
 
 def _unoffered(entry: Any) -> Any:
-    """The member entry without an offer; whatever else stands in the list, as it is."""
+    """Return the member entry without an offer. Other list items are returned unchanged."""
     if not is_managed(entry) or OFFERED not in entry:
         return entry
     return {name: value for name, value in entry.items() if name != OFFERED}
@@ -381,7 +393,7 @@ def _write_entry(
 ) -> Record:
     entry = entries_of(project).get(person) or _no_member(person)
     changed = entry | changes
-    members = [changed if one is entry else one for one in project[MEMBERS]]
+    members = [changed if existing is entry else existing for existing in project[MEMBERS]]
     write_members(transaction, owner, project, members)
     return changed
 
@@ -392,7 +404,7 @@ def _move_project(
     key, now = key_of("projects", to), utc_text(transaction.now)
     begin(transaction, key)
     entries = entries_of(project)
-    rest = [_unoffered(one) for one in project[MEMBERS] if one is not entries[to]]
+    rest = [_unoffered(member) for member in project[MEMBERS] if member is not entries[to]]
     former = {
         "user_id": owner,
         "username": name_of(transaction, owner),
@@ -412,14 +424,14 @@ def _move_project(
 def _move_tasks(
     transaction: Transaction, owner: int, project_id: int, to: int, moved_id: int
 ) -> None:
-    here, there = key_of("tasks", owner), key_of("tasks", to)
-    tasks = [task for task in transaction.records(here) if _is_of(task, project_id)]
+    source, destination = key_of("tasks", owner), key_of("tasks", to)
+    tasks = [task for task in transaction.records(source) if _is_of(task, project_id)]
     if tasks:
-        begin(transaction, there)
+        begin(transaction, destination)
     for task in tasks:
-        transaction.remove(here, task["id"])
-        moved = {"id": transaction.new_id(there), "user_id": to, "project_id": moved_id}
-        transaction.put(there, dict(task) | moved | {"updated_at": utc_text(transaction.now)})
+        transaction.remove(source, task["id"])
+        moved = {"id": transaction.new_id(destination), "user_id": to, "project_id": moved_id}
+        transaction.put(destination, dict(task) | moved | {"updated_at": utc_text(transaction.now)})
 
 
 def _is_of(task: Any, project_id: int) -> bool:
