@@ -71,7 +71,7 @@ def test_documents_without_fields_or_with_records_alone_are_written_as_ever() ->
     assert encode(Document({"notes": RecordList([{}])})) == b'{\n  "notes": [\n    {}\n  ]\n}\n'
 
 
-def test_of_a_long_list_only_what_changed_is_encoded_again() -> None:
+def test_long_list_encodes_only_changed_chunks_again() -> None:
     document = Document({"notes": RecordList({"id": number} for number in range(1, 1001))})
     encode(document)
     newer = Document({"notes": document.content["notes"].append({"id": 1001})})
@@ -94,7 +94,7 @@ def test_a_checked_copy_is_equal_and_shares_nothing(value: object) -> None:
     "value",
     [math.nan, math.inf, "\ud800", {"\udfff": 1}, {1: 2}, {"a": object()}, b"x", {1, 2}],
 )
-def test_what_a_file_cannot_hold_is_refused(value: object) -> None:
+def test_value_that_a_file_cannot_hold_is_refused(value: object) -> None:
     with pytest.raises(InvalidValue):
         checked_copy({"list": [value]})
 

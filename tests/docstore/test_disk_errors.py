@@ -8,7 +8,7 @@ from tests.harness import disk_errors
 
 
 @pytest.mark.parametrize("name", disk_errors.FAULTS)
-def test_what_the_store_says_of_a_disk_with_errors_is_true(name: str) -> None:
+def test_disk_with_errors_is_reported_truthfully(name: str) -> None:
     struck = 0
     for seed in range(60):
         trial = disk_errors.FaultyTrial(seed, cuts_again=0, faults=(name,))

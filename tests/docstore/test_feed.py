@@ -114,7 +114,7 @@ def test_it_is_told_over_the_ends_of_segments(root: Path, store: DocumentStore) 
     assert notes(store.entries(0).told) == list(range(1, 101))
 
 
-def test_whoever_follows_reads_what_is_new_and_nothing_else(root: Path) -> None:
+def test_follower_reads_only_new_frames(root: Path) -> None:
     files = Counting()
     with closing(opened(root, files)) as store:
         store.change(begin)
@@ -133,7 +133,7 @@ def test_whoever_follows_reads_what_is_new_and_nothing_else(root: Path) -> None:
         assert files.asked == []
 
 
-def test_what_is_no_longer_kept_is_said_to_be_gone(root: Path) -> None:
+def test_retired_entries_raise_history_gone(root: Path) -> None:
     backend = FilesBackend(
         root, LAYOUTS, background=False, segment_bytes=8192, history=History(bytes_max=20_000)
     )
@@ -160,7 +160,7 @@ def test_a_folder_that_knows_less_says_so(root: Path, store: DocumentStore, tmp_
             other.entries(store.sequence())
 
 
-def test_what_is_not_durable_is_not_told() -> None:
+def test_commit_that_is_not_durable_has_no_entry() -> None:
     trial = Trial(1)
     writer, reader = trial._store(trial.disk), trial._store(trial.disk)
     start = reader.sequence()
@@ -172,7 +172,7 @@ def test_what_is_not_durable_is_not_told() -> None:
         assert len(store.entries(start).told) == 1
 
 
-def test_what_was_told_to_one_who_only_looks(root: Path, store: DocumentStore) -> None:
+def test_read_only_process_gets_entries(root: Path, store: DocumentStore) -> None:
     store.change(add)
     looking = DocumentStore(FilesBackend(root, LAYOUTS, lay_out=False), LAYOUTS)
     assert notes(looking.entries(0).told) == [1]

@@ -143,7 +143,7 @@ def test_published_twice_between_following_and_reading(two: Two) -> None:
     two.expect(3)
 
 
-def test_what_a_reader_builds_on_it_is_right(two: Two) -> None:
+def test_reader_builds_on_a_file_published_meanwhile(two: Two) -> None:
     two.writer.publish()
     two.open_reader()
 

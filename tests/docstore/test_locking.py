@@ -152,7 +152,7 @@ def test_threads_pass_in_the_order_in_which_they_came(tmp_path: Path) -> None:
     assert passed == list(range(20))
 
 
-def test_who_gave_up_waiting_is_not_called(tmp_path: Path) -> None:
+def test_waiter_after_timeout_is_not_woken(tmp_path: Path) -> None:
     line = _Line()
     assert line.enter(1) and not line.enter(0.01)
     line.leave()

@@ -71,7 +71,9 @@ def test_a_network_file_system_is_refused_and_nothing_is_made(tmp_path: Path, ki
 
 
 @pytest.mark.parametrize("kind", ["ext4", "xfs", "btrfs", "overlay", "tmpfs", "fuse.ntfs-3g", ""])
-def test_what_is_local_or_unknown_may_serve_if_its_locks_work(tmp_path: Path, kind: str) -> None:
+def test_local_or_unknown_file_system_with_working_locks_is_accepted(
+    tmp_path: Path, kind: str
+) -> None:
     assert not is_network(kind)
     FilesBackend(tmp_path, LAYOUTS, files=Pretending(kind)).close()
 
@@ -101,7 +103,7 @@ def test_a_full_disk_is_no_reason_to_say_that_memory_is_not_shared(tmp_path: Pat
         Full().shares(tmp_path / "state")
 
 
-def test_what_processes_share_survives_that_the_file_grows(tmp_path: Path) -> None:
+def test_shared_numbers_survive_growth_of_their_file(tmp_path: Path) -> None:
     files, path = FileSystem(), tmp_path / "state"
     words = files.shared_words(path, 2)
     words[0] = 7

@@ -364,7 +364,9 @@ def answer(root: Path, pipe: Connection) -> None:
     store.close()
 
 
-def test_what_one_acknowledges_the_other_reads_at_once(root: Path, store: DocumentStore) -> None:
+def test_acknowledged_change_is_read_at_once_by_another_process(
+    root: Path, store: DocumentStore
+) -> None:
     context = multiprocessing.get_context("spawn")
     here, there = context.Pipe()
     other = context.Process(target=answer, args=(root, there))
@@ -394,7 +396,7 @@ def add_and_sleep(root: Path, pipe: Connection) -> None:
     store.close()
 
 
-def test_who_has_slept_for_long_agrees(root: Path, store: DocumentStore) -> None:
+def test_process_after_long_sleep_agrees(root: Path, store: DocumentStore) -> None:
     """So much was written meanwhile that the state that it saw last is gone."""
     context = multiprocessing.get_context("spawn")
     here, there = context.Pipe()
@@ -468,7 +470,9 @@ def write_and_wait(root: Path, pipe: Connection, relaxed: bool) -> None:
 
 @pytest.mark.parametrize("relaxed", [False, True])
 @pytest.mark.parametrize("used", [False, True], ids=["opened only", "used before"])
-def test_who_lives_shows_what_a_killed_process_left(root: Path, relaxed: bool, used: bool) -> None:
+def test_live_process_publishes_changes_of_killed_process(
+    root: Path, relaxed: bool, used: bool
+) -> None:
     first = opened(root)
     first.change(begin)
     first.close()
@@ -559,7 +563,7 @@ def test_files_are_exact_after_a_process_that_ended(root: Path, end: str) -> Non
 
 
 @pytest.mark.parametrize("end", _DEATHS)
-def test_whoever_comes_next_shows_what_a_dead_process_left(root: Path, end: str) -> None:
+def test_next_process_publishes_changes_of_dead_process(root: Path, end: str) -> None:
     run_to_its_end(root, _DEATHS[end])
     expect_ids(root, EACH)
 

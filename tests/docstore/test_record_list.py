@@ -167,7 +167,7 @@ def test_a_list_over_many_branches_is_found_changed_and_left() -> None:
     ]
 
 
-def test_what_removals_leave_takes_no_more_chunks_than_it_needs() -> None:
+def test_removals_leave_no_superfluous_chunks() -> None:
     one = RecordList(records(CHUNK * BRANCH))
     for number in range(1, CHUNK * BRANCH + 1):
         if number % CHUNK:
@@ -188,7 +188,7 @@ def test_a_list_that_is_used_as_a_queue_keeps_nothing_of_the_past() -> None:
     assert most_ids <= 5_000
 
 
-def test_of_a_list_that_was_emptied_the_highest_id_is_still_known() -> None:
+def test_emptied_list_still_knows_its_highest_id() -> None:
     one = RecordList(records(CHUNK * BRANCH))
     for number in range(CHUNK * BRANCH, 0, -1):
         one = one.remove(number)
@@ -229,7 +229,7 @@ def test_bytes_are_kept_counted_and_let_go() -> None:
     assert (large.bytes_kept, large.json()) == (0, kept)
 
 
-def test_what_a_function_makes_is_made_once_for_each_chunk_that_is_new() -> None:
+def test_each_calls_function_once_for_new_chunks() -> None:
     seen: list[int] = []
 
     def number(record: dict[str, Any]) -> int:
@@ -314,7 +314,7 @@ def test_it_passes_for_a_list() -> None:
         hash(one)
 
 
-def test_what_is_made_of_all_is_made_once_for_each_version() -> None:
+def test_whole_calls_function_once_per_version() -> None:
     asked: list[int] = []
 
     def count(records: RecordList) -> int:

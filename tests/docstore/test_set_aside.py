@@ -123,7 +123,7 @@ def test_nothing_is_done_twice_to_a_file_without_its_revision(
 # Read-only processes
 
 
-def test_who_only_looks_is_told_of_damage(tmp_path: Path, backend: FilesBackend) -> None:
+def test_read_only_opening_reports_damage(tmp_path: Path, backend: FilesBackend) -> None:
     backend._abandon()
     (segment,) = (tmp_path / ".neuralflow/journal").glob("*.journal")
     data = bytearray(segment.read_bytes())
@@ -133,7 +133,7 @@ def test_who_only_looks_is_told_of_damage(tmp_path: Path, backend: FilesBackend)
         FilesBackend(tmp_path, LAYOUTS, lay_out=False)
 
 
-def test_who_only_looks_goes_on_where_segments_were_retired(tmp_path: Path) -> None:
+def test_read_only_process_continues_after_segments_were_retired(tmp_path: Path) -> None:
     nothing_kept = History(bytes_max=1)
     backend = FilesBackend(
         tmp_path, LAYOUTS, background=False, segment_bytes=4096, history=nothing_kept

@@ -149,7 +149,7 @@ def test_a_name_that_leads_elsewhere_is_refused(
 
 
 @pytest.mark.parametrize("name", ["notes/notes_1.json", "notes/notes_9.json"])
-def test_what_the_manifest_does_not_vouch_for_is_refused(
+def test_archive_file_missing_in_manifest_is_refused(
     root: Path, store: DocumentStore, name: str
 ) -> None:
     snapshot = take_snapshot(store, root / "backups")

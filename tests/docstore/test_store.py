@@ -114,7 +114,7 @@ def test_an_edit_that_changes_nothing_is_no_commit(
     assert len(backend.commits) == commits
 
 
-def test_what_a_transaction_did_it_also_reads(store: DocumentStore) -> None:
+def test_transaction_reads_its_own_changes(store: DocumentStore) -> None:
     def edit(transaction: Transaction) -> list[object]:
         first, second = add(transaction, "a"), add(transaction, "b")
         transaction.put(ALICE_NOTES, {"id": first, "text": "c"})
@@ -161,7 +161,7 @@ def test_a_list_of_records_is_a_list(store: DocumentStore) -> None:
             store.change(lambda transaction, wrong=wrong: transaction.create(ALICE, {"log": wrong}))
 
 
-def test_what_a_document_began_as_is_told_apart_from_what_was_added(
+def test_new_document_entry_separates_initial_content_from_additions(
     store: DocumentStore, backend: KeepingBackend
 ) -> None:
     def edit(transaction: Transaction) -> None:
@@ -187,7 +187,7 @@ def test_readers_keep_the_document_they_have(store: DocumentStore) -> None:
     assert repr(before.content) == copy
 
 
-def test_what_is_stored_shares_nothing_with_the_caller(store: DocumentStore) -> None:
+def test_stored_values_share_nothing_with_the_caller(store: DocumentStore) -> None:
     record = {"id": 1, "tags": ["a"]}
     store.change(lambda transaction: transaction.put(ALICE_NOTES, record))
     record["tags"].append("b")  # type: ignore[attr-defined]
@@ -230,7 +230,7 @@ def test_errors_say_what_is_missing(store: DocumentStore) -> None:
         store.change(lambda transaction: transaction.put(ALICE_NOTES, {"text": "x"}))
 
 
-def test_of_two_records_with_one_id_none_is_guessed() -> None:
+def test_record_with_repeated_id_is_refused() -> None:
     store = DocumentStore(KeepingBackend(), LAYOUTS)
     twins = {"notes": [{"id": 1, "a": 1}, {"id": 1, "a": 2}]}
     store.change(lambda transaction: transaction.create(ALICE_NOTES, twins))

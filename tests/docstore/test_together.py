@@ -100,7 +100,7 @@ def test_a_failed_sync_is_told_to_all_whom_it_was_for(store: DocumentStore, disk
     assert len(set(map(id, raised))) == len(raised), "an error is one thread's own"
 
 
-def test_who_waits_too_long_is_told_and_does_not_write_later(tmp_path: Path) -> None:
+def test_waiter_after_timeout_fails_and_does_not_write_later(tmp_path: Path) -> None:
     backend = FilesBackend(tmp_path, LAYOUTS, background=False, lock_timeout=0.1)
     store = DocumentStore(backend, LAYOUTS)
     store.change(lambda transaction: transaction.create(ALICE_NOTES, {"notes": []}))

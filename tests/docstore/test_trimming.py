@@ -63,9 +63,7 @@ def told(store: DocumentStore, key: Key, since: int = 0) -> list[int]:
     return [entry.sequence for entry in store.entries(since, lambda each: each == key).told]
 
 
-def test_who_writes_most_loses_their_oldest_changes_and_nobody_else_any(
-    root: Path, bobs: list[int]
-) -> None:
+def test_largest_actor_loses_oldest_changes_and_others_none(root: Path, bobs: list[int]) -> None:
     with closing(opened(root)) as store, closing(opened(root, share=1.0)) as other:
         assert told(other, BOB_NOTES, bobs[3]) == bobs[4:]  # the position is cached
         last = write(store, ALICE_NOTES, "alice", size=1_000)

@@ -79,7 +79,7 @@ RIGHT = {
 
 
 @pytest.mark.parametrize("operations", RIGHT.values(), ids=list(RIGHT))
-def test_what_some_order_explains_has_no_fault(operations: list[Operation]) -> None:
+def test_history_with_a_valid_order_has_no_fault(operations: list[Operation]) -> None:
     assert faults(*operations) == []
 
 
@@ -135,7 +135,7 @@ WRONG = {
 
 
 @pytest.mark.parametrize("name", WRONG)
-def test_what_no_order_explains_is_found(name: str) -> None:
+def test_history_without_a_valid_order_has_a_fault(name: str) -> None:
     operations, problem = WRONG[name]
     assert any(problem in fault for fault in faults(*operations)), faults(*operations)
 

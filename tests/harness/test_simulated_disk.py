@@ -38,7 +38,7 @@ def settled(files: SimulatedFileSystem, path: Path, data: bytes) -> None:
     files.sync_folder("", ROOT)
 
 
-def test_what_was_synced_stays(disk: Disk, files: SimulatedFileSystem) -> None:
+def test_synced_content_stays(disk: Disk, files: SimulatedFileSystem) -> None:
     settled(files, ONE, b"x" * 2000)
     for way in WAYS:
         assert after_cuts(disk, way) == {(("one", b"x" * 2000),)}
@@ -63,7 +63,7 @@ def test_a_removal_is_forgotten_until_its_folder_is_synced(
     assert after_cuts(disk, "random") == {()}
 
 
-def test_of_a_rename_each_half_may_be_lost(disk: Disk, files: SimulatedFileSystem) -> None:
+def test_rename_may_lose_either_half(disk: Disk, files: SimulatedFileSystem) -> None:
     settled(files, ONE, b"1")
     files.rename("", ONE, TWO)
     assert after_cuts(disk, "random") == {
@@ -142,7 +142,7 @@ def test_a_kill_loses_nothing_and_syncs_nothing(disk: Disk, files: SimulatedFile
     assert after_cuts(killed, "none") == {()}
 
 
-def test_what_follows_a_cut_does_not_change_the_disk_before_it(
+def test_changes_after_a_cut_leave_the_disk_before_it(
     disk: Disk, files: SimulatedFileSystem
 ) -> None:
     settled(files, ONE, b"1")

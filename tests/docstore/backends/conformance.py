@@ -60,7 +60,7 @@ class BackendConformance:
         assert stored.version is ABSENT
         assert backend.raw(ALICE_NOTES) is None
 
-    def test_what_was_committed_is_read(self, backend: Backend) -> None:
+    def test_committed_document_is_read(self, backend: Backend) -> None:
         content = {"notes": [{"id": 1, "text": "ü \U0001f600 \u2028"}], "revision": 1, "x": None}
         commit(backend, change(backend, ALICE_NOTES, content))
         document = backend.read(ALICE_NOTES).document
@@ -124,7 +124,7 @@ class BackendConformance:
         assert [key.owner for key in backend.keys("notes")] == [1, 9, 10, 2**40]
         assert list(backend.keys("people")) == []
 
-    def test_of_many_racing_writers_exactly_one_wins(self, backend: Backend) -> None:
+    def test_racing_writers_exactly_one_wins(self, backend: Backend) -> None:
         commit(backend, change(backend, ALICE_NOTES, {"notes": []}))
         rivals = [change(backend, ALICE_NOTES, {"notes": [], "by": n}) for n in range(8)]
         winners: list[int] = []
@@ -227,7 +227,7 @@ class BackendConformance:
         entry = store.entry(made)
         assert entry is not None and entry.changes[0].edits == (Edit(("n",), 2, 7),)
 
-    def test_who_comes_back_is_told_what_came_after(self, backend: Backend) -> None:
+    def test_returning_follower_gets_later_entries(self, backend: Backend) -> None:
         begin = backend.sequence()
         for number in range(20):
             commit(backend, change(backend, ALICE_NOTES, {"n": number}))
@@ -255,7 +255,7 @@ class BackendConformance:
         assert [[each.key for each in entry.changes] for entry in entries] == [[ALICE]]
         assert through == backend.sequence()
 
-    def test_what_was_refused_is_not_told(self, backend: Backend) -> None:
+    def test_refused_commit_has_no_entry(self, backend: Backend) -> None:
         stale = change(backend, ALICE_NOTES, {"n": 1})
         commit(backend, change(backend, ALICE_NOTES, {"n": 2}))
         begin = backend.sequence()

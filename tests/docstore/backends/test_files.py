@@ -71,7 +71,7 @@ def test_another_backend_on_the_folder_sees_every_change(root: Path, backend: Fi
         assert document is not None and document.content["n"] == number % 10
 
 
-def test_what_an_editor_saves_is_read(root: Path, backend: FilesBackend) -> None:
+def test_file_saved_by_editor_is_read(root: Path, backend: FilesBackend) -> None:
     commit(backend, change(backend, ALICE_NOTES, {"notes": [], "n": 1}))
     backend.publish()
     backend.read(ALICE_NOTES)
@@ -82,9 +82,7 @@ def test_what_an_editor_saves_is_read(root: Path, backend: FilesBackend) -> None
         assert document is not None and document.content["n"] == number
 
 
-def test_what_an_editor_saved_meanwhile_is_not_overwritten(
-    root: Path, backend: FilesBackend
-) -> None:
+def test_file_saved_meanwhile_is_not_overwritten(root: Path, backend: FilesBackend) -> None:
     commit(backend, change(backend, ALICE_NOTES, {"notes": [], "n": 1}))
     backend.publish()
     late = change(backend, ALICE_NOTES, {"notes": [], "n": 2})
@@ -107,7 +105,7 @@ class Interloper(FileSystem):
 
 
 @pytest.mark.parametrize("relaxed", [False, True])
-def test_what_an_editor_saved_right_after_us_is_read_and_not_overwritten(
+def test_file_saved_right_after_publication_is_read_and_not_overwritten(
     root: Path, relaxed: bool
 ) -> None:
     backend = FilesBackend(root, LAYOUTS, files=Interloper())
@@ -135,7 +133,7 @@ def test_what_an_editor_saved_right_after_us_is_read_and_not_overwritten(
         (b"[" * 100_000, 1, 65),
     ],
 )
-def test_what_does_not_read_is_reported_and_never_overwritten(
+def test_unreadable_document_is_reported_and_never_overwritten(
     root: Path, backend: FilesBackend, data: bytes, line: int, column: int
 ) -> None:
     path = root / "notes/notes_1.json"
@@ -172,7 +170,7 @@ def _pipe(path: Path) -> None:
 
 
 @pytest.mark.parametrize("put", [_folder, _link_to_nothing, _link_to_itself, _pipe])
-def test_what_cannot_be_read_as_a_file_is_named_and_never_overwritten(
+def test_path_that_is_no_readable_file_is_reported_and_never_overwritten(
     root: Path, backend: FilesBackend, put: Callable[[Path], None]
 ) -> None:
     path = root / "notes/notes_1.json"
@@ -311,7 +309,7 @@ def test_a_full_disk_stops_writing_only_and_only_until_there_is_space(
     assert n_of(FilesBackend(root, LAYOUTS)) == 3
 
 
-def test_what_was_acknowledged_reaches_its_file_on_a_full_disk(
+def test_acknowledged_change_reaches_its_file_on_a_full_disk(
     root: Path, failing: FailingFileSystem
 ) -> None:
     """The reserve makes room for it. No more is written until there is a reserve again."""
@@ -345,7 +343,7 @@ def test_the_files_are_exact_at_the_end(root: Path, backend: FilesBackend) -> No
     assert b'"n": 2' in contents(root)["notes/notes_1.json"]
 
 
-def test_what_an_editor_saves_under_a_change_on_its_way_is_set_aside(root: Path) -> None:
+def test_file_saved_while_a_change_is_pending_is_set_aside(root: Path) -> None:
     backend = FilesBackend(root, LAYOUTS, background=False)
     commit(backend, change(backend, ALICE_NOTES, {"notes": [], "n": 1}))
     backend.publish()
