@@ -1,9 +1,10 @@
-"""Many changes of one collection in one commit: all of them happen, or none.
+"""Bulk operations: several changes of a collection in one commit, all or none.
 
 Operations are objects: {"op": "create", "record": {...}}, {"op": "update", "id": 3, "changes":
-{...}, "if_match": "\\"...\\""}, {"op": "delete", "id": 4}. What is wrong with any of them is
-told at its place, "/operations/2/record/title", for all of them at once; an id that is not there
-is told first. An id stands in one operation only: a call must not multiply a large record.
+{...}, "if_match": "\\"...\\""}, {"op": "delete", "id": 4}. All faults are reported at once with
+their positions, such as "/operations/2/record/title". Only missing ids are reported before the
+others. An id may occur in one operation only. Otherwise a single call could write a large record
+many times.
 """
 
 from __future__ import annotations
@@ -21,10 +22,11 @@ from utils.sharing.access import Access
 
 OPERATIONS_MAX: Final = 1_000
 
-# How the changes of an update are made of what the operation says; by default they are that.
+# Converts the record and the `changes` of an operation to the changes of an update. By default they
+# are used directly.
 Patch = Callable[[Record, Any], Mapping[str, Any]]
 
-_MEMBERS: Final[Mapping[str, tuple[set[str], set[str]]]] = {  # what it needs, what it may have
+_MEMBERS: Final[Mapping[str, tuple[set[str], set[str]]]] = {  # required and optional members
     "create": ({"record"}, set()),
     "update": ({"id", "changes"}, {"if_match"}),
     "delete": ({"id"}, {"if_match"}),
@@ -32,7 +34,7 @@ _MEMBERS: Final[Mapping[str, tuple[set[str], set[str]]]] = {  # what it needs, w
 
 
 def refuse_misshapen(operations: object) -> list[Record]:
-    """The operations, if all of them are what operations may be. Raises `InvalidRecord`."""
+    """Return the operations. Raises `InvalidRecord` if any is malformed."""
     if not isinstance(operations, list) or not 1 <= len(operations) <= OPERATIONS_MAX:
         raise InvalidRecord(
             [FieldError("/operations", f"must be a list of 1 to {OPERATIONS_MAX} operations")]
@@ -93,7 +95,7 @@ def _is_id(value: object) -> bool:
 
 
 class Bulk:
-    """Operations on one collection, within a transaction."""
+    """Applies operations to a collection within a transaction."""
 
     def __init__(
         self,
@@ -110,11 +112,11 @@ class Bulk:
         self._deleted: set[int] = set()
 
     def run(self, operations: list[Record]) -> list[Record]:
-        """The results, in order: what was done, the id, and the record, null where it is gone.
+        """Apply the operations, and return a result for each: op, id, and the record or None.
 
-        Raises `InvalidRecord` for ids that are not there, before anything is done, and then with
-        the faults of all, or else `Changed` for the first record that
-        is not as it was expected, and `Forbidden`.
+        Raises `InvalidRecord` for missing ids before anything is applied. Otherwise raises
+        `InvalidRecord` with the faults of all operations, or `Changed` for the first record that
+        violates its precondition. Raises `Forbidden`.
         """
         self._refuse_missing(operations)
         results = []
@@ -131,7 +133,7 @@ class Bulk:
         return results
 
     def _refuse_missing(self, operations: list[Record]) -> None:
-        """Raise `InvalidRecord` for ids that are not there and that no operation before creates."""
+        """Raise `InvalidRecord` for ids that neither exist nor are created before."""
         key = key_of(self._collection, self._access.owner)
         first_new = next_new = self._transaction.new_id(key)
         for number, operation in enumerate(operations):
@@ -156,7 +158,7 @@ class Bulk:
         except InvalidRecord as invalid:
             self._faults += [FieldError(f"{inside}{e.pointer}", e.detail) for e in invalid.errors]
         except NotFound as fault:
-            if op == "create":  # there is no such person
+            if op == "create":  # the owner does not exist
                 raise
             self._faults.append(FieldError(f"{place}/id", f"is not there: {fault}"))
         except Changed as fault:
@@ -176,13 +178,13 @@ class Bulk:
             record = delete_record(transaction, access, collection, record_id, expect, clear=False)
             self._deleted.add(record_id)
             return record
-        told, patch = operation["changes"], self._patch
+        changes, patch = operation["changes"], self._patch
         record, _next = update_record(
             transaction,
             access,
             collection,
             record_id,
-            told if patch is None else lambda before: patch(before, told),
+            changes if patch is None else lambda before: patch(before, changes),
             expect=expect,
             replace=False,
             unknown=self._unknown,
@@ -191,5 +193,5 @@ class Bulk:
 
 
 def _version(if_match: str | None) -> str | None:
-    """The record's version that an ETag stands for; "*" is any that there is."""
+    """Return the version in an entity tag. None is any version, for "*" or no precondition."""
     return None if if_match in (None, "*") else str(if_match).removeprefix('"').removesuffix('"')

@@ -1,7 +1,7 @@
-"""What is done to single records within a transaction: created, changed, deleted.
+"""Create, change and delete single records within a transaction.
 
-Each looks first whether the record is seen and may be changed (`access`), so that who may not is
-told that and no more; the judgement over the whole transaction comes at its end.
+Each function first checks visibility and permission (`access`), so a user without permission learns
+nothing else. The complete transaction is authorized at its end.
 """
 
 from __future__ import annotations
@@ -28,15 +28,15 @@ from utils.sharing.access import MEMBERS, Access, Forbidden, Role
 from utils.sharing.index import refuse_written_members
 from utils.tasks.occurrences import put_with_next, with_time_zone
 
-# What is to change in a record, or how to tell it from the record as it is at that moment.
+# The changes of a record, or a function that computes them from the current record.
 Changes = Mapping[str, Any] | Callable[[Record], Mapping[str, Any]]
 
-# What a record must be before it is changed: a `record_version`, or a look at it that raises.
+# The precondition of a change: a `record_version`, or a function that raises.
 Expect = str | Callable[[Mapping[str, Any]], None] | None
 
 
 class Changed(Conflict):
-    """The record is not as it was expected to be any more; `current` is what it is now."""
+    """The record violates the precondition. `current` is its current state."""
 
     def __init__(self, message: str, current: Record) -> None:
         super().__init__(message)
@@ -50,7 +50,7 @@ def create_record(
     data: Mapping[str, Any],
     unknown: Unknown,
 ) -> Record:
-    """A new record among the owner's. Raises `InvalidRecord`, `Forbidden`."""
+    """Create a record of the owner. Raises `InvalidRecord` and `Forbidden`."""
     spec, key = COLLECTIONS[collection], key_of(collection, access.owner)
     if access.roles is not None and Role.EDITOR not in access.roles.values():
         raise Forbidden(f"you may read these {collection}, not add to them")
@@ -85,9 +85,9 @@ def update_record(
     replace: bool,
     unknown: Unknown,
 ) -> tuple[Record, Record | None]:
-    """Changes a record; returns it, and the next task that was added if it repeats and is done.
+    """Change a record. Return it, and the next occurrence if it repeats and was completed.
 
-    Raises as `create_record`, and `NotFound`, `Changed`.
+    Raises like `create_record`, and `NotFound` and `Changed`.
     """
     spec, key = COLLECTIONS[collection], key_of(collection, access.owner)
     before = _expected(transaction, access, key, record_id, expect)
@@ -95,7 +95,7 @@ def update_record(
     if unknown != "refuse":
         _refuse_other_identity(wanted, before, access.owner)
     if replace and MEMBERS in spec.by_name and isinstance(wanted, dict) and MEMBERS not in wanted:
-        # Who says nothing of the members, means to leave them.
+        # A replacement without members leaves them: dropping them would be refused.
         wanted = {**wanted, MEMBERS: before.get(MEMBERS, [])}
     record = changed_record(
         spec, dict(before), wanted, now=transaction.now, replace=replace, unknown=unknown
@@ -115,9 +115,9 @@ def delete_record(
     *,
     clear: bool = True,
 ) -> Record:
-    """Removes a record, and with `clear` what referred to it.
+    """Remove a record, and with `clear` null the references to it.
 
-    Raises `NotFound`, `Changed`, `Forbidden`.
+    Raises `NotFound`, `Changed` and `Forbidden`.
     """
     key = key_of(collection, access.owner)
     record = _expected(transaction, access, key, record_id, expect)
@@ -130,7 +130,7 @@ def delete_record(
 
 @contextmanager
 def _too_large_is_invalid() -> Iterator[None]:
-    """Report a record that is too large as a fault of the record."""
+    """Convert `RecordTooLarge` to `InvalidRecord`."""
     try:
         yield
     except RecordTooLarge as fault:
@@ -140,7 +140,7 @@ def _too_large_is_invalid() -> Iterator[None]:
 def require_record(
     transaction: Transaction, access: Access, collection: str, record_id: int
 ) -> None:
-    """Raise `NotFound` for a record that is not there or that the caller may not see."""
+    """Raise `NotFound` if the record does not exist or is not visible to the caller."""
     _seen(transaction, access, key_of(collection, access.owner), record_id)
 
 
@@ -149,10 +149,10 @@ def _seen(
 ) -> tuple[Mapping[str, Any], ...]:
     singular = COLLECTIONS[key.collection].singular
     require_id(singular, record_id)
-    found = transaction.records(key).find(record_id)
-    if not found or access.role(key.collection, found[0]) is None:
+    matches = transaction.records(key).find(record_id)
+    if not matches or access.role(key.collection, matches[0]) is None:
         raise NotFound(f"there is no {singular} {record_id}")
-    return found
+    return matches
 
 
 def _refuse_misfits(
@@ -168,7 +168,7 @@ def _refuse_misfits(
 
 
 def _refuse_other_identity(data: object, before: Mapping[str, Any] | None, owner: int) -> None:
-    """Refuse an id or an owner that the record cannot get; with them, another one is meant."""
+    """Raise `InvalidRecord` for an id or owner that differs from the record's."""
     if not isinstance(data, Mapping):
         return
     faults = []
@@ -176,7 +176,7 @@ def _refuse_other_identity(data: object, before: Mapping[str, Any] | None, owner
         is_new = "is given by NeuralFlow; leave it out, or update the record that has it"
         faults.append(FieldError("/id", is_new if before is None else "cannot be changed"))
     owners = (owner, (before or {}).get("user_id"))
-    if "user_id" in data and not any(same_value(data["user_id"], one) for one in owners):
+    if "user_id" in data and not any(same_value(data["user_id"], known) for known in owners):
         faults.append(FieldError("/user_id", "cannot be changed; hand over the project instead"))
     if faults:
         raise InvalidRecord(faults)
@@ -186,9 +186,10 @@ def _expected(
     transaction: Transaction, access: Access, key: Key, record_id: int, expect: Expect
 ) -> Mapping[str, Any]:
     singular = COLLECTIONS[key.collection].singular
-    found = _seen(transaction, access, key, record_id)
-    access.require(Role.EDITOR, key.collection, found[0])
-    record = found[0] if len(found) == 1 else transaction.record(key, record_id)  # which refuses
+    matches = _seen(transaction, access, key, record_id)
+    access.require(Role.EDITOR, key.collection, matches[0])
+    # With several matches, `transaction.record` raises.
+    record = matches[0] if len(matches) == 1 else transaction.record(key, record_id)
     if callable(expect):
         expect(record)
     elif expect is not None and expect != record_version(record):

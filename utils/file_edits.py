@@ -1,9 +1,9 @@
-"""Files that a person edited, merged by the rules of the table of collections.
+"""Merge files that were edited by hand, by the rules of the table of collections.
 
-What the person changed is applied as a PATCH of these fields would be: checked by the table, with
-references, members and repeats looked after. A record whose change breaks a rule stays as it is,
-and the rest is taken in. What is not taken in stays in a version of the file that is set aside, for
-the person to use or discard on My files.
+A hand edit is applied like a PATCH of the changed fields, with validation, references, members and
+recurrence. A record whose change is invalid stays unchanged, and the rest is applied. A version of
+the file with the refused changes is set aside, for the user to use or discard on the page "My
+files".
 """
 
 from __future__ import annotations
@@ -53,16 +53,16 @@ Path = tuple[str | int, ...]
 
 logger = logging.getLogger(__name__)
 
-# How many frames of the history are looked through for merges; fewer if it is not that long.
+# The number of frames to search for merges. Smaller ones are tried if the history is shorter.
 _LOOK_BACK: Final = (5_000, 500, 50)
-# Fields of a document that an activity does not tell of.
+# Fields whose changes an activity does not count.
 _UNTOLD: Final = (("last_id",),)
-# Set anew whenever a record changes, so a person's change of them means nothing.
+# Set with every change of a record, so hand edits of them are ignored.
 _STAMPS: Final = frozenset({"updated_at", "completed_at"})
 
 
 class RecordEditor(PlainEditor):
-    """Applies an edit to tasks, projects or models."""
+    """Applies hand edits to tasks, projects or models."""
 
     def __init__(self, transaction: Transaction, key: Key) -> None:
         super().__init__(transaction, key)
@@ -101,7 +101,7 @@ class RecordEditor(PlainEditor):
     def _without_read_only(
         self, record_id: int, before: Mapping[str, Any], fields: dict[str, Any]
     ) -> tuple[dict[str, Any], list[str]]:
-        """Leave out what NeuralFlow sets, unless a wrong value is put right."""
+        """Return the fields without read-only ones, unless the edit repairs an invalid value."""
         left, remarks = {}, []
         for name, value in fields.items():
             field = self._spec.by_name.get(name)
@@ -119,7 +119,7 @@ class RecordEditor(PlainEditor):
         return is_wrong and value is not ABSENT and field.has_shape(value)
 
     def _repair(self, record_id: int, fields: Mapping[str, Any]) -> None:
-        """Set the read-only fields that are put right: an ordinary change passes them over."""
+        """Set repaired read-only fields, which an ordinary change ignores."""
         repaired = {
             name: value
             for name, value in fields.items()
@@ -152,7 +152,7 @@ class RecordEditor(PlainEditor):
 
 
 class DocumentEditor(PlainEditor):
-    """Applies an edit to any other document: a person's own, and what NeuralFlow keeps for them."""
+    """Applies hand edits to user documents and to documents that NeuralFlow maintains."""
 
     def __init__(self, transaction: Transaction, key: Key) -> None:
         super().__init__(transaction, key)
@@ -194,7 +194,7 @@ def editor_for(transaction: Transaction, key: Key) -> PlainEditor:
 
 
 def merge_file(store: DocumentStore, edit: FileEdit) -> None:
-    """Merge a file that a person edited, in one commit with its activity."""
+    """Merge a hand edit in one commit with its activity."""
 
     def change(transaction: Transaction) -> tuple[str, MergeResult]:
         result = merge_edit(
@@ -231,10 +231,10 @@ def _log(store: DocumentStore, transaction: Transaction, key: Key, description: 
 
 
 def _describe(transaction: Transaction, edit: FileEdit, result: MergeResult) -> str:
-    """Return what an activity says of the edit; "" if it changed nothing.
+    """Return the description of the edit for the activity, or "" if it changed nothing.
 
-    It reports the changes of earlier saves that the file does not have: the person may have taken
-    them back.
+    It also counts changes of earlier saves that the file lacks, because the user may have reverted
+    them.
     """
     name = edit.name.rpartition("/")[2]
     if edit.theirs is None:
@@ -252,16 +252,16 @@ def _describe(transaction: Transaction, edit: FileEdit, result: MergeResult) -> 
     return f"Edited {name}: {parts}" if parts else ""
 
 
-# Versions that were set aside
+# Versions set aside
 
 
 def use_aside(store: DocumentStore, key: Key, name: str) -> list[str]:
-    """Make the document what a version that was set aside says, as far as the rules allow.
+    """Apply a version that was set aside, as far as the rules permit.
 
-    Records that are newer than that version stay. The version is discarded if all of it was taken;
-    otherwise returns the remarks on what was not. Raises `NotFound`, `Corrupt`.
+    Records newer than that version remain. If everything was applied, the version is discarded.
+    Otherwise return remarks on what was not. Raises `NotFound` and `Corrupt`.
     """
-    aside = next((one for one in store.aside(key) if one.name == name), None)
+    aside = next((version for version in store.aside(key) if version.name == name), None)
     if aside is None:
         raise NotFound(f"there is no {name}")
     layout = COLLECTIONS[key.collection].layout
@@ -272,7 +272,7 @@ def use_aside(store: DocumentStore, key: Key, name: str) -> list[str]:
         base = ours.copy()
         known = theirs.fields.get("last_id")
         highest = known if type(known) is int else max(theirs.records, default=0)
-        for record_id in [one for one in base.records if one > highest]:
+        for record_id in [number for number in base.records if number > highest]:
             del base.records[record_id]
         edit = FileEdit(key, name, None, "", 0, theirs, base)
         result = apply_edit(
@@ -295,23 +295,23 @@ def use_aside(store: DocumentStore, key: Key, name: str) -> list[str]:
 
 
 def asides_of(store: DocumentStore, owner: int) -> Iterator[tuple[str, Aside]]:
-    """Yield the versions set aside of a person's files, each with its collection."""
+    """Yield the versions set aside of a user's files, with their collections."""
     for collection in COLLECTIONS:
         for aside in store.aside(key_of(collection, owner)):
             yield collection, aside
 
 
 def discard_all(store: DocumentStore, owner: int) -> None:
-    """Remove all versions set aside of a person's files: nothing of the person is to stay."""
+    """Delete all versions set aside of a user's files, when the user is deleted."""
     for collection, aside in list(asides_of(store, owner)):
         store.discard_aside(key_of(collection, owner), aside.name)
 
 
-# What was merged lately
+# Recent merges
 
 
 class Merged(NamedTuple):
-    """A file that was merged: the number of the commit, when, and what it did."""
+    """A merge: commit number, time and description."""
 
     number: int
     at: datetime
@@ -319,9 +319,9 @@ class Merged(NamedTuple):
 
 
 def recent_merges(store: DocumentStore, owner: int, not_before: datetime) -> list[Merged]:
-    """Return the merges of a person's files since a moment, newest first.
+    """Return the merges of a user's files since a moment, newest first.
 
-    Only the latest part of the history is looked through.
+    Only the latest part of the history is searched.
     """
     entries: tuple[Entry, ...] = ()
     for back in _LOOK_BACK:
