@@ -1,22 +1,22 @@
-"""JSONStorageManager: people's tasks, projects and models, over the document store.
+"""JSONStorageManager: users' tasks, projects and models on top of the document store.
 
-Every change goes through `_change`, whichever door it came through. What a record may hold is
-said in `utils.records`; how a document is kept is the business of `docstore`.
+Every change, by page, API or Python, goes through `_change`. `utils.records` validates records.
+`docstore` stores documents.
 
     from utils.json_storage import json_storage
 
     task = json_storage.save_task_data(7, {"title": "Train the baseline", "priority": "high"})
     json_storage.update("tasks", 7, task["id"], {"status": "completed"})
 
-All methods but `view` return plain dicts that are the caller's own. They raise `InvalidRecord` for
-data that breaks the rules, `UnknownCollection`, `NotFound` (of a record, or a person who does not
-exist), `Conflict`, `Corrupt`, and `Unavailable` or `OutOfSpace` when the store cannot be written;
-then nothing has changed.
+All methods except `view` return plain dicts that the caller may modify. They raise `InvalidRecord`
+for invalid data, `UnknownCollection`, `NotFound` (a record, or the user), `Conflict`, `Corrupt`,
+and `Unavailable` or `OutOfSpace` if the store cannot be written. After an error nothing has
+changed.
 
-`caller` is who acts: whose calls are metered and under whom it is logged; by default the owner.
-With `metered`, the call is counted, or refused with `QuotaExceeded` or `TooManyCalls`. With `once`,
-a call that was made before is answered as it was then and has no further effect; `once.replayed`
-tells, and `KeyReused` and `TooManyKeys` refuse.
+`caller` is the actor, whose calls are metered and who is logged, by default the owner. With
+`metered`, the call is counted, or refused with `QuotaExceeded` or `TooManyCalls`. With `once` (an
+idempotency key), a repeated call returns the stored result and has no further effect.
+`once.replayed` then is True. `KeyReused` and `TooManyKeys` refuse a key.
 """
 
 from __future__ import annotations
@@ -132,31 +132,30 @@ Result = TypeVar("Result")
 
 log_messages = logging.getLogger(__name__)
 
-# The id of the web request that a change belongs to; the middleware sets it.
+# The id of the current web request, recorded in its commits. The middleware sets it.
 request_id: ContextVar[str] = ContextVar("request_id", default="")
 
-# The number of the latest commit that was made in this context, and 0 where it made none; the
-# middleware sets it to 0.
+# The number of the latest commit in this context, or 0. The middleware resets it.
 latest_commit: ContextVar[int] = ContextVar("latest_commit", default=0)
 
 # The folder of the backups, within the data folder.
 BACKUPS: Final = "backups"
 
-# The caller's quota after the latest metered change in this context; the middleware resets it.
+# The caller's quota after the latest metered change in this context. The middleware resets it.
 latest_quota: ContextVar[Quota | None] = ContextVar("latest_quota", default=None)
 
-# Of a person's document, what the dashboard leaves to others.
+# Fields of a user document that the dashboard omits.
 _NOT_TOLD = {"activities", BY_TOKEN, BURST_UNTIL, READS, CHECKED}
 
-# What happened, or how to tell it from the record that came of it, which it may only read.
+# The activity of a change, or a function of the resulting record, which it must not modify.
 ActivityOf = Activity | Callable[[Record], Activity] | None
 
 
 class JSONStorageManager:
-    """The storage of one NeuralFlow; safe to share between threads and over a fork.
+    """The storage of a NeuralFlow installation. Thread-safe and fork-safe.
 
-    It works on the `store` that it is given and on no other, or on the one that the settings name.
-    `clock` is where it takes the time from, that of its commits included.
+    It uses the given `store`, or the one in the settings. `clock` returns the current time, also
+    for its commits.
     """
 
     def __init__(
@@ -171,7 +170,7 @@ class JSONStorageManager:
         self._counts, self.commit_seconds = CallCounts(), commit_seconds
         self._timer: threading.Timer | None = None
         self._written, self._space = WrittenBytes(), StorageCheck()
-        self._overfull: set[int] = set()  # people of whom activities are left to be moved
+        self._overfull: set[int] = set()  # users with activities that remain to be moved
         _managers.add(self)
 
     def __repr__(self) -> str:
@@ -179,7 +178,7 @@ class JSONStorageManager:
 
     @property
     def store(self) -> DocumentStore:
-        """The store: the given one, or at first use opened from the setting NEURALFLOW_STORE."""
+        """The store. At first use it is opened from the setting NEURALFLOW_STORE, unless given."""
         if self._store is None:
             with self._opening:
                 if self._store is None:
@@ -205,9 +204,9 @@ class JSONStorageManager:
 
     @property
     def folder(self) -> Path | None:
-        """The data folder, where documents are files. Opens nothing.
+        """The data folder, or None if documents are not files. Does not open the store.
 
-        Raises `Unavailable` when NEURALFLOW_STORE names neither a folder nor `memory:`.
+        Raises `Unavailable` if NEURALFLOW_STORE names neither a folder nor `memory:`.
         """
         if self._store is not None:
             backend = self._store.backend
@@ -221,8 +220,8 @@ class JSONStorageManager:
     def close(self) -> None:
         """Close the store. The next use opens it again.
 
-        A manager that was given a store reopens that one. A manager over the settings opens what
-        NEURALFLOW_STORE names by then. Counts of calls held in memory are committed first.
+        A given store is reopened. Otherwise the store that NEURALFLOW_STORE then names is opened.
+        Uncommitted counts of API calls are committed first.
         """
         timer, self._timer = self._timer, None
         if timer is not None:
@@ -247,10 +246,10 @@ class JSONStorageManager:
         metered: bool = False,
         unknown: Unknown = "refuse_unknown",
     ) -> Record:
-        """Stores a new record and returns it, complete, with its id.
+        """Create a record and return it, complete, with its id.
 
-        `activity` is logged and `metered` counts one API call, in the same commit. Fields that the
-        collection does not have are refused, and stored with `unknown="keep"`.
+        `activity` is logged and `metered` counts an API call, in the same commit. Unknown fields
+        are refused, or stored with `unknown="keep"`.
         """
         require_records(collection)
 
@@ -265,30 +264,29 @@ class JSONStorageManager:
     def get(
         self, collection: str, owner: int, record_id: int, *, caller: Caller | None = None
     ) -> Record:
-        """The owner's record with this id, as the caller may see it. Raises `NotFound`."""
+        """Return the owner's record with this id. Raises `NotFound` if it is not visible."""
         access = self.access(collection, owner, caller)
         require_id(COLLECTIONS[collection].singular, record_id)
-        found = self._records(collection, owner).find(record_id)
-        if not found or access.role(collection, found[0]) is None:
+        matches = self._records(collection, owner).find(record_id)
+        if not matches or access.role(collection, matches[0]) is None:
             raise NotFound(f"there is no {COLLECTIONS[collection].singular} {record_id}")
-        return cast(Record, own_copy(found[0]))
+        return cast(Record, own_copy(matches[0]))
 
     def list(
         self, collection: str, owner: int, *, caller: Caller | None = None
     ) -> builtins.list[Record]:
-        """All records of the owner that the caller may see, in the order of the file.
+        """Return copies of all visible records of the owner, in the order of the file.
 
-        Empty where there is no document. Raises `NotFound` where the owner shares nothing with
-        the caller.
+        Return [] without a document. Raises `NotFound` if the owner shares nothing with the caller.
         """
         return [own_copy(record) for record in self.view(collection, owner, caller=caller)]
 
     def view(
         self, collection: str, owner: int, *, caller: Caller | None = None
     ) -> Sequence[Mapping[str, Any]]:
-        """What `list` copies, for those who only read: shared with all readers, never to change.
+        """Return the records of `list` without copying. They are shared, and must not be modified.
 
-        Of thousands of records, the copy would cost more than most of what is done with them.
+        Copying thousands of records would cost more than most uses of them.
         """
         access = self.access(collection, owner, caller)
         records = self._records(collection, owner)
@@ -299,14 +297,14 @@ class JSONStorageManager:
         return [item for item in records if isinstance(item, dict)]
 
     def access(self, collection: str, owner: int, caller: Caller | None = None) -> Access:
-        """What the caller, by default the owner, may see of the owner's records.
+        """Return the caller's permissions on the owner's records. The default caller is the owner.
 
-        Raises `NotFound` where that is nothing, before any document of the owner is read.
+        Raises `NotFound` without any permission, before it reads a document of the owner.
         """
         return access_to(self.store, collection, owner, caller)
 
     def _records(self, collection: str, owner: int) -> RecordList:
-        """What the document lists; of an old folder also what is no object."""
+        """Return the list of a document. In old files it may have items that are not objects."""
         return self.store.records(key_of(collection, owner))
 
     def update(
@@ -325,10 +323,10 @@ class JSONStorageManager:
         unknown: Unknown = "refuse_unknown",
         report_next: Callable[[Record], None] | None = None,
     ) -> Record:
-        """Changes some fields of a record, or with `replace` all of them; returns the record.
+        """Change some fields of a record, or with `replace` all, and return the record.
 
-        With `expect`, raises `Changed` when the record is no longer so. `report_next` is called
-        after the commit with the next task, if this change completed a repeating one and added it.
+        Raises `Changed` if the precondition `expect` fails. `report_next` is called after the
+        commit with the next occurrence, if the change completed a repeating task.
         """
         require_records(collection)
         added: Record | None = None
@@ -368,7 +366,7 @@ class JSONStorageManager:
         activity: ActivityOf = None,
         metered: bool = False,
     ) -> Record:
-        """Removes a record and returns it. What referred to it, refers to nothing afterwards."""
+        """Delete a record and return it. References to it become null."""
         require_records(collection)
 
         def edit(transaction: Transaction) -> Record:
@@ -392,11 +390,7 @@ class JSONStorageManager:
         metered: bool = False,
         unknown: Unknown = "refuse_unknown",
     ) -> builtins.list[Record]:
-        """Does many operations (`utils.bulk`) in one commit, as one call; returns their results.
-
-        `patch` makes the changes of an update of the record and of what the operation says. An
-        `activity` that is a function is given {"results": [...]}.
-        """
+        """Apply bulk operations (`utils.bulk`) in one commit, as one call. Return their results."""
         require_records(collection)
         wanted = refuse_misshapen(operations)
 
@@ -422,12 +416,12 @@ class JSONStorageManager:
         activity: ActivityOf = None,
         metered: bool = False,
     ) -> Record:
-        """Sets back what the person changed in a commit of theirs, if it is still as they left it.
+        """Undo a commit of the user, if its records did not change since.
 
-        With `request`, the commit must be one of that request, and with `not_before` it must not
-        be older. Returns what an activity can tell
-        of it (`Undoing.told`). Raises `Touched` for what was changed since, and `HistoryGone`,
-        `NotFound`, `Forbidden` where there is nothing that the person may set back.
+        With `request`, the commit must belong to that request. With `not_before`, it must not be
+        older. Return a description for activities (`Undoing.told`). Raises `Touched` if records
+        changed since, and `HistoryGone`, `NotFound` or `Forbidden` if there is nothing that the
+        user may undo.
         """
         entry = self.store.entry(commit)
         if entry is None or not _is_own(entry, person) or request not in ("", entry.request_id):
@@ -447,7 +441,7 @@ class JSONStorageManager:
             once=once,
             activity=activity,
             metered=metered,
-            # Who is a member comes back with a project of one's own.
+            # Restoring an own project restores its member entries.
             licence=Licence(members=undoing.owner == person),
         )
 
@@ -456,10 +450,10 @@ class JSONStorageManager:
     def save_user_data(
         self, user: Any, *, lay_out: bool = False, activity: ActivityOf = None
     ) -> Record:
-        """Mirrors a Django user into their document and returns it.
+        """Mirror a Django user into their document and return it.
 
-        Activities, the count of API calls and unknown keys stay. Nothing is written when
-        nothing differs. With `lay_out`, their other documents are begun in the same commit.
+        Activities, API counts and unknown keys remain. If nothing differs, nothing is written.
+        `lay_out` creates missing record documents in the same commit.
         """
 
         def edit(transaction: Transaction) -> Record:
@@ -470,10 +464,10 @@ class JSONStorageManager:
     def mirror_account(
         self, user_id: int, *, lay_out: bool = False, activity: Activity | None = None
     ) -> Record | None:
-        """Mirrors the account with this id as the database has it; None when it is gone.
+        """Mirror the account with this id from the database. Return None if it was deleted.
 
-        The account is read while writers wait: of two who mirror it at once, neither writes a
-        state that is older than the other's. The rest is as with `save_user_data`.
+        The account is read under the writer lock. Otherwise, of two concurrent mirrors, the one
+        with the older state could win. The rest is as in `save_user_data`.
         """
 
         def edit(transaction: Transaction) -> Record | None:
@@ -485,23 +479,23 @@ class JSONStorageManager:
                 log(transaction, user_id, activity)
             return record
 
-        return self._change(user_id, edit, here=True)  # where the database's connection is
+        return self._change(user_id, edit, here=True)  # this thread has the database connection
 
     def get_user_data(self, user_id: int) -> Record | None:
-        """The user's whole document, activities included; None where there is none."""
+        """Return the complete user document with recent activities, or None."""
         document = self.store.read(key_of("users", user_id))
         return own_copy(document.content) if document else None
 
     def preferences(self, user_id: int) -> Preferences:
-        """How the person wants pages to be; what they never chose is as the table says."""
+        """Return the user's preferences, with defaults for those never chosen."""
         document = self.store.read(key_of("users", user_id))
         return preferences_in(document.content if document else {})
 
     def change_preferences(self, user_id: int, change: Change) -> Preferences:
-        """Changes some of the person's preferences. Raises `InvalidRecord`.
+        """Change some of the user's preferences. Raises `InvalidRecord`.
 
-        `change` is what to set, or makes that from what is stored: then of two who change at once,
-        neither loses what the other did.
+        `change` has the new values, or computes them from the stored ones, so that concurrent
+        changes are not lost.
         """
 
         def edit(transaction: Transaction) -> Record:
@@ -510,27 +504,27 @@ class JSONStorageManager:
         return preferences_in({"preferences": self._change(user_id, edit)})
 
     def save_task_data(self, user_id: int, data: Mapping[str, Any]) -> Record:
-        """Stores a task: a new one, or changes to the one whose `id` is given."""
+        """Create a task, or update the one with the given `id`."""
         return self._save("tasks", user_id, data)
 
     def save_project_data(self, user_id: int, data: Mapping[str, Any]) -> Record:
-        """Stores a project: a new one, or changes to the one whose `id` is given."""
+        """Create a project, or update the one with the given `id`."""
         return self._save("projects", user_id, data)
 
     def save_model_data(self, user_id: int, data: Mapping[str, Any]) -> Record:
-        """Stores a model: a new one, or changes to the one whose `id` is given."""
+        """Create a model, or update the one with the given `id`."""
         return self._save("models", user_id, data)
 
     def get_user_tasks(self, user_id: int) -> builtins.list[Record]:
-        """All tasks of the user."""
+        """Return all tasks of the user."""
         return self.list("tasks", user_id)
 
     def get_user_projects(self, user_id: int) -> builtins.list[Record]:
-        """All projects of the user."""
+        """Return all projects of the user."""
         return self.list("projects", user_id)
 
     def get_user_models(self, user_id: int) -> builtins.list[Record]:
-        """All models of the user."""
+        """Return all models of the user."""
         return self.list("models", user_id)
 
     def update_user_activity(
@@ -540,7 +534,7 @@ class JSONStorageManager:
         description: str,
         metadata: Mapping[str, Any] | None = None,
     ) -> Record:
-        """Logs an activity and returns it as stored. Raises `InvalidRecord`, `NotFound`."""
+        """Log an activity and return it as stored. Raises `InvalidRecord` and `NotFound`."""
         activity = checked_activity(type, description, {} if metadata is None else metadata)
 
         def edit(transaction: Transaction) -> Record:
@@ -551,10 +545,10 @@ class JSONStorageManager:
     def record_call(
         self, user_id: int, activity: Activity, *, caller: Caller | None = None
     ) -> Quota:
-        """Counts and logs an API call that changed no record; returns what is left.
+        """Count and log an API call that changed no record. Return the remaining quota.
 
-        It is the caller's, by default the user's. A power cut may take the count back. Raises
-        `QuotaExceeded`, `TooManyCalls`.
+        It counts for the caller, by default the user. The commit is relaxed: a power failure may
+        undo it. Raises `QuotaExceeded` and `TooManyCalls`.
         """
         who = caller or Caller(user_id)
 
@@ -565,10 +559,10 @@ class JSONStorageManager:
         return self.quota(who.user_id)
 
     def record_read(self, caller: Caller) -> Quota:
-        """Counts an API call that only reads; returns what is left.
+        """Count an API read. Return the remaining quota.
 
-        The count is held in memory (`call_counts`), and committed only where the process holds
-        back too many. Raises `QuotaExceeded`, `TooManyCalls`.
+        The count stays in memory (`call_counts`). It is committed at once only if this process has
+        too many uncommitted counts. Raises `QuotaExceeded` and `TooManyCalls`.
         """
         quota = self._hold(caller.user_id, caller.token)
         if quota is None:
@@ -577,10 +571,9 @@ class JSONStorageManager:
         return quota
 
     def take_free_call(self, user_id: int, calls: int = 1) -> None:
-        """Takes calls from the burst and none from the hour, in memory: nothing is written for it.
+        """Count calls in the burst only, in memory.
 
-        For what costs work and changes nothing: pages, and calls that are refused. Raises
-        `TooManyCalls`.
+        For work without a change: pages, and refused calls. Raises `TooManyCalls`.
         """
         now, document = self.clock(), self.store.read(key_of("users", user_id))
         if document is None:
@@ -594,10 +587,7 @@ class JSONStorageManager:
         self._counts.add(user_id, None, now, judge, calls)
 
     def _hold(self, user_id: int, token: str) -> Quota | None:
-        """Counts a call in memory and returns the quota after it.
-
-        Returns None if it must be committed instead.
-        """
+        """Count a call in memory and return the quota after it, or None if it must be committed."""
         now, document = self.clock(), self.store.read(key_of("users", user_id))
         if document is None:
             return None
@@ -618,32 +608,33 @@ class JSONStorageManager:
 
     def _commit_later(self) -> None:
         timer = self._timer
-        if timer is None or not timer.is_alive():  # not alive: of the process that forked this one
+        if timer is None or not timer.is_alive():  # after a fork, the parent's timer is dead
             timer = threading.Timer(self.commit_seconds, self._commit_in_time)
             timer.daemon = True
             self._timer = timer
             timer.start()
 
     def _commit_in_time(self) -> None:
-        self._timer = None  # first: a call counted from now on starts another one
+        self._timer = None  # reset first, so that a concurrent call starts another timer
         try:
             self.commit_counts()
         except Exception:
             log_messages.exception("API calls could not be counted")
 
     def commit_counts(self) -> None:
-        """Commits the counts of API calls that are held in memory; what cannot be, stays there."""
+        """Commit the uncommitted counts of API calls. Counts that fail to commit stay in memory."""
         for person in self._counts.people():
             try:
                 self._commit_counts_of(person)
-                self._overfull.add(person)  # perhaps: who only reads has a large document, too
+                # Reads alone also add activities, so the document may have grown too large.
+                self._overfull.add(person)
             except (StoreError, OSError) as fault:
                 log_messages.warning("API calls of %s are not counted yet: %s", person, fault)
 
         self._move_activities()
 
     def _move_activities(self) -> None:
-        """Moves what a commit left of too many activities, a part at a time."""
+        """Move old activities that a commit left behind, in several commits."""
         for person in tuple(self._overfull):
             self._overfull.discard(person)
             try:
@@ -653,9 +644,9 @@ class JSONStorageManager:
                 log_messages.warning("Activities of %s cannot be moved yet: %s", person, fault)
 
     def retain_activities(self, user_id: int) -> bool:
-        """Moves old activities to their own document, and removes those that are too old.
+        """Move old activities to their own document, and delete expired ones.
 
-        It happens by itself with the person's changes. Returns whether there is more to do.
+        The user's changes do so, too. Return whether there is more to do.
         """
 
         def edit(transaction: Transaction) -> bool:
@@ -677,34 +668,34 @@ class JSONStorageManager:
             relaxed=True,
             note=lambda _number: self._counts.settle(person, held),
         )
-        if self.store.read(key_of("users", person)) is None:  # they left
+        if self.store.read(key_of("users", person)) is None:  # the user was deleted
             self._counts.settle(person, held)
 
     def quota(self, user_id: int) -> Quota:
-        """How many API calls the user has used and may make."""
+        """Return the user's quota, including uncommitted counts."""
         now, document = self.clock(), self.store.read(key_of("users", user_id))
         held = self._counts.snapshot(user_id)
         return quota_now(document.content if document else None, now, held.of_hour(now))
 
     def storage(self, user_id: int) -> Storage:
-        """How many bytes the user's files have, and may have."""
+        """Return the size of the user's files, and its limit."""
         return storage_of(self.store, user_id, _storage_bytes())
 
     def past(self, user_id: int) -> Past:
-        """All activities that are retained, oldest first; to read, never to change."""
+        """Return all retained activities, oldest first. They must not be modified."""
         return past_of(self.store, user_id)
 
     def activities(self, user_id: int, latest: int = 10) -> builtins.list[Record]:
-        """The newest activities, newest first."""
+        """Return copies of the newest activities, newest first."""
         newest = self.past(user_id)[-latest:] if latest > 0 else []
         return [own_copy(activity) for activity in reversed(newest)]
 
     def dashboard(self, user_id: int) -> dict[str, Any]:
-        """The person, the figures, and the ten latest activities."""
+        """Return the user, the statistics, and the ten latest activities."""
         now = self.clock()
         document = self.store.read(key_of("users", user_id))
-        told = document.content if document else {"user_id": user_id}
-        user = {name: value for name, value in told.items() if name not in _NOT_TOLD}
+        content = document.content if document else {"user_id": user_id}
+        user = {name: value for name, value in content.items() if name not in _NOT_TOLD}
         quota = self.quota(user_id)
         user |= {"api_calls_used": quota.used, PERIOD: period_of(now)}
         if settings.NEURALFLOW_API_CALLS_LIMIT is not None:
@@ -716,12 +707,12 @@ class JSONStorageManager:
             "recent_activities": self.activities(user_id),
         }
 
-    # In and out
+    # Export and import
 
     def export(self, user_id: int) -> Export:
-        """All files of the person in one zip archive, to be read piece by piece and closed.
+        """Return a zip archive of all files of the user, to iterate over and to close.
 
-        Raises `Unavailable`, and `Corrupt` for what cannot be read as bytes.
+        Raises `Unavailable`, and `Corrupt` if a file cannot be read even as bytes.
         """
         return Export(self.store, user_id, self.clock())
 
@@ -737,15 +728,15 @@ class JSONStorageManager:
         activity: Callable[[Record], Activity] | None = None,
         metered: bool = False,
     ) -> Record:
-        """Takes in the records of an archive, all or nothing; returns a report (`Report.told`).
+        """Import the records of an archive in one commit. Return a report (`Report.told`).
 
-        `owner` chooses among the people that the archive has files of. With `dry_run`, nothing is
-        changed, logged or counted. Raises `ArchiveFault`, `InvalidImport`.
+        `owner` selects a user if the archive has files of several. With `dry_run`, nothing is
+        changed, logged or counted. Raises `ArchiveFault` and `InvalidImport`.
         """
-        here = {name: self._records(name, user_id) for name in RECORD_COLLECTIONS}
+        stored = {name: self._records(name, user_id) for name in RECORD_COLLECTIONS}
         now = self.clock()
-        package = Package(file, judge(here, user_id, now), owner=owner)
-        arrival = Arrival(package, here, user_id, now)
+        package = Package(file, judge(stored, user_id, now), owner=owner)
+        arrival = Arrival(package, stored, user_id, now)
 
         def edit(transaction: Transaction) -> Record:
             report = arrival.take_in(transaction, mode).told()
@@ -766,25 +757,25 @@ class JSONStorageManager:
             return looked.report
 
     def drop_person(self, user_id: int) -> Record:
-        """Removes all documents of a person, and what names them in those of others; one commit.
+        """Delete all documents of a user, and their memberships with others, in one commit.
 
-        Returns how many records went with each document, and from how many projects of others
-        the person was taken out. Nothing is logged for them: there is nothing left to log it in.
+        Return the number of records per document, and of projects left. Nothing is logged for the
+        user, whose document is deleted.
         """
 
         def edit(transaction: Transaction) -> Record:
             return drop_person(transaction, user_id)
 
-        # In one commit, however much it is: nobody is kept from leaving.
+        # Without bounds: a large account must not prevent its deletion.
         licence = Licence(members=True)
         dropped = self._change(user_id, edit, licence=licence, bounds=UNBOUNDED)
         discard_all(self.store, user_id)
         return dropped
 
     def mend_shared(self, user_id: int) -> bool:
-        """Makes what people are told is shared agree with the projects, where a hand parted them.
+        """Repair the index of memberships after hand edits. Return whether anything changed.
 
-        Of what is shared with the person, and of what they share; whether anything was wrong.
+        Covers the user's memberships and the members of the user's projects.
         """
 
         def edit(transaction: Transaction) -> bool:
@@ -795,27 +786,28 @@ class JSONStorageManager:
     # The whole store
 
     def owners(self, collection: str) -> Iterator[int]:
-        """The ids of all who have a document in the collection, in order."""
+        """Return the ids of all users with a document in the collection, sorted."""
         if collection not in COLLECTIONS:
             raise UnknownCollection(collection, tuple(COLLECTIONS))
         return (key.owner for key in self.store.keys(collection))
 
     def highest_owner(self) -> int:
-        """The highest id that has a document; 0 in an empty store.
+        """Return the highest id with a document, or 0.
 
-        The number of a file that a hand named does not count where no account could get the next.
+        Ids above COUNTED_ID_MAX, from files named by hand, are ignored: no account could get the
+        next id.
         """
         owners = (owner for name in COLLECTIONS for owner in self.owners(name))
         return max((owner for owner in owners if owner <= COUNTED_ID_MAX), default=0)
 
     def publish(self) -> None:
-        """Makes every file exact: by themselves they are up to a tenth of a second behind.
+        """Write all pending changes to the files, which otherwise lag by up to 0.1 s.
 
-        Raises `Unavailable`, `OutOfSpace`.
+        Raises `Unavailable` and `OutOfSpace`.
         """
         self.store.publish()
 
-    # How it is done
+    # The write path
 
     def _change(
         self,
@@ -832,26 +824,21 @@ class JSONStorageManager:
         here: bool = False,
         bounds: Bounds = ORDINARY_BOUNDS,
     ) -> Result:
-        """The one way to change anything: the edit, its activity and its count, in one commit.
-
-        And the one place where rights are decided: whatever the edit did, and whichever method
-        made it, is refused unless it is the caller's to do. Raises `Forbidden`, and `NotFound`
-        where the owner shares nothing with the caller.
-        """
+        """Run an edit with its activity and count in one commit. Every change goes through here."""
         who = caller or Caller(owner)
-        held = NOTHING_HELD  # calls held in memory that this commit takes along
-        has_more = False  # activities to move out of the person's document
+        held = NOTHING_HELD  # uncommitted counts that this commit includes
+        has_more = False  # True if activities remain to be moved
         quota: Quota | None = None  # after the call
-        size = 0  # of the records put and removed
+        size = 0  # bytes of the records put and removed
         if bounds is ORDINARY_BOUNDS:
             self._written.check(who.user_id, self.clock())
 
         def whole_edit(transaction: Transaction) -> Result:
             nonlocal held, has_more, quota, size
             held, has_more, quota = NOTHING_HELD, False, None
-            if once is not None and (kept := replay(transaction, who.user_id, once)):
-                return cast(Result, kept[0])
-            # An operation on memberships looks for itself: who is invited has no access yet.
+            if once is not None and (stored := replay(transaction, who.user_id, once)):
+                return cast(Result, stored[0])
+            # Operations on memberships check access themselves: invited users have none yet.
             before = None if licence.members else Access.of(transaction, who.user_id, owner)
             if metered or read:
                 held = self._counts.snapshot(who.user_id)
@@ -863,8 +850,8 @@ class JSONStorageManager:
                 held = self._counts.snapshot(who.user_id)
                 take_counts(transaction, who.user_id, held)
             if activity is not None:
-                told = activity(cast(Record, result)) if callable(activity) else activity
-                tell(transaction, who.user_id, owner, told)
+                entry = activity(cast(Record, result)) if callable(activity) else activity
+                tell(transaction, who.user_id, owner, entry)
             if key_of("users", who.user_id) in transaction.changed:
                 has_more = retain(transaction, who.user_id, _limits())
             if once is not None:
@@ -899,20 +886,20 @@ class JSONStorageManager:
 
     def _save(self, collection: str, owner: int, data: Mapping[str, Any]) -> Record:
         record_id = id_of(data)
-        if record_id is None:  # an id that is none is refused
+        if record_id is None:  # `create` refuses an invalid id
             return self.create(collection, owner, data)
         return self.update(collection, owner, record_id, data)
 
 
 def _is_own(entry: Entry, person: int) -> bool:
-    """Return whether the person made a change, by a page or call or in a file of theirs."""
+    """Return whether the user made the commit, by page, by call, or by editing an own file."""
     if entry.actor == FILE_ACTOR:
         return all(change.key.owner == person for change in entry.changes)
     return entry.actor == str(person)
 
 
 class _OnlyLooked(Exception):
-    """Ends a transaction that was to be tried only."""
+    """Abort the transaction of a dry run. `report` is its result."""
 
     def __init__(self, report: Record) -> None:
         super().__init__()
@@ -929,7 +916,7 @@ def _storage_bytes() -> int:
 
 
 def _nothing_else(transaction: Transaction) -> None:
-    """An edit of which the count of the call is all."""
+    """Change nothing, in a commit that only counts the call."""
 
 
 _managers: weakref.WeakSet[JSONStorageManager] = weakref.WeakSet()
@@ -940,7 +927,7 @@ def _commit_all_counts() -> None:
         manager.commit_counts()
 
 
-atexit.register(_commit_all_counts)  # runs before the one that closes the stores
+atexit.register(_commit_all_counts)  # handlers run in reverse order, so before stores close
 
 json_storage = JSONStorageManager()
-"""The storage that the settings name; opened at first use."""
+"""The storage in the settings, opened at first use."""
