@@ -1,6 +1,6 @@
-"""The project: settings, addresses, and how it is served.
+"""The Django project: settings, URLs, and the server configuration.
 
-In any program of this environment, `from neuralflow import storage` is the storage of the settings.
+Programs in this environment can use `from neuralflow import storage`, the storage in the settings.
 """
 
 import os
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def __getattr__(name: str) -> "JSONStorageManager":
-    """Return `storage`, now that it is asked for: settings must not import it."""
+    """Return `storage` at first access. The settings must not import it."""
     if name != "storage":
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "neuralflow.settings")

@@ -1,4 +1,4 @@
-"""Pages travel compressed: a list of fifty tasks is a tenth of its size then."""
+"""Compress pages with gzip, to about a tenth of their size for a list of fifty tasks."""
 
 import gzip
 import re
@@ -11,19 +11,20 @@ from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from django.utils.cache import patch_vary_headers
 
-WORTH_BYTES: Final = 200  # less would hardly become shorter
-LEVEL: Final = 1  # a third of the time of the usual 6, for a page a quarter longer
+WORTH_BYTES: Final = 200  # smaller pages hardly shrink
+LEVEL: Final = 1  # a third of the time of the default 6, for a quarter more bytes
 NOISE_BYTES: Final = 100
 _TAKES_GZIP: Final = re.compile(r"(^|,)\s*gzip\s*(;\s*q=(0\.\d*[1-9]\d*|1(\.0*)?)\s*)?(,|$)")
 
 
 class PagesGZipMiddleware:
-    """Compresses pages, and nothing else: a stream of events must not wait until there is enough
-    of it, and calls of programs are answered sooner as they are.
+    """Compress pages only.
 
-    What an attacker could have repeated on a page beside a secret could be guessed from the length
-    (BREACH, 2013). So up to 100 bytes of noise are added to each answer; Django masks the token
-    against forgery anew each time; an API token or a recovery code is shown once.
+    Event streams must not be buffered, and API responses are faster uncompressed.
+
+    An attacker who can inject text next to a secret could guess it from the compressed length
+    (BREACH, 2013). Therefore up to 100 random bytes are added to each response, Django masks the
+    CSRF token anew each time, and an API token or a recovery code is shown only once.
     """
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
@@ -47,7 +48,7 @@ def _is_worth_it(response: HttpResponse) -> bool:
 
 
 def _compressed(content: bytes) -> bytes:
-    """The content as gzip (RFC 1952), with a file name of some random length in its head."""
+    """Return the content as gzip (RFC 1952), with a file name of random length in its header."""
     written = BytesIO()
     noise = "n" * secrets.randbelow(NOISE_BYTES + 1)
     with gzip.GzipFile(noise, "wb", LEVEL, written, mtime=0) as file:

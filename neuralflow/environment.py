@@ -45,8 +45,10 @@ class Environment(environ.Env):
         return [cast(text) if cast else text for text in texts if text != ""]
 
     def unknown(self) -> dict[str, str]:
-        """Return the variables with our prefix that nothing has read, each with the nearest known
-        name, or "" if none is near. For the end of the settings."""
+        """Return unread variables with our prefix, each with the nearest known name or "".
+
+        Call it at the end of the settings.
+        """
         ours = sorted(name for name in self.names if name.startswith(PREFIX))
         return {
             name: next(iter(difflib.get_close_matches(name, ours, 1, 0.8)), "")

@@ -1,4 +1,4 @@
-"""How gunicorn serves us: `gunicorn --config python:neuralflow.gunicorn neuralflow.wsgi`."""
+"""The gunicorn configuration: `gunicorn --config python:neuralflow.gunicorn neuralflow.wsgi`."""
 
 import errno
 import socket
@@ -18,35 +18,37 @@ worker_class = Worker
 workers = WORKERS
 threads = 8
 umask = 0o077
-# Each worker opens the store itself: its locks must not be shared through a fork.
+# Each worker opens the store itself. With preloading, a fork would share its locks.
 preload_app = False
 graceful_timeout = 10  # seconds
-# Past these, 414 and 431; neuralflow.arriving has the limits of time.
+# Larger requests get 414 or 431. neuralflow.arriving has the time limits.
 limit_request_line = 4094  # bytes
 limit_request_fields = 64
 limit_request_field_size = 8190  # bytes
 control_socket_disable = True
 
-# Only utils.middleware decides whose X-Forwarded-… headers are believed. Gunicorn would by
-# itself believe those of every process on this machine.
+# utils.middleware alone decides which X-Forwarded-… headers to trust. By default, gunicorn would
+# trust those of every process on this machine.
 forwarded_allow_ips = ""
 secure_scheme_headers: dict[str, str] = {}
 
-# Its own lines would come after the one that says where we are; warnings and errors still do.
+# Gunicorn's startup messages would follow ours with the URL. Warnings and errors are still logged.
 loglevel = "warning"
 logconfig_dict = {
     **LOGGING,
     "loggers": {
         "gunicorn.error": {"level": "WARNING", "handlers": [], "propagate": True},
-        # It would tell of every HEAD that Django builds a body for, as Django always does.
+        # It would warn about every HEAD request, because Django builds a body for them.
         "gunicorn.http.wsgi": {"level": "ERROR"},
     },
 }
 
 
 def on_starting(server: "Arbiter") -> None:
-    """Ends with one clear sentence when the address cannot be had. Gunicorn would try for five
-    seconds and say less."""
+    """Exit with a clear message if the address is not available.
+
+    Gunicorn would retry for five seconds and report less.
+    """
     family = socket.AF_INET6 if ":" in HOST else socket.AF_INET
     with socket.socket(family) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -62,8 +64,8 @@ def on_starting(server: "Arbiter") -> None:
 
 
 def when_ready(server: "Arbiter") -> None:
-    """Says where NeuralFlow is, now that the sockets listen."""
+    """Print the URL once the sockets listen."""
     stop_with_the_terminal(server)
-    port = server.LISTENERS[0].getsockname()[1]  # the one given by the system for PORT=0
+    port = server.LISTENERS[0].getsockname()[1]  # chosen by the system for PORT=0
     host = {"0.0.0.0": "127.0.0.1", "[::]": "[::1]"}.get(_SHOWN_HOST, _SHOWN_HOST)
     print(f"NeuralFlow is running at http://{host}:{port} (Ctrl-C stops it)", flush=True)

@@ -1,4 +1,4 @@
-"""Headers that every answer has, beside those that Django and django-csp set."""
+"""Security headers on every response, in addition to those of Django and django-csp."""
 
 from collections.abc import Callable
 
@@ -7,7 +7,7 @@ from csp.middleware import CSPMiddleware
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 
-# Nothing here uses any of these, so nothing that got in may either.
+# Unused features are disabled, so that injected code cannot use them either.
 _UNUSED = (
     "accelerometer",
     "camera",
@@ -22,7 +22,7 @@ _UNUSED = (
 )
 HEADERS = {
     "Permissions-Policy": ", ".join(f"{feature}=()" for feature in _UNUSED),
-    # Answers are for pages of this site, and for programs.
+    # Other sites must not embed our responses.
     "Cross-Origin-Resource-Policy": "same-origin",
 }
 
@@ -39,8 +39,11 @@ class HeadersMiddleware:
 
 
 class PolicyMiddleware(CSPMiddleware):
-    """The Content Security Policy: the settings' for pages. What is no page loads and runs nothing,
-    in whatever it is shown; and no call of a program waits for a policy to be put together."""
+    """Set the Content Security Policy: that of the settings for pages, and "none" otherwise.
+
+    Responses other than pages may load and run nothing, wherever they are displayed. They also skip
+    building the policy.
+    """
 
     NOT_A_PAGE = "default-src 'none'; frame-ancestors 'none'"
 

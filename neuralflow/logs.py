@@ -1,7 +1,7 @@
-"""One line per event on stderr: for people on a terminal, JSON for machines otherwise.
+"""Log one line per event to stderr: text on a terminal, otherwise JSON.
 
-Values in a message come from strangers (a path, a user name, a header). Neither form lets them
-end the line and begin one that looks like ours.
+Messages contain untrusted values (a path, a user name, a header). Neither format permits them to
+end the line and forge another one.
 """
 
 import json
@@ -11,8 +11,11 @@ from typing import Any
 
 
 def one_line(text: str) -> str:
-    """*text* with everything written out that some terminal or log reader takes for a new line, for
-    a command to itself, or for the other direction of writing."""
+    """Return *text* with unprintable characters escaped.
+
+    Terminals and log readers may take them for line breaks, commands or changes of writing
+    direction.
+    """
     if text.isprintable():
         return text
     return "".join(
@@ -27,13 +30,16 @@ def _moment(record: logging.LogRecord) -> str:
 
 
 def _tells_traceback(record: logging.LogRecord) -> bool:
-    """What Django refuses from strangers (a foreign host, too many fields) is no fault of the code;
-    with a traceback for each, anybody could fill the log."""
+    """Return whether to log the traceback of an event.
+
+    Requests that Django refuses (a foreign host, too many fields) are not errors of the code. With
+    tracebacks, anyone could fill the log.
+    """
     return bool(record.exc_info) and not record.name.startswith("django.security.")
 
 
 class LineFormatter(logging.Formatter):
-    """For people: time, level, logger, message. A traceback follows, indented."""
+    """Text for humans: time, level, logger, message, then an indented traceback."""
 
     def format(self, record: logging.LogRecord) -> str:
         head = f"{_moment(record)} {record.levelname} {record.name}: "
@@ -45,7 +51,7 @@ class LineFormatter(logging.Formatter):
 
 
 class JsonFormatter(logging.Formatter):
-    """For machines: one JSON object a line."""
+    """A JSON object per line, for machines."""
 
     def format(self, record: logging.LogRecord) -> str:
         event: dict[str, Any] = {
@@ -63,7 +69,7 @@ class JsonFormatter(logging.Formatter):
 
 
 def logging_config(*, level: str, for_people: bool) -> dict[str, Any]:
-    """A dictConfig that sends everything to stderr."""
+    """Return a dictConfig that logs everything to stderr."""
     formatter = LineFormatter if for_people else JsonFormatter
     return {
         "version": 1,
@@ -71,7 +77,7 @@ def logging_config(*, level: str, for_people: bool) -> dict[str, Any]:
         "formatters": {"event": {"()": formatter}},
         "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "event"}},
         "root": {"handlers": ["stderr"], "level": level},
-        # Django gives these loggers handlers of their own; here each event is told once.
+        # Django adds handlers to these loggers, which would log events twice.
         "loggers": {
             "django": {"handlers": [], "level": level, "propagate": True},
             "django.server": {"handlers": [], "level": level, "propagate": True},

@@ -1,4 +1,4 @@
-"""The installation's secret key: made once, kept in a file that only its owner can read."""
+"""Create and read the installation's secret key, in a file that only its owner can read."""
 
 import os
 import secrets
@@ -9,10 +9,11 @@ from django.core.exceptions import ImproperlyConfigured
 
 
 def read_or_make_secret_key(path: Path) -> str:
-    """The key kept in *path*; made first when the file is absent.
+    """Return the key in *path*, creating the file if it is missing.
 
-    Processes that start together agree: the key is written to a draft and appears under its
-    name whole, and only once. Raises ImproperlyConfigured when it can be neither read nor made.
+    Processes that start concurrently agree on one key, because the complete file is linked to its
+    name atomically and only once. Raises ImproperlyConfigured if the key can be neither read nor
+    created.
     """
     try:
         if not path.exists():
@@ -36,7 +37,7 @@ def _make(path: Path) -> None:
             file.write(secrets.token_urlsafe(64) + "\n")
             file.flush()
             os.fsync(file.fileno())
-        # A link, not a rename: it fails when another process was first, whose key then counts.
+        # Link, not rename: a link fails if another process was first, whose key then counts.
         with suppress(FileExistsError):
             os.link(draft, path)
     finally:

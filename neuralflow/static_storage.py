@@ -1,4 +1,4 @@
-"""Static files under hashed names, and under their plain names until they were collected."""
+"""Static files with hashed names, or plain names before `collectstatic`."""
 
 from typing import Any
 
@@ -7,13 +7,15 @@ from whitenoise.storage import CompressedManifestStaticFilesStorage
 
 
 class CollectedOrPlainStorage(CompressedManifestStaticFilesStorage):
-    """Hashed and compressed after `collectstatic`; before it, and for a file that it has not
-    seen, the plain name, which WhiteNoise finds in the apps. A page never fails for want of a
-    manifest."""
+    """Hashed and compressed static files, with a fallback to plain names.
+
+    The fallback applies before `collectstatic`, and to files added since. WhiteNoise finds those in
+    the apps. A missing manifest therefore never breaks a page.
+    """
 
     manifest_strict = False
-    # What a file names is renamed in it: in style sheets, and in our own modules. (Django can do
-    # so for all modules, but takes comments for code: some of packages name what is not there.)
+    # References to other files are replaced in style sheets and in our own modules. (Django's own
+    # support for modules also parses comments, in which some packages name missing files.)
     patterns = (
         *CompressedManifestStaticFilesStorage.patterns,
         (
@@ -30,14 +32,13 @@ class CollectedOrPlainStorage(CompressedManifestStaticFilesStorage):
         self._addresses: dict[tuple[str, bool, bool], str] = {}
 
     def url(self, name: str, force: bool = False) -> str:
-        """Found out once for each name, for every page asks for a few: the names are those of the
-        manifest that was there when the server started."""
-        asked = (name, force, settings.DEBUG)
-        if asked not in self._addresses:
-            self._addresses[asked] = super().url(name, force)
-        return self._addresses[asked]
+        """Return the URL of a file, cached by name for the lifetime of the process."""
+        key = (name, force, settings.DEBUG)
+        if key not in self._addresses:
+            self._addresses[key] = super().url(name, force)
+        return self._addresses[key]
 
     def stored_name(self, name: str) -> str:
-        # The parent would open the missing file to hash it, and raise.
+        # The parent class would raise when opening the missing file to hash it.
         hashed: str | None = self.hashed_files.get(self.hash_key(self.clean_name(name)))
         return hashed or name

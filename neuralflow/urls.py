@@ -1,4 +1,4 @@
-"""Every address of NeuralFlow."""
+"""The root URL configuration."""
 
 from django.contrib import admin
 from django.urls import include, path
@@ -20,5 +20,5 @@ handler400 = problem_or_page(defaults.bad_request)
 handler403 = problem_or_page(defaults.permission_denied)
 handler404 = problem_or_page(defaults.page_not_found)
 handler500 = problem_or_page(defaults.server_error)
-# django-allauth answers with this past its limits.
+# Used by django-allauth when its rate limits are exceeded.
 handler429 = "accounts.views.too_many_requests"
