@@ -110,23 +110,25 @@ class Waiting:
 
 
 def waiting_in(frames: list[Frame], *, in_use: bool) -> dict[Key, Waiting]:
-    found: dict[Key, Waiting] = defaultdict(Waiting)
+    documents: dict[Key, Waiting] = defaultdict(Waiting)
     epoch = max((frame.epoch + (frame.kind == SEAL) for frame in frames[-1:]), default=0)
     for frame in frames:
         if frame.kind in (COMMIT, RELAXED):
             for change in frame.payload["changes"]:
-                one = found[change["collection"], change["owner"]]
+                document = documents[change["collection"], change["owner"]]
                 if change.get("base"):
-                    one.changes.clear()
-                one.changes.append((frame.sequence, frame.payload["at"], change))
+                    document.changes.clear()
+                document.changes.append((frame.sequence, frame.payload["at"], change))
         elif frame.kind in (PUBLISHING, PUBLISHED):
             for note in frame.payload:
-                one = found[note["collection"], note["owner"]]
+                document = documents[note["collection"], note["owner"]]
                 if note["file"]:
-                    one.files[note["file"][1], note["file"][2]] = note["sequence"]
+                    document.files[note["file"][1], note["file"][2]] = note["sequence"]
                 if frame.kind == PUBLISHED and in_use and frame.epoch == epoch:
-                    one.changes = [each for each in one.changes if each[0] > note["sequence"]]
-    return found
+                    document.changes = [
+                        item for item in document.changes if item[0] > note["sequence"]
+                    ]
+    return documents
 
 
 def applied(document: Any, at: str, change: dict[str, Any]) -> Any:
@@ -163,14 +165,14 @@ def document_of(path: Path, waiting: Waiting | None) -> Any:
         if waiting:
             shown = waiting.files.get((status.st_size, status.st_mtime_ns), 0)
     changes = waiting.changes if waiting else []
-    resets = [number for number, each in enumerate(changes) if each[2].get("reset")]
+    resets = [number for number, item in enumerate(changes) if item[2].get("reset")]
     if resets and changes[resets[-1]][0] > shown:
         document, changes = None, changes[resets[-1] :]
     elif shown:
-        changes = [each for each in changes if each[0] > shown]
+        changes = [item for item in changes if item[0] > shown]
     elif changes:
         revision = document.get("revision", 0)
-        changes = [each for each in changes if each[2]["revision"] > revision]
+        changes = [item for item in changes if item[2]["revision"] > revision]
     for _, at, change in changes:
         document = applied(document, at, change)
     return document

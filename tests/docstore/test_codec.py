@@ -76,7 +76,7 @@ def test_long_list_encodes_only_changed_chunks_again() -> None:
     encode(document)
     newer = Document({"notes": document.content["notes"].append({"id": 1001})})
     old, new = pieces(document), pieces(newer)
-    assert sum(one is other for one, other in zip(old, new, strict=True)) >= len(old) - 4
+    assert sum(piece is other for piece, other in zip(old, new, strict=True)) >= len(old) - 4
     assert document.bytes_kept > 0
     document.forget_bytes()
     assert document.bytes_kept == 0

@@ -48,7 +48,7 @@ def test_the_manual_runs_as_it_stands_from_top_to_end(tmp_path: Path) -> None:
     manual = (PROJECT / "docs/engine.md").read_text("utf-8")
     manual = manual.replace("/tmp/notes", str(tmp_path / "notes"))
     blocks = re.findall(r"```(python|console)\n(.*?)```", manual, re.DOTALL)
-    shown = "".join("".join(found) for found in re.findall(r"# (1): it is|# (\(\{.*)", manual))
+    shown = "".join("".join(groups) for groups in re.findall(r"# (1): it is|# (\(\{.*)", manual))
     parts, printed = [], ""
     for kind, block in blocks:
         if kind == "python":

@@ -109,8 +109,8 @@ def test_it_is_told_over_the_ends_of_segments(root: Path, store: DocumentStore) 
         for since in range(start, store.sequence(), 7):
             entries, through = other.entries(since)
             assert through == store.sequence()
-            told = notes(entries)
-            assert told == list(range(101 - len(told), 101))
+            ids = notes(entries)
+            assert ids == list(range(101 - len(ids), 101))
     assert notes(store.entries(0).told) == list(range(1, 101))
 
 
@@ -142,13 +142,13 @@ def test_retired_entries_raise_history_gone(root: Path) -> None:
         early = store.entries(0).through
         for _ in range(100):
             store.change(lambda transaction: add(transaction, "x" * 300))
-        kept = store.sequence()
+        available = store.sequence()
         store.change(add)
         backend.checkpoint()
         for since in (0, early):  # not cached, and cached
             with pytest.raises(HistoryGone):
                 store.entries(since)
-        assert notes(store.entries(kept).told) == [101]
+        assert notes(store.entries(available).told) == [101]
 
 
 def test_a_folder_that_knows_less_says_so(root: Path, store: DocumentStore, tmp_path: Path) -> None:
@@ -208,8 +208,8 @@ def test_a_restore_is_not_told_before_it_is_done(root: Path) -> None:
 
         files.before_showing = look
         restore_snapshot(store, snapshot)
-        assert seen and not any(each.told for each in seen)
-        through = max(each.through for each in seen)
+        assert seen and not any(entries.told for entries in seen)
+        through = max(entries.through for entries in seen)
         assert [entry.restored for entry in reader.entries(through).told] == [True]
 
 
@@ -227,10 +227,10 @@ def test_a_restore_that_a_crash_cut_short_is_told_if_it_happened(
         except Killed:
             backend._abandon()
             with closing(opened(root)) as next_one:
-                found = len(next_one.records(ALICE_NOTES))
+                count = len(next_one.records(ALICE_NOTES))
                 next_one.change(add)  # the next writer finds that the restore is over
                 is_told = any(entry.restored for entry in next_one.entries(since).told)
-                assert is_told or found == before
+                assert is_told or count == before
             continue
         return
     raise AssertionError("no restore was ever done")
@@ -263,23 +263,23 @@ def test_following_writers_that_are_killed(root: Path) -> None:
     dice = random.Random(4)
     with closing(open_store(root.as_uri(), LAYOUTS.values())) as store:
         store.change(begin)
-        told: list[int] = []
+        ids: list[int] = []
         through = 0
         for _ in range(8):
             writers = [_writer(root) for _ in range(3)]
             for _ in range(12):
                 time.sleep(dice.uniform(0.001, 0.03))
                 entries, through = store.entries(through)
-                told += notes(entries)
+                ids += notes(entries)
                 if writers and dice.random() < 0.3:
                     _end(writers.pop())
             for writer in writers:
                 _end(writer)
         store.change(add)
         entries, through = store.entries(through)
-        told += notes(entries)
-        assert told == [note["id"] for note in store.records(ALICE_NOTES)]
-        assert told == list(range(1, len(told) + 1)) and len(told) > 50
+        ids += notes(entries)
+        assert ids == [note["id"] for note in store.records(ALICE_NOTES)]
+        assert ids == list(range(1, len(ids) + 1)) and len(ids) > 50
 
 
 def _writer(root: Path) -> int:

@@ -28,18 +28,18 @@ KEYS = [Key("notes", 1), Key("notes", 2), Key("people", 1), Key("people", 2)]
 
 def as_the_engine_says(backend: FilesBackend) -> dict[str, str]:
     """Return every document as JSON text, with the keys in order."""
-    found = {}
+    documents = {}
     for collection in LAYOUTS:
         for key in backend.keys(collection):
             document = backend.read(key).document
             assert document is not None
-            found[backend.name(key)] = json.dumps(json.loads(encode(document)))
-    return found
+            documents[backend.name(key)] = json.dumps(json.loads(encode(document)))
+    return documents
 
 
 def as_the_format_says(root: Path, *, in_use: bool = False) -> dict[str, str]:
-    found = documents_in(root, COLLECTIONS, in_use=in_use)
-    return {name: json.dumps(document) for name, document in found}
+    documents = documents_in(root, COLLECTIONS, in_use=in_use)
+    return {name: json.dumps(document) for name, document in documents}
 
 
 class Life:
@@ -117,8 +117,8 @@ def test_the_current_state_can_be_read_at_any_moment(tmp_path: Path, seed: int) 
     life = Life(tmp_path / "data", seed)
     for step in range(150):
         life.step()
-        told = as_the_engine_says(life.backend)
-        assert as_the_format_says(life.root, in_use=True) == told, f"step {step}"
+        documents = as_the_engine_says(life.backend)
+        assert as_the_format_says(life.root, in_use=True) == documents, f"step {step}"
         if step % 10 == 0:
             copy = tmp_path / f"copy {step}"
             shutil.copytree(life.root, copy)  # other inodes, the same times
@@ -127,30 +127,32 @@ def test_the_current_state_can_be_read_at_any_moment(tmp_path: Path, seed: int) 
             assert as_the_engine_says(again) == copied
             again.close()
             assert as_the_format_says(copy) == copied
-            assert life.is_edited or copied == told
+            assert life.is_edited or copied == documents
     life.backend.close()
     assert as_the_format_says(life.root) == as_the_engine_says(life.backend)
 
 
 def test_a_folder_can_be_copied_while_it_is_written(tmp_path: Path) -> None:
     """The copy has the journal first, then the files: it lacks no change acknowledged before."""
-    root, (told, tell) = tmp_path / "data", os.pipe()
+    root, (receiving, sending) = tmp_path / "data", os.pipe()
     writer = os.fork()
     if not writer:
-        _write_without_end(root, tell)
+        _write_without_end(root, sending)
     try:
         for number in range(10):
-            acknowledged = _last_of(told)
+            acknowledged = _last_of(receiving)
             copy = tmp_path / f"copy {number}"
             shutil.copytree(root / ".neuralflow", copy / ".neuralflow", ignore=_gone)
             for collection in LAYOUTS:
                 shutil.copytree(root / collection, copy / collection, ignore=_gone)
-            found = {name: json.loads(text) for name, text in as_the_format_says(copy).items()}
-            assert found["notes/notes_1.json"]["n"] >= acknowledged
-            assert len(found["people/person_1.json"]["log"]) >= acknowledged
+            by_format = {name: json.loads(text) for name, text in as_the_format_says(copy).items()}
+            assert by_format["notes/notes_1.json"]["n"] >= acknowledged
+            assert len(by_format["people/person_1.json"]["log"]) >= acknowledged
             backend = FilesBackend(copy, LAYOUTS, background=False)
-            said = {name: json.loads(text) for name, text in as_the_engine_says(backend).items()}
-            assert said == found
+            by_engine = {
+                name: json.loads(text) for name, text in as_the_engine_says(backend).items()
+            }
+            assert by_engine == by_format
             backend.close()
     finally:
         os.kill(writer, 9)

@@ -113,19 +113,19 @@ def test_full_disk_is_out_of_space_and_loses_nothing(kind: str, tmp_path: Path) 
         first = opened(folder)
         first.change(lambda transaction: transaction.create(ALICE_NOTES, {"notes": []}))
         first.close()
-        told = [tmp_path / f"told-{number}" for number in range(2)]
+        reports = [tmp_path / f"told-{number}" for number in range(2)]
         fillers = fill(place)
-        children = [start(lambda path=path: write(folder, path)) for path in told]  # type: ignore[misc]
+        children = [start(lambda path=path: write(folder, path)) for path in reports]  # type: ignore[misc]
         deadline = time.monotonic() + PATIENCE / 2
         while time.monotonic() < deadline and not all(
-            path.with_suffix(".full").exists() for path in told
+            path.with_suffix(".full").exists() for path in reports
         ):
             time.sleep(0.01)
         time.sleep(0.5)  # on the full disk
         for filler in fillers:
             filler.unlink(missing_ok=True)
         assert [wait(child) for child in children] == [0, 0], "a process died of the full disk"
-        outcomes = [json.loads(path.read_text()) for path in told]
+        outcomes = [json.loads(path.read_text()) for path in reports]
         assert all(refused for _, refused, _ in outcomes), outcomes
         assert all(after == 20 for _, _, after in outcomes), outcomes
         store = opened(folder)

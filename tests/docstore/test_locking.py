@@ -127,8 +127,8 @@ def test_nobody_starves_while_others_write_again_and_again(tmp_path: Path) -> No
     everyone = WAITING[0] * WAITING[1]
     assert len(order) == everyone * TURNS
     waits = []
-    for one in range(everyone):
-        places = [place for place, who in enumerate(order) if who == one]
+    for waiter in range(everyone):
+        places = [place for place, who in enumerate(order) if who == waiter]
         waits += [after - before for before, after in itertools.pairwise(places)]
     print(f"turns of others before one's own: fair {everyone}, at most {max(waits)}")
     assert max(waits) <= 20 * everyone  # a process may pass a few times without queueing
@@ -201,13 +201,13 @@ def outcome_of_many_writers(root: Path, backend_class: type[FilesBackend]) -> li
         writer.join()
     document = store.read(ALICE_NOTES)
     assert document is not None
-    kept = sorted(note["id"] for note in document.content["notes"])
+    stored = sorted(note["id"] for note in document.content["notes"])
     faults = []
     if len(set(acknowledged)) != PROCESSES * THREADS * EACH:
         faults.append("an id was given twice, or a writer failed")
-    if kept != acknowledged:
+    if stored != acknowledged:
         faults.append("an acknowledged record is missing")
-    if document.revision != len(kept) + 1:
+    if document.revision != len(stored) + 1:
         faults.append("the revision does not count the changes")
     return faults
 

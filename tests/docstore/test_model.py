@@ -116,18 +116,18 @@ def remove_nothing(transaction: Transaction, owner: int) -> None:
 
 def content_of_all(store: DocumentStore) -> dict[Key, Content]:
     """Return all documents without the time of their last change."""
-    found = {}
+    contents = {}
     for collection in LAYOUTS:
         for key in store.keys(collection):
             document = store.read(key)
             assert document is not None
-            found[key] = timeless(document.content)
-    return found
+            contents[key] = timeless(document.content)
+    return contents
 
 
 def timeless(content: Any) -> Content:
-    found = {name: value for name, value in content.items() if name != "updated_at"}
-    return found | {name: list(found[name]) for name in ("notes", "log") if name in found}
+    fields = {name: value for name, value in content.items() if name != "updated_at"}
+    return fields | {name: list(fields[name]) for name in ("notes", "log") if name in fields}
 
 
 # Doors
@@ -222,15 +222,15 @@ class FarDoor:
         return self._ask("change", edit, *arguments, relaxed=relaxed)
 
     def look(self) -> dict[Key, Content]:
-        found: dict[Key, Content] = self._ask("look")
-        return found
+        contents: dict[Key, Content] = self._ask("look")
+        return contents
 
     def publish(self) -> None:
         self._ask("publish")
 
     def see(self, key: Key) -> Content | None:
-        found: Content | None = self._ask("see", key)
-        return found
+        content: Content | None = self._ask("see", key)
+        return content
 
     def is_refused(self, key: Key) -> bool:
         return bool(self._ask("is_refused", key))
@@ -470,16 +470,16 @@ class FolderMachine(StoreMachine):
         self.write(key, text, data.draw(st.booleans(), label="in place"))
         deadline = time.monotonic() + PATIENCE
         while True:
-            found, *others = (door.see(key) for door in self.doors)
-            shown = found | {"revision": 0} if found else None
-            if shown == expected and all(other == found for other in others):
+            seen, *others = (door.see(key) for door in self.doors)
+            shown = seen | {"revision": 0} if seen else None
+            if shown == expected and all(other == seen for other in others):
                 break
-            assert time.monotonic() < deadline, (found, others, expected)
+            assert time.monotonic() < deadline, (seen, others, expected)
             time.sleep(0.002)
-        if found is None:
+        if seen is None:
             del self.model[key]
         else:
-            self.model[key] = found
+            self.model[key] = seen
 
     def write(self, key: Key, text: str | None, in_place: bool) -> None:
         path = self.path(key)

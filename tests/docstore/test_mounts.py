@@ -47,13 +47,13 @@ def test_the_type_of_a_mount_is_what_the_system_tells() -> None:
 
 
 def test_this_folder_is_on_what_findmnt_says(tmp_path: Path) -> None:
-    told = subprocess.run(
+    reported = subprocess.run(
         ["findmnt", "--noheadings", "--output", "FSTYPE", "--target", tmp_path],
         capture_output=True,
         text=True,
         check=True,
     )
-    assert FileSystem().mount_type(tmp_path / "not" / "made") == told.stdout.split("\n")[0]
+    assert FileSystem().mount_type(tmp_path / "not" / "made") == reported.stdout.split("\n")[0]
     assert FileSystem().mount_type(Path("/proc")) == "proc"
 
 

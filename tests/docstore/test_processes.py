@@ -111,16 +111,16 @@ def forked(work: Callable[[], None]) -> Iterator[int]:
 
 def ended(child: int) -> int:
     """Return how a child ended, as `os.waitstatus_to_exitcode` returns it."""
-    found: list[int] = []
+    codes: list[int] = []
 
     def looked() -> bool:
         process, status = os.waitpid(child, os.WNOHANG)
         if process:
-            found.append(os.waitstatus_to_exitcode(status))
-        return bool(found)
+            codes.append(os.waitstatus_to_exitcode(status))
+        return bool(codes)
 
     until(looked, f"the child {child} hangs")
-    return found[0]
+    return codes[0]
 
 
 @pytest.fixture
@@ -199,10 +199,10 @@ def test_a_child_does_not_let_go_of_what_its_parent_holds(
     root: Path, store: DocumentStore, what: Callable[[DocumentStore], None]
 ) -> None:
     context = multiprocessing.get_context("spawn")
-    here, there = context.Pipe()
-    rival = context.Process(target=add_when_told, args=(root, there))
+    parent_end, child_end = context.Pipe()
+    rival = context.Process(target=add_when_told, args=(root, child_end))
     rival.start()
-    assert here.poll(PATIENCE) and here.recv() == "ready"
+    assert parent_end.poll(PATIENCE) and parent_end.recv() == "ready"
     runs: list[int] = []
 
     def edit(transaction: Transaction) -> int:
@@ -215,15 +215,15 @@ def test_a_child_does_not_let_go_of_what_its_parent_holds(
                 finally:
                     os._exit(0)
             ended(child)
-            here.send("go")
+            parent_end.send("go")
             # Nothing may arrive. If the rival were admitted, its message would be here long before.
-            assert not here.poll(0.3)
+            assert not parent_end.poll(0.3)
         runs.append(note)
         return note
 
     assert store.change(edit) == 1
     assert runs == [1], "another writer came in between"
-    assert here.poll(PATIENCE) and here.recv() == 2
+    assert parent_end.poll(PATIENCE) and parent_end.recv() == 2
     rival.join(PATIENCE)
     expect_ids(root, 2)
 
@@ -272,30 +272,30 @@ def test_a_child_that_outlives_its_parents_change_does_not_keep_the_lock(
 def test_a_child_may_go_on_when_its_parent_has_closed_the_store(root: Path, used: bool) -> None:
     store = opened(root)
     store.change(begin)
-    here, there = multiprocessing.Pipe()
+    parent_end, child_end = multiprocessing.Pipe()
 
     def work() -> None:
         done = [store.change(add)] if used else []
-        there.send("forked")
-        assert there.recv() == "closed"
+        child_end.send("forked")
+        assert child_end.recv() == "closed"
         for number in range(len(done) + 1, 11):
             assert store.change(add) == number
         assert look(store) == (list(range(1, 11)), 10)
         store.close()
 
     with forked(work):
-        assert here.poll(PATIENCE) and here.recv() == "forked"
+        assert parent_end.poll(PATIENCE) and parent_end.recv() == "forked"
         store.close()
-        here.send("closed")
+        parent_end.send("closed")
     expect_ids(root, 10)
 
 
 def test_forks_while_threads_are_writing(root: Path, store: DocumentStore) -> None:
-    threads, each, forks = 4, 30, 12
+    threads, commits, forks = 4, 30, 12
     acknowledged: list[int] = []
 
     def write() -> None:
-        for _ in range(each):
+        for _ in range(commits):
             acknowledged.append(store.change(add))
 
     def work() -> None:
@@ -313,8 +313,8 @@ def test_forks_while_threads_are_writing(root: Path, store: DocumentStore) -> No
     for writer in writers:
         writer.join(PATIENCE)
         assert not writer.is_alive()
-    assert len(set(acknowledged)) == threads * each
-    expect_ids(root, threads * each + forks)
+    assert len(set(acknowledged)) == threads * commits
+    expect_ids(root, threads * commits + forks)
 
 
 def write_some(root: Path, inherited: DocumentStore | None, receiver: Connection) -> None:
@@ -368,14 +368,14 @@ def test_acknowledged_change_is_read_at_once_by_another_process(
     root: Path, store: DocumentStore
 ) -> None:
     context = multiprocessing.get_context("spawn")
-    here, there = context.Pipe()
-    other = context.Process(target=answer, args=(root, there))
+    parent_end, child_end = context.Pipe()
+    other = context.Process(target=answer, args=(root, child_end))
     other.start()
-    there.close()
+    child_end.close()
     for number in range(1, EXCHANGES, 2):
         assert store.change(add) == number
-        here.send(number)
-        assert here.poll(PATIENCE) and here.recv() == number + 1
+        parent_end.send(number)
+        assert parent_end.poll(PATIENCE) and parent_end.recv() == number + 1
         assert look(store) == (list(range(1, number + 2)), number + 1)
     other.join(PATIENCE)
     assert other.exitcode == 0
@@ -399,10 +399,10 @@ def add_and_sleep(root: Path, pipe: Connection) -> None:
 def test_process_after_long_sleep_agrees(root: Path, store: DocumentStore) -> None:
     """So much was written meanwhile that the state that it saw last is gone."""
     context = multiprocessing.get_context("spawn")
-    here, there = context.Pipe()
-    sleeper = context.Process(target=add_and_sleep, args=(root, there))
+    parent_end, child_end = context.Pipe()
+    sleeper = context.Process(target=add_and_sleep, args=(root, child_end))
     sleeper.start()
-    assert here.poll(PATIENCE) and here.recv() == "slept in"
+    assert parent_end.poll(PATIENCE) and parent_end.recv() == "slept in"
     count = 120
     for number in range(count):
         other = opened(root) if number % 40 == 39 else store
@@ -416,8 +416,8 @@ def test_process_after_long_sleep_agrees(root: Path, store: DocumentStore) -> No
         assert other.change(add) == number + 1
         if other is not store:
             other.close()
-    here.send((count, text))
-    assert here.poll(PATIENCE) and here.recv() == count + 1
+    parent_end.send((count, text))
+    assert parent_end.poll(PATIENCE) and parent_end.recv() == count + 1
     sleeper.join(PATIENCE)
     assert sleeper.exitcode == 0
     expect_ids(root, count + 1)
@@ -482,10 +482,10 @@ def test_live_process_publishes_changes_of_killed_process(
         store.change(lambda transaction: transaction.set(ALICE_NOTES, {"seen": True}))
     context = multiprocessing.get_context("fork")
     for number in range(3, 13, 3):
-        here, there = context.Pipe()
-        victim = context.Process(target=write_and_wait, args=(root, there, relaxed))
+        parent_end, child_end = context.Pipe()
+        victim = context.Process(target=write_and_wait, args=(root, child_end, relaxed))
         victim.start()
-        assert here.poll(PATIENCE) and here.recv() == number
+        assert parent_end.poll(PATIENCE) and parent_end.recv() == number
         victim.kill()
         victim.join()
         # Nothing is opened and nothing requested: the running process must be enough.

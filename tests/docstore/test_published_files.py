@@ -96,19 +96,19 @@ def watch(root: Path, pipe: Connection, reads: Any) -> None:
 def watched(root: Path, work: Callable[[], None]) -> list[str]:
     """Do the work while the files are read often enough; return what was wrong."""
     fork = multiprocessing.get_context("fork")
-    here, there = fork.Pipe()
+    parent_end, child_end = fork.Pipe()
     reads = fork.Value("q", 0)
-    watcher = fork.Process(target=watch, args=(root, there, reads))
+    watcher = fork.Process(target=watch, args=(root, child_end, reads))
     watcher.start()
-    assert here.poll(PATIENCE) and here.recv() == "ready"
+    assert parent_end.poll(PATIENCE) and parent_end.recv() == "ready"
     deadline = time.monotonic() + 10 * PATIENCE
     work()
     while reads.value < READS_MIN and time.monotonic() < deadline:
         work()
     assert reads.value >= READS_MIN
-    here.send("enough")
-    assert here.poll(PATIENCE)
-    faults: list[str] = here.recv()
+    parent_end.send("enough")
+    assert parent_end.poll(PATIENCE)
+    faults: list[str] = parent_end.recv()
     watcher.join(PATIENCE)
     return faults
 

@@ -27,7 +27,7 @@ def records(count: int) -> list[dict[str, Any]]:
 def same(one: RecordList, model: list[Any]) -> bool:
     """Return whether every view of the list equals the model."""
     ids = [id_of(item) for item in model]
-    found = {number: one.find(number) for number in range(14)}
+    by_id = {number: one.find(number) for number in range(14)}
     return (
         list(one) == model
         and one == model
@@ -37,7 +37,7 @@ def same(one: RecordList, model: list[Any]) -> bool:
         and list(one.each(repr)) == list(map(repr, model))
         and one.only_objects == all(isinstance(item, dict) for item in model)
         and one.highest_id >= max((number or 0 for number in ids), default=0)
-        and found == {n: tuple(i for i in model if id_of(i) == n) for n in range(14)}
+        and by_id == {n: tuple(i for i in model if id_of(i) == n) for n in range(14)}
         and one.json() == msgspec.json.encode(model)
         and one.digest() == RecordList(model).digest()
         and same_by_position(one, model, ids)
@@ -48,11 +48,11 @@ def same_by_position(one: RecordList, model: list[Any], ids: list[int | None]) -
     """Return whether slices equal those of the model, and ids lead to the same positions."""
     ends = {0, 1, 3, CHUNK - 1, CHUNK, CHUNK + 1, len(model) - 1, len(model), len(model) + 5}
     parts = [(a, b) for a in ends for b in ends if 0 <= a <= b]
-    whole = all(one.json_of(a, b) == msgspec.json.encode(model[a:b]) for a, b in parts)
+    are_parts_equal = all(one.json_of(a, b) == msgspec.json.encode(model[a:b]) for a, b in parts)
     known = [number for number in ids if number is not None]
     in_order = len(known) == len(ids) and known == sorted(set(known))
     return (
-        whole
+        are_parts_equal
         and one.in_id_order == in_order
         and (
             not in_order
@@ -135,98 +135,100 @@ TestListMachine.settings = settings(max_examples=60, stateful_step_count=25, dea
 @given(st.integers(0, 300), st.data())
 def test_indexes_and_slices_are_those_of_a_list(count: int, data: st.DataObject) -> None:
     model = records(count)
-    one = RecordList(model)
+    items = RecordList(model)
     for number in data.draw(st.sets(st.integers(1, max(count, 1)), max_size=70)):
         if number <= count:
-            one = one.remove(number)
+            items = items.remove(number)
             model = [record for record in model if record["id"] != number]
     cut = data.draw(st.slices(max(len(model), 1)))
-    assert one[cut] == model[cut]
+    assert items[cut] == model[cut]
     for index in {0, len(model) // 2, len(model) - 1, -1, -len(model)} if model else ():
-        assert one[index] == model[index]
+        assert items[index] == model[index]
     for index in (len(model), -len(model) - 1):
         with pytest.raises(IndexError):
-            one[index]
+            items[index]
 
 
 def test_a_list_over_many_branches_is_found_changed_and_left() -> None:
     count = CHUNK * BRANCH * 2 + 5
-    one = RecordList(records(count))
-    grown = one.append({"id": count + 1})
+    items = RecordList(records(count))
+    grown = items.append({"id": count + 1})
     changed = grown.replace({"id": CHUNK * BRANCH + 1, "text": "changed"}).remove(3)
-    assert (len(one), len(grown), len(changed)) == (count, count + 1, count)
+    assert (len(items), len(grown), len(changed)) == (count, count + 1, count)
     assert changed.find(CHUNK * BRANCH + 1) == ({"id": CHUNK * BRANCH + 1, "text": "changed"},)
-    assert one.find(CHUNK * BRANCH + 1)[0]["text"] == f"note {CHUNK * BRANCH + 1}"
-    assert (changed.find(3), one.find(count + 1)) == ((), ())
-    assert list(one) == records(count)
+    assert items.find(CHUNK * BRANCH + 1)[0]["text"] == f"note {CHUNK * BRANCH + 1}"
+    assert (changed.find(3), items.find(count + 1)) == ((), ())
+    assert list(items) == records(count)
     for number in range(count, count - CHUNK * 3, -1):
-        one = one.remove(number)
-    assert list(one.append({"id": 9**9}))[-2:] == [
+        items = items.remove(number)
+    assert list(items.append({"id": 9**9}))[-2:] == [
         records(count)[count - CHUNK * 3 - 1],
         {"id": 9**9},
     ]
 
 
 def test_removals_leave_no_superfluous_chunks() -> None:
-    one = RecordList(records(CHUNK * BRANCH))
+    items = RecordList(records(CHUNK * BRANCH))
     for number in range(1, CHUNK * BRANCH + 1):
         if number % CHUNK:
-            one = one.remove(number)
-    assert [record["id"] for record in one] == list(range(CHUNK, CHUNK * BRANCH + 1, CHUNK))
-    assert len(list(one._chunks())) <= BRANCH // 4
-    assert one.highest_id == CHUNK * BRANCH
+            items = items.remove(number)
+    assert [record["id"] for record in items] == list(range(CHUNK, CHUNK * BRANCH + 1, CHUNK))
+    assert len(list(items._chunks())) <= BRANCH // 4
+    assert items.highest_id == CHUNK * BRANCH
 
 
 def test_a_list_that_is_used_as_a_queue_keeps_nothing_of_the_past() -> None:
-    one, most_chunks, most_ids = RecordList(records(BRANCH)), 0, 0
+    items, most_chunks, most_ids = RecordList(records(BRANCH)), 0, 0
     for number in range(1, 10_000):
-        one = one.append({"id": one.highest_id + 1}).remove(number)
-        most_chunks = max(most_chunks, len(list(one._chunks())))
-        most_ids = max(most_ids, len(one._index.places) if one._index else 0)
-    assert one == [{"id": 9_999 + number} for number in range(1, BRANCH + 1)]
+        items = items.append({"id": items.highest_id + 1}).remove(number)
+        most_chunks = max(most_chunks, len(list(items._chunks())))
+        most_ids = max(most_ids, len(items._index.places) if items._index else 0)
+    assert items == [{"id": 9_999 + number} for number in range(1, BRANCH + 1)]
     assert most_chunks <= BRANCH // 4 + 1
     assert most_ids <= 5_000
 
 
 def test_emptied_list_still_knows_its_highest_id() -> None:
-    one = RecordList(records(CHUNK * BRANCH))
+    items = RecordList(records(CHUNK * BRANCH))
     for number in range(CHUNK * BRANCH, 0, -1):
-        one = one.remove(number)
-    assert (list(one), one.highest_id) == ([], CHUNK * BRANCH)
-    assert one.append({"id": 1}).find(1) == ({"id": 1},)
+        items = items.remove(number)
+    assert (list(items), items.highest_id) == ([], CHUNK * BRANCH)
+    assert items.append({"id": 1}).find(1) == ({"id": 1},)
 
 
 def test_an_id_is_not_known_as_the_highest_for_what_another_version_added() -> None:
-    one = RecordList(records(3))
-    assert one.append({"id": 9}).highest_id == 9
-    assert one.highest_id == 3
-    assert one.append({"id": 4}).remove(4).highest_id == 4, "it is not to be given again"
+    items = RecordList(records(3))
+    assert items.append({"id": 9}).highest_id == 9
+    assert items.highest_id == 3
+    assert items.append({"id": 4}).remove(4).highest_id == 4, "it is not to be given again"
 
 
 @pytest.mark.parametrize("count", [0, 1, CHUNK, CHUNK + 1, KEEP_INDENTED_FROM, 1000])
 def test_its_bytes_are_those_of_a_list_before_and_after_changes(count: int) -> None:
-    one, model = RecordList(records(count)), records(count)
+    items, model = RecordList(records(count)), records(count)
     for _ in range(2):
         for number in range(1, count + 1, 50):
             new = {"id": number, "text": "ä\n\\u00e9 \u2028", "more": [[], {}, [{"a": [1]}]]}
-            one, model[number - 1] = one.replace(new), new
-        assert one.json() == msgspec.json.encode(model)
+            items, model[number - 1] = items.replace(new), new
+        assert items.json() == msgspec.json.encode(model)
         text = msgspec.json.format(msgspec.json.encode({"r": model}), indent=2)
-        assert b'{\n  "r": ' + b"".join(one.indented()) + b"\n}" == text
+        assert b'{\n  "r": ' + b"".join(items.indented()) + b"\n}" == text
 
 
 def test_bytes_are_kept_counted_and_let_go() -> None:
     small, large = RecordList(records(10)), RecordList(records(1000))
     small.indented()
     assert small.bytes_kept == 0
-    whole = len(b"".join(large.indented()))
-    assert large.bytes_kept == whole
-    kept = large.json()
-    assert large.bytes_kept == whole + len(kept)
+    indented_bytes = len(b"".join(large.indented()))
+    assert large.bytes_kept == indented_bytes
+    encoded = large.json()
+    assert large.bytes_kept == indented_bytes + len(encoded)
     newer = large.append({"id": 1001})
-    assert newer.bytes_kept == whole + len(kept), "an estimate until it is asked for its own"
+    assert newer.bytes_kept == indented_bytes + len(encoded), (
+        "an estimate until it is asked for its own"
+    )
     large.forget_bytes()
-    assert (large.bytes_kept, large.json()) == (0, kept)
+    assert (large.bytes_kept, large.json()) == (0, encoded)
 
 
 def test_each_calls_function_once_for_new_chunks() -> None:
@@ -236,57 +238,57 @@ def test_each_calls_function_once_for_new_chunks() -> None:
         seen.append(record["id"])
         return -int(record["id"])
 
-    one = RecordList(records(CHUNK * 5))
+    items = RecordList(records(CHUNK * 5))
     for _again in range(2):
-        assert list(one.each(number)) == [-n for n in range(1, CHUNK * 5 + 1)]
+        assert list(items.each(number)) == [-n for n in range(1, CHUNK * 5 + 1)]
     assert len(seen) == CHUNK * 5
-    changed = one.replace({"id": 7, "text": "changed"}).append({"id": 1000}).remove(CHUNK * 3)
+    changed = items.replace({"id": 7, "text": "changed"}).append({"id": 1000}).remove(CHUNK * 3)
     assert list(changed.each(number)) == [-record["id"] for record in changed]
     assert len(seen) < CHUNK * 5 + 3 * CHUNK
-    assert list(one.each(len)) == [2] * CHUNK * 5, "each function has its own"
-    assert one.bytes_kept > 0
-    one.forget_bytes()
-    assert one.bytes_kept == 0
+    assert list(items.each(len)) == [2] * CHUNK * 5, "each function has its own"
+    assert items.bytes_kept > 0
+    items.forget_bytes()
+    assert items.bytes_kept == 0
     seen.clear()
-    assert list(one.each(number)) == [-n for n in range(1, CHUNK * 5 + 1)]
+    assert list(items.each(number)) == [-n for n in range(1, CHUNK * 5 + 1)]
     assert seen, "it was let go of"
 
 
 def test_a_part_of_a_long_list_encodes_and_keeps_no_more_than_the_part() -> None:
-    one = RecordList(records(CHUNK * 100))
-    part = one.json_of(CHUNK * 2 - 1, CHUNK * 3 + 1)
+    items = RecordList(records(CHUNK * 100))
+    part = items.json_of(CHUNK * 2 - 1, CHUNK * 3 + 1)
     assert json.loads(part) == records(CHUNK * 100)[CHUNK * 2 - 1 : CHUNK * 3 + 1]
-    assert [chunk.keeps_compact for chunk in one._chunks()].count(True) == 1
-    assert 0 < one.bytes_kept < len(part)
-    one.json_of(CHUNK * 2 - 1, CHUNK * 3 + 1)
-    assert one.bytes_kept < len(part), "what was kept already, is counted once"
+    assert [chunk.keeps_compact for chunk in items._chunks()].count(True) == 1
+    assert 0 < items.bytes_kept < len(part)
+    items.json_of(CHUNK * 2 - 1, CHUNK * 3 + 1)
+    assert items.bytes_kept < len(part), "what was kept already, is counted once"
 
 
 def test_the_digest_is_that_of_the_content_and_of_nothing_else() -> None:
-    whole = RecordList(records(CHUNK * 3))
+    complete = RecordList(records(CHUNK * 3))
     grown = RecordList(records(CHUNK * 2))
     for record in records(CHUNK * 3)[CHUNK * 2 :]:
         grown = grown.append(record)
     shrunk = RecordList([{"id": 9999}, *records(CHUNK * 3)]).remove(9999)
-    assert whole.digest() == grown.digest() == shrunk.digest()
-    changed = whole.replace({"id": 5, "text": "changed"})
-    assert changed.digest() != whole.digest()
-    assert changed.replace(records(5)[4]).digest() == whole.digest()
-    assert whole.remove(CHUNK * 3).digest() != whole.digest() != RecordList().digest()
+    assert complete.digest() == grown.digest() == shrunk.digest()
+    changed = complete.replace({"id": 5, "text": "changed"})
+    assert changed.digest() != complete.digest()
+    assert changed.replace(records(5)[4]).digest() == complete.digest()
+    assert complete.remove(CHUNK * 3).digest() != complete.digest() != RecordList().digest()
 
 
 def test_readers_of_old_versions_are_never_disturbed() -> None:
-    one, faults, done = RecordList(records(70)), [], threading.Event()
+    items, faults, done = RecordList(records(70)), [], threading.Event()
 
     def read(version: RecordList) -> None:
         while not done.is_set():
             if version.find(70) != ({"id": 70, "text": "note 70"},) or version.find(71):
                 faults.append(version)
 
-    readers = [threading.Thread(target=read, args=(one,)) for _ in range(2)]
+    readers = [threading.Thread(target=read, args=(items,)) for _ in range(2)]
     for reader in readers:
         reader.start()
-    newest = one
+    newest = items
     for number in range(71, 1500):
         newest = newest.append({"id": number}).replace({"id": 70, "text": str(number)})
         if number % 3 == 0:
@@ -299,26 +301,26 @@ def test_readers_of_old_versions_are_never_disturbed() -> None:
 
 
 def test_it_passes_for_a_list() -> None:
-    one = RecordList([{"id": 1}, "x"])
-    assert one == [{"id": 1}, "x"]
-    assert one != [{"id": 1}]
-    assert one != ({"id": 1}, "x")
-    assert one == RecordList([{"id": 1}, "x"]) != RecordList()
-    assert repr(one) == "RecordList([{'id': 1}, 'x'])"
-    assert ("x" in one, one.index("x"), one.count("x")) == (True, 1, 1)
-    assert copy.deepcopy(one) == one
-    assert RecordList.of(one) is one
+    items = RecordList([{"id": 1}, "x"])
+    assert items == [{"id": 1}, "x"]
+    assert items != [{"id": 1}]
+    assert items != ({"id": 1}, "x")
+    assert items == RecordList([{"id": 1}, "x"]) != RecordList()
+    assert repr(items) == "RecordList([{'id': 1}, 'x'])"
+    assert ("x" in items, items.index("x"), items.count("x")) == (True, 1, 1)
+    assert copy.deepcopy(items) == items
+    assert RecordList.of(items) is items
     assert RecordList.of(None) == []
-    assert json.loads(one.json()) == one
+    assert json.loads(items.json()) == items
     with pytest.raises(TypeError):
-        hash(one)
+        hash(items)
 
 
 def test_whole_calls_function_once_per_version() -> None:
-    asked: list[int] = []
+    calls: list[int] = []
 
     def count(records: RecordList) -> int:
-        asked.append(len(records))
+        calls.append(len(records))
         return len(records)
 
     records = RecordList({"id": number} for number in range(1, 101))
@@ -326,7 +328,7 @@ def test_whole_calls_function_once_per_version() -> None:
     assert records.whole(count) == records.whole(count) == 100
     assert records.bytes_kept > empty
     longer = records.append({"id": 101})
-    assert (longer.whole(count), records.whole(count), asked) == (101, 100, [100, 101])
+    assert (longer.whole(count), records.whole(count), calls) == (101, 100, [100, 101])
     records.forget_bytes()
     assert records.bytes_kept == empty
-    assert (records.whole(count), asked) == (100, [100, 101, 100])
+    assert (records.whole(count), calls) == (100, [100, 101, 100])

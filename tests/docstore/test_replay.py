@@ -53,17 +53,19 @@ class KeepingBackend(MemoryBackend):
 
 
 def do(transaction: Transaction, deed: Deed) -> None:
-    name, key, *told = deed
+    name, key, *arguments = deed
     there, list_name = transaction.document(key) is not None, LAYOUTS[key.collection].records
     if name == "drop":
         transaction.drop(key)
     elif name.startswith("create"):
         if not there:
-            transaction.create(key, {list_name: told[0]} if name == "create with" else told[0])
+            transaction.create(
+                key, {list_name: arguments[0]} if name == "create with" else arguments[0]
+            )
     elif there and name == "set list":
-        transaction.set(key, {list_name: told[0]})
-    elif there and (name != "remove" or transaction.records(key).find(told[0])):
-        getattr(transaction, name)(key, *told)
+        transaction.set(key, {list_name: arguments[0]})
+    elif there and (name != "remove" or transaction.records(key).find(arguments[0])):
+        getattr(transaction, name)(key, *arguments)
 
 
 @given(st.lists(st.lists(DEEDS, min_size=1, max_size=8), max_size=8))
@@ -73,7 +75,7 @@ def test_edits_made_again_lead_to_the_same_bytes(changes: list[list[Deed]]) -> N
     store = DocumentStore(backend, LAYOUTS, clock=lambda: next(moments))
     for deeds in changes:
         try:
-            store.change(lambda transaction, deeds=deeds: [do(transaction, one) for one in deeds])
+            store.change(lambda transaction, deeds=deeds: [do(transaction, deed) for deed in deeds])
         except Corrupt:
             continue  # a repeated id
     for before, commit in backend.commits:

@@ -62,7 +62,7 @@ def edit_by_hand(path: Path) -> None:
 
 
 def set_aside(path: Path) -> list[str]:
-    return [kept.read_text() for kept in path.parent.glob("*.set-aside-*.json")]
+    return [file.read_text() for file in path.parent.glob("*.set-aside-*.json")]
 
 
 def ids(backend: FilesBackend) -> list[int]:
@@ -76,8 +76,8 @@ def test_also_when_it_is_changed_while_the_draft_is_made(
 ) -> None:
     files.before_sync = lambda: edit_by_hand(path)
     backend.publish()
-    (kept,) = set_aside(path)
-    assert '"by": "hand"' in kept and '"id": 2' not in kept
+    (text,) = set_aside(path)
+    assert '"by": "hand"' in text and '"id": 2' not in text
     assert '"id": 2' in path.read_text() and "hand" not in path.read_text()
 
 

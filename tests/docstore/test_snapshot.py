@@ -92,14 +92,14 @@ def test_a_damaged_archive_changes_nothing(
     root: Path, store: DocumentStore, tmp_path: Path, first: int
 ) -> None:
     """Truncated anywhere or with any byte changed: refused, or equal if the byte is irrelevant."""
-    whole = take_snapshot(store, root / "backups").read_bytes()
+    archive = take_snapshot(store, root / "backups").read_bytes()
     taken = contents(root)
     spoil(store)
     spoiled = contents(root)
     damaged = tmp_path / "damaged.zip"
-    for place in range(first, len(whole), 13):
-        for data in (whole[:place], whole[:place] + b"\xaa" + whole[place + 1 :]):
-            if data == whole:
+    for place in range(first, len(archive), 13):
+        for data in (archive[:place], archive[:place] + b"\xaa" + archive[place + 1 :]):
+            if data == archive:
                 continue
             damaged.write_bytes(data)
             try:
@@ -111,7 +111,7 @@ def test_a_damaged_archive_changes_nothing(
             (root / "people/person_1.json").unlink()
             for name, content in spoiled.items():
                 (root / name).write_bytes(content)
-    damaged.write_bytes(whole[: len(whole) // 2])
+    damaged.write_bytes(archive[: len(archive) // 2])
     with pytest.raises(Corrupt):
         restore_snapshot(store, damaged)
     assert contents(root) == spoiled

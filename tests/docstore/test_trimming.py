@@ -68,15 +68,15 @@ def test_largest_actor_loses_oldest_changes_and_others_none(root: Path, bobs: li
         assert told(other, BOB_NOTES, bobs[3]) == bobs[4:]  # the position is cached
         last = write(store, ALICE_NOTES, "alice", size=1_000)
         store.backend.checkpoint()  # type: ignore[attr-defined]
-        for each in (store, other):
-            assert told(each, BOB_NOTES) == bobs
-            assert told(each, BOB_NOTES, bobs[3]) == bobs[4:]
-            assert each.entry(bobs[0])
+        for current in (store, other):
+            assert told(current, BOB_NOTES) == bobs
+            assert told(current, BOB_NOTES, bobs[3]) == bobs[4:]
+            assert current.entry(bobs[0])
             with pytest.raises(HistoryGone):
-                told(each, ALICE_NOTES)
+                told(current, ALICE_NOTES)
             with pytest.raises(HistoryGone):
-                each.entry(bobs[0] + 1)
-            assert told(each, ALICE_NOTES, last - 1) == [last]
+                current.entry(bobs[0] + 1)
+            assert told(current, ALICE_NOTES, last - 1) == [last]
         size = sum(path.stat().st_size for path in root.glob(".neuralflow/journal/*.journal"))
         assert size < 50_000
     with closing(opened(root)) as store:

@@ -184,9 +184,9 @@ def _cuts(log: list[Entry], count: int, dice: random.Random) -> list[_Cut]:
     """Return `count` different cuts, spread evenly over the log."""
     begin = next(place for place, entry in enumerate(log) if entry[0] == MARK)
     kinds = [
-        _Cut(place, kept, dice.choice(OPTIONS))
+        _Cut(place, part, dice.choice(OPTIONS))
         for place in range(begin, len(log) + 1)
-        for kept in ("none", "all", "some", "pieces")
+        for part in ("none", "all", "some", "pieces")
     ]
     return [kinds[index * len(kinds) // count] for index in range(min(count, len(kinds)))]
 

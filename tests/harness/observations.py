@@ -182,12 +182,12 @@ def _faults_of_two(
     commits: list[tuple[int, ...]], views: Iterable[tuple[int, ...]]
 ) -> Iterator[str]:
     """Yield the faults of two documents; `commits` (sorted) and `views` are their versions."""
-    ones, others = [one for one, _ in commits], [other for _, other in commits]
+    ones, others = [first for first, _ in commits], [other for _, other in commits]
     for before, after in pairwise(others):
         if after <= before:
             yield f"a later commit is before {said(before)} with {said(after)}"
     if others != sorted(others):
         return
-    for one, other in views:
-        if bisect_right(ones, one) != bisect_right(others, other):
-            yield f"a part of a commit was seen, at {said(one)} and {said(other)}"
+    for first, other in views:
+        if bisect_right(ones, first) != bisect_right(others, other):
+            yield f"a part of a commit was seen, at {said(first)} and {said(other)}"

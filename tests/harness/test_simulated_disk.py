@@ -26,11 +26,11 @@ def files(disk: Disk) -> SimulatedFileSystem:
 
 def after_cuts(disk: Disk, way: str, tries: int = 200) -> set[tuple[tuple[str, bytes], ...]]:
     """Return all states found after many cuts: the names with their contents."""
-    found = set()
+    states = set()
     for seed in range(tries):
         image = disk.crash(random.Random(seed), way)
-        found.add(tuple((name, image.content(ROOT / name)) for name in image.paths()))
-    return found
+        states.add(tuple((name, image.content(ROOT / name)) for name in image.paths()))
+    return states
 
 
 def settled(files: SimulatedFileSystem, path: Path, data: bytes) -> None:

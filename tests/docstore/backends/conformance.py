@@ -160,9 +160,9 @@ class BackendConformance:
             commit(backend, change(backend, ALICE_NOTES, {"notes": [], "n": 2}))
             commit(backend, change(backend, BOB_NOTES, None))
             backend.publish()
-            told = {key: (copy.file.read(), copy.document) for key, copy in copies.items()}
-        assert told.keys() == {ALICE_NOTES, BOB_NOTES}
-        for data, document in told.values():
+            contents = {key: (copy.file.read(), copy.document) for key, copy in copies.items()}
+        assert contents.keys() == {ALICE_NOTES, BOB_NOTES}
+        for data, document in contents.values():
             assert document is not None
             assert document.content["n"] == 1
             assert b'"n": 1' in data
@@ -234,25 +234,25 @@ class BackendConformance:
         entries = backend.entries(begin, everything).told
         for number, entry in enumerate(entries):
             after = backend.entries(entry.sequence, everything).told
-            assert [written(each) for each in after] == list(range(number + 1, 20))
+            assert [written(later) for later in after] == list(range(number + 1, 20))
 
     def test_it_is_told_piece_by_piece(self, backend: Backend) -> None:
         through = backend.sequence()
         for number in range(20):
             commit(backend, change(backend, ALICE_NOTES, {"n": number, "text": "x" * 500}))
-        found = []
+        values = []
         while through < backend.sequence():
             entries, through = backend.entries(through, everything, bytes_max=2_000)
             assert len(entries) <= 4
-            found += [written(entry) for entry in entries]
-        assert found == list(range(20))
+            values += [written(entry) for entry in entries]
+        assert values == list(range(20))
 
     def test_only_what_is_wanted_is_told(self, backend: Backend) -> None:
         begin = backend.sequence()
         commit(backend, change(backend, ALICE_NOTES, {"n": 1}), change(backend, ALICE, {"n": 1}))
         commit(backend, change(backend, BOB_NOTES, {"n": 2}))
         entries, through = backend.entries(begin, lambda key: key == ALICE)
-        assert [[each.key for each in entry.changes] for entry in entries] == [[ALICE]]
+        assert [[item.key for item in entry.changes] for entry in entries] == [[ALICE]]
         assert through == backend.sequence()
 
     def test_refused_commit_has_no_entry(self, backend: Backend) -> None:

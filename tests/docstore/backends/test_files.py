@@ -353,11 +353,11 @@ def test_file_saved_while_a_change_is_pending_is_set_aside(root: Path) -> None:
         assert n_of(backend) == 2
         backend.publish()
         assert n_of(backend) == 2
-        (kept,) = root.glob("notes/*.set-aside-*.json")
-        assert kept.read_text() == edited
+        (aside,) = root.glob("notes/*.set-aside-*.json")
+        assert aside.read_text() == edited
         (finding,) = backend.check()
-        assert finding.document == f"notes/{kept.name}"
-        kept.unlink()
+        assert finding.document == f"notes/{aside.name}"
+        aside.unlink()
         commit(backend, change(backend, ALICE_NOTES, {"notes": [], "n": 2}))
 
 
