@@ -204,8 +204,8 @@ def _read_number(typed: str, field: Field, stored: object) -> Any:
     try:
         return read_number(text)
     except Ambiguous as fault:
-        whole, fraction = fault.args
-        values = {"typed": text, "whole": whole, "fraction": fraction}
+        integer, fraction = fault.args
+        values = {"typed": text, "whole": integer, "fraction": fraction}
         raise forms.ValidationError(_TWO_READINGS % values) from None
     except ValueError:
         raise forms.ValidationError(sentence(field.must_be)) from None

@@ -18,8 +18,10 @@ def operator_page(request: StorageRequest) -> HttpResponse:
     """Show the status. Responds 404 for users who are not staff."""
     if not getattr(request.user, "is_staff", False):
         raise Http404
-    told = overview(request.json_storage)
-    return render(request, "core/operator.html", {"told": told, "totals": _totals(told.counted)})
+    status = overview(request.json_storage)
+    return render(
+        request, "core/operator.html", {"told": status, "totals": _totals(status.counted)}
+    )
 
 
 def _totals(counted: Counted | None) -> list[tuple[Text, int | None]]:

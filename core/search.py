@@ -76,7 +76,7 @@ class _Of:
     """An owner's records of a collection, as visible to the user."""
 
     collection: str
-    owner: int | None  # None: the person's own
+    owner: int | None  # None for the user's own records
     owner_name: str
     panel: Panel
 
@@ -84,16 +84,16 @@ class _Of:
 def find(manager: JSONStorageManager, person: int, is_staff: bool, text: str) -> Found:
     """Return everything that matches all words of the text. Without words, only pages match."""
     words = folded(text[:CHARACTERS_MAX]).split()[:WORDS_MAX]
-    found = Found(text, places_for(is_staff, words))
+    results = Found(text, places_for(is_staff, words))
     if not words or SEPARATOR in text:
-        return found
+        return results
     read = list(_readable(manager, person))
-    found.is_whole = all(of.panel.fault is None for of in read)
+    results.is_whole = all(of.panel.fault is None for of in read)
     for collection in RECORD_COLLECTIONS:
         group = _group(collection, [of for of in read if of.collection == collection], words)
         if group.hits:
-            found.groups.append(group)
-    return found
+            results.groups.append(group)
+    return results
 
 
 def _readable(manager: JSONStorageManager, person: int) -> Iterator[_Of]:

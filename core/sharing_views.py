@@ -62,7 +62,7 @@ class InviteForm(forms.Form):
 
 
 class TakeOverForm(forms.Form):
-    """What the former owner of a project stays in it."""
+    """A form for the former owner's role after a transfer."""
 
     former_owner = forms.ChoiceField(
         label=gettext_lazy("The former owner stays"),

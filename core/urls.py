@@ -53,25 +53,25 @@ class CollectionConverter:
 
 
 class SharedConverter(CollectionConverter):
-    """The name of a collection of which something can be shared."""
+    """The name of a collection that can be shared."""
 
     regex = "|".join(SHARED_COLLECTIONS)
 
 
 class TasksConverter(CollectionConverter):
-    """The name of the tasks, where no other collection has such a page."""
+    """The name of the tasks collection, for pages that only tasks have."""
 
     regex = "tasks"
 
 
 class FileConverter(CollectionConverter):
-    """The name of a collection of which people have files that they are shown."""
+    """The name of a collection whose files are shown to their owners."""
 
     regex = "|".join(OWN_FILES)
 
 
 def _members(of: str, name: str) -> list[URLPattern]:
-    """The addresses of a project's members; `of` leads to the owner, `name` begins their names."""
+    """Return the URLs of a project's members. `of` is the URL prefix, `name` that of the names."""
     project = f"{of}projects/<record_id:record_id>/members/"
     member = f"{project}<record_id:person>/"
     return [

@@ -72,17 +72,17 @@ def _misshapen(operation: object, place: str) -> list[FieldError]:
     if not isinstance(operation, dict) or not isinstance(op, str) or op not in _MEMBERS:
         return [FieldError(f"{place}/op", f"must be one of {', '.join(_MEMBERS)}, in an object")]
     needed, possible = _MEMBERS[op]
-    given = operation.keys() - {"op"}
+    members = operation.keys() - {"op"}
     faults = [
         FieldError(pointer_to(place, name), f"is missing; {op} needs it")
-        for name in sorted(needed - given)
+        for name in sorted(needed - members)
     ]
     takes = ", ".join(sorted(needed | possible))
     faults += [
         FieldError(pointer_to(place, name), f"is nothing that {op} takes; it takes {takes}")
-        for name in sorted(given - needed - possible, key=str)
+        for name in sorted(members - needed - possible, key=str)
     ]
-    if "id" in given & needed and not _is_id(operation["id"]):
+    if "id" in members & needed and not _is_id(operation["id"]):
         faults.append(FieldError(f"{place}/id", "must be a positive whole number"))
     if not isinstance(operation.get("if_match", ""), str):
         faults.append(FieldError(f"{place}/if_match", "must be an ETag, or *"))

@@ -380,9 +380,9 @@ class DataInitializer:
 
     def _backup(self, name: str) -> Path:
         folder = self.folder / BACKUPS
-        given = Path(name)
-        is_inside = given.name == name or given.parent.resolve() == folder.resolve()
-        for file_name in (given.name, f"{given.name}.zip") if is_inside else ():
+        requested = Path(name)
+        is_inside = requested.name == name or requested.parent.resolve() == folder.resolve()
+        for file_name in (requested.name, f"{requested.name}.zip") if is_inside else ():
             is_archive = file_name.lower().endswith(".zip") and not file_name.startswith(".")
             if is_archive and (folder / file_name).is_file():
                 return folder / file_name
@@ -431,7 +431,7 @@ class DataInitializer:
         """
         folder = self._manager.folder
         folders = [folder / collection for collection in COLLECTIONS] if folder else []
-        versions = [path for each in folders for path in each.glob("*.set-aside-*.json")]
+        versions = [path for parent in folders for path in parent.glob("*.set-aside-*.json")]
         sizes = [path.stat().st_size for path in versions]
         return {"count": len(sizes), "size_bytes": sum(sizes)}
 

@@ -42,7 +42,7 @@ class Due:
 
     days: list[_On]
     moments: list[_At]
-    now: datetime  # in the person's zone
+    now: datetime  # in the user's zone
     of_days: range
     of_moments: range
 

@@ -52,20 +52,20 @@ def _page(request: ApiRequest, query: _Query) -> dict[str, Any]:
 
 def _query(request: ApiRequest) -> _Query:
     """Parse the parameters. Raises `BadParameter` with all faults."""
-    given, faults = request.GET, list[ParameterFault]()
+    parameters, faults = request.GET, list[ParameterFault]()
 
     def understood(name: str, understand: Callable[[str], Value], default: Value) -> Value:
         try:
-            return understand(given[name]) if name in given else default
+            return understand(parameters[name]) if name in parameters else default
         except ValueError as fault:
             faults.append(ParameterFault(name, str(fault)))
             return default
 
-    filters = [given.getlist(name) for name in _FILTERS]
+    filters = [parameters.getlist(name) for name in _FILTERS]
     content = msgspec.json.encode(["activities", request.caller.user_id, filters])
     digest = hashlib.blake2b(content, digest_size=8).hexdigest()
     query = _Query(
-        tuple(_tests(given.getlist("type"), understood)),
+        tuple(_tests(parameters.getlist("type"), understood)),
         understood("limit", limit_of, LIMIT_MAX),
         understood("cursor", lambda text: read_cursor(text, (), digest).id, None),
         digest,

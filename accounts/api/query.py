@@ -209,8 +209,8 @@ class _Reading:
 
     def _digest(self, shared: bool) -> str:
         """Return a digest of everything that lists with interchangeable cursors have in common."""
-        given = self._parameters
-        filters = [(name, given.getlist(name)) for name in self._filters if name in given]
+        parameters = self._parameters
+        filters = [(name, parameters.getlist(name)) for name in self._filters if name in parameters]
         text = msgspec.json.encode(
             [self._spec.name, self._whose, shared, self._listed("sort"), self._one("q"), filters]
         )

@@ -128,7 +128,7 @@ def _bulk(spec: CollectionSpec) -> Schema:
 
 
 def _bulk_result() -> Schema:
-    one = _object(
+    result = _object(
         "What became of one operation.",
         {
             "op": {"enum": ["create", "update", "delete"]},
@@ -137,7 +137,9 @@ def _bulk_result() -> Schema:
             "etag": {"type": ["string", "null"], "description": "Of the record, for If-Match."},
         },
     )
-    return _object("In the order of the operations.", {"results": {"type": "array", "items": one}})
+    return _object(
+        "In the order of the operations.", {"results": {"type": "array", "items": result}}
+    )
 
 
 def _list(spec: CollectionSpec, entry: str, example: Schema) -> Schema:
@@ -150,8 +152,8 @@ def _list(spec: CollectionSpec, entry: str, example: Schema) -> Schema:
             "description": "Where the next page is; null on the last.",
         },
     }
-    whole = _object(f"{spec.name.title()}, in the order asked for.", members, "total", "next")
-    return {**whole, "examples": [{spec.name: [example], "total": 1}]}
+    page = _object(f"{spec.name.title()}, in the order asked for.", members, "total", "next")
+    return {**page, "examples": [{spec.name: [example], "total": 1}]}
 
 
 def _dashboard() -> Schema:

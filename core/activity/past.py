@@ -90,7 +90,7 @@ class Asked:
 
     @property
     def address(self) -> str:
-        """The query string with these filters."""
+        """The query string of these filters."""
         names = {"kind": self.kind, "from": self.since, "to": self.until, "q": self.text}
         return urlencode({name: value for name, value in names.items() if value})
 

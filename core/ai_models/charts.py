@@ -81,8 +81,8 @@ def metrics_of(value: object) -> Metrics:
 
 def part(name: str, value: Number) -> Part:
     """Return a bar for a number from 0 to 100. Its maximum is 1 for values up to 1, else 100."""
-    whole = 1 if value <= 1 else 100
-    return Part(name, number_text(value), whole, round(100 * value / whole, 2))
+    maximum = 1 if value <= 1 else 100
+    return Part(name, number_text(value), maximum, round(100 * value / maximum, 2))
 
 
 def is_line(value: object) -> bool:

@@ -32,9 +32,9 @@ class _Assigned:
 
     @classmethod
     def of(cls, assigned: Assigned, now: datetime) -> "_Assigned":
-        given = assigned.given
-        rows = [item.row(now) for item in given[:PANEL_RECORDS]]
-        return cls(rows, len(given) - len(rows), assigned.is_whole)
+        tasks = assigned.given
+        rows = [item.row(now) for item in tasks[:PANEL_RECORDS]]
+        return cls(rows, len(tasks) - len(rows), assigned.is_whole)
 
 
 @require_safe

@@ -59,16 +59,19 @@ def assigned_to(manager: JSONStorageManager, person: int, now: datetime) -> Assi
     for shared in shared_rows(index.records):
         if not shared.is_invitation:
             joined.setdefault(shared.owner, []).append(shared)
-    given: list[Given] = []
+    assigned_tasks: list[Given] = []
     is_whole = index.fault is None
     for owner, projects in joined.items():
         try:
-            given += _given(manager, person, owner, projects)
+            assigned_tasks += _given(manager, person, owner, projects)
         except NotFound:  # the index is stale: the permission was withdrawn
             continue
         except StoreError:
             is_whole = False
-    return Assigned(sorted(given, key=lambda given: _pressure(given.task, now)), is_whole)
+    return Assigned(
+        sorted(assigned_tasks, key=lambda given: _pressure(given.task, now)),
+        is_whole,
+    )
 
 
 def _pressure(task: Record, now: datetime) -> tuple[datetime, int]:

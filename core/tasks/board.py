@@ -98,8 +98,8 @@ def status_of(task: Record) -> str:
 
 def how_many(parameters: Mapping[str, str], name: str, first: int, step: int) -> int:
     """Return the number of tasks that a parameter requests (`review=16`), rounded down to steps."""
-    asked = parameters.get(name, "")
-    number = int(asked) if asked.isascii() and asked.isdecimal() and len(asked) < 6 else 0
+    text = parameters.get(name, "")
+    number = int(text) if text.isascii() and text.isdecimal() and len(text) < 6 else 0
     return max(first, number - number % step)
 
 

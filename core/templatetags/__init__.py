@@ -1,1 +1,1 @@
-"""How templates say times and words."""
+"""Template tags and filters."""

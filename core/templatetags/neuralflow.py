@@ -316,7 +316,7 @@ def kept_each(parser: Parser, token: Token) -> KeptEachNode:
     {% kept_each row in page.object_list whose.owner %}...{% endkept_each %}
     """
     _name, name, _in, each, *names = [*token.split_contents(), "", "", ""]
-    names = [one for one in names if one]
+    names = [name for name in names if name]
     nodes = _kept_nodes(parser, "endkept_each", [name] if _in == "in" and each else [])
     values = [parser.compile_filter(name) for name in names]
     return KeptEachNode(name, parser.compile_filter(each), values, nodes)

@@ -162,11 +162,11 @@ def log(transaction: Transaction, owner: int, activity: Activity) -> Record:
 def checked_activity(type: object, description: object, metadata: object) -> Activity:
     """Return a validated activity. Raises `InvalidRecord`."""
     faults = Faults()
-    given = {"type": type, "description": description, "metadata": metadata}
+    values = {"type": type, "description": description, "metadata": metadata}
     accepted = {
-        known.name: known.accept(given[known.name], pointer_to("", known.name), faults)
+        known.name: known.accept(values[known.name], pointer_to("", known.name), faults)
         for known in ACTIVITY_FIELDS
-        if known.name in given
+        if known.name in values
     }
     if faults.found:
         raise InvalidRecord(faults.found)

@@ -47,9 +47,9 @@ class WrittenBytes:
             # Without this bound, a clock set back or a huge import would lock a user out for days.
             self._empty_at[person] = min(begin + size / allowed * _HOUR, now + 3 * _HOUR)
             if len(self._empty_at) > _PEOPLE_MAX:
-                latest = sorted(self._empty_at, key=lambda one: self._empty_at[one])
-                for one in latest[: _PEOPLE_MAX // 2]:
-                    del self._empty_at[one]
+                by_emptiness = sorted(self._empty_at, key=lambda one: self._empty_at[one])
+                for person_id in by_emptiness[: _PEOPLE_MAX // 2]:
+                    del self._empty_at[person_id]
 
     def forked(self) -> None:
         """Reset the lock after a fork: another thread may have held it."""

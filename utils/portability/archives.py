@@ -160,10 +160,10 @@ class Archive:
         raise MalformedArchive("this is no zip archive, or its end is missing")
 
     def _judged_end(self, fields: tuple[int, ...], end_at: int) -> tuple[int, int, int]:
-        _, disk, first_disk, here, count, length, start, _ = fields
-        if _ZIP64 in (length, start) or 0xFFFF in (here, count):
+        _, disk, first_disk, count_here, count, length, start, _ = fields
+        if _ZIP64 in (length, start) or 0xFFFF in (count_here, count):
             raise UnsafeArchive("it is a zip64 archive; none of the size taken here has to be")
-        if disk or first_disk or here != count:
+        if disk or first_disk or count_here != count:
             raise UnsafeArchive("it is a part of an archive on several disks")
         if count > self._limits.entries:
             raise ArchiveTooLarge(f"it has {count} entries; {self._limits.entries} is most")

@@ -230,12 +230,12 @@ class _TakingIn:
         incoming = self._arrival.incoming[name]
         key, spec = key_of(name, self._owner), COLLECTIONS[name]
         begin(self._transaction, key)
-        here, tally = self._transaction.records(key), Tally()
+        stored, tally = self._transaction.records(key), Tally()
         self._report.collections[name] = tally
         first_new = self._first_new_id(key, incoming)
-        records = self._arrival.records(name, here, self._transaction.now)
+        records = self._arrival.records(name, stored, self._transaction.now)
         formed = partial(self._formed, spec)
-        places = _Places(records, here, first_new, formed, keep_all=self._replaces)
+        places = _Places(records, stored, first_new, formed, keep_all=self._replaces)
         self._ids[name] = places.by_archive_id()
         tally.renumbered = {old: new for old, new in self._ids[name].items() if old != new}
         for position, record in enumerate(records):
@@ -246,7 +246,7 @@ class _TakingIn:
             self._mend(spec, record, before, place)
             self._put(key, record, before, tally, place)
         if self._replaces:
-            self._remove_others(key, here, set(places.ids), tally)
+            self._remove_others(key, stored, set(places.ids), tally)
         self._take_head(key, incoming, first_new)
 
     def _first_new_id(self, key: Key, incoming: Incoming) -> int:
@@ -302,11 +302,11 @@ class _TakingIn:
 
     def _take_head(self, key: Key, incoming: Incoming, first_new: int) -> None:
         """Set the owner's own head fields, and raise `last_id` above the archive store's ids."""
-        here = self._transaction.document(key) or {}
+        stored = self._transaction.document(key) or {}
         own = {
             name: value
             for name, value in incoming.head.items()
-            if name not in KEPT_BY_STORE and (self._replaces or name not in here)
+            if name not in KEPT_BY_STORE and (self._replaces or name not in stored)
         }
         if first_new > self._transaction.new_id(key):
             own["last_id"] = first_new - 1
@@ -339,8 +339,8 @@ class _TakingIn:
             return meant if is_own and meant in self._members_of(record) else None
         if target in self._arrival.incoming:
             return self._ids[target].get(meant)
-        here = self._transaction.records(key_of(target, self._owner))
-        return meant if is_own and here.find(meant) else None
+        stored = self._transaction.records(key_of(target, self._owner))
+        return meant if is_own and stored.find(meant) else None
 
     def _members_of(self, record: Record) -> list[int]:
         """Return the ids of the members of the local project that a record belongs to."""
@@ -355,8 +355,8 @@ class _TakingIn:
     def let_go(self) -> None:
         """Null all references to the removed records."""
         for name, removed in self._removed.items():
-            here = self._transaction.records(key_of(name, self._owner))
-            gone = {record_id for record_id in removed if not here.find(record_id)}
+            stored = self._transaction.records(key_of(name, self._owner))
+            gone = {record_id for record_id in removed if not stored.find(record_id)}
             for other in RECORD_COLLECTIONS if gone else ():
                 for reference, target in references_of(other):
                     if target == name:

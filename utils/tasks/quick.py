@@ -126,11 +126,11 @@ def parse(
     if len(text) > CHARACTERS_MAX:
         return Quick(" ".join(words))
     reader = _Reader(text, language, now.astimezone(zone))
-    said = Meaning()
-    reader.read_marks(said, projects or {})
-    reader.read_when(said)
+    meaning = Meaning()
+    reader.read_marks(meaning, projects or {})
+    reader.read_when(meaning)
     try:
-        due, repeat = when(said, now.astimezone(zone))
+        due, repeat = when(meaning, now.astimezone(zone))
     except (ValueError, OverflowError):  # after the year 9999
         return Quick(" ".join(words))
     title = " ".join(word for word, taken in zip(words, reader.taken, strict=True) if not taken)
@@ -139,9 +139,9 @@ def parse(
     return Quick(
         title,
         due_date=due,
-        priority=said.priority,
-        tags=tuple(said.tags),
-        project_id=said.project_id,
+        priority=meaning.priority,
+        tags=tuple(meaning.tags),
+        project_id=meaning.project_id,
         repeat=repeat,
         understood=tuple(reader.understood()),
     )
@@ -156,11 +156,11 @@ def parse_words(
     """
     if not text.strip() or len(text) > CHARACTERS_MAX:
         return None
-    said = Meaning()
-    if not _Reader(text, language, now.astimezone(zone)).read_all(said):
+    meaning = Meaning()
+    if not _Reader(text, language, now.astimezone(zone)).read_all(meaning):
         return None
     try:
-        return Words(*when(said, now.astimezone(zone)))
+        return Words(*when(meaning, now.astimezone(zone)))
     except (ValueError, OverflowError):  # after the year 9999
         return None
 
@@ -172,12 +172,12 @@ def parse_repeat_words(text: str, *, now: datetime, language: str = "en") -> str
     """
     if not text.strip() or len(text) > CHARACTERS_MAX:
         return ""
-    said = Meaning()
-    if not _Reader(text, language, now).read_all(said) or said.repeat is None:
+    meaning = Meaning()
+    if not _Reader(text, language, now).read_all(meaning) or meaning.repeat is None:
         return ""
-    is_all = not any((said.day, said.weekday, said.clock, said.part))
+    is_all = not any((meaning.day, meaning.weekday, meaning.clock, meaning.part))
     try:
-        return rule_of(said, now.date()) if is_all else ""
+        return rule_of(meaning, now.date()) if is_all else ""
     except ValueError:
         return ""
 

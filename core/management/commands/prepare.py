@@ -23,8 +23,10 @@ class Command(BaseCommand):
 
 
 def _make_databases() -> None:
-    """Create SQLite files that are not there yet, for nobody else to read: SQLite itself would
-    create them as the umask says. Companion files get the mode of the database."""
+    """Create missing SQLite files so that only their owner can read them.
+
+    SQLite itself would create them by the umask. Its journal files get the mode of the database.
+    """
     for database in settings.DATABASES.values():
         name = str(database.get("NAME") or "")
         is_file = database["ENGINE"].endswith("sqlite3") and name not in {"", ":memory:"}
