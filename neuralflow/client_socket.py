@@ -1,10 +1,9 @@
-"""Sockets of clients: a thread writes an answer and goes on, however slowly it is taken.
+"""Client sockets with buffered output, so that threads never wait for slow clients.
 
-A thread that waited for a client to take its answer would be lost to all others meanwhile, and
-sixteen such clients would stop the server. So what the system does not take at once is retained
-here, a little of it in memory and the rest in a temporary file, and the worker's loop sends it when
-there is room. In the other direction a thread waits only for bodies that are too large for the
-loop, and only while they come at `LEAST_RATE`.
+Without buffering, sixteen clients that read slowly would block all threads. Bytes that the kernel
+does not accept at once are buffered, a little in memory and the rest in a temporary file, and the
+worker's event loop sends them later. A thread waits only for request bodies too large for the loop,
+and only while they arrive at `LEAST_RATE`.
 """
 
 import errno
@@ -16,18 +15,18 @@ import time
 from collections.abc import Callable
 from typing import IO, Any
 
-LEAST_RATE = 10_000  # bytes a second, on the average
-GRACE_SECONDS = 30.0  # that a client may fall behind it
-MEMORY_MAX = 256 * 1024  # bytes of an answer; beyond that they go to a temporary file
+LEAST_RATE = 10_000  # bytes per second, on average
+GRACE_SECONDS = 30.0  # that a client may fall behind LEAST_RATE
+MEMORY_MAX = 256 * 1024  # bytes of a response in memory; more go to a temporary file
 _PIECE = 256 * 1024  # bytes of a file read at once
 
 
 def _do_nothing() -> None:
-    """Nobody is to hear of a rest any more."""
+    """Replace the callback of a released socket."""
 
 
 class Pace:
-    """Bytes moved since somebody began to wait for them."""
+    """The bytes moved since a transfer began."""
 
     def __init__(self) -> None:
         self.began = time.monotonic()
@@ -37,12 +36,12 @@ class Pace:
         return now > self.began + GRACE_SECONDS + self.moved / LEAST_RATE
 
     def rate(self, now: float) -> float:
-        """Return the bytes a second so far."""
+        """Return the average bytes per second so far."""
         return self.moved / max(now - self.began, 0.001)
 
 
 class Intake:
-    """The rest of a body that a thread may read."""
+    """The remaining bytes of a body that a thread may read."""
 
     def __init__(self, size: int) -> None:
         self.left = size
@@ -54,45 +53,47 @@ class Intake:
 
 
 class ClientSocket(socket.socket):
-    """A connection that a thread writes to without waiting; the loop sends the rest."""
+    """A connection that threads write to without blocking. The event loop sends the rest."""
 
     def __init__(self, accepted: socket.socket, on_rest: Callable[[], None]) -> None:
         family, kind, protocol = accepted.family, accepted.type, accepted.proto
         super().__init__(family, kind, protocol, fileno=accepted.detach())
-        self.intake: Intake | None = None  # None: the thread has all of the request
-        self.pace: Pace | None = None  # of the answer, while there is a rest
+        self.intake: Intake | None = None  # None if the complete request was read
+        self.pace: Pace | None = None  # of the response, while bytes are buffered
         self._on_rest = on_rest
         self._lock = threading.Lock()
         self._memory = bytearray()
         self._file: IO[bytes] | None = None
-        self._sent = self._written = 0  # bytes of the file
+        self._sent = self._written = 0  # offsets in the temporary file
         self._is_dropped = False
 
     @property
     def rest(self) -> int:
-        """Bytes of the answer that are not sent yet."""
+        """The number of buffered bytes."""
         return len(self._memory) + self.spooled
 
     @property
     def spooled(self) -> int:
-        """Those of them that are in a file."""
+        """The number of buffered bytes in the temporary file."""
         return self._written - self._sent
 
     def is_too_slow(self, now: float) -> bool:
-        """Return whether the client takes its answer more slowly than it may."""
+        """Return whether the client reads its response too slowly."""
         pace = self.pace
         return pace is not None and pace.is_too_slow(now)
 
     def rate(self, now: float) -> float:
-        """Return at how many bytes a second it does."""
+        """Return the bytes per second at which the client reads."""
         pace = self.pace
         return 0.0 if pace is None else pace.rate(now)
 
     # Called by threads
 
     def recv(self, size: int, flags: int = 0, /) -> bytes:
-        """Read more of the body. Raises `TimeoutError` if it comes too slowly, or if the thread has
-        been given all that it may have."""
+        """Read more of the body.
+
+        Raises `TimeoutError` if it arrives too slowly, or if the thread may read no more.
+        """
         if flags or not self.getblocking():
             return super().recv(size, flags)
         intake = self.intake
@@ -103,8 +104,10 @@ class ClientSocket(socket.socket):
         return data
 
     def sendall(self, data: Any, flags: int = 0, /) -> None:
-        """Send what the system takes now and retain the rest. Raises `BrokenPipeError` if the
-        connection was given up."""
+        """Send what the kernel accepts now, and buffer the rest.
+
+        Raises `BrokenPipeError` if the connection was dropped.
+        """
         view = memoryview(data)
         with self._lock:
             if self._is_dropped:
@@ -121,7 +124,7 @@ class ClientSocket(socket.socket):
             self._on_rest()
 
     def sendfile(self, file: IO[bytes], offset: int = 0, count: int | None = None) -> int:  # type: ignore[override]
-        """Send a part of a file, read from its descriptor; its position stays as it is."""
+        """Send a part of a file by its descriptor. The position of the file is unchanged."""
         done = 0
         while count is None or done < count:
             size = _PIECE if count is None else min(_PIECE, count - done)
@@ -133,8 +136,11 @@ class ClientSocket(socket.socket):
         return done
 
     def close(self) -> None:
-        """End the connection, and leave it to the loop to release its number: while the loop
-        watches that, the system must not give it to another file."""
+        """Shut down the connection, and leave closing the descriptor to the event loop.
+
+        While the loop watches the descriptor, the kernel must not reuse its number for another
+        file.
+        """
         try:
             self.shutdown(socket.SHUT_RDWR)
         except OSError:
@@ -143,7 +149,7 @@ class ClientSocket(socket.socket):
     # Called by the loop
 
     def send_rest(self) -> bool:
-        """Send what the system takes now. Returns whether nothing is left."""
+        """Send what the kernel accepts now. Return whether the buffer is empty."""
         with self._lock:
             while self.rest:
                 if self._memory:
@@ -163,7 +169,7 @@ class ClientSocket(socket.socket):
             return True
 
     def drop(self) -> None:
-        """Discard the rest and let no thread send any more."""
+        """Discard the buffer and refuse further writes."""
         with self._lock:
             self._is_dropped = True
             self._memory.clear()
@@ -171,11 +177,11 @@ class ClientSocket(socket.socket):
         self.close()
 
     def release(self) -> None:
-        """Close the connection, and the file with its rest."""
+        """Close the connection and its temporary file."""
         with self._lock:
             self._is_dropped = True
             self._empty()
-            self._on_rest = _do_nothing  # it refers to what refers to this
+            self._on_rest = _do_nothing  # breaks a reference cycle
         super().close()
 
     # Under the lock

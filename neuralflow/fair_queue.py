@@ -1,9 +1,9 @@
-"""The order in which requests get a thread: by turns among those who ask, and never all of them.
+"""Fair scheduling of requests to threads, with a reserve of threads for each kind of request.
 
-Requests stand in line by their *subject*: the account that the token or session stands for, else
-the address. The subjects take turns, so that who sends hundreds at once waits for them alone.
-Forms, and among them those of strangers, which may have passwords hashed, have a part of the
-threads: reading and the API go on beside any number of log-ins.
+Requests are queued by *subject*: the account of the token or session, otherwise the address.
+Subjects take turns, so a client that sends hundreds of requests only delays itself. Forms,
+especially those without a session, which can require password hashing, are limited to a part of the
+threads. Reads and API calls continue during any number of log-ins.
 """
 
 from collections import Counter, OrderedDict, deque
@@ -12,19 +12,19 @@ from typing import Generic, TypeVar
 
 Waiting = TypeVar("Waiting")
 
-AHEAD = 2  # requests handed over beyond the threads, so that none has to wait for the loop
+AHEAD = 2  # requests handed over beyond the threads, so that no thread waits for the loop
 
 
 class Lane(IntEnum):
-    """Kinds of requests."""
+    """The kinds of requests."""
 
     OTHER = 0  # reads, and calls with a token
-    FORM = 1  # changes by forms, with a session
-    STRANGER = 2  # and without
+    FORM = 1  # form submissions with a session
+    STRANGER = 2  # form submissions without a session
 
 
 class FairQueue(Generic[Waiting]):
-    """Requests that wait for a thread. For one thread only, the loop's."""
+    """The requests that wait for a thread. Not thread-safe: only the event loop uses it."""
 
     def __init__(self, threads: int) -> None:
         self._free = threads + AHEAD
@@ -39,11 +39,11 @@ class FairQueue(Generic[Waiting]):
         self._turn = 0
 
     def add(self, request: Waiting, lane: Lane, subject: bytes) -> None:
-        """Put the request at the end of its subject's line."""
+        """Append the request to the queue of its subject."""
         self._lanes[lane].setdefault(subject, deque()).append(request)
 
     def next(self) -> Waiting | None:
-        """Take the request whose turn it is. Returns None if no thread is free for any."""
+        """Remove and return the next request, or None if no thread is free for any."""
         if not self._free:
             return None
         for step in range(len(Lane)):
@@ -57,7 +57,7 @@ class FairQueue(Generic[Waiting]):
         return None
 
     def done(self, request: Waiting) -> None:
-        """Free the thread that the request had."""
+        """Release the thread of a request."""
         lane, subject = self._running.pop(request)
         self._free += 1
         self._of_lane[lane] -= 1
