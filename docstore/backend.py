@@ -190,7 +190,9 @@ class Backend(Protocol):
         """Return the stored bytes, readable or not; None if the document does not exist."""
 
     def size(self, key: Key) -> int:
-        """Return about how many bytes the stored document has, 0 if there is none. Reads nothing.
+        """Return about how many bytes the stored document has, 0 if it does not exist.
+
+        Reads no content.
 
         Where documents are files, it is the size of the file, which may be behind.
         """

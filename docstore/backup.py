@@ -35,7 +35,7 @@ FORMAT: Final = 1
 MANIFEST: Final = "manifest.json"
 _NAME = re.compile(r"neuralflow_([0-9TZ_.-]+)\.zip", re.ASCII)
 _NAMED_AFTER = "%Y-%m-%dT%H-%M-%S.%fZ"
-# In so many of the newest snapshots a document is sought that nothing else has.
+# How many of the newest snapshots to search for a document that nothing else has.
 _TRIED_MAX: Final = 10
 Progress = Callable[[int, int], None]
 
@@ -237,15 +237,16 @@ class _Replacement(Mapping[str, bytes | None]):
 
 
 def read_from_snapshots(store: DocumentStore, folder: str) -> None:
-    """Read documents whose files are broken as the newest snapshots in this folder of the store
-    have them, if nothing else has them. Changes of such a document are refused all the same.
+    """Have documents with broken files read from the newest snapshots in a folder of the store.
+
+    That is done if nothing else has the document. Changes of it are still refused.
     """
     if isinstance(store.backend, FilesBackend):
         store.backend.fall_back_on(partial(_contents_in, store.backend.root / folder))
 
 
 def _contents_in(folder: Path, name: str) -> Iterator[bytes]:
-    """Yield the contents of a file in the newest snapshots, the newest first."""
+    """Yield the contents of a file in the newest snapshots, newest first."""
     for snapshot_name in snapshots(folder)[: -_TRIED_MAX - 1 : -1]:
         with suppress(Corrupt, OSError), _opened(folder / snapshot_name) as snapshot:
             content = snapshot.get(name)

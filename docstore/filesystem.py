@@ -71,7 +71,7 @@ class FileSystem:
         return os.stat(path)  # noqa: PTH116
 
     def identity(self, path: Where) -> tuple[int, int] | None:
-        """Return device and inode of the file with this name; None if there is none."""
+        """Return device and inode of the file with this name; None if it does not exist."""
         try:
             status = os.stat(path)  # noqa: PTH116
         except OSError:

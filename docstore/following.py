@@ -283,7 +283,7 @@ class Follower:
         return f"{layout.name}/{layout.stem}_{key.owner}.json"
 
     def live(self, key: Key) -> Live:
-        """Return the cache entry of a document; create an empty one if there is none."""
+        """Return the cache entry of a document; create an empty one if it is missing."""
         live = self._live.get(key)
         if live is None:
             live = self._live[key] = self.unknown(key)
@@ -431,8 +431,11 @@ class Follower:
             live.is_loading = False
 
     def _is_known(self, live: Live, head: Head | None) -> bool:
-        """Return whether the first line of the image shows that the file is the store's, or that
-        nothing but the file is known. Without it, each cold read would load the whole image."""
+        """Return whether the file is the store's, or nothing but the file is known.
+
+        It takes the first line of the image only. Without it, each cold read would load the whole
+        image.
+        """
         token = self.token(live)
         if token is not None and token in live.tokens:
             return True
@@ -628,7 +631,7 @@ class Follower:
             return b"", None
 
     def opened(self, live: Live) -> BinaryIO | None:
-        """Open the file for reading; None if there is none.
+        """Open the file for reading; None if it does not exist.
 
         It remains the same file when another one replaces it. Raises `Corrupt`, `Unavailable`.
         """

@@ -94,7 +94,7 @@ def frame_bytes(header: bytes) -> int:
 
 
 def whole_frames(data: bytes, offset: int = 0) -> Iterator[Frame]:
-    """Yield every intact frame at or after the offset, whatever lies between."""
+    """Yield every intact frame from the offset on, also behind damage."""
     offset = data.find(MAGIC, offset)
     while offset >= 0:
         frame = decode_frame(data, offset)

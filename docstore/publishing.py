@@ -95,9 +95,10 @@ class History:
 
 @dataclass(slots=True)
 class _Draft:
-    """The new file of a document before it has its name.
+    """A document's new file before it gets its name.
 
-    `path` is empty if there is none, since the document was deleted or its file is up to date.
+    `path` is empty if nothing is to be written: the document was deleted, or its file is up to
+    date.
     """
 
     live: Live
@@ -188,7 +189,7 @@ class Publisher:
     # space for that. Once it is used, writing stops until it can be created again.
 
     def keep_reserve(self) -> None:
-        """Create the reserve if there is none. Raises `OSError`, such as for a full disk."""
+        """Create the reserve if it is missing. Raises `OSError`, such as for a full disk."""
         if not self._files.exists(self._reserve):
             draft = self._reserve.with_name(f"reserve-{secrets.token_hex(8)}.draft")
             try:
@@ -339,7 +340,7 @@ class Publisher:
         return f"{folder}/.{name}.{secrets.token_hex(8)}.draft"
 
     def _look_at(self, live: Live) -> Status | None:
-        """Return the metadata of the file to replace; None if there is none."""
+        """Return the metadata of the file to replace; None if it does not exist."""
         try:
             return self._files.status(live.path)
         except FileNotFoundError:

@@ -381,7 +381,7 @@ class RecordList(Sequence[Any]):
     # New versions
 
     def append(self, item: Any) -> RecordList:
-        """Return the list with an item appended, whatever its id."""
+        """Return the list with an item appended; its id may be any, or missing."""
         index = self._index  # read once, before the highest id: another reader may be building both
         highest, record_id, branches = self._highest, id_of(item), self._branches
         ordinal, tail = self._room_at_end()

@@ -596,17 +596,18 @@ class FilesBackend:
     # Documents that only a backup has
 
     def fall_back_on(self, contents: Callable[[str], Iterable[bytes]]) -> None:
-        """Read documents whose files are broken from these contents of the file of that name.
+        """Register a source of backups: it yields older contents of the file with a name.
 
-        They are tried in their order if nothing else has the document: no memory, no image.
+        They are tried in order if a file is broken and neither memory nor an image has its
+        document.
         """
         self._contents_of = contents
 
     def _read_backup(self, key: Key, fault: Corrupt) -> Stored:
-        """Return the last good state that backups and history have; raise the fault if none.
+        """Return the last good state in backups and history; otherwise raise the fault.
 
-        The state is no base of changes, and it is not cached with the documents: the file that a
-        person repairs counts again, and may be newer.
+        Changes are never based on it, and it is not cached with the documents: a repaired file
+        counts again, and may be newer.
         """
         live = self._follower.unknown(key)
         if self._contents_of is None or fault.document != live.name:
@@ -633,7 +634,7 @@ class FilesBackend:
         return None
 
     def _brought_forward(self, key: Key, document: Document) -> Document:
-        """Apply the changes since, if the history has all of them."""
+        """Apply the changes since the backup, if the history has all of them."""
         changes: list[PastChange] = []
         for change in self._past_of(key):
             if change.revision == document.revision:
@@ -732,7 +733,7 @@ class FilesBackend:
         log.error("changed by hand: %s", fault)
 
     def _edit_of(self, key: Key) -> FileEdit | None:
-        """Return the manual edit of the file; None if there is none, or if it cannot be read."""
+        """Return the manual edit of the file; None if it has none, or if it cannot be read."""
         follower, layout = self._follower, self._layouts[key.collection]
         with follower.mutex:
             ours = follower.last_good(key, _NEWEST).document

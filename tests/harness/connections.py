@@ -1,7 +1,7 @@
-"""Hostile connections of each kind beside ordinary requests, to a real server.
+"""Hostile connections of each kind beside ordinary requests to a real server.
 
-A full run opens 300 connections of each kind and sends 60 ordinary requests beside them. Each must
-be answered as it would be without them, within `SECONDS_MAX`.
+A full run opens 300 connections of each kind, and sends 60 ordinary requests beside them. Each
+request must be answered as without them, within `SECONDS_MAX`.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ _SESSION: Final = b"Cookie: sessionid=x; csrftoken=x\r\n"
 
 @dataclass(frozen=True)
 class Kind:
-    """What each connection sends at once; then a byte at a time, or nothing."""
+    """What each connection sends at once, and whether it then sends single bytes or nothing."""
 
     first: Callable[[int], bytes]
     trickles: bool = True
@@ -48,7 +48,7 @@ class Kind:
 
 
 class World:
-    """A server, the people on it, and what an attacker may know of them."""
+    """A server, its users, and what an attacker may know about them."""
 
     NAMES: Final = (
         "silent",
@@ -76,9 +76,9 @@ class World:
         connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=60)
         connection.request("GET", "/accounts/login/")
         page = connection.getresponse()
-        found = re.search(rb'csrfmiddlewaretoken" value="(\w+)"', page.read())
-        assert found, page.status
-        self.csrf = found[1]
+        token = re.search(rb'csrfmiddlewaretoken" value="(\w+)"', page.read())
+        assert token, page.status
+        self.csrf = token[1]
         self.csrf_cookie = str(page.headers["Set-Cookie"]).split(";")[0].encode()
         connection.close()
 
@@ -87,7 +87,7 @@ class World:
         return self.people[0]
 
     def kinds(self) -> dict[str, Kind]:
-        """All kinds of hostile connections, by names."""
+        """Return all kinds of hostile connections by name."""
         kinds = (
             Kind(lambda _: b"", trickles=False),
             Kind(lambda _: b"GET / HTTP/1.1\r\nHost: local"),
@@ -134,7 +134,7 @@ class World:
         )
 
     def _log_in(self, number: int) -> bytes:
-        """A log-in with a wrong password, each from another network by what the proxy says."""
+        """Return a log-in with a wrong password, each from another network as the proxy says."""
         body = b"login=nobody%d&password=x&csrfmiddlewaretoken=%s" % (number, self.csrf)
         return (
             _LOGIN
@@ -147,7 +147,7 @@ class World:
 
 
 class Attackers:
-    """So many connections of a kind. Those that the server ends are opened again."""
+    """A number of connections of a kind. Those that the server closes are opened again."""
 
     def __init__(self, port: int, kind: Kind, size: int) -> None:
         self._port, self._kind = port, kind
@@ -156,7 +156,7 @@ class Attackers:
         self.opened_again = 0
 
     def press(self, until: threading.Event) -> None:
-        """Send byte after byte until the event."""
+        """Send single bytes until the event is set."""
         while not until.wait(TRICKLE):
             for place, link in enumerate(self._sockets):
                 if until.is_set():
@@ -195,7 +195,7 @@ class Attackers:
 
 @contextmanager
 def attacked(world: World, kind: Kind, size: int) -> Iterator[Attackers]:
-    """Hold the connections until the end of the block."""
+    """Hold the connections open during the block."""
     attackers, over = Attackers(world.server.port, kind, size), threading.Event()
     thread = threading.Thread(target=attackers.press, args=(over,))
     thread.start()
@@ -210,7 +210,7 @@ def attacked(world: World, kind: Kind, size: int) -> Iterator[Attackers]:
 
 
 def times(world: World, requests: int, patience: float) -> list[float]:
-    """Seconds that each of so many ordinary requests took. Raises where one is not answered."""
+    """Return the seconds that each ordinary request took. Raises `AssertionError` if one fails."""
     person = world.people[2]
     token = {"Authorization": f"Bearer {person.token}", "Content-Type": "application/json"}
     task = json.dumps({"title": "One more"})
@@ -236,7 +236,7 @@ def times(world: World, requests: int, patience: float) -> list[float]:
 
 
 def seconds_to_stream(person: Person, patience: float) -> float:
-    """Seconds until the person has a stream of changes, asking again as a browser does."""
+    """Return the seconds until the user has a stream of changes, retrying as a browser does."""
     began = time.monotonic()
     while time.monotonic() < began + patience:
         connection = http.client.HTTPConnection("127.0.0.1", person.server.port, timeout=patience)
@@ -252,13 +252,13 @@ def seconds_to_stream(person: Person, patience: float) -> float:
 
 @contextmanager
 def world(folder: Path) -> Iterator[World]:
-    """A server to attack."""
+    """Yield a server to attack."""
     with running_server(folder, ENVIRONMENT) as server:
         yield World(server)
 
 
 def told(name: str, alone: list[float], beside: list[float]) -> str:
-    """One line of figures, in milliseconds."""
+    """Return a line of figures in milliseconds."""
     figures = [
         round(1000 * value)
         for measured in (alone, beside)
@@ -269,7 +269,7 @@ def told(name: str, alone: list[float], beside: list[float]) -> str:
 
 
 def run(cases: int, seed: int) -> Report:
-    """Every kind by turns until there were so many."""
+    """Try all kinds in turns, in random order, until `cases` are done."""
     report, rng = Report("connections"), random.Random(seed)
     with tempfile.TemporaryDirectory() as folder, world(Path(folder)) as place:
         while report.cases < cases:
