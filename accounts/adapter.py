@@ -183,6 +183,7 @@ class AccountAdapter(DefaultAccountAdapter):
             "signup_url": public_url(request, reverse("signup")),
             "password_page_url": public_url(request, reverse("account_reset_password")),
             "profile_url": public_url(request, reverse("profile")),
+            "reset_hours": settings.PASSWORD_RESET_TIMEOUT // 3600,
         }
         super().send_mail(template_prefix, email, context | places)
 

@@ -10,7 +10,7 @@ class AccountsConfig(AppConfig):
     verbose_name = _("Accounts")
 
     def ready(self) -> None:
-        from accounts import signals  # connects the other receivers
+        from accounts import incident, signals  # noqa: F401  they connect the other receivers
 
         # Connected here and not where it is defined: django.contrib.auth was ready before us,
         # so its receiver has written last_login when ours mirrors it.

@@ -1,8 +1,8 @@
 """What a new password ends: sessions, API tokens, log-ins that wait for a code, open feeds.
 
 Whoever learned a password may have made a token or signed in elsewhere. Every way of setting a
-password ends that: `EndAccess` is called by Django after each. Only the page on which a signed-in
-person changes their own password may spare the tokens.
+password ends that: `User.save` sends `password_saved` after each. Only the page on which a
+signed-in person changes their own password may spare the tokens.
 
 Sessions are also ended by their hash of the password; here their rows go. A log-in that waits for
 its second factor is ended by `accounts.adapter`, a feed by `is_still_known` of the API.
@@ -13,16 +13,18 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
+from typing import Any
 
 from allauth.core import context
 from allauth.mfa.models import Authenticator
 from allauth.usersessions.models import UserSession
+from django.dispatch import receiver
 from django.http import HttpRequest
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from accounts.mail import send_notice
-from accounts.models import User
+from accounts.models import User, password_saved
 from accounts.sessions import end_sessions, is_current
 from accounts.signals import activity, tell_store
 from accounts.tokens import revoke_all, valid_tokens
@@ -83,19 +85,10 @@ def password_change(*, spare_tokens: bool = False) -> Iterator[Ended]:
         _under_way.reset(before)
 
 
-class EndAccess:
-    """No rule for passwords: in AUTH_PASSWORD_VALIDATORS, because Django calls each of them after
-    every change of a password, in forms, commands and the administration."""
-
-    def validate(self, password: str, user: object = None) -> None:
-        """Accept every password."""
-
-    def get_help_text(self) -> str:
-        return ""
-
-    def password_changed(self, password: str, user: User) -> None:
-        change = _under_way.get() or _Change(spare_tokens=False)
-        _end_access(user, context.request, change)
+@receiver(password_saved, sender=User)
+def end_access(user: User, **kwargs: Any) -> None:
+    """End what the earlier password opened."""
+    _end_access(user, context.request, _under_way.get() or _Change(spare_tokens=False))
 
 
 def _end_access(user: User, request: HttpRequest | None, change: _Change) -> None:

@@ -12,6 +12,7 @@ from django.core.exceptions import ValidationError
 from django.core.validators import MaxValueValidator, URLValidator
 from django.db import DEFAULT_DB_ALIAS, models, transaction
 from django.db.models.functions import Lower
+from django.dispatch import Signal
 from django.utils.translation import gettext_lazy as _
 
 from accounts.names import (
@@ -31,6 +32,9 @@ from utils.records import COLLECTIONS
 from utils.texts import folded_name
 
 log = logging.getLogger(__name__)
+
+# Sent with `user`, within the transaction that saves a new password of an existing account.
+password_saved = Signal()
 
 _web_address = URLValidator(schemes=["http", "https"])
 
@@ -177,8 +181,12 @@ class User(AbstractUser):
             kwargs["update_fields"] = {*names, "name_key"}
         using = kwargs.get("using") or DEFAULT_DB_ALIAS
         if self.pk is not None:
-            with transaction.atomic(using=using):  # a new password, and all that it ends
+            # Not a better hash of the same password: Django then takes the text away first.
+            has_new_password = getattr(self, "_password", None) is not None
+            with transaction.atomic(using=using):
                 super().save(*args, **kwargs)
+                if has_new_password:
+                    password_saved.send(sender=User, user=self)
             return
         with transaction.atomic(using=using):
             try:
@@ -242,8 +250,8 @@ class ApiToken(models.Model):
 
     @property
     def label(self) -> str:
-        """The token's name; without one, how its text begins."""
-        return self.name or f"{self.prefix}…"
+        """The token's name in quotes; without one, how its text begins."""
+        return f"“{self.name}”" if self.name else f"{self.prefix}…"
 
 
 class FailedAttempts(models.Model):

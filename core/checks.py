@@ -132,8 +132,7 @@ def _private_paths() -> Iterator[Path]:
         yield folder
         yield folder / "backups"
     if settings.EMAIL_BACKEND == "django.core.mail.backends.filebased.EmailBackend":
-        folder_of_mail: str = getattr(settings, "EMAIL_FILE_PATH")  # noqa: B009  not always there
-        yield Path(folder_of_mail)
+        yield Path(settings.EMAIL_FILE_PATH)  # links that open accounts
 
 
 def _database_faults(folder: Path) -> list[CheckMessage]:

@@ -1,6 +1,7 @@
 """The gunicorn configuration: `gunicorn --config python:neuralflow.gunicorn neuralflow.wsgi`."""
 
 import errno
+import os
 import socket
 import sys
 from typing import TYPE_CHECKING
@@ -61,6 +62,12 @@ def on_starting(server: "Arbiter") -> None:
             print(f"NeuralFlow cannot listen at {bind}: {reason}.", file=sys.stderr)
             sys.exit(1)
     hold_signals_while_forking()
+
+
+def post_fork(server: "Arbiter", worker: Worker) -> None:
+    """Write files that only their owner can read, such as mail in a folder: gunicorn itself uses
+    `umask` for its sockets only."""
+    os.umask(umask)
 
 
 def when_ready(server: "Arbiter") -> None:

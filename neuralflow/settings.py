@@ -312,7 +312,6 @@ AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "accounts.validators.LengthValidator"},
     {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
     {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},
-    {"NAME": "accounts.incident.EndAccess"},  # told of each new password
 ]
 PASSWORD_RESET_TIMEOUT = 4 * 3600  # seconds that a link is valid for
 LOGIN_URL = "login"
@@ -367,6 +366,8 @@ SESSION_COOKIE_AGE = round(
 # Mail: none until EMAIL_URL names a server. Not to the output, which is a service's log: whoever
 # reads that could use links that open accounts.
 vars().update(env.email_url("EMAIL_URL", default="dummymail://"))
+# The reader takes the first slash off, and mail would lie wherever the server was started.
+EMAIL_FILE_PATH: str = f"/{vars()['EMAIL_FILE_PATH']}"
 # True if mail reaches people: then an address can be proved, and only then it is a name.
 NEURALFLOW_SENDS_MAIL: bool = vars()["EMAIL_BACKEND"].rpartition(".")[0] not in {
     "django.core.mail.backends.console",

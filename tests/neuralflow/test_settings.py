@@ -196,3 +196,17 @@ def test_history_is_kept_for_thirty_days_up_to_a_gigabyte() -> None:
     assert read("NEURALFLOW_HISTORY_DAYS") == 30
     assert read("NEURALFLOW_HISTORY_BYTES") == 2**30
     assert read("NEURALFLOW_HISTORY_DAYS", NEURALFLOW_HISTORY_DAYS="0.5") == 0.5
+
+
+def test_folder_of_mail_is_the_one_that_the_url_names() -> None:
+    assert read("EMAIL_FILE_PATH", EMAIL_URL="filemail:///srv/mail") == "/srv/mail"
+
+
+def test_served_processes_write_files_for_their_owner_only() -> None:
+    code = "import os; from neuralflow import gunicorn; os.umask(0o022);"
+    code += " gunicorn.post_fork(None, None); print(oct(os.umask(0)))"
+    environment = os.environ | {"NEURALFLOW_SECRET_KEY": "x" * 50}
+    ran = subprocess.run(
+        [sys.executable, "-c", code], cwd=PROJECT, env=environment, capture_output=True, text=True
+    )
+    assert ran.stdout == "0o77\n", ran.stderr
