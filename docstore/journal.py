@@ -408,6 +408,8 @@ class Journal:
                 state[_EPOCH] = end.epoch + 1
             needed = self._check_chain(numbers, end.checkpoint + 1)
         state[_SYNCED] = state[_RELAXED] = state[_APPENDED]
+        # MAGIC is written last: if this process dies in between, the next one does not trust the
+        # numbers and recovers again.
         state[_MAGIC], magic = 0, state[_MAGIC]
         for index, value in enumerate(state):
             self._state[index] = value
@@ -656,6 +658,9 @@ class Journal:
         state = self._state
         sequence = state[_APPENDED] + 1
         frame = encode_frame(state[_EPOCH], sequence, state[_SYNCED], kind, payload)
+        # A writer killed between these steps leaves WRITING set, so that the next one scans for the
+        # end. It would otherwise trust END and APPENDED, which may disagree, and repeat a sequence
+        # number.
         state[_WRITING] = 1
         self._files.write_at("append", segment.handle, frame, state[_END])
         state[_END] += len(frame)
@@ -693,6 +698,8 @@ class Journal:
         frame = encode_frame(
             state[_EPOCH], number, number - 1, Kind.HEAD, msgspec.json.encode(head)
         )
+        # Content first, then its name, both durable before the first commit in it. Otherwise a
+        # power cut could leave acknowledged commits in a file without a name.
         self._files.write_at("segment-head", segment.handle, frame, 0)
         self._sync_segment("segment-data", segment)
         self._files.rename("segment-name", draft, self.path(number))
@@ -822,6 +829,7 @@ class Journal:
         If it led, one of the waiting threads leads next.
         """
         me = threading.get_ident()
+        # The exception may have struck while this thread held these. Others would wait for ever.
         release_all(self._gate)
         self._sync_lock.abandon()
         with self._gate:
@@ -842,6 +850,8 @@ class Journal:
     def _sync(self) -> None:
         state = self._state
         while True:
+            # A writer may begin a segment between these reads. Then `target` would count frames
+            # that a sync of the old segment does not make durable, so both are read again.
             number, target = state[_SEGMENT], state[_APPENDED]
             segment = self._segment_to_sync(number)
             if state[_SEGMENT] == number:
@@ -849,6 +859,7 @@ class Journal:
         if segment is None:
             return
         self._sync_segment("commit", segment)
+        # Without this check, commits in a file that lost its name would be acknowledged.
         self._refuse_lost(segment)
         if target > state[_SYNCED]:
             state[_SYNCED] = target
@@ -973,6 +984,8 @@ class Journal:
         sequence = self.append(Kind.CLOSED, b"{}")
         self.took(sequence, relaxed=True)
         self.sync()
+        # Only after the sync: the mark lets the next process continue without recovery, behind a
+        # frame that a later power cut could remove if it was not durable.
         self._state[_CLOSED] = _mark(sequence)
 
     def forked(self) -> None:

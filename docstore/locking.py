@@ -266,6 +266,8 @@ class FolderLock:
             first = self._line.first
             if not first or is_alive(first):
                 raise Unavailable(_TOO_LONG)
+            # The thread with the turn died without releasing it. It would block all others for
+            # ever.
             self.abandon(first)
             if not self._line.enter(0):
                 raise Unavailable(_TOO_LONG)
@@ -307,6 +309,8 @@ class FolderLock:
                 self._streak += 1
             else:
                 self._wait_for_turn(lock, turn, deadline)
+            # A person may have replaced the folder. A lock on the old file excludes no one who
+            # opened the new one.
             if lock.is_current():
                 return
             lock.unlock()

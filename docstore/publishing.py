@@ -256,6 +256,8 @@ class Publisher:
             self._write([draft for draft in drafts if draft.path])
             notes = [draft.note for draft in drafts]
             noted = self._note(Kind.PUBLISHING, notes, is_done=False)
+            # Durable before the renames: otherwise a power cut could leave a file that shows more
+            # than the journal has.
             self._settle(noted)
             named = []
             while drafts:
@@ -463,6 +465,8 @@ class Publisher:
             if self._follower.is_checkpointed:
                 return
             try:
+                # The note comes last: segments up to it may be deleted, so names and images must be
+                # durable.
                 self._settle_names()
                 self._write_images()
                 self._note_checkpoint(visible)

@@ -86,6 +86,8 @@ class Swap:
             self._publish(moves)
             for folder in sorted({(self._root / name).parent for name in moves}):
                 self._files.sync_folder("settle-names", folder)
+            # The intent goes only now. Removed earlier, a power cut could leave some targets
+            # replaced and no record of the others.
             self._files.remove("forget", self._intent)
             self.forget()
         except OSError as error:

@@ -85,6 +85,7 @@ class Exclusive(Writing):
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        # Read before the release: this writer need not wait for the frames of the next one.
         sequence = self._journal.appended
         self.lock.__exit__(kind, error, trace)
         self._journal.settle(sequence)
@@ -231,6 +232,7 @@ class Together:
                         self._mend()
                         self._writing.catch_up()
                 sequence = self._journal.appended
+            # Outside the lock, so that the next leader appends during this sync.
             self._journal.settle(sequence)
         except Exception as error:  # the lock timed out, or the disk failed
             are_in_order = are_in_order and isinstance(error, StoreError)
@@ -264,6 +266,7 @@ class Together:
             self._choose_leader()
         own.is_done = True
         for job in own.batch:
+            # Set before the wake-up: a woken thread whose job is not done would lead.
             job.is_done = True
             if job is not own:
                 ring(job.called)

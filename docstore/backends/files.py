@@ -519,6 +519,7 @@ class FilesBackend:
 
     def _close_in_order(self) -> None:
         self._publish()
+        # Without the lock, a process could open the journal while this one closes it.
         with self._opening_lock.hold():
             if self._membership.alone():
                 self._publisher.close()
@@ -1089,6 +1090,7 @@ class FilesBackend:
             for change in commit.changes:
                 self._refuse_too_large(change, len(payload))
             kind = Kind.RELAXED if commit.relaxed else Kind.COMMIT
+            # From here until `took`, an interruption leaves the cache in doubt: see `is_in_doubt`.
             sequence = self._journal.append(kind, payload)
             is_news = False
             for change in commit.changes:
