@@ -487,7 +487,9 @@ class Journal:
         return last
 
     def _set_aside(self, name: str, data: bytes) -> None:
-        log.warning("the journal ended in %d torn bytes; they are in %s", len(data), name)
+        log.warning(
+            "the journal ended in %d torn bytes, which are preserved in %s", len(data), name
+        )
         with suppress(FileExistsError):  # an earlier recovery was interrupted
             self._files.create("recover-torn", self._folder / name, data)
 

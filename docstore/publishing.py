@@ -392,8 +392,8 @@ class Publisher:
     def _set_aside(self, live: Live) -> None:
         aside_name = self.set_aside(live)
         log.warning(
-            "%s was changed by hand while a change was on its way to it: the file of that moment"
-            " is kept as %s, and the change is in %s",
+            "%s was edited by hand while a change was pending: the edited file is preserved as %s,"
+            " and the change is in %s",
             live.name,
             aside_name,
             live.name,
@@ -567,7 +567,7 @@ class Publisher:
             self._prepare_spare()
         except StoreError as fault:
             if str(fault) != self._complaint:  # log it once and not at each attempt
-                log.warning("publishing waits: %s", fault)
+                log.warning("publishing is delayed: %s", fault)
             self._complaint = str(fault)
             return RETRY_SECONDS
         self._complaint = ""
@@ -628,6 +628,6 @@ class Background:
             try:
                 pause = work()
             except Exception:
-                log.exception("publishing failed unexpectedly; it is tried again")
+                log.exception("publishing failed unexpectedly; retrying")
                 pause = 1.0
             del work

@@ -295,8 +295,7 @@ class FilesBackend:
         journal.rescue()
         log.error(
             "the journal in %s was deleted, moved or replaced under the running server. It was"
-            " written anew from memory: nothing that was acknowledged is missing. Leave"
-            " %s alone",
+            " restored from memory: no acknowledged change is missing. Do not touch %s",
             self._work / "journal",
             WORK_FOLDER,
         )
