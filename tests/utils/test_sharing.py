@@ -603,3 +603,31 @@ def test_planted_bugs_are_noticed(plant: tuple[Any, str, Any, Callable[[], Any]]
         attempt()
     with planted(owner, seam, wrong):
         attempt()  # nothing else would have stopped it
+
+
+def test_work_grows_with_the_projects_shared_and_not_with_their_square(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Each project that changed went through all that its members are told of."""
+    count = 60
+    for number in range(3, count + 3):
+        json_storage.create("projects", ALICE, {"name": "shared"})
+        join("bob", "viewer", number)
+    looked_at: list[object] = []
+    index_of = access.index_of
+
+    def counted(*args: Any) -> Any:
+        for record in index_of(*args):
+            looked_at.append(record)
+            yield record
+
+    for module in ("access", "index"):
+        monkeypatch.setattr(f"utils.sharing.{module}.index_of", counted)
+    changes = [
+        {"op": "update", "id": number, "changes": {"name": "renamed"}}
+        for number in range(3, count + 3)
+    ]
+    json_storage.bulk("projects", ALICE, changes)
+    told = [record["project_name"] for record in json_storage.list("shared", BOB)]
+    assert told.count("renamed") == count
+    assert len(looked_at) < 10 * count

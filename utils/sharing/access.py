@@ -97,6 +97,19 @@ def index_of(documents: Documents, person: int) -> Iterator[dict[str, Any]]:
             yield record
 
 
+def index_by_project(documents: Documents, person: int) -> dict[Project, list[dict[str, Any]]]:
+    """Return the records of a person's index by owner and project, several by hand only.
+
+    For code that looks up many projects: each would have to search the whole index.
+    """
+    found: dict[Project, list[dict[str, Any]]] = {}
+    for record in index_of(documents, person):
+        owner, project_id = record.get("owner"), record.get("project_id")
+        if type(owner) is int and type(project_id) is int:
+            found.setdefault((owner, project_id), []).append(record)
+    return found
+
+
 def sharers(documents: Documents, person: int) -> list[int]:
     """Return the owners of projects that the user has joined, according to the index."""
     return sorted(
@@ -297,14 +310,14 @@ def _check_index(transaction: Transaction) -> None:
                         places.add((key.owner, (owner, project_id)))
                     elif side is edit.after:
                         raise Forbidden("what is shared must say whose it is")
+    users = {user for user, _project in places}
+    indexed = {user: index_by_project(transaction, user) for user in users}
     for user, project in places:
         entry = entries_of(_found(transaction, "projects", *project)).get(user)
-        indexed = [
-            (record.get("role"), record.get("status"))
-            for record in index_of(transaction, user)
-            if (record.get("owner"), record.get("project_id")) == project
+        stated = [
+            (record.get("role"), record.get("status")) for record in indexed[user].get(project, ())
         ]
-        if indexed != ([(entry["role"], entry["status"])] if entry else []):
+        if stated != ([(entry["role"], entry["status"])] if entry else []):
             raise Forbidden("what is shared must agree with the project's members")
 
 

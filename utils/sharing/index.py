@@ -6,7 +6,7 @@ of current and former members, and unassigns the tasks of former members.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from docstore import Key, Transaction, id_of
@@ -19,6 +19,7 @@ from utils.sharing.access import (
     Project,
     changed_projects,
     entries_of,
+    index_by_project,
     index_of,
     is_managed,
 )
@@ -30,13 +31,21 @@ def follow(transaction: Transaction) -> None:
     """Update the index and assignments after changes of projects in the transaction."""
     if "projects" not in [key.collection for key in transaction.changed]:
         return
+    named: dict[int, list[tuple[Project, Any, Any]]] = {}  # by person
+    gone: dict[int, dict[int, set[int]]] = {}  # who left, by owner and project
     for project, (was, now) in changed_projects(transaction).items():
         old, new = entries_of(was), entries_of(now)
         for person in old.keys() | new.keys():
-            write_index(transaction, person, project, now, new.get(person))
-        gone = {person for person in old if not _is_member(new.get(person))}
-        if gone and now is not None:
-            _unassign(transaction, project, gone)
+            named.setdefault(person, []).append((project, now, new.get(person)))
+        left = {person for person in old if not _is_member(new.get(person))}
+        if left and now is not None:
+            gone.setdefault(project[0], {})[project[1]] = left
+    for person, projects in named.items():
+        index = index_by_project(transaction, person)
+        for project, now, entry in projects:
+            write_index(transaction, person, project, now, entry, index.get(project, []))
+    for owner, people in gone.items():
+        _unassign(transaction, owner, people)
 
 
 def write_index(
@@ -45,15 +54,14 @@ def write_index(
     project: Project,
     record: Mapping[str, Any] | None,
     entry: Mapping[str, Any] | None,
+    indexed: Sequence[Mapping[str, Any]],
 ) -> bool:
-    """Update a user's index from their member entry. Return whether it changed."""
+    """Update a user's index from their member entry. Return whether it changed.
+
+    `indexed` are the records of the index about this project (`index_by_project`).
+    """
     key, (owner, project_id) = key_of("shared", person), project
-    matches = [
-        record_of_index
-        for record_of_index in index_of(transaction, person)
-        if (record_of_index.get("owner"), record_of_index.get("project_id")) == project
-        and id_of(record_of_index)
-    ]
+    matches = [record_of_index for record_of_index in indexed if id_of(record_of_index)]
     retained = matches[0] if matches and entry and record else None
     for record_of_index in matches:
         if record_of_index is not retained:
@@ -113,7 +121,9 @@ def _mend(transaction: Transaction, owner: int, project_id: int, people: Collect
     for person in people:
         if transaction.document(key_of("users", person)) is not None:
             entry = entries.get(person)
-            repaired |= write_index(transaction, person, (owner, project_id), project, entry)
+            place = (owner, project_id)
+            indexed = index_by_project(transaction, person).get(place, [])
+            repaired |= write_index(transaction, person, place, project, entry, indexed)
     return repaired
 
 
@@ -148,12 +158,13 @@ def _is_member(entry: Mapping[str, Any] | None) -> bool:
     return entry is not None and entry["status"] == "member"
 
 
-def _unassign(transaction: Transaction, project: Project, people: set[int]) -> None:
-    owner, project_id = project
+def _unassign(transaction: Transaction, owner: int, people: Mapping[int, set[int]]) -> None:
+    """Assign the tasks of people to nobody; `people` are those who left, by project."""
     key = key_of("tasks", owner)
     for task in transaction.records(key):
-        mine = id_of(task) and task.get("project_id") == project_id
-        if mine and type(task.get("assignee")) is int and task["assignee"] in people:
+        project_id = task.get("project_id") if id_of(task) else None
+        left = people.get(project_id, ()) if type(project_id) is int else ()
+        if left and type(task.get("assignee")) is int and task["assignee"] in left:
             put_changed(transaction, key, task, {"assignee": None})
 
 
