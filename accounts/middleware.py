@@ -111,18 +111,24 @@ class AccountsMiddleware:
             try:
                 request.json_storage.take_free_call(request.user.pk or 0)
             except TooManyCalls as refused:
-                context = {"wait": refused.retry_after}
-                response = render(request, "429.html", context, status=429)
-                response["Retry-After"] = str(refused.retry_after)
-                return response
+                return _too_many(request, refused)
             except StoreError:
                 return None  # reading goes on; what writes, finds out by itself
         return None
 
     def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponse | None:
+        if isinstance(exception, TooManyCalls):
+            return _too_many(request, exception)
         if not isinstance(exception, TooBusy):
             return None
         log.warning("A password was not checked: too many at once")
         response = render(request, "accounts/busy.html", status=503)
         response["Retry-After"] = str(exception.RETRY_AFTER)
         return response
+
+
+def _too_many(request: HttpRequest, refused: TooManyCalls) -> HttpResponse:
+    """Answer a page past the burst."""
+    response = render(request, "429.html", {"wait": refused.retry_after}, status=429)
+    response["Retry-After"] = str(refused.retry_after)
+    return response

@@ -22,6 +22,7 @@ from accounts.api.portability import ZIP, alone, archive_imported
 from accounts.settings_forms import ImportForm
 from accounts.signals import tell_store
 from accounts.views import SignedInRequest
+from utils.bounds import IMPORT_CALLS
 from utils.json_storage import Activity, json_storage
 from utils.middleware import request_metadata
 from utils.portability.archives import CHUNK, ArchiveFault
@@ -84,6 +85,7 @@ def _import(request: SignedInRequest) -> HttpResponse:
 
 def _taken(request: SignedInRequest, asked: dict[str, Any], *, dry_run: bool) -> Record:
     """The report. Raises `ArchiveFault`, `InvalidImport`, `Unavailable` while another goes on."""
+    json_storage.take_free_call(request.user.pk, IMPORT_CALLS)
     with alone():
         return json_storage.import_archive(
             request.user.pk,

@@ -269,6 +269,21 @@ class Transaction:
             draft, content, max(last_id, self._last_id(key, content, self.records(key)))
         )
 
+    def adopt(self, other: Transaction, keys: Iterable[Key]) -> bool:
+        """Take over what another transaction did to these documents; return whether that was
+        possible.
+
+        It is not if one of them changed since the other one read it. So a long computation is done
+        without the lock, in a transaction of `DocumentStore.trial`, and adopted under it.
+        """
+        drafts = {key: other._draft(key) for key in keys}
+        for key, draft in drafts.items():
+            if key in self._drafts or self._backend.read(key).version != draft.expect:
+                return False
+        self._drafts |= drafts
+        self._spend(other.bytes_put)
+        return True
+
     @property
     def changed(self) -> list[Key]:
         """Return the keys of the documents that differ so far."""
@@ -419,6 +434,10 @@ class DocumentStore:
             raise Conflict("other writers kept changing the same document")
 
         return self.backend.together(attempt, here=here)
+
+    def trial(self) -> Transaction:
+        """Return a transaction that nobody commits: to look what an edit would do, or to adopt."""
+        return Transaction(self.backend, self._layouts, self.clock())
 
     def sequence(self) -> int:
         """Return the number up to which `entries` returns what happened. Cheap to read.

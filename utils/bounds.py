@@ -19,3 +19,8 @@ HOURLY_SHARE: Final = 1 / 8
 
 #: The bounds of every change that a request makes.
 ORDINARY_BOUNDS: Final = Bounds(COMMIT_BYTES_MAX, LOCK_SECONDS_MAX)
+
+# How often an import is prepared again because its owner changed records meanwhile.
+IMPORT_TRIES: Final = 5
+# How many calls of the burst an import, or a look at what it would do, takes: it costs seconds.
+IMPORT_CALLS: Final = 30

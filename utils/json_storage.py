@@ -27,6 +27,7 @@ import logging
 import threading
 import weakref
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from contextvars import ContextVar
 from datetime import datetime
 from pathlib import Path
@@ -38,6 +39,7 @@ from docstore import (
     COUNTED_ID_MAX,
     UNBOUNDED,
     Bounds,
+    Conflict,
     DocumentStore,
     Entry,
     History,
@@ -58,6 +60,7 @@ from utils.bounds import (
     HISTORY_KEEP_SECONDS,
     HISTORY_SHARE,
     HOURLY_SHARE,
+    IMPORT_TRIES,
     ORDINARY_BOUNDS,
 )
 from utils.bulk import Bulk, Patch, refuse_misshapen
@@ -738,23 +741,29 @@ class JSONStorageManager:
         package = Package(file, judge(stored, user_id, now), owner=owner)
         arrival = Arrival(package, stored, user_id, now)
 
-        def edit(transaction: Transaction) -> Record:
-            report = arrival.take_in(transaction, mode).told()
+        keys = [key_of(name, user_id) for name in RECORD_COLLECTIONS]
+        for _ in range(IMPORT_TRIES):
+            # Without the lock: what takes long with many records must not keep others waiting.
+            trial = self.store.trial()
+            report = arrival.take_in(trial, mode).told()
             if dry_run:
-                raise _OnlyLooked(report)
-            return report
+                return report
 
-        try:
-            return self._change(
-                user_id,
-                edit,
-                caller=caller,
-                activity=activity,
-                metered=metered,
-                bounds=UNBOUNDED,
-            )
-        except _OnlyLooked as looked:
-            return looked.report
+            def edit(transaction: Transaction, trial: Transaction = trial) -> Record:
+                if not transaction.adopt(trial, keys):
+                    raise Conflict("records were changed while the archive was taken in")
+                return report  # noqa: B023 (it runs before the next round)
+
+            with suppress(Conflict):
+                return self._change(
+                    user_id,
+                    edit,
+                    caller=caller,
+                    activity=activity,
+                    metered=metered,
+                    bounds=UNBOUNDED,
+                )
+        raise Conflict("records were changed while the archive was taken in: try again")
 
     def drop_person(self, user_id: int) -> Record:
         """Delete all documents of a user, and their memberships with others, in one commit.
@@ -896,14 +905,6 @@ def _is_own(entry: Entry, person: int) -> bool:
     if entry.actor == FILE_ACTOR:
         return all(change.key.owner == person for change in entry.changes)
     return entry.actor == str(person)
-
-
-class _OnlyLooked(Exception):
-    """Abort the transaction of a dry run. `report` is its result."""
-
-    def __init__(self, report: Record) -> None:
-        super().__init__()
-        self.report = report
 
 
 def _limits() -> Limits:

@@ -37,6 +37,7 @@ from accounts.api.operations import (
 from accounts.api.problems import BadParameter, IncompleteBody
 from docstore import Unavailable
 from docstore.errors import from_os_error
+from utils.bounds import IMPORT_CALLS
 from utils.json_storage import Activity
 from utils.middleware import request_metadata
 from utils.portability.archives import CHUNK, MIB
@@ -81,6 +82,7 @@ def _import(request: ApiRequest) -> HttpResponse:
     mode = _chosen(request, "mode", _MODES, "merge")
     dry_run = _chosen(request, "dry_run", {"true": True, "false": False}, "false")
     owner = _owner(request)
+    request.json_storage.take_free_call(request.caller.user_id, IMPORT_CALLS)
     with _uploaded(request) as file, alone():
         take = partial(
             request.json_storage.import_archive,

@@ -13,11 +13,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from docstore import Key, NotFound, open_store
+from docstore import Conflict, Key, NotFound, open_store
 from tests.folders import contents
 from tests.utils.bombs import honest
 from utils.caller import Caller
 from utils.json_storage import JSONStorageManager, json_storage
+from utils.portability import importing
 from utils.portability.archives import Archive
 from utils.portability.importing import ID_KEPT_MAX
 from utils.portability.package import InvalidImport
@@ -505,3 +506,47 @@ class TestFolders:
         backup = DataInitializer().create_backup().read_bytes()
         assert counts(imported(backup, BOB), "tasks") == {"added": 2}
         assert len(Archive(io.BytesIO(backup)).entries) == 4
+
+
+def test_archive_is_prepared_without_the_lock_and_taken_in_within_a_second_of_work(
+    data_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Others used to wait while each record of the archive was compared with those here."""
+    json_storage.create("tasks", ALICE, {"title": "here before"})
+    records = [{"title": f"Task {number}", "tags": ["a"]} for number in range(400)]
+    data = document("tasks", records)
+    backend = json_storage.store.backend
+    inside = {"likenesses": 0}
+    likeness = importing._likeness
+
+    def counted(record: Any) -> bytes:
+        inside["likenesses"] += backend._lock.held  # type: ignore[attr-defined]
+        return likeness(record)
+
+    monkeypatch.setattr(importing, "_likeness", counted)
+    assert imported(data)["collections"]["tasks"]["added"] == 400
+    assert imported(data)["collections"]["tasks"]["unchanged"] == 400
+    report = imported(data, mode="replace")["collections"]["tasks"]
+    assert (report["unchanged"], report["removed"]) == (400, 1)
+    assert inside["likenesses"] == 0
+
+
+def test_archive_meets_changes_of_its_owner_and_is_prepared_again(
+    data_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    take_in, changes = importing.Arrival.take_in, [1, 2]
+
+    def interrupted(self: Any, transaction: Any, mode: Any) -> Any:
+        report = take_in(self, transaction, mode)
+        if changes:
+            json_storage.create("tasks", ALICE, {"title": f"meanwhile {changes.pop()}"})
+        return report
+
+    monkeypatch.setattr(importing.Arrival, "take_in", interrupted)
+    imported(document("tasks", [{"title": "mine"}]))
+    titles = [task["title"] for task in json_storage.list("tasks", ALICE)]
+    assert titles == ["meanwhile 2", "meanwhile 1", "mine"]
+    changes += [3] * 20
+    with pytest.raises(Conflict):
+        imported(document("tasks", [{"title": "other"}]))
+    assert "other" not in [task["title"] for task in json_storage.list("tasks", ALICE)]
