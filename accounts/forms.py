@@ -41,7 +41,7 @@ class CommaList(forms.CharField):
             raise ValidationError(_("At most %(most)d entries."), params={"most": ENTRIES_MAX})
         if any(len(entry) > ENTRY_CHARACTERS_MAX for entry in value):
             raise ValidationError(
-                _("An entry may have %(most)d characters."), params={"most": ENTRY_CHARACTERS_MAX}
+                _("At most %(most)d characters per entry."), params={"most": ENTRY_CHARACTERS_MAX}
             )
 
     def run_validators(self, value: Any) -> None:
@@ -50,23 +50,23 @@ class CommaList(forms.CharField):
 
 SCOPE_WORDS = {
     "read": _("Read everything"),
-    "write": _("Change everything"),
+    "write": _("Write everything"),
     "tasks:read": _("Read tasks"),
-    "tasks:write": _("Change tasks"),
+    "tasks:write": _("Write tasks"),
     "projects:read": _("Read projects"),
-    "projects:write": _("Change projects"),
+    "projects:write": _("Write projects"),
     "models:read": _("Read models"),
-    "models:write": _("Change models"),
+    "models:write": _("Write models"),
 }
 LIFETIMES = [
     ("7d", _("7 days")),
     ("30d", _("30 days")),
     ("90d", _("90 days")),
     ("365d", _("one year")),
-    ("", _("until it is revoked")),
+    ("", _("never")),
 ]
 
-_SEPARATED = _("Separate them by commas.")
+_SEPARATED = _("Separate with commas.")
 
 
 _ORDER = [
@@ -96,18 +96,18 @@ class TokenForm(forms.Form):
     """What a new API token is for, what it may do, and for how long."""
 
     name = forms.CharField(
-        label=_("What it is for"),
+        label=_("Name"),
         max_length=100,
-        help_text=_("A program or a device, so that you know later which token to revoke."),
+        help_text=_("For example the program or device that uses it."),
     )
     scopes = forms.MultipleChoiceField(
-        label=_("What it may do"),
+        label=_("Permissions"),
         choices=[(scope, SCOPE_WORDS[scope]) for scope in SCOPES],
         initial=[READ],
         widget=forms.CheckboxSelectMultiple,
-        help_text=_("To change something includes to read it."),
+        help_text=_("Write access includes read."),
     )
-    lifetime = forms.ChoiceField(label=_("Valid for"), choices=LIFETIMES, initial="90d")
+    lifetime = forms.ChoiceField(label=_("Expires after"), choices=LIFETIMES, initial="90d")
 
     def clean_name(self) -> str:
         name: str = self.cleaned_data["name"]

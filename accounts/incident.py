@@ -118,7 +118,10 @@ def send_password_notice(user: User, ended: Ended) -> bool:
     ]
     if Authenticator.objects.filter(user=user, type=Authenticator.Type.TOTP).exists():
         lines.append(
-            _("Two-factor log-in stays on. If it is not yours, ask whoever runs this server.")
+            _(
+                "Two-factor authentication stays on. If you did not set it up, contact"
+                " your administrator."
+            )
         )
     lines.append(_("If you did not do this, reset your password now."))
     return send_notice(user.mail_address, _("Your password was changed"), lines)

@@ -74,9 +74,9 @@ def what_is_kept() -> Iterator[str]:
             int(days) or 2,
         ) % {"days": days}
     else:
-        yield _("The journal of the server forgets what was removed as soon as it can.")
-    yield _("Backups hold what they held when they were made, until the operator deletes them.")
-    yield _("The number of the account is kept, and is never given to anybody else.")
+        yield _("The server removes the deleted data from its journal as soon as possible.")
+    yield _("Existing backups keep your data until the operator deletes them.")
+    yield _("The account number stays reserved and is never reused.")
 
 
 def sessions_of(user: User) -> list[str]:

@@ -32,7 +32,7 @@ class LeavingRequest(SignedInRequest):
 def delete_account(request: LeavingRequest) -> HttpResponse:
     """Says what goes and what stays, asks for the password, and deletes the account."""
     form = ReauthenticateForm(request.POST or None, user=request.user)
-    form.fields["password"].help_text = _("To be sure that it is you.")
+    form.fields["password"].help_text = _("To confirm your identity.")
     context = {"form": form, "kept": list(what_is_kept())}
     try:
         if request.method == "POST" and form.is_valid():

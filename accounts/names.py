@@ -33,9 +33,7 @@ def validate_name(name: str) -> None:
     Raises `ValidationError`.
     """
     if not _NAME.fullmatch(unicodedata.normalize("NFKC", name)):
-        raise ValidationError(
-            _("A user name may hold letters, digits, and . + - _ only, and no @."), code="invalid"
-        )
+        raise ValidationError(_("Use letters, digits and . + - _ only, without @."), code="invalid")
 
 
 if TYPE_CHECKING:

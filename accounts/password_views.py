@@ -40,10 +40,10 @@ class ChangePasswordForm(allauth_forms.ChangePasswordForm):  # type: ignore[misc
             del self.fields["revoke_tokens"]
             return
         self.fields["revoke_tokens"].help_text = ngettext(
-            "%(count)d token works now: %(names)s. Leave it ticked if somebody may know your"
-            " password.",
-            "%(count)d tokens work now: %(names)s. Leave it ticked if somebody may know your"
-            " password.",
+            "%(count)d active token: %(names)s. Leave this selected if someone may"
+            " know your password.",
+            "%(count)d active tokens: %(names)s. Leave this selected if someone may"
+            " know your password.",
             len(labels),
         ) % {"count": len(labels), "names": ", ".join(labels)}
 

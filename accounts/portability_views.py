@@ -79,7 +79,7 @@ def _import(request: SignedInRequest) -> HttpResponse:
         context = {"form": form, "report": report, "judged": judged, "other": other}
         return render(request, _TEMPLATE, context)
     request.session[_DONE] = report
-    messages.success(request, _("The archive was taken in."))
+    messages.success(request, _("The archive was imported."))
     return redirect("your_data")
 
 

@@ -29,7 +29,7 @@ def preferences(request: SignedInRequest) -> HttpResponse:
         chosen = json_storage.change_preferences(request.user.pk, form.cleaned_data)
         language = chosen.language or translation.get_language_from_request(request)
         with translation.override(language):  # it is read on the next page
-            messages.success(request, _("Your choices were saved."))
+            messages.success(request, _("Your settings were saved."))
         return redirect("preferences")
     status = 422 if form.is_bound else 200
     return render(request, "accounts/preferences.html", {"form": form}, status=status)

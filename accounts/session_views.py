@@ -51,5 +51,5 @@ def _end(
     count = end_sessions(sessions)
     said = f"Ended {count} session{'' if count == 1 else 's'}"
     tell_store(request.user.pk, activity("sessions_ended", said, request))
-    messages.success(request, _("Signed out there."))
+    messages.success(request, _("That session was logged out."))
     return redirect("sessions")

@@ -13,7 +13,7 @@ from utils.people.preferences import Preferences, time_zones
 from utils.table import PREFERENCE_FIELDS
 
 THEME_WORDS = {
-    "system": _("As this device"),
+    "system": _("Match system"),
     "light": _("Light"),
     "dark": _("Dark"),
 }
@@ -23,8 +23,8 @@ DAY_WORDS = {
     "saturday": _("Saturday"),
 }
 MODES = [
-    ("merge", _("Add to what is here; of the same record, the newer one stays")),
-    ("replace", _("Put it in place of what is here; what is not in it, goes")),
+    ("merge", _("Merge (newer version wins)")),
+    ("replace", _("Replace everything (deletes what the archive does not contain)")),
 ]
 
 _BROWSERS = "browser"  # where nothing is chosen
@@ -35,33 +35,33 @@ class PreferencesForm(forms.Form):
     """How pages look, which language they speak, and which time they tell."""
 
     theme = forms.ChoiceField(
-        label=_("Look"),
+        label=_("Appearance"),
         choices=[(theme, THEME_WORDS[theme]) for theme in _CHOICES["theme"]],
         widget=forms.RadioSelect,
     )
     language = forms.ChoiceField(
         label=_("Language"),
-        choices=[(_BROWSERS, _("As this browser asks for")), *settings.LANGUAGES],
+        choices=[(_BROWSERS, _("Browser default")), *settings.LANGUAGES],
     )
     time_zone = forms.ChoiceField(
         label=_("Time zone"),
-        help_text=_("Times are shown in it, and meant in it when you type them."),
+        help_text=_("Times are shown and entered in this zone."),
     )
     week_start = forms.ChoiceField(
-        label=_("A week begins on"),
+        label=_("First day of the week"),
         choices=[(day, DAY_WORDS[day]) for day in _CHOICES["week_start"]],
     )
     single_keys = forms.BooleanField(
-        label=_("Single keys do things"),
+        label=_("Single-key shortcuts"),
         required=False,
-        help_text=_("Such as n for something new. Switch it off if you press keys by voice."),
+        help_text=_("For example n for a new task. Turn off if you use voice input."),
     )
 
     def __init__(self, data: Any = None, *, chosen: Preferences, browsers_zone: str) -> None:
         own = {"language": chosen.language, "time_zone": chosen.time_zone}
         shown = {name: value or _BROWSERS for name, value in own.items()}
         super().__init__(data, initial=vars(chosen) | shown)
-        as_browser = _("As this browser tells: %(zone)s") % {"zone": readable_zone(browsers_zone)}
+        as_browser = _("Browser time zone (%(zone)s)") % {"zone": readable_zone(browsers_zone)}
         zones = self.fields["time_zone"]
         assert isinstance(zones, forms.ChoiceField)
         zones.choices = _Zones(chosen.time_zone, as_browser)
@@ -109,17 +109,15 @@ class ImportForm(forms.Form):
     archive = forms.FileField(
         label=_("Archive"),
         widget=forms.FileInput(attrs={"accept": ".zip,application/zip"}),
-        help_text=_("What you exported, a backup, or a NeuralFlow folder as a zip file."),
+        help_text=_("An export, a backup or a NeuralFlow folder as a zip file."),
     )
     mode = forms.ChoiceField(
-        label=_("What to do with it"), choices=MODES, initial="merge", widget=forms.RadioSelect
+        label=_("Mode"), choices=MODES, initial="merge", widget=forms.RadioSelect
     )
     owner = forms.IntegerField(
-        label=_("Whose files"),
+        label=_("User number"),
         required=False,
         min_value=1,
         max_value=10**18 - 1,
-        help_text=_(
-            "The number in the names of the files; needed only where there are several people's."
-        ),
+        help_text=_("The number in the file names. Needed only if the archive has several users."),
     )

@@ -63,7 +63,7 @@ def revoke_token(request: SignedInRequest, token_id: int) -> HttpResponse:
     """Ends one of one's own tokens."""
     token = get_object_or_404(ApiToken, pk=token_id, user=request.user)
     if revoke(token, request):
-        messages.success(request, _("The token was revoked. It opens nothing any more."))
+        messages.success(request, _("The token was revoked. It no longer works."))
     return redirect("tokens")
 
 

@@ -18,13 +18,13 @@ class LengthValidator:
             )
         if len(password) > LONGEST:
             raise ValidationError(
-                _("A password may have %(most)d characters."),
+                _("At most %(most)d characters."),
                 code="password_too_long",
                 params={"most": LONGEST},
             )
 
     def get_help_text(self) -> str:
         return _(
-            "At least %(least)d characters, better %(advised)d or more: some words that only you"
-            " put together. Every character is welcome, spaces too."
+            "At least %(least)d characters; %(advised)d or more is better. A few"
+            " unrelated words work well; spaces are fine."
         ) % {"least": SHORTEST, "advised": ADVISED}

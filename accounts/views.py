@@ -44,7 +44,7 @@ class LoginView(allauth_views.LoginView):
 
     def get_form(self, form_class: type[BaseForm] | None = None) -> BaseForm:
         form: BaseForm = super().get_form(form_class)
-        form.fields["login"].label = _("User name or e-mail address")
+        form.fields["login"].label = _("Username or email address")
         form.fields["login"].widget.attrs["autocomplete"] = "username"
         form.fields["password"].validators.append(MaxLengthValidator(LONGEST))
         return form

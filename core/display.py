@@ -61,9 +61,9 @@ class Row:
             return ""
         stored = self.stored.get("id")
         if stored is None:
-            return _("It has no id, so it cannot be changed here. Give it one in your file.")
+            return _("It has no id, so you cannot edit it here. Add one in your file.")
         shown = {"id": str(stored)[:40]}
-        return _("Its id cannot be used: %(id)s. Give it another one in your file.") % shown
+        return _("Its id is not valid: %(id)s. Change it in your file.") % shown
 
     @property
     def ticked(self) -> int:

@@ -29,9 +29,9 @@ from utils.tasks.quick import parse_due_words
 from utils.times import is_date, parse_time, utc_text
 
 _BOX = re.compile(r"(?:[-*]\s+)?\[([ xX]?)\]")  # prefix of a checklist item: "[x]"
-_ITEM_FAULT = _("Line %(line)d: an item has 1 to %(most)d characters.")
-_TWO_READINGS = _("“%(typed)s” can be read in two ways: write %(whole)s or %(fraction)s.")
-_ITEMS_FAULT = _("Line %(line)d: a checklist has at most %(most)d items.")
+_ITEM_FAULT = _("Line %(line)d: use 1 to %(most)d characters.")
+_TWO_READINGS = _("“%(typed)s” is ambiguous: enter %(whole)s or %(fraction)s.")
+_ITEMS_FAULT = _("Line %(line)d: at most %(most)d items.")
 
 
 # Values to text
@@ -117,7 +117,7 @@ def _read_time(typed: str, field: Field, stored: object) -> str | None:
     named = parse_due_words(text, now=datetime.now(UTC), zone=zone, language=get_language() or "en")
     if named is None:
         raise forms.ValidationError(
-            _("Name a day or a time: “tomorrow”, “fri 17:00”, 2026-11-23 or 2026-11-23 14:05.")
+            _("Enter a date or time: “tomorrow”, “fri 17:00”, 2026-11-23 or 2026-11-23 14:05.")
         )
     return named
 
@@ -127,9 +127,7 @@ def _read_entries(typed: str, field: Field, stored: object) -> list[Any]:
     try:
         rows = list(csv.reader(typed.splitlines(), skipinitialspace=True))
     except csv.Error:
-        raise forms.ValidationError(
-            _("Write the entries one after another, with commas.")
-        ) from None
+        raise forms.ValidationError(_("Separate entries with commas.")) from None
     return [entry.strip() for row in rows for entry in row if entry.strip()]
 
 
@@ -236,15 +234,18 @@ ENTRIES = {
     Kind.CHOICE: Entry(forms.Select, show_text, _read_line),
     Kind.OPEN_CHOICE: Entry(_line_input(), show_text, _read_line),
     Kind.TIME: Entry(
-        _line_input(), _show_time, _read_time, _("Such as “tomorrow”, “fri 17:00” or 2026-11-23.")
+        _line_input(),
+        _show_time,
+        _read_time,
+        _("For example “tomorrow”, “fri 17:00” or 2026-11-23."),
     ),
-    Kind.TEXTS: Entry(_line_input(), _show_entries, _read_entries, _("Separated by commas.")),
-    Kind.MEMBERS: Entry(_line_input(), _show_names, _read_names, _("Names, separated by commas.")),
+    Kind.TEXTS: Entry(_line_input(), _show_entries, _read_entries, _("Separate with commas.")),
+    Kind.MEMBERS: Entry(_line_input(), _show_names, _read_names, _("Separate names with commas.")),
     Kind.OBJECT: Entry(
         _area(**{"class": "mono", "spellcheck": "false", "data-json": ""}),
         _show_object,
         _read_object,
-        _("A JSON object, or nothing."),
+        _("A JSON object (optional)."),
     ),
     Kind.NUMBER: Entry(_line_input(inputmode="decimal"), _show_number, _read_number),
     Kind.INTEGER: Entry(_line_input(inputmode="numeric"), _show_number, _read_number),
@@ -253,19 +254,19 @@ ENTRIES = {
         _line_input(),
         _show_repeat,
         _read_repeat,
-        _("In words, such as “every week” or “every Monday”, or as a rule: FREQ=WEEKLY;BYDAY=MO."),
+        _("For example “every week” or “every Monday”, or a rule: FREQ=WEEKLY;BYDAY=MO."),
     ),
     Kind.TIME_ZONE: Entry(
         _line_input(),
         show_text,
         _read_line,
-        _("The clocks that it repeats by, such as Europe/Madrid. Empty: those of this page."),
+        _("Time zone for repeats, for example Europe/Madrid. Empty: your own."),
     ),
     Kind.CHECKLIST: Entry(
         _area(**{"data-checklist": ""}),
         _show_checklist,
         _read_checklist,
-        _("One item a line; [x] before it means that it is done: [x] Label the images."),
+        _("One item per line; start it with [x] if it is done."),
     ),
 }
 

@@ -68,14 +68,14 @@ def file_version(request: StorageRequest, spec: CollectionSpec) -> HttpResponse:
         if request.POST.get("action") == "use":
             remarks = use_aside(store, key, name)
             if remarks:
-                messages.warning(request, " ".join([_("Not all of it was used:"), *remarks]))
+                messages.warning(request, " ".join([_("Not everything was applied:"), *remarks]))
             else:
-                messages.success(request, _("Your version is used now."))
+                messages.success(request, _("Your version was applied."))
         else:
             store.discard_aside(key, name)
             messages.success(request, _("The version was discarded."))
     except NotFound:
-        messages.error(request, _("This version is not there any more."))
+        messages.error(request, _("This version no longer exists."))
     except Corrupt as fault:
         messages.error(request, _("This version cannot be read: %(reason)s.") % {"reason": fault})
     return redirect("file_list")

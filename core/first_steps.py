@@ -59,7 +59,7 @@ def example_add(request: StorageRequest) -> HttpResponse:
     project, parts = _example(timezone.localdate())
     owner = cast(int, request.user.pk)
     if add_example(request.json_storage, owner, project, parts, activity):
-        undoing.say(request, _("The example project was added. Look around, change it."))
+        undoing.say(request, _("The example project was added."))
     return HttpResponseRedirect(back_to(request, reverse("dashboard")))
 
 
@@ -99,7 +99,7 @@ def _tasks(today: date) -> list[dict[str, Any]]:
         },
         {
             "title": _("Train the baseline"),
-            "description": _("Small and honest: a ResNet, no tricks."),
+            "description": _("A plain ResNet."),
             "status": "in_progress",
             "priority": "high",
             "due_date": _day(today, 0),
@@ -111,13 +111,13 @@ def _tasks(today: date) -> list[dict[str, Any]]:
             ],
         },
         {
-            "title": _("Look at what it gets wrong"),
+            "title": _("Review the errors"),
             "status": "pending",
             "due_date": _day(today, 3),
             "tags": ["review"],
         },
         {
-            "title": _("Write down the week's results"),
+            "title": _("Summarize the week's results"),
             "status": "pending",
             "priority": "low",
             "due_date": _day(today, 4),

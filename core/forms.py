@@ -396,5 +396,5 @@ def _form_field(field: Field, held: Mapping[str, Any] | None, choices: Choices) 
     if options and (shown := show_text(value)) not in dict(options):
         # Without this option, the browser would select the first one and the user would change the
         # value unknowingly.
-        options.append((shown, _("%(value)s (not there any more)") % {"value": shown}))
+        options.append((shown, _("%(value)s (no longer exists)") % {"value": shown}))
     return RecordField(field, value, options)

@@ -27,8 +27,8 @@ OPEN = "open"  # pseudo-status: every status except completed
 DUE: dict[str, Text] = {
     "overdue": _("Overdue"),
     "today": _("Today"),
-    "week": _("Within seven days"),
-    "none": _("Without a date"),
+    "week": _("Next 7 days"),
+    "none": _("No date"),
 }
 
 
@@ -220,9 +220,9 @@ def sort_options(spec: CollectionSpec) -> list[tuple[str, Text]]:
     options: list[tuple[str, Text, str]] = [
         ("newest", _("Newest first"), "created_at"),
         ("changed", _("Recently changed"), "updated_at"),
-        ("due", _("Due first"), "due_date"),
-        ("priority", _("Most urgent first"), "priority"),
-        ("accuracy", _("Most accurate first"), "accuracy"),
+        ("due", _("Due date"), "due_date"),
+        ("priority", _("Priority"), "priority"),
+        ("accuracy", _("Accuracy"), "accuracy"),
         ("title", _("By name"), spec.title_field),
     ]
     return [(value, label) for value, label, needs in options if needs in spec.by_name]

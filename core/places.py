@@ -50,15 +50,17 @@ PAGES = (
     Place("file", _("My files"), "file_list", keys="g f", more=_("json download")),
     Place("calendar", _("Activity"), "activity", keys="g y", more=_("history log")),
     Place("profile", _("Settings"), "profile", keys="g u", more=_("profile account name")),
-    Place("profile", _("Look, language and time"), "preferences", more=_("theme dark light zone")),
+    Place("profile", _("Appearance and language"), "preferences", more=_("theme dark light zone")),
     Place("profile", _("Password"), "account_change_password", more=_("settings change")),
-    Place("profile", _("Two-factor log-in"), "mfa_index", more=_("settings totp code app")),
-    Place("profile", _("Where you are logged in"), "sessions", more=_("settings sessions devices")),
+    Place("profile", _("Two-factor authentication"), "mfa_index", more=_("settings totp code app")),
+    Place("profile", _("Active sessions"), "sessions", more=_("settings sessions devices")),
     Place("profile", _("API tokens"), "tokens", more=_("settings programs")),
     Place("download", _("Export and import"), "your_data", more=_("settings archive take out")),
-    Place("info", _("Documentation of the API"), "api_docs", more=_("openapi programs")),
-    Place("info", _("Keys"), "shortcuts", keys="?", more=_("shortcuts keyboard help")),
-    Place("operator", _("Operator"), "operator", staff=True, more=_("server backups journal")),
+    Place("info", _("API documentation"), "api_docs", more=_("openapi programs")),
+    Place(
+        "info", _("Keyboard shortcuts"), "shortcuts", keys="?", more=_("shortcuts keyboard help")
+    ),
+    Place("operator", _("Server"), "operator", staff=True, more=_("server backups journal")),
     Place("logout", _("Log out"), "account_logout"),
 )
 

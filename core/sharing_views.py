@@ -30,8 +30,8 @@ from utils.sharing.memberships import Call, Memberships
 
 UNPROCESSABLE = 422
 ROLE_WORDS = [
-    ("viewer", gettext_lazy("Viewer: sees the project and its tasks")),
-    ("editor", gettext_lazy("Editor: changes them, too")),
+    ("viewer", gettext_lazy("Viewer: can view the project and its tasks")),
+    ("editor", gettext_lazy("Editor: can also edit")),
 ]
 
 Record = dict[str, Any]
@@ -41,7 +41,7 @@ class InviteForm(forms.Form):
     """A form for the user to invite and their role."""
 
     who = forms.CharField(
-        label=gettext_lazy("User name or e-mail address"),
+        label=gettext_lazy("Username or email address"),
         max_length=254,
         widget=forms.TextInput(
             attrs={"autocomplete": "off", "autocapitalize": "none", "spellcheck": "false"}
@@ -142,7 +142,7 @@ def members(request: StorageRequest, record_id: int, owner: int | None = None) -
     except InvalidRecord as invalid:
         form.add_faults(invalid)
         return _members_page(request, place, form, UNPROCESSABLE)
-    messages.success(request, _("%(name)s is invited.") % {"name": _name(entry)})
+    messages.success(request, _("%(name)s was invited.") % {"name": _name(entry)})
     return HttpResponseRedirect(place.address)
 
 
@@ -160,7 +160,7 @@ def member_role(
         )
     except InvalidRecord:  # cannot be sent by our forms
         return render(request, "400.html", {"status": UNPROCESSABLE}, status=UNPROCESSABLE)
-    done = _("%(name)s is an editor now.") if role == "editor" else _("%(name)s is a viewer now.")
+    done = _("%(name)s is now an editor.") if role == "editor" else _("%(name)s is now a viewer.")
     messages.success(request, done % {"name": _name(entry)})
     return HttpResponseRedirect(place.address)
 
@@ -182,7 +182,11 @@ def member_remove(
     if leaves:
         messages.success(request, _("You left “%(project)s”.") % {"project": place.title})
         return redirect("shared")
-    done = _("%(name)s is out.") if entry["status"] == "member" else _("The invitation is gone.")
+    done = (
+        _("%(name)s was removed.")
+        if entry["status"] == "member"
+        else _("The invitation was canceled.")
+    )
     messages.success(request, done % {"name": _name(entry)})
     return HttpResponseRedirect(place.address)
 
@@ -270,7 +274,7 @@ def shared(request: StorageRequest) -> HttpResponse:
 def invitation_accept(request: StorageRequest, shared_id: int) -> HttpResponse:
     """Accept an invitation to a project."""
     record = _memberships(request).accept(_person(request), shared_id, **_call(request))
-    joined = _("You are in “%(project)s” now.") % {"project": record["project_name"]}
+    joined = _("You joined “%(project)s”.") % {"project": record["project_name"]}
     messages.success(request, joined)
     return redirect("shared")
 

@@ -63,9 +63,9 @@ def undo(request: StorageRequest) -> HttpResponse:
     except Touched as fault:
         messages.error(request, _touched(fault))
     except (signing.BadSignature, HistoryGone, NotFound, Forbidden):
-        messages.error(request, _("This cannot be undone any more."))
+        messages.error(request, _("This can no longer be undone."))
     else:
-        say(request, _("Done again.") if again else _("Undone."), undone=not again)
+        say(request, _("Redone.") if again else _("Undone."), undone=not again)
     return back
 
 
@@ -74,9 +74,9 @@ def _touched(fault: Touched) -> str:
     names = ", ".join(f"“{name}”" for name in fault.names[:_NAMED_MAX])
     more = len(fault.names) - _NAMED_MAX
     if more <= 0:
-        return _("Nothing was undone, for this was changed since: %(names)s.") % {"names": names}
+        return _("Not undone, because it changed since: %(names)s.") % {"names": names}
     return ngettext(
-        "Nothing was undone, for this was changed since: %(names)s and %(more)d more.",
-        "Nothing was undone, for these were changed since: %(names)s and %(more)d more.",
+        "Not undone, because it changed since: %(names)s and %(more)d more.",
+        "Not undone, because these changed since: %(names)s and %(more)d more.",
         more,
     ) % {"names": names, "more": more}

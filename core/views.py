@@ -192,7 +192,7 @@ def record_complete(
         activity=activity_of(request, spec, "updated"),
         report_next=added.append,
     )
-    undoing.say(request, _("The task is open again.") if reopen else _completed(added))
+    undoing.say(request, _("The task was reopened.") if reopen else _completed(added))
     return HttpResponseRedirect(back_to(request, whose.address("record_list")))
 
 
@@ -201,10 +201,10 @@ def _completed(added: Sequence[Record]) -> str:
     due = added[0]["due_date"] if added else None
     moment = moment_of(due)
     if due is None or moment is None:
-        return _("The task is completed.")
+        return _("The task was completed.")
     day = moment.date() if is_date(due) else local_time(moment).date()
     values = {"day": near_day(day, timezone.localdate())}
-    return _("The task is completed. The next one is due %(day)s.") % values
+    return _("The task was completed. The next one is due %(day)s.") % values
 
 
 def _context(whose: Whose) -> dict[str, Any]:

@@ -37,8 +37,8 @@ _KINDS: tuple[tuple[str, Text, str], ...] = (
     ),
     ("models", gettext_lazy("Models"), r"models?_.*"),
     ("sharing", gettext_lazy("Sharing"), r"member_.*|invitation_.*|project_.*"),
-    ("api", gettext_lazy("Calls of the API that only read"), r"api_call"),
-    ("account", gettext_lazy("Account and log-ins"), r".*"),
+    ("api", gettext_lazy("Read-only API calls"), r"api_call"),
+    ("account", gettext_lazy("Account and logins"), r".*"),
 )
 # Types whose label says everything, so the description is not shown.
 _SAID = {

@@ -23,7 +23,7 @@ _TITLES: dict[str, Text] = {
     "today": _("Today"),
     "tomorrow": _("Tomorrow"),
     "later": _("Later"),
-    "undated": _("Without a date"),
+    "undated": _("No date"),
 }
 
 

@@ -37,7 +37,7 @@ class Given:
             COLLECTIONS["tasks"],
             self.task,
             now,
-            {self.project.project_id: _("%(project)s, of %(owner)s") % names},
+            {self.project.project_id: _("%(project)s, by %(owner)s") % names},
             may_change=self.may_change,
             owner=self.project.owner,
         )

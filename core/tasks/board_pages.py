@@ -274,7 +274,7 @@ def _of_others(request: StorageRequest, assigned: Assigned, now: datetime) -> li
         return []
     shown = how_many(request.GET, "assigned", GROUP_TASKS, GROUP_TASKS)
     shown_tasks, total = assigned.given[:shown], len(assigned.given)
-    title = _("Assigned to you by others")
+    title = _("Assigned to you")
     group = Group("assigned", title, [item.task for item in shown_tasks], total, shown, GROUP_TASKS)
     lines = [Line(item.row(now), _again(item.task, now)) for item in shown_tasks]
     return [Shown.group(request, group, lines)]

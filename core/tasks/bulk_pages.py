@@ -86,9 +86,9 @@ def bulk_change(
     chosen = _chosen(request, whose)
     done = request.POST.get("do", "")
     if not chosen:
-        messages.warning(request, _("Nothing is chosen, so nothing was changed."))
+        messages.warning(request, _("Nothing was selected."))
     elif len(chosen) > OPERATIONS_MAX:
-        most = _("At most %(most)d tasks can be changed at once.") % {"most": OPERATIONS_MAX}
+        most = _("You can change at most %(most)d tasks at once.") % {"most": OPERATIONS_MAX}
         messages.warning(request, most)
     elif done == "delete":
         return _question(request, whose, chosen)

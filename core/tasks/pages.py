@@ -142,8 +142,8 @@ def checklist_tick(
             activity=activity_of(request, spec, "updated"),
         )
     except Conflict:
-        messages.warning(request, _("The checklist was changed meanwhile: look at it again."))
+        messages.warning(request, _("The checklist changed meanwhile. Please check it again."))
     else:
-        message = _("“%(item)s” is done.") if done else _("“%(item)s” is open again.")
+        message = _("“%(item)s” was completed.") if done else _("“%(item)s” was reopened.")
         undoing.say(request, message % {"item": text})
     return HttpResponseRedirect(back_to(request, whose.address("record_list")))

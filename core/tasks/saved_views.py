@@ -29,7 +29,7 @@ EVERYBODYS: dict[str, Text] = {
     "": gettext_lazy("All"),
     "status=open&due=today": gettext_lazy("Today"),
     "due=overdue": gettext_lazy("Overdue"),
-    "sort=due&status=open&due=week": gettext_lazy("Seven days"),
+    "sort=due&status=open&due=week": gettext_lazy("Next 7 days"),
 }
 
 
@@ -98,7 +98,5 @@ def task_views(request: StorageRequest) -> HttpResponse:
             "save": _("The view was saved."),
             "remove": _("The view was removed."),
         }
-        messages.success(
-            request, messages_by_action.get(str(done), _("The view has another name."))
-        )
+        messages.success(request, messages_by_action.get(str(done), _("The view was renamed.")))
     return HttpResponseRedirect(f"{whose.address('record_list')}?{view.query}".rstrip("?"))

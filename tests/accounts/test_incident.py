@@ -129,8 +129,8 @@ def test_log_in_that_waits_for_a_code_ends_with_the_password(client: Client, ali
     intruder = Client()
     asked = intruder.post("/accounts/login/", {"login": "alice", "password": PASSWORD})
     assert asked["Location"] == "/accounts/2fa/authenticate/"
-    assert "Two-factor log-in stays on" not in reset(client)
-    assert "Two-factor log-in stays on" in mail.outbox[-1].body
+    assert "Two-factor authentication stays on" not in reset(client)
+    assert "Two-factor authentication stays on" in mail.outbox[-1].body
     answer = intruder.post("/accounts/2fa/authenticate/", {"code": code_of(secret)})
     assert answer["Location"] == "/accounts/login/"
     assert not is_open(intruder)

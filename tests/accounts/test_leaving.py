@@ -58,7 +58,7 @@ class TestThePage:
         text = signed_in(world).get(PAGE).content.decode()
         assert "Tasks: 1" in text
         assert "history of all changes for 30 days" in text
-        assert "Backups" in text
+        assert "Existing backups" in text
         assert reverse("export") in text
 
     def test_strangers_are_sent_to_sign_in(self, db: None) -> None:
@@ -178,7 +178,7 @@ class TestCrashes:
             patch.setattr(type(json_storage), "drop_person", _die)
             with pytest.raises(_Killed):
                 left(signed_in(world))
-        assert signed_in(world).get(PAGE).content.count(b"was begun") == 1
+        assert signed_in(world).get(PAGE).content.count(b"is not finished") == 1
         self.finished(data_folder, world.pk)
 
     def test_after_the_documents(
@@ -266,7 +266,7 @@ class TestTheAdministration:
         bob.save()
         client = signed_in(bob)
         page = f"/admin/accounts/user/{world.pk}/delete/"
-        assert b"goes too" in client.get(page).content
+        assert b"are deleted too" in client.get(page).content
         with django_capture_on_commit_callbacks(execute=True):
             client.post(page, {"post": "yes"})
         assert not User.objects.filter(pk=world.pk).exists()

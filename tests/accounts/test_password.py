@@ -118,7 +118,7 @@ def test_a_link_works_once(client: Client, alice: User) -> None:
     client.post(client.get(link)["Location"], {"password1": NEW, "password2": NEW})
     page = Client().get(link)
     assert page.status_code == 200
-    assert "used already" in page.content.decode()
+    assert "already used" in page.content.decode()
 
 
 def test_asking_for_a_link_does_not_tell_whether_the_account_exists(

@@ -50,4 +50,4 @@ def test_an_endless_password_is_not_hashed(client: Client, monkeypatch: pytest.M
 
 @pytest.mark.django_db
 def test_the_form_says_what_is_advised(client: Client) -> None:
-    assert "better 15 or more" in client.get("/accounts/signup/").content.decode()
+    assert "15 or more is better" in client.get("/accounts/signup/").content.decode()

@@ -1,4 +1,4 @@
-"""Two-factor log-in: an app's codes, recovery codes, and what guards them."""
+"""Two-factor authentication: an app's codes, recovery codes, and what guards them."""
 
 import math
 import re
@@ -149,7 +149,7 @@ def test_a_recovery_code_opens_once_and_is_shown_once(client: Client, alice: Use
     assert opened == [True, False]
     page = client.get("/accounts/2fa/codes/").content.decode()
     assert not any(code in page for code in codes)
-    assert "9 codes are left" in page
+    assert "9 codes left" in page
 
 
 def test_new_recovery_codes_end_the_old_ones(client: Client, alice: User) -> None:
@@ -254,11 +254,11 @@ def test_with_another_key_of_the_installation_no_code_opens(
 
 def test_the_page_shows_whether_it_is_on(client: Client, alice: User) -> None:
     client.force_login(alice)
-    assert "Turn it on" in client.get("/accounts/2fa/").content.decode()
+    assert "Turn on" in client.get("/accounts/2fa/").content.decode()
     turn_on(client, alice)
     page = client.get("/accounts/2fa/").content.decode()
-    assert "Turn it off" in page
-    assert "10 codes are left" in page
+    assert "Turn off" in page
+    assert "10 codes left" in page
 
 
 def test_recovery_codes_of_an_earlier_release_go_on(

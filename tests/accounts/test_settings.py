@@ -55,7 +55,7 @@ def test_what_was_chosen_can_be_left_to_the_browser(signed_in: Client, alice: Us
 
 def test_the_browsers_zone_is_named(signed_in: Client) -> None:
     signed_in.cookies["timezone"] = "America/New_York"
-    assert "As this browser tells: America/New York" in text_of(signed_in.get(PREFERENCES))
+    assert "Browser time zone (America/New York)" in text_of(signed_in.get(PREFERENCES))
 
 
 def test_each_page_of_the_room_leads_to_the_others(signed_in: Client) -> None:
@@ -103,7 +103,7 @@ def test_everything_is_exported_and_noted(signed_in: Client, alice: User) -> Non
     assert f"tasks/tasks_{alice.pk}.json" in archive.namelist()
     assert json_storage.activities(alice.pk, 1)[0]["type"] == "account_exported"
     assert json_storage.quota(alice.pk).used == 0  # leaving costs no call
-    assert "Exported everything" in text_of(signed_in.get("/activity/"))
+    assert "Exported all data" in text_of(signed_in.get("/activity/"))
 
 
 def test_an_archive_is_looked_at_and_then_taken_in(signed_in: Client, alice: User) -> None:
@@ -111,13 +111,13 @@ def test_an_archive_is_looked_at_and_then_taken_in(signed_in: Client, alice: Use
     archive = export(signed_in)
     json_storage.delete("tasks", alice.pk, task["id"])
     looked = send(signed_in, archive)
-    assert "What would happen" in text_of(looked) and titles(alice) == []
+    assert "Preview" in text_of(looked) and titles(alice) == []
     taken = send(signed_in, archive, take="yes", judged=judged_in(looked))
     assert taken["Location"] == DATA and titles(alice) == ["Keep me"]
     assert json_storage.activities(alice.pk, 1)[0]["type"] == "account_imported"
     page = text_of(signed_in.get(DATA))
-    assert "The archive was taken in." in page and "What happened" in page
-    assert "What happened" not in text_of(signed_in.get(DATA))
+    assert "The archive was imported." in page and "Result" in page
+    assert "Result" not in text_of(signed_in.get(DATA))
 
 
 def test_another_archive_than_was_looked_at_is_not_taken_in(signed_in: Client, alice: User) -> None:
@@ -126,14 +126,14 @@ def test_another_archive_than_was_looked_at_is_not_taken_in(signed_in: Client, a
     full = export(signed_in)
     looked = send(signed_in, full)
     other = send(signed_in, empty, take="yes", judged=judged_in(looked), mode="replace")
-    assert "not the archive that you looked at" in text_of(other) and titles(alice) == ["Keep me"]
+    assert "not the archive you previewed" in text_of(other) and titles(alice) == ["Keep me"]
     taken = send(signed_in, empty, take="yes", judged=judged_in(other), mode="replace")
     assert taken.status_code == 302 and titles(alice) == []
 
 
 def test_what_is_no_archive_is_refused_in_words(signed_in: Client) -> None:
     answer = send(signed_in, b"PK but no more")
-    assert answer.status_code == 422 and "cannot be taken in" in text_of(answer)
+    assert answer.status_code == 422 and "cannot be imported" in text_of(answer)
     assert signed_in.post(DATA, {"mode": "merge"}).status_code == 422
 
 

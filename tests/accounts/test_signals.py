@@ -152,10 +152,10 @@ def test_the_administration_says_that_documents_go_too(client: Client, alice: Us
     root = User.objects.create_superuser("root", "root@example.com", PASSWORD)
     client.force_login(root)
     page = client.get(f"/admin/accounts/user/{alice.pk}/delete/").content.decode()
-    assert "Everything that this person owns goes too" in page
+    assert "Their tasks, projects, models" in page
     chosen = {"action": "delete_selected", "_selected_action": [str(alice.pk)]}
     page = client.post("/admin/accounts/user/", chosen).content.decode()
-    assert "own goes too" in page
+    assert "are deleted too" in page
 
 
 def test_the_administration_can_make_and_change_accounts(client: Client) -> None:

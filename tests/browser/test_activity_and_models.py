@@ -16,7 +16,7 @@ def add_model(visitor: Visitor, name: str, status: str, **objects: object) -> No
     page.get_by_label("Description").fill("Finds fractures.\nTrained on two sites.")
     page.get_by_label("Status").select_option(status)
     page.get_by_label("Accuracy").fill("93.4" if status == "Active" else "90.25")
-    page.get_by_text("Details as JSON").click()
+    page.get_by_text("Advanced (JSON)").click()
     for label, value in objects.items():
         named = label.capitalize().replace("_", " ")
         page.get_by_label(named).fill(json.dumps(value))
@@ -61,7 +61,7 @@ def test_a_model_its_metrics_and_another_beside_it(visitor: Visitor) -> None:
     expect(
         page.get_by_role("row", name="Performance metrics: f1 0.912 0.925 +0.013")
     ).to_be_visible()
-    page.get_by_label("Only what differs").check()
+    page.get_by_label("Only differences").check()
     visitor.press("Compare")
     expect(page.get_by_role("row", name="Public")).to_have_count(0)
     visitor.go("/models/compare/", "model-compare-empty")
@@ -97,6 +97,6 @@ def test_what_one_did_is_told_and_narrowed(visitor: Visitor) -> None:
     page.get_by_label("Search").fill("nowhere")
     visitor.press("Show")
     visitor.look_at("activity-nothing")
-    follow(page.get_by_role("link", name="Show everything"))
+    follow(page.get_by_role("link", name="Clear filter"))
     follow(page.get_by_role("link", name="Train the baseline").first)
     expect(page).to_have_url(f"{visitor.server.address}/tasks/1/edit/")

@@ -104,7 +104,7 @@ def test_a_card_that_was_changed_meanwhile_goes_back(visitor: Visitor) -> None:
     page.get_by_role("link", name="Write it up", exact=True).focus()
     for key in ("Space", "ArrowRight", "Enter"):
         page.keyboard.press(key)
-    expect(page.get_by_role("alert")).to_contain_text("it was not moved")
+    expect(page.get_by_role("alert")).to_contain_text("was not moved")
     expect(titles(visitor, "pending").first).to_have_text("Write it up well")
     visitor.look_at("board-conflict")
     assert held_at(visitor, username)["Write it up well"] == "pending"

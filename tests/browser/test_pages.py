@@ -108,7 +108,7 @@ def test_a_first_day(visitor: Visitor) -> None:
     page.get_by_label("Name", exact=True).fill("xray-resnet50")
     page.get_by_label("Status").select_option("Active")
     page.get_by_label("Accuracy").fill("93.4")
-    page.get_by_text("Details as JSON").click()
+    page.get_by_text("Advanced (JSON)").click()
     page.get_by_label("Hyperparameters").fill('{"lr": 0.0003}')
     visitor.press("Save")
     expect(page.get_by_role("status")).to_contain_text("The model was added.")
@@ -127,11 +127,11 @@ def test_a_first_day(visitor: Visitor) -> None:
 
     visitor.go("/tasks/")
     visitor.press("Complete Train the baseline")
-    expect(page.get_by_role("status")).to_contain_text("The task is completed.")
+    expect(page.get_by_role("status")).to_contain_text("The task was completed.")
     visitor.look_at("tasks-completed")
     assert records(server, "tasks", username)[0]["status"] == "completed"
     visitor.press("Take up Train the baseline again")
-    expect(page.get_by_role("status")).to_contain_text("The task is open again.")
+    expect(page.get_by_role("status")).to_contain_text("The task was reopened.")
     assert records(server, "tasks", username)[0]["completed_at"] is None
 
     follow(page.get_by_role("link", name="Train the baseline", exact=True))
@@ -164,12 +164,12 @@ def test_an_account_is_guarded(visitor: Visitor) -> None:
     visitor.go("/accounts/sessions/", "sessions")
     visitor.go("/accounts/reauthenticate/", "confirm")
     visitor.go("/accounts/2fa/", "two-factor-off")
-    follow(page.get_by_role("link", name="Turn it on"))  # signing up has proved who asks
+    follow(page.get_by_role("link", name="Turn on"))  # signing up has proved who asks
     visitor.look_at("two-factor-activate")
     secret = page.locator("code.secret").inner_text()
     _earlier, counter, _later = yield_hotp_counters_from_time()
     page.get_by_label("Authenticator code").fill(format_hotp_value(hotp_value(secret, counter)))
-    visitor.press("Turn it on")
+    visitor.press("Turn on")
     visitor.look_at("recovery-codes")
     code = page.locator(".codes code").first.inner_text()
     visitor.go("/accounts/2fa/", "two-factor-on")
@@ -178,8 +178,8 @@ def test_an_account_is_guarded(visitor: Visitor) -> None:
     visitor.go("/accounts/2fa/reauthenticate/", "confirm-code")
 
     visitor.go("/accounts/tokens/", "tokens-empty")
-    page.get_by_label("What it is for").fill("Night job")
-    visitor.press("Make the token")
+    page.get_by_label("Name").fill("Night job")
+    visitor.press("Create token")
     expect(page.get_by_text("It is shown this once")).to_be_visible()
     visitor.look_at("token-made")
     press(page.get_by_role("button", name="Revoke"))
@@ -208,13 +208,13 @@ def test_a_project_is_shared(visitor: Visitor) -> None:
     visitor.press("Save")
     visitor.go("/projects/", "projects-one")
     follow(page.get_by_role("link", name="Members of Reading X-rays"))
-    page.get_by_label("User name").fill("nobody at all")
+    page.get_by_label("Username").fill("nobody at all")
     visitor.press("Invite")
     visitor.look_at("members-faults")
-    expect(page.get_by_label("User name")).to_have_accessible_description(
+    expect(page.get_by_label("Username")).to_have_accessible_description(
         "Must be the name of an account."
     )
-    page.get_by_label("User name").fill(f"{guest}@example.com")
+    page.get_by_label("Username").fill(f"{guest}@example.com")
     visitor.press("Invite")
     visitor.look_at("members-invited")
     wendys = page.url
@@ -242,9 +242,9 @@ def test_a_project_is_shared(visitor: Visitor) -> None:
     follow(page.get_by_role("link", name="Remove"))
     visitor.look_at("member-remove")
     page.goto(wendys)
-    follow(page.get_by_role("link", name="Hand over"))
+    follow(page.get_by_role("link", name="Transfer"))
     visitor.look_at("member-hand-over")
-    visitor.press("Hand over")
+    visitor.press("Transfer")
     visitor.look_at("members-handed-over")
 
 
@@ -253,7 +253,7 @@ def test_faults_are_shown_at_their_fields(visitor: Visitor) -> None:
     page = visitor.page
     page.goto("/tasks/new/")
     page.get_by_label("Due").fill("some day")
-    page.get_by_text("Details as JSON").click()
+    page.get_by_text("Advanced (JSON)").click()
     page.get_by_label("Metadata").fill('{\n  "seed": seven\n}')
     visitor.press("Save")
     visitor.look_at("task-faults")
@@ -285,7 +285,7 @@ def test_two_windows_that_edit_the_same_task_lose_nothing(visitor: Visitor) -> N
     expect(choice).to_contain_text("Theirs")
     visitor.look_at("task-conflict")
     expect(choice.get_by_role("textbox", name="Title")).to_have_value("Mine")
-    visitor.press("Save what is chosen")
+    visitor.press("Save selection")
     expect(page.get_by_role("link", name="Mine", exact=True)).to_be_visible()
 
 
@@ -380,7 +380,7 @@ def test_the_keyboard_reaches_everything_and_shows_where_it_is(visitor: Visitor)
     page = visitor.page
     page.goto("/tasks/")
     page.keyboard.press("Tab")
-    skip = page.get_by_role("link", name="Skip to the content")
+    skip = page.get_by_role("link", name="Skip to content")
     expect(skip).to_be_focused()
     expect(skip).to_be_in_viewport()
     page.keyboard.press("Enter")

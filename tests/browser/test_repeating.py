@@ -23,7 +23,7 @@ def test_a_task_comes_again_until_that_is_undone(visitor: Visitor) -> None:
     visitor.press("Save")
     expect(page.get_by_text("every 2 weeks")).to_be_visible()
     press(page.get_by_role("button", name="Complete Water the plants"))
-    expect(page.get_by_text("The task is completed.")).to_be_visible()
+    expect(page.get_by_text("The task was completed.")).to_be_visible()
     visitor.look_at("task-came-again")
     done, again = records(server, "tasks", username)
     assert (done["repeat"], again["due_date"]) == ("", "2031-01-21")

@@ -20,7 +20,7 @@ def test_pages_are_as_one_chooses(visitor: Visitor) -> None:
     page.get_by_label("Language").select_option("es")
     page.get_by_label("Time zone").select_option("Asia/Tokyo")
     visitor.press("Save")
-    expect(page.locator("#messages")).to_contain_text("Se guardó lo que elegiste.")
+    expect(page.locator("#messages")).to_contain_text("Se guardaron tus ajustes.")
     visitor.look_at("settings-preferences-spanish")
     shade = "dark" if visitor.look.endswith("light") else "light"
     expect(page.locator("html")).to_have_attribute("data-theme", shade)
@@ -45,7 +45,7 @@ def test_everything_goes_out_and_comes_in_again(visitor: Visitor, tmp_path: Path
     visitor.press("Save")
     visitor.go("/settings/data/", "settings-data")
     with page.expect_download() as download:
-        page.get_by_role("link", name="Export everything").click()
+        page.get_by_role("link", name="Export all data").click()
     archive = tmp_path / "mine.zip"
     download.value.save_as(archive)
 
@@ -55,18 +55,18 @@ def test_everything_goes_out_and_comes_in_again(visitor: Visitor, tmp_path: Path
     expect(page.get_by_role("main")).to_contain_text("No tasks yet")
     visitor.go("/settings/data/")
     page.get_by_label("Archive", exact=True).set_input_files(archive)
-    visitor.press("See what would happen")
-    expect(page.get_by_role("heading", name="What would happen")).to_be_visible()
+    visitor.press("Preview")
+    expect(page.get_by_role("heading", name="Preview")).to_be_visible()
     visitor.look_at("settings-data-looked-at")
-    visitor.press("Take it in")
-    expect(page.get_by_role("heading", name="What happened")).to_be_visible()
+    visitor.press("Import")
+    expect(page.get_by_role("heading", name="Result")).to_be_visible()
     visitor.look_at("settings-data-done")
 
     page.get_by_label("Archive", exact=True).set_input_files(
         {"name": "x.zip", "mimeType": "application/zip", "buffer": b"PK and no more"}
     )
-    visitor.press("See what would happen")
-    expect(page.get_by_role("alert")).to_contain_text("cannot be taken in")
+    visitor.press("Preview")
+    expect(page.get_by_role("alert")).to_contain_text("cannot be imported")
     visitor.look_at("settings-data-refused")
 
     visitor.go("/tasks/")

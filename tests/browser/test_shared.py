@@ -45,7 +45,7 @@ def test_three_people_share_a_project(visitor: Visitor) -> None:
     follow(page.get_by_role("link", name="Train the baseline", exact=True))
     visitor.look_at("shared-task-viewer")
     visitor.go(f"{there}/tasks/new/", "shared-refused")
-    expect(page.get_by_role("heading", name="You may not do this")).to_be_visible()
+    expect(page.get_by_role("heading", name="Permission denied")).to_be_visible()
 
     log_in(visitor, people["editor"])
     visitor.go(f"{there}/projects/", "shared-projects-editor")

@@ -16,7 +16,7 @@ def test_nothing_typed_is_lost(visitor: Visitor) -> None:
 
     page.context.set_offline(True)
     page.get_by_role("button", name="Save", exact=True).click()  # and no answer comes
-    expect(page.get_by_text("The server cannot be reached.")).to_be_visible()
+    expect(page.get_by_text("Cannot reach the server.")).to_be_visible()
     visitor.look_at("offline")
     page.context.set_offline(False)
     page.context.clear_cookies(name="sessionid")
@@ -49,7 +49,7 @@ def test_a_part_of_a_page_survives_a_tunnel_and_a_log_in_that_ran_out(visitor: V
     page.context.set_offline(True)
     page.get_by_label("Add a task").fill("Second")
     page.get_by_role("button", name="Add", exact=True).click()  # and no answer comes
-    expect(page.get_by_text("The server cannot be reached.")).to_be_visible()
+    expect(page.get_by_text("Cannot reach the server.")).to_be_visible()
     page.context.set_offline(False)
     visitor.press("Try again")
     expect(page.get_by_role("link", name="Second", exact=True)).to_be_visible()
@@ -126,7 +126,7 @@ def test_the_palette_and_keys_lead_everywhere(visitor: Visitor) -> None:
     page.keyboard.press("?")
     expect(page.get_by_role("heading", name="Keys", exact=True)).to_be_visible()
     visitor.look_at("shortcuts")
-    visitor.press("Switch them off")
+    visitor.press("Turn off")
     page.keyboard.press("n")
     visitor.go("/search/?q=data", "search")
     expect(page).to_have_url(f"{server.address}/search/?q=data")
@@ -137,9 +137,9 @@ def test_the_first_minutes(visitor: Visitor) -> None:
     page = visitor.page
     username = sign_up(visitor, "felix")
     visitor.look_at("first-steps")
-    visitor.press("Show me an example project")
+    visitor.press("Add an example project")
     expect(page.get_by_role("status")).to_contain_text("The example project was added.")
     visitor.look_at("dashboard-example")
     visitor.press("Remove the example")
-    expect(page.get_by_role("heading", name="Three things to begin with")).to_be_visible()
+    expect(page.get_by_role("heading", name="Get started")).to_be_visible()
     assert records(visitor.server, "tasks", username) == []

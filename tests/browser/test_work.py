@@ -52,7 +52,7 @@ def test_a_first_project(visitor: Visitor) -> None:
     visitor.press("Complete Label the second batch")
     expect(page.get_by_role("button", name="Complete Label the second batch")).to_have_count(0)
     expect(page).to_have_url(f"{visitor.server.address}/dashboard/")
-    page.get_by_text("The numbers").click()
+    page.get_by_text("Show as table").click()
     visitor.look_at("dashboard-numbers")
 
 
@@ -69,7 +69,7 @@ def test_the_dashboard_follows_what_happens_elsewhere(visitor: Visitor) -> None:
     other.locator('[name="due_date"]').fill(datetime.now(UTC).date().isoformat())
     press(other.get_by_role("button", name="Save"))
     expect(page.get_by_role("button", name="Complete From the other window")).to_be_visible()
-    expect(page.locator("#announcer")).to_have_text("This page shows what has just changed.")
+    expect(page.locator("#announcer")).to_have_text("This page is up to date.")
     expect(other.get_by_role("button", name="Complete From the other window")).to_be_visible()
     press(other.get_by_role("button", name="Complete From the other window"))
     expect(page.get_by_role("button", name="Complete From the other window")).to_have_count(0)
@@ -83,7 +83,7 @@ def test_a_faulty_configuration_is_mended(visitor: Visitor) -> None:
     page = visitor.page
     visitor.go("/models/new/")
     page.get_by_label("Name", exact=True).fill("xray-resnet50")
-    page.get_by_text("Details as JSON").click()
+    page.get_by_text("Advanced (JSON)").click()
     area = page.get_by_label("Hyperparameters")
     area.press_sequentially('{\n"lr": "fast",\n"batch_size": 64 "epochs": 3\n}')
     assert area.input_value().split("\n")[1:3] == [

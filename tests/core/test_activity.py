@@ -68,8 +68,8 @@ def test_deeds_are_told_in_words_by_day(browser: Client, alice: User, data_folde
     shown = [
         "Sunday, 22 Nov 2026",
         "10:00 UTC Of a plugin Something else",
-        "09:30 UTC Read through the API 1,204 calls",
-        "09:20 UTC Read through the API GET /accounts/api/tasks/",
+        "09:30 UTC Read over the API 1,204 calls",
+        "09:20 UTC Read over the API GET /accounts/api/tasks/",
         "09:00 UTC Added a task: Gone",
         "Saturday, 21 Nov 2026",
         "08:15 UTC Logged in Safari on iPhone · 192.0.2.7 · Page",
@@ -125,7 +125,7 @@ def test_what_was_done_with_anothers_record_leads_to_none_of_ones_own(
         pages[person.username] = client.get("/activity/?kind=task_updated").content.decode()
     assert f'href="/tasks/{task["id"]}/edit/">Read</a>' in pages["alice"]
     assert "by bob" in pages["alice"]
-    assert "Changed a task: Read" in pages["bob"]
+    assert "Updated a task: Read" in pages["bob"]
     assert f"/tasks/{task['id']}/edit/" not in pages["bob"]
 
 
@@ -185,7 +185,7 @@ def test_what_is_rare_is_looked_for_in_parts(
     for kind in ("token_revoked", *["profile_updated"] * 3):
         json_storage.update_user_activity(alice.pk, kind, "Said")
     page = browser.get("/activity/?kind=token_revoked")
-    assert "there are older ones" in text_of(page)
+    assert "older ones exist" in text_of(page)
     page = browser.get(f"/activity/?kind=token_revoked&before={page.context['older']}")
     assert "Revoked an API token" in text_of(page)
 
@@ -234,7 +234,7 @@ def test_odd_activities_are_shown(browser: Client, alice: User, data_folder: Pat
     ]
     lay_down(data_folder, alice, *odd)
     page = browser.get("/activity/")
-    assert "Without a time" in text_of(page)
+    assert "No time" in text_of(page)
     assert b"<script>alert" not in page.content
     assert len(rows(browser.get("/activity/activity.csv"))) == len(odd)
 

@@ -125,13 +125,13 @@ def test_a_task_is_completed_from_the_agenda(browser: Client, alice: User) -> No
     task = json_storage.create("tasks", alice.pk, {"title": "Train"})["id"]
     answer = browser.post(f"/tasks/{task}/complete/", {"next": "/tasks/agenda/"}, follow=True)
     assert answer.request["PATH_INFO"] == "/tasks/agenda/"
-    assert "Without a date" not in text_of(answer)
+    assert "No date" not in text_of(answer)
 
 
 def test_a_task_that_repeats_tells_when_it_is_due_again(browser: Client, alice: User) -> None:
     task = {"title": "Report", "due_date": "2035-11-26", "repeat": "FREQ=WEEKLY"}
     json_storage.create("tasks", alice.pk, task)
-    assert "Again on 3 Dec 2035" in text_of(browser.get("/tasks/agenda/"))
+    assert "Repeats on 3 Dec 2035" in text_of(browser.get("/tasks/agenda/"))
     assert "Repeats" in text_of(browser.get("/tasks/board/"))
 
 

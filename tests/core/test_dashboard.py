@@ -96,7 +96,7 @@ def test_old_documents_are_shown(browser: Client, alice: User, data_folder: Path
     write_document(data_folder, f"models/models_{alice.pk}.json", OLD_MODELS)
     json_storage.close()
     words = text_of(browser.get("/dashboard/"))
-    assert "Task without a title" in words  # it is overdue
+    assert "Untitled task" in words  # it is overdue
     assert "Stuck 1" in words
     assert "Old no tasks yet" in words
     assert "Older Classification Draft" in words
@@ -152,13 +152,13 @@ def test_what_is_due_is_ticked_where_it_stands(browser: Client, alice: User) -> 
 
 
 def test_a_half_year_is_told_by_days(browser: Client, alice: User) -> None:
-    assert "Nothing yet. Each thing you do" in text_of(browser.get("/dashboard/"))
+    assert "No activity yet. Your work on" in text_of(browser.get("/dashboard/"))
     for _time in range(2):
         json_storage.update_user_activity(alice.pk, "task_created", "Added a task")
     json_storage.update_user_activity(alice.pk, "login", "Logged in")
     page = browser.get("/dashboard/")
     today = datetime.now(UTC).date()
-    assert f"2 actions in 26 weeks; most on {today.day} {today:%b}: 2." in text_of(page)
+    assert f"2 actions in 26 weeks, busiest day {today.day} {today:%b} (2)" in text_of(page)
     assert page.content.decode().count('class="heat-4"') == 1
 
 

@@ -93,7 +93,7 @@ def test_record_with_unusable_id_is_shown_and_reported_with_the_reason(
     write_document(data_folder, f"tasks/tasks_{alice.pk}.json", tasks)
     client.force_login(alice)
     words = text_of(client.get("/tasks/"))
-    assert f"Faulty Its id cannot be used: {10**18}." in words
+    assert f"Faulty Its id is not valid: {10**18}." in words
     assert "Bare It has no id" in words
     findings = [str(finding) for finding in data_initializer.validate_data_integrity()]
     (told,) = [one for one in findings if "the id must be at most" in one]

@@ -79,7 +79,7 @@ def test_a_long_file_is_shown_in_part(browser: Client, alice: User, data_folder:
     stored = tasks_file(data_folder, alice).read_text()
     assert SHOWN_BYTES // 2 < len(shown(page).encode()) <= SHOWN_BYTES
     assert stored.startswith(shown(page)) and shown(page).endswith("\n")
-    assert "Its beginning is shown" in text_of(page)
+    assert "Showing the first" in text_of(page)
     assert len(page.content) < 60_000
     assert browser.get("/files/tasks/download/").content == stored.encode()
 
@@ -101,7 +101,7 @@ def test_a_file_that_cannot_be_read_is_shown_where_it_is_broken(
     path = tasks_file(data_folder, alice)
     path.write_bytes(content)
     words = text_of(browser.get("/files/"))
-    assert f"Cannot be read line {line}, column {column}" in words
+    assert f"Unreadable line {line}, column {column}" in words
     page = browser.get("/files/tasks/")
     assert f"Line {line}, column {column}" in text_of(page)
     assert len(shown(page)) <= 2 * SHOWN_BYTES
@@ -118,7 +118,7 @@ def test_a_file_without_rights_costs_itself_only(
     path.unlink()
     path.symlink_to("nowhere")  # to root, no file is without rights
     words = text_of(browser.get("/files/"))
-    assert "Cannot be read" in words and "projects/" in words
+    assert "Unreadable" in words and "projects/" in words
     assert browser.get("/files/tasks/").status_code == 503
     assert browser.get("/files/tasks/download/").status_code == 503
 
@@ -179,18 +179,18 @@ def test_version_that_was_not_merged_is_used_or_discarded(
     path = tasks_file(data_folder, alice)
     path.write_text('{"tasks": [{"id": 1, "title": "Mine"}]}')
     page = browser.get("/files/")
-    assert "Not merged" in text_of(page) and "names no revision" in text_of(page)
+    assert "Not applied" in text_of(page) and "names no revision" in text_of(page)
     name = re.search('name="name" value="([^"]+)"', page.content.decode())
     assert name
     other = Client()
     other.force_login(bob)
     other.post("/files/tasks/version/", {"name": name[1], "action": action})
-    assert "Not merged" in text_of(browser.get("/files/"))
+    assert "Not applied" in text_of(browser.get("/files/"))
     done = browser.post("/files/tasks/version/", {"name": name[1], "action": action}, follow=True)
-    assert "Not merged" not in text_of(done)
+    assert "Not applied" not in text_of(done)
     assert json_storage.get("tasks", alice.pk, 1)["title"] == title
     again = browser.post("/files/tasks/version/", {"name": name[1], "action": action}, follow=True)
-    assert "This version is not there any more." in text_of(again)
+    assert "This version no longer exists." in text_of(again)
 
 
 def test_every_page_says_that_a_file_is_broken_and_shows_its_last_state(
@@ -200,7 +200,7 @@ def test_every_page_says_that_a_file_is_broken_and_shows_its_last_state(
     tasks_file(data_folder, alice).write_text("{\n  no")
     words = text_of(browser.get("/tasks/"))
     assert "Train" in words and "cannot be read. Line 2, column 3" in words
-    assert "You see its last good state." in words
+    assert "You see its last valid version." in words
 
 
 def test_pages_show_what_only_a_backup_has(browser: Client, alice: User, data_folder: Path) -> None:
@@ -211,6 +211,6 @@ def test_pages_show_what_only_a_backup_has(browser: Client, alice: User, data_fo
     path.write_text("{\n  no")
     words = text_of(browser.get("/tasks/"))
     form = {"title": "Refused", "status": "pending", "priority": "medium"}
-    assert "From long ago" in words and "You see its last good state." in words
+    assert "From long ago" in words and "You see its last valid version." in words
     assert browser.post("/tasks/new/", form).status_code == 503
     assert path.read_text() == "{\n  no"

@@ -20,14 +20,14 @@ def marked(person: User) -> list[str]:
 
 def test_the_example_comes_and_goes_in_one_click(client: Client, alice: User) -> None:
     client.force_login(alice)
-    assert "Three things to begin with" in text_of(client.get("/dashboard/"))
+    assert "Get started" in text_of(client.get("/dashboard/"))
     for _twice in range(2):
         client.post("/example/add/")
     assert len(marked(alice)) == 7
     (project,) = json_storage.list("projects", alice.pk)
     own = json_storage.save_task_data(alice.pk, {"title": "Mine", "project_id": project["id"]})
     page = client.get("/dashboard/")
-    assert "Three things to begin with" not in text_of(page)
+    assert "Get started" not in text_of(page)
     assert "Remove the example" in text_of(page)
     client.post("/example/remove/")
     assert marked(alice) == []
@@ -55,7 +55,7 @@ def test_the_steps_go_once_they_are_done(client: Client, alice: User) -> None:
     json_storage.save_task_data(alice.pk, {"title": "First"})
     told = text_of(client.get("/dashboard/"))
     assert "Start a project" in told
-    assert "Show me an example project" not in told
+    assert "Add an example project" not in told
     json_storage.save_project_data(alice.pk, {"name": "Second"})
     json_storage.save_model_data(alice.pk, {"name": "Third"})
     assert 'id="steps-title"' not in client.get("/dashboard/").content.decode()

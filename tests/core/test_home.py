@@ -95,7 +95,7 @@ def test_the_pages_for_the_worst_need_nothing_at_all(name: str) -> None:
 def test_an_unknown_address_gets_our_404(client: Client, db: None) -> None:
     page = client.get("/no/such/page/")
     assert page.status_code == 404
-    assert "There is nothing here" in page.content.decode()
+    assert "Page not found" in page.content.decode()
 
 
 def test_a_form_without_its_token_is_told_so(alice: User) -> None:
@@ -103,7 +103,7 @@ def test_a_form_without_its_token_is_told_so(alice: User) -> None:
     client.force_login(alice)
     page = client.post("/tasks/new/", {"title": "Forged"})
     assert page.status_code == 403
-    assert "Please send that once more" in page.content.decode()
+    assert "Please try again" in page.content.decode()
 
 
 def test_the_style_sheet_reads_nothing_from_elsewhere() -> None:

@@ -59,7 +59,7 @@ def test_a_page_shows_all_that_a_model_holds(browser: Client, alice: User) -> No
         "seed 7",
         "f1 0.91 of 1",
         "validation.recall 88 of 100",
-        "From 0.9 to 0.25 in 3 steps; lowest 0.25, highest 0.9.",
+        "0.9 → 0.25 over 3 steps (min 0.25, max 0.9)",
         "0.9, 0.5, 0.25",
         "throughput 1,250.5",
         "note early",
@@ -114,7 +114,7 @@ def test_two_models_side_by_side(browser: Client, alice: User) -> None:
     metrics = RESNET["performance_metrics"] | {"f1": 0.923, "extra": 1}
     second = model(alice, name="vit", accuracy=90, status="draft", performance_metrics=metrics)
     words = text_of(browser.get(f"/models/compare/?a={first}&b={second}"))
-    assert "They differ in 4 values." in words
+    assert "4 differences" in words
     assert "Status Active Draft ≠ differs" in words
     assert "Accuracy 93.4% 90% \N{MINUS SIGN}3.4" in words
     assert "Performance metrics: f1 0.91 0.923 +0.013" in words
@@ -142,7 +142,7 @@ def test_a_comparison_that_lacks_a_model_asks_for_it(
     browser: Client, alice: User, query: str
 ) -> None:
     model(alice)
-    assert "Choose two of your models" in text_of(browser.get(f"/models/compare/{query}"))
+    assert "Choose two models to compare" in text_of(browser.get(f"/models/compare/{query}"))
 
 
 @pytest.mark.parametrize("query", ["a=x", "a=1&b=-1", "a=1&b=%D9%A1", f"a={'9' * 400}", "a=99"])
@@ -212,7 +212,7 @@ def test_accuracies_are_compared_in_per_cent_however_they_are_noted(
     json_storage.update("models", alice.pk, 1, {"is_public": True})  # does nothing: not shown
     for address in ("/models/1/", "/models/1/edit/", "/models/", "/models/compare/?a=1&b=2"):
         assert "Public" not in text_of(browser.get(address))
-    assert "Accuracy 84% (noted as 0.84)" in text_of(browser.get("/models/1/"))
+    assert "Accuracy 84% (recorded as 0.84)" in text_of(browser.get("/models/1/"))
     words = text_of(browser.get("/models/compare/?a=1&b=2"))
     assert "Accuracy 84% 91.4% +7.4" in words
 

@@ -131,8 +131,8 @@ def test_dates_of_a_model_in_spanish_are_no_counts(in_spanish: Client, alice: Us
     json_storage.create("models", alice.pk, {"name": "Net"})
     words = text_of(in_spanish.get("/models/1/"))
     assert "Creación" in words
-    assert "Último cambio" in words
-    assert not {"Añadidos", "Cambiados"} & set(words.split())
+    assert "Actualizado" in words
+    assert not {"Añadidos", "Actualizados"} & set(words.split())
 
 
 # Markup

@@ -44,10 +44,10 @@ def test_before_anything_was_run_it_says_what_to_run(browser: Client) -> None:
     page = browser.get("/operator/")
     assert page.status_code == 200
     words = text_of(page)
-    assert "People 1 Tasks not counted" in words
+    assert "Users 1 Tasks not counted" in words
     for flag in ("--validate", "--stats", "--backup"):
         assert f"setup_data {flag}" in words
-    assert "Can be written" in words
+    assert "Writable" in words
     assert b"/operator/" in browser.get("/dashboard/").content
 
 
@@ -57,13 +57,13 @@ def test_it_tells_how_things_are(browser: Client, alice: User, data_folder: Path
         json_storage.create("tasks", alice.pk, {"title": title})
     setup_data("--validate", "--stats", "--backup")
     words = text_of(browser.get("/operator/"))
-    assert "People 1 Tasks 2 Projects 0 Models 0" in words
+    assert "Users 1 Tasks 2 Projects 0 Models 0" in words
     assert str(data_folder) in words
-    assert "in 1 segment, frames 1 to " in words
-    assert "Checkpoint frame " in words
+    assert "in 1 segment, entries 1 to " in words
+    assert "Checkpoint entry " in words
     assert data_initializer.list_backups()[0] in words
     assert "0 minutes ago" in words
-    assert "Last validation Nothing is wrong" in words
+    assert "Last validation No problems found" in words
     assert f"{datetime.now(UTC):%Y}" in words
 
 
@@ -74,9 +74,9 @@ def test_files_that_are_behind_are_told(
     store = json_storage.store.backend
     monkeypatch.setattr(store, "_wake", lambda: None)  # nobody publishes
     json_storage.create("tasks", alice.pk, {"title": "Not in its file yet"})
-    assert "behind, " in text_of(browser.get("/operator/"))
+    assert "behind" in text_of(browser.get("/operator/"))
     store.publish()
-    assert "show everything that was saved" in text_of(browser.get("/operator/"))
+    assert "show all saved changes" in text_of(browser.get("/operator/"))
 
 
 def test_findings_are_told_as_the_last_validation_found_them(
@@ -108,7 +108,7 @@ def test_of_many_backups_the_newest_are_told(browser: Client, data_folder: Path)
     (data_folder / "backups" / "neuralflow_9999-99-99T99-99-99Z.zip").touch()
     words = text_of(browser.get("/operator/"))
     assert "2.0 KB · 1 week ago" in words
-    assert "and 6 older ones" in words
+    assert "and 6 older backups" in words
 
 
 def test_why_it_cannot_be_written_is_told(
@@ -122,7 +122,7 @@ def test_why_it_cannot_be_written_is_told(
 
     monkeypatch.setattr(json_storage.store.backend, "_refuse_blocked", refuse)
     words = text_of(client.get("/operator/"))
-    assert "Cannot be written" in words and "No space left on device" in words
+    assert "Not writable" in words and "No space left on device" in words
 
 
 def test_a_store_that_cannot_be_opened_is_told(
@@ -133,10 +133,10 @@ def test_a_store_that_cannot_be_opened_is_told(
     data_folder.rename(data_folder.with_name("elsewhere"))
     data_folder.write_text("no folder")
     words = text_of(browser.get("/operator/"))
-    assert "Cannot be written" in words and "Checkpoint" not in words
+    assert "Not writable" in words and "Checkpoint" not in words
     settings.NEURALFLOW_STORE = "memory:"
     json_storage.close()
-    assert "kept in memory" in text_of(browser.get("/operator/"))
+    assert "lost when the server stops" in text_of(browser.get("/operator/"))
 
 
 @pytest.mark.parametrize("content", [b"", b"{", b"[]", b'{"at": 3}', b"\xff" * 2_000_000])

@@ -71,7 +71,7 @@ def test_team_members_that_were_typed_are_shown_with_their_project(
         },
     )
     share(alice, 1, bob, "viewer")
-    told = "Also in the team, by name only: Dora , Grace, Lab , #7 , Zoe"
+    told = "Also on the team (name only): Dora , Grace, Lab , #7 , Zoe"
     for address in ("/projects/1/", "/projects/1/members/"):
         words = text_of(browser.get(address))
         assert told in words
@@ -102,7 +102,7 @@ def test_a_tick_comes_back_to_the_project(browser: Client, alice: User) -> None:
 def test_an_empty_project_says_what_to_do(browser: Client, alice: User) -> None:
     project = made(alice, "projects", name="X-rays")
     words = text_of(browser.get(f"/projects/{project}/"))
-    assert "No tasks yet." in words and "No model belongs to this project yet." in words
+    assert "No tasks yet." in words and "This project has no models yet." in words
 
 
 @pytest.mark.parametrize(("role", "may"), [("viewer", False), ("editor", True)])

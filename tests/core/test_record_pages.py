@@ -189,7 +189,7 @@ def test_a_form_of_more_than_a_megabyte_is_refused_with_the_reason(
     encoded = urlencode(typed)
     page = browser.post("/tasks/new/", encoded, "application/x-www-form-urlencoded")
     assert page.status_code == 413
-    assert "larger than one megabyte" in text_of(page)
+    assert "larger than 1 MB" in text_of(page)
     assert json_storage.list("tasks", alice.pk) == []
 
 
@@ -263,8 +263,8 @@ def test_an_edit_that_meets_a_newer_record_shows_both_and_loses_nothing(
     page = browser.post("/tasks/1/edit/", typed)
     assert page.status_code == 409
     words = text_of(page)
-    assert "changed while you were editing" in words
-    assert "Title Stored now Theirs Yours" in words
+    assert "changed this while you were editing" in words
+    assert "Title Theirs Theirs Yours" in words
     assert 'value="Mine"' in page.content.decode()
     assert "My thoughts" in page.content.decode()
     assert "Priority High" in words  # what only they changed is told, and not asked about
@@ -527,7 +527,7 @@ def old_folder(alice: User, data_folder: Path) -> Iterator[Path]:
 
 def test_old_records_are_shown_whatever_they_lack(browser: Client, old_folder: Path) -> None:
     words = text_of(browser.get("/tasks/"))
-    for shown in ("From long ago", "Stuck", "Urgent priority", "some day", "Task without a title"):
+    for shown in ("From long ago", "Stuck", "Urgent priority", "some day", "Untitled task"):
         assert shown in words
     assert "Projects" in text_of(browser.get("/projects/"))
     assert "Older" in text_of(browser.get("/models/"))
@@ -550,7 +550,7 @@ def test_a_choice_that_is_not_in_the_table_stays_until_it_is_changed(
 ) -> None:
     typed = edit_of(browser, "/tasks/3/edit/")
     assert typed["status"] == "stuck"
-    assert "stuck (not there any more)" in text_of(browser.get("/tasks/3/edit/"))
+    assert "stuck (no longer exists)" in text_of(browser.get("/tasks/3/edit/"))
     browser.post("/tasks/3/edit/", typed | {"title": "Less odd"})
     record = json_storage.get("tasks", alice.pk, 3)
     assert (record["title"], record["status"]) == ("Less odd", "stuck")
@@ -570,7 +570,7 @@ def test_a_document_that_cannot_be_read_is_told_with_its_place(
         words = text_of(page)
         assert f"tasks/tasks_{alice.pk}.json cannot be read" in words
         assert "Line 2, column 4" in words
-        assert "nothing was changed" in words
+        assert "The file is unchanged" in words
     page = browser.post("/tasks/new/", as_typed("tasks", title="Typed in vain"))
     assert page.status_code == 503
     assert "Typed in vain" in page.content.decode()
@@ -630,7 +630,7 @@ def test_what_is_unusual_in_a_model_is_pointed_at(browser: Client, alice: User) 
     assert refused.status_code == 422
     words = text_of(refused)
     assert "Line 3, column 9: “f1” is usually a number from 0 to 1." in words
-    assert "Save it as it is" in words
+    assert "Save anyway" in words
     # Nothing is usual in a type that is not known but what is so in all.
     assert browser.post("/models/new/", typed | {"model_type": "my own"}).status_code == 302
     assert browser.post("/models/new/", typed | {"unusual": "yes"}).status_code == 302

@@ -131,10 +131,10 @@ def test_who_completes_one_that_repeats_is_told_when_the_next_is_due(
     task = {"title": "Rest", "due_date": "2031-02-03", "repeat": "FREQ=WEEKLY"}
     json_storage.create("tasks", alice.pk, task)
     page = client.post("/tasks/1/complete/", follow=True)
-    assert "The task is completed. The next one is due 10 Feb 2031." in text_of(page)
+    assert "The task was completed. The next one is due 10 Feb 2031." in text_of(page)
     page = client.post("/tasks/1/complete/", {"reopen": "1"}, follow=True)
     page = client.post("/tasks/1/complete/", follow=True)
-    assert "The task is completed. Undo" in text_of(page)
+    assert "The task was completed. Undo" in text_of(page)
 
 
 def test_completing_a_task_announces_no_record_of_another_writer(
@@ -149,4 +149,4 @@ def test_completing_a_task_announces_no_record_of_another_writer(
     with mock.patch.object(json_storage.store, "clock", lambda: parse_time(moment)):
         page = client.post("/tasks/1/complete/", follow=True)
     assert json_storage.get("tasks", alice.pk, 1)["completed_at"] == moment
-    assert "The task is completed. Undo" in text_of(page)
+    assert "The task was completed. Undo" in text_of(page)

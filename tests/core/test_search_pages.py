@@ -28,13 +28,13 @@ def test_names_come_before_what_only_mentions_the_words(client: Client, alice: U
     told = found(client, "BASE line")
     assert told.index("Train the baseline") < told.index("Label data")
     assert "Baseline resnet" in told
-    assert "Nothing goes by these words." in found(client, "zebra")
+    assert "No results." in found(client, "zebra")
 
 
 def test_pages_are_found_by_other_words_too(client: Client, alice: User) -> None:
     client.force_login(alice)
     assert "Board" in found(client, "kanban")
-    assert "Operator" not in found(client, "journal")
+    assert "Server" not in found(client, "journal")
 
 
 def test_what_another_shares_is_found_and_what_they_do_not_is_not(
@@ -58,14 +58,14 @@ def test_every_match_is_counted_though_eight_are_shown(client: Client, alice: Us
         json_storage.create("tasks", alice.pk, {"title": f"Baseline {number}"})
     json_storage.create("tasks", alice.pk, {"title": "Other", "description": "for the baseline"})
     told = found(client, "baseline")
-    assert told.startswith("> 10 found ")
-    assert "8 of 10 are shown. Show all (Tasks)" in told
+    assert told.startswith("> 10 results ")
+    assert "Showing 8 of 10. Show all (Tasks)" in told
     page = client.get("/search/", {"q": "baseline"}).content.decode()
     assert 'href="/tasks/?q=baseline"' in page
     assert text_of(client.get("/tasks/?q=baseline")).count("Delete Baseline") == 9
     # A list looks for one text: it would show fewer than the two words find.
     told = found(client, "the baseline")
-    assert told.startswith("> 1 found ")
+    assert told.startswith("> 1 result ")
 
 
 def test_a_file_that_cannot_be_read_is_said(client: Client, alice: User, data_folder: Path) -> None:
@@ -73,8 +73,8 @@ def test_a_file_that_cannot_be_read_is_said(client: Client, alice: User, data_fo
     write_document(data_folder, f"models/models_{alice.pk}.json", "{")
     json_storage.save_task_data(alice.pk, {"title": "Baseline"})
     told = found(client, "baseline")
-    assert "was not searched" in told
-    assert "1 found" in told
+    assert "were not searched" in told
+    assert "1 result" in told
 
 
 def test_single_keys_can_be_switched_off(client: Client, alice: User) -> None:
@@ -82,7 +82,7 @@ def test_single_keys_can_be_switched_off(client: Client, alice: User) -> None:
     assert "data-single-keys" in client.get("/dashboard/").content.decode()
     client.post("/shortcuts/", {"single_keys": "off"})
     assert "data-single-keys" not in client.get("/dashboard/").content.decode()
-    assert "Switch them on" in text_of(client.get("/shortcuts/"))
+    assert "Turn on" in text_of(client.get("/shortcuts/"))
     client.post("/shortcuts/", {"single_keys": "on"})
     assert json_storage.preferences(alice.pk).single_keys
 

@@ -110,7 +110,7 @@ def test_an_editor_adds_changes_completes_and_deletes_a_task(
     assert tasks_of(alice)["Train twice"]["status"] == "completed"
 
     question = client.get(f"{address}delete/")
-    assert "It leaves the file of alice." in text_of(question)
+    assert "It is removed from alice's file." in text_of(question)
     client.post(f"{address}delete/", {"version": version_in(question)})
     assert tasks_of(alice) == {}
     assert json_storage.activities(bob.pk, 1)[0]["type"] == "task_deleted"
@@ -161,7 +161,7 @@ def test_a_viewer_reads_and_finds_nothing_to_press(
     json_storage.update("tasks", alice.pk, task, {"description": "Small and honest"})
     page = client.get(there)
     assert "Train" in text_of(page)
-    assert "to read only" in text_of(page)
+    assert "read-only" in text_of(page)
     record = client.get(f"{there}{task}/edit/")
     assert "Small and honest" in text_of(record)
     assert "X-rays" in text_of(record)
@@ -184,7 +184,7 @@ def test_a_viewer_is_refused_every_change(alice: User, carol: User, task: int) -
         client.post(f"/shared/{alice.pk}/projects/{project}/edit/", {"name": "Mine"}),
     ]
     assert [answer.status_code for answer in answers] == [403] * len(answers)
-    assert all("shared with you to read" in text_of(answer) for answer in answers)
+    assert all("shared with you as read-only" in text_of(answer) for answer in answers)
     assert not json_storage.store.entries(moment).told
 
 
@@ -288,8 +288,8 @@ def test_what_another_gave_one_to_do_is_where_one_looks_in_the_morning(
     browser = signed_in(bob)
     page = browser.get(address)
     words = text_of(page)
-    assert "Assigned to you by others" in words
-    assert "X-rays, of alice" in words
+    assert "Assigned to you" in words
+    assert "X-rays, by alice" in words
     assert words.index("Label the scans") < words.index("Some day")
     assert "Long done" not in words
     assert "Her own" not in words
@@ -316,7 +316,7 @@ def test_who_left_a_project_has_nothing_to_do_in_it(
 ) -> None:
     give(alice, project, bob, "Label the scans")
     _MEMBERSHIPS.remove(alice.pk, project, bob.pk)
-    assert "Assigned to you by others" not in text_of(signed_in(bob).get(address))
+    assert "Assigned to you" not in text_of(signed_in(bob).get(address))
 
 
 @pytest.mark.parametrize("address", ["/dashboard/", "/tasks/agenda/"])
@@ -327,7 +327,7 @@ def test_a_file_of_another_that_cannot_be_read_is_told_of(
     write_document(data_folder, f"tasks/tasks_{alice.pk}.json", "{")
     page = signed_in(bob).get(address)
     assert page.status_code == 200
-    assert "Some of what others share with you cannot be read just now." in text_of(page)
+    assert "Some items shared with you cannot be read right now." in text_of(page)
 
 
 def test_many_that_others_gave_one_are_shown_in_steps(alice: User, bob: User, project: int) -> None:

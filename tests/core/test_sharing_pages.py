@@ -69,16 +69,14 @@ def test_the_whole_walk(owner: Client, guest: Client, alice: User, bob: User) ->
     json_storage.create("tasks", alice.pk, {"title": "Read", "project_id": 1})
     page, theirs = "/projects/1/members/", f"/shared/{alice.pk}/projects/1/members/"
     assert not leads_to_shared(guest.get("/dashboard/"))
-    assert "bob is invited." in after(owner, page, who="Bob@example.com", role="viewer")
+    assert "bob was invited." in after(owner, page, who="Bob@example.com", role="viewer")
     assert roles(alice) == [("bob", "viewer", "invited")]
 
-    assert "1 invitation to a project is waiting." in text_of(guest.get("/dashboard/"))
-    assert "X-rays of alice Viewer" in text_of(guest.get("/shared/"))
+    assert "You have 1 project invitation." in text_of(guest.get("/dashboard/"))
+    assert "X-rays by alice Viewer" in text_of(guest.get("/shared/"))
     assert guest.get(theirs).status_code == 404  # who is only invited, sees no more than that
     accepted = after(guest, "/shared/invitations/1/accept/")
-    assert (
-        "You are in “X-rays” now." in accepted and theirs in guest.get("/shared/").content.decode()
-    )
+    assert "You joined “X-rays”." in accepted and theirs in guest.get("/shared/").content.decode()
     assert "waiting" not in text_of(guest.get("/dashboard/"))
     assert "alice Owner bob (you) Viewer since" in text_of(guest.get(theirs))
 
@@ -119,10 +117,10 @@ def test_a_member_is_taken_out_and_an_invitation_back(
 ) -> None:
     MEMBERS.invite(alice.pk, 1, "charlie", "editor")
     page = "/projects/1/members/"
-    assert "Take bob out" in text_of(owner.get(f"{page}{bob.pk}/remove/"))
-    assert "invitation of charlie back" in text_of(owner.get(f"{page}{charlie.pk}/remove/"))
-    assert "bob is out." in after(owner, f"{page}{bob.pk}/remove/")
-    assert "The invitation is gone." in after(owner, f"{page}{charlie.pk}/remove/")
+    assert "Remove bob" in text_of(owner.get(f"{page}{bob.pk}/remove/"))
+    assert "invitation of charlie" in text_of(owner.get(f"{page}{charlie.pk}/remove/"))
+    assert "bob was removed." in after(owner, f"{page}{bob.pk}/remove/")
+    assert "The invitation was canceled." in after(owner, f"{page}{charlie.pk}/remove/")
     assert roles(alice) == []
     assert owner.get(f"{page}{bob.pk}/remove/").status_code == 404
 
@@ -190,7 +188,7 @@ def test_only_the_owner_decides(
     before = contents(data_folder)
     assert _forged(guest, joined, bob.pk) == {403}
     assert guest.post(f"{joined}{charlie.pk}/remove/").status_code == 403
-    for words in ("Invite somebody", "Make editor", "Hand over", "Remove", "Take back"):
+    for words in ("Invite someone", "Make editor", "Transfer", "Remove", "Cancel invitation"):
         assert words not in text_of(guest.get(joined))
     assert contents(data_folder) == before
 
@@ -236,7 +234,7 @@ def test_what_a_hand_wrote_is_shown_as_far_as_it_leads(
     write_document(data_folder, f"shared/shared_{bob.pk}.json", {"shared": [*odd, whole]})
     page = guest.get("/shared/")
     assert page.status_code == 200
-    assert "Project without a name of #777" in text_of(page)
+    assert "Untitled project by #777" in text_of(page)
     assert guest.get("/dashboard/").status_code == 200
 
 

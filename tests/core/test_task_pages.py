@@ -321,7 +321,7 @@ def test_what_was_understood_can_be_taken_back(browser: Client, alice: User) -> 
     assert b'name="plain"' in shown.content and b"checked" not in shown.content
     shown = browser.get("/tasks/quick/", {"text": line, "plain": "yes"})
     assert f"<strong>{line}</strong>" in shown.content.decode()
-    assert "Add as typed Esc" in text_of(shown)
+    assert "Add as plain text Esc" in text_of(shown)
     assert b"checked" in shown.content
     browser.post("/tasks/quick/", {"text": line, "plain": "yes"})
     task = stored(alice, 1)
@@ -358,7 +358,7 @@ def test_an_item_that_is_not_there_any_more_is_not_ticked(
     items = [{"text": "Label", "done": False}, {"text": "Train", "done": False}]
     number = add(alice, checklist=items)
     said = browser.post(f"/tasks/{number}/checklist/", {"tick": named}, follow=True)
-    assert "was changed meanwhile" in text_of(said)
+    assert "changed meanwhile" in text_of(said)
     assert stored(alice, number)["checklist"] == items
 
 

@@ -74,7 +74,7 @@ def test_without_a_contact_there_is_no_file(client: Client, settings: Settings) 
     settings.NEURALFLOW_SECURITY_CONTACT = []
 
     assert client.get("/.well-known/security.txt").status_code == 404
-    assert "whoever runs this server" in text_of(client.get("/security/"))
+    assert "No security contact is set" in text_of(client.get("/security/"))
 
 
 def test_the_page_names_them_too(client: Client, settings: Settings) -> None:
