@@ -12,8 +12,11 @@ from accounts.api.dates import dates_view
 from accounts.api.http import unknown_address
 from accounts.api.portability import export_view, import_view
 from accounts.api.sharing import (
+    invitation_view,
+    invitations_view,
     member_view,
     members_view,
+    own_invitation_view,
     ownership_view,
     shared_list_view,
     shared_view,
@@ -50,6 +53,9 @@ def _of_projects(start: str, names: str) -> Iterator[URLPattern]:
     project = f"{start}projects/<record_id:record_id>/"
     yield path(f"{project}members/", members_view, name=f"{names}_members")
     yield path(f"{project}members/<record_id:person>/", member_view, name=f"{names}_member")
+    yield path(
+        f"{project}invitations/<record_id:number>/", invitation_view, name=f"{names}_invitation"
+    )
     yield path(f"{project}transfer/", transfer_view, name=f"{names}_transfer")
 
 
@@ -62,6 +68,8 @@ urlpatterns = [
     path("shared/", shared_list_view, name="api_shared_list"),
     path("shared/<record_id:shared_id>/", shared_view, name="api_shared"),
     path("shared/<record_id:shared_id>/ownership/", ownership_view, name="api_ownership"),
+    path("invitations/", invitations_view, name="api_invitations"),
+    path("invitations/<record_id:number>/", own_invitation_view, name="api_own_invitation"),
     path("openapi.json", openapi_view, name="api_openapi"),
     path("dashboard/", dashboard_view, name="api_dashboard"),
     path("dates/", dates_view, name="api_dates"),

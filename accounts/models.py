@@ -74,6 +74,11 @@ class People(UserManager["User"]):
         """Return the accounts that log in with this user name, or address if it has an @."""
         return self.filter(meaning(text)).distinct()
 
+    def proved_addresses(self, user_id: int) -> list[str]:
+        """Return the addresses that the account proved, in small letters."""
+        rows = self.filter(pk=user_id, emailaddress__verified=True)
+        return [address.lower() for address in rows.values_list("emailaddress__email", flat=True)]
+
     def with_proved(self, address: str) -> "User | None":
         """Return the account that proved the address; None if none did."""
         return self.filter(proved(address)).first()
@@ -223,6 +228,41 @@ class FormerAccount(models.Model):
 
     def __str__(self) -> str:
         return f"{self.pk}, until {self.left_at}"
+
+
+class AddressInvitation(models.Model):
+    """A project that an e-mail address is invited to; the project has the invitation itself."""
+
+    address = models.CharField(max_length=254)  # in small letters
+    owner = models.PositiveBigIntegerField()
+    project_id = models.PositiveBigIntegerField()
+    # The owner is not told: that would tell whose the address is.
+    is_declined = models.BooleanField(default=False)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["address", "owner", "project_id"], name="accounts_invitation_unique"
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.pk}"
+
+
+class RefusedInviter(models.Model):
+    """Somebody whose invitations do not reach the user any more."""
+
+    user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="+")
+    inviter = models.PositiveBigIntegerField()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["user", "inviter"], name="accounts_refused_unique")
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.inviter}"
 
 
 class ApiToken(models.Model):

@@ -13,6 +13,7 @@ from accounts.settings_forms import PreferencesForm
 from accounts.views import SignedInRequest
 from utils.json_storage import json_storage
 from utils.people.localization import browsers_zone, preferences_of
+from utils.sharing.invitations import Invitations
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
@@ -32,4 +33,6 @@ def preferences(request: SignedInRequest) -> HttpResponse:
             messages.success(request, _("Your settings were saved."))
         return redirect("preferences")
     status = 422 if form.is_bound else 200
-    return render(request, "accounts/preferences.html", {"form": form}, status=status)
+    refused = Invitations(json_storage).refused(request.user.pk)
+    context = {"form": form, "refused": refused}
+    return render(request, "accounts/preferences.html", context, status=status)

@@ -38,7 +38,7 @@ from accounts import guards
 from accounts.addresses import prove_by_link, take
 from accounts.leaving import sessions_of
 from accounts.mail import send_codes_notice
-from accounts.models import FormerAccount, User
+from accounts.models import AddressInvitation, FormerAccount, User
 from accounts.sessions import begin
 from docstore import StoreError
 from utils.json_storage import Activity, json_storage
@@ -97,6 +97,7 @@ def end_sessions(instance: User, **kwargs: Any) -> None:
     """However an account is deleted: nobody is signed in to it any more, and its id is noted."""
     Session.objects.filter(pk__in=sessions_of(instance)).delete()
     FormerAccount.objects.get_or_create(pk=instance.pk)
+    AddressInvitation.objects.filter(owner=instance.pk).delete()
 
 
 @receiver(post_delete, sender=UserSession)

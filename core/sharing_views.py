@@ -14,18 +14,20 @@ from django.contrib.auth.decorators import login_required
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import redirect, render
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy
+from django.utils.translation import gettext_lazy, ngettext
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from core.display import SharedRow, shared_rows, team_of, title_of
 from core.faults import sentence
 from core.whose import project_address
-from core.words import Text
+from core.words import WORDS, Text
 from docstore import Corrupt, NotFound
 from utils.caller import Caller
 from utils.middleware import StorageRequest, request_metadata, storage_refusal
 from utils.records import COLLECTIONS, InvalidRecord
-from utils.sharing.access import OFFERED, Forbidden, entries_of
+from utils.sharing.access import OFFERED, Forbidden, addressed_of, entries_of
+from utils.sharing.addressed import allow_inviter
+from utils.sharing.invitations import Invitations
 from utils.sharing.memberships import Call, Memberships
 
 UNPROCESSABLE = 422
@@ -104,6 +106,11 @@ class Place:
         """The member entries, members before invited users."""
         entries = entries_of(self.project).values()
         return sorted(entries, key=lambda entry: entry["status"] != "member")
+
+    @property
+    def waiting(self) -> list[Record]:
+        """The invitations to e-mail addresses."""
+        return list(addressed_of(self.project).values())
 
     @property
     def team(self) -> list[str]:
@@ -258,13 +265,17 @@ def offer_refuse(request: StorageRequest, shared_id: int) -> HttpResponse:
 @login_required
 def shared(request: StorageRequest) -> HttpResponse:
     """List the projects that other users share with this one, and invitations."""
+    person = _person(request)
     try:
-        rows = shared_rows(request.json_storage.view("shared", _person(request)))
+        rows = shared_rows(request.json_storage.view("shared", person))
     except Corrupt as fault:
         return storage_refusal(request, fault, "core/shared.html", {"fault": fault})
     context = {
         "invitations": [row for row in rows if row.is_invitation],
         "joined": [row for row in rows if not row.is_invitation],
+        "addressed": [
+            _addressed_row(one) for one in _invitations(request).waiting(_person(request))
+        ],
     }
     return render(request, "core/shared.html", context)
 
@@ -288,6 +299,67 @@ def invitation_decline(request: StorageRequest, shared_id: int) -> HttpResponse:
     return redirect("shared")
 
 
+@require_POST
+@login_required
+def invitation_withdraw(
+    request: StorageRequest, record_id: int, number: int, owner: int | None = None
+) -> HttpResponse:
+    """Withdraw an invitation to an address."""
+    place = _place(request, record_id, owner)
+    _memberships(request).withdraw(place.owner, record_id, number, **_call(request))
+    messages.success(request, _("The invitation was canceled."))
+    return HttpResponseRedirect(place.address)
+
+
+@require_POST
+@login_required
+def address_accept(request: StorageRequest, number: int) -> HttpResponse:
+    """Join a project that an address of the user is invited to."""
+    record = _invitations(request).accept(_person(request), number, **_call(request))
+    joined = _("You joined “%(project)s”.") % {"project": record["project_name"]}
+    messages.success(request, joined)
+    return redirect("shared")
+
+
+@require_POST
+@login_required
+def address_decline(request: StorageRequest, number: int) -> HttpResponse:
+    """Decline an invitation to an address of the user."""
+    _invitations(request).decline(_person(request), number, **_call(request))
+    messages.success(request, _("You declined the invitation."))
+    return redirect("shared")
+
+
+@require_POST
+@login_required
+def decline_all(request: StorageRequest) -> HttpResponse:
+    """Decline all open invitations."""
+    count = _invitations(request).decline_all(_person(request), **_call(request))
+    done = ngettext(
+        "You declined %(count)d invitation.", "You declined %(count)d invitations.", count
+    )
+    messages.success(request, done % {"count": count})
+    return redirect("shared")
+
+
+@require_POST
+@login_required
+def never_again(request: StorageRequest, person: int) -> HttpResponse:
+    """Decline all invitations of somebody, now and later."""
+    _invitations(request).never(_person(request), person, **_call(request))
+    messages.success(request, _("Declined. This person cannot invite you any more."))
+    return redirect("shared")
+
+
+@require_POST
+@login_required
+def allow_again(request: StorageRequest, person: int) -> HttpResponse:
+    """Let somebody invite the user again."""
+    allow_inviter(_person(request), person)
+    messages.success(request, _("This person can invite you again."))
+    return redirect("preferences")
+
+
 # Helpers
 
 
@@ -299,6 +371,16 @@ def _tasks_in(request: StorageRequest, row: SharedRow) -> int:
 
 def _person(request: HttpRequest) -> int:
     return cast(int, request.user.pk)
+
+
+def _invitations(request: StorageRequest) -> Invitations:
+    return Invitations(request.json_storage)
+
+
+def _addressed_row(invitation: Record) -> Record:
+    """Return an invitation to an address as the page shows it."""
+    untitled = WORDS["projects"].untitled
+    return invitation | {"title": invitation["project_name"] or untitled}
 
 
 def _memberships(request: StorageRequest) -> Memberships:
@@ -347,4 +429,4 @@ def _is_of(row: SharedRow, place: Place) -> bool:
 
 
 def _name(entry: Record) -> str:
-    return str(entry.get("username") or f"#{entry['user_id']}")
+    return str(entry.get("username") or entry.get("address") or f"#{entry['user_id']}")

@@ -76,6 +76,11 @@ def _members(of: str, name: str) -> list[URLPattern]:
     member = f"{project}<record_id:person>/"
     return [
         path(project, sharing_views.members, name=f"{name}project_members"),
+        path(
+            f"{project}invitations/<record_id:number>/withdraw/",
+            sharing_views.invitation_withdraw,
+            name=f"{name}invitation_withdraw",
+        ),
         path(f"{member}role/", sharing_views.member_role, name=f"{name}member_role"),
         path(f"{member}remove/", sharing_views.member_remove, name=f"{name}member_remove"),
         path(f"{member}hand-over/", sharing_views.hand_over, name=f"{name}hand_over"),
@@ -145,6 +150,19 @@ urlpatterns = [
         sharing_views.invitation_decline,
         name="invitation_decline",
     ),
+    path(
+        "shared/addressed/<record_id:number>/accept/",
+        sharing_views.address_accept,
+        name="address_accept",
+    ),
+    path(
+        "shared/addressed/<record_id:number>/decline/",
+        sharing_views.address_decline,
+        name="address_decline",
+    ),
+    path("shared/decline-all/", sharing_views.decline_all, name="decline_all"),
+    path("shared/people/<record_id:person>/never/", sharing_views.never_again, name="never_again"),
+    path("shared/people/<record_id:person>/allow/", sharing_views.allow_again, name="allow_again"),
     path(
         "shared/offers/<record_id:shared_id>/accept/",
         sharing_views.offer_accept,

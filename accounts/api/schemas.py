@@ -207,10 +207,12 @@ def _sharing() -> dict[str, Schema]:
     """Return the schemas of members and memberships."""
     role: Schema = {"enum": list(ROLES), "description": "A viewer reads, an editor changes."}
     member = _object(
-        "Somebody in a project, or invited to it.",
+        "A member of a project, or an invitation: to a user, or to an e-mail address.",
         {
             "user_id": _ID,
             "username": {"type": "string"},
+            "invitation": {**_ID, "description": "The number of an invitation to an address."},
+            "address": {"type": "string"},
             "role": role,
             "status": {"enum": list(MEMBER_STATUSES)},
             "invited_by": _OR_NULL,
@@ -221,10 +223,29 @@ def _sharing() -> dict[str, Schema]:
                 "description": "When the member was offered to own the project.",
             },
         },
-        *("username", "invited_by", "invited_at", "since", "offered_at"),
+        *("user_id", "username", "invitation", "address"),
+        *("invited_by", "invited_at", "since", "offered_at"),
     )
     shared = schemas.answer_schema(COLLECTIONS["shared"])
+    addressed = _object(
+        "An open invitation to an e-mail address that the caller proved.",
+        {
+            "id": _ID,
+            "address": {"type": "string"},
+            "owner": _ID,
+            "owner_name": {"type": "string"},
+            "project_id": _ID,
+            "project_name": {"type": "string"},
+            "role": role,
+            "status": {"const": "invited"},
+            "invited_at": _TIME_OR_NULL,
+        },
+    )
     return {
+        "AddressInvitation": addressed,
+        "AddressInvitationList": _listed(
+            "invitations", "The open invitations.", ref("AddressInvitation")
+        ),
         "Member": member,
         "MemberList": _listed("members", "Who is in the project.", ref("Member")),
         "Shared": shared,

@@ -26,6 +26,7 @@ from utils.json.values import FieldError
 from utils.json_storage import Once
 from utils.middleware import request_metadata
 from utils.records import InvalidRecord, Record
+from utils.sharing.invitations import Invitations
 from utils.sharing.memberships import Call, Memberships
 
 
@@ -43,7 +44,11 @@ def _invite(request: ApiRequest, record_id: int, owner: int | None = None) -> Ht
     asked = read_object(request, who=str, role=str)
     call, whose = _call(request), owner or request.caller.user_id
     entry = _memberships(request).invite(whose, record_id, asked["who"], asked["role"], **call)
-    location = f"{request.path}{entry['user_id']}/"
+    if "user_id" in entry:
+        location = f"{request.path}{entry['user_id']}/"
+    else:
+        project = request.path.removesuffix("members/")
+        location = f"{project}invitations/{entry['invitation']}/"
     return json_response(entry, 201, {"Location": location, **replayed(call.get("once"))})
 
 
@@ -124,6 +129,37 @@ def _decline(request: ApiRequest, shared_id: int) -> HttpResponse:
     return no_content()
 
 
+def _withdraw_invitation(
+    request: ApiRequest, record_id: int, number: int, owner: int | None = None
+) -> HttpResponse:
+    refuse_conditions(request)
+    call, whose = _call(request), owner or request.caller.user_id
+    _memberships(request).withdraw(whose, record_id, number, **call)
+    return no_content()
+
+
+def _invitations(request: ApiRequest) -> HttpResponse:
+    invitations = Invitations(request.json_storage)
+    found = read(request, lambda: invitations.waiting(request.caller.user_id))
+    return json_response({"invitations": found, "total": len(found)})
+
+
+def _join(request: ApiRequest, number: int) -> HttpResponse:
+    asked = read_object(request, status=str)
+    if asked["status"] != "member":
+        _refuse("/status", 'must be "member": an invitation is accepted, or deleted')
+    call = _call(request)
+    record = Invitations(request.json_storage).accept(request.caller.user_id, number, **call)
+    there = reverse("api_shared", args=[record["id"]])
+    return json_response(record, 200, {"Content-Location": there, **replayed(call.get("once"))})
+
+
+def _decline_address(request: ApiRequest, number: int) -> HttpResponse:
+    refuse_conditions(request)
+    Invitations(request.json_storage).decline(request.caller.user_id, number, **_call(request))
+    return no_content()
+
+
 # What they have in common
 
 
@@ -147,7 +183,7 @@ def _refuse(pointer: str, detail: str) -> NoReturn:
 
 _ENTRY = ref("Member")
 # These are about no collection alone: taking a project over moves tasks, too.
-_OF_ALL = (_accept, _decline, _take_over, _refuse_offer)
+_OF_ALL = (_accept, _decline, _take_over, _refuse_offer, _join, _decline_address)
 
 
 def _writes(
@@ -221,4 +257,32 @@ shared_view = endpoint(
         _accept, "Accept an invitation", {200: Answer("It", ref("Shared"))}, "AcceptPatch"
     ),
     DELETE=_writes(_decline, "Decline an invitation, or leave", {204: Answer("It is gone")}),
+)
+invitation_view = endpoint(
+    DELETE=_writes(
+        _withdraw_invitation,
+        "Withdraw an invitation to an e-mail address",
+        {204: Answer("It is gone")},
+    )
+)
+invitations_view = endpoint(
+    GET=Operation(
+        _invitations,
+        "List the open invitations to your e-mail address",
+        answers({200: Answer("They", ref("AddressInvitationList"))}),
+        writes=False,
+    )
+)
+own_invitation_view = endpoint(
+    PATCH=_writes(
+        _join,
+        "Accept an invitation to your e-mail address",
+        {200: Answer("The membership", ref("Shared"), ("Content-Location",))},
+        "AcceptPatch",
+    ),
+    DELETE=_writes(
+        _decline_address,
+        "Decline an invitation to your e-mail address",
+        {204: Answer("You do not see it any more")},
+    ),
 )

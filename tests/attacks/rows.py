@@ -118,6 +118,26 @@ anonymous  401 401  401     405   405  401 401   401  401
 owner      405 405  204     405   405  405 405   200  204
 others     405 405  204     405   405  405 405   404  404
 """)
+OWN_ADDRESSED = shape("""
+           GET HEAD OPTIONS TRACE BREW PUT PATCH POST DELETE
+anonymous  401 401  401     405   405  401 401   401  401
+owner      405 405  204     405   405  405 200   405  204
+others     405 405  204     405   405  405 404   405  404
+""")
+OWN_WITHDRAWN = shape("""
+           GET HEAD OPTIONS TRACE BREW PUT PATCH POST DELETE
+anonymous  401 401  401     405   405  401 401   401  401
+owner      405 405  204     405   405  405 405   405  204
+others     405 405  204     405   405  405 405   405  404
+""")
+SHARED_WITHDRAWN = shape("""
+           GET HEAD OPTIONS TRACE BREW PUT PATCH POST DELETE
+anonymous  401 401  401     405   405  401 401   401  401
+owner      405 405  204     405   405  405 405   405  204
+editor     405 405  204     405   405  405 405   405  403
+viewer     405 405  204     405   405  405 405   405  403
+others     405 405  204     405   405  405 405   405  404
+""")
 # What others share with the editor and the viewer has numbers like these.
 OWN_INVITATION = shape("""
            GET HEAD OPTIONS TRACE BREW PUT PATCH POST DELETE
@@ -228,6 +248,10 @@ RECORD_FORM = shape("""
 anonymous  302 302  405     405   405  405 405   302  405
 owner      200 200  405     405   405  405 405   409  405
 others     404 404  405     405   405  405 405   404  405
+""")
+ANYBODYS_OWN_BUTTON = shape("""
+           GET HEAD OPTIONS TRACE BREW PUT PATCH POST DELETE
+others     405 405  405     405   405  405 405   302  405
 """)
 OFFER_PAGE = shape("""
            GET HEAD OPTIONS TRACE BREW PUT PATCH POST DELETE
@@ -536,6 +560,16 @@ SHARING: dict[str, Row] = {
     f"{API}shared/<record_id:shared_id>/": Row(
         f"/{API}shared/{{invitation}}/", OWN_INVITATION, {"PATCH": {"status": "member"}}
     ),
+    f"{API}{_ONE_PROJECT}invitations/<record_id:number>/": Row(
+        f"/{API}projects/{{addressed_project}}/invitations/{{waiting}}/", OWN_WITHDRAWN
+    ),
+    f"{_THERE}{_ONE_PROJECT}invitations/<record_id:number>/": Row(
+        f"{_THEIRS}projects/{{addressed_project}}/invitations/{{waiting}}/", SHARED_WITHDRAWN
+    ),
+    f"{API}invitations/": Row(f"/{API}invitations/", OWN_FIGURES),
+    f"{API}invitations/<record_id:number>/": Row(
+        f"/{API}invitations/{{addressed}}/", OWN_ADDRESSED, {"PATCH": {"status": "member"}}
+    ),
     f"{API}shared/<record_id:shared_id>/ownership/": Row(
         f"/{API}shared/{{offer}}/ownership/", OWN_OFFER, {"POST": {"former_owner": "none"}}
     ),
@@ -578,6 +612,26 @@ SHARING_PAGES: dict[str, Row] = {
     f"{_OWN_MEMBERS}{_MEMBER}remove/": Row(f"{_OWN_PAGE}{{editor}}/remove/", OWN_MEMBER_PAGES),
     f"{_OWN_MEMBERS}{_MEMBER}hand-over/": Row(
         f"{_OWN_PAGE}{{editor}}/hand-over/", OWN_MEMBER_PAGES
+    ),
+    f"{_OWN_MEMBERS}invitations/<record_id:number>/withdraw/": Row(
+        "/projects/{addressed_project}/members/invitations/{waiting}/withdraw/", RECORD_BUTTON
+    ),
+    f"{_THEIR_MEMBERS}invitations/<record_id:number>/withdraw/": Row(
+        "/shared/{owner}/projects/{addressed_project}/members/invitations/{waiting}/withdraw/",
+        SHARED_ROLE_BUTTON,
+    ),
+    "shared/addressed/<record_id:number>/accept/": Row(
+        "/shared/addressed/{addressed}/accept/", RECORD_BUTTON
+    ),
+    "shared/addressed/<record_id:number>/decline/": Row(
+        "/shared/addressed/{addressed}/decline/", RECORD_BUTTON
+    ),
+    "shared/decline-all/": Row("/shared/decline-all/", ANYBODYS_OWN_BUTTON),
+    "shared/people/<record_id:person>/never/": Row(
+        "/shared/people/{editor}/never/", ANYBODYS_OWN_BUTTON
+    ),
+    "shared/people/<record_id:person>/allow/": Row(
+        "/shared/people/{editor}/allow/", ANYBODYS_OWN_BUTTON
     ),
     f"{_OWN_MEMBERS}{_MEMBER}withdraw/": Row(
         "/projects/{offered_project}/members/{editor}/withdraw/", RECORD_BUTTON

@@ -27,7 +27,7 @@ from django.db.models import Model
 from django.http import HttpResponse
 from django.test import Client
 
-from accounts.models import ApiToken, User
+from accounts.models import AddressInvitation, ApiToken, User
 from accounts.tokens import create_token
 from tests.conftest import proves
 from tests.folders import contents
@@ -171,9 +171,34 @@ class World:
         _MEMBERSHIPS.offer(staff, project, self.owner)
         return shared
 
+    def addressed_project(self) -> int:
+        """A shared project to which an address is invited, as `waiting` says."""
+        project = self.another_shared_project()
+        self.waiting = self._invite_address(self.owner, project, "nobody@example.com")
+        return project
+
+    def addressed(self) -> int:
+        """The owner's address is invited to a project of staff; the invitation's number."""
+        staff = int(self.people["staff"].pk)
+        project = json_storage.create("projects", staff, {"name": "Of staff"})["id"]
+        return self._invite_address(staff, project, self.people[OWNER].email)
+
+    @staticmethod
+    def _invite_address(owner: int, project: int, address: str) -> int:
+        """Invite an address as where there is mail; the world has none."""
+        AddressInvitation.objects.all().delete()
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(settings, "NEURALFLOW_SENDS_MAIL", True)
+            patch.setattr("utils.sharing.memberships.OPEN_MAX", 10**9)
+            entry = _MEMBERSHIPS.invite(owner, project, address, "viewer")
+        return int(entry["invitation"])
+
     def invitation(self) -> int:
         """The owner is invited to a project of staff; where they find that."""
         staff = int(self.people["staff"].pk)
+        for record in json_storage.list("shared", self.owner):  # few of one inviter may be open
+            if record["status"] == "invited":
+                _MEMBERSHIPS.decline(self.owner, record["id"])
         project = json_storage.create("projects", staff, {"name": "Of staff"})["id"]
         _MEMBERSHIPS.invite(staff, project, self.people[OWNER].username, "viewer")
         return int(json_storage.list("shared", self.owner)[-1]["id"])

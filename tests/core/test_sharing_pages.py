@@ -69,7 +69,7 @@ def test_the_whole_walk(owner: Client, guest: Client, alice: User, bob: User) ->
     json_storage.create("tasks", alice.pk, {"title": "Read", "project_id": 1})
     page, theirs = "/projects/1/members/", f"/shared/{alice.pk}/projects/1/members/"
     assert not leads_to_shared(guest.get("/dashboard/"))
-    assert "bob was invited." in after(owner, page, who="Bob@example.com", role="viewer")
+    assert "bob was invited." in after(owner, page, who="Bob", role="viewer")
     assert roles(alice) == [("bob", "viewer", "invited")]
 
     assert "You have 1 project invitation." in text_of(guest.get("/dashboard/"))
@@ -80,7 +80,7 @@ def test_the_whole_walk(owner: Client, guest: Client, alice: User, bob: User) ->
     assert "waiting" not in text_of(guest.get("/dashboard/"))
     assert "alice Owner bob (you) Viewer since" in text_of(guest.get(theirs))
 
-    assert "bob is an editor now." in after(owner, f"{page}{bob.pk}/role/", role="editor")
+    assert "bob is now an editor." in after(owner, f"{page}{bob.pk}/role/", role="editor")
     assert roles(alice) == [("bob", "editor", "member")]
     assert "move into the files of bob" in text_of(owner.get(f"{page}{bob.pk}/hand-over/"))
     assert "is offered to bob" in after(owner, f"{page}{bob.pk}/hand-over/")
@@ -96,6 +96,32 @@ def test_the_whole_walk(owner: Client, guest: Client, alice: User, bob: User) ->
     assert "Leave this project?" in text_of(owner.get(f"{there}{alice.pk}/remove/"))
     assert "You left “X-rays”." in after(owner, f"{there}{alice.pk}/remove/")
     assert roles(bob) == []
+
+
+def test_address_is_invited_joins_declines_and_refuses_for_good(
+    owner: Client, guest: Client, alice: User, bob: User, sends_mail: None
+) -> None:
+    page = "/projects/1/members/"
+    assert "bob@example.com was invited." in after(
+        owner, page, who="Bob@example.com", role="viewer"
+    )
+    assert "bob@example.com Viewer Invited" in text_of(owner.get(page))
+    shown = text_of(guest.get("/shared/"))
+    assert "X-rays by alice Viewer bob@example.com" in shown
+    assert "You declined" in after(guest, "/shared/addressed/1/decline/")
+    assert "The invitation was canceled." in after(owner, f"{page}invitations/1/withdraw/")
+    after(owner, page, who="bob@example.com", role="editor")
+    assert "You joined “X-rays”." in after(guest, "/shared/addressed/2/accept/")
+    json_storage.create("projects", alice.pk, {"name": "Second"})
+    after(owner, "/projects/2/members/", who="bob", role="editor")
+    assert "You declined 1 invitation." in after(guest, "/shared/decline-all/")
+    after(owner, "/projects/2/members/", who="bob", role="editor")
+    assert "cannot invite you any more" in after(guest, f"/shared/people/{alice.pk}/never/")
+    refused = owner.post("/projects/2/members/", {"who": "bob", "role": "editor"})
+    assert "Does not accept invitations from you." in text_of(refused)
+    assert "People who cannot invite you" in text_of(guest.get("/settings/preferences/"))
+    assert "can invite you again" in after(guest, f"/shared/people/{alice.pk}/allow/")
+    assert "People who cannot" not in text_of(guest.get("/settings/preferences/"))
 
 
 def test_offer_is_withdrawn_and_declined(
@@ -139,7 +165,7 @@ def test_an_invitation_is_declined(owner: Client, guest: Client, alice: User) ->
         ({"who": "alice", "role": "viewer"}, "Must be another person than the owner."),
         ({"who": "charlie", "role": "owner"}, "Select a valid choice."),
         ({"who": "", "role": "viewer"}, "This field is required."),
-        ({"who": "bob", "role": "editor"}, "Is member already."),
+        ({"who": "bob", "role": "editor"}, "Is already a member."),
     ],
 )
 def test_faults_are_told_at_the_field(

@@ -339,17 +339,16 @@ def test_a_project_has_at_most_a_hundred_members() -> None:
     many = Memberships(json_storage, lambda text: (int(text), text))
     for number in range(MEMBERS_MAX - 3):
         many.invite(ALICE, 1, str(1_000 + number), "viewer")
-    with pytest.raises(InvalidRecord, match="one too many"):
+    with pytest.raises(InvalidRecord, match="exceeds the limit"):
         many.invite(ALICE, 1, "5000", "viewer")
 
 
-def test_people_are_found_by_name_and_address(alice: User, bob: User) -> None:
+def test_active_people_are_found_by_name(alice: User, bob: User) -> None:
     real = Memberships(json_storage)
     json_storage.create("projects", alice.pk, {"name": "x"})
     project = json_storage.list("projects", alice.pk)[-1]["id"]
-    for who in ("BOB", "bob@example.com"):
-        assert real.invite(alice.pk, project, who, "viewer")["user_id"] == bob.pk
-        real.remove(alice.pk, project, bob.pk)
+    assert real.invite(alice.pk, project, "BOB", "viewer")["user_id"] == bob.pk
+    real.remove(alice.pk, project, bob.pk)
     bob.is_active = False
     bob.save()
     for who in ("bob", "", "b\0b", "x" * 300):

@@ -27,6 +27,7 @@ from utils.table import COLLECTIONS, MEMBER_STATUSES, ROLES
 
 SHARED_COLLECTIONS: Final = ("tasks", "projects")
 MEMBERS: Final = "team_members"
+ADDRESS: Final = "address"  # in the entry of an invitation to an address, in place of a person
 OFFERED: Final = "offered_at"  # in a member entry: when the member was offered the ownership
 
 Project = tuple[int, int]  # ids of owner and project
@@ -48,6 +49,7 @@ class Licence(NamedTuple):
     """Additional permissions of operations on memberships."""
 
     members: bool = False  # may change member entries
+    answers: int | None = None  # may accept this invitation to an address that the user proved
     takes: Project | None = None  # may move this project, which its owner offered, and its tasks
 
 
@@ -88,6 +90,23 @@ def entries_of(project: Mapping[str, Any] | None) -> dict[int, dict[str, Any]]:
         if is_member_entry(entry):
             entries.setdefault(entry["user_id"], entry)
     return entries
+
+
+def addressed_of(project: Mapping[str, Any] | None) -> dict[int, dict[str, Any]]:
+    """Return the invitations of a project to addresses, by number. They give no right."""
+    found: dict[int, dict[str, Any]] = {}
+    members = project.get(MEMBERS) if project is not None else None
+    for entry in members if isinstance(members, list) else ():
+        if (
+            isinstance(entry, dict)
+            and "user_id" not in entry
+            and type(entry.get("invitation")) is int
+            and isinstance(entry.get(ADDRESS), str)
+            and entry.get("role") in ROLES
+            and entry.get("status") == "invited"
+        ):
+            found.setdefault(entry["invitation"], entry)
+    return found
 
 
 def index_of(documents: Documents, person: int) -> Iterator[dict[str, Any]]:
@@ -269,14 +288,32 @@ def _check_members(transaction: Transaction, person: int, licence: Licence) -> N
     for (owner, project_id), (was, now) in changed_projects(transaction).items():
         old, new = entries_of(was), entries_of(now)
         changed = {user for user in old.keys() | new.keys() if old.get(user) != new.get(user)}
+        waited, waits = addressed_of(was), addressed_of(now)
         if owner == person:
-            may = licence.members or changed.isdisjoint(new)
+            kept = all(waited.get(number) == entry for number, entry in waits.items())
+            may = licence.members or (changed.isdisjoint(new) and kept)
         elif now is None or was is None:
             may = now is None and _is_offered(old, (owner, project_id), person, licence)
+        elif licence.answers is not None:
+            may = changed <= {person} and _is_answer(was, now, person, licence.answers)
         else:
-            may = licence.members and changed <= {person} and _is_own_step(old, new, person)
-        if changed and not may:
+            own = licence.members and changed <= {person} and _is_own_step(old, new, person)
+            may = own and waits == waited
+        if (changed or waits != waited) and not may:
             raise Forbidden("members are invited and removed, not written")
+
+
+def _is_answer(was: Mapping[str, Any], now: Mapping[str, Any], person: int, number: int) -> bool:
+    """Whether a person answers one invitation to an address, with no more right than it gives."""
+    waited = addressed_of(was)
+    if number not in waited or number in addressed_of(now):
+        return False
+    before, after = entries_of(was).get(person), entries_of(now).get(person)
+    rest = [one for one in was[MEMBERS] if one is not waited[number] and one is not before]
+    if rest != [one for one in now[MEMBERS] if one is not after]:
+        return False
+    joined = after is not None and after["role"] == waited[number]["role"]
+    return after == before or (before is None and joined)
 
 
 def _is_offered(old: Mapping[int, Any], project: Project, person: int, licence: Licence) -> bool:

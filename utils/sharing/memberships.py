@@ -13,6 +13,7 @@ the count of the call. All raise `NotFound` for a project or user that is not vi
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any, Final, NoReturn, TypedDict, Unpack
 
 from docstore import NotFound, Transaction
@@ -23,22 +24,27 @@ from utils.json_storage import Activity, JSONStorageManager, Once
 from utils.people.person import begin, log, person_named, tell_other
 from utils.records import InvalidRecord, Record
 from utils.references import clear_references
+from utils.sharing import addressed
 from utils.sharing.access import (
+    ADDRESS,
     MEMBERS,
     OFFERED,
     Access,
     Forbidden,
     Licence,
+    addressed_of,
     entries_of,
     index_of,
     is_managed,
+    sharers,
 )
 from utils.sharing.index import name_of, take_out, write_members
 from utils.table import COLLECTIONS, ROLES
 from utils.times import utc_text
 
 MEMBERS_MAX: Final = 100  # per project, invitations included
-SHARED_MAX: Final = 1_000  # per user, invitations included
+SHARED_MAX: Final = 1_000  # per user: projects, and as many open invitations
+OPEN_MAX: Final = 5  # open invitations of one owner to one user or address
 FORMER_OWNERS: Final = (*ROLES, "none")  # possible roles of the former owner after a transfer
 
 Find = Callable[[str], tuple[int, str] | None]
@@ -56,20 +62,30 @@ class Call(TypedDict, total=False):
 class Memberships:
     """The operations. `find` returns id and name of an account by name or address."""
 
-    def __init__(self, manager: JSONStorageManager, find: Find = person_named) -> None:
+    def __init__(
+        self,
+        manager: JSONStorageManager,
+        find: Find = person_named,
+        refuses: Callable[[int, int], bool] | None = None,
+    ) -> None:
         self._manager, self._find = manager, find
+        # Whoever finds people elsewhere than in the database says also who refuses whom.
+        self._refuses = refuses or (addressed.is_refused if find is person_named else _nobody)
 
     def members(
         self, owner: int, project_id: int, *, caller: Caller | None = None
     ) -> Sequence[Record]:
         """Return the member entries of a visible project, invitations included."""
         project = self._manager.get("projects", owner, project_id, caller=caller)
-        return [own_copy(entry) for entry in entries_of(project).values()]
+        entries = [*entries_of(project).values(), *addressed_of(project).values()]
+        return [own_copy(entry) for entry in entries]
 
     def invite(
         self, owner: int, project_id: int, who: str, role: str, **call: Unpack[Call]
     ) -> Record:
-        """Invite the user with this name or address to a project. Return the member entry."""
+        """Invite the user with this name, or an address, to a project. Return the entry."""
+        if "@" in who:
+            return self._invite_address(owner, project_id, who, role, call)
         asks = _caller(owner, call)
 
         def edit(transaction: Transaction) -> Record:
@@ -77,6 +93,8 @@ class Memberships:
             _check_role(role)
             person, name = self._find(who) or _refuse("/who", "must be the name of an account")
             _check_room(transaction, owner, project, person)
+            if self._refuses(person, owner):
+                _refuse("/who", "does not accept invitations from you")
             entry = {
                 "user_id": person,
                 "username": name,
@@ -95,6 +113,64 @@ class Memberships:
         # On this thread, which has the database connection: `find` queries the account while
         # holding the writer lock.
         return self._do(owner, project_id, edit, told, call, here=True)
+
+    def _invite_address(
+        self, owner: int, project_id: int, who: str, role: str, call: Call
+    ) -> Record:
+        """Invite whoever proved the address, or will; nothing tells whether an account has."""
+        asks = _caller(owner, call)
+        address = addressed.address_in(who)
+
+        def edit(transaction: Transaction) -> Record:
+            project = _owned(transaction, owner, project_id, asks)
+            _check_role(role)
+            if address is None:
+                _refuse("/who", "must be a user name or an e-mail address")
+            if not addressed.can_be_proved():
+                _refuse("/who", "must be a user name: this server cannot confirm e-mail addresses")
+            _check_address(transaction, owner, project, address)
+            entry = {
+                "invitation": number,
+                ADDRESS: address,
+                "role": role,
+                "status": "invited",
+                "invited_by": asks.user_id,
+                "invited_at": utc_text(transaction.now),
+                "since": None,
+            }
+            write_members(transaction, owner, project, [*(project.get(MEMBERS) or []), entry])
+            return entry
+
+        def told(entry: Record) -> tuple[str, str]:
+            return "member_invited", f"Invited {entry[ADDRESS]} to a project as {role}"
+
+        # Before the commit, and not while other writers wait: without an entry it means nothing.
+        # A number of none where it will be refused: who may not invite here is told that first.
+        note: AbstractContextManager[int] = nullcontext(0)
+        if address is not None and addressed.can_be_proved():
+            note = addressed.noted(address, owner, project_id)
+        with note as number:
+            return self._do(owner, project_id, edit, told, call)
+
+    def withdraw(self, owner: int, project_id: int, number: int, **call: Unpack[Call]) -> Record:
+        """Withdraw an invitation to an address. Raises `NotFound` if there is none."""
+        asks = _caller(owner, call)
+
+        def edit(transaction: Transaction) -> Record:
+            project = _owned(transaction, owner, project_id, asks)
+            entry = addressed_of(project).get(number)
+            if entry is None:
+                raise NotFound(f"there is no invitation {number}")
+            members = [one for one in project[MEMBERS] if one is not entry]
+            write_members(transaction, owner, project, members)
+            return entry
+
+        def told(entry: Record) -> tuple[str, str]:
+            return "member_removed", f"Withdrew the invitation of {entry[ADDRESS]}"
+
+        entry = self._do(owner, project_id, edit, told, call)
+        addressed.forget(number)
+        return entry
 
     def change_role(
         self, owner: int, project_id: int, person: int, role: str, **call: Unpack[Call]
@@ -381,11 +457,42 @@ def _check_room(transaction: Transaction, owner: int, project: Record, person: i
     if person == owner:
         _refuse("/who", "must be another person than the owner")
     if person in entries:
-        _refuse("/who", f"is {entries[person]['status']} already")
-    if len(entries) >= MEMBERS_MAX:
-        _refuse("/who", f"is one too many: a project may have {MEMBERS_MAX} members")
-    if len(transaction.records(key_of("shared", person))) >= SHARED_MAX:
-        _refuse("/who", "has as many projects and invitations as one may have")
+        is_member = entries[person]["status"] == "member"
+        _refuse("/who", "is already a member" if is_member else "is already invited")
+    _check_size(project)
+    shared = list(index_of(transaction, person))
+    waiting = [record for record in shared if record.get("status") == "invited"]
+    mine = sum(record.get("owner") == owner for record in waiting)
+    if mine >= OPEN_MAX:
+        _refuse("/who", f"already has {OPEN_MAX} open invitations from you")
+    # Strangers' invitations must not keep those away whom the person knows.
+    known = owner in sharers(transaction, person) or person in sharers(transaction, owner)
+    if len(shared) - len(waiting) >= SHARED_MAX or (len(waiting) >= SHARED_MAX and not known):
+        _refuse("/who", "has reached the limit of projects and invitations")
+
+
+def _nobody(_person: int, _inviter: int) -> bool:
+    return False
+
+
+def _check_size(project: Record) -> None:
+    if len(entries_of(project)) + len(addressed_of(project)) >= MEMBERS_MAX:
+        _refuse("/who", f"exceeds the limit of {MEMBERS_MAX} members per project")
+
+
+def _check_address(transaction: Transaction, owner: int, project: Record, address: str) -> None:
+    """Refuse by what the owner's own projects say, and by nothing of the account, if any."""
+    if any(entry[ADDRESS] == address for entry in addressed_of(project).values()):
+        _refuse("/who", "is already invited")
+    _check_size(project)
+    mine = sum(
+        entry[ADDRESS] == address
+        for other in transaction.records(key_of("projects", owner))
+        if isinstance(other, dict)
+        for entry in addressed_of(other).values()
+    )
+    if mine >= OPEN_MAX:
+        _refuse("/who", f"already has {OPEN_MAX} open invitations from you")
 
 
 def _write_entry(
@@ -404,7 +511,8 @@ def _move_project(
     key, now = key_of("projects", to), utc_text(transaction.now)
     begin(transaction, key)
     entries = entries_of(project)
-    rest = [_unoffered(member) for member in project[MEMBERS] if member is not entries[to]]
+    gone = [entries[to], *addressed_of(project).values()]  # invitations of the former owner
+    rest = [_unoffered(one) for one in project[MEMBERS] if not any(one is each for each in gone)]
     former = {
         "user_id": owner,
         "username": name_of(transaction, owner),

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 from django.test import Client
+from pytest_django.fixtures import Settings
 
 from accounts.tokens import create_token
 from tests.accounts.api.conftest import Caller
@@ -37,7 +38,7 @@ def join(alice: Caller, other: Caller, project: int, role: str) -> None:
 
 
 def test_it_works(alice: Caller, charlie: Caller, project: int) -> None:
-    invited = {"who": charlie.user.email, "role": "editor"}
+    invited = {"who": "charlie", "role": "editor"}
     entry = alice.post(f"projects/{project}/members/", invited)
     assert entry.status_code == 201
     assert entry["Location"] == f"/accounts/api/projects/{project}/members/{charlie.id}/"
@@ -206,6 +207,42 @@ def test_an_invitation_is_declined(alice: Caller, charlie: Caller, project: int)
 
     assert charlie.delete(place).status_code == 204
     assert alice.get(f"projects/{project}/members/").json()["members"] == []
+
+
+def test_address_is_invited_and_answers(
+    alice: Caller, charlie: Caller, project: int, sends_mail: None
+) -> None:
+    members = f"projects/{project}/members/"
+    entries = []
+    for who in ("charlie@example.com", "nobody@example.com"):
+        answer = alice.post(members, {"who": who, "role": "editor"})
+        entries.append(answer.json())
+        number = answer.json()["invitation"]
+        place = f"projects/{project}/invitations/{number}/"
+        assert (answer.status_code, answer["Location"]) == (201, f"/accounts/api/{place}")
+    assert entries[0].keys() == entries[1].keys() and "user_id" not in entries[0]
+    assert alice.get(members).json() == {"members": entries, "total": 2}
+    assert alice.delete(place).status_code == 204
+    check_problem(alice.delete(place), 404)
+    assert charlie.get("shared/").json()["total"] == 0
+    (invitation,) = charlie.get("invitations/").json()["invitations"]
+    assert (invitation["owner_name"], invitation["role"]) == ("alice", "editor")
+    mine = f"invitations/{invitation['id']}/"
+    check_problem(alice.patch(mine, {"status": "member"}), 404)
+    check_problem(charlie.patch(mine, {"status": "viewer"}), 422)
+    joined = charlie.patch(mine, {"status": "member"})
+    assert charlie.client.get(joined["Content-Location"]).json() == joined.json()
+    assert [one["user_id"] for one in alice.get(members).json()["members"]] == [charlie.id]
+    check_problem(charlie.delete(mine), 404)
+
+
+def test_refused_invitations_take_from_the_burst(
+    alice: Caller, project: int, sends_mail: None, settings: Settings
+) -> None:
+    settings.NEURALFLOW_BURST = (5, 60)
+    sent = {"who": "no@address", "role": "viewer"}
+    answers = [alice.post(f"projects/{project}/members/", sent).status_code for _ in range(9)]
+    assert 422 in answers and answers[-1] == 429
 
 
 def offered(alice: Caller, charlie: Caller, project: int) -> str:

@@ -1,0 +1,164 @@
+"""What a user does with invitations: those to an address, and all of them at once.
+
+    invitations = Invitations(json_storage)
+    (invitation,) = invitations.waiting(9)      # to an address that user 9 proved
+    invitations.accept(9, invitation["id"])
+
+Invitations by user name are records of the `shared` document: `Memberships` answers them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Unpack
+
+from docstore import NotFound, Transaction
+from utils.caller import Caller
+from utils.documents import key_of
+from utils.json_storage import Activity, JSONStorageManager
+from utils.records import Record
+from utils.sharing import addressed
+from utils.sharing.access import ADDRESS, MEMBERS, Licence, addressed_of, entries_of
+from utils.sharing.index import name_of, write_members
+from utils.sharing.memberships import Call, Memberships
+from utils.times import utc_text
+
+
+class Invitations:
+    """Invitations as the invited user sees them."""
+
+    def __init__(self, manager: JSONStorageManager) -> None:
+        self._manager = manager
+
+    def waiting(self, person: int) -> Sequence[Record]:
+        """Return the open invitations to addresses that the person proved, the newest first."""
+        found = []
+        for row in addressed.rows_for(person):
+            project = self._project(row)
+            entry = addressed_of(project).get(row.pk)
+            if project is not None and entry is not None and entry[ADDRESS] == row.address:
+                found.append(self._shown(row, project, entry))
+        return found
+
+    def accept(self, person: int, number: int, **call: Unpack[Call]) -> Record:
+        """Join the project of an invitation to an address; return the record of what is shared.
+
+        Raises `NotFound` where the person has no such invitation.
+        """
+        owner, project_id = self._join(person, number, call)
+        for record in self._manager.list("shared", person):
+            if (record.get("owner"), record.get("project_id")) == (owner, project_id):
+                return record
+        raise NotFound(f"there is no invitation {number}")
+
+    def decline(self, person: int, number: int, **call: Unpack[Call]) -> None:
+        """Decline an invitation to an address. Its owner is not told: it would tell whose it is."""
+        if addressed.row_for(person, number) is None:
+            raise NotFound(f"there is no invitation {number}")
+        addressed.decline(number)
+        words = "invitation_declined", "Declined an invitation to a project"
+        self._manager._change(
+            person,
+            _nothing,
+            caller=call.get("caller") or Caller(person),
+            metered=call.get("metered", False),
+            activity=Activity(*words, dict(call.get("told") or {})),
+        )
+
+    def decline_all(self, person: int, *, inviter: int | None = None, **call: Unpack[Call]) -> int:
+        """Decline all open invitations, or those of one inviter; return how many there were."""
+        memberships, count = Memberships(self._manager), 0
+        for record in self._manager.list("shared", person):
+            if record.get("status") == "invited" and inviter in (None, record.get("owner")):
+                count += _done(lambda: memberships.decline(person, record["id"], **call))  # noqa: B023
+        for invitation in self.waiting(person):
+            if inviter in (None, invitation["owner"]):
+                count += _done(lambda: self.decline(person, invitation["id"], **call))  # noqa: B023
+        return count
+
+    def never(self, person: int, inviter: int, **call: Unpack[Call]) -> int:
+        """Decline all of one inviter, and let no further ones reach the person."""
+        count = self.decline_all(person, inviter=inviter, **call)
+        addressed.refuse_inviter(person, inviter)
+        return count
+
+    def refused(self, person: int) -> list[tuple[int, str]]:
+        """Return id and name of those whose invitations do not reach the person."""
+        return [(one, self._name(one)) for one in addressed.refused_inviters(person)]
+
+    def _join(self, person: int, number: int, call: Call) -> tuple[int, int]:
+        row, once = addressed.row_for(person, number), call.get("once")
+        if row is None and once is None:
+            raise NotFound(f"there is no invitation {number}")
+        owner, project_id = (row.owner, row.project_id) if row is not None else (person, 0)
+
+        def edit(transaction: Transaction) -> list[int]:
+            records = transaction.records(key_of("projects", owner)).find(project_id)
+            project = dict(records[0]) if len(records) == 1 and row is not None else {}
+            entry = addressed_of(project).get(number)
+            if row is None or entry is None or entry[ADDRESS] != row.address:
+                raise NotFound(f"there is no invitation {number}")
+            members = [one for one in project[MEMBERS] if one is not entry]
+            if person not in entries_of(project):
+                members.append(_member(transaction, person, entry))
+            write_members(transaction, owner, project, members)
+            return [owner, project_id]
+
+        words = "invitation_accepted", "Accepted an invitation to a project"
+        told = {"id": project_id, "collection": "projects", **(call.get("told") or {})}
+        answered: list[int] = self._manager._change(
+            owner,
+            edit,
+            caller=call.get("caller") or Caller(person),
+            once=once,
+            metered=call.get("metered", False),
+            activity=Activity(*words, told),
+            licence=Licence(members=True, answers=number),
+        )
+        addressed.forget(number)
+        return answered[0], answered[1]
+
+    def _project(self, row: Any) -> Record | None:
+        records = self._manager.store.records(key_of("projects", row.owner)).find(row.project_id)
+        return records[0] if len(records) == 1 else None
+
+    def _name(self, person: int) -> str:
+        document = self._manager.store.read(key_of("users", person))
+        name = document.content.get("username") if document is not None else None
+        return name if isinstance(name, str) else f"#{person}"
+
+    def _shown(self, row: Any, project: Record, entry: Record) -> Record:
+        return {
+            "id": row.pk,
+            ADDRESS: row.address,
+            "owner": row.owner,
+            "owner_name": self._name(row.owner),
+            "project_id": row.project_id,
+            "project_name": project.get("name") or "",
+            **{name: entry.get(name) for name in ("role", "status", "invited_at")},
+        }
+
+
+def _nothing(_: Transaction) -> None:
+    return None
+
+
+def _member(transaction: Transaction, person: int, entry: Record) -> Record:
+    return {
+        "user_id": person,
+        "username": name_of(transaction, person),
+        "role": entry["role"],
+        "status": "member",
+        "invited_by": entry.get("invited_by"),
+        "invited_at": entry.get("invited_at"),
+        "since": utc_text(transaction.now),
+    }
+
+
+def _done(act: Any) -> bool:
+    """Whether it was there to be done: somebody may have withdrawn it in this moment."""
+    try:
+        act()
+    except NotFound:
+        return False
+    return True
