@@ -115,6 +115,21 @@ Report by eow | 12-04 |  | Report
 Call Ann tonight | 11-30 20:00 |  | Call Ann
 Call Ann tonight at 9 | 11-30 21:00 |  | Call Ann
 Call Ann tonight 22:00 | 11-30 22:00 |  | Call Ann
+Call Ann tonight at 12 | 11-30 23:59 |  | Call Ann
+Call Ann tonight at 12am | 11-30 23:59 |  | Call Ann
+Call Ann tonight at 00:30 | 12-01 00:30 |  | Call Ann
+Call Ann tonight at 1am | 12-01 01:00 |  | Call Ann
+Call Ann tomorrow night at 12:00 | 12-01 23:59 |  | Call Ann
+Call Ann tomorrow night at 12:30 | 12-02 00:30 |  | Call Ann
+Call Ann friday night at 1 | 12-05 01:00 |  | Call Ann
+Call Ann 1:00 at night | 12-01 01:00 |  | Call Ann
+Call Ann at 5 at night | 11-30 17:00 |  | Call Ann
+Call Ann every night at 12 | 11-30 23:59 | DAILY | Call Ann
+Call Ann every night at 1:30 | 12-01 01:30 | DAILY | Call Ann
+Call Ann tomorrow evening at 12:30 | 12-02 00:30 |  | Call Ann
+Call Ann 12:30 in the morning | 12-01 00:30 |  | Call Ann
+Call Ann friday at 12:30 in the morning | 12-04 00:30 |  | Call Ann
+Call Ann friday at 12:30 in the afternoon | 12-04 12:30 |  | Call Ann
 Call Ann this afternoon | 11-30 15:00 |  | Call Ann
 this evening pizza | 11-30 19:00 |  | pizza
 Paint this weekend | 12-05 |  | Paint
@@ -257,6 +272,17 @@ leer a medianoche | 11-30 23:59 |  | leer
 leer a las 9 | 12-01 09:00 |  | leer
 leer a las 9 de la noche | 11-30 21:00 |  | leer
 mañana a las 5 de la tarde leer | 12-01 17:00 |  | leer
+leer mañana a las 12 de la noche | 12-01 23:59 |  | leer
+leer mañana a las 12 y media de la noche | 12-02 00:30 |  | leer
+leer a las 2:00 de la noche | 12-01 02:00 |  | leer
+leer esta noche a las 2 | 12-01 02:00 |  | leer
+leer el viernes a las 2 de la madrugada | 12-04 02:00 |  | leer
+leer el viernes a las 12:30 de la madrugada | 12-04 00:30 |  | leer
+leer mañana por la madrugada | 12-01 05:00 |  | leer
+leer el viernes de madrugada | 12-04 05:00 |  | leer
+leer a las 12 de la mañana | 11-30 12:00 |  | leer
+leer mañana a las 0:30 de la mañana | 12-01 00:30 |  | leer
+leer a las 12:30 de la tarde | 11-30 12:30 |  | leer
 leer a las 9 y media | 12-01 09:30 |  | leer
 leer a las 17:30 | 11-30 17:30 |  | leer
 leer 17h | 11-30 17:00 |  | leer
@@ -569,6 +595,12 @@ def test_part_of_today_that_has_ended_is_no_date() -> None:
     for line in ("Fix what broke this morning", "Tell what we did this afternoon"):
         assert parse(line, now=evening, zone=MADRID).due_date is None
     assert parse("Call Ann tonight", now=evening, zone=MADRID).due_date == "2026-11-30"
+
+
+def test_night_after_midnight_is_the_one_that_goes_on() -> None:
+    half_past_midnight = datetime(2026, 11, 30, 23, 30, tzinfo=UTC)
+    due = parse("Call Ann tonight at 1", now=half_past_midnight, zone=MADRID).due_date
+    assert due == "2026-12-01T00:00:00.000000Z"
 
 
 @pytest.mark.parametrize("word", ["mon ", "every ", "5 ", "the fri 17:00 ", "at 5 mon, ", "+a "])

@@ -429,7 +429,7 @@ class _Reader:
     def _is_past(self, groups: Found) -> bool:
         """Return True for a part of today that has ended: "what broke this morning"."""
         part = groups.get("this")
-        return part is not None and self._now.hour >= PARTS[part][1]
+        return part is not None and self._now.hour >= PARTS[part].end
 
     def _breaks(self, at: int) -> bool:
         """Return True if the punctuation after this word ends a phrase."""

@@ -9,7 +9,16 @@ from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Final
 
-from utils.tasks.quick_words import MONTHS, NUMBERS, OFFSETS, ORDINALS, PARTS, UNITS, WEEKDAYS
+from utils.tasks.quick_words import (
+    MONTHS,
+    NUMBERS,
+    OFFSETS,
+    ORDINALS,
+    PARTS,
+    UNITS,
+    WEEKDAYS,
+    DayPart,
+)
 from utils.tasks.repeats import next_due
 from utils.times import parse_time, utc_text
 
@@ -67,7 +76,7 @@ def is_real(found: Found) -> bool:
 def when(said: Meaning, now: datetime) -> tuple[str | None, str]:
     """Return the due date in stored form, or None, and the rule. `now` is in the user's zone."""
     today, repeat = now.date(), rule_of(said, now.date())
-    clock, day = _clock_of(said), said.day
+    (clock, is_after_midnight), day = _clock_of(said), said.day
     if day is not None and (ahead := _ahead(day)) is not None:
         return utc_text((now + ahead).astimezone(UTC).replace(second=0, microsecond=0)), repeat
     if day is not None and day.get("offset"):
@@ -84,6 +93,9 @@ def when(said: Meaning, now: datetime) -> tuple[str | None, str]:
         return on.isoformat(), repeat
     if said.clock is None and on == today and clock <= now.time():
         return on.isoformat(), repeat  # "tonight" at eleven means by the end of the day
+    is_named = day is not None or said.weekday is not None
+    if is_after_midnight and is_named and not (on == today and clock > now.time()):
+        on += timedelta(days=1)
     return utc_text(datetime.combine(on, clock, now.tzinfo).astimezone(UTC)), repeat
 
 
@@ -113,23 +125,35 @@ def _first(repeat: str, day: date) -> date:
     return date.fromisoformat(following.due) if following else day
 
 
-def _clock_of(said: Meaning) -> time | None:
-    """Return the time of day. "monday morning" has a default hour, "9 in the evening" is 21:00."""
-    part = PARTS[said.part][0] if said.part else 0
-    if said.clock is None:
-        return time(part) if part else None
-    clock = said.clock
+def _clock_of(said: Meaning) -> tuple[time | None, bool]:
+    """Return the time of day, and True if it is after the midnight that ends the named day.
+
+    "monday morning" has a default hour, "9 in the evening" is 21:00. A night belongs to the day on
+    which it begins, so "friday night at 1" is after midnight.
+    """
+    part, clock = PARTS[said.part] if said.part else None, said.clock
+    if clock is None:
+        return time(part.default) if part else None, False
     if clock.get("noon"):
-        return time(12)
+        return time(12), False
     if clock.get("midnight"):
-        return _MIDNIGHT
+        return _MIDNIGHT, False
+    hour = _hour_of(clock, part)
+    minute = 30 if clock.get("half_past") else int(clock.get("minute") or 0)
+    if (hour, minute) == (24, 0):
+        return _MIDNIGHT, False
+    return time(hour % 24, minute), hour >= 24
+
+
+def _hour_of(clock: Found, part: DayPart | None) -> int:
+    """Return the hour. It is 24 or more for a time after the midnight that ends the day."""
     hour, half = int(clock.get("hour") or 0), clock.get("half")
     if half:
         hour = hour % 12 + (12 if half == "p" else 0)
-    elif part > 12 and hour < 12:
-        hour += 12
-    minute = 30 if clock.get("half_past") else int(clock.get("minute") or 0)
-    return time(hour, minute)
+    elif part and 1 <= hour <= 12:
+        return part.first + (hour - part.first) % 12
+    is_next_day = part is not None and hour + 24 < part.first + 12
+    return hour + 24 if is_next_day else hour
 
 
 def _amount(text: str | None) -> int:

@@ -117,13 +117,28 @@ PRIORITIES: Final = {
     | {"urgente": "critical"},
 }
 
-# The default hour of a part of the day, and the hour at which that part ends.
+
+class DayPart(NamedTuple):
+    """A part of the day, in hours that go on beyond 24 for the night after the named day.
+
+    Its twelve-hour times are those from `first` on: with 17, "5" is 17:00, "12" is midnight and "4"
+    is 04:00 of the next day.
+    """
+
+    default: int  # used if no time is named
+    end: int
+    first: int
+
+
+# "Las 12 de la mañana" is noon; "12 in the morning" is midnight.
 PARTS: Final = {
-    **dict.fromkeys(("morning", "mornings", "manana", "mananas", "madrugada"), (9, 12)),
-    **dict.fromkeys(("afternoon", "afternoons"), (15, 18)),
-    **dict.fromkeys(("tarde", "tardes"), (17, 21)),
-    **dict.fromkeys(("evening", "evenings"), (19, 22)),
-    **dict.fromkeys(("night", "nights", "tonight", "noche", "noches"), (20, 24)),
+    "madrugada": DayPart(5, 6, first=0),
+    **dict.fromkeys(("morning", "mornings"), DayPart(9, 12, first=0)),
+    **dict.fromkeys(("manana", "mananas"), DayPart(9, 12, first=1)),
+    **dict.fromkeys(("afternoon", "afternoons"), DayPart(15, 18, first=12)),
+    **dict.fromkeys(("tarde", "tardes"), DayPart(17, 21, first=12)),
+    **dict.fromkeys(("evening", "evenings"), DayPart(19, 22, first=13)),
+    **dict.fromkeys(("night", "nights", "tonight", "noche", "noches"), DayPart(20, 24, first=17)),
 }
 
 # A phrase after one of these is not a due date: "the Friday report", "since Monday".
@@ -431,6 +446,7 @@ _SPANISH = _table(
     ("clock", A, "(?:al?|antes del) (?P<noon>mediodia)"),
     ("clock", A, "a (?P<midnight>medianoche)"),
     ("part", W, "(?:por|de|en|a) la (?P<part>manana|tarde|noche|madrugada)"),
+    ("part", W, "de (?P<part>madrugada)"),
     # repeats
     (
         *("repeat", A),
@@ -454,7 +470,7 @@ _SPANISH = _table(
     ),
     ("repeat", A, "(?P<workdays>entre semana|cada dia laborable|todos los dias laborables)"),
     ("repeat", A, "(?P<weekends>cada fin de semana|todos los fines de semana)"),
-    ("repeat", A, "cada (?P<part>manana|tarde|noche)"),
+    ("repeat", A, "cada (?P<part>manana|tarde|noche|madrugada)"),
     ("repeat", A, "todas las (?P<part>mananas|tardes|noches)"),
     ("repeat", A, f"cada {_ORDINAL_ES} (?P<ordinal_day>{_EACH['es']})(?: del? (?:cada )?mes)?"),
     ("repeat", A, f"{_CADA_MES} el {_ORDINAL_ES} (?P<ordinal_day>{_EACH['es']})"),
