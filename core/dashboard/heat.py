@@ -18,6 +18,8 @@ WEEKS: Final = 26
 LEVELS: Final = 4
 STEP: Final = 13  # distance of squares in SVG units
 _LEFT, _TOP = 0, 16
+_STORED_LENGTH: Final = len("2026-11-23T12:04:05.123456Z")
+_QUARTERS: Final = {f"{minute:02}": f"{minute // 15}" for minute in range(60)}
 
 Activity = Mapping[str, Any]
 
@@ -106,15 +108,27 @@ def _counts(activities: Sequence[Activity], start: date, zone: tzinfo | None) ->
 
 def _days(activities: Sequence[Activity], zone: tzinfo | None) -> Iterator[date]:
     """Yield the day of each counted activity, newest first."""
-    known: dict[str, date | None] = {}  # cache by the first 15 characters of the timestamp
+    days: dict[str, date | None] = {}  # by quarter of an hour
     for activity in reversed(activities):
         if str(activity.get("type")).startswith(DEEDS):
             text = str(activity.get("timestamp"))
-            if text[:15] not in known:
+            quarter = _quarter(text)
+            if quarter not in days:
                 moment = moment_of(text)
-                known[text[:15]] = moment.astimezone(zone).date() if moment else None
-            if (day := known[text[:15]]) is not None:
+                days[quarter] = moment.astimezone(zone).date() if moment else None
+            if (day := days[quarter]) is not None:
                 yield day
+
+
+def _quarter(timestamp: str) -> str:
+    """Return a text that is equal for timestamps of one quarter of an hour in UTC.
+
+    Time zones differ by quarters, so their days are equal, too. A timestamp in another form than
+    the stored one, as in files edited by hand, is returned as it is.
+    """
+    if len(timestamp) != _STORED_LENGTH or timestamp[-1] != "Z":
+        return timestamp
+    return timestamp[:14] + _QUARTERS.get(timestamp[14:16], timestamp)
 
 
 def _week(start: date, number: int, today: date, counts: Counter[date], most: int) -> Week:

@@ -179,6 +179,24 @@ def test_days_of_the_half_year_are_those_of_the_zone() -> None:
     assert {week.start.weekday() for week in sundays.weeks} == {6}
 
 
+@pytest.mark.parametrize(
+    ("zone", "times", "days"),
+    [
+        ("Asia/Kathmandu", ["22T18:14:00.000000Z", "22T18:15:00.000000Z"], {22: 1, 23: 1}),
+        ("UTC", ["22T23:10:00.000000Z", "22T23:10:00-09:00"], {22: 1, 23: 1}),
+        ("UTC", ["22T23:10:00", "22T23:10:00.5Z", "22"], {22: 3}),
+    ],
+)
+def test_heat_map_counts_each_activity_on_its_day_in_the_zone(
+    zone: str, times: list[str], days: dict[int, int]
+) -> None:
+    now = datetime(2026, 11, 23, 12, tzinfo=ZoneInfo(zone))
+    for order in (times, times[::-1]):
+        activities = [{"type": "task_created", "timestamp": f"2026-11-{time}"} for time in order]
+        shown = [day for week in heat_of(activities, now).weeks for day in week.days if day]
+        assert {day.date.day: day.count for day in shown if day.count} == days
+
+
 def test_staff_is_told_how_old_the_last_backup_is(browser: Client, alice: User) -> None:
     assert "Last backup" not in text_of(browser.get("/dashboard/"))
     alice.is_staff = True
