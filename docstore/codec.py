@@ -21,7 +21,8 @@ from docstore.positions import Places, duplicate_key, line_and_column
 from docstore.record_list import RecordList
 
 DEPTH_MAX: Final = 64
-INTEGER_BITS_MAX: Final = 12_000  # Python reads integers of up to 4,300 digits
+DIGITS_MAX: Final = 4_300  # Python reads no longer integers
+INTEGER_BITS_MAX: Final = 12_000
 _COMMON: Final = frozenset({str, int, float, bool, type(None), list, dict})
 _SMALL: Final = 2**53
 _TEXT_OR_BRACKET = re.compile(r'"(?:[^"\\]|\\.)*+"?|[\[\]{}]', re.DOTALL)

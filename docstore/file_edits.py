@@ -170,6 +170,7 @@ class FileEdit(NamedTuple):
     base: State | None
     doubt: str = ""
     earlier: EarlierSaves = EarlierSaves()
+    remarks: tuple[str, ...] = ()  # about values that could not be read
 
 
 class Addition(NamedTuple):
@@ -207,6 +208,7 @@ def differences(edit: FileEdit, ours: State, last_id: int, *, keep_items: bool) 
     assert edit.theirs is not None
     earlier = edit.earlier
     found = Differences(retained=earlier.retained)
+    found.remarks.extend(edit.remarks)
     if earlier.is_repeated:
         found.given.extend(earlier.given)
         found.remarks.extend(filter(None, [earlier.remark]))
@@ -392,7 +394,7 @@ class _Comparison:
 def changes_nothing(edit: FileEdit, records_name: str) -> bool:
     """Return whether the file is only a copy of the state that it was based on."""
     base, theirs = edit.base, edit.theirs
-    if base is None or theirs is None or edit.earlier.is_repeated:
+    if base is None or theirs is None or edit.earlier.is_repeated or edit.remarks:
         return False
     is_same_list = not without(base.items, theirs.items) and not without(theirs.items, base.items)
     return is_same_list and not any(edits_between(base, theirs, records_name))

@@ -25,6 +25,7 @@ from __future__ import annotations
 
 import errno
 import itertools
+import logging
 import os
 import stat
 import threading
@@ -37,6 +38,7 @@ from typing import BinaryIO, Final
 
 import msgspec
 
+from docstore.asides import is_aside, set_aside, write_note
 from docstore.backend import ABSENT, Stored, Version
 from docstore.codec import decode, encode
 from docstore.document import CollectionLayout, Document, Key
@@ -46,8 +48,11 @@ from docstore.filesystem import FileSystem, Status
 from docstore.frames import Frame, Kind
 from docstore.images import Head, Image, Images, digest_of
 from docstore.journal import Journal
+from docstore.salvage import Salvaged, salvage
 
 CACHE_BYTES_MAX: Final = 64 * 1024 * 1024
+log = logging.getLogger(__name__)
+
 _READS_MAX: Final = 100
 # Within a tick of the clock, a file that is changed in place keeps its mtime, so its token does not
 # show the change. Without this minimal age, the cache would miss it. Files of the store need none.
@@ -616,7 +621,28 @@ class Follower:
         data, status = self.content(live)
         if status is None:
             return None, None
-        return decode(data, live.name, self.layouts[live.key.collection]), status
+        layout = self.layouts[live.key.collection]
+        try:
+            return decode(data, live.name, layout), status
+        except Corrupt:
+            salvaged = salvage(data, live.name, layout)
+            if salvaged is None or not self._is_retained(live, salvaged):
+                raise
+            return salvaged.document, status
+
+    def _is_retained(self, live: Live, salvaged: Salvaged) -> bool:
+        """Set aside the file of a salvaged document, unless it is. Return whether it is then."""
+        records = self.layouts[live.key.collection].records
+        remarks = [lost.remark(salvaged.document, records) for lost in salvaged.lost]
+        try:
+            if not is_aside(self.files, live.path):
+                name = set_aside(self.files, live.path)
+                write_note(self.files, live.path, name, remarks)
+                log.error("%s is set aside as %s: %s", live.name, name, " ".join(remarks))
+        except OSError as error:
+            log.error("%s cannot be set aside: %s", live.name, error)
+            return False
+        return True
 
     def content(self, live: Live) -> tuple[bytes, Status | None]:
         """Return the bytes and the metadata of the file; None for the metadata if there is no file.

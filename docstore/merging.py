@@ -70,7 +70,7 @@ def merge_edit(
         content = {name: v for name, v in edit.theirs.content.items() if name != REVISION}
         transaction.create(edit.key, content)
         transaction.note_merged(edit.key, FileMerged(edit.token, edit.digest, 0))
-        return MergeResult(Differences())
+        return MergeResult(Differences(remarks=list(edit.remarks)))
     result = apply_edit(transaction, edit, records_name, editor, keep_items=keep_items)
     edits = edits_between(edit.base, edit.theirs, records_name) if edit.base is not None else ()
     given = (*result.done.given, *result.given)

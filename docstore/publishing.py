@@ -29,12 +29,12 @@ import weakref
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
 import msgspec
 
+from docstore.asides import set_aside
 from docstore.codec import encode
 from docstore.document import Document, Key
 from docstore.errors import Corrupt, StoreError, Unavailable, from_os_error
@@ -375,22 +375,8 @@ class Publisher:
         self._edited.add(live.key)
         return True
 
-    def set_aside(self, live: Live) -> str:
-        """Give the file a second name durably, and return that.
-
-        The first name remains until another file replaces it: a crash in between leaves a readable
-        document.
-        """
-        folder, _, name = live.path.rpartition("/")
-        stamp = f"{datetime.now(UTC):%Y-%m-%dT%H-%M-%S.%fZ}"
-        aside_name = f"{name.removesuffix('.json')}.set-aside-{stamp}.json"
-        self._files.link("set-aside", live.path, f"{folder}/{aside_name}")
-        self._files.sync_file("set-aside", live.path)
-        self._files.sync_folder("set-aside", folder)
-        return aside_name
-
     def _set_aside(self, live: Live) -> None:
-        aside_name = self.set_aside(live)
+        aside_name = set_aside(self._files, live.path)
         log.warning(
             "%s was edited by hand while a change was pending: the edited file is preserved as %s,"
             " and the change is in %s",

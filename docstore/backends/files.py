@@ -45,7 +45,8 @@ from typing import BinaryIO, Final, TypeVar
 
 import msgspec
 
-from docstore import editor_buffers, file_edits
+from docstore import asides, editor_buffers, file_edits
+from docstore.asides import note_of
 from docstore.backend import (
     ABSENT,
     ENTRIES_BYTES,
@@ -99,6 +100,7 @@ from docstore.moments import utc_text
 from docstore.mounts import refuse_network, refuse_unshared
 from docstore.publishing import RETRY_SECONDS, Background, History, Publisher
 from docstore.replay import replay
+from docstore.salvage import Lost, salvage, without_lost
 from docstore.swap import Swap
 from docstore.trimming import is_missed
 from docstore.words import Words
@@ -735,6 +737,7 @@ class FilesBackend:
     def _edit_of(self, key: Key) -> FileEdit | None:
         """Return the manual edit of the file; None if it has none, or if it cannot be read."""
         follower, layout = self._follower, self._layouts[key.collection]
+        data, lost = b"", tuple[Lost, ...]()
         with follower.mutex:
             ours = follower.last_good(key, _NEWEST).document
             live = follower.live(key)
@@ -747,21 +750,30 @@ class FilesBackend:
                 data, status = follower.content(live)
                 theirs = decode(data, live.name, layout) if status else None
             except Corrupt as fault:
-                self._note_fault(live, fault)
-                return None
+                salvaged = salvage(data, live.name, layout)
+                if salvaged is None:
+                    self._note_fault(live, fault)
+                    return None
+                theirs, lost = salvaged
             if theirs is None or status is None:
                 return FileEdit(key, live.name, None, "", 0, None, None)
+            remarks = tuple(each.remark(theirs, layout.records) for each in lost)
             if ours is None:
                 state = State.of(theirs.content, layout.records)
-                return FileEdit(key, live.name, token, "", theirs.revision, state, None)
+                return FileEdit(
+                    key, live.name, token, "", theirs.revision, state, None, remarks=remarks
+                )
             is_known = bool(live.versions) and not live.pending
-            if is_known and is_same_document(theirs, ours):  # touched or restored
+            if not lost and is_known and is_same_document(theirs, ours):  # touched or restored
                 live.tokens[token_of(status)] = live.at(_NEWEST)[0]
                 return None
-        digest, state = digest_of(data), State.of(theirs.content, layout.records)
+        digest = digest_of(data)
         base, doubt, saves = editor_buffers.find_base(
             ours, theirs, self._past_of(key), layout.records
         )
+        if lost:
+            theirs = without_lost(theirs, lost, base, layout.records)
+        state = State.of(theirs.content, layout.records)
         earlier = EarlierSaves(digest)
         if base is not None:
             earlier = editor_buffers.earlier_saves(base, state, saves, layout.records, digest)
@@ -775,6 +787,7 @@ class FilesBackend:
             base,
             doubt,
             earlier,
+            remarks,
         )
 
     def _past_of(self, key: Key) -> Iterator[PastChange]:
@@ -798,11 +811,8 @@ class FilesBackend:
         """
         live = self._follower.live(key)
         try:
-            name = self._publisher.set_aside(live)
-            folder = Path(live.path).parent
-            note = "".join(f"{remark}\n" for remark in remarks).encode()
-            self._files.create("set-aside-note", folder / _note_of(name), note)
-            self._files.sync_folder("set-aside", folder)
+            name = asides.set_aside(self._files, live.path)
+            asides.write_note(self._files, live.path, name, remarks)
         except OSError as error:
             raise self._failed(error, f"cannot set {live.name} aside") from error
         return name
@@ -820,7 +830,7 @@ class FilesBackend:
         for name in names:
             with suppress(FileNotFoundError):
                 content, _ = self._files.read(folder / name)
-                versions.append(Aside(name, tuple(self._note(folder / _note_of(name))), content))
+                versions.append(Aside(name, tuple(self._note(folder / note_of(name))), content))
         return versions
 
     def _note(self, path: Path) -> list[str]:
@@ -835,7 +845,7 @@ class FilesBackend:
         folder = self.path(key).parent
         try:
             self._files.remove("discard-aside", folder / name)
-            self._files.remove("discard-aside", folder / _note_of(name))
+            self._files.remove("discard-aside", folder / note_of(name))
             self._files.sync_folder("discard-aside", folder)
         except OSError as error:
             raise self._failed(error, f"cannot remove {name}") from error
@@ -1205,7 +1215,7 @@ class FilesBackend:
                 elif _DRAFT.fullmatch(entry.name):
                     problem = "is a draft that a writer left when it died: remove it"
                 elif _SET_ASIDE.fullmatch(entry.name):
-                    remarks = self._note(entry.with_name(_note_of(entry.name)))
+                    remarks = self._note(entry.with_name(note_of(entry.name)))
                     problem = "is a version changed by hand that was not merged, or not wholly"
                     problem += f" ({'; '.join(remarks)})" if remarks else ""
                     problem += ": compare, then use or discard it on My files"
@@ -1345,11 +1355,6 @@ _FORBIDDEN: Final = {errno.EROFS, errno.EACCES, errno.EPERM}
 _DRAFT: Final = re.compile(r"\..*\.draft")
 _SET_ASIDE: Final = re.compile(r".*\.set-aside-[-0-9TZ.]+\.json", re.ASCII)
 _SET_ASIDE_NOTE: Final = re.compile(r".*\.set-aside-[-0-9TZ.]+\.txt", re.ASCII)
-
-
-def _note_of(name: str) -> str:
-    """Return the name of the note beside a file that was set aside."""
-    return f"{name.removesuffix('.json')}.txt"
 
 
 def _keeps_from_writing(error: Exception) -> bool:

@@ -10,6 +10,7 @@ from django.test import Client
 from accounts.models import User
 from tests.core.pages import text_of, write_document
 from utils.data_initializer import data_initializer
+from utils.documents import key_of
 from utils.json_storage import json_storage
 
 GOOD: dict[str, dict[str, Any]] = {
@@ -18,6 +19,14 @@ GOOD: dict[str, dict[str, Any]] = {
     "models": {"name": "Good", "id": 1},
 }
 DIGITS = 10**400
+
+
+# What Python's JSON cannot write, by the text that stands for it. It is read as null.
+UNREADABLE = {
+    "@lists": "[" * 5000 + "]" * 5000,
+    "@objects": '{"a": ' * 5000 + "1" + "}" * 5000,
+    "@digits": "-" + "9" * 5000,
+}
 BAD: dict[str, tuple[str, dict[str, Any]]] = {
     "an id that no address has room for": ("tasks", {"id": 10**18}),
     "an id that no double can hold": ("tasks", {"id": 2**53}),
@@ -62,6 +71,92 @@ PAGES = [
 ]
 
 
+LOST: dict[str, tuple[str, dict[str, Any]]] = {
+    "metadata 5,000 deep": ("tasks", {"id": 2, "metadata": "@lists"}),
+    "objects 5,000 deep": ("tasks", {"id": 2, "metadata": "@objects"}),
+    "a position of 5,000 digits": ("tasks", {"id": 2, "position": "@digits"}),
+    "figures of 5,000 digits": (
+        "models",
+        {"id": 2, "performance_metrics": {"loss": ["@digits"]}, "accuracy": "@digits"},
+    ),
+    "members 5,000 deep": ("projects", {"id": 2, "team_members": ["@objects"]}),
+}
+
+
+def write_records(folder: Path, collection: str, owner: int, records: list[Any]) -> Path:
+    """Write a document, with what Python cannot write."""
+    text = json.dumps({collection: records}, indent=2)
+    for name, raw in UNREADABLE.items():
+        text = text.replace(f'"{name}"', raw)
+    return write_document(folder, f"{collection}/{collection}_{owner}.json", text)
+
+
+@pytest.mark.parametrize("name", LOST)
+def test_record_with_a_value_that_cannot_be_read_costs_only_that_value(
+    name: str, client: Client, alice: User, data_folder: Path
+) -> None:
+    collection, bad = LOST[name]
+    for one, good in GOOD.items():
+        records = [good, {**good, **bad}] if one == collection else [good]
+        path = write_records(data_folder, one, alice.pk, records)
+        if one == collection:
+            text = path.read_text()
+    client.force_login(alice)
+    for page in PAGES:
+        assert client.get(page).status_code == 200, page
+    title = "title" if collection == "tasks" else "name"
+    stored = client.get(f"/accounts/api/{collection}/2/")
+    assert stored.status_code == 200
+    values = stored.json()
+    assert values[title] == "Good" and all(values[field] is None for field in bad if field != "id")
+    fresh = {title: "Fresh"}
+    made = client.post(f"/accounts/api/{collection}/", fresh, content_type="application/json")
+    assert made.status_code == 201 and made.json()["id"] == 3
+    changed = client.patch(f"/accounts/api/{collection}/1/", fresh, content_type="application/json")
+    assert changed.status_code == 200
+    json_storage.publish()
+
+    (aside,) = json_storage.store.aside(key_of(collection, alice.pk))
+    assert aside.content.decode() == text
+    for field in bad.keys() - {"id"}:
+        assert f'"{field}" of record 2 cannot be read: it ' in " ".join(aside.remarks)
+    assert "line " in aside.remarks[0] and "column " in aside.remarks[0]
+    assert "of record 2 cannot be read" in text_of(client.get("/files/"))
+    json_storage.close()
+    assert len(json_storage.list(collection, alice.pk)) == 3
+
+
+def test_edit_with_a_value_that_cannot_be_read_leaves_its_record_and_takes_the_others(
+    client: Client, alice: User, data_folder: Path
+) -> None:
+    for title in ("One", "Two"):
+        json_storage.create("tasks", alice.pk, {"title": title})
+    json_storage.publish()
+    path = data_folder / "tasks" / f"tasks_{alice.pk}.json"
+    document = json.loads(path.read_bytes())
+    one, two = document["tasks"]
+    one["title"] = "One, edited"
+    two |= {"title": "Two, edited", "metadata": {"a": "@lists"}}
+    document["tasks"].append({"title": "Three"})
+    document["tasks"].append({"title": "Four", "position": "@digits"})
+    text = json.dumps(document, indent=2)
+    for name, raw in UNREADABLE.items():
+        text = text.replace(f'"{name}"', raw)
+    path.write_text(text)
+
+    client.force_login(alice)
+    assert client.get("/tasks/").status_code == 200
+    titles = [task["title"] for task in json_storage.list("tasks", alice.pk)]
+    assert titles == ["One, edited", "Two", "Three"]
+    (aside,) = json_storage.store.aside(key_of("tasks", alice.pk))
+    assert aside.content.decode() == text
+    deep, long = aside.remarks
+    reason = "cannot be read: it is nested deeper than 64 levels (line 39, column 74)"
+    assert deep == f'"metadata" of record 2 {reason}'
+    reason = "cannot be read: it has an integer of more than 4,300 digits (line 52, column 19)"
+    assert long == f'"position" of entry 4 {reason}'
+
+
 @pytest.mark.parametrize("name", BAD)
 def test_bad_record_costs_only_itself(
     name: str, client: Client, alice: User, data_folder: Path
@@ -100,7 +195,7 @@ def test_record_with_unusable_id_is_shown_and_reported_with_the_reason(
     assert told.startswith(f"tasks/tasks_{alice.pk}.json:")
 
 
-def test_record_nested_hundreds_deep_can_be_read_and_deleted_and_says_what_is_wrong(
+def test_record_nested_hundreds_deep_can_be_read_changed_elsewhere_and_deleted(
     client: Client, alice: User, data_folder: Path
 ) -> None:
     deep = {"title": "Deep", "id": 2, "metadata": {"a": json.loads("[" * 600 + "]" * 600)}}
@@ -109,21 +204,28 @@ def test_record_nested_hundreds_deep_can_be_read_and_deleted_and_says_what_is_wr
     address = "/accounts/api/tasks/2/"
     assert client.get(address).status_code == 200
     assert client.get("/tasks/2/edit/").status_code == 200
-    refused = client.patch(address, {"title": "x"}, content_type="application/json")
-    assert refused.status_code == 422 and "nested deeper than 64" in refused.json()["detail"]
+    changed = client.patch(address, {"title": "x"}, content_type="application/json")
+    assert changed.status_code == 200
+    again = {"metadata": deep["metadata"]["a"]}
+    refused = client.patch(address, {"metadata": {"a": again}}, content_type="application/json")
+    assert refused.status_code in (400, 422) and "nested" in refused.json()["detail"]
+    json_storage.publish()
+    json_storage.close()
+    stored = json_storage.list("tasks", alice.pk)[1]
+    assert (stored["title"], stored["metadata"]) == ("x", deep["metadata"])
     assert client.delete(address).status_code == 204
     assert [task["id"] for task in json_storage.list("tasks", alice.pk)] == [1]
 
 
-def test_document_nested_too_deep_to_read_names_the_place(
+def test_document_nested_too_deep_beside_its_records_names_the_place(
     client: Client, alice: User, data_folder: Path
 ) -> None:
-    text = '{\n"tasks": [\n{"title": "[[", "id": 1, "metadata": ' + "[" * 5000 + "]" * 5000 + "}]}"
+    text = '{\n"note":\n"[[", "more": ' + "[" * 5000 + "]" * 5000 + ', "tasks": []}'
     write_document(data_folder, f"tasks/tasks_{alice.pk}.json", text)
     client.force_login(alice)
     answer = client.get("/accounts/api/tasks/")
     assert answer.status_code == 503 and "nested too deeply" in answer.json()["detail"]
-    assert (answer.json()["line"], answer.json()["column"]) == (3, 99)
+    assert (answer.json()["line"], answer.json()["column"]) == (3, 78)
     assert client.get("/accounts/api/projects/").status_code == 200
 
 

@@ -1,0 +1,49 @@
+"""Versions of a document's file that are set aside under another name, with a note beside each."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+
+from docstore.filesystem import FileSystem
+
+
+def set_aside(files: FileSystem, path: str) -> str:
+    """Give the file a second name durably, and return that.
+
+    The first name remains until another file replaces it: a crash in between leaves a readable
+    document.
+    """
+    folder, _, name = path.rpartition("/")
+    stamp = f"{datetime.now(UTC):%Y-%m-%dT%H-%M-%S.%fZ}"
+    aside_name = f"{name.removesuffix('.json')}.set-aside-{stamp}.json"
+    files.link("set-aside", path, f"{folder}/{aside_name}")
+    files.sync_file("set-aside", path)
+    files.sync_folder("set-aside", folder)
+    return aside_name
+
+
+def is_aside(files: FileSystem, path: str) -> bool:
+    """Return whether the file is set aside already: another name of it says so."""
+    folder, _, name = path.rpartition("/")
+    begin = f"{name.removesuffix('.json')}.set-aside-"
+    inode = files.status(path).st_ino
+    return any(
+        files.status(f"{folder}/{other}").st_ino == inode
+        for other in files.names(folder)
+        if other.startswith(begin) and other.endswith(".json")
+    )
+
+
+def write_note(files: FileSystem, path: str, aside_name: str, remarks: Sequence[str]) -> None:
+    """Write why a version was set aside, a remark on each line."""
+    folder = Path(path).parent
+    note = "".join(f"{remark}\n" for remark in remarks).encode()
+    files.create("set-aside-note", folder / note_of(aside_name), note)
+    files.sync_folder("set-aside", folder)
+
+
+def note_of(aside_name: str) -> str:
+    """Return the name of the note beside a version."""
+    return f"{aside_name.removesuffix('.json')}.txt"
