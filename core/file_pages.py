@@ -6,25 +6,46 @@ The URL names the collection, the session its owner, and the table of collection
 file name.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import cast
+from typing import Final, NamedTuple, cast
 
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.utils.translation import gettext as _
-from django.views.decorators.http import require_POST, require_safe
+from django.views.decorators.http import require_http_methods, require_safe
 
+from core.ai_models.compared import value_text
 from core.undoing import token_for
-from core.words import FILE_WORDS, Text
-from docstore import Corrupt, NotFound
+from core.words import CHOICE_WORDS, FIELD_WORDS, FILE_WORDS, Text, in_words
+from docstore import ABSENT, Corrupt, NotFound
 from utils.documents import key_of
-from utils.file_edits import asides_of, recent_merges, use_aside
+from utils.file_edits import (
+    RecordDifference,
+    aside_differences,
+    asides_of,
+    recent_merges,
+    use_aside,
+)
 from utils.middleware import StorageRequest, storage_refusal
 from utils.portability.own_files import OWN_FILES, OwnFile, own_file
 from utils.records import CollectionSpec
 from utils.undo import OFFERED_FOR
+
+# Of the differences of a version, the page shows so many of each kind, and of a value so much.
+SHOWN_MAX: Final = 50
+VALUE_CHARACTERS_MAX: Final = 200
+
+
+class VersionRow(NamedTuple):
+    """A field of a record as it is now and as a version has it. Without a record, of the file."""
+
+    record: str
+    label: Text
+    current: str
+    version: str
 
 
 @dataclass(frozen=True)
@@ -58,13 +79,15 @@ def file_list(request: StorageRequest) -> HttpResponse:
     return render(request, "core/file_list.html", context)
 
 
-@require_POST
+@require_http_methods(["GET", "HEAD", "POST"])
 @login_required
 def file_version(request: StorageRequest, spec: CollectionSpec) -> HttpResponse:
-    """Use or discard a version of a file that was set aside."""
+    """Show how a version that was set aside differs from the current file; use or discard it."""
     store, key = request.json_storage.store, key_of(spec.name, _owner(request))
-    name = request.POST.get("name", "")
+    name = (request.POST if request.method == "POST" else request.GET).get("name", "")
     try:
+        if request.method != "POST":
+            return _version_page(request, spec, name)
         if request.POST.get("action") == "use":
             remarks = use_aside(store, key, name)
             if remarks:
@@ -79,6 +102,55 @@ def file_version(request: StorageRequest, spec: CollectionSpec) -> HttpResponse:
     except Corrupt as fault:
         messages.error(request, _("This version cannot be read: %(reason)s.") % {"reason": fault})
     return redirect("file_list")
+
+
+def _version_page(request: StorageRequest, spec: CollectionSpec, name: str) -> HttpResponse:
+    store, key = request.json_storage.store, key_of(spec.name, _owner(request))
+    found = aside_differences(store, key, name)
+    records = [RecordDifference({}, found.fields), *found.changed]
+    rows = [
+        VersionRow(
+            _record_text(spec, record) if record else "",
+            in_words(field.name, FIELD_WORDS),
+            _field_text(spec, field.name, field.current),
+            _field_text(spec, field.name, field.version),
+        )
+        for record, fields in records
+        for field in fields
+    ]
+    shown = [rows[:SHOWN_MAX], found.added[:SHOWN_MAX], found.removed[:SHOWN_MAX]]
+    total = len(rows) + len(found.added) + len(found.removed)
+    context = {
+        "label": FILE_WORDS[spec.name],
+        "collection": spec.name,
+        "version": next(aside for aside in store.aside(key) if aside.name == name),
+        "rows": shown[0],
+        "added": [_record_text(spec, record) for record in shown[1]],
+        "removed": [_record_text(spec, record) for record in shown[2]],
+        "total": total,
+        "omitted": total - sum(map(len, shown)),
+    }
+    return render(request, "core/file_version.html", context)
+
+
+def _record_text(spec: CollectionSpec, record: object) -> str:
+    """Return the words for a record, also for one that has no title, or is no object."""
+    if not isinstance(record, Mapping):
+        return _value_text(record)
+    titles = (record.get(name) for name in (spec.title_field, "description", "name", "id"))
+    return _value_text(next((title for title in titles if title), record))
+
+
+def _field_text(spec: CollectionSpec, name: str, value: object) -> str:
+    field = spec.by_name.get(name)
+    if field is not None and value in field.choices:
+        return str(in_words(value, CHOICE_WORDS))
+    return _value_text(value)
+
+
+def _value_text(value: object) -> str:
+    text = "" if value is ABSENT else value_text(value)
+    return text if len(text) <= VALUE_CHARACTERS_MAX else f"{text[:VALUE_CHARACTERS_MAX]}…"
 
 
 def _row(request: StorageRequest, collection: str) -> FileRow | None:

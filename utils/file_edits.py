@@ -26,7 +26,7 @@ from docstore import (
     Transaction,
 )
 from docstore import decode as decode_document
-from docstore.file_edits import FileEdit, State
+from docstore.file_edits import FileEdit, State, differences, is_same
 from docstore.merging import (
     FILE_ACTOR,
     MergeResult,
@@ -41,6 +41,7 @@ from utils.people.person import Activity, log
 from utils.records import (
     COLLECTIONS,
     RECORD_COLLECTIONS,
+    CollectionSpec,
     InvalidRecord,
     check_record,
     check_user_document,
@@ -261,26 +262,18 @@ def use_aside(store: DocumentStore, key: Key, name: str) -> list[str]:
     Records newer than that version remain. If everything was applied, the version is discarded.
     Otherwise return remarks on what was not. Raises `NotFound` and `Corrupt`.
     """
-    aside = next((version for version in store.aside(key) if version.name == name), None)
-    if aside is None:
-        raise NotFound(f"there is no {name}")
+    theirs = _state_of(_aside_named(store, key, name), key)
     layout = COLLECTIONS[key.collection].layout
-    theirs = State.of(decode_document(aside.content, name, layout).content, layout.records)
 
     def change(transaction: Transaction) -> MergeResult:
         ours = State.of(transaction.document(key) or {}, layout.records)
-        base = ours.copy()
-        known = theirs.fields.get("last_id")
-        highest = known if type(known) is int else max(theirs.records, default=0)
-        for record_id in [number for number in base.records if number > highest]:
-            del base.records[record_id]
-        edit = FileEdit(key, name, None, "", 0, theirs, base)
+        edit = _edit_of_aside(key, name, theirs, ours)
         result = apply_edit(
             transaction,
             edit,
             layout.records,
             editor_for(transaction, key),
-            keep_items=key.collection not in RECORD_COLLECTIONS,
+            keep_items=_keeps_items(key),
         )
         description = _describe(transaction, edit, result)
         follow(transaction)
@@ -292,6 +285,98 @@ def use_aside(store: DocumentStore, key: Key, name: str) -> list[str]:
     if not result.remarks:
         store.discard_aside(key, name)
     return result.remarks
+
+
+def _aside_named(store: DocumentStore, key: Key, name: str) -> Aside:
+    aside = next((aside for aside in store.aside(key) if aside.name == name), None)
+    if aside is None:
+        raise NotFound(f"there is no {name}")
+    return aside
+
+
+def _state_of(aside: Aside, key: Key) -> State:
+    layout = COLLECTIONS[key.collection].layout
+    document = decode_document(aside.content, aside.name, layout)
+    return State.of(document.content, layout.records)
+
+
+def _edit_of_aside(key: Key, name: str, theirs: State, ours: State) -> FileEdit:
+    """Return the edit that makes the current document what the version says.
+
+    Its base is the current document without the records that are newer than the version.
+    """
+    base = ours.copy()
+    known = theirs.fields.get("last_id")
+    highest = known if type(known) is int else max(theirs.records, default=0)
+    for record_id in [number for number in base.records if number > highest]:
+        del base.records[record_id]
+    return FileEdit(key, name, None, "", 0, theirs, base)
+
+
+def _keeps_items(key: Key) -> bool:
+    return key.collection not in RECORD_COLLECTIONS
+
+
+class FieldDifference(NamedTuple):
+    """A field in the current document and in a version; `ABSENT` where it has none."""
+
+    name: str
+    current: Any
+    version: Any
+
+
+class RecordDifference(NamedTuple):
+    """A current record, and its fields that a version has otherwise."""
+
+    record: Mapping[str, Any]
+    fields: list[FieldDifference]
+
+
+class AsideDifferences(NamedTuple):
+    """The changes that using a version would make: of fields of the document, and of records."""
+
+    fields: list[FieldDifference]
+    changed: list[RecordDifference]
+    added: list[Any]
+    removed: list[Any]
+
+
+def aside_differences(store: DocumentStore, key: Key, name: str) -> AsideDifferences:
+    """Compare a version that was set aside with the current document, as `use_aside` does.
+
+    Fields that NeuralFlow sets are left out. Raises `NotFound`, `Corrupt`.
+    """
+    spec = COLLECTIONS[key.collection]
+    theirs = _state_of(_aside_named(store, key, name), key)
+    document = store.read(key)
+    ours = State.of(document.content if document else {}, spec.layout.records)
+    edit = _edit_of_aside(key, name, theirs, ours)
+    counted = ours.fields.get("last_id")
+    last_id = max([counted if type(counted) is int else 0, *ours.records])
+    found = differences(edit, ours, last_id, keep_items=_keeps_items(key))
+    changed = [
+        RecordDifference(ours.records[number], fields)
+        for number, values in found.changed.items()
+        if (fields := _compared(ours.records[number], values, spec))
+    ]
+    added = [*(addition.item for addition in found.added), *found.items_added]
+    removed = [*(ours.records[number] for number in found.removed), *found.items_removed]
+    return AsideDifferences(_compared(ours.fields, found.fields, spec), changed, added, removed)
+
+
+def _compared(
+    current: Mapping[str, Any], values: Mapping[str, Any], spec: CollectionSpec
+) -> list[FieldDifference]:
+    """Return the differing fields that a user can change. A removed field gets its default."""
+    compared = []
+    for name, value in values.items():
+        field = spec.by_name.get(name)
+        if field is not None and field.read_only:
+            continue
+        version = field.fresh_default() if field is not None and value is ABSENT else value
+        if not is_same(current.get(name, ABSENT), version):
+            compared.append(FieldDifference(name, current.get(name, ABSENT), version))
+    return compared
 
 
 def asides_of(store: DocumentStore, owner: int) -> Iterator[tuple[str, Aside]]:

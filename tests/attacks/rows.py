@@ -454,6 +454,10 @@ UNDO = shape("""
            GET HEAD OPTIONS TRACE BREW PUT PATCH POST DELETE
 others     405 405  405     405   405  405 405   302  405
 """)
+OWN_VERSION = shape("""
+           GET HEAD OPTIONS TRACE BREW PUT PATCH POST DELETE
+others     302 302  405     405   405  405 405   302  405
+""")
 PASSWORD_CHANGE = shape("""
            GET HEAD OPTIONS TRACE BREW PUT PATCH POST DELETE
 anonymous  302 302  302     405   405  302 302   302  302
@@ -727,7 +731,7 @@ ROWS: dict[str, Row] = {
     "activity/activity.json": Row("/activity/activity.json", OWN_PAGE),
     "files/": Row("/files/", OWN_PAGE),
     "files/<own_file:spec>/": Row("/files/users/", OWN_PAGE),
-    "files/<own_file:spec>/version/": Row("/files/tasks/version/", UNDO),
+    "files/<own_file:spec>/version/": Row("/files/tasks/version/", OWN_VERSION),
     "files/<own_file:spec>/download/": Row("/files/users/download/", OWN_PAGE),
     "schemas/v1/<slug:name>.json": Row("/schemas/v1/tasks.json", FOR_EVERYBODY, public=True),
     ".well-known/security.txt": Row("/.well-known/security.txt", FOR_EVERYBODY),

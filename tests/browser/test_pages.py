@@ -345,6 +345,17 @@ def test_ones_own_files(visitor: Visitor) -> None:
         "() => new Promise(done => { const look = () =>"
         " document.activeElement.scrollTop > 0 ? done() : requestAnimationFrame(look); look(); })"
     )
+    path.write_text(
+        json.dumps({"tasks": [{"id": 1, "title": "Label batch one"}, {"title": "Review labels"}]})
+    )
+    open_until(page, "/files/", "names no revision")
+    visitor.look_at("files-set-aside")
+    follow(page.get_by_role("link", name="Compare"))
+    visitor.look_at("file-version")
+    changed = page.get_by_role("region", name="Changed fields")
+    expect(changed).to_contain_text("Label batch one")
+    visitor.press("Use my version")
+    expect(page.get_by_role("status")).to_contain_text("Your version was applied.")
     path.write_text('{\n  "tasks": [,\n')
     open_until(page, "/files/", "Line 2, column 13")
     visitor.look_at("files-unreadable")

@@ -13,6 +13,7 @@ from accounts.models import User
 from tests.core.pages import text_of, write_document
 from tests.folders import contents, exact
 from utils.data_initializer import data_initializer
+from utils.file_edits import asides_of
 from utils.json_storage import json_storage
 from utils.portability.own_files import OWN_FILES, SHOWN_BYTES
 
@@ -191,6 +192,53 @@ def test_version_that_was_not_merged_is_used_or_discarded(
     assert json_storage.get("tasks", alice.pk, 1)["title"] == title
     again = browser.post("/files/tasks/version/", {"name": name[1], "action": action}, follow=True)
     assert "This version no longer exists." in text_of(again)
+
+
+def version_set_aside(folder: Path, user: User, tasks: list[dict[str, object]]) -> str:
+    """Save tasks in a file without a revision; return the name of the version set aside."""
+    tasks_file(folder, user).write_text(json.dumps({"tasks": tasks}))
+    json_storage.list("tasks", user.pk)
+    ((_, aside),) = asides_of(json_storage.store, user.pk)
+    return aside.name
+
+
+def test_version_is_compared_with_the_current_file(
+    browser: Client, bob: User, alice: User, data_folder: Path
+) -> None:
+    for title in ("Train", "Read", "Newest"):
+        json_storage.create("tasks", alice.pk, {"title": title})
+    mine: list[dict[str, object]] = [
+        {"id": 1, "title": "Trained", "priority": "high", "updated_at": "2020-01-01T00:00:00Z"},
+        {"title": "<b>Added</b>"},
+        json_storage.get("tasks", alice.pk, 3),
+    ]
+    name = version_set_aside(data_folder, alice, mine)
+    page = browser.get("/files/tasks/version/", {"name": name})
+    words = text_of(page)
+    assert "Applying your version makes 4 changes." in words
+    assert "Train: Title Train Trained" in words and "Train: Priority Medium High" in words
+    assert "Records that your version adds <b>Added</b>" in words
+    assert "Records that your version removes Read" in words and "Updated" not in words
+    link = re.search(r'href="([^"]+version/\?name=[^"]+)"', browser.get("/files/").content.decode())
+    assert link and text_of(browser.get(html.unescape(link[1]))) == words
+    other = Client()
+    other.force_login(bob)
+    refused = other.get("/files/tasks/version/", {"name": name}, follow=True)
+    assert "This version no longer exists." in text_of(refused)
+    used = browser.post("/files/tasks/version/", {"name": name, "action": "use"}, follow=True)
+    assert "Your version was applied." in text_of(used)
+    titles = [task["title"] for task in json_storage.list("tasks", alice.pk)]
+    assert titles == ["Trained", "Newest", "<b>Added</b>"]
+
+
+def test_long_comparison_is_shown_in_part(browser: Client, alice: User, data_folder: Path) -> None:
+    json_storage.create("tasks", alice.pk, {"title": "Train", "description": "x" * 5_000})
+    tasks: list[dict[str, object]] = [{"id": 1, "title": "Trained", "description": "y" * 5_000}]
+    tasks += [{"title": f"Added {number}"} for number in range(1_000)]
+    name = version_set_aside(data_folder, alice, tasks)
+    page = browser.get("/files/tasks/version/", {"name": name})
+    assert "950 more differences are not shown." in text_of(page)
+    assert len(page.content) < 60_000
 
 
 def test_every_page_says_that_a_file_is_broken_and_shows_its_last_state(
