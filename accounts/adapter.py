@@ -16,6 +16,7 @@ from django.contrib import messages
 from django.contrib.auth import get_user_model
 from django.contrib.auth.models import AbstractBaseUser
 from django.contrib.auth.signals import user_login_failed
+from django.core.exceptions import ValidationError
 from django.db import IntegrityError, transaction
 from django.forms import BaseForm
 from django.http import HttpRequest, HttpResponse
@@ -30,6 +31,7 @@ from accounts.joining import InvitationUsed, admission, may_sign_up
 from accounts.names import EmailStatus
 from accounts.throttle import Attempt, TooManyAttempts, subject_of
 from utils.public_address import public_name, public_url
+from utils.texts import is_reserved
 
 log = logging.getLogger(__name__)
 
@@ -48,8 +50,13 @@ class AccountAdapter(DefaultAccountAdapter):
         return address
 
     def clean_username(self, username: str, shallow: bool = False) -> str:
-        """Refuse a name that another account has but for its form."""
+        """Refuse a name that another account has but for its form, and a reserved one.
+
+        Only people who sign up are refused it: the operator may call an account `admin`.
+        """
         name: str = super().clean_username(username, shallow)
+        if not shallow and is_reserved(name):
+            raise ValidationError(_("This name is reserved. Choose another."), code="reserved")
         if not shallow and get_user_model().objects.meant_by(name).exists():
             raise self.validation_error("username_taken")
         return name

@@ -25,6 +25,8 @@ NAME_CHARACTERS_MAX: Final = 150
 NAME_KEY_CHARACTERS_MAX: Final = 18 * NAME_CHARACTERS_MAX
 
 _NAME = re.compile(r"[\w.+-]+")
+# Letters by Unicode that are drawn as nothing: fillers of Hangul and Khmer.
+_UNSEEN = re.compile(r"[\u115f\u1160\u17b4\u17b5\u3164\uffa0]")
 
 
 def validate_name(name: str) -> None:
@@ -32,7 +34,8 @@ def validate_name(name: str) -> None:
 
     Raises `ValidationError`.
     """
-    if not _NAME.fullmatch(unicodedata.normalize("NFKC", name)):
+    normal = unicodedata.normalize("NFKC", name)
+    if not _NAME.fullmatch(normal) or _UNSEEN.search(normal):
         raise ValidationError(_("Use letters, digits and . + - _ only, without @."), code="invalid")
 
 

@@ -45,7 +45,7 @@ from utils.people.adoption import account_from
 from utils.people.departure import remove_person
 from utils.records import COLLECTIONS, RECORD_COLLECTIONS
 from utils.sharing.agreement import Agreement, Membership, difference_of
-from utils.texts import folded_name
+from utils.texts import folded_name, is_reserved
 
 COUNTED: Final = ("users", *RECORD_COLLECTIONS)
 FOLDERS: Final = (*COUNTED, BACKUPS)
@@ -282,11 +282,14 @@ class DataInitializer:
         return [*findings, *self._name_findings(backend)]
 
     def _name_findings(self, backend: Backend) -> Iterator[Finding]:
-        """Yield findings for names of older releases that look like addresses or collide."""
-        for pk, name, key in self._accounts.values_list("pk", "username", "name_key").iterator():
+        """Yield findings for names that look like addresses or the operator's, or collide."""
+        fields = ("pk", "username", "name_key", "is_staff")
+        for pk, name, key, is_staff in self._accounts.values_list(*fields).iterator():
             document, rename = backend.name(Key("users", pk)), "give it another one in /admin/"
             if "@" in name:
                 yield Finding(document, f"the user name {name!r} reads as an address: {rename}")
+            if is_reserved(name) and not is_staff:
+                yield Finding(document, f"the user name {name!r} passes for the operator: {rename}")
             if key != folded_name(name):
                 others = self._accounts.filter(name_key=folded_name(name)).exclude(pk=pk)
                 other = others.values_list("pk", flat=True).first()

@@ -157,6 +157,10 @@ class Field:
             entry = _member(entry) if self.kind is Kind.MEMBERS else entry
             entry = normal(entry) if isinstance(entry, str) else entry
             if fits(entry):
+                if self.kind is Kind.CHECKLIST and isinstance(entry, dict):
+                    unfit = text_fault(entry["text"], one_line=True)
+                    if unfit is not None:
+                        faults.add(pointer_to(place, "text"), unfit)
                 # Level 2, because the list itself is level 1.
                 accepted.append(checked_copy(entry, place, faults, one_line=True, level=2))
             else:

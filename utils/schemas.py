@@ -56,7 +56,7 @@ _SPACE = (
     r"\u0009-\u000d\u001c-\u001f\u0020\u0085\u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000"
 )
 _SPACE_IN_TEXT = r"\u0009\u000a\u000d" + _SPACE[_SPACE.index(r"\u0020") :]
-_CONTROL = r"\u0000-\u001f\u007f-\u009f"
+_CONTROL = r"\u0000-\u001f\u007f-\u009f\u200b\u202a-\u202e\u2060-\u2064\u2066-\u2069\ufeff"
 _NOT_BLANK = f"[^{_SPACE}]"
 _ONE_LINE: Schema = {"not": {"pattern": f"[{_CONTROL}]"}}
 UNFIT = r"\u0000-\u0008\u000b\u000c\u000e-\u001f"  # characters that no text of a body may have

@@ -53,3 +53,29 @@ _FOLDS: Final = _Folds()
 def folded_name(name: str) -> str:
     """Return the form in which user names must be unique: NFKC, case-folded."""
     return unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", name).casefold()).strip()
+
+
+# Names of those who run a place, in the languages of the pages: nobody signs up as one of them.
+RESERVED: Final = frozenset(
+    {
+        *("abuse", "admin", "administration", "administrator", "api", "billing", "helpdesk"),
+        *("hostmaster", "mailerdaemon", "moderator", "neuralflow", "noreply", "official"),
+        *("operator", "postmaster", "root", "security", "staff", "superuser", "support"),
+        *("sysadmin", "system", "webmaster", "www"),
+        *("administrador", "ayuda", "moderador", "oficial", "operador", "seguridad"),
+        *("sistema", "soporte"),
+    }
+)
+# Cyrillic and Greek letters that look like Latin ones.
+_LOOKALIKES: Final = str.maketrans(
+    "\u0430\u0435\u0456\u0458\u043e\u0440\u0441\u0443\u0445\u0455\u0501"
+    "\u04bb\u04cf\u043e\u03c4\u03b1\u03b9\u03ba\u03bd\u03c1\u03c5",
+    "aeijopcyxsdhlotaikvpu",
+)
+_DECORATION: Final = str.maketrans("", "", "0123456789._+-")
+
+
+def is_reserved(name: str) -> bool:
+    """Return whether a name passes for those who run this place, as `Support_1` does."""
+    plain = folded_name(name).translate(_LOOKALIKES).translate(_DECORATION)
+    return plain in RESERVED

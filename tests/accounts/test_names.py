@@ -80,6 +80,29 @@ def test_name_with_an_at_sign_is_refused_at_every_door(client: Client, name: str
     assert not User.objects.exists()
 
 
+@pytest.mark.parametrize(
+    "name", ["support", "Support_1", "ADMIN", "\u0430dmin", "soporte", "ro.ot"]
+)
+def test_reserved_name_is_refused_to_who_signs_up_and_reported_of_others(
+    client: Client, name: str
+) -> None:
+    answer = sign_up(client, name)
+    assert answer.status_code == 200 and "This name is reserved." in text_of(answer)
+    assert not User.objects.exists()
+    account = person(name)  # by the operator, or an older release
+    told = [one.problem for one in data_initializer.validate_data_integrity()]
+    assert any(f"{name!r} passes for the operator" in one for one in told)
+    User.objects.filter(pk=account.pk).update(is_staff=True)
+    assert not [one for one in data_initializer.validate_data_integrity() if "passes" in str(one)]
+
+
+@pytest.mark.parametrize("name", ["\u3164", "a\u115fb", "bob\u202e", "b\u200bob"])
+def test_name_with_what_nobody_sees_is_refused(client: Client, name: str) -> None:
+    assert sign_up(client, name).status_code == 200
+    with pytest.raises(ValidationError):
+        User(username=name, password="x").full_clean()
+
+
 def test_address_reaches_the_account_with_it_and_never_a_name(client: Client) -> None:
     stranger = named_by_an_older_release(person("mallory"), ADDRESS)
     assert person_named(ADDRESS) is None and not log_in(client, ADDRESS)

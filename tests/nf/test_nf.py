@@ -74,7 +74,7 @@ def test_a_token_that_is_none_is_not_kept(server: Server, tmp_path: Path) -> Non
 
 def test_what_a_terminal_would_act_upon_is_not_printed(server: Server, tmp_path: Path) -> None:
     eve = server.person("eve")
-    title = "\u202eTake \u2028me\u200b"
+    title = "\u200fTake \u2028me\u00ad"
     assert eve.call("POST", "tasks/", {"title": title, "description": "a\nb"})[0] == 201
     code, output, _ = nf(tmp_path, "task", "list", **signed_in(eve))
     assert code == 0

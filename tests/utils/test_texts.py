@@ -137,13 +137,25 @@ def test_nul_is_refused_or_finds_nothing(client: Client, alice: User) -> None:
         assert page.status_code == 200 and "Good" not in text_of(page), address
 
 
-@pytest.mark.parametrize("character", ["\x7f", "\x80", "\x85", "\x9b"])
-def test_del_and_c1_controls_are_refused_in_lines(alice: User, character: str) -> None:
-    for wrong in ({"title": f"a{character}b"}, {"title": "x", "tags": [f"a{character}b"]}):
+@pytest.mark.parametrize("character", ["\x7f", "\x85", "\u202e", "\u2066", "\u200b", "\ufeff"])
+def test_controls_and_invisible_characters_are_refused_in_lines(
+    alice: User, character: str
+) -> None:
+    item = {"text": f"a{character}b", "done": False}
+    for wrong in (
+        {"title": f"a{character}b"},
+        {"title": "x", "tags": [f"a{character}b"]},
+        {"title": "x", "checklist": [item]},
+    ):
         with pytest.raises(InvalidRecord, match="must be one line without control characters"):
             json_storage.save_task_data(alice.pk, wrong)
     text = {"title": "x", "description": f"a{character}b"}
     assert json_storage.save_task_data(alice.pk, text)["description"] == f"a{character}b"
+
+
+def test_joiners_and_marks_that_languages_need_are_kept(alice: User) -> None:
+    for title in ("\u0645\u06cc\u200c\u062e\u0648", "👩\u200d🔬", "\u200f\u05e9\u05dc"):
+        assert json_storage.save_task_data(alice.pk, {"title": title})["title"] == title
 
 
 def test_titles_find_their_own_direction(client: Client, alice: User) -> None:

@@ -25,7 +25,10 @@ KEY_CHARACTERS_MAX = 200
 FAULTS_MAX = 100  # bounds the size of a problem report: a hostile body can have a million faults
 
 _UNFIT = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff]")
-_UNFIT_IN_LINE = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
+# Beside control characters, those that turn the direction of what follows, so that a name reads as
+# another one, and those that nobody sees. Joiners and marks that languages need are no part of it.
+_HIDDEN = r"\u200b\u202a-\u202e\u2060-\u2064\u2066-\u2069\ufeff"
+_UNFIT_IN_LINE = re.compile(rf"[\x00-\x1f\x7f-\x9f{_HIDDEN}\ud800-\udfff]")
 
 
 @dataclass(frozen=True)
@@ -58,7 +61,7 @@ def text_fault(text: str, *, one_line: bool = False) -> str | None:
     if unfit is None:
         return None
     code = ord(unfit.group())
-    if code >= 0xD800:
+    if 0xD800 <= code <= 0xDFFF:
         return f"must hold whole characters only; U+{code:04X} is half of a surrogate pair"
     if one_line:
         return f"must be one line without control characters; it holds U+{code:04X}"
