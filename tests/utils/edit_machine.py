@@ -93,7 +93,8 @@ class Buffer:
 
 
 def shares_a_word(task: dict[str, Any], saved: Fields) -> bool:
-    return any(task[name] == saved[name] for name in FIELDS)
+    """Return whether a line has a value of its last save, as it was or typed on."""
+    return any(task[name].startswith(saved[name]) for name in FIELDS)
 
 
 def values_of(task: dict[str, Any]) -> Fields:
@@ -166,11 +167,12 @@ class EditMachine(RuleBasedStateMachine):
         self.buffers.append(Buffer(content, copy.deepcopy(self.model)))
 
     @precondition(lambda self: self.buffers)
-    @rule(data=st.data(), name=st.sampled_from(FIELDS))
-    def type(self, data: st.DataObject, name: str) -> None:
+    @rule(data=st.data(), name=st.sampled_from(FIELDS), is_typed_on=st.booleans())
+    def type(self, data: st.DataObject, name: str, is_typed_on: bool) -> None:
         buffer = self.buffer(data)
         if buffer.content["tasks"]:
-            data.draw(st.sampled_from(buffer.content["tasks"]))[name] = next(self.words)
+            task, word = data.draw(st.sampled_from(buffer.content["tasks"])), next(self.words)
+            task[name] = f"{task[name]} {word}" if is_typed_on else word
 
     @precondition(lambda self: self.buffers)
     @rule(data=st.data())
