@@ -277,7 +277,7 @@ def test_recovery_codes_of_an_earlier_release_go_on(
     stored = str(list(Authenticator.objects.values_list("data", flat=True)))
     assert not any(code in stored for code in old)
     client.force_login(alice)
-    assert "7 codes are left" in client.get("/accounts/2fa/").content.decode()
+    assert "7 codes left" in client.get("/accounts/2fa/").content.decode()
 
 
 def test_recovery_codes_are_as_strong_as_the_manual_says(client: Client, alice: User) -> None:

@@ -69,7 +69,7 @@ def test_a_model_its_metrics_and_another_beside_it(visitor: Visitor) -> None:
     follow(page.get_by_role("link", name="xray-resnet50", exact=True))
     chart = page.get_by_role("img", name="loss")
     expect(chart).to_have_accessible_description(
-        f"From 1 to {loss[-1]:g} in 60 steps; lowest {min(loss):g}, highest {max(loss):g}."
+        f"1 → {loss[-1]:g} over 60 steps (min {min(loss):g}, max {max(loss):g})"
     )
     visitor.look_at("model-detail")
 

@@ -78,9 +78,9 @@ def test_the_board_by_keys_alone(visitor: Visitor) -> None:
     expect(page.get_by_role("link", name="Write it up", exact=True)).to_be_focused()
 
     page.keyboard.press("Space")
-    expect(said).to_contain_text("Picked up: Write it up")
+    expect(said).to_contain_text("Moving: Write it up")
     page.keyboard.press("ArrowDown")
-    expect(said).to_have_text("Pending, place 2 of 3")
+    expect(said).to_have_text("Pending, position 2 of 3")
     visitor.look_at("board-picked-up")
     page.keyboard.press("Escape")
     expect(said).to_have_text("Not moved: Write it up")
@@ -88,7 +88,7 @@ def test_the_board_by_keys_alone(visitor: Visitor) -> None:
 
     page.keyboard.press("Space")
     page.keyboard.press("ArrowRight")
-    expect(said).to_have_text("In progress, place 1 of 1")
+    expect(said).to_have_text("In progress, position 1 of 1")
     page.keyboard.press("Enter")
     expect(page.get_by_text("Moved to: In progress")).to_be_visible()
     expect(page.get_by_role("link", name="Write it up", exact=True)).to_be_focused()

@@ -130,7 +130,7 @@ def test_a_first_day(visitor: Visitor) -> None:
     expect(page.get_by_role("status")).to_contain_text("The task was completed.")
     visitor.look_at("tasks-completed")
     assert records(server, "tasks", username)[0]["status"] == "completed"
-    visitor.press("Take up Train the baseline again")
+    visitor.press("Reopen Train the baseline")
     expect(page.get_by_role("status")).to_contain_text("The task was reopened.")
     assert records(server, "tasks", username)[0]["completed_at"] is None
 
@@ -180,7 +180,7 @@ def test_an_account_is_guarded(visitor: Visitor) -> None:
     visitor.go("/accounts/tokens/", "tokens-empty")
     page.get_by_label("Name").fill("Night job")
     visitor.press("Create token")
-    expect(page.get_by_text("It is shown this once")).to_be_visible()
+    expect(page.get_by_text("You will not see it again")).to_be_visible()
     visitor.look_at("token-made")
     press(page.get_by_role("button", name="Revoke"))
     visitor.look_at("token-revoked")

@@ -15,7 +15,7 @@ def test_pages_are_as_one_chooses(visitor: Visitor) -> None:
     zone = page.evaluate("Intl.DateTimeFormat().resolvedOptions().timeZone")
     visitor.go("/settings/preferences/", "settings-preferences")
     told = page.get_by_label("Time zone").locator("option").first
-    expect(told).to_have_text(f"As this browser tells: {zone}")
+    expect(told).to_have_text(f"Browser time zone ({zone})")
     page.get_by_label("Dark" if visitor.look.endswith("light") else "Light").check()
     page.get_by_label("Language").select_option("es")
     page.get_by_label("Time zone").select_option("Asia/Tokyo")

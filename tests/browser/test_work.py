@@ -94,7 +94,7 @@ def test_a_faulty_configuration_is_mended(visitor: Visitor) -> None:
     expect(page.get_by_text(comma)).to_be_visible()
     visitor.look_at("model-json-fault")
     visitor.press("Save")
-    expect(page.get_by_text("Nothing was saved yet.")).to_be_visible()
+    expect(page.get_by_text("Not saved.")).to_be_visible()
     expect(page.locator(".fault")).to_contain_text("Line 3, column 20: a comma or the closing")
     area.fill('{\n  "lr": "fast",\n  "batch_size": 64\n}')
     slip = "Line 2, column 9: “lr” is usually a number greater than 0."

@@ -162,8 +162,8 @@ def test_all_that_the_list_holds_are_chosen_by_its_address(browser: Client, alic
 @pytest.mark.parametrize(
     ("sent", "words"),
     [
-        ({"do": "complete"}, "Nothing is chosen"),
-        ({"do": "complete", "id": "99"}, "Nothing is chosen"),
+        ({"do": "complete"}, "Nothing was selected"),
+        ({"do": "complete", "id": "99"}, "Nothing was selected"),
         ({"do": "due", "due": "some day", "id": "1"}, "Nothing was changed"),
         ({"do": "project", "project": "", "id": "1"}, "Nothing was changed"),
         ({"do": "project", "project": "77", "id": "1"}, "Nothing was changed"),
@@ -382,9 +382,9 @@ def test_a_checklist_is_typed_in_lines(browser: Client, alice: User) -> None:
 @pytest.mark.parametrize(
     ("typed", "told"),
     [
-        ("Pack\n\n[x]", "Line 3: an item has 1 to 200 characters."),
-        ("Pack\n" + "x" * 201, "Line 2: an item has 1 to 200 characters."),
-        ("\n" + "Pack\n" * 101, "Line 102: a checklist has at most 100 items."),
+        ("Pack\n\n[x]", "Line 3: use 1 to 200 characters."),
+        ("Pack\n" + "x" * 201, "Line 2: use 1 to 200 characters."),
+        ("\n" + "Pack\n" * 101, "Line 102: at most 100 items."),
     ],
 )
 def test_a_faulty_line_of_a_checklist_is_named(
