@@ -61,8 +61,8 @@ PATTERNS = (
     _("exceeds the limit of %(most)s members per project"),
     _("has reached the limit of projects and invitations"),
     _("already has %(most)s open invitations from you"),
-    _("must be a user name or an e-mail address"),
-    _("must be a user name: this server cannot confirm e-mail addresses"),
+    _("must be a username or an email address"),
+    _("must be a username: this server cannot confirm email addresses"),
     _("does not accept invitations from you"),
     # preferences
     _("must be the name of a time zone, such as Europe/Madrid, or empty"),

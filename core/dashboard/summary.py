@@ -18,6 +18,8 @@ from utils.json_storage import JSONStorageManager, Quota
 from utils.lists import each, whole
 from utils.middleware import StorageRequest
 from utils.records import COLLECTIONS
+from utils.sharing.addressed import may_wait_for
+from utils.sharing.invitations import Invitations
 from utils.statistics import count_by, statistics
 
 SOON = timedelta(days=7)
@@ -144,7 +146,8 @@ def _person(manager: JSONStorageManager, owner: int) -> tuple[Panel, Quota | Non
 
 def _invitations(manager: JSONStorageManager, owner: int) -> int:
     shared = read_panel(manager, "shared", owner)
-    return sum(row.is_invitation for row in shared_rows(shared.records))
+    by_name = sum(row.is_invitation for row in shared_rows(shared.records))
+    return by_name + (len(Invitations(manager).waiting(owner)) if may_wait_for(owner) else 0)
 
 
 def _due(

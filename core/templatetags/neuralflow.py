@@ -33,6 +33,7 @@ from docstore import Corrupt, Key, StoreError
 from utils.json_storage import json_storage
 from utils.people.localization import local_time, preferences_of
 from utils.portability.own_files import OWN_FILES
+from utils.sharing.addressed import may_wait_for
 from utils.times import is_date, moment_of
 
 register = template.Library()
@@ -88,7 +89,8 @@ def _time_tag(when: datetime, shape: str, before: str = "") -> SafeString:
 def shared_count(context: Context) -> int:
     """Return the number of the user's memberships and invitations, or 0 if unreadable."""
     try:
-        return len(json_storage.view("shared", context["user"].pk))
+        person = context["user"].pk
+        return len(json_storage.view("shared", person)) or int(may_wait_for(person))
     except (StoreError, OSError):
         return 0
 

@@ -111,7 +111,7 @@ def test_address_reaches_the_account_with_it_and_never_a_name(client: Client) ->
     owner = person("alice")
     project = json_storage.save_project_data(owner.pk, {"name": "x"})["id"]
     members = Memberships(json_storage)
-    with pytest.raises(InvalidRecord, match="cannot confirm e-mail"):
+    with pytest.raises(InvalidRecord, match="cannot confirm email"):
         members.invite(owner.pk, project, ADDRESS, "viewer")
     bob = proves(person("bob", ADDRESS))
     assert person_named("BOB@Example.com") == (bob.pk, "bob") == person_named("Bob")

@@ -106,6 +106,8 @@ def test_address_is_invited_joins_declines_and_refuses_for_good(
         owner, page, who="Bob@example.com", role="viewer"
     )
     assert "bob@example.com Viewer Invited" in text_of(owner.get(page))
+    dashboard = guest.get("/dashboard/")
+    assert leads_to_shared(dashboard) and "You have 1 project invitation." in text_of(dashboard)
     shown = text_of(guest.get("/shared/"))
     assert "X-rays by alice Viewer bob@example.com" in shown
     assert "You declined" in after(guest, "/shared/addressed/1/decline/")

@@ -112,13 +112,13 @@ def test_refused_invitation_to_an_address_leaves_nothing(
 ) -> None:
     before = contents(data_folder)
     for who in ("no@address", "a@b@c.example", "x" * 250 + "@example.com"):
-        with pytest.raises(InvalidRecord, match="a user name or an e-mail address"):
+        with pytest.raises(InvalidRecord, match="a username or an email address"):
             invite(alice, project, who)
     with pytest.raises(NotFound):
         invite(alice, project, BOB, caller=Caller(bob.pk))
     settings.NEURALFLOW_SENDS_MAIL = False
     for who in (BOB, "nobody@example.com"):
-        with pytest.raises(InvalidRecord, match="cannot confirm e-mail"):
+        with pytest.raises(InvalidRecord, match="cannot confirm email"):
             invite(alice, project, who)
     assert contents(data_folder) == before and not AddressInvitation.objects.exists()
 

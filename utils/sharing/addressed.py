@@ -65,6 +65,15 @@ def rows_for(person: int) -> list[Any]:
     return list(rows.order_by("-pk")[:LISTED_MAX])
 
 
+def may_wait_for(person: int) -> bool:
+    """Return whether an invitation may wait, by one query: for the navigation of every page."""
+    if not can_be_proved():
+        return False
+    proved = get_user_model().objects.filter(pk=person, emailaddress__verified=True)
+    rows = _rows().filter(address__in=proved.values("emailaddress__email"), is_declined=False)
+    return bool(rows.exclude(owner=person).exists())
+
+
 def row_for(person: int, number: int) -> Any | None:
     """Return one noted invitation to an address that the person proved; None if there is none."""
     addresses = get_user_model().objects.proved_addresses(person)

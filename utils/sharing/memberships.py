@@ -125,9 +125,9 @@ class Memberships:
             project = _owned(transaction, owner, project_id, asks)
             _check_role(role)
             if address is None:
-                _refuse("/who", "must be a user name or an e-mail address")
+                _refuse("/who", "must be a username or an email address")
             if not addressed.can_be_proved():
-                _refuse("/who", "must be a user name: this server cannot confirm e-mail addresses")
+                _refuse("/who", "must be a username: this server cannot confirm email addresses")
             _check_address(transaction, owner, project, address)
             entry = {
                 "invitation": number,
