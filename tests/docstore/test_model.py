@@ -28,6 +28,7 @@ from docstore import Conflict, Corrupt, DocumentStore, Key, NotFound, Transactio
 from docstore.backends.files import FilesBackend
 from docstore.merging import merge_file
 from tests.docstore.layouts import LAYOUTS
+from tests.examples import examples
 
 OWNERS = st.sampled_from([1, 2, 30])
 TEXTS = st.text(st.characters(codec="utf-8"), max_size=10)
@@ -573,15 +574,15 @@ TestFolder = FolderMachine.TestCase
 TestFolderWithoutCache = CachelessMachine.TestCase
 
 
-def _run(machine: Any, examples: int) -> None:
+def _run(machine: Any, count: int) -> None:
     machine.settings = settings(
-        max_examples=examples,
+        max_examples=examples(count),
         stateful_step_count=25,
         deadline=None,
         suppress_health_check=[HealthCheck.too_slow],
     )
 
 
-_run(TestMemory, 60)
-_run(TestFolder, 25)
-_run(TestFolderWithoutCache, 10)
+_run(TestMemory, 40)
+_run(TestFolder, 12)
+_run(TestFolderWithoutCache, 5)

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from docstore.record_list import BRANCH, CHUNK, KEEP_INDENTED_FROM, RecordList, id_of
+from tests.examples import examples
 
 IDS = st.integers(1, 12)
 STRANGE = st.sampled_from([None, 7, "x", [], {}, {"id": "1"}, {"id": True}, {"id": 0}, [{"id": 1}]])
@@ -129,7 +130,9 @@ class ListMachine(RuleBasedStateMachine):
 
 
 TestListMachine = ListMachine.TestCase
-TestListMachine.settings = settings(max_examples=60, stateful_step_count=25, deadline=None)
+TestListMachine.settings = settings(
+    max_examples=examples(60), stateful_step_count=25, deadline=None
+)
 
 
 @given(st.integers(0, 300), st.data())

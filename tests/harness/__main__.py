@@ -30,6 +30,7 @@ FULL: Final = {
     "malformed_bodies": 100_000,
     "connections": 39,
     "clocks": 6,
+    "properties": 20,
     "looks": 4,
 }
 

@@ -12,6 +12,8 @@ import pytest
 
 from tests.utils.bombs import BOMBS, MIB, honest
 
+# The archives are made once, for the tests of one process.
+pytestmark = pytest.mark.xdist_group("bombs")
 PROJECT = Path(__file__).parents[2]
 MEMORY_MAX = 64 * MIB
 

@@ -14,6 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from docstore import Conflict, Key, NotFound, open_store
+from tests.examples import examples
 from tests.folders import contents
 from tests.utils.bombs import honest
 from utils.caller import Caller
@@ -299,7 +300,7 @@ archives = st.tuples(
 )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(st.lists(st.tuples(archives, st.sampled_from(["merge", "replace"])), min_size=1, max_size=4))
 def test_whatever_comes_in_everything_stays_in_order(history: list[Any]) -> None:
     """Ids are unique and never given again, references lead somewhere, twice is once."""

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.examples import examples
 from utils.records import COLLECTIONS, InvalidRecord, new_record
 from utils.tasks import quick
 from utils.tasks.quick import parse, parse_due_words
@@ -164,7 +165,7 @@ words = st.sampled_from(WORDS.split())
 lines = st.lists(words | st.text(max_size=5), max_size=12).map(" ".join) | st.text()
 
 
-@settings(deadline=None, max_examples=400)
+@settings(deadline=None, max_examples=examples(200))
 @given(
     lines,
     st.datetimes(datetime(1980, 1, 1), datetime(9999, 12, 31), timezones=st.just(UTC)),

@@ -9,6 +9,7 @@ from dateutil.rrule import rrulestr
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.examples import examples
 from utils.tasks import repeats
 from utils.tasks.repeats import Next, canonical_repeat, coming_due, next_due
 
@@ -55,7 +56,7 @@ def with_its_day(rule: str, due: date) -> str:
     return rule
 
 
-@settings(deadline=None, max_examples=300)
+@settings(deadline=None, max_examples=examples(150))
 @given(rules, st.dates(date(2000, 1, 1), date(2060, 1, 1)))
 def test_the_days_are_those_of_another_reader_of_the_rfc(rule: str, due: date) -> None:
     ours = list(takewhile("2100".__gt__, islice(coming_due(due.isoformat(), rule), 6)))

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.examples import examples
 from utils.fields import Field, Kind
 from utils.json.values import INTEGER_MAX, NESTING_MAX
 from utils.json_storage import JSONStorageManager, json_storage
@@ -204,7 +205,7 @@ def refusal(action: Any, *arguments: Any, **named: Any) -> str:
     return ""
 
 
-MANY = settings(max_examples=200, deadline=None)
+MANY = settings(max_examples=examples(100), deadline=None)
 
 
 @each_collection

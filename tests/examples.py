@@ -1,0 +1,8 @@
+"""How many examples a property is tried with: few in `make test`, more in the soak."""
+
+import os
+
+
+def examples(count: int) -> int:
+    """Return `count` times TEST_EXAMPLES, which is 1 by default."""
+    return max(1, round(count * float(os.environ.get("TEST_EXAMPLES") or 1)))
