@@ -1,5 +1,6 @@
 """The table of collections and the rules that follow from it."""
 
+import difflib
 import json
 from datetime import UTC, date, datetime, timedelta, timezone
 from enum import StrEnum
@@ -580,3 +581,27 @@ def test_any_json_object_is_a_record_or_invalid_with_pointers(data: dict[str, An
         for error in invalid.errors:
             assert error.pointer == "" or error.pointer.startswith("/")
             (error.pointer + error.detail).encode()
+
+
+def test_thousands_of_unknown_fields_cost_no_more_than_those_that_are_told(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """For each of 60,000 a name like it was looked for, while others waited for seconds."""
+    looked_for: list[str] = []
+    matches = difflib.get_close_matches
+
+    def counted(word: str, *args: Any, **options: Any) -> list[str]:
+        looked_for.append(word)
+        return matches(word, *args, **options)
+
+    monkeypatch.setattr(difflib, "get_close_matches", counted)
+    with pytest.raises(InvalidRecord) as caught:
+        new_record(
+            COLLECTIONS["tasks"],
+            {f"unknown{number}": number for number in range(1_000)},
+            record_id=1,
+            owner=7,
+            now=datetime(2026, 11, 30, tzinfo=UTC),
+            unknown="refuse",
+        )
+    assert len(caught.value.errors) == len(looked_for) == 100

@@ -49,6 +49,11 @@ class Faults:
         if len(self.found) < FAULTS_MAX:
             self.found.append(FieldError(pointer, detail))
 
+    @property
+    def is_full(self) -> bool:
+        """Return True if no further fault would be reported, so that none has to be looked for."""
+        return len(self.found) >= FAULTS_MAX
+
 
 def pointer_to(parent: str, step: str | int) -> str:
     """Return the JSON Pointer of the member or entry `step` of the value at `parent`."""
