@@ -78,9 +78,19 @@ def _import(request: SignedInRequest) -> HttpResponse:
         other = "take" in request.POST
         context = {"form": form, "report": report, "judged": judged, "other": other}
         return render(request, _TEMPLATE, context)
-    request.session[_DONE] = report
+    request.session[_DONE] = _shown(report)
     messages.success(request, _("The archive was imported."))
     return redirect("your_data")
+
+
+def _shown(report: Record) -> Record:
+    """The report without the new ids of records, of which there may be a hundred thousand: the row
+    of the session is read at every request, and the page does not show them."""
+    collections = {
+        name: {what: number for what, number in tally.items() if what != "renumbered"}
+        for name, tally in report["collections"].items()
+    }
+    return report | {"collections": collections}
 
 
 def _taken(request: SignedInRequest, asked: dict[str, Any], *, dry_run: bool) -> Record:

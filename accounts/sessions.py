@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+SESSIONS_MAX = 100  # of one person; the oldest end first
 _BEGAN, _SEEN = "began", "seen"  # seconds since 1970
 _SEEN_EVERY = 60  # seconds: a session is written no more often for having been used
 
@@ -70,6 +71,9 @@ def record_session(request: HttpRequest, **kwargs: Any) -> None:
             "last_seen_at": timezone.now(),
         },
     )
+    # Each log-in makes a row: a program that logs in again and again would make them without end.
+    listed = UserSession.objects.filter(user=request.user).order_by("-last_seen_at", "-pk")
+    end_sessions(listed[SESSIONS_MAX:])
 
 
 def open_sessions(user: "User") -> list[UserSession]:

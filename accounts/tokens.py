@@ -26,6 +26,7 @@ TOKEN_START = "nf_"
 SHOWN_CHARACTERS = 8
 TOKEN_CHARACTERS_MAX = 100
 TOKENS_MAX = 50  # valid ones of one person
+PAST_TOKENS_MAX = 100  # revoked or expired ones that are retained
 LAST_USED_EVERY = timedelta(minutes=1)
 LIFETIME_MAX = timedelta(days=3660)
 
@@ -60,6 +61,10 @@ def create_token(
     """
     if valid_tokens(user).count() >= TOKENS_MAX:
         raise TooManyTokens
+    # Of those that are revoked or expired, the newest stay: they would be rows without end.
+    past = ApiToken.objects.filter(user=user).exclude(pk__in=valid_tokens(user).values("pk"))
+    for row in past.order_by("-pk")[PAST_TOKENS_MAX:]:
+        row.delete()
     text = TOKEN_START + secrets.token_urlsafe(32)
     token = ApiToken.objects.create(
         user=user,

@@ -1,16 +1,22 @@
 """The room of settings: how pages are, export and import."""
 
 import io
+import json
 import re
 import zipfile
 from typing import Any
 
 import pytest
+from allauth.usersessions.models import UserSession
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import Client
 
-from accounts.models import User
+from accounts.models import ApiToken, User
+from accounts.tokens import create_token, revoke
+from tests.conftest import PASSWORD
 from tests.core.pages import text_of
+from tests.utils.bombs import honest
+from utils.documents import key_of
 from utils.json_storage import json_storage
 from utils.people.preferences import Preferences
 
@@ -154,3 +160,39 @@ def test_a_forged_form_is_refused(alice: User) -> None:
     browser = Client(enforce_csrf_checks=True)
     browser.force_login(alice)
     assert send(browser, b"x").status_code == 403
+
+
+def test_report_of_an_import_does_not_fill_the_row_of_the_session(
+    client: Client, alice: User
+) -> None:
+    """The ids that a hundred thousand records were given stayed in it until somebody looked."""
+    client.force_login(alice)
+    json_storage.create("tasks", alice.pk, {"title": "one"})
+    json_storage.delete("tasks", alice.pk, 1)
+    tasks = [{"id": number, "title": f"Task {number}"} for number in range(2, 400)]
+    json_storage.store.change(lambda t: t.reserve_ids(key_of("tasks", alice.pk), 1_000))
+    data = honest([(f"tasks/tasks_{alice.pk}.json", json.dumps({"tasks": tasks}).encode())])
+
+    def sent(**more: str) -> Any:
+        file = SimpleUploadedFile("all.zip", data, "application/zip")
+        return client.post(DATA, {"archive": file, "mode": "merge", **more})
+
+    judged = sent().context["judged"]
+    assert sent(judged=judged, take="1").status_code == 302
+    report = client.session["import_report"]
+    assert report["collections"]["tasks"]["added"] == 398
+    assert len(json.dumps(report)) < 2_000
+
+
+def test_past_tokens_and_sessions_are_bounded(
+    client: Client, alice: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("accounts.tokens.PAST_TOKENS_MAX", 3)
+    monkeypatch.setattr("accounts.sessions.SESSIONS_MAX", 3)
+    for number in range(6):
+        revoke(create_token(alice, f"token {number}")[0])
+        form = {"login": alice.username, "password": PASSWORD}
+        assert Client().post("/accounts/login/", form).status_code == 302
+    assert {token.name for token in ApiToken.objects.filter(user=alice)} >= {"token 5", "token 4"}
+    assert ApiToken.objects.filter(user=alice).count() == 4
+    assert UserSession.objects.filter(user=alice).count() == 3
