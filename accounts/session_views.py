@@ -13,7 +13,7 @@ from django.views.decorators.http import require_http_methods, require_POST
 
 from accounts.sessions import end_sessions, is_current, open_sessions
 from accounts.signals import activity, tell_store
-from accounts.views import SignedInRequest
+from accounts.views import SignedInRequest, confirm_who_asks
 
 
 @login_required
@@ -48,6 +48,7 @@ def _end(
     sessions = list(found)
     if needed and not sessions:
         raise Http404
+    confirm_who_asks(request)  # a thief at an open browser must not throw the owner out
     count = end_sessions(sessions)
     said = f"Ended {count} session{'' if count == 1 else 's'}"
     tell_store(request.user.pk, activity("sessions_ended", said, request))

@@ -6,6 +6,7 @@ from typing import Any
 
 from django import forms
 from django.conf import settings
+from django.core.validators import FileExtensionValidator
 from django.utils.choices import BaseChoiceIterator
 from django.utils.translation import gettext_lazy as _
 
@@ -109,6 +110,7 @@ class ImportForm(forms.Form):
     archive = forms.FileField(
         label=_("Archive"),
         widget=forms.FileInput(attrs={"accept": ".zip,application/zip"}),
+        validators=[FileExtensionValidator(["zip"])],
         help_text=_("An export, a backup or a NeuralFlow folder as a zip file."),
     )
     mode = forms.ChoiceField(

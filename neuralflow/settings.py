@@ -376,6 +376,7 @@ NEURALFLOW_SENDS_MAIL: bool = vars()["EMAIL_BACKEND"].rpartition(".")[0] not in 
 # By a code and not by a link: a link would prove a stranger's account to be its recipient's.
 ACCOUNT_EMAIL_VERIFICATION = "mandatory" if NEURALFLOW_SENDS_MAIL else "none"
 ACCOUNT_EMAIL_VERIFICATION_BY_CODE_ENABLED = NEURALFLOW_SENDS_MAIL
+ACCOUNT_EMAIL_VERIFICATION_BY_CODE_TIMEOUT = 600  # seconds
 ACCOUNT_EMAIL_VERIFICATION_SUPPORTS_RESEND = True
 DEFAULT_FROM_EMAIL: str = env.str("DEFAULT_FROM_EMAIL", default="neuralflow@localhost")
 ACCOUNT_EMAIL_SUBJECT_PREFIX = "[NeuralFlow] "
@@ -401,6 +402,7 @@ SECURE_REDIRECT_EXEMPT = ["^accounts/api/(?!docs/$)"]
 _PREFIX = "__Host-" if HTTPS else ""
 SESSION_COOKIE_NAME = f"{_PREFIX}sessionid"
 CSRF_COOKIE_NAME = f"{_PREFIX}csrftoken"
+LANGUAGE_COOKIE_NAME = f"{_PREFIX}django_language"
 NEURALFLOW_KNOWN_COOKIE_NAME = f"{_PREFIX}known"  # of a browser that signed in before
 SESSION_COOKIE_HTTPONLY = CSRF_COOKIE_HTTPONLY = True
 MESSAGE_STORAGE = "django.contrib.messages.storage.session.SessionStorage"  # no further cookie

@@ -168,6 +168,19 @@ def test_pages_of_people_are_kept_by_no_cache(client: Client, alice: User, path:
     assert "no-store" in client.get(path)["Cache-Control"]
 
 
+def test_ending_sessions_asks_who_wants_it(alice: User) -> None:
+    owner, thief = signed_in(), Client()
+    thief.force_login(alice)  # somebody at an open browser
+    (session,) = owner.get("/accounts/sessions/").context["sessions"]
+    for address in (f"{session.pk}/end/", "end/"):
+        answer = thief.post(f"/accounts/sessions/{address}")
+        assert answer["Location"].startswith("/accounts/reauthenticate/")
+    assert is_open(owner)
+    form = {"password": PASSWORD, "next": "/accounts/sessions/end/"}
+    assert thief.post("/accounts/reauthenticate/", form)["Location"] == "/accounts/sessions/"
+    assert not is_open(owner)
+
+
 def cookie_of(client: Client) -> str:
     return client.cookies[django_settings.SESSION_COOKIE_NAME].value
 

@@ -93,6 +93,13 @@ def send(client: Client, archive: bytes, **more: str) -> Any:
     return client.post(DATA, {"archive": file, "mode": "merge"} | more)
 
 
+def test_file_that_is_no_zip_by_its_name_is_refused(signed_in: Client, alice: User) -> None:
+    file = SimpleUploadedFile("mine.html", export(signed_in), "application/zip")
+    answer = signed_in.post(DATA, {"archive": file, "mode": "merge"})
+    assert answer.status_code == 422
+    assert "Allowed extensions are: zip" in text_of(answer)
+
+
 def judged_in(answer: Any) -> str:
     found = re.search('name="judged" value="([0-9a-f]{64})"', answer.content.decode())
     assert found

@@ -114,7 +114,9 @@ def test_the_browsers_zone_counts_where_none_was_chosen(signed_in: Client, alice
     assert "1 Jul 2041, 22:30 UTC" in shown(signed_in, "/tasks/")
     signed_in.cookies["timezone"] = "Asia/Tokyo"
     assert "2 Jul 2041, 07:30" in shown(signed_in, "/tasks/")
-    signed_in.cookies["timezone"] = "../../../etc/passwd"
+    signed_in.cookies["__Host-timezone"] = "Asia/Kolkata"
+    assert "2 Jul 2041, 04:00" in shown(signed_in, "/tasks/")
+    signed_in.cookies["__Host-timezone"] = signed_in.cookies["timezone"] = "../../../etc/passwd"
     assert "1 Jul 2041, 22:30 UTC" in shown(signed_in, "/tasks/")
 
 

@@ -113,10 +113,13 @@ def test_what_browsers_are_told_over_tls(production: Server) -> None:
     assert login.headers["Cache-Control"] == "no-store, private"
 
 
-def test_the_session_has_such_a_cookie_too(production: Server) -> None:
-    names = "print(settings.SESSION_COOKIE_NAME, settings.CSRF_COOKIE_NAME)"
+def test_every_cookie_is_bound_to_the_host(production: Server) -> None:
+    names = "print(*(getattr(settings, name) for name in dir(settings) if 'COOKIE_NAME' in name))"
     said = production.run("-c", f"from django.conf import settings; {names}")
-    assert said.split() == ["__Host-sessionid", "__Host-csrftoken"]
+    names = {"csrftoken", "django_language", "known", "sessionid"}
+    assert set(said.split()) == {f"__Host-{name}" for name in names}
+    script = (PROJECT / "static/js/time_zone.js").read_text("utf-8")
+    assert 'overTls ? "__Host-" : ""}timezone=' in script
 
 
 @pytest.mark.django_db

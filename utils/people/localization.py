@@ -27,7 +27,7 @@ from utils.people.preferences import Preferences, is_time_zone
 
 log = logging.getLogger(__name__)
 
-ZONE_COOKIE = "timezone"
+ZONE_COOKIES = ("__Host-timezone", "timezone")  # over TLS, and without
 _KEPT = "_preferences"
 
 
@@ -65,8 +65,8 @@ def forget_preferences(request: HttpRequest) -> None:
 
 def browsers_zone(request: HttpRequest) -> str:
     """Return the name of the browser's time zone, or UTC if it is unknown."""
-    name = request.COOKIES.get(ZONE_COOKIE, "")
-    return name if is_time_zone(name) else "UTC"
+    named = (request.COOKIES.get(cookie, "") for cookie in ZONE_COOKIES)
+    return next((name for name in named if is_time_zone(name)), "UTC")
 
 
 def zone_of(request: HttpRequest) -> ZoneInfo:
