@@ -4,6 +4,7 @@
 attributes) must not be localized: see `plain` in `core.templatetags.neuralflow`.
 """
 
+import math
 import re
 from collections.abc import Iterable
 from typing import Final, TypeGuard
@@ -47,8 +48,13 @@ def exact_text(value: Number) -> str:
 
 
 def percent_text(accuracy: Number) -> str:
-    """Format an accuracy in per cent, whether stored as a fraction or in per cent: "91.4%"."""
-    return gettext("%(number)s%%") % {"number": number_text(accuracy_percent(accuracy))}
+    """Format an accuracy in per cent, whether stored as a fraction or in per cent: "91.4%".
+
+    A number of a file for which that exceeds every float is formatted as it is.
+    """
+    percent = accuracy_percent(accuracy)
+    shown = percent if math.isfinite(percent) else accuracy
+    return gettext("%(number)s%%") % {"number": number_text(shown)}
 
 
 def typed_text(value: Number) -> str:

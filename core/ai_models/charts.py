@@ -3,6 +3,7 @@
 Charts are decoration: their values are always on the page as text, too.
 """
 
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -80,9 +81,13 @@ def metrics_of(value: object) -> Metrics:
 
 
 def part(name: str, value: Number) -> Part:
-    """Return a bar for a number from 0 to 100. Its maximum is 1 for values up to 1, else 100."""
+    """Return a bar. Its maximum is 1 for values up to 1, else 100.
+
+    Files may contain numbers outside that range. Their bars are empty or full.
+    """
     maximum = 1 if value <= 1 else 100
-    return Part(name, number_text(value), maximum, round(100 * value / maximum, 2))
+    drawn = min(max(value, 0), maximum)
+    return Part(name, number_text(value), maximum, round(100 * drawn / maximum, 2))
 
 
 def is_line(value: object) -> bool:
@@ -134,7 +139,15 @@ def _across(place: int, count: int) -> float:
 
 
 def _down(value: Number, lowest: Number, highest: Number) -> float:
-    # Halve first: the difference of two large floats can overflow.
-    span = highest / 2 - lowest / 2
-    share = (value / 2 - lowest / 2) / span if span else 0.5
+    span = _half(highest) - _half(lowest)
+    share = (_half(value) - _half(lowest)) / span if span else 0.5
     return round(HEIGHT - MARGIN - share * (HEIGHT - 2 * MARGIN), 1)
+
+
+def _half(value: Number) -> float:
+    """Return half of a number, so that the difference of two does not overflow.
+
+    Integers of files can exceed every float. They are drawn as the largest one.
+    """
+    largest = sys.float_info.max
+    return float(min(max(value, -largest), largest)) / 2

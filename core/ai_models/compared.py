@@ -4,6 +4,7 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
+from math import isfinite
 from types import MappingProxyType
 from typing import Any
 
@@ -143,8 +144,13 @@ def _shown(value: Any, field: Field | None) -> Text:
 
 
 def _more(first: int | float, second: int | float) -> str:
-    """Return the signed difference: "+0.013". Decimal arithmetic avoids binary rounding errors."""
+    """Return the signed difference: "+0.013", or "" if it exceeds every float.
+
+    Decimal arithmetic avoids binary rounding errors.
+    """
     difference = Decimal(repr(second)) - Decimal(repr(first))
+    if not isfinite(float(difference)):
+        return ""
     is_integer = difference == difference.to_integral_value() and abs(difference) < 10**15
     size = abs(difference)
     text = number_text(int(size) if is_integer else float(size))

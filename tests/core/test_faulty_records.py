@@ -1,6 +1,7 @@
 """A record that a hand made badly costs only itself: everything else works, and it is shown."""
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,10 @@ from utils.json_storage import json_storage
 GOOD: dict[str, dict[str, Any]] = {
     "tasks": {"title": "Good", "id": 1, "due_date": "2031-02-03"},
     "projects": {"name": "Good", "id": 1},
-    "models": {"name": "Good", "id": 1},
+    "models": {
+        **{"name": "Good", "id": 1, "accuracy": 0.5},
+        "performance_metrics": {"loss": 1, "curve": [0.5, 0.25]},
+    },
 }
 DIGITS = 10**400
 
@@ -38,8 +42,15 @@ BAD: dict[str, tuple[str, dict[str, Any]]] = {
     "numbers of 400 digits": ("tasks", {"id": 2, "metadata": {"a": DIGITS}, "position": DIGITS}),
     "figures of 400 digits": (
         "models",
-        {"id": 2, "accuracy": DIGITS, "performance_metrics": {"loss": DIGITS, "curve": [DIGITS]}},
+        {
+            **{"id": 2, "accuracy": DIGITS, "training_data_size": DIGITS},
+            "performance_metrics": {"loss": -DIGITS, "curve": [0, DIGITS, 0.5, -DIGITS]},
+            "hyperparameters": {"rate": DIGITS, "steps": 9 * [DIGITS]},
+        },
     ),
+    "figures above their range": ("models", {"id": 2, "accuracy": 150}),
+    "figures below their range": ("models", {"id": 2, "accuracy": -1.7e308}),
+    "a budget of 400 digits": ("projects", {"id": 2, "budget": DIGITS}),
     "metadata 600 deep": ("tasks", {"id": 2, "metadata": {"a": json.loads("[" * 600 + "]" * 600)}}),
     "a member of nobody": (
         "projects",
@@ -69,6 +80,15 @@ PAGES = [
     "/accounts/api/models/?sort=accuracy",
     "/accounts/api/dashboard/",
 ]
+# Pages of the bad record itself, if it has an address.
+OWN_PAGES = {
+    "tasks": ["/tasks/2/edit/", "/accounts/api/tasks/2/"],
+    "projects": ["/projects/2/", "/projects/2/edit/", "/accounts/api/projects/2/"],
+    "models": [
+        *("/models/2/", "/models/2/edit/", "/accounts/api/models/2/"),
+        *("/models/compare/?a=1&b=2", "/models/compare/?a=2&b=1"),
+    ],
+}
 
 
 LOST: dict[str, tuple[str, dict[str, Any]]] = {
@@ -166,8 +186,12 @@ def test_bad_record_costs_only_itself(
         records = [good, {**good, **bad}] if one == collection else [good]
         write_document(data_folder, f"{one}/{one}_{alice.pk}.json", {one: records})
     client.force_login(alice)
-    for page in PAGES:
-        assert client.get(page).status_code == 200, page
+    for page in PAGES + (OWN_PAGES[collection] if bad.get("id") == 2 else []):
+        answer = client.get(page)
+        assert answer.status_code == 200, page
+        widths = re.findall(r'<rect width="([^"]*)"', answer.content.decode())
+        assert all(0 <= float(width) <= 100 for width in widths), (page, widths)
+        assert page.startswith("/accounts/") or not re.search(r"\binf\b", text_of(answer)), page
     for one, good in GOOD.items():
         fresh = {field: value for field, value in good.items() if field != "id"}
         made = client.post(f"/accounts/api/{one}/", fresh, content_type="application/json")
