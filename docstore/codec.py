@@ -196,8 +196,9 @@ def checked_copy(value: Json, depth: int = DEPTH_MAX) -> Json:
 def checked_record(record: Mapping[str, Json], before: Mapping[str, Json]) -> dict[str, Json]:
     """Return a checked copy of a record that replaces `before`, which the store holds.
 
-    A value that is the same object as in `before` was checked when it was written and is never
-    changed, so it is shared. Without that, each change of a large record would copy all of it.
+    A value that is the same object as in `before` is in the document already and is never changed,
+    so it is shared. Without that, each change of a large record would copy all of it. A value that
+    was too deep in a file edited by hand therefore remains, and does not prevent other changes.
     """
     absent = object()
     copy = {
