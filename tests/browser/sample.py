@@ -89,18 +89,30 @@ def make() -> dict[str, int]:
     memberships.accept(ada.pk, json_storage.list("shared", ada.pk)[-1]["id"])
     offered = _create("projects", grace.pk, {"name": "Debugging with moths"})
     memberships.invite(grace.pk, offered, ada.username, "viewer")
+    invitation = json_storage.list("shared", ada.pk)[-1]["id"]
+    handed = _create("projects", grace.pk, {"name": "Wordlists"})
+    memberships.invite(grace.pk, handed, ada.username, "editor")
+    offer = json_storage.list("shared", ada.pk)[-1]["id"]
+    memberships.accept(ada.pk, offer)
+    memberships.offer(grace.pk, handed, ada.pk)
     theirs = _create("tasks", grace.pk, {"title": "Draft the manual", "project_id": shared})
+    # Names of addresses that only take posts name records that exist, but need not fit.
     return {
         "owner": grace.pk,
         "editor": grace.pk,
         "project": projects[0],
         "another_shared_project": projects[0],
+        "offered_project": projects[0],
+        "addressed_project": projects[0],
+        "addressed": 1,
+        "waiting": 1,
+        "offer": offer,
         "shared_project": shared,
         "shared_task": theirs,
         "task": tasks[0],
         "model": models[0],
         "other_model": models[1],
-        "invitation": json_storage.list("shared", ada.pk)[-1]["id"],
+        "invitation": invitation,
         "token": create_token(ada, "Nightly training")[0].pk,
         "session": 1,
     }
