@@ -16,6 +16,8 @@ LOCK_SECONDS_MAX: Final = 1.0
 HISTORY_SHARE: Final = 1 / 8
 HISTORY_KEEP_SECONDS: Final = 3600.0
 HOURLY_SHARE: Final = 1 / 8
+# However small the history is, a user may write so many bytes per hour.
+HOURLY_BYTES_MIN: Final = 64 * 1024 * 1024
 
 #: The bounds of every change that a request makes.
 ORDINARY_BOUNDS: Final = Bounds(COMMIT_BYTES_MAX, LOCK_SECONDS_MAX)

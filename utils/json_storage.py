@@ -59,6 +59,7 @@ from docstore.merging import FILE_ACTOR
 from utils.bounds import (
     HISTORY_KEEP_SECONDS,
     HISTORY_SHARE,
+    HOURLY_BYTES_MIN,
     HOURLY_SHARE,
     IMPORT_TRIES,
     ORDINARY_BOUNDS,
@@ -873,7 +874,7 @@ class JSONStorageManager:
         def note(number: int) -> None:
             numbers.append(number)
             self._counts.settle(who.user_id, held)
-            allowed = max(int(settings.NEURALFLOW_HISTORY_BYTES * HOURLY_SHARE), 1)
+            allowed = max(int(settings.NEURALFLOW_HISTORY_BYTES * HOURLY_SHARE), HOURLY_BYTES_MIN)
             self._written.add(who.user_id, self.clock(), size, allowed)
 
         numbers: builtins.list[int] = []

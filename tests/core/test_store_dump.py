@@ -236,14 +236,18 @@ def test_a_checkpoint_makes_the_files_exact(work: None, data_folder: Path) -> No
 def test_a_checkpoint_retires_what_the_settings_do_not_keep(
     settings: Settings, data_folder: Path
 ) -> None:
-    for number in range(5):  # each fills more than half a segment
-        json_storage.save_task_data(1, {"title": f"Task {number}", "metadata": {"x": "y" * 2**21}})
+    for number in range(12):  # each fills a quarter of a segment
+        large = {"x": "y" * (2**20 - 1_000)}
+        json_storage.save_task_data(1, {"title": f"Task {number}", "metadata": large})
     json_storage.close()
+    for path in data_folder.glob(".neuralflow/journal/*.journal"):
+        hour_ago = path.stat().st_mtime - 3_601  # of the last hour, all is kept
+        os.utime(path, (hour_ago, hour_ago))
     assert len(dump("--json").json["segments"]) > 2
     settings.NEURALFLOW_HISTORY_BYTES = 1
     assert run("store_checkpoint", "--json").json["retired"] > 1
     assert len(dump("--json").json["segments"]) == 1
-    assert dump(TASKS, "--json").json["revision"] == 5
+    assert dump(TASKS, "--json").json["revision"] == 12
 
 
 def test_what_strangers_wrote_cannot_command_the_terminal(data_folder: Path) -> None:

@@ -173,8 +173,9 @@ def test_page_past_the_burst_is_answered_429(
 
 
 def test_person_who_wrote_an_hours_bytes_waits_and_others_do_not(
-    storage: JSONStorageManager, clock: Clock, settings: Any
+    storage: JSONStorageManager, clock: Clock, settings: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("utils.json_storage.HOURLY_BYTES_MIN", 1)
     settings.NEURALFLOW_HISTORY_BYTES = 8_000_000  # of which one may write an eighth in an hour
     for person in (7, 8):
         storage.save_user_data(User(pk=person, username=f"p{person}"), lay_out=True)
