@@ -62,6 +62,10 @@ def test_a_change_can_be_made_from_what_is_stored() -> None:
         ({"time_zone": "../../etc/passwd"}, ["/time_zone"]),
         ({"single_keys": 1}, ["/single_keys"]),
         ({"font": "Comic"}, ["/font"]),
+        (
+            {"theme": 1, "time_zone": "Mars/Olympus", "views": [{"name": ""}], "font": "Comic"},
+            ["/theme", "/time_zone", "/views/0/name", "/views/0/query", "/font"],
+        ),
         ({"views": "all"}, ["/views"]),
         ({"views": [{"name": "", "query": ""}]}, ["/views/0/name"]),
         ({"views": [{"name": "a", "query": "x" * 501}]}, ["/views/0/query"]),

@@ -100,8 +100,9 @@ def _accepted(name: str, value: object, faults: Faults) -> Any:
     pointer = pointer_to("", name)
     if name == "views" and isinstance(value, Sequence) and not isinstance(value, str):
         value = [_as_object(view) for view in value]
+    before = len(faults.found)
     accepted = _FIELDS[name].accept(value, pointer, faults)
-    if faults.found:
+    if len(faults.found) > before or faults.is_full:
         return None
     if name == "time_zone" and accepted and not is_time_zone(accepted):
         faults.add(pointer, "must be the name of a time zone, such as Europe/Madrid, or empty")
