@@ -413,8 +413,9 @@ class DataInitializer:
             sizes[key.collection] += size
             sizes["total"] += size
             totals["users"] += key.collection == "users"
-            if examined.document and _counted(key.collection) in totals:
-                totals[_counted(key.collection)] += _length(key, examined.document.content)
+            if examined.document:
+                if _counted(key.collection) in totals:
+                    totals[_counted(key.collection)] += _length(key, examined.document.content)
             elif examined.findings:
                 unreadable.append(examined.name)
             progress(done, len(keys))

@@ -533,6 +533,8 @@ def test_everything_is_counted_and_nothing_unreadable_is_zero_silently(data_fold
         json_storage.save_task_data(1, {"title": title})
     json_storage.save_project_data(42, {"name": "of someone without an account"})
     write(data_folder / "tasks/tasks_2.json", "{")
+    write(data_folder / "shared/shared_1.json", '{"shared": [{"id": 1}]}')  # readable
+    write(data_folder / "requests/requests_1.json", '{"requests": [{"id": 1}, {"id": 1}]}')
     backup = data_initializer.create_backup()
     files = contents(data_folder)
     write(data_folder / "tasks/tasks_1.set-aside-2026-11-28T12-00-00.000000Z.json", "{ }")
