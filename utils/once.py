@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from docstore import Transaction, to_json
+from docstore import Transaction, id_of, to_json
 from utils.documents import key_of, own_copy
 from utils.people.person import begin
 from utils.times import moment_of, utc_text
@@ -69,11 +69,20 @@ def keep(transaction: Transaction, caller_id: int, once: Once, answer: Any) -> N
     """Store the response for 24 hours, and remove expired ones. Raises `TooManyKeys`."""
     key = key_of("requests", caller_id)
     begin(transaction, key)
-    for stored in transaction.records(key):
-        if isinstance(stored, Mapping) and not _is_kept(stored, transaction.now):
-            transaction.remove(key, stored["id"])
+    before = transaction.records(key)
+    expired = [
+        stored
+        for stored in before
+        if isinstance(stored, Mapping) and not _is_kept(stored, transaction.now)
+    ]
+    for stored in expired:
+        number = id_of(stored)
+        # In a file edited by hand, a record can have no id, or that of another record.
+        if number is not None and len(before.find(number)) == 1:
+            transaction.remove(key, number)
     records = transaction.records(key)
-    if len(records) >= KEPT_MAX or sum(records.each(_size)) + _size(answer) > KEPT_BYTES_MAX:
+    is_full = len(before) - len(expired) >= KEPT_MAX
+    if is_full or sum(records.each(_size)) + _size(answer) > KEPT_BYTES_MAX:
         raise TooManyKeys(_seconds_left(records[0], transaction.now))
     transaction.put(
         key,

@@ -128,6 +128,21 @@ def test_rather_than_forget_a_promise_no_more_are_made(
     assert not once.replayed
 
 
+def test_expired_record_edited_by_hand_does_not_prevent_further_keys(
+    storage: JSONStorageManager, clock: Clock, data_folder: Path
+) -> None:
+    expired = {"key": "first", "at": "2020-01-01T00:00:00Z", "answer": {}}
+    strange = [expired, expired | {"id": "x"}, expired | {"id": 8}, expired | {"id": 8}, None]
+    path = data_folder / "requests/requests_7.json"
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(json.dumps({"requests": [expired | {"id": 1}, *strange]}))
+    create(storage, Once("second", "f"))
+    create(storage, once := Once("second", "f"))
+    assert once.replayed
+    stored = json.loads(exact(path, storage).read_bytes())["requests"]
+    assert stored[:-1] == strange and stored[-1]["key"] == "second"
+
+
 CALLER = """
 import sys
 from concurrent.futures import ThreadPoolExecutor

@@ -16,7 +16,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any, Final, NoReturn, TypedDict, Unpack
 
-from docstore import NotFound, Transaction
+from docstore import NotFound, Transaction, id_of
 from utils.caller import Caller
 from utils.documents import key_of, own_copy
 from utils.json.values import FieldError
@@ -543,4 +543,4 @@ def _move_tasks(
 
 
 def _is_of(task: Any, project_id: int) -> bool:
-    return isinstance(task, dict) and bool(task.get("id")) and task.get("project_id") == project_id
+    return id_of(task) is not None and task.get("project_id") == project_id
