@@ -46,7 +46,7 @@ class Progress:
 def progress_of(tasks: Sequence[Mapping[str, Any]], now: datetime) -> Progress:
     """Return the progress of the tasks. An unknown status has its own segment."""
     counts = count_by("tasks", "status", tasks)
-    ordered = [*(name for name in _ORDER if name in counts), *(set(counts) - set(_ORDER))]
+    ordered = [*(name for name in _ORDER if name in counts), *sorted(set(counts) - set(_ORDER))]
     parts, start = [], 0.0
     for status in ordered:
         width = 100 * counts[status] / len(tasks) if tasks else 0.0

@@ -1,6 +1,7 @@
 """The page of a project, one's own and another's; and models that belong to one."""
 
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -170,9 +171,30 @@ def test_a_project_that_goes_is_let_go_by_its_models(alice: User, bob: User) -> 
     assert json_storage.get("models", alice.pk, model)["project_id"] is None
 
 
+def test_project_is_handed_over_without_tasks_that_have_no_valid_id(
+    alice: User, bob: User, data_folder: Path
+) -> None:
+    project = made(alice, "projects", name="X-rays")
+    odd = [{"title": "Odd", "project_id": project} | more for more in ({"id": "x"}, {"id": [1]})]
+    tasks = {"tasks": [*odd, {"title": "Read", "id": 5, "project_id": project}]}
+    write_document(data_folder, f"tasks/tasks_{alice.pk}.json", tasks)
+    share(alice, project, bob, "editor")
+    memberships = Memberships(json_storage)
+    memberships.offer(alice.pk, project, bob.pk, caller=Caller(alice.pk))
+    memberships.take_over(bob.pk, json_storage.list("shared", bob.pk)[-1]["id"])
+    assert [task["title"] for task in json_storage.list("tasks", bob.pk)] == ["Read"]
+    assert [task["title"] for task in json_storage.list("tasks", alice.pk)] == ["Odd", "Odd"]
+
+
 def test_progress_has_its_parts_side_by_side() -> None:
     tasks = [{"status": "completed"}, {"status": "completed"}, {"status": "stuck"}, {}]
     progress = progress_of(tasks, datetime.now(UTC))
     assert (progress.done, progress.total, progress.share, progress.open) == (2, 4, 50, 2)
     shown = [(part.status, part.start, part.width) for part in progress.parts if part.count]
     assert shown == [("completed", 0, 50), ("pending", 50, 25), ("stuck", 75, 25)]
+
+
+def test_progress_orders_unknown_statuses_by_name() -> None:
+    unknown = [f"mine {letter}" for letter in "hcafbdge"]
+    progress = progress_of([{"status": status} for status in unknown], datetime.now(UTC))
+    assert [part.status for part in progress.parts if part.count] == sorted(unknown)
