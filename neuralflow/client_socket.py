@@ -18,6 +18,8 @@ from typing import IO, Any
 LEAST_RATE = 10_000  # bytes per second, on average
 GRACE_SECONDS = 30.0  # that a client may fall behind LEAST_RATE
 MEMORY_MAX = 256 * 1024  # bytes of a response in memory; more go to a temporary file
+HEAD_MAX = 8 * 1024  # bytes of a head that is held back
+_JOINED_MAX = 64 * 1024  # bytes that are copied to be sent with it
 _PIECE = 256 * 1024  # bytes of a file read at once
 
 
@@ -66,6 +68,7 @@ class ClientSocket(socket.socket):
         self._file: IO[bytes] | None = None
         self._sent = self._written = 0  # offsets in the temporary file
         self._is_dropped = False
+        self._head: bytes | None = None  # b"" until the head of the answer is there
 
     @property
     def rest(self) -> int:
@@ -108,6 +111,15 @@ class ClientSocket(socket.socket):
 
         Raises `BrokenPipeError` if the connection was dropped.
         """
+        if self._head is not None:
+            if not self._head and len(data) <= HEAD_MAX:
+                self._head = bytes(data)
+                return
+            head, self._head = self._head, None
+            if len(data) <= _JOINED_MAX:
+                data = head + data
+            elif head:
+                self.sendall(head)
         view = memoryview(data)
         with self._lock:
             if self._is_dropped:
@@ -122,6 +134,17 @@ class ClientSocket(socket.socket):
                 self.pace = Pace()
         if begins:
             self._on_rest()
+
+    def hold_head(self) -> None:
+        """Retain what is sent first, the head of an answer, so that it goes with what follows: a
+        segment and a wake-up of the client less."""
+        self._head = b""
+
+    def send_head(self) -> None:
+        """Send the head if nothing followed it."""
+        head, self._head = self._head, None
+        if head:
+            self.sendall(head)
 
     def sendfile(self, file: IO[bytes], offset: int = 0, count: int | None = None) -> int:  # type: ignore[override]
         """Send a part of a file by its descriptor. The position of the file is unchanged."""

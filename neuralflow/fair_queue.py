@@ -6,7 +6,7 @@ especially those without a session, which can require password hashing, are limi
 threads. Reads and API calls continue during any number of log-ins.
 """
 
-from collections import Counter, OrderedDict, deque
+from collections import OrderedDict, deque
 from enum import IntEnum
 from typing import Generic, TypeVar
 
@@ -23,6 +23,9 @@ class Lane(IntEnum):
     STRANGER = 2  # form submissions without a session
 
 
+_LANES = len(Lane)
+
+
 class FairQueue(Generic[Waiting]):
     """The requests that wait for a thread. Not thread-safe: only the event loop uses it."""
 
@@ -33,27 +36,27 @@ class FairQueue(Generic[Waiting]):
         self._lanes: tuple[OrderedDict[bytes, deque[Waiting]], ...] = tuple(
             OrderedDict() for _ in Lane
         )
-        self._running: dict[Waiting, tuple[Lane, bytes]] = {}
-        self._of_lane: Counter[Lane] = Counter()
-        self._of_subject: Counter[bytes] = Counter()
-        self._turn = 0
+        self._running: dict[Waiting, tuple[int, bytes]] = {}
+        self._of_lane = [0] * len(Lane)
+        self._of_subject: dict[bytes, int] = {}
+        self._turn = self._size = 0
 
     def add(self, request: Waiting, lane: Lane, subject: bytes) -> None:
         """Append the request to the queue of its subject."""
         self._lanes[lane].setdefault(subject, deque()).append(request)
+        self._size += 1
 
     def next(self) -> Waiting | None:
         """Remove and return the next request, or None if no thread is free for any."""
-        if not self._free:
+        if not self._size or not self._free:
             return None
-        for step in range(len(Lane)):
-            lane = Lane((self._turn + step) % len(Lane))
-            if self._of_lane[lane] >= self._lane_max[lane]:
-                continue
-            subject = self._next_subject(lane)
-            if subject is not None:
-                self._turn = lane + 1
-                return self._start(lane, subject)
+        for step in range(_LANES):
+            lane = (self._turn + step) % _LANES
+            if self._lanes[lane] and self._of_lane[lane] < self._lane_max[lane]:
+                subject = self._next_subject(lane)
+                if subject is not None:
+                    self._turn = lane + 1
+                    return self._start(lane, subject)
         return None
 
     def done(self, request: Waiting) -> None:
@@ -61,17 +64,17 @@ class FairQueue(Generic[Waiting]):
         lane, subject = self._running.pop(request)
         self._free += 1
         self._of_lane[lane] -= 1
-        self._of_subject[subject] -= 1
-        if not self._of_subject[subject]:
-            del self._of_subject[subject]
+        left = self._of_subject.pop(subject) - 1
+        if left:
+            self._of_subject[subject] = left
 
-    def _next_subject(self, lane: Lane) -> bytes | None:
+    def _next_subject(self, lane: int) -> bytes | None:
         for subject in self._lanes[lane]:
-            if self._of_subject[subject] < self._subject_max:
+            if self._of_subject.get(subject, 0) < self._subject_max:
                 return subject
         return None
 
-    def _start(self, lane: Lane, subject: bytes) -> Waiting:
+    def _start(self, lane: int, subject: bytes) -> Waiting:
         lines = self._lanes[lane]
         line = lines[subject]
         request = line.popleft()
@@ -80,7 +83,8 @@ class FairQueue(Generic[Waiting]):
         else:
             del lines[subject]
         self._running[request] = lane, subject
+        self._size -= 1
         self._free -= 1
         self._of_lane[lane] += 1
-        self._of_subject[subject] += 1
+        self._of_subject[subject] = self._of_subject.get(subject, 0) + 1
         return request

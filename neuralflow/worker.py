@@ -227,6 +227,13 @@ class Worker(ThreadWorker):
         self._shut(conn.sock, socket.SHUT_RD)  # its thread hears that the body has ended
         return True
 
+    def handle_request(self, req: Any, conn: TConn) -> bool:
+        conn.sock.hold_head()
+        try:
+            return bool(super().handle_request(req, conn))
+        finally:
+            conn.sock.send_head()
+
     def _keepalive_after(self, conn: TConn, keepalive: bool) -> bool:
         # Of a body that is not here, nobody waits for the rest to throw it away.
         return not conn.part and bool(super()._keepalive_after(conn, keepalive))

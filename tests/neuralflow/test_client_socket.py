@@ -116,3 +116,27 @@ def test_number_of_a_connection_is_released_by_the_loop_alone(pair: Pair) -> Non
     assert pair.client.recv(1) == b""
     pair.server.release()
     assert pair.server.fileno() == -1
+
+
+def test_head_goes_with_what_follows_or_alone(pair: Pair) -> None:
+    pair.server.hold_head()
+    pair.server.sendall(b"head ")
+    pair.client.setblocking(False)
+    with pytest.raises(BlockingIOError):
+        pair.client.recv(100)
+    pair.client.settimeout(10)
+    pair.server.sendall(b"body")
+    assert pair.client.recv(100) == b"head body"
+    pair.server.sendall(b" more")
+    assert pair.client.recv(100) == b" more"
+    pair.server.send_head()
+
+    pair.server.hold_head()
+    pair.server.sendall(b"head alone")
+    pair.server.send_head()
+    assert pair.client.recv(100) == b"head alone"
+
+    pair.server.hold_head()
+    pair.server.sendall(b"head ")
+    pair.server.sendall(LARGE)
+    assert pair.received(5 + len(LARGE)) == b"head " + LARGE
