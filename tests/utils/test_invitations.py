@@ -191,6 +191,37 @@ def test_flood_by_strangers_keeps_no_acquaintance_away(
     invite(alice, project, "bob")
 
 
+def test_invitations_of_deleted_projects_hide_no_other(
+    alice: User, bob: User, charlie: User, project: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(addressed, "LISTED_MAX", 10)
+    monkeypatch.setattr(addressed, "UNCHECKED_OF_OWNER", 5)
+    invite(alice, project, BOB)
+    for number in range(12):
+        for address in (BOB, f"nobody{number}@example.com"):
+            spam = json_storage.create("projects", charlie.pk, {"name": "Spam"})["id"]
+            invite(charlie, spam, address)
+            json_storage.delete("projects", charlie.pk, spam)
+    assert [one["owner"] for one in INVITATIONS.waiting(bob.pk)] == [alice.pk]
+    assert AddressInvitation.objects.filter(owner=charlie.pk).count() <= 15
+
+
+def test_open_invitations_are_never_forgotten(
+    alice: User, project: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(addressed, "UNCHECKED_OF_OWNER", 0)
+    for number in range(8):
+        invite(alice, project, f"nobody{number}@example.com")
+    assert AddressInvitation.objects.filter(owner=alice.pk).count() == 8
+
+
+def test_refused_inviters_are_bounded(bob: User, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(addressed, "REFUSED_MAX", 3)
+    for inviter in range(1_001, 1_006):
+        INVITATIONS.never(bob.pk, inviter)
+    assert addressed.refused_inviters(bob.pk) == [1_005, 1_004, 1_003]
+
+
 def test_never_again_holds_until_it_is_taken_back(alice: User, bob: User, project: int) -> None:
     other = json_storage.create("projects", alice.pk, {"name": "Other"})["id"]
     invite(alice, project, "bob")

@@ -19,6 +19,11 @@ from django.core.exceptions import ValidationError
 from django.core.validators import validate_email
 
 LISTED_MAX = 200  # invitations by address that one user is shown, the newest first
+REFUSED_MAX = 500  # inviters that one user refuses; the earliest of more are dropped
+# An owner may have as many rows that mean nothing, to one address and in all, without a check.
+UNCHECKED_OF_ADDRESS = 5
+UNCHECKED_OF_OWNER = 100
+CHECKED_MAX = 20  # rows of each kind that one invitation has looked at
 
 
 def address_in(text: str) -> str | None:
@@ -51,6 +56,22 @@ def noted(address: str, owner: int, project_id: int) -> Iterator[int]:
 def forget(number: int) -> None:
     """Forget an invitation that was answered or withdrawn."""
     _rows().filter(pk=number).delete()
+
+
+def rows_to_check(owner: int, address: str) -> list[Any]:
+    """Return rows of the owner that may mean nothing, such as those of projects that were deleted.
+
+    Without this check at each invitation, deleted projects would leave rows without end, and those
+    to one address would push the invitations of others off its list. The newest rows are left out:
+    another invitation of the owner may be about to write their entries.
+    """
+    rows = _rows().filter(owner=owner)
+    of_address = rows.filter(address=address).order_by("-pk")[UNCHECKED_OF_ADDRESS:]
+    others = rows.order_by("-pk").values_list("pk", flat=True)[UNCHECKED_OF_OWNER:]
+    newest = others.first() or 0
+    # At random: the oldest may all have entries.
+    at_random = rows.filter(pk__lte=newest).order_by("?")[:CHECKED_MAX]
+    return [*of_address[:CHECKED_MAX], *at_random]
 
 
 def rows_for(person: int) -> list[Any]:
@@ -90,6 +111,8 @@ def refuse_inviter(person: int, inviter: int) -> None:
     """Let no further invitation of the inviter reach the person."""
     if person != inviter:
         _refused().get_or_create(user_id=person, inviter=inviter)
+        rows = _refused().filter(user_id=person).order_by("-pk").values_list("pk", flat=True)
+        _refused().filter(pk__in=list(rows[REFUSED_MAX:])).delete()
 
 
 def allow_inviter(person: int, inviter: int) -> None:

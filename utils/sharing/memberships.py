@@ -150,7 +150,18 @@ class Memberships:
         if address is not None and addressed.can_be_proved():
             note = addressed.noted(address, owner, project_id)
         with note as number:
-            return self._do(owner, project_id, edit, told, call)
+            entry = self._do(owner, project_id, edit, told, call)
+        self._forget_stale(owner, entry[ADDRESS])
+        return entry
+
+    def _forget_stale(self, owner: int, address: str) -> None:
+        """Forget notes of the owner's invitations that are in no project any more."""
+        projects = self._manager.store.records(key_of("projects", owner))
+        for row in addressed.rows_to_check(owner, address):
+            records = projects.find(row.project_id)
+            entry = addressed_of(records[0]).get(row.pk) if len(records) == 1 else None
+            if entry is None or entry[ADDRESS] != row.address:
+                addressed.forget(row.pk)
 
     def withdraw(self, owner: int, project_id: int, number: int, **call: Unpack[Call]) -> Record:
         """Withdraw an invitation to an address. Raises `NotFound` if there is none."""
