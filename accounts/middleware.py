@@ -6,6 +6,7 @@ from contextlib import suppress
 from functools import lru_cache
 
 from django.conf import settings
+from django.contrib.auth import SESSION_KEY
 from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from django.shortcuts import render
@@ -13,6 +14,7 @@ from django.urls import Resolver404, ResolverMatch, resolve, reverse
 from django.utils.http import urlencode
 
 from accounts.api.http import Endpoint
+from accounts.credentials import known_credentials
 from accounts.hashers import TooBusy
 from accounts.sessions import end_if_old
 from docstore import StoreError
@@ -86,6 +88,9 @@ class AccountsMiddleware:
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
         # Without the cookie there is nothing to look up: calls with a token stay as cheap as ever.
         signed_in = settings.SESSION_COOKIE_NAME in request.COOKIES and end_if_old(request)
+        if signed_in:
+            key = request.COOKIES[settings.SESSION_COOKIE_NAME]
+            known_credentials.note(key, int(request.session[SESSION_KEY]))
         response = leaving_the_page(request, self.get_response(request))
         if (
             signed_in and request.resolver_match is None

@@ -9,6 +9,7 @@ import re
 import time
 from typing import Any
 
+from accounts.credentials import known_credentials
 from neuralflow.fair_queue import Lane
 
 IDLE_SECONDS = 5  # until the first byte of a request
@@ -35,6 +36,7 @@ _CREDENTIALS = re.compile(
 )
 _FORWARDED = re.compile(rb"\r\nx-forwarded-for[ \t]*:(?:[^\r\n]*,)?([^\r\n,]*)(?=\r\n)", re.I)
 _READS = (b"GET ", b"HEAD ", b"OPTIONS ")
+_CALL = re.compile(rb"[A-Z]+ /accounts/api/")
 _CHUNKED = re.compile(rb"\r\ntransfer-encoding[ \t]*:", re.I)
 _EXPECTS = re.compile(rb"\r\nexpect:[ \t]*100-continue[ \t]*(?=\r\n)", re.I)
 
@@ -52,6 +54,7 @@ class Arrival:
         self._head_end = 0  # where the headers end; 0 while they have not
         self.lane = Lane.OTHER
         self.credential = b""  # the token or session as it was sent; b"" of a stranger
+        self.account: int | None = None  # that a credential opened before
         self._is_understood = True  # its length is
         self._fault = b""
         self._needed = 0  # bytes in all
@@ -125,11 +128,16 @@ class Arrival:
         return length
 
     def _look_who_asks(self, end: int) -> None:
-        found = _CREDENTIALS.search(self.data, 0, end)
-        if found is not None:
-            self.credential = found[2].strip() or b"-"
-        if not self.data.startswith(_READS) and not (found and found[1]):
-            self.lane = Lane.FORM if found else Lane.STRANGER
+        sent = _CREDENTIALS.findall(self.data, 0, end)
+        has_token = any(is_token for is_token, _value in sent)
+        if sent:
+            self.credential = sent[0][1].strip() or b"-"
+        accounts = (known_credentials.account_of(value.strip()) for _name, value in sent[:2])
+        self.account = next(filter(None, accounts), None)
+        if self.data.startswith(_READS) or (has_token and _CALL.match(self.data)):
+            return
+        # A form may hash a password, whatever credential was made up for it.
+        self.lane = Lane.STRANGER if self.account is None else Lane.FORM
 
     def _find_head(self) -> bool:
         found = _HEAD_END.search(self.data, self._searched)

@@ -56,8 +56,8 @@ class LastingQueue(PollableMethodQueue):
 
 def _subject(arrival: Arrival) -> bytes:
     """Name who asks: by token or session, else by address."""
-    if arrival.credential:
-        return arrival.credential
+    if arrival.account is not None:
+        return b"account %d" % arrival.account
     peer = arrival.connection.client[0]
     return (arrival.forwarded_for() if _is_trusted(peer) else b"") or peer.encode()
 

@@ -44,6 +44,7 @@ from accounts.api.problems import (
     problem_of,
     problem_response,
 )
+from accounts.credentials import known_credentials
 from accounts.guards import address_of
 from accounts.models import User
 from accounts.throttle import bad_tokens
@@ -224,6 +225,7 @@ def _authenticate(request: ApiRequest) -> None:
         # Most calls need only the id, so the account is loaded lazily.
         request.user = SimpleLazyObject(lambda: token.user)  # type: ignore[assignment]
         request.caller, request.scopes = Caller(token.user_id, str(token.pk)), token.scopes
+        known_credentials.note(authorization.strip().rpartition(" ")[2], token.user_id)
         return
     if not (request.user.is_authenticated and request.user.is_active):
         raise NotAuthenticated(

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from accounts.credentials import KnownCredentials
 from neuralflow import arriving
 from neuralflow.arriving import BAD_REQUEST, HEAD_TOO_LARGE, Arrival
 from neuralflow.fair_queue import Lane
@@ -16,6 +17,7 @@ from tests.server import Server, prepared_server, started
 
 POST = b"POST /accounts/login/ HTTP/1.1\r\nHost: localhost\r\n"
 HEAD = b"POST / HTTP/1.1\r\nHost: a\r\n"
+CALL = b"POST /accounts/api/tasks/ HTTP/1.1\r\nHost: a\r\n"
 FORM = POST + b"Content-Type: application/x-www-form-urlencoded\r\n"
 SLOW = {
     "nothing": b"",
@@ -215,21 +217,35 @@ def test_length_that_is_no_number_makes_a_part(arrival: Arrival, value: bytes) -
 
 
 @pytest.mark.parametrize(
-    ("headers", "lane", "credential"),
+    ("headers", "lane", "account"),
     [
-        (b"GET / HTTP/1.1\r\nHost: a\r\n", Lane.OTHER, b""),
-        (b"GET / HTTP/1.1\r\nHost: a\r\nCookie: a=b; sessionid=s1; c=d\r\n", Lane.OTHER, b"s1"),
-        (HEAD, Lane.STRANGER, b""),
-        (HEAD + b"cookie: __Host-sessionid=s1\r\n", Lane.FORM, b"s1"),
-        (HEAD + b"authorization: Bearer t1\r\n", Lane.OTHER, b"Bearer t1"),
+        (b"GET / HTTP/1.1\r\nHost: a\r\n", Lane.OTHER, None),
+        (b"GET / HTTP/1.1\r\nHost: a\r\nCookie: a=b; sessionid=s1; c=d\r\n", Lane.OTHER, 7),
+        (b"GET / HTTP/1.1\r\nHost: a\r\nCookie: sessionid=made-up\r\n", Lane.OTHER, None),
+        (HEAD, Lane.STRANGER, None),
+        (HEAD + b"cookie: __Host-sessionid=s1\r\n", Lane.FORM, 7),
+        (HEAD + b"cookie: __Host-sessionid=made-up\r\n", Lane.STRANGER, None),
+        (HEAD + b"authorization: Basic x\r\ncookie: sessionid=s1\r\n", Lane.FORM, 7),
+        (HEAD + b"authorization: Bearer t1\r\n", Lane.FORM, 8),
+        (HEAD + b"authorization: Bearer made-up\r\n", Lane.STRANGER, None),
+        (CALL + b"authorization: Bearer t1\r\n", Lane.OTHER, 8),
+        (CALL + b"authorization: bearer  made-up\r\n", Lane.OTHER, None),
     ],
 )
-def test_lane_and_subject_of_a_request(
-    arrival: Arrival, headers: bytes, lane: Lane, credential: bytes
+def test_lane_and_account_of_a_request(
+    arrival: Arrival,
+    headers: bytes,
+    lane: Lane,
+    account: int | None,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    known = KnownCredentials()
+    monkeypatch.setattr("neuralflow.arriving.known_credentials", known)
+    known.note("s1", 7)
+    known.note("t1", 8)
     arrival.add(headers + b"X-Forwarded-For: 1.2.3.4, 5.6.7.8\r\n\r\n")
     assert arrival.is_ready()
-    assert (arrival.lane, arrival.credential) == (lane, credential)
+    assert (arrival.lane, arrival.account) == (lane, account)
     assert arrival.forwarded_for() == b"5.6.7.8"
 
 
