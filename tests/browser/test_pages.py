@@ -214,7 +214,7 @@ def test_a_project_is_shared(visitor: Visitor) -> None:
     expect(page.get_by_label("Username")).to_have_accessible_description(
         "Must be the name of an account."
     )
-    page.get_by_label("Username").fill(f"{guest}@example.com")
+    page.get_by_label("Username").fill(guest)
     visitor.press("Invite")
     visitor.look_at("members-invited")
     wendys = page.url
@@ -222,7 +222,7 @@ def test_a_project_is_shared(visitor: Visitor) -> None:
 
     log_in(visitor, guest)
     visitor.look_at("dashboard-invited")
-    follow(page.get_by_role("link", name="Answer"))
+    follow(page.get_by_role("link", name="View invitations"))
     visitor.look_at("shared-invited")
     press(page.get_by_role("button", name="Accept"))
     visitor.look_at("shared")
@@ -244,8 +244,16 @@ def test_a_project_is_shared(visitor: Visitor) -> None:
     page.goto(wendys)
     follow(page.get_by_role("link", name="Transfer"))
     visitor.look_at("member-hand-over")
-    visitor.press("Transfer")
-    visitor.look_at("members-handed-over")
+    visitor.press("Offer the project")
+    visitor.look_at("members-offered")
+    visitor.press("Log out")
+
+    log_in(visitor, guest)
+    visitor.go("/shared/", "shared-offered")
+    follow(page.get_by_role("link", name="Take over"))
+    visitor.look_at("offer")
+    visitor.press("Take over")
+    visitor.look_at("project-taken-over")
 
 
 def test_faults_are_shown_at_their_fields(visitor: Visitor) -> None:
