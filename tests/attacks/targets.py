@@ -52,6 +52,6 @@ JSON_TARGETS = [target for target in targets(*UNSAFE) if takes_json(target)]
 FORM_TARGETS = [target for target in targets("POST") if takes_a_form(target)]
 NUMBERS = re.compile(
     r"\{(task|project|model|token|session|owner|editor|another_shared_project|shared_project"
-    r"|shared_task|invitation)\}"
+    r"|shared_task|invitation|offered_project|addressed_project|waiting)\}"
 )
 NUMBERED = [target for target in targets("GET", *UNSAFE) if NUMBERS.search(target.row.address)]
