@@ -37,7 +37,9 @@ from docstore.merging import (
 )
 from utils.documents import key_of
 from utils.edits import create_record, delete_record, update_record
+from utils.people.call_counts import READS
 from utils.people.person import Activity, log
+from utils.people.quota import BURST_UNTIL, BY_TOKEN, PERIOD
 from utils.records import (
     COLLECTIONS,
     RECORD_COLLECTIONS,
@@ -58,6 +60,8 @@ logger = logging.getLogger(__name__)
 _LOOK_BACK: Final = (5_000, 500, 50)
 # Fields whose changes an activity does not count.
 _UNTOLD: Final = (("last_id",),)
+# Counts of API calls in a user document: by hand, a user could grant themself more.
+_COUNTS: Final = frozenset({PERIOD, BY_TOKEN, BURST_UNTIL, READS})
 # Set with every change of a record, so hand edits of them are ignored.
 _STAMPS: Final = frozenset({"updated_at", "completed_at"})
 
@@ -163,6 +167,7 @@ class DocumentEditor(PlainEditor):
     def set_fields(self, fields: dict[str, Any]) -> list[str]:
         if self._key.collection != "users":
             return super().set_fields(fields)
+        fields, remarks = self._without_read_only(fields)
         known = {name: value for name, value in fields.items() if value is not ABSENT}
         faults = {
             error.pointer.split("/")[1]: error.detail
@@ -171,11 +176,30 @@ class DocumentEditor(PlainEditor):
         }
         accepted = {name: value for name, value in fields.items() if name not in faults}
         super().set_fields(accepted)
-        return [
+        return remarks + [
             f'"{name}" was not changed: it {detail}'
             for name, detail in faults.items()
             if name in fields
         ]
+
+    def _without_read_only(self, fields: dict[str, Any]) -> tuple[dict[str, Any], list[str]]:
+        """Return the fields without the limit, the counts and others that NeuralFlow sets.
+
+        An edit may repair an invalid value.
+        """
+        before = self._transaction.document(self._key) or {}
+        refused = [name for name, value in fields.items() if self._is_set(name, before, value)]
+        left = {name: value for name, value in fields.items() if name not in refused}
+        return left, [f'"{name}" is set by NeuralFlow' for name in refused if name not in _STAMPS]
+
+    def _is_set(self, name: str, before: Mapping[str, Any], value: Any) -> bool:
+        """Return whether NeuralFlow sets the field, and its stored value is a valid one."""
+        if name == "user_id":
+            return bool(value != self._key.owner)
+        field = self._spec.by_name.get(name)
+        if field is None:
+            return name in _COUNTS
+        return field.read_only and name in before and field.has_shape(before[name])
 
     def change(self, record_id: int, fields: dict[str, Any]) -> list[str]:
         before = self._transaction.record(self._key, record_id)

@@ -17,7 +17,7 @@ from utils.caller import Caller
 from utils.changes import changes_for
 from utils.data_initializer import data_initializer
 from utils.file_edits import asides_of, recent_merges, use_aside
-from utils.json_storage import json_storage
+from utils.json_storage import Activity, json_storage
 
 ALICE = 1
 TASKS = Key("tasks", ALICE)
@@ -144,12 +144,37 @@ def test_person_document_merges_its_fields(data_folder: Path) -> None:
     content = json.loads(path.read_bytes())
     json_storage.update_user_activity(ALICE, "login", "Signed in again")
     json_storage.publish()
-    path.write_text(json.dumps(content | {"api_calls_limit": 5, "bio": 7, "theme": "dark"}))
+    path.write_text(json.dumps(content | {"location": "Madrid", "bio": 7, "theme": "dark"}))
     found = json_storage.get_user_data(ALICE)
     assert found is not None
-    assert (found["api_calls_limit"], found["bio"], found["theme"]) == (5, "", "dark")
+    assert (found["location"], found["bio"], found["theme"]) == ("Madrid", "", "dark")
     assert [one["type"] for one in found["activities"]][-3:] == ["login", "login", "file_merged"]
     assert '"bio" was not changed' in remarks()
+
+
+def test_person_document_keeps_its_quota_and_owner(data_folder: Path) -> None:
+    json_storage.record_call(ALICE, Activity("api", "Called"))
+    path = exact(data_folder / "users/user_1.json")
+    content = json.loads(path.read_bytes())
+    mine = {"api_calls_limit": 10**6, "api_calls_used": 0, "user_id": 2, "date_joined": None}
+    counts = {"api_calls_period": "2000-01-01T00", "api_calls_by_token": {}}
+    path.write_text(json.dumps(content | mine | counts))
+    found = json_storage.get_user_data(ALICE)
+    assert found is not None
+    assert {name: found[name] for name in mine | counts} == {
+        name: content[name] for name in mine | counts
+    }
+    assert '"api_calls_limit" is set by NeuralFlow' in remarks()
+
+
+def test_person_document_can_be_put_right(data_folder: Path) -> None:
+    wrong = {"api_calls_limit": "many", "user_id": 2}
+    json_storage.store.change(lambda transaction: transaction.set(Key("users", ALICE), wrong))
+    right = {"api_calls_limit": 5, "user_id": ALICE}
+    edit(data_folder, "users/user_1.json", lambda content: content.update(right))
+    found = json_storage.get_user_data(ALICE)
+    assert found is not None
+    assert {name: found[name] for name in right} == right
 
 
 def test_version_that_was_set_aside_is_used(data_folder: Path) -> None:
