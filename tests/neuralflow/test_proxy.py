@@ -7,6 +7,7 @@ import re
 import socket
 import zipfile
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from http.client import HTTPResponse
 from http.cookies import SimpleCookie
 
@@ -30,9 +31,11 @@ _WITH_PASSWORD = """
 import sys, django
 django.setup()
 from accounts.models import User
+from accounts.tokens import create_token
 user = User.objects.get(username=sys.argv[1])
 user.set_password(sys.argv[2])
 user.save()
+print(create_token(user)[1])
 """
 
 
@@ -64,8 +67,8 @@ def proxy(server: Server, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
 @pytest.fixture(scope="module")
 def dora(server: Server) -> Person:
     person = server.person("dora")
-    server.run("-c", _WITH_PASSWORD, "dora", PASSWORD)
-    return person
+    token = server.run("-c", _WITH_PASSWORD, "dora", PASSWORD)  # which revokes the first one
+    return replace(person, token=token.strip())
 
 
 class Browser:
