@@ -20,6 +20,7 @@ from tests.harness.report import Report
 
 PROJECT: Final = Path(__file__).parents[2]
 CLOCK: Final = PROJECT / "tests/clock"
+AHEAD: Final = "TEST_CLOCK_AHEAD"  # how many seconds the clock of a process is ahead
 LINES_SHOWN: Final = 400
 
 
@@ -33,12 +34,14 @@ class Setting(NamedTuple):
     def environment(self) -> dict[str, str]:
         """Return the variables that set the clock and the zone of a process and its children.
 
-        The clock shows the setting's time at the moment of this call.
+        The clock shows the setting's time at the moment of this call, also if this process itself
+        runs under another clock.
         """
         there = datetime.fromisoformat(self.moment).replace(tzinfo=ZoneInfo(self.zone))
+        now = time.time() - round(float(os.environ.get(AHEAD) or 0))  # by the machine's clock
         path = [str(CLOCK), *filter(None, [os.environ.get("PYTHONPATH")])]
         return {
-            "TEST_CLOCK_AHEAD": str(there.timestamp() - time.time()),
+            AHEAD: str(there.timestamp() - now),
             "TZ": self.zone,
             "PYTHONPATH": os.pathsep.join(path),
         }
