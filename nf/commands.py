@@ -10,6 +10,7 @@ import json
 import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 from typing import Any, Final
@@ -123,14 +124,22 @@ def activity(limit: int, as_json: bool) -> None:
 def undo(as_json: bool) -> None:
     """Take back what the latest nf command changed, within an hour. Again: do it again."""
     client = config.load()
-    numbers = config.latest_changes(client.server)
+    numbers, changes = config.latest_changes(client.server), list[int]()
     if not numbers:
         raise Failure("There is no change of nf to undo on this server.")
-    undone = [client.post("undo/", {"sequence": number}) for number in reversed(numbers)]
-    if as_json:
-        show.as_json(undone)
-    else:
-        show.lines(f"Undone: {show.cell(result.get('description'))}" for result in undone)
+    client = replace(client, on_change=changes.append)
+    undone = []
+    try:
+        while numbers:
+            undone.append(client.post("undo/", {"sequence": numbers[-1]}))
+            # If a later one fails, `nf undo` continues with those that are left.
+            config.store_changes(client.server, numbers := numbers[:-1])
+        config.store_changes(client.server, changes)
+    finally:
+        if as_json and undone:
+            show.as_json(undone)
+        else:
+            show.lines(f"Undone: {show.cell(result.get('description'))}" for result in undone)
 
 
 # Export and import
@@ -142,21 +151,19 @@ def export(file: Path | None) -> None:
     """Write all that you own into a zip; FILE is neuralflow-DATE.zip if not given."""
     place = file or Path(f"neuralflow-{date.today().isoformat()}.zip")
     client = config.load()
-    draft = place.with_name(f".{place.name}.part")
+    draft = place.with_name(f".{place.name}.{os.getpid()}.part")
     try:
-        with draft.open("xb") as to:
-            size = client.download("export/", to)
+        stream = draft.open("xb")
         try:
+            with stream:
+                size = client.download("export/", stream)
             place.hardlink_to(draft)  # unlike a rename, never overwrites an existing file
-        finally:
-            draft.unlink()
+        finally:  # also after Ctrl-C
+            draft.unlink(missing_ok=True)
     except FileExistsError as taken:
         raise Failure(f"{taken.filename2 or taken.filename} is there already") from None
     except OSError as fault:
         raise Failure(f"{place} cannot be written: {fault.strerror or fault}") from None
-    except Failure:
-        draft.unlink(missing_ok=True)
-        raise
     print(f"{place}: {size} bytes")
 
 

@@ -12,6 +12,7 @@ import json
 import os
 import re
 import tomllib
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
@@ -78,15 +79,20 @@ class Changes:
 
     def __call__(self, number: int) -> None:
         self._numbers.append(number)
-        text = json.dumps({"server": self._server, "changes": self._numbers})
-        place = undo_path()
-        try:
-            place.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            draft = place.with_name(f".{place.name}.{os.getpid()}")
-            draft.write_text(text, encoding="utf-8")
-            draft.replace(place)
-        except OSError:  # only `nf undo` depends on this file
-            pass
+        store_changes(self._server, self._numbers)
+
+
+def store_changes(server: str, numbers: Sequence[int]) -> None:
+    """Store the commit numbers that `nf undo` takes back, oldest first."""
+    text = json.dumps({"server": server, "changes": numbers})
+    place = undo_path()
+    try:
+        place.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        draft = place.with_name(f".{place.name}.{os.getpid()}")
+        draft.write_text(text, encoding="utf-8")
+        draft.replace(place)
+    except OSError:  # only `nf undo` depends on this file
+        pass
 
 
 def latest_changes(server: str) -> list[int]:

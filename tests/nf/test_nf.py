@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import socket
 import stat
 import subprocess
@@ -11,7 +12,7 @@ from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
@@ -235,6 +236,40 @@ def test_all_pages_of_a_list_are_fetched(server: Server, tmp_path: Path) -> None
     assert [task["id"] for task in json.loads(output)] == list(range(1, 1501))
 
 
+def test_undo_that_fails_midway_continues_with_the_changes_that_are_left(tmp_path: Path) -> None:
+    class Answers(BaseHTTPRequestHandler):
+        """Undoes change 2, refuses 1 at first, and numbers each undoing."""
+
+        asked: ClassVar[list[int]] = []
+
+        def do_POST(self) -> None:
+            number = json.loads(self.rfile.read(int(self.headers["Content-Length"])))["sequence"]
+            self.asked.append(number)
+            refused = self.asked == [2, 1]
+            body = {"detail": "changed since"} if refused else {"description": f"change {number}"}
+            self.send_response(409 if refused else 200)
+            if not refused:
+                self.send_header("NeuralFlow-Sequence", str(2 + len(self.asked)))
+            self.end_headers()
+            self.wfile.write(json.dumps(body).encode())
+
+        def log_message(self, *args: object) -> None:
+            pass
+
+    state = tmp_path / "neuralflow" / "undo.json"
+    state.parent.mkdir()
+    with serving(Answers) as address:
+        who = {"NF_SERVER": address, "NF_TOKEN": "nf_x"}
+        state.write_text(json.dumps({"server": address, "changes": [1, 2]}))
+        code, output, complaint = nf(tmp_path, "undo", **who)
+        assert (code, output, complaint) == (1, "Undone: change 2\n", "nf: changed since\n")
+        assert json.loads(state.read_text())["changes"] == [1]
+        code, output, _ = nf(tmp_path, "undo", **who)
+        assert (code, output) == (0, "Undone: change 1\n")
+        assert json.loads(state.read_text())["changes"] == [5]
+    assert Answers.asked == [2, 1, 1]
+
+
 class _Elsewhere(BaseHTTPRequestHandler):
     """A server that is no NeuralFlow; `answer` says how it behaves, `heard` what it was sent."""
 
@@ -264,9 +299,16 @@ class _Elsewhere(BaseHTTPRequestHandler):
 @contextmanager
 def elsewhere(answer: str) -> Iterator[tuple[str, list[str]]]:
     handler = type("_Here", (_Elsewhere,), {"answer": answer, "heard": []})
+    with serving(handler) as address:
+        yield address, handler.heard
+
+
+@contextmanager
+def serving(handler: type[BaseHTTPRequestHandler]) -> Iterator[str]:
+    """Answers by the handler, at this address."""
     with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
-        yield f"http://127.0.0.1:{server.server_address[1]}", handler.heard
+        yield f"http://127.0.0.1:{server.server_address[1]}"
         server.shutdown()
 
 
@@ -317,3 +359,37 @@ def test_an_export_never_overwrites_a_file(server: Server, tmp_path: Path) -> No
     assert (code, (tmp_path / "mine.zip").read_text()) == (1, "mine")
     assert "mine.zip is there already" in complaint
     assert [path.name for path in tmp_path.iterdir()] == ["mine.zip"]
+
+
+def test_export_that_fails_or_is_interrupted_leaves_no_file(server: Server, tmp_path: Path) -> None:
+    heidi = signed_in(server.person("heidi"))
+    (tmp_path / ".mine.zip.part").write_text("of an export that was killed")
+    environment = {"PATH": os.environ["PATH"], "HOME": str(tmp_path)}
+    command = [BIN / "nf", "export", "mine.zip"]
+    no_room = ["bash", "-c", 'ulimit -f 0; exec "$@"', "bash", *command]
+    done = subprocess.run(
+        no_room, cwd=tmp_path, env=environment | heidi, capture_output=True, text=True
+    )
+    assert (done.returncode, done.stderr) == (1, "nf: mine.zip cannot be written: File too large\n")
+
+    asked, answered = threading.Event(), threading.Event()
+
+    class Waits(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            asked.set()
+            answered.wait(60)
+
+        def log_message(self, *args: object) -> None:
+            pass
+
+    with serving(Waits) as address:
+        who = {"NF_SERVER": address, "NF_TOKEN": "nf_x"}
+        waiting = subprocess.Popen(
+            command, cwd=tmp_path, env=environment | who, stderr=subprocess.DEVNULL
+        )
+        assert asked.wait(60)
+        waiting.send_signal(signal.SIGINT)
+        assert waiting.wait(60) != 0
+        answered.set()
+    assert [path.name for path in tmp_path.iterdir()] == [".mine.zip.part"]
+    assert nf(tmp_path, "export", "mine.zip", **heidi)[0] == 0
