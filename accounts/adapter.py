@@ -171,6 +171,14 @@ class AccountAdapter(DefaultAccountAdapter):
     ) -> None:
         """Send the code; to the owner of an address that is proved already, what was tried."""
         address = emailconfirmation.email_address
+        # Counted alike for all addresses: a difference would tell whether an account has it.
+        with refusing(request):
+            Attempt((guards.CODE_MAILS, str(address.user_id)))
+        try:
+            Attempt((guards.CODE_MAILS_TO, subject_of(address.email)))
+        except TooManyAttempts:
+            log.warning("A code was not sent: too many were sent to the address")
+            return
         if _is_anothers(address):
             self.send_account_already_exists_mail(address.email)
         else:
@@ -181,7 +189,10 @@ class AccountAdapter(DefaultAccountAdapter):
         request = current.request
         if template_prefix in _UNASKED_MAILS:
             try:
-                Attempt((guards.UNASKED_MAILS, subject_of(email)))
+                Attempt(
+                    (guards.UNASKED_MAILS, subject_of(email)),
+                    (guards.UNASKED_MAILS_FROM, guards.address_of(request)),
+                )
             except TooManyAttempts:
                 log.warning("A mail that anybody can cause was not sent once more")
                 return

@@ -48,6 +48,11 @@ CODES_UNNOTICED: Final = Limit("code-unnoticed", 3, 86_400)
 CODES_NOTICE: Final = Limit("code-notice", 1, 86_400)
 # Mails to one address that anybody can cause: past these, nothing is sent and nobody is told.
 UNASKED_MAILS: Final = Limit("unasked mail", 2, 86_400)
+# The same mails by the network that causes them: it could write to any number of addresses.
+UNASKED_MAILS_FROM: Final = Limit("unasked mail from", 20, 3600)
+# Mails with a code that one account causes, to whatever addresses; and those to one address.
+CODE_MAILS: Final = Limit("code mail", 20, 86_400)
+CODE_MAILS_TO: Final = Limit("code mail to", 48, 86_400)
 
 
 class SignIn:

@@ -13,8 +13,10 @@ from django.db import connection
 from django.test import Client
 from pytest_django.fixtures import Settings
 
+from accounts import guards
 from accounts.models import User
 from accounts.names import EmailStatus
+from accounts.throttle import Limit
 from tests.conftest import PASSWORD, prove_who_asks
 from tests.core.pages import text_of
 from utils.json_storage import json_storage
@@ -191,6 +193,34 @@ def test_mails_that_strangers_cause_are_bounded_for_each_address(
             client.post("/accounts/password/reset/", {"email": address})
     to = [message.to[0] for message in mail.outbox]
     assert (to.count("nobody@example.com"), to.count("other@example.com")) == (2, 2)
+
+
+def test_mails_to_many_addresses_are_bounded_for_each_network(
+    alice: User, sends_mail: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(guards, "UNASKED_MAILS_FROM", Limit("unasked mail from", 3, 3600))
+    for number in range(5):
+        form = {"email": f"nobody{number}@example.com"}
+        answer = Client(REMOTE_ADDR="10.0.0.1").post("/accounts/password/reset/", form)
+        assert answer["Location"] == "/accounts/password/reset/done/"  # alike, sent or not
+    assert len(mail.outbox) == 3
+
+
+def test_codes_are_bounded_for_each_account_and_each_address(
+    client: Client, bob: User, sends_mail: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(guards, "CODE_MAILS", Limit("code mail", 3, 86_400))
+    monkeypatch.setattr(guards, "CODE_MAILS_TO", Limit("code mail to", 2, 86_400))
+    client.force_login(bob)
+    prove_who_asks(client)
+    form = {"user_type": "individual", "skill_level": "beginner", "experience_years": "3"}
+    for number, status in enumerate((302, 302, 302, 429)):
+        form["email"] = f"victim+{number}@corp.example"
+        assert client.post("/accounts/profile/", form).status_code == status
+    assert len(mail.outbox) == 3
+    for number in range(3):
+        assert sign_up(Client(), f"somebody{number}")["Location"] == VERIFY
+    assert [message.to for message in mail.outbox].count([BOSS]) == 2
 
 
 def test_mails_name_the_public_address_and_no_host_of_a_request(
