@@ -38,13 +38,14 @@ ELSEWHERE = {
     rf"{MANAGE}(createsuperuser|changepassword dora|shell)$": "asks a person",
     r"rsync |pg_dump |hdparm |smartctl ": "needs another machine, PostgreSQL, or a disk",
     r"cp -a |mv |ls -t ": "moves whole folders; nothing of ours",
+    r"umask ": "a setting of the shell",
     r"curl |TOKEN=": "tests/accounts/api/test_documented_session.py runs its like",
     r"\.venv/bin/nf ": "tests/nf/test_nf.py runs docs/cli.md",
     r"cat data": "test_documentation compares the file",
     r"\.venv/bin/python test_json_storage\.py$": "run below",
     r"NEURALFLOW_\w+=": "settings; no command",
     r"\.venv/bin/python -c 'import sqlite3": "run below",
-    r"sqlite3\.connect\(": "the second line of the same",
+    r"sqlite3\.connect\(|copy(\.| = )": "further lines of the same",
     r"-d |-H |http": "further lines of curl",
 }
 
@@ -189,11 +190,14 @@ def test_the_documented_backup_of_the_database_is_whole(tmp_path: Path) -> None:
     with sqlite3.connect(tmp_path / "db.sqlite3") as database:
         database.execute("CREATE TABLE people (name)")
         database.execute("INSERT INTO people VALUES ('dora')")
+        database.execute("CREATE TABLE django_session (session_key)")
+        database.execute("INSERT INTO django_session VALUES ('a digest')")
     (tmp_path / "backups-db").mkdir()
     subprocess.run(["sh", "-ec", f"{sys.executable} {script}"], cwd=tmp_path, check=True)
     (copy,) = (tmp_path / "backups-db").glob("*.sqlite3")
     with sqlite3.connect(copy) as database:
         assert database.execute("SELECT name FROM people").fetchall() == [("dora",)]
+        assert database.execute("SELECT * FROM django_session").fetchall() == []
 
 
 def test_the_storage_test_of_the_manual_succeeds(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ from django.urls import resolve
 from tests.attacks.counting import Count
 from tests.attacks.hostile import NO_NUMBERS, QUERIES
 from tests.attacks.judge import Attempt
+from tests.attacks.rows import ANYBODYS_OWN_BUTTON
 from tests.attacks.targets import (
     NUMBERED,
     NUMBERS,
@@ -44,7 +45,9 @@ def test_it_finds_addresses_with_numbers() -> None:
 @pytest.mark.parametrize("target", NUMBERED, ids=str)
 def test_what_is_no_number(world: World, count: Count, target: Target) -> None:
     attempt = Attempt(world, target)
-    for text in [*NO_NUMBERS, FAR_AWAY]:
+    # Who takes no invitations of an account is not told whether there is one.
+    takes_any = target.row.shape is ANYBODYS_OWN_BUTTON
+    for text in NO_NUMBERS if takes_any else [*NO_NUMBERS, FAR_AWAY]:
         spelt = NUMBERS.sub(lambda _found, text=text: text, target.row.address)
         attempt.send(text[:40], 404, address=world.address(spelt))
     attempt.conclude(count, KIND)
