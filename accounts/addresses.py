@@ -33,7 +33,7 @@ log = logging.getLogger(__name__)
 
 def is_proved(user: User) -> bool:
     """Return whether the account proved the address that it has."""
-    proved = EmailAddress.objects.filter(user=user, email__iexact=user.email, verified=True)
+    proved = EmailAddress.objects.filter(user=user, email=user.email.lower(), verified=True)
     return bool(user.email) and proved.exists()
 
 
@@ -64,8 +64,8 @@ def prove_by_link(user: User) -> None:
 def take(user: User, address: str) -> list[User]:
     """Make a proved address that of one account alone; return the accounts that lose it."""
     with transaction.atomic():
-        EmailAddress.objects.filter(email__iexact=address).exclude(user=user).delete()
-        losers = list(User.objects.filter(email__iexact=address).exclude(pk=user.pk))
+        EmailAddress.objects.filter(email=address.lower()).exclude(user=user).delete()
+        losers = list(User.objects.filter(email=address.lower()).exclude(pk=user.pk))
         for loser in losers:
             loser.email, loser.email_status = "", EmailStatus.CONTACT
             loser.save(update_fields=["email", "email_status"])

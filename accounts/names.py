@@ -80,15 +80,20 @@ def meaning(text: str) -> models.Q:
     An address is a name if its account proved it, or had it before addresses were proved.
     """
     if "@" in text:
-        legacy = models.Q(email__iexact=text, email_status=EmailStatus.LEGACY)
+        legacy = models.Q(email=text.lower(), email_status=EmailStatus.LEGACY)
         return legacy | proved(text)
     unfolded = models.Q(name_key=None, username__iexact=text)  # of an older release
     return models.Q(name_key=folded_name(text)) | unfolded
 
 
 def proved(address: str) -> models.Q:
-    """Return the condition for the account that proved the address: at most one."""
-    return models.Q(emailaddress__email__iexact=address, emailaddress__verified=True)
+    """Return the condition for the account that proved the address: at most one.
+
+    Addresses are stored in small letters. A look-up that ignores case would also find, in
+    PostgreSQL, letters of which only the capitals are the same, as U+0131 and i: the link for a new
+    password of one account would be sent to the address of another person.
+    """
+    return models.Q(emailaddress__email=address.lower(), emailaddress__verified=True)
 
 
 class EmailStatus(models.TextChoices):

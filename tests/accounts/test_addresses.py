@@ -184,6 +184,31 @@ def test_accounts_of_an_older_release_log_in_and_reset_by_their_address(
     assert person_named(BOSS) == (user.pk, "old")  # the link proved it
 
 
+def test_link_goes_to_no_address_that_only_looks_like_the_proved_one(
+    alice: User, sends_mail: None
+) -> None:
+    # PostgreSQL takes the dotless i of another domain for an i where it ignores case.
+    User.objects.create_user("old", "old@imail.example", email_status=EmailStatus.LEGACY)
+    proved = EmailAddress(user=alice, email="boss@imail.example", verified=True)
+    proved.save()
+
+    def like(pattern: str, text: str | None, _escape: str) -> bool:
+        return text is not None and pattern.upper() == text.upper()
+
+    connection.ensure_connection()
+    connection.connection.create_function("like", 3, like)
+    try:
+        for name in ("boss", "old"):
+            address = f"{name}@\u0131mail.example"
+            Client().post("/accounts/password/reset/", {"email": address})
+            assert not User.objects.meant_by(address).exists()
+    finally:
+        connection.close()
+    assert [message.subject for message in mail.outbox] == [
+        "[NeuralFlow] No account with this address"
+    ] * 2
+
+
 def test_mails_that_strangers_cause_are_bounded_for_each_address(
     alice: User, sends_mail: None
 ) -> None:
