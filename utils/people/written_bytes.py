@@ -17,6 +17,7 @@ from typing import Final
 from docstore import Unavailable
 
 _HOUR: Final = timedelta(hours=1)
+_FULL: Final = 3 * _HOUR
 #: The maximum number of buckets. The emptiest ones are dropped first.
 _PEOPLE_MAX: Final = 10_000
 
@@ -35,21 +36,31 @@ class WrittenBytes:
 
     def check(self, person: int, now: datetime) -> None:
         """Raise `TooManyBytes` if the user's bucket is full."""
-        empty_at = self._empty_at.get(person)
-        if empty_at is not None and empty_at - now > _HOUR:
-            wait = ceil((empty_at - now - _HOUR).total_seconds())
+        left = self._left(person, now)
+        if left > _HOUR:
+            wait = ceil((left - _HOUR).total_seconds())
             raise TooManyBytes("you wrote too many bytes within an hour: wait", min(wait, 3600))
 
     def add(self, person: int, now: datetime, size: int, allowed: int) -> None:
         """Add the bytes of a change. `allowed` is the allowance in bytes per hour."""
         with self._lock:
-            begin = max(self._empty_at.get(person, now), now)
-            # Without this bound, a clock set back or a huge import would lock a user out for days.
-            self._empty_at[person] = min(begin + size / allowed * _HOUR, now + 3 * _HOUR)
+            # Without this bound, a huge import would lock a user out for days.
+            self._empty_at[person] = now + min(
+                self._left(person, now) + size / allowed * _HOUR, _FULL
+            )
             if len(self._empty_at) > _PEOPLE_MAX:
                 by_emptiness = sorted(self._empty_at, key=lambda one: self._empty_at[one])
                 for person_id in by_emptiness[: _PEOPLE_MAX // 2]:
                     del self._empty_at[person_id]
+
+    def _left(self, person: int, now: datetime) -> timedelta:
+        """Return the time until the user's bucket is empty.
+
+        More than a full bucket means that the clock was set back. Without starting again then, the
+        user would be locked out until the clock is where it was.
+        """
+        left = self._empty_at.get(person, now) - now
+        return left if timedelta(0) < left <= _FULL else timedelta(0)
 
     def forked(self) -> None:
         """Reset the lock after a fork: another thread may have held it."""
