@@ -66,8 +66,9 @@ def by_python(client: Client, owner: User) -> None:
 
 
 def by_bulk(client: Client, owner: User) -> None:
-    twice = {"op": "update", "id": 1, "changes": {"status": "completed"}}
-    json_storage.bulk("tasks", owner.pk, [twice, twice])
+    completed = {"op": "update", "id": 1, "changes": {"status": "completed"}}
+    for _ in range(2):
+        json_storage.bulk("tasks", owner.pk, [completed])
 
 
 def by_button(client: Client, owner: User) -> None:
