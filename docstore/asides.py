@@ -9,8 +9,8 @@ from pathlib import Path
 from docstore.filesystem import FileSystem
 
 
-def set_aside(files: FileSystem, path: str) -> str:
-    """Give the file a second name durably, and return that.
+def set_aside(files: FileSystem, path: str, source: str = "") -> str:
+    """Give the file, or a version of it at `source`, a second name durably, and return that.
 
     The first name remains until another file replaces it: a crash in between leaves a readable
     document.
@@ -18,17 +18,20 @@ def set_aside(files: FileSystem, path: str) -> str:
     folder, _, name = path.rpartition("/")
     stamp = f"{datetime.now(UTC):%Y-%m-%dT%H-%M-%S.%fZ}"
     aside_name = f"{name.removesuffix('.json')}.set-aside-{stamp}.json"
-    files.link("set-aside", path, f"{folder}/{aside_name}")
-    files.sync_file("set-aside", path)
+    files.link("set-aside", source or path, f"{folder}/{aside_name}")
+    files.sync_file("set-aside", source or path)
     files.sync_folder("set-aside", folder)
     return aside_name
 
 
-def is_aside(files: FileSystem, path: str) -> bool:
-    """Return whether the file is set aside already: another name of it says so."""
+def is_aside(files: FileSystem, path: str, source: str = "") -> bool:
+    """Return whether the file, or a version of it at `source`, is set aside already.
+
+    Another name of it says so.
+    """
     folder, _, name = path.rpartition("/")
     begin = f"{name.removesuffix('.json')}.set-aside-"
-    inode = files.status(path).st_ino
+    inode = files.status(source or path).st_ino
     return any(
         files.status(f"{folder}/{other}").st_ino == inode
         for other in files.names(folder)

@@ -337,6 +337,13 @@ class Follower:
             return False
         return token_of(status) in live.tokens
 
+    def is_of_store(self, live: Live) -> bool:
+        """Return whether the store wrote the current file, as far as journal and image show."""
+        token = self.token(live)
+        head = self.images.head(live.key)
+        known = {*live.tokens, head.file} if head is not None else live.tokens
+        return token is not None and token in known
+
     def _load(self, key: Key) -> Live:
         with self.mutex:
             self.follow()

@@ -168,6 +168,14 @@ class Images:
                 self._files.remove("image-clear", folder / name)
             self._files.sync_folder("image-names", folder)
 
+    def sweep(self) -> None:
+        """Remove the drafts of dead processes. No other process has the folder open."""
+        for collection in self._layouts:
+            folder = self._folder / collection
+            for name in self._files.names(folder) if self._files.is_folder(folder) else ():
+                if name.endswith(".draft"):
+                    self._files.remove("sweep", folder / name)
+
     def _write(self, batch: list[tuple[Shown, bytes]]) -> set[Path]:
         folders = {self.path(one.key).parent for one, _ in batch}
         for folder in folders:

@@ -93,6 +93,13 @@ class History:
     keep_seconds: float = 0.0
 
 
+def displaced_name(path: str, expected: Token) -> str:
+    """Return the name for the file that an exchange displaces; it includes the expected token."""
+    folder, _, name = path.rpartition("/")
+    start = ".".join(name.split(".")[:4])  # ".tasks_7.json.<random>"
+    return f"{folder}/{start}.{'-'.join(map(str, expected))}.exchange"
+
+
 @dataclass(slots=True)
 class _Draft:
     """A document's new file before it gets its name.
@@ -417,18 +424,78 @@ class Publisher:
 
         Without the exchange, a save between the check and the rename would be lost.
         """
-        path = draft.live.path
-        if not self._files.exchange("publish", draft.path, path):
-            self._files.rename("publish", draft.path, path)
+        live, path = draft.live, draft.live.path
+        # Under a draft's name, the next opening would sweep a displaced save away if this process
+        # died before it gave the save back. This name says which file the store expected.
+        displaced_path = displaced_name(draft.path, expected)
+        self._files.rename("publish-ready", draft.path, displaced_path)
+        draft.path = ""  # from here on, the name may hold a save, which no error may remove
+        try:
+            is_exchanged = self._files.exchange("publish", displaced_path, path)
+        except OSError:
+            with suppress(OSError):
+                self._files.remove("take-back", displaced_path)
+            raise
+        if not is_exchanged:
+            self._files.rename("publish", displaced_path, path)
             return True
-        if token_of(self._files.status(draft.path)) == expected:
-            self._files.remove("publish-replaced", draft.path)
+        placed, displaced = draft.file, token_of(self._files.status(displaced_path))
+        if displaced == expected:
+            self._files.remove("publish-replaced", displaced_path)
             return True
-        self._edited.add(draft.live.key)
-        self._files.exchange("publish-back", draft.path, path)
-        if token_of(self._files.status(draft.path)) != draft.file:  # saved again meanwhile
-            self._files.exchange("publish-back", draft.path, path)
+        self._edited.add(live.key)
+        is_settled = False
+        while not is_settled:  # until nobody saved in between: then the file is the newest save
+            self._files.exchange("publish-back", displaced_path, path)
+            before, placed = placed, displaced
+            displaced = token_of(self._files.status(displaced_path))
+            is_settled = displaced == before
+        if displaced == draft.file:
+            self._files.remove("take-back", displaced_path)
+        else:
+            self._set_displaced_aside(live, displaced_path)
         return False
+
+    def _set_displaced_aside(self, live: Live, path: str) -> None:
+        """Preserve a save that a newer one displaced, which is merged instead."""
+        aside_name = set_aside(self._files, live.path, path)
+        self._files.remove("publish-replaced", path)
+        log.warning(
+            "%s was saved twice by hand while the store wrote it: the first save is preserved as"
+            " %s, and the second one is merged",
+            live.name,
+            aside_name,
+        )
+
+    def return_displaced(self, key: Key, path: str) -> None:
+        """Give back a save that a process displaced from the document's file before it died.
+
+        It becomes the file again, to be merged, or is set aside if the file is another save. A file
+        of the store is removed. No other process may have the folder open. Raises `OSError`.
+        """
+        live = self._follower.live(key)
+        token = token_of(self._files.status(path))
+        is_done = token in live.merged or self._has_other_name(live, path)
+        if is_done or token in live.tokens or displaced_name(path, token) == path:
+            self._files.remove("sweep", path)
+        elif self._follower.is_of_store(live):
+            self._files.rename("publish-back", path, live.path)
+        else:
+            self._set_displaced_aside(live, path)
+
+    def _has_other_name(self, live: Live, path: str) -> bool:
+        """Return whether the displaced file is the document's file, or was set aside.
+
+        A power cut may bring the displaced name back after the file got the other one. Without this
+        check, the save would be merged over newer ones.
+        """
+        folder, _, name = live.path.rpartition("/")
+        start = f"{name.removesuffix('.json')}.set-aside-"
+        others = [other for other in self._files.names(folder) if other.startswith(start)]
+        identity = self._files.identity(path)
+        return any(
+            self._files.identity(f"{folder}/{other}") == identity for other in [name, *others]
+        )
 
     def _failed(self, error: OSError) -> Unavailable:
         if error.errno == errno.EIO:

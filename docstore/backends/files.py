@@ -214,6 +214,7 @@ class FilesBackend:
         self._is_stopped = False  # the disk failed: this process writes no more
         self._reason = Unavailable("")  # why it is read-only
         self._root_identity: tuple[int, int] | None = None
+        self._displaced: list[tuple[Key, str]] = []  # files that dead processes displaced
         self._tried_to_publish = 0.0
         self._complaint = ""
         _backends.add(self)
@@ -330,6 +331,7 @@ class FilesBackend:
                     raise
                 self._open_journal(journal)
             self._publisher.keep_reserve_if_possible()
+            self._return_displaced()
         self._only_looks = False
         self._is_open = True
         self._follower.follow()
@@ -344,7 +346,7 @@ class FilesBackend:
                 self._sweep()
                 if alone:
                     self._settle_folders()
-                    self._sweep_drafts()
+                    self._displaced = self._sweep_drafts()
                 self._journal.recover(words)
         else:
             if self._lock.try_lock():  # a reader need not wait for a writer
@@ -415,8 +417,13 @@ class FilesBackend:
         for pins in self._dead_pins():
             shutil.rmtree(pins, ignore_errors=True)
 
-    def _sweep_drafts(self) -> None:
-        """Remove the drafts of dead processes. No other process has the folder open."""
+    def _sweep_drafts(self) -> list[tuple[Key, str]]:
+        """Remove the drafts of dead processes; return the files that they had displaced.
+
+        No other process has the folder open.
+        """
+        displaced = []
+        self._follower.images.sweep()
         for entry in self._files.names(self._work):
             if entry.endswith(".draft"):
                 self._files.remove("sweep", self._work / entry)
@@ -424,6 +431,20 @@ class FilesBackend:
             for entry in self._files.names(self.root / name):
                 if _DRAFT.fullmatch(entry):
                     self._files.remove("sweep", self.root / name / entry)
+                elif match := _DISPLACED.fullmatch(entry):
+                    displaced.append((Key(name, int(match[1])), f"{self.root}/{name}/{entry}"))
+        return displaced
+
+    def _return_displaced(self) -> None:
+        """Give back the saves that a dead process had displaced: see `Publisher.return_displaced`.
+
+        Requires the opening lock: another process could not tell whose they are.
+        """
+        if self._displaced:
+            self._follower.follow()
+        while self._displaced:
+            self._publisher.return_displaced(*self._displaced[-1])
+            self._displaced.pop()
 
     def _ready(self) -> None:
         """Open the folder, again after a fork or after another process recovered the journal."""
@@ -1219,6 +1240,8 @@ class FilesBackend:
                     problem = "is a version changed by hand that was not merged, or not wholly"
                     problem += f" ({'; '.join(remarks)})" if remarks else ""
                     problem += ": compare, then use or discard it on My files"
+                elif _DISPLACED.fullmatch(entry.name):
+                    problem = "is what a writer that died was replacing: the next start uses it"
                 elif _SET_ASIDE_NOTE.fullmatch(entry.name):
                     problem = ""
                 else:
@@ -1353,6 +1376,9 @@ class FilesBackend:
 
 _FORBIDDEN: Final = {errno.EROFS, errno.EACCES, errno.EPERM}
 _DRAFT: Final = re.compile(r"\..*\.draft")
+_DISPLACED: Final = re.compile(
+    r"\.[^.]*_([1-9][0-9]*)\.json\.[0-9a-f]+\.[0-9]+-[0-9]+-[0-9]+\.exchange", re.ASCII
+)
 _SET_ASIDE: Final = re.compile(r".*\.set-aside-[-0-9TZ.]+\.json", re.ASCII)
 _SET_ASIDE_NOTE: Final = re.compile(r".*\.set-aside-[-0-9TZ.]+\.txt", re.ASCII)
 

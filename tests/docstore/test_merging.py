@@ -827,32 +827,98 @@ def _until(happened: Callable[[], bool]) -> None:
         time.sleep(0.002)
 
 
-class SavesBeforeRename(FileSystem):
-    """An editor that saves just before the file is replaced."""
+class Killed(BaseException):
+    """The process is killed at this point."""
+
+
+class SavesAtExchange(FileSystem):
+    """An editor that saves just before names are exchanged, by the step of the exchange."""
 
     def __init__(self) -> None:
-        self.save: Callable[[], None] | None = None
+        self.saves: dict[str, list[Callable[[], None]]] = {}
+        self.killed_after = ""
 
     def exchange(self, step: str, one: Where, other: Where) -> bool:
-        if step == "publish" and self.save:
-            save, self.save = self.save, None
-            save()
-        return super().exchange(step, one, other)
+        if self.saves.get(step):
+            self.saves[step].pop(0)()
+        is_exchanged = super().exchange(step, one, other)
+        if step == self.killed_after:
+            raise Killed
+        return is_exchanged
 
 
-def test_save_in_the_very_moment_of_publication_is_kept(root: Path) -> None:
-    files = SavesBeforeRename()
+@pytest.fixture
+def files() -> SavesAtExchange:
+    return SavesAtExchange()
+
+
+@pytest.fixture
+def pending(root: Path, path: Path, files: SavesAtExchange) -> Iterator[DocumentStore]:
+    """A document with a published note and one that is not in the file yet."""
     store = opened(root, files=files)
     store.change(lambda transaction: transaction.create(ALICE_NOTES, {"notes": []}))
     add(store, "note 1")
     store.publish()
-    buffer = Buffer(root / "notes/notes_1.json")
-    buffer.content["notes"].append({"text": "by hand"})
     add(store, "by the API")
-    files.save = buffer.save
-    store.publish()
+    yield store
+    store.close()
+
+
+def save_of(path: Path, text: str) -> Callable[[], None]:
+    """A save of the present file with another note."""
+    buffer = Buffer(path)
+    buffer.content["notes"].append({"text": text})
+    return buffer.save
+
+
+def test_save_in_the_very_moment_of_publication_is_kept(
+    pending: DocumentStore, path: Path, files: SavesAtExchange
+) -> None:
+    files.saves["publish"] = [save_of(path, "by hand")]
+    pending.publish()
+    assert sorted(notes(pending).values()) == ["by hand", "by the API", "note 1"]
+    assert not files.saves["publish"] and pending.aside(ALICE_NOTES) == []
+
+
+@pytest.mark.parametrize("count", [1, 2, 3])
+def test_saves_around_both_exchanges_keep_the_displaced_save(
+    pending: DocumentStore, path: Path, files: SavesAtExchange, count: int
+) -> None:
+    saves = [save_of(path, f"by hand {number}") for number in range(count + 1)]
+    files.saves = {"publish": saves[:1], "publish-back": saves[1:]}
+    pending.publish()
+    assert sorted(notes(pending).values()) == [f"by hand {count}", "by the API", "note 1"]
+    (aside,) = pending.aside(ALICE_NOTES)
+    assert f"by hand {count - 1}".encode() in aside.content
+    assert not list(path.parent.glob(".*"))
+
+
+@pytest.mark.parametrize("step", ["publish", "publish-back"])
+def test_save_displaced_by_a_killed_process_is_merged_by_the_next(
+    pending: DocumentStore, root: Path, path: Path, files: SavesAtExchange, step: str
+) -> None:
+    files.saves["publish"], files.killed_after = [save_of(path, "by hand")], step
+    with pytest.raises(Killed):
+        pending.publish()
+    pending.backend._abandon()  # type: ignore[attr-defined]
+    files.killed_after = ""
+    store = opened(root)
     assert sorted(notes(store).values()) == ["by hand", "by the API", "note 1"]
-    assert files.save is None and store.aside(ALICE_NOTES) == []
+    assert store.aside(ALICE_NOTES) == [] and not list(path.parent.glob(".*"))
+    store.close()
+
+
+def test_exchange_of_a_killed_process_without_a_save_leaves_nothing(
+    pending: DocumentStore, root: Path, path: Path, files: SavesAtExchange
+) -> None:
+    files.killed_after = "publish"
+    with pytest.raises(Killed):
+        pending.publish()
+    pending.backend._abandon()  # type: ignore[attr-defined]
+    files.killed_after = ""
+    store = opened(root)
+    assert sorted(notes(store).values()) == ["by the API", "note 1"]
+    assert store.aside(ALICE_NOTES) == [] and not list(path.parent.glob(".*"))
     store.close()
 
 

@@ -6,6 +6,9 @@ leave, and opens a store on every image not seen before. The store must show the
 the commits: no earlier than the last one that a caller was told of or has read, and no later than
 the last one begun. A second recovery and the files must show the same. Sometimes the workload
 continues on such a recovered image.
+
+Every other workload merges manual edits. There, a person also saves a document in the moment in
+which its file is replaced, once or twice. Each save must be merged or set aside.
 """
 
 from __future__ import annotations
@@ -25,6 +28,7 @@ import msgspec
 
 from docstore import CollectionLayout, HistoryGone, Key, Transaction
 from docstore.backends.files import FilesBackend
+from docstore.merging import merge_file
 from docstore.publishing import History
 from docstore.store import DocumentStore
 from tests.harness.report import Report
@@ -55,6 +59,7 @@ class Trial:
 
     seed: int
     states_max: int = 1 << 60
+    merges: bool = False
     operations: int = 60
     states: int = 0
     in_recovery: int = 0
@@ -74,6 +79,8 @@ class Trial:
         self.acting: DocumentStore | None = None
         self.told: dict[int, str] = {}  # what the change feed returned: the request of each number
         self.through = 0
+        self.saved: tuple[Key, int] | None = None  # in the moment of a publication, and its number
+        self.displaced: list[int] = []  # saves that another one followed before they were merged
         # The image to continue on, with the bounds and what the feed had returned by then.
         self.left: tuple[Disk, int, int, dict[int, str], int] | None = None
 
@@ -109,7 +116,10 @@ class Trial:
             segment_bytes=SEGMENT_BYTES,
             history=History(bytes_max=3 * SEGMENT_BYTES),
         )
-        return DocumentStore(backend, LAYOUTS, self._clock)
+        store = DocumentStore(backend, LAYOUTS, self._clock)
+        if self.merges:
+            store.merge_files_with(merge_file)
+        return store
 
     def _clock(self) -> datetime:
         self.now += timedelta(seconds=1)
@@ -145,7 +155,37 @@ class Trial:
         self._note_seen(self.store)
 
     def do_publish(self) -> None:
+        if self.merges:
+            self.saved, self.disk.before_exchange = None, self._save_by_hand
         self.backend.publish()
+        self.disk.before_exchange = None
+
+    def _save_by_hand(self, path: str) -> None:
+        """Save the document as a person does, in the moment in which its file is replaced."""
+        key = next(key for key in KEYS if str(path_of(key)) == path)
+        content = msgspec.json.decode(self.disk.content(path))
+        ours = self.history[-1].get(key)
+        if self.left or ours is None or content["birth"] != ours["birth"]:
+            return  # of a document that was deleted meanwhile
+        images = self.disk.folders.get(f"{ROOT}/.neuralflow/images/{key.collection}")
+        if images is None or f"{key.owner}.image" not in images.durable:
+            return  # without an image, the save is not merged but accepted as it is
+        if self.saved is None:
+            if self.dice.random() < 0.5:
+                return
+            self.saved = key, self.dice.randrange(1 << 40)
+        else:
+            self.disk.before_exchange = None
+            if key != self.saved[0] or content.get("by hand") == self.saved[1]:
+                return  # the first save is being merged
+            self.displaced.append(self.saved[1])
+            self.saved = key, self.dice.randrange(1 << 40)
+        fields = {"by hand": self.saved[1]}
+        self.disk.put(path, msgspec.json.encode(content | fields))
+        is_first = self.disk.before_exchange is not None
+        self._begin(self.history[-1] | {key: ours | fields}, relaxed=False)
+        if is_first:
+            self.sure = len(self.history) - 1
 
     def do_checkpoint(self) -> None:
         store = self.store
@@ -164,12 +204,23 @@ class Trial:
         if not present:
             return
         key = self.dice.choice(present)
+        if self.merges:
+            self._merge_by_hand(key)
+            return
         content = self.history[-1][key] | {"by hand": self.dice.randrange(1000)}
         if self.dice.random() < 0.5:
             content.pop("revision", None)
         self._begin(self.history[-1] | {key: content}, relaxed=False)
         self.disk.put(path_of(key), msgspec.json.encode(content))
         self.sure = len(self.history) - 1
+
+    def _merge_by_hand(self, key: Key) -> None:
+        ours, fields = self.history[-1][key], {"by hand": self.dice.randrange(1 << 40)}
+        content = msgspec.json.decode(self.disk.content(path_of(key))) | fields
+        self._begin(self.history[-1] | {key: ours | fields}, relaxed=False)
+        self.disk.put(path_of(key), msgspec.json.encode(content))
+        self.sure = len(self.history) - 1
+        self._note_seen(self.store)
 
     def do_restore(self) -> None:
         """Restore the files of an earlier state, all or none."""
@@ -206,7 +257,10 @@ class Trial:
         disk.watch = self.cut
         self.open()
         if self.left is None:
-            last = self._shown(self.store, least, most)
+            store = self.store
+            if self.merges:
+                store.publish()
+            last = self._shown(store, least, most)
             del self.history[last + 1 :], self.relaxed[last + 1 :]
             self.sure = last
 
@@ -242,25 +296,38 @@ class Trial:
     def _forget_what_is_not_there(self, transaction: Transaction) -> None:
         """Drop commits from the history that did not happen, after an error or before a retry."""
         documents = {key: transaction.document(key) for key in KEYS}
-        shown = {key: _plain(content) for key, content in documents.items() if content is not None}
+        shown = {
+            key: self._compared(_plain(content))
+            for key, content in documents.items()
+            if content is not None
+        }
         number = self._number_of(shown, self.sure, len(self.history) - 1)
         del self.history[number + 1 :], self.relaxed[number + 1 :]
 
     def _expected(self, before: Any, content: Any, transaction: Transaction) -> Any:
-        revision = (before or {}).get("revision", 0) + 1
+        revision = (before or {}).get("revision", 0) + 1  # not compared where saves are merged
         stamp = transaction.now.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
-        return _plain(content) | {"updated_at": stamp, "revision": revision}
+        return self._compared(_plain(content) | {"updated_at": stamp, "revision": revision})
+
+    def _compared(self, content: Any) -> Any:
+        """Return the predictable part of a document, whether a save was merged or accepted."""
+        if not self.merges:
+            return content
+        varying = ("updated_at", "revision")
+        return {name: value for name, value in content.items() if name not in varying}
 
     def _alter(self, transaction: Transaction, key: Key) -> None:
         content, dice = transaction.document(key), self.dice
         if content is None:
-            transaction.create(key, {LAYOUTS[key.collection].records: [], "n": dice.random()})
+            birth = {"n": dice.random(), "birth": dice.random()}
+            transaction.create(key, {LAYOUTS[key.collection].records: [], **birth})
             return
         records = transaction.records(key)
         if dice.random() < 0.1:
             transaction.drop(key)
             if dice.random() < 0.5:
-                transaction.create(key, {LAYOUTS[key.collection].records: [], "again": True})
+                birth = {"again": True, "birth": dice.random()}
+                transaction.create(key, {LAYOUTS[key.collection].records: [], **birth})
         elif key.collection == "people":
             transaction.append(key, {"text": self._text()})
             transaction.set(key, {"n": dice.random()})
@@ -300,7 +367,8 @@ class Trial:
     def _try(self, way: str) -> None:
         if way == "read":
             readers = [store for store in self.stores if store is not self.acting]
-            if readers and self.doing != "restore":  # a restore shows the files one after the other
+            # A restore shows the files one after the other, and a save is shown once it is merged.
+            if readers and self.doing not in ("restore", "hand_edit", "publish"):
                 self._note_seen(self.dice.choice(readers))
             return
         disk = self.disk.kill() if way == "kill" else self.disk.crash(self.dice, way)
@@ -324,6 +392,8 @@ class Trial:
 
         disk.watch = cut_recovery if again else None
         store = self._store(disk)
+        if self.merges:  # while a change is pending, reads do not look for saves
+            store.publish()
         shown = self._shown(store, least, most)
         self._check_told(store)
         if again:  # what was recovered and read is durable
@@ -354,7 +424,7 @@ class Trial:
         for key in KEYS:
             document = store.read(key)
             if document is not None:
-                state[key] = document.content
+                state[key] = self._compared(document.content)
         return self._number_of(state, least, most)
 
     def _number_of(self, found: State, least: int, most: int) -> int:
@@ -408,14 +478,25 @@ class Trial:
             if key not in state:
                 if name in files:
                     raise Lost(f"{name} is still there")
-            elif msgspec.json.decode(disk.content(path)) != state[key]:
+            elif self._compared(msgspec.json.decode(disk.content(path))) != state[key]:
                 raise Lost(f"{name} is not what reads show")
             files.discard(name)
-        strays = [name for name in files if not _is_own(name)]
+        aside = [name for name in files if _ASIDE in name and self.merges]
+        strays = [name for name in files if not _is_own(name) and name not in aside]
         if strays:
             raise Lost(f"left behind: {strays}")
+        self._check_displaced(disk, state, aside)
+
+    def _check_displaced(self, disk: Disk, state: State, aside: list[str]) -> None:
+        """Check that each save that another one displaced was merged or set aside."""
+        names = [name for name in aside if name.endswith(".json")]
+        saves = {msgspec.json.decode(disk.content(ROOT / name)).get("by hand") for name in names}
+        saves |= {content.get("by hand") for content in state.values()}
+        if missing := [number for number in self.displaced[-1:] if number not in saves]:
+            raise Lost(f"saves are neither merged nor set aside: {missing}")
 
 
+_ASIDE: Final = ".set-aside-"
 _OPERATIONS: Final = {
     "commit": 40,
     "relaxed": 12,
@@ -468,7 +549,7 @@ def _run(count: int, seed: int) -> tuple[int, int]:
     logging.disable(logging.CRITICAL)  # recovery logs each torn tail
     try:
         while states < count:
-            trial = Trial(seed, states_max=count - states)
+            trial = Trial(seed, states_max=count - states, merges=seed % 2 > 0)
             trial.run()
             states, in_recovery = states + trial.states, in_recovery + trial.in_recovery
             seed += 1

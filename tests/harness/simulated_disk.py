@@ -4,8 +4,8 @@ The model: A file has durable bytes, and writes since its last sync. A folder ha
 ordered operations on names since its last sync. After a cut, each of these writes is there,
 missing, or torn at 512 bytes, independently of the others. Among the operations on one name, all
 after the first lost one are lost. Names are independent, so that the removal of a rename may
-survive and its addition may be lost, or the reverse. A file whose content was not synced may thus
-be empty, torn or zeros.
+survive and its addition may be lost, or the reverse. Only an exchange of two names is one
+operation. A file whose content was not synced may thus be empty, torn or zeros.
 
 A kill is no cut: the disk retains everything that was written, and no more of it is durable.
 
@@ -47,7 +47,7 @@ class Folder(NamedTuple):
 
     names: dict[str, int]
     durable: dict[str, int]
-    pending: tuple[tuple[str, int | None], ...]
+    pending: tuple[dict[str, int | None], ...]  # what each operation names; None removes
 
 
 class Status(NamedTuple):
@@ -92,6 +92,7 @@ class Disk:
         self.fault: Fault | None = None
         self.operations = 0
         self.watch: Callable[[str], None] | None = None
+        self.before_exchange: Callable[[str], None] | None = None
         self._last = 100  # the last number of a file or descriptor
 
     # After a cut
@@ -126,7 +127,7 @@ class Disk:
         disk.root, disk.files, disk.folders = self.root, self.files.copy(), self.folders.copy()
         disk.open_files, disk.words, disk.members, disk.holders = {}, {}, {}, {}
         disk.clock, disk.fault, disk.operations, disk.watch = self.clock, None, 0, None
-        disk._last = self._last
+        disk._last, disk.before_exchange = self._last, None
         return disk
 
     def _forget_folder(self, path: str) -> None:
@@ -297,6 +298,17 @@ class Disk:
         self._name(source, None)
         self._did("rename", target)
 
+    def exchange(self, one: Where, other: Where) -> None:
+        """Exchange two names in one folder, which a cut does not halve: like RENAME_EXCHANGE."""
+        one, other = os.fspath(one), os.fspath(other)
+        if self.before_exchange:
+            self.before_exchange(other)
+        self._may_fail("replace")
+        (first, _), (second, _) = self._file(one), self._file(other)
+        above, _, one_name = one.rpartition("/")
+        self._do(above, {one_name: second, other.removeprefix(f"{above}/"): first})
+        self._did("exchange", other)
+
     def unlink(self, path: Where) -> None:
         path = os.fspath(path)
         self._may_fail("unlink")
@@ -370,13 +382,13 @@ class Disk:
 
     def _name(self, path: str, number: int | None) -> None:
         above, _, name = path.rpartition("/")
-        folder = self._folder(above)
-        names = folder.names.copy()
-        if number is None:
-            del names[name]
-        else:
-            names[name] = number
-        self.folders[above] = Folder(names, folder.durable, (*folder.pending, (name, number)))
+        self._do(above, {name: number})
+
+    def _do(self, path: str, changes: dict[str, int | None]) -> None:
+        """Change names in a folder, in one operation."""
+        folder = self._folder(path)
+        names = _changed(folder.names, changes)
+        self.folders[path] = Folder(names, folder.durable, (*folder.pending, changes))
 
     def _sync_file(self, number: int, path: str) -> None:
         file = self.files[number]
@@ -421,16 +433,18 @@ def _names_after(folder: Folder, dice: random.Random, way: str) -> dict[str, int
     names = folder.durable
     if way == "none":
         return names
-    names = names.copy()
     lost: set[str] = set()
-    for name, number in folder.pending:
-        if name in lost or dice.random() < 0.5:
-            lost.add(name)
-        elif number is None:
-            names.pop(name, None)
+    for changes in folder.pending:
+        if not lost.isdisjoint(changes) or dice.random() < 0.5:
+            lost.update(changes)
         else:
-            names[name] = number
+            names = _changed(names, changes)
     return names
+
+
+def _changed(names: dict[str, int], changes: dict[str, int | None]) -> dict[str, int]:
+    left = {name: number for name, number in names.items() if name not in changes}
+    return left | {name: number for name, number in changes.items() if number is not None}
 
 
 def _bytes_after(file: File, dice: random.Random, way: str) -> bytes:
@@ -515,6 +529,10 @@ class SimulatedFileSystem(FileSystem):
 
     def glance(self, path: Where) -> bytes:
         return self.read(path)[0]
+
+    def exchange(self, step: str, one: Where, other: Where) -> bool:
+        self.disk.exchange(one, other)
+        return True
 
     def shared_words(self, path: Where, count: int) -> Any:
         words = self.disk.words.setdefault(os.fspath(path), [])

@@ -74,6 +74,18 @@ def test_rename_may_lose_either_half(disk: Disk, files: SimulatedFileSystem) -> 
     }
 
 
+def test_exchange_is_lost_or_kept_as_one(disk: Disk, files: SimulatedFileSystem) -> None:
+    settled(files, ONE, b"1")
+    settled(files, TWO, b"2")
+    assert files.exchange("", ONE, TWO)
+    files.remove("", ONE)
+    assert after_cuts(disk, "random") == {
+        (("one", b"1"), ("two", b"2")),
+        (("one", b"2"), ("two", b"1")),
+        (("two", b"1"),),
+    }
+
+
 def test_operations_on_one_name_are_lost_from_the_end(
     disk: Disk, files: SimulatedFileSystem
 ) -> None:
