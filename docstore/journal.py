@@ -384,6 +384,7 @@ class Journal:
                 self._files.remove("sweep", self._folder / name)
 
     def _begin_at(self, segment: list[int], skip: int) -> None:
+        self._oldest = min(self.segments(), default=0)  # as of the last look for room
         self._segment = segment[0] if segment else self._state[_APPENDED] + 1
         self._offset, self.followed, self._began_at = 0, self._segment - 1, skip
         self._current = None
@@ -960,9 +961,14 @@ class Journal:
             return False
         try:
             self.sync()  # a durable checkpoint, as `retire` requires
-            sizes = [self._files.status(self.path(number)).st_size for number in self.segments()]
-            retired = self.retire(-math.inf, max(sum(sizes) - _ROOM_SEGMENTS * max(sizes), 0))
-        except (OSError, ValueError):  # removed by another process, or no segments yet
+            numbers = self.segments()
+            oldest, self._oldest = self._oldest, min(numbers, default=0)
+            if 0 < oldest < self._oldest:
+                return True  # another process made room since this one looked last
+            sizes = self._sizes(numbers)
+            most = max(sizes.values(), default=0)
+            retired = self.retire(-math.inf, max(sum(sizes.values()) - _ROOM_SEGMENTS * most, 0))
+        except OSError:
             return False
         if retired:
             log.warning(
@@ -971,7 +977,16 @@ class Journal:
                 len(retired),
                 self.segments()[0] - 1,
             )
-        return bool(retired)
+        # A segment without a size was removed by another process, which made room, too.
+        return bool(retired) or len(sizes) < len(numbers)
+
+    def _sizes(self, numbers: list[int]) -> dict[int, int]:
+        """Return the sizes of these segments, without those that another process retired."""
+        sizes = {}
+        for number in numbers:
+            with suppress(FileNotFoundError):
+                sizes[number] = self._files.status(self.path(number)).st_size
+        return sizes
 
     @property
     def is_finished(self) -> bool:

@@ -138,7 +138,7 @@ class Publisher:
         self._follower, self._writing, self._history = follower, writing, history
         self._files, self._journal = follower.files, follower.journal
         self.lock = lock
-        self._trimmer = Trimmer(self._files, self._journal)
+        self._trimmer = Trimmer(self._files, self._journal, writing)
         self._reserve = follower.root / ".neuralflow" / "reserve"
         self._checkpointed_at = time.monotonic()
         self._checkpoint_seconds = CHECKPOINT_SECONDS  # until the next one

@@ -14,7 +14,8 @@ import logging
 import secrets
 from collections import Counter
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import AbstractContextManager, suppress
+from pathlib import Path
 from typing import Final
 
 import msgspec
@@ -56,10 +57,15 @@ def trimmed_keys(payload: bytes) -> list[Key]:
 
 
 class Trimmer:
-    """The trimmer of a journal's segments. The caller holds the publishing lock."""
+    """The trimmer of a journal's segments. The caller holds the publishing lock.
 
-    def __init__(self, files: FileSystem, journal: Journal) -> None:
-        self._files, self._journal = files, journal
+    `writing` admits one writer at a time.
+    """
+
+    def __init__(
+        self, files: FileSystem, journal: Journal, writing: AbstractContextManager[object]
+    ) -> None:
+        self._files, self._journal, self._writing = files, journal, writing
         # By segment: its size and mtime when it was read, and the payload bytes of each actor's
         # commits.
         self._read: dict[int, tuple[tuple[int, int], Counter[str]]] = {}
@@ -125,7 +131,10 @@ class Trimmer:
         return data, list(run_of_frames(data, None, number))
 
     def _trim_segment(self, number: int, mtime_ns: int, surplus: Counter[str]) -> int:
-        data, frames = self._frames(number)
+        try:
+            data, frames = self._frames(number)
+        except FileNotFoundError:  # another process made room meanwhile
+            return 0
         if not frames or frames[-1].kind != Kind.SEAL:
             return 0
         pieces, begin = [], 0
@@ -133,13 +142,29 @@ class Trimmer:
             pieces.append(self._trimmed(frame, surplus) or data[begin : frame.end])
             begin = frame.end
         content = b"".join(pieces)
-        path = self._journal.path(number)
-        draft = path.with_name(f"{secrets.token_hex(8)}.draft")
-        self._files.create_all("trim-draft", [Draft(str(draft), content, mtime_ns)])
-        self._files.rename("trim-segment", draft, path)
-        self._files.sync_folder("trim-names", path.parent)
         self._read.pop(number, None)
-        return len(data) - len(content)
+        is_replaced = self._replace_segment(self._journal.path(number), content, mtime_ns)
+        return len(data) - len(content) if is_replaced else 0
+
+    def _replace_segment(self, path: Path, content: bytes, mtime_ns: int) -> bool:
+        """Replace a segment; return False if another process removed it meanwhile."""
+        draft = path.with_name(f"{secrets.token_hex(8)}.draft")
+        try:
+            self._files.create_all("trim-draft", [Draft(str(draft), content, mtime_ns)])
+            # Without this lock, a writer that makes room on a full disk could remove the segment
+            # before the rename, which would then bring it back, behind a gap.
+            with self._writing:
+                if is_there := self._files.exists(path):
+                    self._files.rename("trim-segment", draft, path)
+            if is_there:
+                self._files.sync_folder("trim-names", path.parent)
+                return True
+        except BaseException:
+            with suppress(OSError):
+                self._files.remove("trim-take-back", draft)
+            raise
+        self._files.remove("trim-take-back", draft)
+        return False
 
     @staticmethod
     def _trimmed(frame: Frame, surplus: Counter[str]) -> bytes | None:
