@@ -37,13 +37,14 @@ class Swap:
     def __init__(self, files: FileSystem, root: Path, drafts: Path) -> None:
         self._files, self._root, self._drafts = files, root, drafts
         self._intent = drafts / "intent.json"
+        self.is_undecided = False  # whether an intent that was rolled back may still be there
 
     def replace(self, contents: Mapping[str, bytes | None]) -> None:
         """Replace the contents of files under the root (None removes a file), all or none.
 
-        Raises `OSError`. Then nothing has changed, unless `is_unfinished`: then the replacement is
-        committed, and `finish` must still succeed. Raises `Unavailable` if it is committed and
-        `finish` failed.
+        Raises `OSError`. Then nothing has changed, unless `is_undecided`: then the next process to
+        open the folder finishes the replacement if it finds the intent, and no change may be
+        acknowledged before. Raises `Unavailable` if it is committed and `finish` failed.
         """
         moves: _Moves = {}
         try:
@@ -138,8 +139,10 @@ class Swap:
         """
         with suppress(OSError):
             if self.is_unfinished:
+                self.is_undecided = True
                 self._files.remove("take-back", self._intent)
                 self._files.sync_folder("take-back", self._drafts)
+                self.is_undecided = False
             for name, draft in moves.items():
                 if draft:
                     self._files.remove("take-back", self._second_name(name, draft))

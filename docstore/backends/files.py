@@ -41,7 +41,7 @@ from contextlib import AbstractContextManager, ExitStack, contextmanager, nullco
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
-from typing import BinaryIO, Final, TypeVar
+from typing import Final, TypeVar
 
 import msgspec
 
@@ -819,6 +819,8 @@ class FilesBackend:
                 data = self._files.glance(self._journal.path(number))
             except FileNotFoundError:
                 return
+            except OSError as error:
+                raise from_os_error(error, "cannot read the journal") from error
             for frame in reversed(list(run_of_frames(data, None, number))):
                 if frame.kind == Kind.RESTORED or is_missed(frame, lambda known: known == key):
                     return
@@ -847,11 +849,17 @@ class FilesBackend:
             names = sorted(filter(pattern.fullmatch, self._files.names(folder)))
         except FileNotFoundError:
             return []
+        except OSError as error:
+            raise from_os_error(error, f"cannot list {folder.name}") from error
         versions = []
         for name in names:
-            with suppress(FileNotFoundError):
+            try:
                 content, _ = self._files.read(folder / name)
-                versions.append(Aside(name, tuple(self._note(folder / note_of(name))), content))
+            except FileNotFoundError:
+                continue
+            except OSError as error:
+                raise from_os_error(error, f"cannot read {folder.name}/{name}") from error
+            versions.append(Aside(name, tuple(self._note(folder / note_of(name))), content))
         return versions
 
     def _note(self, path: Path) -> list[str]:
@@ -878,13 +886,16 @@ class FilesBackend:
             return self._raw(key)
 
     def _raw(self, key: Key) -> bytes | None:
-        with self._follower.mutex:
-            live = self._follower.pending.get(key)
-            if live is not None and self.fault(key) is None:
-                document = self._read(key).document
-                return encode(document) if document else None
-            data, status = self._follower.content(self._follower.unknown(key))
+        # Without the mutex: the read may merge a manual edit, and takes the folder lock for it.
+        if self._is_ahead(key):
+            document = self._read(key).document
+            return encode(document) if document else None
+        data, status = self._follower.content(self._follower.unknown(key))
         return data if status else None
+
+    def _is_ahead(self, key: Key) -> bool:
+        """Return whether the document has changes that its file does not show yet."""
+        return self._follower.pending.get(key) is not None and self.fault(key) is None
 
     def size(self, key: Key) -> int:
         try:
@@ -924,14 +935,18 @@ class FilesBackend:
     def _copies(self, keys: Sequence[Key], stack: ExitStack) -> dict[Key, Copy]:
         copies = {}
         for key in keys:
-            with self._follower.mutex:
-                waits = self._follower.pending.get(key) is not None and self.fault(key) is None
-                data = self._raw(key) if waits else None
-            file: BinaryIO | None = io.BytesIO(data) if data is not None else None
-            if not waits:
-                file = self._follower.opened(self._follower.unknown(key))
+            if self._is_ahead(key):
+                document, version = self._told(key)
+                if document is not None:
+                    copies[key] = Copy(stack.enter_context(io.BytesIO(encode(document))), document)
+                if version is ABSENT or document is not None:
+                    continue
+            file = self._follower.opened(self._follower.unknown(key))
             if file is not None:
-                copies[key] = Copy(stack.enter_context(file), self._told(key)[0])
+                stack.enter_context(file)
+                # While the file has a fault, reads return another state than its bytes.
+                document = self._told(key)[0] if self.fault(key) is None else None
+                copies[key] = Copy(file, document)
         return copies
 
     def read_journal(self) -> None:
@@ -994,8 +1009,12 @@ class FilesBackend:
         numbers = journal.segments()
         sizes = []
         for number in numbers:
-            with suppress(FileNotFoundError):  # retired meanwhile
+            try:
                 sizes.append(self._files.status(journal.path(number)).st_size)
+            except FileNotFoundError:  # retired meanwhile
+                continue
+            except OSError as error:
+                raise from_os_error(error, "cannot read the journal") from error
         with self._mending(), self._follower.mutex:
             since = [live.since for live in self._follower.pending.values()]
         return Condition(
@@ -1320,7 +1339,8 @@ class FilesBackend:
 
         Afterwards, no earlier change is pending. Raises `Unavailable` or `OutOfSpace` if nothing
         was replaced. If only a part could be replaced, logs that and stops writing: the next
-        process that opens the folder finishes the rest.
+        process that opens the folder finishes the rest. If it is unknown whether the restore will
+        be finished, raises `Unavailable` and stops writing.
         """
         with self._mending(), self.still():
             self._publisher.checkpoint()
@@ -1335,6 +1355,10 @@ class FilesBackend:
                 self._follower.forget_files()
                 self._journal.is_restoring = False
             except OSError as error:
+                if self._swap.is_undecided:
+                    # The next process may finish the restore: it would undo changes that are
+                    # acknowledged until then.
+                    raise self._journal.fail(error) from error
                 self._journal.is_restoring = False
                 raise self._failed(error, "cannot write") from error
             except Unavailable as fault:  # it is committed: the next process to open finishes it

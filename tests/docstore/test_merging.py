@@ -18,6 +18,7 @@ from docstore import (
     DocumentStore,
     Key,
     Transaction,
+    Unavailable,
     read_from_snapshots,
     restore_snapshot,
     take_snapshot,
@@ -920,6 +921,75 @@ def test_exchange_of_a_killed_process_without_a_save_leaves_nothing(
     assert sorted(notes(store).values()) == ["by the API", "note 1"]
     assert store.aside(ALICE_NOTES) == [] and not list(path.parent.glob(".*"))
     store.close()
+
+
+@pytest.mark.parametrize("reads", ["raw", "copies"])
+def test_bytes_of_a_file_edited_meanwhile_are_read_beside_a_writer(
+    root: Path,
+    path: Path,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+    reads: str,
+) -> None:
+    """The writer needs the cache while the reader, which merges the edit, waits for its lock."""
+    store, other = opened(root, lock_timeout=2), opened(root)
+    store.change(lambda transaction: transaction.create(ALICE_NOTES, {"notes": []}))
+    store.backend.checkpoint()  # type: ignore[attr-defined]
+    add(store, "by the API")
+    has_lock = threading.Event()
+    writers: list[threading.Thread] = []
+
+    def write() -> None:
+        with store.backend.exclusive():
+            has_lock.set()
+            time.sleep(0.2)
+            store.read(Key("notes", 2))
+
+    def meanwhile() -> None:
+        other.publish()
+        save_of(path, "by hand")()
+        writers.append(threading.Thread(target=write))
+        writers[0].start()
+        assert has_lock.wait(10)
+
+    fault = store.backend.fault
+
+    def fault_after_publication(key: Key) -> Corrupt | None:
+        if not writers:
+            meanwhile()
+        return fault(key)
+
+    monkeypatch.setattr(store.backend, "publish", lambda: None)  # as on a full disk
+    monkeypatch.setattr(store.backend, "fault", fault_after_publication)
+    if reads == "raw":
+        assert b"by the API" in (store.backend.raw(ALICE_NOTES) or b"")
+    else:
+        with store.backend.copies([ALICE_NOTES]) as copies:
+            assert b"by the API" in copies[ALICE_NOTES].file.read()
+    writers[0].join()
+    monkeypatch.undo()
+    assert "cannot be merged" not in caplog.text
+    assert sorted(notes(store).values()) == ["by hand", "by the API"]
+    store.close()
+    other.close()
+
+
+def test_copy_of_a_file_that_cannot_be_merged_has_no_parsed_form(
+    store: DocumentStore, path: Path
+) -> None:
+    path.write_text('{"notes": [')
+    assert notes(store)[5] == "note 5"
+    with store.backend.copies([ALICE_NOTES]) as copies:
+        assert copies[ALICE_NOTES].file.read() == path.read_bytes()
+        assert copies[ALICE_NOTES].document is None
+
+
+def test_version_set_aside_that_cannot_be_read_is_unavailable(
+    store: DocumentStore, path: Path
+) -> None:
+    path.with_name("notes_1.set-aside-2026-11-30T00-00-00Z.json").mkdir()
+    with pytest.raises(Unavailable, match="set-aside"):
+        store.aside(ALICE_NOTES)
 
 
 def test_two_documents_keep_their_own_images(root: Path, store: DocumentStore) -> None:

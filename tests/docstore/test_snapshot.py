@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import subprocess
@@ -25,6 +26,7 @@ from docstore import (
     take_snapshot,
 )
 from docstore.backends.files import FilesBackend
+from docstore.filesystem import FileSystem, Where
 from tests.docstore.layouts import ALICE, ALICE_NOTES, BOB_NOTES, LAYOUTS
 from tests.folders import contents
 from tests.stopping import Killed, StoppingFileSystem
@@ -187,6 +189,51 @@ def test_a_restore_stopped_at_any_step_is_whole_or_has_not_happened(
             break
     assert contents(root) == taken
     assert set(outcomes) == {True, False}, "it was never stopped on both sides of the commit point"
+
+
+class FailingTakeBack(FileSystem):
+    """A disk on which a restore fails after its commit point, and cannot be rolled back."""
+
+    def __init__(self, failing: str) -> None:
+        self.failing = failing
+
+    def _at(self, operation: str, step: str) -> None:
+        if (operation, step) == (self.failing, "take-back"):
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    def link(self, step: str, source: Where, target: Where) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    def remove(self, step: str, path: Where) -> None:
+        self._at("remove", step)
+        super().remove(step, path)
+
+    def sync_folder(self, step: str, path: Where) -> None:
+        self._at("sync", step)
+        super().sync_folder(step, path)
+
+
+@pytest.mark.parametrize("failing", ["remove", "sync"])
+def test_restore_that_cannot_be_rolled_back_admits_no_change_before_the_next_start(
+    root: Path, store: DocumentStore, failing: str
+) -> None:
+    taken = contents(root)
+    snapshot = take_snapshot(store, root / "backups")
+    spoil(store)
+    spoiled = contents(root)
+    backend = FilesBackend(root, LAYOUTS, background=False)
+    backend._swap._files = FailingTakeBack(failing)
+    failed = DocumentStore(backend, LAYOUTS)
+    with pytest.raises(Unavailable):
+        restore_snapshot(failed, snapshot)
+    for other in (failed, store):
+        with pytest.raises(Unavailable):
+            other.change(lambda transaction: transaction.put(ALICE_NOTES, {"id": 3}))
+    backend._abandon()
+    store.backend._abandon()  # type: ignore[attr-defined]
+    with FilesBackend(root, LAYOUTS, background=False).exclusive():
+        pass
+    assert contents(root) == (taken if failing == "remove" else spoiled)
 
 
 KILLED_AT = """
