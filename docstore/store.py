@@ -57,9 +57,11 @@ _NO_RECORDS: Final = RecordList()
 class Bounds(NamedTuple):
     """The limits of one change, during which other writers may wait for the lock.
 
-    `bytes_max` bounds the records that it puts and removes, as compact JSON; the entry in the
-    journal is about twice as large. `seconds_max` bounds the processor time of the edit: unlike the
-    wall clock, it does not depend on the load of the machine.
+    `bytes_max` bounds what it writes (records put, appended and removed, fields set, documents
+    created), as compact JSON; the entry in the journal is about twice as large. `cut` and `drop`
+    are not bounded: otherwise a list that is too long could not become shorter. `seconds_max`
+    bounds the processor time of the edit: unlike the wall clock, it does not depend on the load of
+    the machine.
     """
 
     bytes_max: float = math.inf
@@ -101,6 +103,7 @@ class Transaction:
         self._begun = time.thread_time()
         self.now = now
         self.bytes_put = 0  # of the records put and removed, as compact JSON
+        self._bytes_spent = 0  # of everything written: what `bounds` limits
 
     def document(self, key: Key) -> Mapping[str, Json] | None:
         """Return the document as of now in this transaction; None if it does not exist."""
@@ -143,6 +146,7 @@ class Transaction:
         if draft.content is not None:
             raise Conflict(f"{self._backend.name(key)} exists already")
         accepted = {name: self._accepted(key, name, value) for name, value in content.items()}
+        self._spend(len(to_json(accepted)))
         draft.edits.append(Edit((), ABSENT, accepted))
         draft.content = dict(accepted)  # a copy: the edit retains the initial content
 
@@ -155,6 +159,7 @@ class Transaction:
                 type(before) is not type(value) and not isinstance(before, RecordList)
             ):
                 after = self._accepted(key, name, value)
+                self._spend(len(to_json(after)))
                 draft.edits.append(Edit((name,), before, after))
                 content[name] = after
 
@@ -193,17 +198,25 @@ class Transaction:
         record, records = self.record(key, record_id), self.records(key)
         draft, content = self._writable(key)
         last, name = self._last_id(key, content, records), self._layouts[key.collection].records
-        self._spend(len(to_json(record)))
+        self._spend_record(len(to_json(record)))
         content[name] = records.remove(record_id)
         draft.edits.append(Edit((name, record_id), record, ABSENT))
         self._count_ids(draft, content, last)
         return record
 
     def append(self, key: Key, item: Json) -> None:
-        """Add an item without an id to the end of the document's list."""
+        """Add an item without an id to the end of the document's list.
+
+        Raises `RecordTooLarge`, `TooMuchAtOnce`.
+        """
         draft, content = self._writable(key)
-        name = self._layouts[key.collection].records
+        layout = self._layouts[key.collection]
+        name = layout.records
         records, item = RecordList.of(content.get(name)), checked_copy(item)
+        size = len(to_json(item))
+        if layout.record_bytes_max and size > layout.record_bytes_max:
+            raise RecordTooLarge(size, layout.record_bytes_max)
+        self._spend(size)
         content[name] = records.append(item)
         draft.edits.append(Edit((name, len(records)), ABSENT, item))
 
@@ -244,11 +257,15 @@ class Transaction:
         size, most = len(to_json(record)), layout.record_bytes_max
         if most and size > most and (before is None or size > len(to_json(before)) + _STAMPS_BYTES):
             raise RecordTooLarge(size, most)
+        self._spend_record(size)
+
+    def _spend_record(self, size: int) -> None:
+        self.bytes_put += size
         self._spend(size)
 
     def _spend(self, size: int) -> None:
-        self.bytes_put += size
-        if self.bytes_put > self._bounds.bytes_max:
+        self._bytes_spent += size
+        if self._bytes_spent > self._bounds.bytes_max:
             raise TooMuchAtOnce(
                 f"this would change more than {self._bounds.bytes_max} bytes of records at once:"
                 " change fewer or smaller records at a time"
@@ -281,7 +298,8 @@ class Transaction:
             if key in self._drafts or self._backend.read(key).version != draft.expect:
                 return False
         self._drafts |= drafts
-        self._spend(other.bytes_put)
+        self.bytes_put += other.bytes_put
+        self._spend(other._bytes_spent)
         return True
 
     @property
@@ -427,9 +445,10 @@ class DocumentStore:
                     return result
                 try:
                     commit = Commit(changes, transaction.now, actor, request_id, relaxed)
-                    note(self.backend.commit(commit))
+                    number = self.backend.commit(commit)
                 except Conflict:
                     continue
+                note(number)  # not in the `try`: its own `Conflict` would repeat the commit
                 return result
             raise Conflict("other writers kept changing the same document")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -10,13 +11,18 @@ import pytest
 
 from docstore import (
     ABSENT,
+    Bounds,
+    CollectionLayout,
     Commit,
     Conflict,
     Corrupt,
     DocumentStore,
     Edit,
     InvalidValue,
+    Key,
     NotFound,
+    RecordTooLarge,
+    TooMuchAtOnce,
     Transaction,
     open_store,
     verify,
@@ -277,3 +283,50 @@ def test_an_id_too_large_is_found_by_the_check(tmp_path: Path) -> None:
     assert [finding.problem for finding in verify(store.backend, LAYOUTS)] == [
         f'"last_id" must be at most {10**15}'
     ]
+
+
+def test_conflict_of_the_note_ends_the_change_and_repeats_no_commit(
+    store: DocumentStore,
+) -> None:
+    numbers = []
+
+    def note(number: int) -> None:
+        numbers.append(number)
+        raise Conflict("of the caller")
+
+    with pytest.raises(Conflict, match="of the caller"):
+        store.change(lambda transaction: transaction.append(ALICE_NOTES, {"text": "x"}), note=note)
+    assert len(store.records(ALICE_NOTES)) == len(numbers) == 1
+
+
+@pytest.mark.parametrize(
+    "write",
+    [
+        lambda transaction: transaction.append(ALICE_NOTES, "x" * 100),
+        lambda transaction: transaction.set(ALICE_NOTES, {"text": "x" * 100}),
+        lambda transaction: transaction.set(ALICE_NOTES, {"notes": [{"id": 1, "text": "x" * 100}]}),
+        lambda transaction: transaction.create(Key("notes", 9), {"text": "x" * 100}),
+        lambda transaction: transaction.put(ALICE_NOTES, {"id": 1, "text": "x" * 100}),
+    ],
+    ids=["append", "set", "set list", "create", "put"],
+)
+def test_every_way_to_write_counts_for_the_bounds(
+    store: DocumentStore, write: Callable[[Transaction], None]
+) -> None:
+    with pytest.raises(TooMuchAtOnce):
+        store.change(write, bounds=Bounds(bytes_max=100))
+    store.change(write, bounds=Bounds(bytes_max=200))
+
+
+def test_shortening_a_list_is_not_bounded(store: DocumentStore) -> None:
+    store.change(lambda t: t.set(ALICE_NOTES, {"notes": ["x" * 100, "y" * 100]}))
+    bounds = Bounds(bytes_max=10)
+    assert len(store.change(lambda t: t.cut(ALICE_NOTES, 1), bounds=bounds)) == 1
+
+
+def test_appended_item_is_bounded_like_a_record() -> None:
+    notes = CollectionLayout("notes", "notes", "notes", record_bytes_max=50)
+    store = DocumentStore(MemoryBackend({"notes": notes}), {"notes": notes})
+    store.change(lambda t: t.create(ALICE_NOTES, {"notes": []}))
+    with pytest.raises(RecordTooLarge):
+        store.change(lambda t: t.append(ALICE_NOTES, {"text": "x" * 50}))
