@@ -26,6 +26,13 @@ def value_offsets(text: str) -> Iterator[tuple[Path, int]]:
     A key that is repeated in an object yields its path again. Otherwise the text must be valid
     JSON.
     """
+    for path, offset, _ in _offsets(text):
+        yield path, offset
+
+
+def _offsets(text: str) -> Iterator[tuple[Path, int, int]]:
+    """Yield the path of every value, its offset, and that of the latest key before it."""
+    key_offset = 0
     steps: list[str | int | None] = []  # None: an object whose next token is a key
     for match in _TOKEN.finditer(text):
         token, offset = match[1], match.start(1)
@@ -37,17 +44,17 @@ def value_offsets(text: str) -> Iterator[tuple[Path, int]]:
         elif token == ":":
             continue
         elif steps and steps[-1] is None:
-            steps[-1] = json.loads(token)
+            steps[-1], key_offset = json.loads(token), offset
         else:
-            yield tuple(step for step in steps if step is not None), offset
+            yield tuple(step for step in steps if step is not None), offset, key_offset
             if token in "[{":
                 steps.append(0 if token == "[" else None)
 
 
 def duplicate_key(text: str) -> tuple[str, int] | None:
-    """Return the first repeated key and the offset of its second value; None if none is."""
+    """Return the first repeated key and the offset of its repetition; None if none is."""
     seen: set[Path] = set()
-    for path, offset in value_offsets(text):
+    for path, _, offset in _offsets(text):
         if path in seen:
             return str(path[-1]), offset
         seen.add(path)

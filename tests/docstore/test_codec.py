@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from docstore import Document, InvalidValue
+from docstore import Corrupt, Document, InvalidValue
 from docstore.codec import checked_copy, decode, encode, pieces, to_json
 from docstore.positions import Places
 from docstore.record_list import RecordList
@@ -118,6 +118,12 @@ def test_endless_nesting_is_refused() -> None:
     value.append(value)
     with pytest.raises(InvalidValue, match="nested"):
         checked_copy(value)
+
+
+def test_repeated_key_is_reported_where_the_key_is() -> None:
+    with pytest.raises(Corrupt) as caught:
+        decode(b'{"notes": [{"id": 1}],\n  "by": [1],\n  "by": {"by": 2}}', "notes_1.json", NOTES)
+    assert (caught.value.line, caught.value.column) == (3, 3)
 
 
 TEXT = b"""{
