@@ -238,7 +238,8 @@ class DjangoORM(Peer):
         self._first[owner] = self._tasks.filter(owner=owner).order_by("pk")[0].pk if rows else 1
 
     def append(self, owner: int, record: Record) -> int:
-        return int(self._tasks.create(owner=owner, body=record).pk)
+        pk = int(self._tasks.create(owner=owner, body=record).pk)
+        return pk - self._first.setdefault(owner, pk) + 1
 
     def _row(self, owner: int, record_id: int) -> Any:
         return self._tasks.get(owner=owner, pk=self._first[owner] + record_id - 1)

@@ -30,14 +30,18 @@ def seconds_of(operation: Callable[[int], object]) -> float:
     return took / (count - 3)
 
 
-def usual_seconds_of(operation: Callable[[int], object], most: int = REPEATS_MAX) -> float:
+def usual_seconds_of(
+    operation: Callable[[int], object], prepare: Callable[[int], object] = lambda number: None
+) -> float:
     """Return the median time of an operation whose disk waits vary.
 
-    It is repeated for a second and a half, or `most` times, after three warm-up runs.
+    It is repeated for a second and a half, preparations included, after three warm-up runs. Those
+    of `prepare` are not timed.
     """
     times = []
     began = time.perf_counter()
-    for number in range(3 + most):
+    for number in range(3 + REPEATS_MAX):
+        prepare(number)
         before = time.perf_counter()
         operation(number)
         after = time.perf_counter()
@@ -58,8 +62,12 @@ def update(peer: Peer, size: int) -> float:
 
 
 def delete(peer: Peer, size: int) -> float:
-    """Delete records from the end, at most 90: the collection shrinks during the measurement."""
-    return usual_seconds_of(lambda number: peer.delete(OWNER, size - number), min(size, 90) - 3)
+    """Delete a record that was just added, so that the collection keeps its size."""
+    added: list[int] = []
+    return usual_seconds_of(
+        lambda number: peer.delete(OWNER, added.pop()),
+        prepare=lambda number: added.append(peer.append(OWNER, task(number))),
+    )
 
 
 def read_all(peer: Peer, size: int) -> float:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import api, rates
+from benchmarks import api, rates, workloads
 from benchmarks.__main__ import figures, report
 from benchmarks.peers import PEERS, NeuralFlow, Peer, SQLite, task
 
@@ -30,8 +30,19 @@ def test_a_peer_keeps_what_it_is_given(tmp_path: Path, kind: type[Peer]) -> None
     assert again.append(2, task(0)) == 1
 
 
-def test_a_worker_prints_one_figure() -> None:
-    command = [sys.executable, "-m", "benchmarks.worker", "NeuralFlow", "append", "10"]
+def test_delete_is_measured_at_the_size_it_is_reported_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(workloads, "SECONDS", 0.001)
+    peer = NeuralFlow(tmp_path)
+    peer.fill(workloads.OWNER, map(task, range(5)))
+    assert workloads.delete(peer, 5) > 0
+    assert len(peer.records(workloads.OWNER)) == 5
+
+
+@pytest.mark.parametrize(("peer", "workload"), [("NeuralFlow", "append"), ("Django ORM", "delete")])
+def test_a_worker_prints_one_figure(peer: str, workload: str) -> None:
+    command = [sys.executable, "-m", "benchmarks.worker", peer, workload, "10"]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     assert 0 < float(done.stdout) < 60
 
