@@ -845,7 +845,7 @@ class JSONStorageManager:
 
         def whole_edit(transaction: Transaction) -> Result:
             nonlocal held, has_more, quota, size
-            held, has_more, quota = NOTHING_HELD, False, None
+            held, has_more, quota, size = NOTHING_HELD, False, None, 0
             if once is not None and (stored := replay(transaction, who.user_id, once)):
                 return cast(Result, stored[0])
             # Operations on memberships check access themselves: invited users have none yet.
