@@ -182,8 +182,12 @@ def _refuse(pointer: str, detail: str) -> NoReturn:
 
 
 _ENTRY = ref("Member")
-# These are about no collection alone: taking a project over moves tasks, too.
-_OF_ALL = (_accept, _decline, _take_over, _refuse_offer, _join, _decline_address)
+# These are about no collection alone: who is given a project is given its tasks, too, which a token
+# for projects could not even read.
+_OF_ALL = (
+    *(_invite, _change_role, _offer, _accept, _decline),
+    *(_take_over, _refuse_offer, _join, _decline_address),
+)
 
 
 def _writes(

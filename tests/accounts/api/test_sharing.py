@@ -1,5 +1,6 @@
 """Sharing over the API: who invites, who joins, who may do what, who sees nothing."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -301,6 +302,24 @@ def test_token_for_projects_takes_no_tasks_over(
         answer = getattr(client, method)(f"/accounts/api/{place}", "{}", "application/json")
         assert check_problem(answer, 403)["type"] == "/problems/insufficient-scope"
     assert alice.get(f"projects/{project}/").status_code == 200
+
+
+def test_token_for_projects_gives_no_tasks_to_others(
+    alice: Caller, charlie: Caller, project: int
+) -> None:
+    offered(alice, charlie, project)
+    before = alice.get(f"projects/{project}/members/").json()
+    narrow = create_token(alice.user, scopes=["projects:write"])[1]
+    client = Client(headers={"Authorization": f"Bearer {narrow}"})
+    place = f"/accounts/api/projects/{project}"
+    for method, path, body in (
+        ("post", "members/", {"who": "charlie", "role": "viewer"}),
+        ("patch", f"members/{charlie.id}/", {"role": "viewer"}),
+        ("post", "transfer/", {"to": charlie.id}),
+    ):
+        answer = getattr(client, method)(f"{place}/{path}", json.dumps(body), "application/json")
+        assert check_problem(answer, 403)["type"] == "/problems/insufficient-scope"
+    assert alice.get(f"projects/{project}/members/").json() == before
 
 
 @pytest.mark.parametrize(
