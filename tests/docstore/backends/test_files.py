@@ -126,7 +126,7 @@ def test_file_saved_right_after_publication_is_read_and_not_overwritten(
         (b'{"notes": {}}', 1, 11),
         (b'{"notes": [], "a": NaN}', 1, 20),
         (b'{"notes": [], "a": 1e999}', 1, 20),
-        (b'{"notes": [],\n "a": 1, "a": 2}', 2, 15),
+        (b'{"notes": [],\n "a": 1, "a": 2}', 2, 10),
         (b'{"notes": ["\xff"]}', 1, 13),
         (b'{"notes": ["\\ud800"]}', 1, 13),
         (b'{"notes": [' + b"9" * 5000 + b"]}", 1, 12),
