@@ -123,6 +123,17 @@ _BACKED_UP_MAX: Final = 16
 _LOOKS_MAX: Final = 5
 
 
+class _Unsettled(StoreError):
+    """Work under the lock read a file that an editor may be saving: merge it, and repeat the work.
+
+    Raised to leave the lock. An edit reads before its one commit, so nothing was changed.
+    """
+
+    def __init__(self, key: Key) -> None:
+        super().__init__(f"{key} is being saved")
+        self.key = key
+
+
 class _HandedOut:
     """The lock as handed to a caller of `exclusive`.
 
@@ -701,6 +712,8 @@ class FilesBackend:
         """
         if key in self._merging and self._lock.held:
             return
+        if self._lock.held and self._together.is_led_here and not self._is_settled(key):
+            raise _Unsettled(key)  # waiting here would stall all writers
         self._wait_for_editor(key)
         try:
             with self.exclusive():
@@ -709,6 +722,14 @@ class FilesBackend:
             log.warning(
                 "%s was changed by hand and cannot be merged now: %s", self.name(key), fault
             )
+
+    def _is_settled(self, key: Key) -> bool:
+        """Return whether `_wait_for_editor` would not wait."""
+        try:
+            changed = getattr(self._files.status(self.path(key)), "st_ctime_ns", 0)
+        except OSError:
+            return False
+        return not 0 < SETTLED_NS - (time.time_ns() - changed) <= SETTLED_NS
 
     def _wait_for_editor(self, key: Key) -> None:
         """Wait until the file is old enough for every later save to change its mtime.
@@ -1079,6 +1100,15 @@ class FilesBackend:
     def together(self, work: Callable[[], Result], *, here: bool = False) -> Result:
         if self._lock.held:
             return work()
+        for _ in range(_LOOKS_MAX):
+            try:
+                return self._work_together(work, here)
+            except _Unsettled as unsettled:
+                with self._mending():
+                    self._merge_edit(unsettled.key)
+        return self._work_together(work, here=True)  # it waits under the lock
+
+    def _work_together(self, work: Callable[[], Result], here: bool) -> Result:
         begun = []
 
         def begin() -> Result:

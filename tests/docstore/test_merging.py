@@ -974,6 +974,28 @@ def test_bytes_of_a_file_edited_meanwhile_are_read_beside_a_writer(
     other.close()
 
 
+def test_change_waits_for_an_editor_without_the_lock_of_all_writers(
+    store: DocumentStore, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A file that is missing for a moment may be about to be saved."""
+    content, lock = path.read_text().replace("note 2", "by hand"), store.backend._lock  # type: ignore[attr-defined]
+    waited: list[bool] = []
+
+    def sleep(seconds: float) -> None:
+        waited.append(lock.held)
+        if len(waited) == 3:
+            path.write_text(content)
+        sleep_as_usual(seconds)
+
+    sleep_as_usual = time.sleep
+    monkeypatch.setattr(time, "sleep", sleep)
+    path.unlink()
+    change(store, 1, text="by the API")
+    monkeypatch.undo()
+    assert len(waited) >= 3 and not any(waited)
+    assert (notes(store)[1], notes(store)[2]) == ("by the API", "by hand")
+
+
 def test_copy_of_a_file_that_cannot_be_merged_has_no_parsed_form(
     store: DocumentStore, path: Path
 ) -> None:
