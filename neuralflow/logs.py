@@ -6,8 +6,18 @@ end the line and forge another one.
 
 import json
 import logging
+import re
 from datetime import UTC, datetime
 from typing import Any
+
+# A link for a new password works until it is used. Where such a request is refused, its path would
+# stand in the log, and whoever reads logs could use it.
+_LINK = re.compile(r"(/password/reset/key/)[^\s\"']+")
+
+
+def without_links(text: str) -> str:
+    """Return *text* with the keys of links for new passwords left out."""
+    return _LINK.sub(r"\1...", text)
 
 
 def one_line(text: str) -> str:
@@ -43,9 +53,9 @@ class LineFormatter(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         head = f"{_moment(record)} {record.levelname} {record.name}: "
-        line = head + one_line(record.getMessage())
+        line = head + one_line(without_links(record.getMessage()))
         if record.exc_info and _tells_traceback(record):
-            trace = self.formatException(record.exc_info).splitlines()
+            trace = without_links(self.formatException(record.exc_info)).splitlines()
             line += "".join(f"\n    {one_line(part)}" for part in trace)
         return line
 
@@ -58,13 +68,13 @@ class JsonFormatter(logging.Formatter):
             "time": _moment(record),
             "level": record.levelname,
             "logger": record.name,
-            "message": record.getMessage(),
+            "message": without_links(record.getMessage()),
         }
         request_id = getattr(getattr(record, "request", None), "request_id", None)
         if request_id:
             event["request_id"] = request_id
         if record.exc_info and _tells_traceback(record):
-            event["traceback"] = self.formatException(record.exc_info)
+            event["traceback"] = without_links(self.formatException(record.exc_info))
         return json.dumps(event)
 
 

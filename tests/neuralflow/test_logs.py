@@ -56,3 +56,11 @@ def test_what_is_refused_from_strangers_is_told_in_one_short_line(
     line = formatter.format(refused)
     assert "evil" in line
     assert "ValueError" not in line
+
+
+@pytest.mark.parametrize("formatter", [LineFormatter(), JsonFormatter()])
+def test_keys_of_links_for_new_passwords_are_left_out(formatter: logging.Formatter) -> None:
+    path = "/accounts/password/reset/key/3-div5l6-4412aaeacbb786058ee88a435a620493/"
+    line = formatter.format(record("Method Not Allowed: %s", path, fault=f"broke at {path}"))
+    assert "4412aaea" not in line
+    assert line.count("/accounts/password/reset/key/...") == 2
