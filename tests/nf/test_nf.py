@@ -362,13 +362,13 @@ def test_an_export_never_overwrites_a_file(server: Server, tmp_path: Path) -> No
 
 
 def test_export_that_fails_or_is_interrupted_leaves_no_file(server: Server, tmp_path: Path) -> None:
-    heidi = signed_in(server.person("heidi"))
+    olivia = signed_in(server.person("olivia"))
     (tmp_path / ".mine.zip.part").write_text("of an export that was killed")
     environment = {"PATH": os.environ["PATH"], "HOME": str(tmp_path)}
     command = [BIN / "nf", "export", "mine.zip"]
     no_room = ["bash", "-c", 'ulimit -f 0; exec "$@"', "bash", *command]
     done = subprocess.run(
-        no_room, cwd=tmp_path, env=environment | heidi, capture_output=True, text=True
+        no_room, cwd=tmp_path, env=environment | olivia, capture_output=True, text=True
     )
     assert (done.returncode, done.stderr) == (1, "nf: mine.zip cannot be written: File too large\n")
 
@@ -392,4 +392,4 @@ def test_export_that_fails_or_is_interrupted_leaves_no_file(server: Server, tmp_
         assert waiting.wait(60) != 0
         answered.set()
     assert [path.name for path in tmp_path.iterdir()] == [".mine.zip.part"]
-    assert nf(tmp_path, "export", "mine.zip", **heidi)[0] == 0
+    assert nf(tmp_path, "export", "mine.zip", **olivia)[0] == 0
