@@ -120,6 +120,17 @@ class Transaction:
             return _NO_RECORDS
         return RecordList.of(content.get(self._layouts[key.collection].records))
 
+    def fault(self, key: Key) -> Corrupt | None:
+        """Return why a commit could not change the document; None if it could.
+
+        While there is a fault, the transaction reads the last good state.
+        """
+        try:
+            self._draft(key)
+        except Corrupt as fault:
+            return fault
+        return self._backend.fault(key)
+
     def record(self, key: Key, record_id: int) -> Record:
         """Return the record with this id.
 

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from accounts.models import User
-from docstore import NotFound, Transaction
+from docstore import Corrupt, NotFound, Transaction
 from tests.folders import contents, exact, forget_journal
 from tests.harness.planted import NOTHING_DONE, planted, returning
 from utils import json_storage as storage_module
@@ -299,6 +299,21 @@ def test_inviting_accepting_declining_leaving_and_removing() -> None:
     for deed in ("member_invited", "member_removed", "member_changed", "invitation_accepted"):
         assert deed in deeds
     assert {"invitation_declined", "project_left"} <= set(deeds)
+
+
+def test_member_whose_index_does_not_read_can_be_removed(data_folder: Path) -> None:
+    path = exact(data_folder / f"shared/shared_{BOB}.json")
+    good = path.read_text()
+    path.write_text('{"shared": [ garbage')
+    json_storage.update("projects", ALICE, 1, {"name": "Renamed"})
+    with pytest.raises(Corrupt):  # nobody is invited whose index cannot say so
+        memberships.invite(ALICE, 2, "bob", "viewer")
+    memberships.remove(ALICE, 1, BOB)
+    path.write_text(good)  # which still says that bob is an editor
+    with pytest.raises(NotFound):
+        json_storage.get("tasks", ALICE, 1, caller=by(BOB))
+    json_storage.delete("projects", ALICE, 1)
+    assert index_of(VERA) == []
 
 
 def test_whoever_goes_is_assigned_nothing_any_more() -> None:

@@ -348,8 +348,15 @@ def _check_index(transaction: Transaction) -> None:
                     elif side is edit.after:
                         raise Forbidden("what is shared must say whose it is")
     users = {user for user, _project in places}
-    indexed = {user: index_by_project(transaction, user) for user in users}
+    indexed = {
+        user: index_by_project(transaction, user)
+        for user in users
+        # One that does not read gives no right, and `follow` could not write it.
+        if transaction.fault(key_of("shared", user)) is None
+    }
     for user, project in places:
+        if user not in indexed:
+            continue
         entry = entries_of(_found(transaction, "projects", *project)).get(user)
         stated = [
             (record.get("role"), record.get("status")) for record in indexed[user].get(project, ())

@@ -33,14 +33,22 @@ def follow(transaction: Transaction) -> None:
         return
     named: dict[int, list[tuple[Project, Any, Any]]] = {}  # by person
     gone: dict[int, dict[int, set[int]]] = {}  # who left, by owner and project
+    joined: set[int] = set()
     for project, (was, now) in changed_projects(transaction).items():
         old, new = entries_of(was), entries_of(now)
+        joined |= new.keys() - old.keys()
         for person in old.keys() | new.keys():
             named.setdefault(person, []).append((project, now, new.get(person)))
         left = {person for person in old if not _is_member(new.get(person))}
         if left and now is not None:
             gone.setdefault(project[0], {})[project[1]] = left
     for person, projects in named.items():
+        if fault := transaction.fault(key_of("shared", person)):
+            if person in joined:
+                raise fault
+            # An owner must be able to remove a member whose file does not read: without the entry
+            # in the project, the index gives no right. `mend_index` repairs it later.
+            continue
         index = index_by_project(transaction, person)
         for project, now, entry in projects:
             write_index(transaction, person, project, now, entry, index.get(project, []))
