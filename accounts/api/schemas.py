@@ -119,6 +119,7 @@ def _bulk(spec: CollectionSpec) -> Schema:
         {"op": "delete", "id": 4},
     ]
     operations: Schema = {
+        "description": "An id stands in one operation only.",
         "type": "array",
         "minItems": 1,
         "maxItems": bulk.OPERATIONS_MAX,

@@ -42,7 +42,7 @@ def test_a_list_is_worked_with_in_place(visitor: Visitor) -> None:
     title.press("Enter")
     expect(page.get_by_role("link", name="Label a hundred scans", exact=True)).to_be_focused()
 
-    page.get_by_text("Select").click()
+    page.get_by_text("Select", exact=True).click()
     page.get_by_label("All on this page").check()
     visitor.look_at("change-several")
     page.get_by_label("Tag", exact=True).and_(page.locator("#bulk-tag")).fill("soon")
@@ -134,7 +134,7 @@ def test_an_edit_in_two_windows_is_chosen_field_by_field(visitor: Visitor) -> No
     other.close()
 
     visitor.press("Save")
-    expect(page.get_by_text("This was changed this while you were editing it.")).to_be_visible()
+    expect(page.get_by_text("Someone changed this while you were editing.")).to_be_visible()
     visitor.look_at("conflict-in-place")
     page.locator('[name="keep-title"][value="stored"]').check()
     visitor.press("Save selection")

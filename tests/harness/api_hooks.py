@@ -29,6 +29,7 @@ RULES: Final = {
     "people": r"must be the name of an account|must be the id of (the owner or of )?a member of",
     "cursors": r"is none that was given",
     "own lists": r"^is for one's own lists",
+    "one change a record": r"stands in operation \d+ already",
 }
 _NAMED: Final = re.compile("|".join(RULES.values()))
 # Problems that depend on stored data or earlier calls, which no schema can express.
