@@ -1,9 +1,9 @@
-"""How many requests of this process may wait for something to happen, and when they have to stop.
+"""Wait slots for long polls and event streams: a limited share of a process's threads.
 
-A waiting request keeps a thread from all others. So only a part of the threads may wait: gunicorn's
-worker sets how many (`neuralflow/worker.py`), and tells when the process is to end. The places are
-shared among accounts: nobody may have more than half of them, and where all are taken, an account
-with fewer gets the place that was held longest. Its holder comes back and goes on where it stopped.
+A waiting request blocks a thread, so only a part of the threads may wait. The worker sets the limit
+and closes the slots at shutdown (`neuralflow/worker.py`). An account may hold at most half of the
+slots. When all are taken, an account with fewer slots takes over the one held longest by an account
+with more. The client that loses its slot reconnects and resumes at its last cursor.
 """
 
 import threading
@@ -12,34 +12,34 @@ from collections import Counter
 from collections.abc import Callable
 from typing import Final
 
-LOOK: Final = 0.05  # seconds between two looks; each costs some microseconds
+LOOK: Final = 0.05  # seconds between two polls; each costs some microseconds
 LIMIT_DEFAULT: Final = 2
-TENURE: Final = 5.0  # seconds that a place is held at least, if its holder wants it so long
+TENURE: Final = 5.0  # seconds before another account may take over a slot
 
 
 def places_of(threads: int) -> int:
-    """How many of so many threads may wait."""
+    """Return the number of wait slots for a worker with this many threads."""
     return threads // 4
 
 
 class Place:
-    """The place of one waiting request."""
+    """The slot of one waiting request."""
 
     def __init__(self, user_id: int, since: float) -> None:
         self.user_id, self.since = user_id, since
-        self.is_over = False  # somebody else has it now
+        self.is_over = False  # True once another account has taken over the slot
 
 
 class Places:
-    """The places for those who wait."""
+    """The wait slots of a process. Thread-safe."""
 
     def __init__(
         self, limit: int = LIMIT_DEFAULT, clock: Callable[[], float] = time.monotonic
     ) -> None:
         self.limit = limit
         self._clock = clock
-        self._taken: list[Place] = []  # the oldest first
-        self._leaving = 0  # places that are over, whose threads have yet to notice
+        self._taken: list[Place] = []  # oldest first
+        self._leaving = 0  # slots taken over whose former threads still run
         self._lock = threading.Lock()
         self.is_closing = False
 
@@ -47,7 +47,7 @@ class Places:
         return f"<Places {len(self._taken)} of {self.limit} taken>"
 
     def take(self, user_id: int) -> Place | None:
-        """Take a place for this person, if there is one for them; then `leave`."""
+        """Take a slot for the user, or return None. The caller must `leave` it."""
         with self._lock:
             held = Counter(place.user_id for place in self._taken)
             half = (self.limit + 1) // 2
@@ -60,7 +60,10 @@ class Places:
             return place
 
     def _end_one(self, held: Counter[int], fewest: int) -> bool:
-        """End the oldest place of an account that has more places than `fewest`."""
+        """End the oldest slot of an account that holds more than `fewest`.
+
+        Return False if there is none, or if too many former holders still run.
+        """
         before = self._clock() - TENURE
         for place in self._taken:
             if held[place.user_id] > fewest and place.since <= before:
@@ -68,14 +71,14 @@ class Places:
         else:
             return False
         if self._leaving >= self.limit:
-            return False  # each of these still has its thread
+            return False  # each former holder still blocks a thread
         self._taken.remove(place)
         place.is_over = True
         self._leaving += 1
         return True
 
     def leave(self, place: Place) -> None:
-        """Give the place back."""
+        """Release the slot."""
         with self._lock:
             if place.is_over:
                 self._leaving -= 1
@@ -83,12 +86,14 @@ class Places:
                 self._taken.remove(place)
 
     def close(self) -> None:
-        """Ends all waiting, within `LOOK`. For a signal handler: it takes no lock."""
+        """End all waits within `LOOK` seconds. Takes no lock, so a signal handler may call it."""
         self.is_closing = True
 
     def wait(self, place: Place | None, happened: Callable[[], bool], deadline: float) -> None:
-        """Return once it happened, at the deadline (monotonic seconds), or when the place is over
-        or all is to end."""
+        """Block until `happened` returns True, or until the deadline in monotonic seconds.
+
+        Returns early when the slot is taken over or the process shuts down.
+        """
         while not (self.is_closing or (place and place.is_over)):
             if time.monotonic() >= deadline or happened():
                 return

@@ -1,8 +1,8 @@
-"""Requests on their way in, and how much patience they are given.
+"""Buffers for requests that are still arriving, with their time and size limits.
 
-A worker has few threads. Whoever sends a request slowly, or a part of one and then nothing, must
-not hold a thread meanwhile: sixteen such clients would stop the server. So the worker's one loop
-reads all requests, none of which it waits for, and gives a thread what is whole.
+A worker has few threads: sixteen clients that send slowly, or stop halfway, would block all of
+them. So the worker's event loop reads all requests without blocking, and hands a request to a
+thread once it is complete.
 """
 
 import re
@@ -13,10 +13,10 @@ from accounts.credentials import known_credentials
 from neuralflow.fair_queue import Lane
 
 IDLE_SECONDS = 5  # until the first byte of a request
-HEAD_SECONDS = 10  # from there to the end of the headers
-BODY_SECONDS = 30  # and to the end of the body
-BODY_MAX = 1024 * 1024  # bytes that are waited for; a larger body is read by the one who takes it
-STRANGER_BODY_MAX = 64 * 1024  # bytes of a body without session or token; nobody reads more of it
+HEAD_SECONDS = 10  # from the first byte to the end of the headers
+BODY_SECONDS = 30  # from the end of the headers to the end of the body
+BODY_MAX = 1024 * 1024  # bytes of a body to buffer; the thread reads the rest of a larger one
+STRANGER_BODY_MAX = 64 * 1024  # bytes of a body without session or token; the rest is never read
 
 BAD_REQUEST = b"400 Bad Request"
 TIMEOUT = b"408 Request Timeout"
@@ -30,7 +30,7 @@ _NUMBER = re.compile(rb"[0-9]+")
 _DIGITS_MAX = 18
 _HOST = re.compile(rb"\r\nhost[ \t]*:", re.I)
 _NEEDS_HOST = re.compile(rb"[^\r\n]* HTTP/1\.[1-9]\r\n")
-# Whoever has neither is a stranger. The value is for others to judge.
+# Token or session cookie. The loop does not check the value, but only looks it up in a cache.
 _CREDENTIALS = re.compile(
     rb"\r\n(?:(authorization)[ \t]*:|cookie[ \t]*:[^\r\n]*?sessionid=)([^\r\n;]*)", re.I
 )
@@ -42,23 +42,23 @@ _EXPECTS = re.compile(rb"\r\nexpect:[ \t]*100-continue[ \t]*(?=\r\n)", re.I)
 
 
 class Arrival:
-    """One request of a connection, as far as it has come."""
+    """The buffer for one request of a connection."""
 
     def __init__(self, connection: Any, head_max: int) -> None:
         self.connection = connection
         self.data = bytearray()
-        self.whole = False  # all that was announced is here
-        self.watched = False  # the loop is told when there is more
+        self.whole = False  # True once all announced bytes have arrived
+        self.watched = False  # registered with the worker's selector
         self._head_max = head_max
         self._chunked = False
-        self._head_end = 0  # where the headers end; 0 while they have not
+        self._head_end = 0  # offset of the end of the headers; 0 until they have arrived
         self.lane = Lane.OTHER
-        self.credential = b""  # the token or session as it was sent; b"" of a stranger
-        self.account: int | None = None  # that a credential opened before
-        self._is_understood = True  # its length is
+        self.credential = b""  # the token or session as sent; b"" if there is none
+        self.account: int | None = None  # the account that the credential opened before
+        self._is_understood = True  # False if Content-Length is malformed or repeated
         self._fault = b""
-        self._needed = 0  # bytes in all
-        self._searched = 0  # how far the end of the headers was looked for
+        self._needed = 0  # bytes of headers and body
+        self._searched = 0  # offset up to which the end of the headers was searched
         self._deadline = time.monotonic() + IDLE_SECONDS
 
     def add(self, data: bytes) -> None:
@@ -74,16 +74,16 @@ class Arrival:
 
     @property
     def has_head(self) -> bool:
-        """Whether all of its headers are here."""
+        """Return whether all headers have arrived."""
         return self._head_end > 0
 
     @property
     def missing(self) -> int:
-        """Bytes of the body that a thread may wait for: none for a stranger."""
+        """Return the bytes of the body that a thread may wait for: 0 without a credential."""
         return max(0, self._needed - len(self.data)) if self.credential else 0
 
     def forwarded_for(self) -> bytes:
-        """The client as the nearest proxy names it, if there is one."""
+        """Return the last address of the last X-Forwarded-For header, or b"" without one."""
         hops = _FORWARDED.findall(self.data, 0, self._head_end)
         return hops[-1].strip() if hops else b""
 
@@ -91,38 +91,43 @@ class Arrival:
         return now > self._deadline
 
     def is_ready(self) -> bool:
-        """Whether a thread can take it without having to wait for what `BODY_MAX` allows for."""
+        """Return whether a thread can take the request.
+
+        This is so once the body has arrived, or as much of it as the loop may buffer.
+        """
         if not self._head_end and not self._find_head():
             return False
         if self._fault:
             return False
-        # Nothing here takes chunks, nor a length that is no number: such a request is refused by
-        # its headers, and its body is not waited for.
+        # The parser and the views refuse chunked bodies and malformed lengths, so such a request
+        # goes to a thread without its body.
         is_clear = self._is_understood and not self._chunked
         self.whole = is_clear and len(self.data) >= self._needed
         body_max = BODY_MAX if self.credential else STRANGER_BODY_MAX
         return not is_clear or len(self.data) >= min(self._needed, self._head_end + body_max)
 
     def fault(self) -> bytes:
-        """The status to refuse it with; b"" where it may go on."""
+        """Return the status line to refuse the request with, or b"" if it is acceptable so far."""
         if self._head_end:
             return self._fault
         if len(self.data) > self._head_max:
             return HEAD_TOO_LARGE
         bare = _BARE_END.search(self.data, self._searched)
-        self._searched = max(0, len(self.data) - 3)  # what the next bytes may complete
+        self._searched = max(0, len(self.data) - 3)  # a separator may be split between two reads
         return BAD_REQUEST if bare else b""
 
     def take_expectation(self) -> int:
-        """Takes out the header by which the client asks for a word before it sends the body, so
-        that it is given once. Returns how many bytes that were; 0 where it does not ask."""
+        """Remove an `Expect: 100-continue` header, so that it is answered only once.
+
+        Return the number of bytes removed, or 0 if there is no such header or the body has begun.
+        """
         if not 0 < self._head_end == len(self.data) < self._needed:
             return 0
-        found = _EXPECTS.search(self.data)
-        if found is None:
+        match = _EXPECTS.search(self.data)
+        if match is None:
             return 0
-        length = found.end() - found.start()
-        del self.data[found.start() : found.end()]
+        length = match.end() - match.start()
+        del self.data[match.start() : match.end()]
         self._head_end -= length
         self._needed -= length
         return length
@@ -136,16 +141,17 @@ class Arrival:
         self.account = next(filter(None, accounts), None)
         if self.data.startswith(_READS) or (has_token and _CALL.match(self.data)):
             return
-        # A form may hash a password, whatever credential was made up for it.
+        # Any form may hash a password. A made-up credential must not lift it out of the
+        # strangers' lane, or log-ins could take the threads of signed-in users.
         self.lane = Lane.STRANGER if self.account is None else Lane.FORM
 
     def _find_head(self) -> bool:
-        found = _HEAD_END.search(self.data, self._searched)
-        if found is None:
+        match = _HEAD_END.search(self.data, self._searched)
+        if match is None:
             return False
-        end = self._head_end = found.end()
+        end = self._head_end = match.end()
         lengths = _LENGTH.findall(self.data, 0, end)
-        # Several, or one that is no number, are for the parser to refuse, which has all it needs.
+        # The parser refuses repeated or malformed lengths. It needs only the headers for that.
         self._is_understood = not lengths or (
             len(lengths) == 1 and _NUMBER.fullmatch(lengths[0]) is not None
         )

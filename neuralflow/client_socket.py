@@ -68,7 +68,7 @@ class ClientSocket(socket.socket):
         self._file: IO[bytes] | None = None
         self._sent = self._written = 0  # offsets in the temporary file
         self._is_dropped = False
-        self._head: bytes | None = None  # b"" until the head of the answer is there
+        self._head: bytes | None = None  # the held-back head; b"" before it is written
 
     @property
     def rest(self) -> int:
@@ -136,8 +136,10 @@ class ClientSocket(socket.socket):
             self._on_rest()
 
     def hold_head(self) -> None:
-        """Retain what is sent first, the head of an answer, so that it goes with what follows: a
-        segment and a wake-up of the client less."""
+        """Hold back the first write, the head of a response, to send it together with the body.
+
+        This saves a TCP segment, and a wake-up of the client.
+        """
         self._head = b""
 
     def send_head(self) -> None:

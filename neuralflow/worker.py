@@ -1,8 +1,9 @@
-"""Gunicorn's worker with threads: how it hears that it is to stop, and what a thread gets to see.
+"""A threaded gunicorn worker whose event loop reads requests and sends the rest of responses.
 
-Gunicorn's own gives each connection a thread, which then waits for the request, and its one loop
-waits for clients that do not hang up. Here the loop reads, and never waits. Gunicorn's would also
-wait for clients when it is to stop; here only for those that have begun to send a request.
+Gunicorn's own worker gives each connection a thread, which blocks until the request arrives, and
+its event loop blocks on clients that do not close their connections. This loop never blocks, and a
+thread gets a request only once it is complete, or too large to buffer. On shutdown, the worker
+waits only for clients that have begun to send a request.
 """
 
 import gc
@@ -29,33 +30,37 @@ from neuralflow.settings import NEURALFLOW_TRUSTED_PROXIES
 if TYPE_CHECKING:
     from gunicorn.arbiter import Arbiter
 
-ARRIVING_MAX = 400  # connections of a worker that have sent no whole request yet
-HELD_MAX = 64 * 1024 * 1024  # bytes that these may have sent, all together
-LINGER_SECONDS = 2.0  # until a client has taken note that the connection ends
+ARRIVING_MAX = 400  # connections of a worker whose request is incomplete
+HELD_MAX = 64 * 1024 * 1024  # buffered bytes of these connections, in total
+LINGER_SECONDS = 2.0  # the longest wait for a client to close its side of a connection
 LINGERING_MAX = 400
-ANSWERING_MAX = 150  # connections of a worker whose answer is not taken yet
-SPOOLED_MAX = 1024 * 1024 * 1024  # bytes of such answers in temporary files, all together
-READ_SECONDS = 10  # that a thread waits for some more of a large body
-READER_SECONDS = 5.0  # after which a thread's client may be given up for another one,
-READER_RATE = 100_000  # unless it sends so many bytes a second
+ANSWERING_MAX = 150  # connections of a worker with a partly sent response
+SPOOLED_MAX = 1024 * 1024 * 1024  # bytes of these responses in temporary files, in total
+READ_SECONDS = 10  # a thread's timeout for each read of a large body
+READER_SECONDS = 5.0  # after this time, a slow sender of a large body may lose its thread,
+READER_RATE = 100_000  # unless it sends at least this many bytes per second
 
 _HELD_BACK = {signal.SIGINT, signal.SIGQUIT, signal.SIGTERM, signal.SIGHUP}
 _READ_AT_ONCE = 65_536
 
 
 class LastingQueue(PollableMethodQueue):
-    """Retains its pipe until the process ends.
+    """A queue whose pipe stays open until the process ends.
 
-    Gunicorn's closes the pipe when the loop ends and writes a byte to its number whenever a request
-    ends after that. By then the number may be that of a document, or of the database.
+    Gunicorn closes the pipe when the event loop ends, but requests that end later still write a
+    byte to its descriptor. By then the kernel may have reused the descriptor for a document or the
+    database, and the byte would corrupt it.
     """
 
     def close(self) -> None:
-        """Leave the pipe open: requests that are still under way will write to it."""
+        """Leave the pipe open: running requests still write to it."""
 
 
 def _subject(arrival: Arrival) -> bytes:
-    """Name who asks: by token or session, else by address."""
+    """Return the subject for fair scheduling: the account if known, else the client's address.
+
+    `X-Forwarded-For` counts only if the peer is a trusted proxy.
+    """
     if arrival.account is not None:
         return b"account %d" % arrival.account
     peer = arrival.connection.client[0]
@@ -69,40 +74,45 @@ def _is_trusted(peer: str) -> bool:
 
 
 class Worker(ThreadWorker):
-    """Stops once it has answered what is under way, however it is told; whoever only waits for
-    something to happen is answered at once."""
+    """A worker that finishes running requests before it stops, whatever signal stops it.
+
+    Long polls and event streams end at once.
+    """
 
     alive: bool
 
     def init_process(self) -> None:
         places.limit = places_of(self.cfg.threads)
-        self._arrivals: dict[TConn, Arrival] = {}  # the oldest first
-        self._lingering: dict[TConn, float] = {}  # until when
-        self._held = 0  # bytes of all arrivals
+        self._arrivals: dict[TConn, Arrival] = {}  # oldest first
+        self._lingering: dict[TConn, float] = {}  # deadlines, in monotonic seconds
+        self._held = 0  # buffered bytes of all arrivals
         self._waiting: FairQueue[TConn] = FairQueue(self.cfg.threads)
-        self._readers: set[TConn] = set()  # those whose threads read the rest of a body
-        self._answering: dict[TConn, bool | None] = {}  # keep-alive; None: the thread is not done
+        self._readers: set[TConn] = set()  # connections whose thread reads the rest of a body
+        self._answering: dict[TConn, bool | None] = {}  # keep-alive; None while the thread runs
         self.method_queue = LastingQueue()
         super().init_process()
 
     def init_signals(self) -> None:
         super().init_signals()
-        # Ctrl-C and a closed terminal reach every process. The master hears them too and tells
-        # its workers; a worker that was told twice at a time could wait for itself.
+        # Ctrl-C and a closed terminal signal every process, and the master then signals its
+        # workers again. A second signal inside the handler of the first could deadlock a worker.
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         signal.signal(signal.SIGHUP, signal.SIG_IGN)
-        # The master's word after Ctrl-C. By itself it would cut off the requests under way.
+        # The master sends SIGQUIT after Ctrl-C. Gunicorn's handler would abort running requests.
         signal.signal(signal.SIGQUIT, self.handle_exit)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, _HELD_BACK)
 
     def run(self) -> None:
         super().run()
-        # At its end Python looks for cycles among all objects: a third of a second for nothing.
+        # Without this, Python's final garbage collection delays the exit by a third of a second.
         gc.freeze()
 
     def is_parent_alive(self) -> bool:
-        """Return False, and stop, once the master is dead. Gunicorn's would go on taking requests
-        on open connections and cut them off after the grace period."""
+        """Return whether the master is alive, and stop the worker if it is not.
+
+        Gunicorn's worker would accept further requests on open connections and abort them after
+        the grace period.
+        """
         has_master = bool(super().is_parent_alive())
         if not has_master:
             self.alive = False
@@ -111,11 +121,11 @@ class Worker(ThreadWorker):
 
     def handle_exit(self, sig: int, frame: Any) -> None:
         if not self.booted:
-            os._exit(0)  # nothing is under way yet, and loading takes a while
+            os._exit(0)  # no request is running yet, and loading takes long
         places.close()
         super().handle_exit(sig, frame)
 
-    # Requests come in
+    # Receiving requests
 
     def accept(self, listener: socket.socket) -> None:
         try:
@@ -123,11 +133,11 @@ class Worker(ThreadWorker):
         except (BlockingIOError, ConnectionAbortedError):
             return
         self.nr_conns += 1
-        # Of the system, not of Python: what gunicorn sets on the socket would undo the latter.
+        # A kernel timeout: gunicorn resets Python's timeout when it makes the socket blocking.
         limit = struct.pack("ll", READ_SECONDS, 0)
         client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, limit)
         if len(self._arrivals) >= ARRIVING_MAX:
-            # Whoever has waited longest is the least likely to send anything.
+            # The client that has been silent longest is the least likely to send a request.
             self._drop(next(iter(self._arrivals.values())))
         connection: TConn
 
@@ -139,13 +149,13 @@ class Worker(ThreadWorker):
         self._expect(connection)
 
     def _expect(self, conn: TConn, data: bytes = b"") -> None:
-        """Waits for the next request of the connection, of which `data` has come already."""
-        conn.part = True  # of a request there may be more to come
+        """Start to receive the connection's next request. `data` are its bytes read so far."""
+        conn.part = True  # the client may still be sending
         conn.sock.setblocking(False)
         fields = self.cfg.limit_request_fields * (self.cfg.limit_request_field_size + 2)
         arrival = self._arrivals[conn] = Arrival(conn, self.cfg.limit_request_line + fields)
         self._take(arrival, data)
-        self._receive(arrival, conn.sock)  # it has often come by now
+        self._receive(arrival, conn.sock)  # the request has often arrived already
         if conn not in self._arrivals:
             return
         if arrival.idle and not self.alive:
@@ -155,9 +165,9 @@ class Worker(ThreadWorker):
         arrival.watched = True
 
     def _receive(self, arrival: Arrival, sock: socket.socket) -> None:
-        """Takes what there is, without waiting for more."""
+        """Read the bytes that have arrived, without blocking, and act on the request's state."""
         if arrival.connection not in self._arrivals:
-            return  # it was dropped after the loop had heard of it
+            return  # dropped after the selector had reported it
         try:
             data = sock.recv(_READ_AT_ONCE)
         except BlockingIOError:
@@ -165,7 +175,7 @@ class Worker(ThreadWorker):
         except OSError:
             self._drop(arrival)
             return
-        ended = data == b""  # the client sends no more; it may still want to be answered
+        ended = data == b""  # the client sends nothing more, but may await a response
         if ended and not arrival.has_head:
             self._drop(arrival)
             return
@@ -179,7 +189,8 @@ class Worker(ThreadWorker):
             self._held -= length
             self._say(sock, b"HTTP/1.1 100 Continue\r\n\r\n")
         while self._held > HELD_MAX:
-            # Not whoever sends next: the one that holds most, of several the oldest.
+            # Refusing the current sender instead would hurt clients with small requests. Of
+            # arrivals of equal size, `max` returns the oldest.
             self._refuse(max(self._arrivals.values(), key=lambda each: len(each.data)), BUSY)
 
     def _take(self, arrival: Arrival, data: bytes) -> None:
@@ -188,8 +199,11 @@ class Worker(ThreadWorker):
         self._held += len(arrival.data)
 
     def _hand_over(self, arrival: Arrival) -> None:
-        """Gives the request to a thread. Those that read the rest of a large body themselves, and
-        may have to wait for it, get no more than a part of the threads."""
+        """Queue the request for a thread.
+
+        At most a quarter of the threads may serve requests whose body has not fully arrived, as
+        these threads block on the client. Without a free one, refuse the request with 503.
+        """
         conn, missing = arrival.connection, arrival.missing
         if missing:
             if len(self._readers) >= max(1, self.cfg.threads // 4) and not self._end_slow_reader():
@@ -211,8 +225,10 @@ class Worker(ThreadWorker):
             self.enqueue_req(conn)
 
     def _end_slow_reader(self) -> bool:
-        """Makes room by giving up the client that sends its large body most slowly. Returns False
-        if all of them are fast enough, or done."""
+        """Abort the slowest upload of a large body, to free its thread.
+
+        Return False if all uploads are complete, too recent to judge, or fast enough.
+        """
         now = time.monotonic()
         slow = {
             conn: intake.pace.rate(now)
@@ -224,7 +240,7 @@ class Worker(ThreadWorker):
             return False
         conn = min(slow, key=lambda each: slow[each])
         self._readers.remove(conn)
-        self._shut(conn.sock, socket.SHUT_RD)  # its thread hears that the body has ended
+        self._shut(conn.sock, socket.SHUT_RD)  # wakes its thread, which reads the end of the body
         return True
 
     def handle_request(self, req: Any, conn: TConn) -> bool:
@@ -235,7 +251,7 @@ class Worker(ThreadWorker):
             conn.sock.send_head()
 
     def _keepalive_after(self, conn: TConn, keepalive: bool) -> bool:
-        # Of a body that is not here, nobody waits for the rest to throw it away.
+        # Without this check, a thread would block to read and discard the rest of the body.
         return not conn.part and bool(super()._keepalive_after(conn, keepalive))
 
     def finish_request(self, conn: TConn, done: "Future[Any]") -> None:
@@ -254,11 +270,13 @@ class Worker(ThreadWorker):
         else:
             self._linger(conn)
 
-    # Answers that are not taken at once
+    # Sending the rest of responses
 
     def _watch_answer(self, conn: TConn) -> None:
-        """Sends the rest of the answer as the client takes it. Until then nothing more is read from
-        the connection, so that of requests sent together one at a time is answered."""
+        """Watch the connection, to send the rest of the response as the client reads it.
+
+        Nothing more is read from the connection until then, so pipelined requests run one by one.
+        """
         if conn in self._answering or not conn.sock.rest:
             return
         if len(self._answering) >= ANSWERING_MAX:
@@ -266,12 +284,12 @@ class Worker(ThreadWorker):
             self._give_up(min(self._answering, key=lambda each: each.sock.rate(now)))
         self._answering[conn] = None
         self.poller.register(conn.sock, EVENT_WRITE, partial(self._send_rest, conn))
-        while sum(each.sock.spooled for each in self._answering) > SPOOLED_MAX:
+        while sum(c.sock.spooled for c in self._answering) > SPOOLED_MAX:
             self._give_up(max(self._answering, key=lambda each: each.sock.spooled))
 
     def _send_rest(self, conn: TConn, sock: ClientSocket) -> None:
         if conn not in self._answering:
-            return  # it was given up after the loop had heard of it
+            return  # aborted after the selector had reported it
         try:
             is_over = sock.send_rest()
         except OSError:
@@ -287,31 +305,31 @@ class Worker(ThreadWorker):
             self._go_on(conn, keepalive)
 
     def _give_up(self, conn: TConn) -> None:
-        """Ends an answer that is taken too slowly, or by nobody any more."""
+        """Abort a response that the client reads too slowly or no longer."""
         conn.sock.drop()
         if self._answering[conn]:
             self._answering[conn] = False
         self._end_answer(conn)
 
-    # Connections end
+    # Closing connections
 
     def murder_keepalived(self, force: bool = False) -> None:
-        """Ends what is overdue. The loop calls it at least once a second."""
+        """Close overdue connections, or all if `force`. Called at least once per second."""
         now = time.monotonic()
-        for arrival in [each for each in self._arrivals.values() if force or each.is_overdue(now)]:
+        for arrival in [a for a in self._arrivals.values() if force or a.is_overdue(now)]:
             if arrival.idle or force:
                 self._drop(arrival)
             else:
                 self._refuse(arrival, TIMEOUT)
-        for conn in [each for each in self._answering if force or each.sock.is_too_slow(now)]:
+        for conn in [c for c in self._answering if force or c.sock.is_too_slow(now)]:
             self._give_up(conn)
         for conn in [conn for conn, until in self._lingering.items() if force or now > until]:
             self._close(conn)
 
     def _cap_keepalive(self, deadline: float) -> None:
-        """The worker stops. Gunicorn would wait a while for what clients may still ask for."""
-        for arrival in [each for each in self._arrivals.values() if each.idle]:
-            self._receive(arrival, arrival.connection.sock)  # it may have come by now
+        """Close idle connections at shutdown. Gunicorn would wait for further requests on them."""
+        for arrival in [a for a in self._arrivals.values() if a.idle]:
+            self._receive(arrival, arrival.connection.sock)  # a request may have just arrived
             if arrival.idle and arrival.connection in self._arrivals:
                 self._drop(arrival)
         for conn in list(self._lingering):
@@ -325,7 +343,7 @@ class Worker(ThreadWorker):
 
     @staticmethod
     def _say(sock: socket.socket, text: bytes) -> None:
-        """Some bytes, that the system takes at once or not at all."""
+        """Send a few bytes if the kernel accepts them now. Ignore errors."""
         try:
             sock.send(text)
         except OSError:
@@ -333,7 +351,7 @@ class Worker(ThreadWorker):
 
     @staticmethod
     def _shut(sock: socket.socket, direction: int) -> bool:
-        """Ends one direction. Returns False if the client has ended the connection."""
+        """Shut down one direction. Return False if the client has closed the connection."""
         try:
             sock.shutdown(direction)
         except OSError:
@@ -351,8 +369,11 @@ class Worker(ThreadWorker):
             self.poller.unregister(arrival.connection.sock)
 
     def _linger(self, conn: TConn) -> None:
-        """Ends the connection when the client has: closed with bytes of it unread, the system would
-        take back the answer (RFC 9112, section 9.6)."""
+        """End the connection: send FIN, then wait for the client to close its side.
+
+        If a socket is closed with unread bytes, the kernel resets the connection and the client may
+        lose the response (RFC 9112, section 9.6).
+        """
         conn.sock.setblocking(False)
         if not self._shut(conn.sock, socket.SHUT_WR):
             self._end(conn)
@@ -366,7 +387,7 @@ class Worker(ThreadWorker):
             self._hang_up(conn)
 
     def _hang_up(self, conn: TConn) -> None:
-        """Ends the connection now, unless the client may still be sending."""
+        """Close the connection now, unless the client may still be sending."""
         self._drain(conn, conn.sock)
         if conn in self._lingering and not conn.part:
             self._close(conn)
@@ -394,8 +415,10 @@ class Worker(ThreadWorker):
 
 
 def hold_signals_while_forking() -> None:
-    """A new worker has the handlers of the master until it has its own, and would take the word
-    to stop for one to the master. It is to hear it afterwards."""
+    """Block signals during a fork, until the new worker has installed its own handlers.
+
+    Until then it has the master's handlers, which would swallow a signal to stop the worker.
+    """
     os.register_at_fork(
         before=lambda: signal.pthread_sigmask(signal.SIG_BLOCK, _HELD_BACK),
         after_in_parent=lambda: signal.pthread_sigmask(signal.SIG_UNBLOCK, _HELD_BACK),
@@ -403,8 +426,11 @@ def hold_signals_while_forking() -> None:
 
 
 def stop_with_the_terminal(server: "Arbiter") -> None:
-    """Where a terminal started it, its end stops the server. Gunicorn would load itself anew and
-    stay, out of reach. `nohup` and services are no terminals."""
+    """Stop the server when its terminal closes (SIGHUP), if standard input is a terminal.
+
+    Gunicorn would reload itself and run on without a terminal to stop it. Services have no
+    terminal, so SIGHUP still reloads them.
+    """
 
     def stop(number: int, frame: Any) -> None:
         server.signal(signal.SIGTERM, frame)

@@ -1,8 +1,8 @@
-"""The change feed: what happened to the caller's records after a number, as it happens.
+"""The change feed: commits to the records visible to the caller after a cursor.
 
-As JSON, at once or when something happens (long poll), and as server-sent events (the chapter of
-that name in the HTML standard of the WHATWG). Who comes back with the last number that they got
-misses nothing. Those who wait have a thread each: see `accounts.waiting`.
+It comes as JSON, at once or by long poll, or as server-sent events (WHATWG HTML standard, section
+"Server-sent events"). The cursor is a sequence number. A client that resumes at its last cursor
+misses nothing. Each waiting request blocks a thread: see `accounts.waiting`.
 """
 
 import logging
@@ -36,10 +36,10 @@ log = logging.getLogger(__name__)
 
 EVENT_STREAM = "text/event-stream"
 WAIT_MAX = 30  # seconds
-HEARTBEAT = 15.0  # seconds between two signs of life, and two looks whether the caller may listen
-STREAM_SECONDS = 300.0  # after that a client has to come back
-RETRY_MS = 2_000  # how long it waits before it does
-RETRY_AFTER = 10  # seconds, where all places are taken
+HEARTBEAT = 15.0  # seconds between heartbeats, and between checks of the caller's credential
+STREAM_SECONDS = 300.0  # the longest stream; then the client reconnects
+RETRY_MS = 2_000  # the client's delay before it reconnects
+RETRY_AFTER = 10  # seconds, if no wait slot is free
 NUMBER_MAX = 2**53 - 1
 _NUMBER = re.compile("0|[1-9][0-9]{0,15}", re.ASCII)
 
@@ -58,8 +58,10 @@ def _changes(request: ApiRequest) -> HttpResponseBase:
 
 
 def _since(request: ApiRequest) -> int | None:
-    """After which number to begin. What an event stream's client has got since it was told where,
-    it says in a header."""
+    """Return the cursor to start after, or None if the request has none.
+
+    `Last-Event-ID`, which an event source sends when it reconnects, overrides `since`.
+    """
     latest = request.headers.get("Last-Event-ID")
     if latest:
         return _number("Last-Event-ID", latest)
@@ -78,9 +80,9 @@ def _number(name: str, text: str, most: int = NUMBER_MAX) -> int:
 
 
 def _awaited(request: ApiRequest, since: int, wait: int) -> Changes:
-    """What happened after `since`; if nothing did, it is waited for so many seconds.
+    """Return the changes after `since`. If there are none, wait for up to `wait` seconds.
 
-    Where too many wait already, it is answered at once.
+    Does not wait if no slot is free.
     """
     changes = _next(request, since)
     if not wait or changes.told or not changes.is_all:
@@ -100,9 +102,11 @@ def _awaited(request: ApiRequest, since: int, wait: int) -> Changes:
 def _next(
     request: ApiRequest, since: int, until: float = 0.0, place: Place | None = None
 ) -> Changes:
-    """What is to be told after `since`, as soon as there is something, at the latest when it is
-    `until` (monotonic seconds), the client has gone, its place is another's, or this process is to
-    end."""
+    """Return the changes after `since` that the caller may see, waiting until there are some.
+
+    Returns an empty page at `until` (monotonic seconds), or earlier if the client disconnects, its
+    slot is taken over, or the process shuts down.
+    """
     store = request.json_storage.store
     while True:
         changes = changes_for(store, request.caller.user_id, since)
@@ -120,13 +124,13 @@ def _is_due(request: ApiRequest, since: int) -> bool:
 
 
 def _has_gone(request: ApiRequest) -> bool:
-    """Whether the client has closed its connection: nobody would hear the answer."""
+    """Return whether the client has closed its connection. False if that is unknown."""
     connection = request.META.get("gunicorn.socket")
     if connection is None:
         return False
     try:
         peeked: bytes = connection.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT)
-    except (BlockingIOError, ValueError):  # nothing came; or TLS, where one cannot peek
+    except (BlockingIOError, ValueError):  # no data, or a TLS socket, which cannot peek
         return False
     except OSError:
         return True
@@ -139,7 +143,7 @@ def _has_gone(request: ApiRequest) -> bool:
 def _stream(request: ApiRequest, since: int | None) -> HttpResponseBase:
     if since is None:
         since = request.json_storage.store.sequence()
-    first = _next(request, since)  # it is refused now or never
+    first = _next(request, since)  # errors must be raised before the response starts
     if request.method == "HEAD":
         return HttpResponse(content_type=EVENT_STREAM)
     place = places.take(request.caller.user_id)
@@ -148,7 +152,7 @@ def _stream(request: ApiRequest, since: int | None) -> HttpResponseBase:
             "Too many wait for changes now. Try again, or ask for JSON without waiting.",
             {"Retry-After": str(RETRY_AFTER)},
         )
-    # A proxy that gathers what it passes on would keep it to itself: nginx is told not to.
+    # Without this header, nginx would buffer the events and clients would not receive them.
     return StreamingHttpResponse(
         _Stream(request, since, first, place),
         content_type=EVENT_STREAM,
@@ -157,7 +161,7 @@ def _stream(request: ApiRequest, since: int | None) -> HttpResponseBase:
 
 
 class _Stream:
-    """The parts of a stream. Its place is free when it is closed, be it that nothing was sent."""
+    """The chunks of an event stream. Closing it releases its wait slot, even before iteration."""
 
     def __init__(self, request: ApiRequest, since: int, first: Changes, place: Place) -> None:
         self._place: Place | None = place
@@ -179,8 +183,10 @@ class _Stream:
 
 
 def _parts(request: ApiRequest, since: int, changes: Changes, place: Place) -> Iterator[bytes]:
-    """Events, until the time is up, the client has gone or may listen no more, its place is
-    another's, or all is to end."""
+    """Yield events as chunks until `STREAM_SECONDS` have passed.
+
+    Ends earlier if the client disconnects, its credential or slot ends, or the process shuts down.
+    """
     end = time.monotonic() + STREAM_SECONDS
     yield b"retry: %d\n" % RETRY_MS + _position(since)
     try:
@@ -194,7 +200,7 @@ def _parts(request: ApiRequest, since: int, changes: Changes, place: Place) -> I
             if not is_still_known(request):
                 return
             close_old_connections()
-    except (StoreError, DatabaseError) as fault:  # the client comes back and is told what it is
+    except (StoreError, DatabaseError) as fault:  # the client reconnects and gets the error then
         log.warning("a stream of changes ended: %s (request %s)", fault, request.request_id)
 
 
@@ -206,17 +212,19 @@ def _event(entry: Mapping[str, Any]) -> bytes:
     return b"id: %d\ndata: %s\n\n" % (entry["sequence"], to_json(entry))
 
 
-# A comment that shows the connection to live.
+# A comment, which clients ignore. It keeps the connection open.
 _BEAT = b": alive\n\n"
 
 
 def _position(sequence: int) -> bytes:
-    """An event that moves the client on where nothing happened to records of theirs. It has a name
-    of its own and data: many clients parse the data of whatever has an id or a field `retry`."""
+    """Return an event that only advances the client's cursor.
+
+    It has a name and JSON data, as many clients parse the data of any event with an id.
+    """
     return b'event: position\nid: %d\ndata: {"next":%d}\n\n' % (sequence, sequence)
 
 
-# What the address does
+# The endpoint
 
 _CHANGE = {
     "type": "object",

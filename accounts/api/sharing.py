@@ -1,6 +1,6 @@
-"""The addresses of sharing: who is in a project, what others share with the caller, hand-over.
+"""API endpoints of sharing: members of a project, the caller's memberships, transfer of ownership.
 
-What is done stands in `utils.sharing.memberships`; here it is read from calls, and answered.
+`utils.sharing.memberships` implements the operations. This module parses and answers the calls.
 """
 
 from collections.abc import Callable
@@ -160,7 +160,7 @@ def _decline_address(request: ApiRequest, number: int) -> HttpResponse:
     return no_content()
 
 
-# What they have in common
+# Helpers
 
 
 def _memberships(request: ApiRequest) -> Memberships:
@@ -168,7 +168,7 @@ def _memberships(request: ApiRequest) -> Memberships:
 
 
 def _call(request: ApiRequest) -> Call:
-    """Who calls, and what is noted of it. The body has been read and judged before."""
+    """Return actor, idempotency key and metadata of the call. The body must have been read."""
     once: Once | None = once_of(request) if request.operation.bodies else None
     told = call_metadata(request) | request_metadata(request)
     return Call(caller=request.caller, once=once, metered=True, told=told)
@@ -178,12 +178,12 @@ def _refuse(pointer: str, detail: str) -> NoReturn:
     raise InvalidRecord([FieldError(pointer, detail)])
 
 
-# The addresses
+# Endpoints
 
 
 _ENTRY = ref("Member")
-# These are about no collection alone: who is given a project is given its tasks, too, which a token
-# for projects could not even read.
+# These require a token with scope for all collections: they give access to the tasks of a project,
+# too, which a token for projects alone may not even read.
 _OF_ALL = (
     *(_invite, _change_role, _offer, _accept, _decline),
     *(_take_over, _refuse_offer, _join, _decline_address),
