@@ -1,4 +1,4 @@
-"""Versions of a document's file that are set aside under another name, with a note beside each."""
+"""Set a version of a document's file aside under another name, with a note that says why."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from docstore.filesystem import FileSystem
 
 
 def set_aside(files: FileSystem, path: str, source: str = "") -> str:
-    """Give the file, or a version of it at `source`, a second name durably, and return that.
+    """Give the file, or a version of it at `source`, a second name durably. Return that name.
 
     The first name remains until another file replaces it: a crash in between leaves a readable
-    document.
+    document. Raises `OSError`.
     """
     folder, _, name = path.rpartition("/")
     stamp = f"{datetime.now(UTC):%Y-%m-%dT%H-%M-%S.%fZ}"
@@ -27,7 +27,7 @@ def set_aside(files: FileSystem, path: str, source: str = "") -> str:
 def is_aside(files: FileSystem, path: str, source: str = "") -> bool:
     """Return whether the file, or a version of it at `source`, is set aside already.
 
-    Another name of it says so.
+    It is if a set-aside name in its folder is a hard link to the same inode.
     """
     folder, _, name = path.rpartition("/")
     begin = f"{name.removesuffix('.json')}.set-aside-"
@@ -40,7 +40,7 @@ def is_aside(files: FileSystem, path: str, source: str = "") -> bool:
 
 
 def write_note(files: FileSystem, path: str, aside_name: str, remarks: Sequence[str]) -> None:
-    """Write why a version was set aside, a remark on each line."""
+    """Write why a version was set aside, one remark per line. Raises `OSError`."""
     folder = Path(path).parent
     note = "".join(f"{remark}\n" for remark in remarks).encode()
     files.create("set-aside-note", folder / note_of(aside_name), note)
@@ -48,5 +48,5 @@ def write_note(files: FileSystem, path: str, aside_name: str, remarks: Sequence[
 
 
 def note_of(aside_name: str) -> str:
-    """Return the name of the note beside a version."""
+    """Return the name of the note on a version that was set aside."""
     return f"{aside_name.removesuffix('.json')}.txt"

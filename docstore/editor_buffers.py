@@ -1,15 +1,14 @@
-"""Recognizing an editor's buffer in the saves of a file, from the text alone.
+"""Recognize the saves of one editor's buffer, from the file's content alone.
 
-Everybody who opened a file at the same revision saves files that name it. A later save of one
-buffer is to be compared with the save before it, and a save of another buffer with the base. No
-file says which buffer it is of. What shows it is a value that an earlier save brought into the
-document and that the file still has: then it is a later state of that buffer. A file that has none
-of them is taken for another buffer. So the record that one editor added is to the other a record
-that was added since the base, and no line that it removed.
+All editors that opened a file at the same revision save files that name this revision. A later save
+of the same buffer must be compared with the save before it, a save of another buffer with the base.
+No file names its buffer. A file counts as a later state of a buffer if it still has a value that
+an earlier save of this buffer brought into the document, and otherwise as a save of another buffer.
+So a record that one editor added, and that is missing in the other's file, does not count as removed.
 
-One case cannot be told apart: an editor that took back all that it had saved, and changed something
-else, looks like another buffer. What was saved stays, and the merge reports how many changes that
-are. A file that is the base again is reported and set aside.
+One case is ambiguous: an editor that reverted all that it had saved, and changed something else,
+looks like another buffer. The saved changes stay, and the merge reports their number. A file that
+equals the base again is reported and set aside.
 """
 
 from __future__ import annotations
@@ -32,7 +31,7 @@ from docstore.file_edits import (
     without,
 )
 
-# Where a value stands: a field, a record, or a field of a record.
+# The path of a value: of a field, a record, or a field of a record.
 _Place = tuple[str | int, ...]
 
 
@@ -95,7 +94,7 @@ def _rewind(state: State, change: PastChange, records_name: str) -> None:
 def earlier_saves(
     base: State, theirs: State, saves: Sequence[FileMerged], records_name: str, digest: str
 ) -> EarlierSaves:
-    """Return what the saves on the same base say about a file. `saves` has the newest first."""
+    """Classify a file by the earlier saves on the same base. `saves` has the newest first."""
     if not saves:
         return EarlierSaves(digest)
     edits = list(edits_between(base, theirs, records_name))
@@ -130,7 +129,7 @@ def _repeated(
     *,
     is_base: bool,
 ) -> EarlierSaves:
-    """Return what is known of a file that was merged before, or that is the base again."""
+    """Classify a file that was merged before, or that equals the base again."""
     save = None if repeated is None else saves[repeated]
     buffer = _buffer_of(save) if save else digest
     result = EarlierSaves(buffer, given=save.given if save else (), is_repeated=True)
@@ -168,7 +167,7 @@ def _size(save: FileMerged) -> int:
 
 
 def _by_place(edits: Iterable[Edit]) -> dict[_Place, Json]:
-    """Return the new values, field by field where a record is changed."""
+    """Return the new values by path. A changed record has an entry for each changed field."""
     values: dict[_Place, Json] = {}
     for edit in edits:
         if len(edit.path) == 2 and isinstance(edit.before, dict) and isinstance(edit.after, dict):
@@ -182,7 +181,7 @@ def _by_place(edits: Iterable[Edit]) -> dict[_Place, Json]:
 
 
 def _marks(edits: Iterable[Edit], base: State) -> set[bytes]:
-    """Return the values that a save brought into the document, each with its place."""
+    """Return the new values of a save with their paths, encoded for comparison."""
     marks = set()
     for place, value in _by_place(edits).items():
         if len(place) == 2 and isinstance(value, dict):  # a new record

@@ -1,4 +1,4 @@
-"""Entries: commits as the JSON payload of journal frames, encoded and decoded.
+"""Encode and decode entries: commits as the JSON payload of journal frames.
 
     {"at": "2026-11-23T12:04:05.123456Z", "actor": "7", "request": "01J…",
      "changes": [{"collection": "tasks", "owner": 7, "revision": 12,
@@ -6,8 +6,8 @@
 
 `revision` is the document's revision after the change. An edit without `before` adds its value, and
 one without `after` removes it. An empty path stands for the whole document; then it is the only
-edit, and the change has `"reset": true`. `"base": true` means that the change is based on the
-document's file as it was then, which a person had edited, and on no earlier entry.
+edit, and the change has `"reset": true`. `"base": true` means that the change applies to the
+document's file at that time, which a person had edited, and not to the state after earlier entries.
 
 A commit that merged a file has `"merged": {"file": [inode, size, time], "digest": …, "revision": 9,
 "edits": […], "given": [{"item": {…}, "id": 75}], "buffer": …}`: the file, the revision in it, the
@@ -67,7 +67,7 @@ _decode: Final = msgspec.json.Decoder(_Entry).decode
 
 
 class Applied(NamedTuple):
-    """The change of one document in an entry. `edits` is JSON that is decoded on use."""
+    """The change of one document in an entry. `edits` is JSON, decoded on use."""
 
     key: Key
     revision: int
@@ -97,7 +97,7 @@ class Applied(NamedTuple):
 def encode_entry(commit: Commit, on_files: Collection[Key] = ()) -> bytes:
     """Return the payload of a commit.
 
-    The file is the only source of the documents in `on_files`.
+    The changes of the documents in `on_files` are marked as based on their files.
     """
     entry: dict[str, Json] = {"at": utc_text(commit.at)}
     if commit.actor:
@@ -116,7 +116,7 @@ def _change(change: Change, base: bool) -> dict[str, Json]:
     }
     reset = next((edit for edit in change.edits if not edit.path), None)
     if reset is not None or change.after is None:
-        # The entry has the whole document if it begins or ends, or if its changes are unknown.
+        # The entry has the whole document if it is created or deleted, or its edits are unknown.
         before = reset.before if reset is not None else ABSENT
         after = change.after.content if change.after else ABSENT
         content |= {"reset": True, "edits": [_edit(Edit((), before, after))]}
@@ -158,7 +158,7 @@ def _edit(edit: Edit) -> dict[str, Json]:
 
 
 def decode_entry(payload: bytes) -> list[Applied]:
-    """Return the changes in a commit's payload, one a document."""
+    """Return the changes in a commit's payload, one per document."""
     entry = _decode(payload)
     return [
         Applied(
@@ -175,21 +175,24 @@ def decode_entry(payload: bytes) -> list[Applied]:
 
 
 def past_changes(payload: bytes, key: Key) -> list[PastChange]:
-    """Return the changes of one document in a commit's payload, for rewinding it."""
+    """Return the changes of one document in a commit's payload, for rewinding it.
+
+    Their `edits` are None if the commit created or deleted the document.
+    """
     changes = []
     for applied in decode_entry(payload):
         if applied.key == key:
             edits = edits_of(applied.edits)
-            began_or_ended = applied.reset and any(
+            created_or_deleted = applied.reset and any(
                 value is ABSENT for value in (edits[0].before, edits[0].after)
             )
-            past = None if began_or_ended else edits
+            past = None if created_or_deleted else edits
             changes.append(PastChange(applied.revision, applied.at, past, applied.merged))
     return changes
 
 
 def entry_of(sequence: int, payload: bytes, wanted: Callable[[Key], bool]) -> Entry | None:
-    """Return a commit as the change feed returns it; None if it changes no wanted document."""
+    """Return a commit as an entry of the change feed; None if it changes no wanted document."""
     content = _decode(payload)
     changes = tuple(
         EntryChange(key, tuple(edits_of(change.edits)))
@@ -202,7 +205,7 @@ def entry_of(sequence: int, payload: bytes, wanted: Callable[[Key], bool]) -> En
 
 
 def edits_of(edits: bytes | msgspec.Raw) -> Sequence[Edit]:
-    """Return the edits in this JSON."""
+    """Decode a list of edits."""
     return [
         Edit(tuple(edit["path"]), edit.get("before", ABSENT), edit.get("after", ABSENT))
         for edit in msgspec.json.decode(edits)
@@ -210,14 +213,14 @@ def edits_of(edits: bytes | msgspec.Raw) -> Sequence[Edit]:
 
 
 def told(payload: bytes) -> Mapping[str, Json]:
-    """Return a payload's complete content."""
+    """Decode a payload completely, as a mapping."""
     content: Mapping[str, Json] = msgspec.json.decode(payload)
     return content
 
 
 def _held(content: Mapping[str, Json], layout: CollectionLayout) -> dict[str, Json]:
     """Return the content with its records as a `RecordList`."""
-    held = dict(content)
-    if isinstance(held.get(layout.records), list):
-        held[layout.records] = RecordList(held[layout.records])
-    return held
+    result = dict(content)
+    if isinstance(result.get(layout.records), list):
+        result[layout.records] = RecordList(result[layout.records])
+    return result

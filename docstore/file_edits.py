@@ -5,10 +5,10 @@ it from the current document, because every entry has the values before and afte
 changed by the person if the file differs from the base in it. Everything else stays as it is now,
 whatever the file says: the person's copy may be hours old.
 
-An editor keeps its buffer after a save, and saves it again with the same `revision`. The entry of a
-merge therefore records the file that was merged (`FileMerged`). A later save of the same buffer
-counts only where it differs from that file, too. Which saves come from the same buffer is decided
-in `docstore/editor_buffers.py`.
+After a save, an editor's buffer still has the same `revision`, and a later save has it again. The
+entry of a merge therefore records the file that was merged (`FileMerged`), and a later save of the
+same buffer counts only where it differs from that file, too. `docstore/editor_buffers.py` decides
+which saves come from the same buffer.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ from docstore.backend import ABSENT, Edit, Given
 from docstore.document import LAST_ID, REVISION, UPDATED_AT, Document, Json, Key, Record
 from docstore.record_list import RecordList, id_of
 
-# The store sets these. A person's change of them is no edit.
+# The store sets these. A merge ignores a person's change of them.
 MANAGED_FIELDS: Final = frozenset({REVISION, LAST_ID, UPDATED_AT})
-# A hand-written id this far above the last one is a slip of the keyboard.
+# A hand-written id further above the last one counts as a typing error.
 ID_JUMP_MAX: Final = 1_000_000
 
 
@@ -46,7 +46,7 @@ def is_same_document(one: Document, other: Document) -> bool:
 
 
 def comparable(value: Json) -> bytes:
-    """Return bytes that are the same for equal values only."""
+    """Encode a value such that equal values, and only these, give the same bytes."""
     return msgspec.json.encode(
         list(value) if isinstance(value, RecordList) else value, order="sorted"
     )
@@ -58,7 +58,7 @@ class State:
 
     `records` are by id. `items` are the list's entries without an id, and those that repeat the id
     of an earlier one. `ambiguous` are the ids that several records of the list have. `content` is
-    what the state was made of.
+    the content that `of` was called with.
     """
 
     fields: dict[str, Json] = field(default_factory=dict)
@@ -84,11 +84,11 @@ class State:
         return state
 
     def copy(self) -> State:
-        """Return a copy that can be rewound or edited by itself."""
+        """Return a copy that can be rewound or edited independently, without `content`."""
         return State(dict(self.fields), dict(self.records), list(self.items), set(self.ambiguous))
 
     def apply(self, edit: Edit, records_name: str) -> None:
-        """Apply an edit, as the journal has it."""
+        """Apply an edit of a journal entry."""
         self._set(edit.path, edit.before, edit.after, records_name)
 
     def rewind(self, edit: Edit, records_name: str) -> None:
@@ -137,12 +137,13 @@ def _remove_last(items: list[Json], item: Json) -> None:
 
 
 class EarlierSaves(NamedTuple):
-    """What the earlier saves of the same revision say about a file.
+    """How a file relates to the earlier saves of the same revision.
 
-    `buffer` names the editor's buffer that the file comes from. `previous` is the last save of that
-    buffer, `given` the ids that its new records were given, and `older` those of the saves before
-    it. `is_repeated` says that nothing in the file is new, `remark` why that has to be reported.
-    `retained` counts changes of other saves of which the file shows nothing.
+    `buffer` identifies the editor's buffer that the file comes from. `previous` is the last save of
+    that buffer, `given` the ids that its new records were assigned, and `older` those of the saves
+    before it. `is_repeated` is true if nothing in the file is new; `remark` then says why that is
+    reported, and is empty if it is not. `retained` counts the changes of other saves that are not
+    in the file.
     """
 
     buffer: str = ""
@@ -155,10 +156,10 @@ class EarlierSaves(NamedTuple):
 
 
 class FileEdit(NamedTuple):
-    """A file that a person changed, and what is known of the state it was based on.
+    """A file that a person changed, and the state that it was based on.
 
-    `theirs` is None if the file was removed. `base` is None if its state cannot be rebuilt; then
-    `doubt` says why.
+    `theirs` is None if the file was removed. `base` is None if it cannot be rebuilt; then `doubt`
+    says why.
     """
 
     key: Key
@@ -182,11 +183,12 @@ class Addition(NamedTuple):
 
 @dataclass
 class Differences:
-    """What a person did, to be applied to the current document.
+    """The changes that a person made, to be applied to the current document.
 
     `changed` has the new values by record and field, `fields` those of the document itself, with
-    `ABSENT` for a field that goes. `remarks` are sentences about what is not applied. `given` are
-    the records of the file that an earlier save added. `retained` is that of `EarlierSaves`.
+    `ABSENT` for a removed field. `remarks` are sentences about changes that are not applied.
+    `given` are the records of the file that an earlier save added. `retained` is that of
+    `EarlierSaves`.
     """
 
     fields: dict[str, Json] = field(default_factory=dict)
@@ -201,23 +203,23 @@ class Differences:
 
 
 def differences(edit: FileEdit, ours: State, last_id: int, *, keep_items: bool) -> Differences:
-    """Return what the person changed. With `keep_items`, entries without an id stay without one.
+    """Return the person's changes. With `keep_items`, entries without an id stay without one.
 
-    `last_id` is the highest id that the document ever gave.
+    `last_id` is the highest id that the document ever assigned.
     """
     assert edit.theirs is not None
     earlier = edit.earlier
-    found = Differences(retained=earlier.retained)
-    found.remarks.extend(edit.remarks)
+    result = Differences(retained=earlier.retained)
+    result.remarks.extend(edit.remarks)
     if earlier.is_repeated:
-        found.given.extend(earlier.given)
-        found.remarks.extend(filter(None, [earlier.remark]))
-        return found
-    comparison = _Comparison(edit, edit.theirs, ours, last_id, found)
+        result.given.extend(earlier.given)
+        result.remarks.extend(filter(None, [earlier.remark]))
+        return result
+    comparison = _Comparison(edit, edit.theirs, ours, last_id, result)
     if edit.base is None:
         return comparison.additions_only(edit.doubt)
     comparison.compare(edit.base, earlier.previous, keep_items=keep_items)
-    return found
+    return result
 
 
 class _Comparison:
@@ -277,8 +279,8 @@ class _Comparison:
         if is_same(value, earlier):
             return False
         if is_same(value, before):
-            # An edit by the same editor that takes its change back, or by another one that has a
-            # value in common with it by chance: to apply it could lose a write.
+            # The same editor reverts its change, or another editor shares a value with it by
+            # chance and never changed this field. Applying it could undo the first one's save.
             self.found.remarks.append(
                 f"{what} has the value again that it had in revision {self.edit.revision};"
                 " the current value was kept"
@@ -330,14 +332,14 @@ class _Comparison:
             return
         # Changes of the person's own, saved before, are no changes of others.
         seen = base if previous is None else previous.records[record_id]
-        if is_same(current, base) or is_same(*(_unstamped(one) for one in (current, seen))):
+        if is_same(current, base) or is_same(*(_unstamped(record) for record in (current, seen))):
             self.found.removed.append(record_id)
         else:
             self.found.remarks.append(f"{record_id} was changed meanwhile, so it was not removed")
 
     def _compare_items(self, base: State, previous: State | None, *, keep_items: bool) -> None:
-        """Compare the entries without an id: equal ones are the same. An entry that an earlier
-        save of the buffer added is recognized, also if it was edited since."""
+        """Compare the entries without an id. Equal entries match, and so does an entry with one
+        that an earlier save of the buffer added, also if it was edited since."""
         earlier = self.edit.earlier
         added = without(self.theirs.items, base.items)
         pairs, added, gone = pair_items(added, earlier.given, base)
@@ -362,12 +364,15 @@ class _Comparison:
         for entry in gone:
             if not entry.written or entry.written in base.records:
                 self._keep_added(entry.id)
-            elif entry.written in self.theirs.records:  # it stands among the records, renumbered
+            elif entry.written in self.theirs.records:  # it is among the records, renumbered
                 self.found.given.append(entry)
 
     def additions_only(self, doubt: str) -> Differences:
-        """Without a base, only what is new can be taken: anything else may be an older state."""
-        ours, theirs, found = self.ours, self.theirs, self.found
+        """Return the added records, or a remark if the file differs from the document in more.
+
+        Without a base, any other difference may be an older state, not an edit.
+        """
+        ours, theirs, result = self.ours, self.theirs, self.found
         same_fields = all(
             name in MANAGED_FIELDS
             or is_same(value_of(theirs.fields, name), value_of(ours.fields, name))
@@ -385,14 +390,14 @@ class _Comparison:
                 if record_id not in ours.records:
                     self._add(record, record_id)
             for item in without(theirs.items, ours.items):
-                found.added.append(Addition(item, None))
-            return found
-        found.remarks.append(f"{doubt}, so nobody can tell what you changed; nothing was taken")
-        return found
+                result.added.append(Addition(item, None))
+            return result
+        result.remarks.append(f"{doubt}, so nobody can tell what you changed; nothing was taken")
+        return result
 
 
 def changes_nothing(edit: FileEdit, records_name: str) -> bool:
-    """Return whether the file is only a copy of the state that it was based on."""
+    """Return whether the file has the same content as the state that it was based on."""
     base, theirs = edit.base, edit.theirs
     if base is None or theirs is None or edit.earlier.is_repeated or edit.remarks:
         return False
@@ -417,22 +422,22 @@ def pair_items(
 ) -> tuple[list[tuple[Json, Given]], list[Json], list[Given]]:
     """Pair entries of a file with those that an earlier save added, the equal ones first.
 
-    Return the pairs, the entries that are left, and what is left of the earlier ones.
+    Return the pairs, the unpaired entries of the file, and the unpaired earlier entries.
     """
     pairs: list[tuple[Json, Given]] = []
-    left, rest = list(items), list(given)
+    unpaired_items, unpaired_given = list(items), list(given)
     rules = (_is_equal,) if equal_only else (_is_equal, _is_later_state)
     for is_pair in rules:
-        unpaired = []
-        for item in left:
-            entry = next((entry for entry in rest if is_pair(item, entry, base)), None)
+        remaining = []
+        for item in unpaired_items:
+            entry = next((entry for entry in unpaired_given if is_pair(item, entry, base)), None)
             if entry is None:
-                unpaired.append(item)
+                remaining.append(item)
             else:
                 pairs.append((item, entry))
-                rest.remove(entry)
-        left = unpaired
-    return pairs, left, rest
+                unpaired_given.remove(entry)
+        unpaired_items = remaining
+    return pairs, unpaired_items, unpaired_given
 
 
 def _is_equal(item: Json, entry: Given, base: State) -> bool:
@@ -442,8 +447,9 @@ def _is_equal(item: Json, entry: Given, base: State) -> bool:
 def _is_later_state(item: Json, entry: Given, base: State) -> bool:
     """Return whether an entry is a record that an earlier save added, with changes since.
 
-    A value in common shows it, or one that was typed on. A value that the base has in this field,
-    too, shows nothing: another editor's new record has the same status, perhaps.
+    It is if they share a value, or its text continues the earlier text. Values that a record of
+    the base has in the same field do not count: another editor's new record may well have the same
+    status.
     """
     if not (isinstance(item, dict) and isinstance(entry.item, dict) and entry.id):
         return False
@@ -481,16 +487,16 @@ def value_of(values: Mapping[Json, Json], name: Json) -> Json:
 
 
 def without(items: Sequence[Json], others: Sequence[Json]) -> list[Json]:
-    """Return the items that are not among the others, each of which accounts for one."""
-    left: dict[bytes, int] = {}
+    """Return the multiset difference: each of the others cancels one equal item, the first."""
+    counts: dict[bytes, int] = {}
     for item in others:
         key = comparable(item)
-        left[key] = left.get(key, 0) + 1
-    found = []
+        counts[key] = counts.get(key, 0) + 1
+    remaining = []
     for item in items:
         key = comparable(item)
-        if left.get(key, 0):
-            left[key] -= 1
+        if counts.get(key, 0):
+            counts[key] -= 1
         else:
-            found.append(item)
-    return found
+            remaining.append(item)
+    return remaining

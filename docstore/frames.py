@@ -46,7 +46,7 @@ class Kind(IntEnum):
     SEAL = 7  # ends a segment; the next segment follows
     CLOSED = 8  # the last process closed the journal
     RESTORED = 9  # a backup was restored, or was about to be
-    TRIMMED = 10  # a commit of which only the changed documents' names remain
+    TRIMMED = 10  # a commit reduced to the names of the documents it changed
 
 
 class Frame(NamedTuple):

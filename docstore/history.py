@@ -108,9 +108,9 @@ class History:
         )
 
     def frames(self, since: int = 0, *, damaged: bool = False) -> Iterator[Frame]:
-        """Yield the frames after `since`, oldest first, up to the first that is missing.
+        """Yield the frames after `since`, oldest first, until a frame is missing.
 
-        With `damaged`, yield all intact frames, whatever is missing between them.
+        With `damaged`, yield all intact frames, also after gaps.
         """
         names, expected = self.names(), 0
         for name, successor in zip_longest(names, names[1:], fillvalue=""):

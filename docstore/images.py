@@ -1,12 +1,12 @@
-"""Images: each document as its file showed it at the last checkpoint, compressed.
+"""Images: compressed copies of the documents' files as of the last checkpoint.
 
     .neuralflow/images/<collection>/<owner>.image
 
-A person may overwrite a document's file at any time, also while no process runs. Then the image and
-the journal after it are what is left of the document, and what an edit by hand is compared with.
-The checkpoint writes the images of all documents that were published since the one before, durably,
-before it notes that the journal may forget. So an image is never older than the checkpoint; where
-there is none (a document that was never written by this version), the file itself counts.
+A person may overwrite a document's file at any time, also while no process runs. Then only the image
+and the journal after it still have the stored state: the merge compares the file with that. A
+checkpoint writes the images of all documents published since the previous one durably, before it
+allows the journal to delete segments. So no image is older than the checkpoint. For a document
+without an image (which this version never wrote), the file itself counts.
 
 The first line is JSON: format, frame, the file's inode, size and time, and a digest of its bytes.
 The rest is the file, compressed with zlib.
@@ -47,12 +47,15 @@ _decode_header: Final = msgspec.json.Decoder(_Header).decode
 
 
 def digest_of(data: bytes) -> str:
-    """Return what tells a file's content from any other."""
+    """Return the BLAKE2b digest of a file's content: 32 hexadecimal digits."""
     return hashlib.blake2b(data, digest_size=16).hexdigest()
 
 
 class Head(NamedTuple):
-    """The first line of an image: up to which frame, of which file, and the digest of its bytes."""
+    """The first line of an image: the last frame in the file, its identity and its digest.
+
+    `file` is its inode, size in bytes and mtime in nanoseconds.
+    """
 
     sequence: int
     file: tuple[int, int, int]
@@ -61,7 +64,7 @@ class Head(NamedTuple):
 
 @dataclass(frozen=True)
 class Image:
-    """A document's file as of the last checkpoint: up to which frame, which file, which bytes."""
+    """A document's file as of the last checkpoint: the fields of `Head`, and the packed bytes."""
 
     sequence: int
     file: tuple[int, int, int]
@@ -86,7 +89,7 @@ class Image:
 
 @dataclass(frozen=True)
 class Shown:
-    """A published file whose image is to be written."""
+    """A published file of which `Images.write` writes an image."""
 
     key: Key
     sequence: int
@@ -95,17 +98,17 @@ class Shown:
 
 
 class Images:
-    """The images of a data folder. Whoever writes them holds the publishing lock."""
+    """The images of a data folder. To write them, hold the publishing lock."""
 
     def __init__(self, files: FileSystem, folder: Path, layouts: Mapping[str, object]) -> None:
         self._files, self._folder, self._layouts = files, folder, layouts
 
     def path(self, key: Key) -> Path:
-        """Return where the image of a document is."""
+        """Return the path of a document's image."""
         return self._folder / key.collection / f"{key.owner}.image"
 
     def read(self, key: Key) -> Image | None:
-        """Return the image of a document; None if there is none that can be read."""
+        """Return the image of a document; None if it is missing or its first line is invalid."""
         try:
             data, _ = self._files.read(self.path(key))
             end = data.index(b"\n", 0, _HEADER_MAX)
@@ -117,7 +120,7 @@ class Images:
         return Image(header.sequence, header.file, header.digest, data[end + 1 :])
 
     def head(self, key: Key) -> Head | None:
-        """Return the first line of an image, and read no more; None as `read` does."""
+        """Return the first line of an image without reading the rest. Return None as `read` does."""
         try:
             handle = self._files.open(self.path(key), to_write=False)
             try:
@@ -132,14 +135,14 @@ class Images:
         )
 
     def write(self, shown: Iterable[Shown]) -> set[Key]:
-        """Write images, durably, and return whose. Raises `OSError`; then some may be missing."""
+        """Write images durably; return their keys. Raises `OSError`; then some may be missing."""
         written: set[Key] = set()
         folders: set[Path] = set()
         batch: list[tuple[Shown, bytes]] = []
         size = 0
-        for one in shown:
-            written.add(one.key)
-            batch.append((one, _packed(one)))
+        for file in shown:
+            written.add(file.key)
+            batch.append((file, _packed(file)))
             size += len(batch[-1][1])
             if size > _BATCH_BYTES or len(batch) >= 64:
                 folders |= self._write(batch)
@@ -151,7 +154,7 @@ class Images:
         return written
 
     def remove(self, keys: Iterable[Key]) -> None:
-        """Remove images, durably."""
+        """Remove images durably."""
         paths = [path for path in map(self.path, keys) if self._files.exists(path)]
         for path in paths:
             self._files.remove("image-remove", path)
@@ -159,7 +162,7 @@ class Images:
             self._files.sync_folder("image-names", folder)
 
     def clear(self) -> None:
-        """Remove all images, durably: the files are about to be replaced by those of a backup."""
+        """Remove all images durably, before the files of a backup replace the documents."""
         for collection in self._layouts:
             folder = self._folder / collection
             if not self._files.is_folder(folder):
@@ -169,7 +172,7 @@ class Images:
             self._files.sync_folder("image-names", folder)
 
     def sweep(self) -> None:
-        """Remove the drafts of dead processes. No other process has the folder open."""
+        """Remove the drafts of dead processes. No other process may have the folder open."""
         for collection in self._layouts:
             folder = self._folder / collection
             for name in self._files.names(folder) if self._files.is_folder(folder) else ():
@@ -177,18 +180,18 @@ class Images:
                     self._files.remove("sweep", folder / name)
 
     def _write(self, batch: list[tuple[Shown, bytes]]) -> set[Path]:
-        folders = {self.path(one.key).parent for one, _ in batch}
+        folders = {self.path(file.key).parent for file, _ in batch}
         for folder in folders:
             self._files.make_folder("lay-out", folder)
         drafts = [
-            Draft(f"{self.path(one.key)}.{secrets.token_hex(8)}.draft", data, one.file[2])
-            for one, data in batch
+            Draft(f"{self.path(file.key)}.{secrets.token_hex(8)}.draft", data, file.file[2])
+            for file, data in batch
         ]
         done = 0
         try:
             self._files.create_all("image", drafts)
-            for (one, _), draft in zip(batch, drafts, strict=True):
-                self._files.rename("image-name", draft.path, self.path(one.key))
+            for (file, _), draft in zip(batch, drafts, strict=True):
+                self._files.rename("image-name", draft.path, self.path(file.key))
                 done += 1
         finally:
             for draft in drafts[done:]:

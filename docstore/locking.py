@@ -287,7 +287,7 @@ class FolderLock:
             self.release()
 
     def abandon(self, thread: int = 0) -> None:
-        """Release whatever a thread, by default this one, holds of the lock or waits for."""
+        """Release the lock that a thread, by default this one, holds, or end its wait for it."""
         thread = thread or threading.get_ident()
         if self._line.first == thread:  # then what this process has locked is that thread's
             self._owner = self._depth = 0
@@ -406,7 +406,7 @@ class Membership:
         return alone
 
     def alone(self) -> bool:
-        """Return whether there is no other member.
+        """Return whether this process is the only member.
 
         Call it only before leaving: asking may end the membership, whatever the answer, since a
         failed conversion loses the lock (flock(2)).

@@ -1,7 +1,7 @@
-"""Merging a file that a person edited: the edit, applied to the current document in one commit.
+"""Merge a file that a person edited: apply the edit to the current document in one commit.
 
-`merge_file` does it by the engine's own rules, which know no fields. An application has an `Editor`
-of its own, which checks what is taken in, and calls `merge_edit` and `note_aside` likewise.
+`merge_file` applies the engine's own rules, which know no fields. An application implements
+`Editor` to validate the values, and calls `merge_edit` and `note_aside` as `merge_file` does.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from docstore.file_edits import (
 from docstore.record_list import RecordList, id_of
 from docstore.store import DocumentStore, Transaction
 
-# Who acts in a commit that merges a file.
+# The actor of a commit that merges a file.
 FILE_ACTOR = "file"
 
 
@@ -38,11 +38,11 @@ class Editor(Protocol):
         """Remove a record."""
 
     def add(self, item: Json, wanted: int | None) -> tuple[int | None, list[str]]:
-        """Add a record, under the id that is wanted or the next; return the id it was given."""
+        """Add a record under the wanted id, by default the next one. Return its id, or None."""
 
 
 class MergeResult:
-    """What became of an edit. `remarks` are sentences about what was not applied."""
+    """The outcome of an edit. `remarks` are sentences about what was not applied."""
 
     def __init__(self, done: Differences) -> None:
         self.done = done
@@ -58,7 +58,7 @@ def merge_edit(
     *,
     keep_items: bool = False,
 ) -> MergeResult:
-    """Apply what a person changed in a file, and note that the file is merged.
+    """Apply the changes that a person made to a file, and record that the file is merged.
 
     With `keep_items`, entries of the list may be without an id, as activities are.
     """
@@ -66,7 +66,7 @@ def merge_edit(
         transaction.drop(edit.key)
         transaction.note_merged(edit.key, FileMerged(None, "", 0))
         return MergeResult(Differences())
-    if transaction.document(edit.key) is None:  # it was deleted: the file begins another one
+    if transaction.document(edit.key) is None:  # it was deleted: the file creates a new one
         content = {name: v for name, v in edit.theirs.content.items() if name != REVISION}
         transaction.create(edit.key, content)
         transaction.note_merged(edit.key, FileMerged(edit.token, edit.digest, 0))
@@ -89,7 +89,7 @@ def apply_edit(
     *,
     keep_items: bool = False,
 ) -> MergeResult:
-    """Apply what differs between the edit's base and the person's version."""
+    """Apply the differences between the edit's base and the person's version."""
     last_id = transaction.new_id(edit.key) - 1
     ours = State.of(transaction.document(edit.key) or {}, records_name)
     result = MergeResult(differences(edit, ours, last_id, keep_items=keep_items))
@@ -122,16 +122,17 @@ def _apply(
 
 
 def _reserve_ids(transaction: Transaction, edit: FileEdit, last_id: int) -> None:
-    """Keep a `last_id` that the person raised."""
+    """Reserve ids up to a `last_id` that the person raised by at most `ID_JUMP_MAX`."""
     counted = edit.theirs.fields.get(LAST_ID) if edit.theirs else None
     if type(counted) is int and last_id < counted <= last_id + ID_JUMP_MAX:
         transaction.reserve_ids(edit.key, counted)
 
 
 def note_aside(store: DocumentStore, edit: FileEdit, result: MergeResult) -> None:
-    """Set the file aside if not all of it was applied. To be called before the commit.
+    """Set the file aside if not all of it was applied.
 
-    Afterwards the store may replace the file at any time.
+    Call this before the commit: from then on, the store may replace the file at any time, and the
+    changes that were not applied would be lost.
     """
     if result.remarks:
         store.set_aside(edit.key, result.remarks)
@@ -141,16 +142,16 @@ def note_aside(store: DocumentStore, edit: FileEdit, result: MergeResult) -> Non
 
 
 class PlainEditor:
-    """Applies every change as it is."""
+    """An `Editor` that applies all changes without validation."""
 
     def __init__(self, transaction: Transaction, key: Key) -> None:
         self._transaction, self._key = transaction, key
 
     def set_fields(self, fields: dict[str, Json]) -> list[str]:
-        gone = [name for name, value in fields.items() if value is ABSENT]
+        removed = [name for name, value in fields.items() if value is ABSENT]
         values = {name: value for name, value in fields.items() if value is not ABSENT}
         self._transaction.set(self._key, values)
-        self._transaction.unset(self._key, gone)
+        self._transaction.unset(self._key, removed)
         return []
 
     def change(self, record_id: int, fields: dict[str, Json]) -> list[str]:
@@ -173,12 +174,12 @@ class PlainEditor:
 
 def with_fields(record: Record, fields: dict[str, Json]) -> Record:
     """Return the record with other values of these fields; `ABSENT` removes one."""
-    left = {name: value for name, value in record.items() if fields.get(name) is not ABSENT}
-    return left | {name: value for name, value in fields.items() if value is not ABSENT}
+    remaining = {name: value for name, value in record.items() if fields.get(name) is not ABSENT}
+    return remaining | {name: value for name, value in fields.items() if value is not ABSENT}
 
 
 def merge_file(store: DocumentStore, edit: FileEdit) -> None:
-    """Merge a file in one commit, by rules that know no fields."""
+    """Merge a file in one commit, without validation of its values."""
 
     def change(transaction: Transaction) -> None:
         editor = PlainEditor(transaction, edit.key)

@@ -102,7 +102,7 @@ def displaced_name(path: str, expected: Token) -> str:
 
 @dataclass(slots=True)
 class _Draft:
-    """A document's new file before it gets its name.
+    """A document's new file before the rename.
 
     `path` is empty if nothing is to be written: the document was deleted, or its file is up to
     date.
@@ -445,7 +445,7 @@ class Publisher:
             return True
         self._edited.add(live.key)
         is_settled = False
-        while not is_settled:  # until nobody saved in between: then the file is the newest save
+        while not is_settled:  # until no save came in between: then the file is the newest save
             self._files.exchange("publish-back", displaced_path, path)
             before, placed = placed, displaced
             displaced = token_of(self._files.status(displaced_path))

@@ -1,8 +1,8 @@
-"""Documents in which single records cannot be parsed: too deep, or integers of thousands of digits.
+"""Read documents despite values that cannot be parsed: too deep, or integers of too many digits.
 
-Only a person's editor or program writes such values. One of them costs its record and not the
-document: the value counts as null, the rest is read, and the file is set aside with a note before
-anything replaces it.
+Only a person's editor or program writes such values. They do not make the document unreadable: the
+value counts as null, the rest is read, and the file is set aside with a note before anything
+replaces it.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ class Lost(NamedTuple):
 
 
 class Salvaged(NamedTuple):
-    """What could be read of a document, and what could not."""
+    """The readable part of a document, and the values that could not be read."""
 
     document: Document
     lost: tuple[Lost, ...]
@@ -51,9 +51,9 @@ class Salvaged(NamedTuple):
 def without_lost(
     document: Document, lost: tuple[Lost, ...], base: State | None, records: str
 ) -> Document:
-    """Return the document without what was changed in records that have lost values.
+    """Return the document without the changes to records that have lost values.
 
-    Each of them is as in the base; new ones are left out.
+    These records are as in the base. The result has no new record with a lost value.
     """
     items = list(document.content[records])
     for index in sorted({value.position for value in lost}, reverse=True):
@@ -72,7 +72,10 @@ class _Value(NamedTuple):
 
 
 def salvage(data: bytes, name: str, layout: CollectionLayout) -> Salvaged | None:
-    """Return the document without the values at fault. Return None if that is not possible."""
+    """Return the document with null for the faulty values of its records.
+
+    Return None if it has none, or has other faults.
+    """
     try:
         text = data.decode("utf-8").removeprefix("\ufeff")
     except UnicodeDecodeError:
@@ -92,7 +95,7 @@ def salvage(data: bytes, name: str, layout: CollectionLayout) -> Salvaged | None
 
 
 class _Scan:
-    """Follows the tokens of a document, and collects the faulty values of its records."""
+    """A tokenizer's state, which collects the faulty values of a document's records."""
 
     def __init__(self, text: str, records: str) -> None:
         self.values: list[_Value] = []

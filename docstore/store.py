@@ -466,7 +466,7 @@ class DocumentStore:
         return self.backend.together(attempt, here=here)
 
     def trial(self) -> Transaction:
-        """Return a transaction that nobody commits: to look what an edit would do, or to adopt."""
+        """Return a transaction that is never committed: to try an edit, or to adopt documents."""
         return Transaction(self.backend, self._layouts, self.clock())
 
     def sequence(self) -> int:

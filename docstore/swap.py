@@ -27,7 +27,7 @@ from pathlib import Path
 from docstore.errors import from_os_error
 from docstore.filesystem import FileSystem
 
-# A name under the root, and the draft that becomes it; "" if the file is to be removed.
+# By name under the root: the draft that replaces the file; "" to remove the file.
 _Moves = dict[str, str]
 
 

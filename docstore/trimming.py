@@ -1,8 +1,9 @@
-"""Trimming: the actor who wrote most of the history loses their oldest changes first.
+"""Trim the history: the actors who wrote most of it lose their oldest changes first.
 
-One bound applies to the history of all actors. Without a share for each actor, one who writes much
-would displace the history of all others. So when the history exceeds the bound, frames that only
-name the changed documents (`Kind.TRIMMED`) replace the oldest changes of actors above their share.
+One bound applies to the history of all actors. Without a share for each actor, an actor who writes
+much would displace the history of all others. So when the history exceeds the bound, the oldest
+changes of actors above their share are reduced to frames that only name the changed documents
+(`Kind.TRIMMED`).
 All frames retain their sequence numbers. Only segments that the files do not need are rewritten,
 each into a new file that replaces the old one.
 """
@@ -168,7 +169,7 @@ class Trimmer:
 
     @staticmethod
     def _trimmed(frame: Frame, surplus: Counter[str]) -> bytes | None:
-        """Return the frame to replace this one with, None to retain it; reduce the surplus."""
+        """Return the replacement of a frame, or None to retain it. Reduce the actor's surplus."""
         if frame.kind not in _COMMITS:
             return None
         entry = _decode(frame.payload)

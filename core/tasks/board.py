@@ -24,7 +24,7 @@ Record = Mapping[str, Any]
 _TASKS = COLLECTIONS["tasks"]
 _STATUS = _TASKS.by_name["status"]
 _COMPLETED_AT = _TASKS.by_name["completed_at"]
-_DIGITS = 15  # decimal places of a position; a float has no more
+_DIGITS = 15  # decimal places of a position: all that a float can represent
 
 
 @dataclass(frozen=True)

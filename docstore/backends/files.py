@@ -222,7 +222,7 @@ class FilesBackend:
         self._background: Background | None = None
         self._opening = threading.RLock()
         self._is_open = self._only_looks = False
-        self._is_stopped = False  # the disk failed: this process writes no more
+        self._is_stopped = False  # the disk failed: this process no longer writes
         self._reason = Unavailable("")  # why it is read-only
         self._root_identity: tuple[int, int] | None = None
         self._displaced: list[tuple[Key, str]] = []  # files that dead processes displaced
@@ -447,7 +447,7 @@ class FilesBackend:
         return displaced
 
     def _return_displaced(self) -> None:
-        """Give back the saves that a dead process had displaced: see `Publisher.return_displaced`.
+        """Restore the saves that a dead process had displaced: see `Publisher.return_displaced`.
 
         Requires the opening lock: another process could not tell whose they are.
         """
@@ -851,7 +851,7 @@ class FilesBackend:
     def set_aside(self, key: Key, remarks: Sequence[str]) -> str:
         """Preserve the document's manually edited file under another name, and return that.
 
-        A note beside it has one remark per line. Raises `Unavailable`, `OutOfSpace`.
+        A note next to it has one remark per line. Raises `Unavailable`, `OutOfSpace`.
         """
         live = self._follower.live(key)
         try:
@@ -1420,7 +1420,7 @@ class FilesBackend:
         self._journal.is_restoring = False
 
     def make_folder(self, path: Path) -> None:
-        """Create a folder beside the documents, durably."""
+        """Create a folder under the root durably."""
         self._files.make_folder("lay-out", path)
 
     def sync_folder(self, path: Path) -> None:
