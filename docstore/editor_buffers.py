@@ -4,7 +4,7 @@ All editors that opened a file at the same revision save files that name this re
 of the same buffer must be compared with the save before it, a save of another buffer with the base.
 No file names its buffer. A file counts as a later state of a buffer if it still has a value that
 an earlier save of this buffer brought into the document, and otherwise as a save of another buffer.
-So a record that one editor added, and that is missing in the other's file, does not count as removed.
+So a record that one editor added does not count as removed if the other's file does not have it.
 
 One case is ambiguous: an editor that reverted all that it had saved, and changed something else,
 looks like another buffer. The saved changes stay, and the merge reports their number. A file that

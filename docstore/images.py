@@ -2,8 +2,8 @@
 
     .neuralflow/images/<collection>/<owner>.image
 
-A person may overwrite a document's file at any time, also while no process runs. Then only the image
-and the journal after it still have the stored state: the merge compares the file with that. A
+A person may overwrite a document's file at any time, also while no process runs. Then only the
+image and the journal after it still have the stored state: the merge compares the file with that. A
 checkpoint writes the images of all documents published since the previous one durably, before it
 allows the journal to delete segments. So no image is older than the checkpoint. For a document
 without an image (which this version never wrote), the file itself counts.
@@ -120,7 +120,7 @@ class Images:
         return Image(header.sequence, header.file, header.digest, data[end + 1 :])
 
     def head(self, key: Key) -> Head | None:
-        """Return the first line of an image without reading the rest. Return None as `read` does."""
+        """Return the first line of an image, without the rest. Return None as `read` does."""
         try:
             handle = self._files.open(self.path(key), to_write=False)
             try:

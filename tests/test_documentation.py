@@ -104,7 +104,7 @@ def _anchors(document: Path) -> set[str]:
     return {re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-") for title in titles}
 
 
-def test_what_the_manual_tells_to_run_is_there() -> None:
+def test_commands_in_manual_exist() -> None:
     for name in re.findall(r"manage\.py ([a-z_]+)", OPERATIONS):
         ours = any((PROJECT / app / f"management/commands/{name}.py").exists() for app in APPS)
         assert ours or name in {"check", "migrate", "createsuperuser", "changepassword"}

@@ -77,7 +77,7 @@ def test_it_stops_when_only_its_master_is_told(server: Server) -> None:
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_what_is_under_way_is_answered_first(server: Server, number: signal.Signals) -> None:
+def test_stop_completes_requests_in_progress(server: Server, number: signal.Signals) -> None:
     body = b'{"title": "Train the baseline"}'
     head = "POST /accounts/api/tasks/ HTTP/1.1\r\nHost: localhost\r\nExpect: 100-continue\r\n"
     with started(server) as process:
@@ -101,7 +101,7 @@ def test_what_is_under_way_is_answered_first(server: Server, number: signal.Sign
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_whoever_only_waits_is_sent_away(
+def test_stop_disconnects_waiting_clients(
     server: Server, number: signal.Signals, tmp_path: Path
 ) -> None:
     patient = tmp_path / "patient.py"

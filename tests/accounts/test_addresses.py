@@ -101,7 +101,7 @@ def test_sign_up_without_mail_takes_any_address_and_gives_it_no_power(
     assert client.get(VERIFY).status_code == 404
 
 
-def test_who_proves_an_address_takes_it_from_who_wrote_it_down(
+def test_verified_address_is_removed_from_unverified_account(
     client: Client, sends_mail: None
 ) -> None:
     squatter = User.objects.create_user("squatter", BOSS, PASSWORD)

@@ -208,7 +208,7 @@ def test_every_page_has_the_headers_that_protect_it(client: Client) -> None:
 
 
 @pytest.mark.django_db
-def test_what_is_no_page_may_load_and_run_nothing(client: Client) -> None:
+def test_csp_of_non_page_allows_nothing(client: Client) -> None:
     for address in ("/accounts/api/tasks/", "/accounts/api/nowhere", "/static/css/neuralflow.css"):
         response = client.get(address)
         policy = response["Content-Security-Policy"]

@@ -33,7 +33,7 @@ def test_any_kind_of_characters_will_do(password: str) -> None:
         ("x" * (LONGEST + 1), f"{LONGEST} characters"),
     ],
 )
-def test_what_is_guessed_first_will_not(password: str, why: str) -> None:
+def test_password_easy_to_guess_is_refused(password: str, why: str) -> None:
     with pytest.raises(ValidationError, match=why):
         validate_password(password, User(username="alexandra"))
 

@@ -71,7 +71,7 @@ def test_it_works(signed_in: Client, alice: User) -> None:
     assert 'value="chess, croquet"' in page.content.decode()
 
 
-def test_what_does_nothing_is_not_shown_and_stays_stored(signed_in: Client, alice: User) -> None:
+def test_profile_unused_fields_are_hidden_and_retained(signed_in: Client, alice: User) -> None:
     User.objects.filter(pk=alice.pk).update(
         is_profile_public=True, receive_notifications=True, subscription_plan="pro"
     )

@@ -45,14 +45,14 @@ def test_one_chooses_how_pages_are(signed_in: Client, alice: User) -> None:
 
 
 @pytest.mark.parametrize("wrong", [{"theme": "blue"}, {"time_zone": "Mars"}, {"language": "xx"}])
-def test_what_cannot_be_chosen_is_refused(
+def test_preferences_invalid_choice_is_refused(
     signed_in: Client, alice: User, wrong: dict[str, str]
 ) -> None:
     assert signed_in.post(PREFERENCES, CHOSEN | wrong).status_code == 422
     assert json_storage.preferences(alice.pk) == Preferences()
 
 
-def test_what_was_chosen_can_be_left_to_the_browser(signed_in: Client, alice: User) -> None:
+def test_preferences_can_be_reset_to_browser_defaults(signed_in: Client, alice: User) -> None:
     signed_in.post(PREFERENCES, CHOSEN)
     signed_in.post(PREFERENCES, CHOSEN | {"language": "browser", "time_zone": "browser"})
     chosen = json_storage.preferences(alice.pk)
@@ -144,7 +144,7 @@ def test_another_archive_than_was_looked_at_is_not_taken_in(signed_in: Client, a
     assert taken.status_code == 302 and titles(alice) == []
 
 
-def test_what_is_no_archive_is_refused_in_words(signed_in: Client) -> None:
+def test_import_page_invalid_archive_shows_error(signed_in: Client) -> None:
     answer = send(signed_in, b"PK but no more")
     assert answer.status_code == 422 and "cannot be imported" in text_of(answer)
     assert signed_in.post(DATA, {"mode": "merge"}).status_code == 422

@@ -96,7 +96,7 @@ def test_a_network_of_ipv6_is_one_address(clock: Callable[[float], None]) -> Non
     assert sign_in("another", REMOTE_ADDR="2001:db8:0:1::1").status_code == 200
 
 
-def test_what_is_refused_is_not_counted(clock: Callable[[float], None]) -> None:
+def test_refused_attempt_is_not_counted(clock: Callable[[float], None]) -> None:
     few, many = Limit("few", 1, 60), Limit("many", 2, 60)
     Attempt((many, "m"), (few, "a"))
     with pytest.raises(TooManyAttempts):
@@ -112,7 +112,7 @@ def test_rows_go_when_they_have_nothing_to_say(clock: Callable[[float], None]) -
     assert FailedAttempts.objects.count() == 1
 
 
-def test_what_another_counts_in_the_same_moment_is_not_lost(
+def test_concurrent_attempts_are_all_counted(
     clock: Callable[[float], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     read, others = throttle._full_until, iter(range(2))
@@ -141,7 +141,7 @@ def test_a_count_that_is_written_whatever_it_became_would_be_noticed(
 
     monkeypatch.setattr(throttle, "_put", put)
     with pytest.raises(pytest.fail.Exception, match="DID NOT RAISE"):
-        test_what_another_counts_in_the_same_moment_is_not_lost(clock, monkeypatch)
+        test_concurrent_attempts_are_all_counted(clock, monkeypatch)
 
 
 def test_one_hash_is_made_whoever_is_asked_for(
@@ -213,7 +213,7 @@ def test_few_threads_wait_for_a_password_to_be_hashed(monkeypatch: pytest.Monkey
             holder.join()
 
 
-def test_who_comes_to_no_turn_is_told_so_and_not_counted(
+def test_sign_in_on_busy_server_responds_503_uncounted(
     alice: User, monkeypatch: pytest.MonkeyPatch, clock: Callable[[float], None]
 ) -> None:
     def busy(*_: Any, **__: Any) -> None:

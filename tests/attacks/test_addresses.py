@@ -43,7 +43,7 @@ def test_it_finds_addresses_with_numbers() -> None:
 
 
 @pytest.mark.parametrize("target", NUMBERED, ids=str)
-def test_what_is_no_number(world: World, count: Count, target: Target) -> None:
+def test_address_invalid_number_responds_404(world: World, count: Count, target: Target) -> None:
     attempt = Attempt(world, target)
     # Who takes no invitations of an account is not told whether there is one.
     takes_any = target.row.shape is ANYBODYS_OWN_BUTTON

@@ -27,7 +27,7 @@ def test_it_finds_what_is_hidden() -> None:
 
 @pytest.mark.parametrize("role", [STRANGER, "staff"])
 @pytest.mark.parametrize("target", HIDDEN, ids=str)
-def test_what_is_anothers_is_as_what_is_not_there(
+def test_hidden_object_responds_like_missing(
     world: World, count: Count, target: Target, role: str
 ) -> None:
     address = world.address(target.row.address)

@@ -150,7 +150,7 @@ def test_a_refusal_that_tells(world: World, plant: Plant, count: Count, tells: s
 
 def _is_told_from_what_is_missing(world: World, count: Count, row: Row) -> None:
     with pytest.raises(AssertionError):
-        test_isolation.test_what_is_anothers_is_as_what_is_not_there(
+        test_isolation.test_hidden_object_responds_like_missing(
             world, count, Target("", row, "GET"), "stranger"
         )
 

@@ -74,7 +74,7 @@ def test_a_model_its_metrics_and_another_beside_it(visitor: Visitor) -> None:
     visitor.look_at("model-detail")
 
 
-def test_what_one_did_is_told_and_narrowed(visitor: Visitor) -> None:
+def test_activity_page_lists_and_filters_actions(visitor: Visitor) -> None:
     sign_up(visitor, "judy")
     page = visitor.page
     page.goto("/tasks/new/")

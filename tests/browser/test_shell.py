@@ -64,7 +64,7 @@ def test_a_part_of_a_page_survives_a_tunnel_and_a_log_in_that_ran_out(visitor: V
 
 
 @some_looks
-def test_what_is_saved_within_a_page_is_not_offered_again(visitor: Visitor) -> None:
+def test_draft_saved_without_reload_is_not_offered_again(visitor: Visitor) -> None:
     page = visitor.page
     sign_up(visitor, "noor")
     page.goto("/tasks/")

@@ -103,9 +103,7 @@ def test_the_door_is_told(client: Client, browser: Client, alice: User) -> None:
     assert text not in words
 
 
-def test_what_was_done_with_anothers_record_leads_to_none_of_ones_own(
-    alice: User, bob: User
-) -> None:
+def test_activity_on_shared_record_links_to_no_own_record(alice: User, bob: User) -> None:
     members = Memberships(json_storage)
     project = json_storage.create("projects", alice.pk, {"name": "X-rays"})["id"]
     members.invite(alice.pk, project, "bob", "editor")
@@ -178,7 +176,7 @@ def test_pages_have_fifty_and_newer_ones_move_nothing(browser: Client, alice: Us
     assert "Number 19." in text_of(third) and "Number 0." in text_of(third)
 
 
-def test_what_is_rare_is_looked_for_in_parts(
+def test_activity_rare_kind_is_paged_by_records_read(
     browser: Client, alice: User, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(past, "LOOKED_AT_MAX", 3)

@@ -47,7 +47,7 @@ def test_today_is_always_there_and_days_without_tasks_are_not() -> None:
     assert groups() == {"today": []}
 
 
-def test_what_is_completed_is_due_no_more() -> None:
+def test_agenda_omits_completed_tasks() -> None:
     assert groups("2026-11-20", status="completed") == {"today": []}
 
 
@@ -73,7 +73,7 @@ def test_a_day_ends_where_the_person_is() -> None:
     assert groups("2026-11-23", now=late)["overdue"] == ["2026-11-23"]
 
 
-def test_what_has_a_time_comes_first_and_then_the_most_urgent() -> None:
+def test_agenda_orders_by_time_then_priority() -> None:
     tasks = [
         {"id": 1, "due_date": "2026-11-24"},
         {"id": 2, "due_date": "2026-11-24", "priority": "critical"},
@@ -84,7 +84,7 @@ def test_what_has_a_time_comes_first_and_then_the_most_urgent() -> None:
     assert [task["id"] for task in tomorrow.on_page] == [4, 3, 2, 1]
 
 
-def test_of_many_groups_the_later_ones_wait_until_asked() -> None:
+def test_agenda_beyond_page_limit_collapses_later_groups() -> None:
     dues = [f"2026-11-{day}" for day in range(23, 28) for _ in range(30)]
     tasks = [{"id": n, "due_date": due} for n, due in enumerate(dues)]
     shown = [(len(group.on_page), group.more) for group in agenda(tasks, NOW, {})]

@@ -63,7 +63,7 @@ def test_each_status_has_a_column_with_the_newest_on_top(browser: Client, alice:
     assert found == {"pending": ["C", "A"], "in_progress": [], "review": ["B"], "completed": []}
 
 
-def test_what_was_completed_last_stands_on_top(browser: Client, alice: User) -> None:
+def test_board_latest_completed_task_is_first(browser: Client, alice: User) -> None:
     first, second = task(alice, "First"), task(alice, "Second")
     for record_id in (second, first):
         json_storage.update("tasks", alice.pk, record_id, {"status": "completed"})
@@ -194,7 +194,7 @@ def test_a_task_is_put_below_another_of_its_new_column(browser: Client, alice: U
     assert titles(browser) == ["A"]
 
 
-def test_what_is_completed_keeps_its_own_order(browser: Client, alice: User) -> None:
+def test_board_completed_column_ignores_moves(browser: Client, alice: User) -> None:
     a, b = (task(alice, title) for title in "AB")
     put(browser, alice, b, "completed")
     put(browser, alice, a, "completed", b)
@@ -239,7 +239,7 @@ def test_no_position_is_too_odd(position: Any) -> None:
 @pytest.mark.parametrize(
     "move", ["", "x", "1", "1:", "1::nowhere", "1::other", "²::review", "9" * 5000]
 )
-def test_what_no_button_says_leads_nowhere(browser: Client, alice: User, move: str) -> None:
+def test_board_invalid_move_responds_404(browser: Client, alice: User, move: str) -> None:
     task(alice, "Train")
     moment = json_storage.store.backend.sequence()
     assert browser.post("/tasks/board/", {"move": move}).status_code == 404

@@ -136,7 +136,7 @@ def test_a_user_document_that_cannot_be_read_costs_the_activities(
     assert "resnet" in text_of(page)
 
 
-def test_what_is_due_is_ticked_where_it_stands(browser: Client, alice: User) -> None:
+def test_dashboard_due_task_can_be_completed_in_place(browser: Client, alice: User) -> None:
     for number in range(8):
         task = {"title": f"Task {number}", "due_date": day(0)}
         json_storage.create("tasks", alice.pk, task)

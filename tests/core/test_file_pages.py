@@ -67,7 +67,7 @@ def test_a_file_is_shown_and_downloaded_as_it_is(
     assert shown(browser.get(f"/files/{name}/")) == stored.decode()
 
 
-def test_what_no_file_shows_yet_is_shown(browser: Client, alice: User) -> None:
+def test_file_page_shows_unpublished_change(browser: Client, alice: User) -> None:
     json_storage.create("tasks", alice.pk, {"title": "In this moment"})
     assert "In this moment" in shown(browser.get("/files/tasks/"))
     assert b"In this moment" in browser.get("/files/tasks/download/").content

@@ -83,7 +83,7 @@ class Silent:
         return "silent"
 
 
-def test_what_does_not_tell_what_it_holds_is_made_anew() -> None:
+def test_part_without_cache_key_is_not_cached() -> None:
     parts = KeptParts()
     for number in range(2):
         assert parts.part(key_of([Silent()]), lambda: str(number)) == str(number)  # noqa: B023
@@ -144,7 +144,7 @@ def test_each_of_many_is_kept_by_itself() -> None:
         assert shown(template, many=["a"], here="x", counted=counted) == "xa5 "
 
 
-def test_of_many_what_does_not_tell_what_it_holds_is_made_anew() -> None:
+def test_each_part_without_cache_key_is_not_cached() -> None:
     template = Template(
         LOAD + "{% kept_each one in many %}{{ one }}{{ counted }}{% endkept_each %}"
     )
@@ -153,7 +153,7 @@ def test_of_many_what_does_not_tell_what_it_holds_is_made_anew() -> None:
     assert shown(template, many=[Silent()], counted=counted) == "silent2"
 
 
-def test_what_is_kept_of_each_is_escaped_as_ever() -> None:
+def test_each_cached_part_is_escaped() -> None:
     template = Template(LOAD + "{% kept_each one in many %}<b>{{ one }}</b>{% endkept_each %}")
     for _again in range(2):
         assert shown(template, many=["<", "&"]) == "<b>&lt;</b><b>&amp;</b>"
@@ -212,7 +212,7 @@ def test_a_field_that_may_be_left_out_or_not_changed_is_another() -> None:
 
 
 @pytest.mark.django_db
-def test_what_is_kept_of_lists_is_told_in_the_language_and_the_zone_of_who_asks(
+def test_cached_rows_differ_by_language_and_time_zone(
     client: Client, django_user_model: type[User]
 ) -> None:
     client.force_login(django_user_model.objects.create_user("noa"))

@@ -120,7 +120,7 @@ def test_the_browsers_zone_counts_where_none_was_chosen(signed_in: Client, alice
     assert "1 Jul 2041, 22:30 UTC" in shown(signed_in, "/tasks/")
 
 
-def test_what_is_typed_is_meant_in_the_zone(in_madrid: Client, alice: User) -> None:
+def test_typed_due_time_is_in_users_time_zone(in_madrid: Client, alice: User) -> None:
     address = add_task(alice, "2026-07-01T22:30:00Z")
     save_due(in_madrid, address, "2026-12-01 09:00")
     assert due_of(alice) == "2026-12-01T08:00:00.000000Z"

@@ -146,7 +146,7 @@ def test_a_comparison_that_lacks_a_model_asks_for_it(
 
 
 @pytest.mark.parametrize("query", ["a=x", "a=1&b=-1", "a=1&b=%D9%A1", f"a={'9' * 400}", "a=99"])
-def test_what_names_no_model_is_not_there(browser: Client, alice: User, query: str) -> None:
+def test_compare_invalid_model_responds_404(browser: Client, alice: User, query: str) -> None:
     model(alice)
     assert browser.get(f"/models/compare/?{query}").status_code == 404
 

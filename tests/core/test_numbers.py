@@ -74,7 +74,7 @@ def test_number_with_two_readings_is_refused_in_spanish() -> None:
 
 @given(st.integers() | st.floats(allow_nan=False, allow_infinity=False))
 @pytest.mark.parametrize("language", ["en", "es"])
-def test_what_pages_write_is_read_again(language: str, number: Number) -> None:
+def test_formatted_number_parses_to_same_value(language: str, number: Number) -> None:
     with translation.override(language):
         assert read_number(typed_text(number)) == number
         assert read_number(exact_text(number)) == number

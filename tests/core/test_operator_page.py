@@ -99,7 +99,7 @@ def test_findings_are_told_as_the_last_validation_found_them(
 
 
 @pytest.mark.usefixtures("still_clock")
-def test_of_many_backups_the_newest_are_told(browser: Client, data_folder: Path) -> None:
+def test_operator_page_many_backups_lists_newest(browser: Client, data_folder: Path) -> None:
     setup_data("--backup")
     now = datetime.now(UTC)
     for days in range(1, 15):
@@ -140,7 +140,9 @@ def test_a_store_that_cannot_be_opened_is_told(
 
 
 @pytest.mark.parametrize("content", [b"", b"{", b"[]", b'{"at": 3}', b"\xff" * 2_000_000])
-def test_what_is_kept_may_be_spoilt(browser: Client, data_folder: Path, content: bytes) -> None:
+def test_operator_page_ignores_damaged_reports(
+    browser: Client, data_folder: Path, content: bytes
+) -> None:
     setup_data("--validate", "--stats")
     for name in ("validated.json", "counted.json"):
         (data_folder / ".neuralflow" / name).write_bytes(content)

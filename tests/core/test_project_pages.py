@@ -107,7 +107,9 @@ def test_an_empty_project_says_what_to_do(browser: Client, alice: User) -> None:
 
 
 @pytest.mark.parametrize(("role", "may"), [("viewer", False), ("editor", True)])
-def test_what_another_shares(client: Client, alice: User, bob: User, role: str, may: bool) -> None:
+def test_shared_project_page_depends_on_role(
+    client: Client, alice: User, bob: User, role: str, may: bool
+) -> None:
     project, hidden = made(alice, "projects", name="X-rays"), made(alice, "projects", name="Mine")
     made(alice, "tasks", title="Not for bob", project_id=hidden)
     task = made(alice, "tasks", title="Train", project_id=project)
@@ -134,7 +136,7 @@ def test_old_records_are_shown(browser: Client, alice: User, data_folder: Any) -
     assert "No tasks yet." in text_of(browser.get("/projects/5/"))
 
 
-def test_what_cannot_be_read_costs_its_panel(
+def test_project_page_unreadable_document_costs_its_panel(
     browser: Client, alice: User, data_folder: Any
 ) -> None:
     project = made(alice, "projects", name="X-rays")

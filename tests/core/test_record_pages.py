@@ -226,7 +226,7 @@ def test_an_edit_changes_what_was_typed_and_nothing_else(
     assert last_activity(alice)["type"] == "task_updated"
 
 
-def test_what_a_form_shows_is_what_it_would_store(browser: Client, alice: User) -> None:
+def test_form_saved_unchanged_stores_same_values(browser: Client, alice: User) -> None:
     data = {
         "name": "Everything",
         "description": "one\r\ntwo",
@@ -273,7 +273,7 @@ def test_an_edit_that_meets_a_newer_record_shows_both_and_loses_nothing(
     assert json_storage.get("tasks", alice.pk, 1)["title"] == "Mine"
 
 
-def test_of_an_edit_that_meets_a_newer_record_each_field_is_chosen(
+def test_edit_conflict_is_resolved_by_field(
     browser: Client, alice: User, task: dict[str, Any]
 ) -> None:
     typed = edit_of(browser, "/tasks/1/edit/") | {"title": "Mine", "description": "My thoughts"}
@@ -406,7 +406,7 @@ def test_deleting_asks_first(browser: Client, alice: User, collection: str) -> N
     assert last_activity(alice)["type"] == f"{COLLECTIONS[collection].singular}_deleted"
 
 
-def test_what_changed_after_the_question_is_not_deleted(
+def test_delete_of_record_changed_since_responds_409(
     browser: Client, alice: User, task: dict[str, Any]
 ) -> None:
     version = version_in(browser.get("/tasks/1/delete/"))
@@ -623,7 +623,7 @@ def test_a_form_comes_back_whole_when_it_cannot_be_saved(
         assert page["Retry-After"] == "7"
 
 
-def test_what_is_unusual_in_a_model_is_pointed_at(browser: Client, alice: User) -> None:
+def test_model_form_unusual_metrics_require_confirmation(browser: Client, alice: User) -> None:
     typed = {"name": "vit", "status": "draft", "model_type": "classification"}
     typed["performance_metrics"] = '{\n  "loss": [1, 0.5],\n  "f1": 91\n}'
     refused = browser.post("/models/new/", typed)
@@ -637,7 +637,9 @@ def test_what_is_unusual_in_a_model_is_pointed_at(browser: Client, alice: User) 
     assert json_storage.get("models", alice.pk, 2)["performance_metrics"]["f1"] == 91
 
 
-def test_what_is_stored_and_unusual_does_not_keep_from_saving(browser: Client, alice: User) -> None:
+def test_model_form_stored_unusual_metrics_save_without_warning(
+    browser: Client, alice: User
+) -> None:
     metrics = {"f1": 91}
     json_storage.create("models", alice.pk, {"name": "vit", "performance_metrics": metrics})
     page = browser.get("/models/1/edit/")

@@ -72,14 +72,14 @@ def test_an_end_is_said_and_stands_in_a_form_as_the_rule() -> None:
         assert repeating.read(repeating.typed(rule)) == rule == repeating.read(rule)
 
 
-def test_what_has_no_words_is_shown_as_it_is() -> None:
+def test_rule_without_description_is_shown_verbatim() -> None:
     for rule in WITHOUT_WORDS:
         assert repeating.told(rule) == rule == repeating.typed(rule)
 
 
 @pytest.mark.parametrize("rule", [*WORDS, *ENDING, *WITHOUT_WORDS])
 @pytest.mark.parametrize("language", ["en", "es"])
-def test_what_stands_in_a_form_is_read_as_it_was(rule: str, language: str) -> None:
+def test_rule_as_typed_parses_to_same_rule(rule: str, language: str) -> None:
     with translation.override(language):
         assert repeating.read(repeating.typed(rule)) == rule
 
@@ -124,9 +124,7 @@ def test_a_search_finds_what_stands_on_a_checklist(client: Client, alice: User) 
     assert "Plants" in words and "Rest" not in words
 
 
-def test_who_completes_one_that_repeats_is_told_when_the_next_is_due(
-    client: Client, alice: User
-) -> None:
+def test_completing_repeating_task_shows_next_due_date(client: Client, alice: User) -> None:
     client.force_login(alice)
     task = {"title": "Rest", "due_date": "2031-02-03", "repeat": "FREQ=WEEKLY"}
     json_storage.create("tasks", alice.pk, task)

@@ -37,9 +37,7 @@ def test_pages_are_found_by_other_words_too(client: Client, alice: User) -> None
     assert "Server" not in found(client, "journal")
 
 
-def test_what_another_shares_is_found_and_what_they_do_not_is_not(
-    client: Client, alice: User, bob: User
-) -> None:
+def test_search_finds_only_shared_records_of_others(client: Client, alice: User, bob: User) -> None:
     shared = json_storage.save_project_data(alice.pk, {"name": "X-rays together"})
     json_storage.save_project_data(alice.pk, {"name": "X-rays alone"})
     memberships = Memberships(json_storage)

@@ -207,7 +207,7 @@ def test_adopted_people_are_synced_in_the_same_run(data_folder: Path) -> None:
     assert User.objects.get(pk=42).username == "dora"
 
 
-def test_who_is_not_adopted_is_reported(data_folder: Path) -> None:
+def test_adopt_users_taken_name_is_reported(data_folder: Path) -> None:
     add_account(1, "dora")
     (data_folder / "users").mkdir(parents=True)
     document = data_folder / "users/user_42.json"
@@ -297,7 +297,7 @@ def test_a_store_that_is_no_folder(settings: Any, url: str, words: str) -> None:
     assert run.code == 1 and run.error.startswith(words)
 
 
-def test_what_strangers_wrote_cannot_command_the_terminal(data_folder: Path) -> None:
+def test_setup_data_escapes_control_characters(data_folder: Path) -> None:
     setup_data()
     (data_folder / "users" / "\x1b[2J\nname").write_text("")
     (data_folder / "users" / os.fsdecode(b"\xff")).write_text("")
@@ -348,7 +348,7 @@ def test_as_a_process(tmp_path: Path) -> None:
     )
 
 
-def test_what_a_command_changed_is_in_the_files_when_it_ends(tmp_path: Path) -> None:
+def test_command_publishes_files_before_exit(tmp_path: Path) -> None:
     data = tmp_path / "own"
     documents = [
         data / name / f"{spec.layout.stem}_1.json"

@@ -126,7 +126,7 @@ def test_an_editor_changes_the_project_and_does_not_delete_it(
     assert client.get(f"/shared/{alice.pk}/projects/{project}/delete/").status_code == 404
 
 
-def test_what_another_changed_first_is_shown_and_kept(alice: User, bob: User, task: int) -> None:
+def test_shared_edit_of_stale_version_responds_409(alice: User, bob: User, task: int) -> None:
     client, address = signed_in(bob), f"/shared/{alice.pk}/tasks/{task}/edit/"
     before = version_in(client.get(address))
     json_storage.update("tasks", alice.pk, task, {"title": "Hers"})
@@ -202,7 +202,7 @@ def test_a_stranger_finds_what_is_not_there(
     assert text_of(hidden) == text_of(missing)
 
 
-def test_who_is_only_invited_finds_nothing(alice: User, charlie: User, project: int) -> None:
+def test_pending_invitation_gives_no_access(alice: User, charlie: User, project: int) -> None:
     _MEMBERSHIPS.invite(alice.pk, project, charlie.username, "editor")
     assert signed_in(charlie).get(f"/shared/{alice.pk}/tasks/").status_code == 404
 
@@ -278,7 +278,7 @@ def give(owner: User, project: int, person: User, title: str, **values: Any) -> 
 
 
 @pytest.mark.parametrize("address", ["/dashboard/", "/tasks/agenda/"])
-def test_what_another_gave_one_to_do_is_where_one_looks_in_the_morning(
+def test_assigned_task_is_shown_to_assignee(
     alice: User, bob: User, project: int, address: str
 ) -> None:
     late = give(alice, project, bob, "Label the scans", due_date="2024-03-01")
@@ -311,7 +311,7 @@ def test_a_viewer_sees_what_they_are_to_do_and_has_nothing_to_tick(
 
 
 @pytest.mark.parametrize("address", ["/dashboard/", "/tasks/agenda/"])
-def test_who_left_a_project_has_nothing_to_do_in_it(
+def test_removed_member_sees_no_assigned_tasks(
     alice: User, bob: User, project: int, address: str
 ) -> None:
     give(alice, project, bob, "Label the scans")

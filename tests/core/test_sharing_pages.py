@@ -180,7 +180,7 @@ def test_faults_are_told_at_the_field(
     assert owner.post("/projects/1/members/", typed | {"role": "king"}).status_code == 422
 
 
-def test_what_is_done_is_noted_with_where_it_came_from(
+def test_invitation_activity_records_request_metadata(
     owner: Client, alice: User, bob: User
 ) -> None:
     typed = {"who": "bob", "role": "editor"}
@@ -254,9 +254,7 @@ def test_a_page_that_believes_in_its_address_is_noticed(
     assert stranger.post(f"{joined}{bob.pk}/remove/").status_code == 404
 
 
-def test_what_a_hand_wrote_is_shown_as_far_as_it_leads(
-    guest: Client, bob: User, data_folder: Path
-) -> None:
+def test_shared_page_tolerates_malformed_index(guest: Client, bob: User, data_folder: Path) -> None:
     odd = [{"id": 1}, {"id": 2, "owner": -7, "project_id": 1}, "text", {"id": True, "owner": 1}]
     whole = {"id": 3, "owner": 777, "project_id": 4, "role": 5, "status": None, "since": []}
     write_document(data_folder, f"shared/shared_{bob.pk}.json", {"shared": [*odd, whole]})

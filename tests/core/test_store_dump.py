@@ -186,7 +186,7 @@ def test_a_torn_tail_is_no_damage(stopped: Path) -> None:
     assert dump("--json").json["segments"][0]["end"] == "torn"
 
 
-def test_of_a_damaged_journal_it_says_where_and_shows_the_rest(stopped: Path) -> None:
+def test_store_dump_damaged_journal_reports_offset_and_shows_rest(stopped: Path) -> None:
     at = damage(stopped, b"completed")
     for arguments in ((), ("--entries",)):
         error = dump(*arguments).error
@@ -218,7 +218,9 @@ def test_names_that_are_none(stopped: Path, arguments: list[str], words: str) ->
 
 
 @pytest.mark.parametrize("command", ["store_dump", "store_checkpoint"])
-def test_where_there_is_no_folder(settings: Settings, data_folder: Path, command: str) -> None:
+def test_store_commands_without_data_folder_report_it(
+    settings: Settings, data_folder: Path, command: str
+) -> None:
     assert run(command).error.startswith(f"the data folder {data_folder} is not there")
     settings.NEURALFLOW_STORE = "memory:"
     assert run(command).error.startswith("the store is kept in memory: it has no journal")
@@ -250,13 +252,13 @@ def test_a_checkpoint_retires_what_the_settings_do_not_keep(
     assert dump(TASKS, "--json").json["revision"] == 12
 
 
-def test_what_strangers_wrote_cannot_command_the_terminal(data_folder: Path) -> None:
+def test_store_dump_escapes_control_characters(data_folder: Path) -> None:
     json_storage.save_task_data(1, {"title": "Train", "description": "\x9b2J"})
     json_storage.close()
     assert "\x9b" not in dump(TASKS).out + dump("--entries", "--full").out
 
 
-def test_what_the_manual_says_of_a_damaged_journal(
+def test_manual_steps_for_damaged_journal_recover(
     data_folder: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     """The commands of the chapter, as they stand there."""

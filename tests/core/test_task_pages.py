@@ -108,7 +108,7 @@ def test_a_row_and_its_form_have_the_same_place_on_their_pages(
 @pytest.mark.parametrize(
     ("address", "words"), [("/tasks/", "No tasks yet"), ("/tasks/?page=2", "No tasks yet")]
 )
-def test_who_has_no_tasks_is_told_so_and_how_to_begin(
+def test_task_pages_without_tasks_explain_first_step(
     browser: Client, address: str, words: str
 ) -> None:
     said = text_of(browser.get(address))
@@ -169,7 +169,7 @@ def test_all_that_the_list_holds_are_chosen_by_its_address(browser: Client, alic
         ({"do": "project", "project": "77", "id": "1"}, "Nothing was changed"),
     ],
 )
-def test_what_cannot_be_done_is_said_and_changes_nothing(
+def test_task_bulk_refused_action_changes_nothing(
     browser: Client, alice: User, sent: dict[str, str], words: str
 ) -> None:
     add(alice)
@@ -200,7 +200,7 @@ def test_deleting_many_asks_first_and_spares_what_was_changed_since(
     assert [task["title"] for task in json_storage.get_user_tasks(alice.pk)] == ["Third"]
 
 
-def test_what_a_hand_made_of_the_question_deletes_nothing(browser: Client, alice: User) -> None:
+def test_bulk_delete_forged_confirmation_deletes_nothing(browser: Client, alice: User) -> None:
     add(alice)
     for seen in ("", "1", "1:", "x:y", "1:guess", "99:guess"):
         assert many(browser, seen=seen).status_code in (302, 409)
@@ -263,7 +263,7 @@ def today(still_clock: None) -> date:
 # Views that are saved
 
 
-def test_what_the_list_shows_is_saved_by_a_name(browser: Client, alice: User) -> None:
+def test_list_filter_can_be_saved_as_view(browser: Client, alice: User) -> None:
     sent = {"do": "save", "name": " Urgent ", "query": "priority=high&nonsense=1&status=&page=3"}
     answer = browser.post("/tasks/views/", sent)
     assert answer["Location"] == "/tasks/?priority=high"
@@ -314,7 +314,9 @@ def test_a_line_in_plain_words_says_more_than_a_title(browser: Client, alice: Us
     assert (record["tags"], record["project_id"]) == (["vision"], project)
 
 
-def test_what_was_understood_can_be_taken_back(browser: Client, alice: User) -> None:
+def test_quick_add_recognized_parts_can_be_added_as_plain_text(
+    browser: Client, alice: User
+) -> None:
     line = "Watch friday the 13th !high every week"
     shown = browser.get("/tasks/quick/", {"text": line})
     assert "Watch" in text_of(shown) and "every week" in text_of(shown)

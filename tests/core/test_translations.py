@@ -47,7 +47,7 @@ def test_it_has_what_code_and_templates_say_and_nothing_else(language: str) -> N
 
 
 @each_language
-def test_what_django_reads_is_what_translators_wrote(language: str) -> None:
+def test_compiled_catalog_matches_source(language: str) -> None:
     path = messages.po_of(language)
     assert path.with_suffix(".mo").read_bytes() == messages.mo_bytes(messages.read(language))
     with path.open("rb") as file:

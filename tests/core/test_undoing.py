@@ -33,7 +33,7 @@ def completed(browser: Client) -> Any:
     return browser.post("/tasks/1/complete/", {"next": "/tasks/?status=pending"}, follow=True)
 
 
-def test_what_was_done_is_taken_back_and_may_be_done_again(browser: Client, alice: User) -> None:
+def test_completed_task_can_be_undone_and_redone(browser: Client, alice: User) -> None:
     page = completed(browser)
     sent = button(page)
     assert sent["next"] == "/tasks/?status=pending"
@@ -57,7 +57,7 @@ def test_a_deleted_record_comes_back_under_its_number(browser: Client, alice: Us
     assert json_storage.get("tasks", alice.pk, 1)["title"] == "Train"
 
 
-def test_what_was_changed_since_is_named(browser: Client, alice: User) -> None:
+def test_undo_page_names_records_changed_since(browser: Client, alice: User) -> None:
     sent = button(completed(browser))
     json_storage.update("tasks", alice.pk, 1, {"title": "Train <b>more</b>"})
     page = browser.post("/undo/", sent, follow=True)

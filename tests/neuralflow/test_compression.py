@@ -23,7 +23,7 @@ def test_a_page_travels_compressed_where_the_browser_takes_it() -> None:
 
 @pytest.mark.django_db
 @pytest.mark.parametrize("address", ["/accounts/api/openapi.json", "/schemas/v1/tasks.json"])
-def test_what_programs_ask_for_travels_as_it_is(address: str) -> None:
+def test_api_documents_are_not_compressed(address: str) -> None:
     answer = Client().get(address, headers=TAKES_GZIP)
     assert answer.status_code == 200
     assert len(b"".join(answer)) > 200

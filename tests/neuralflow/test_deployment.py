@@ -49,7 +49,7 @@ def test_django_has_nothing_to_say_about_production_settings(tmp_path: Path) -> 
         ("NEURALFLOW_SECRET_KEY", "short", "security.W009"),
     ],
 )
-def test_what_is_no_setting_for_production_fails(
+def test_deploy_check_unsafe_setting_fails(
     tmp_path: Path, name: str, value: str, found: str
 ) -> None:
     ran = check(tmp_path, **{name: value})
@@ -72,7 +72,7 @@ def get(server: Server, path: str, method: str = "GET", **headers: str) -> HTTPR
     return response
 
 
-def test_what_browsers_are_told_over_tls(production: Server) -> None:
+def test_tls_responses_have_security_headers(production: Server) -> None:
     with started(production) as process:
         try:
             login = get(production, "/accounts/login/")

@@ -48,7 +48,7 @@ def test_lines_of_a_traceback_are_indented() -> None:
 
 
 @pytest.mark.parametrize("formatter", [LineFormatter(), JsonFormatter()])
-def test_what_is_refused_from_strangers_is_told_in_one_short_line(
+def test_log_of_disallowed_host_is_one_line(
     formatter: logging.Formatter,
 ) -> None:
     refused = record("Invalid HTTP_HOST header: %s", "evil", fault="why")

@@ -188,7 +188,7 @@ def test_a_number_of_bytes(text: str, meant: int) -> None:
         ("NEURALFLOW_HISTORY_DAYS", "a month"),
     ],
 )
-def test_what_is_no_number_of_bytes_or_days(name: str, text: str) -> None:
+def test_setting_invalid_number_is_refused(name: str, text: str) -> None:
     assert f"{name} must be a number of" in read(name, **{name: text})
 
 

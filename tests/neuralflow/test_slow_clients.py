@@ -79,7 +79,7 @@ def test_forty_slow_clients_do_not_keep_others_from_their_answer(served: Server,
         assert is_answered(served)
 
 
-def test_who_is_too_slow_is_told_so(served: Server) -> None:
+def test_slow_request_responds_408(served: Server) -> None:
     with closing(send(served, b"GET / HTTP/1.1\r\nHost: loc")) as link:
         assert link.recv(100).startswith(b"HTTP/1.1 408 Request Timeout\r\n")
 
@@ -167,7 +167,7 @@ def test_a_request_is_whole_when_its_body_is(arrival: Arrival) -> None:
     assert arrival.data.startswith(b"POST")
 
 
-def test_whoever_asks_to_go_on_is_told_once(arrival: Arrival) -> None:
+def test_expect_continue_is_taken_once(arrival: Arrival) -> None:
     arrival.add(b"POST / HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 2\r\n\r\n")
     assert not arrival.is_ready()
     assert arrival.take_expectation() > 0

@@ -73,7 +73,7 @@ def test_a_token_that_is_none_is_not_kept(server: Server, tmp_path: Path) -> Non
     assert "nf login" in complaint
 
 
-def test_what_a_terminal_would_act_upon_is_not_printed(server: Server, tmp_path: Path) -> None:
+def test_nf_output_omits_control_characters(server: Server, tmp_path: Path) -> None:
     eve = server.person("eve")
     title = "\u200fTake \u2028me\u00ad"
     assert eve.call("POST", "tasks/", {"title": title, "description": "a\nb"})[0] == 201
@@ -162,9 +162,7 @@ def test_lists_and_projects_are_given_by_words_and_emptied_by_none(
     assert (task["tags"], task["checklist"], task["project_id"]) == ([], [], None)
 
 
-def test_what_the_latest_command_did_is_undone_and_done_again(
-    server: Server, tmp_path: Path
-) -> None:
+def test_nf_undo_reverts_latest_command_and_redo_repeats_it(server: Server, tmp_path: Path) -> None:
     kim = server.person("kim")
     who = signed_in(kim)
     code, _, complaint = nf(tmp_path, "undo", **who)

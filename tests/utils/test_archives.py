@@ -31,7 +31,7 @@ def contents(data: bytes, limits: Limits | None = None) -> dict[str, bytes]:
 
 
 @given(st.dictionaries(st.from_regex(r"[a-z]{1,8}/[a-zé]{1,8}", fullmatch=True), st.binary()))
-def test_what_zipfile_packs_is_read(files: dict[str, bytes]) -> None:
+def test_zipfile_archive_is_read(files: dict[str, bytes]) -> None:
     files = {name: b"." + content for name, content in files.items()}
     assert contents(honest(files.items())) == files
 
@@ -139,7 +139,7 @@ def test_names_that_ordinary_programs_write_are_taken(name: str, read: str) -> N
         (b"PK\x05\x06", MalformedArchive),
     ],
 )
-def test_what_is_not_as_it_says_is_refused(data: bytes, fault: type[ArchiveFault]) -> None:
+def test_inconsistent_archive_is_refused(data: bytes, fault: type[ArchiveFault]) -> None:
     with pytest.raises(fault):
         contents(data)
 

@@ -160,7 +160,7 @@ def test_one_record_that_was_changed_meanwhile_stops_all(data_folder: Path) -> N
         ([{"op": "update", "id": 1, "changes": None}], "/operations/0/changes"),
     ],
 )
-def test_what_is_no_operation_is_told_so(
+def test_bulk_invalid_operation_reports_pointer(
     operations: object, pointer: str, data_folder: Path
 ) -> None:
     before = contents(data_folder)
@@ -178,7 +178,7 @@ def test_as_many_as_may_be() -> None:
     assert len(json_storage.list("tasks", ALICE)) == 2
 
 
-def test_what_referred_to_what_is_deleted_lets_go_of_it() -> None:
+def test_bulk_delete_clears_references() -> None:
     json_storage.bulk("projects", ALICE, [{"op": "delete", "id": 1}])
     assert json_storage.get("tasks", ALICE, 1)["project_id"] is None
 

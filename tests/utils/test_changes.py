@@ -46,7 +46,7 @@ def test_a_record_from_its_beginning_to_its_end() -> None:
     assert numbers == sorted(set(numbers)) and numbers[0] > begin
 
 
-def test_what_follows_from_a_change_is_told_with_it() -> None:
+def test_changes_include_consequences_of_a_commit() -> None:
     project = json_storage.create("projects", ALICE, {"name": "One"})
     json_storage.create("tasks", ALICE, {"title": "Its task", "project_id": project["id"]})
     begin = since()
@@ -131,7 +131,7 @@ def test_a_restore_is_a_reset_of_everything(tmp_path: Any) -> None:
     assert {"tasks", "projects", "models"} <= {one["collection"] for one in entry["changes"]}
 
 
-def test_who_is_ahead_of_the_store_begins_anew() -> None:
+def test_changes_with_future_sequence_raise_history_gone() -> None:
     with pytest.raises(HistoryGone):
         changes_for(json_storage.store, ALICE, since() + 1)
 
@@ -181,13 +181,13 @@ def test_a_member_is_told_of_the_project_and_its_tasks_alone() -> None:
     assert {change["owner"] for entry in entries for change in entry["changes"]} == {ALICE}
 
 
-def test_what_was_before_they_came_is_not_told() -> None:
+def test_changes_before_joining_are_hidden() -> None:
     begin = since()
     member()
     assert ("tasks", 1, "created") not in short(told(begin, BOB))
 
 
-def test_who_was_removed_is_told_that_and_nothing_more() -> None:
+def test_removed_member_sees_only_their_removal() -> None:
     begin = member()
     json_storage.create("tasks", ALICE, {"title": "Inside", "project_id": 1})
     memberships.remove(ALICE, 1, BOB)

@@ -229,9 +229,7 @@ def test_a_document_without_an_account_is_given_one(data_folder: Path) -> None:
         ('{"username": "al"', ":1:18: Expecting"),
     ],
 )
-def test_who_cannot_have_an_account_is_reported(
-    data_folder: Path, document: str, finding: str
-) -> None:
+def test_adoption_of_unfit_user_is_reported(data_folder: Path, document: str, finding: str) -> None:
     add_account(1, "alice")
     write(data_folder / "users/user_7.json", document)
     write(data_folder / "users/user_8.json", {"username": "zoe"})
@@ -251,7 +249,7 @@ def test_adopted_address_opens_one_account(data_folder: Path) -> None:
     assert data_initializer.get_storage_stats()["unproved_addresses"] == 1
 
 
-def test_of_two_documents_with_one_name_the_first_is_adopted(data_folder: Path) -> None:
+def test_adoption_of_duplicate_name_takes_first_document(data_folder: Path) -> None:
     for user_id, name in ((7, "zoe"), (8, "Zoe")):
         write(data_folder / f"users/user_{user_id}.json", {"username": name})
     result = data_initializer.adopt_users()
@@ -364,7 +362,7 @@ def test_documents_and_accounts_are_compared_both_ways(data_folder: Path) -> Non
     ]
 
 
-def test_where_projects_do_not_read_references_to_them_are_not_blamed(data_folder: Path) -> None:
+def test_validation_with_unreadable_projects_skips_references(data_folder: Path) -> None:
     data_initializer.initialize_data_structure()
     add_account(1, "alice")
     data_initializer.sync_existing_users()
@@ -394,7 +392,7 @@ def test_strays_and_what_dead_writers_left_are_reported(data_folder: Path) -> No
     ]
 
 
-def test_what_a_dead_writer_committed_is_looked_at(data_folder: Path) -> None:
+def test_validation_includes_commits_of_dead_writer(data_folder: Path) -> None:
     """Whether it got as far as the file or not; to look is not to finish it."""
     data_initializer.initialize_data_structure()
     add_account(1, "alice")
@@ -420,7 +418,7 @@ def test_what_a_dead_writer_committed_is_looked_at(data_folder: Path) -> None:
     pytest.fail("the writer was always killed")
 
 
-def test_what_changes_while_it_is_checked_is_no_false_alarm(
+def test_validation_during_commit_raises_no_false_alarm(
     data_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Between two reads of the check, one commit deletes a project and its tasks' references."""
@@ -567,7 +565,7 @@ def test_counting_changes_nothing(data_folder: Path) -> None:
     assert times(data_folder) == before
 
 
-def test_of_thousands_of_files_each_is_read_once(
+def test_validation_reads_each_file_once(
     data_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     data_initializer.initialize_data_structure()

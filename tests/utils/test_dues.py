@@ -48,7 +48,7 @@ def numbered(tasks: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 @given(TASKS, st.sampled_from(ZONES))
-def test_what_is_overdue_and_what_comes_next(tasks: list[dict[str, Any]], zone: str) -> None:
+def test_due_index_matches_predicates(tasks: list[dict[str, Any]], zone: str) -> None:
     tasks = numbered(tasks)
     now = datetime(2026, 11, 23, 12, tzinfo=UTC).astimezone(ZoneInfo(zone))
     late = overdue(RecordList(tasks), now)
@@ -67,7 +67,7 @@ def test_what_is_overdue_and_what_comes_next(tasks: list[dict[str, Any]], zone: 
     ]
 
 
-def test_of_another_version_it_is_found_out_anew() -> None:
+def test_overdue_count_follows_list_version() -> None:
     tasks = RecordList([{"id": 1, "due_date": "2026-11-22", "status": "pending"}])
     now = datetime(2026, 11, 23, 12, tzinfo=UTC)
     assert count_overdue(tasks, now) == count_overdue(tasks, now) == 1

@@ -109,7 +109,7 @@ def test_invalid_field_refuses_its_record_only(data_folder: Path) -> None:
     assert any("not merged" in finding.problem for finding in validated)
 
 
-def test_what_the_system_sets_stays(data_folder: Path) -> None:
+def test_file_edit_of_managed_field_is_reported(data_folder: Path) -> None:
     created = task(1)["created_at"]
     edit(
         data_folder,

@@ -82,7 +82,7 @@ def test_old_forms_are_read() -> None:
         ("{" + ",".join(f'"{n}":0' for n in range(HEAD_FIELDS_MAX + 1)) + "}", 1),
     ],
 )  # fmt: skip
-def test_what_is_no_document_is_refused(text: str, line: int) -> None:
+def test_malformed_document_reports_line(text: str, line: int) -> None:
     with pytest.raises(MalformedDocument) as fault:
         read(text.encode())
     assert fault.value.line == line

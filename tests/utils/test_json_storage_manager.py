@@ -79,7 +79,7 @@ def test_an_id_is_never_given_twice(collection: str) -> None:
     assert given == [1, 2, 3, 4, 5, 6]
 
 
-def test_what_is_another_persons_is_not_found() -> None:
+def test_record_of_other_owner_raises_not_found() -> None:
     task = json_storage.create("tasks", 7, {"title": "mine"})
     for forbidden in (
         lambda: json_storage.get("tasks", 8, task["id"]),
@@ -202,7 +202,7 @@ def test_another_id_or_owner_is_refused_and_the_same_is_none() -> None:
 
 
 @pytest.mark.parametrize("record_id", ["1", True, 0, -1, 1.0, None, [1]])
-def test_what_is_no_id_is_named(record_id: Any) -> None:
+def test_invalid_id_raises_not_found(record_id: Any) -> None:
     json_storage.create("tasks", 7, {"title": "x"})
     calls: list[Callable[[], object]] = [
         lambda: json_storage.get("tasks", 7, record_id),
@@ -228,7 +228,7 @@ def test_activity_that_no_file_could_hold_is_refused() -> None:
             json_storage.update_user_activity(7, *arguments)
 
 
-def test_what_is_returned_is_the_callers_own() -> None:
+def test_returned_records_are_independent_copies() -> None:
     json_storage.save_user_data(person())
     given = {"title": "x", "tags": ["a"], "metadata": {"deep": [1]}}
     returned = [

@@ -99,9 +99,7 @@ def test_the_next_one_is_there_through_every_door(
     check_next(alice)
 
 
-def test_of_many_who_complete_it_at_once_one_adds_the_next(
-    alice: User, task: dict[str, Any]
-) -> None:
+def test_concurrent_completions_add_one_occurrence(alice: User, task: dict[str, Any]) -> None:
     together = Barrier(8)
 
     def complete(_: int) -> None:
@@ -231,7 +229,7 @@ def test_the_zone_comes_and_goes_with_the_rule(alice: User) -> None:
         assert zone_after(time_zone="Asia/Seoul") == "Asia/Seoul"
 
 
-def test_what_an_old_record_has_under_the_name_is_no_rule(alice: User, data_folder: Path) -> None:
+def test_invalid_repeat_of_old_record_is_ignored(alice: User, data_folder: Path) -> None:
     for odd in ("every day", ["FREQ=DAILY"], None, {"FREQ": "DAILY"}):
         record = {"id": 1, "title": "Old", "status": "pending", "repeat": odd, "checklist": "?"}
         write_document(data_folder, f"tasks/tasks_{alice.pk}.json", {"tasks": [record]})

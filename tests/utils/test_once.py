@@ -77,7 +77,7 @@ def test_the_key_of_another_call_is_refused_and_another_persons_is_not_it(
     assert bobs["title"] == "bob's"
 
 
-def test_what_was_refused_is_not_kept(storage: JSONStorageManager) -> None:
+def test_idempotency_key_refused_request_is_not_stored(storage: JSONStorageManager) -> None:
     with pytest.raises(InvalidRecord):
         create(storage, Once("k", "f"), title="")
     storage.save_user_data(User(pk=7, username="alice", api_calls_limit=0))
@@ -167,7 +167,7 @@ print(*told, sep="\\n")
 """
 
 
-def test_of_many_processes_and_threads_with_one_key_exactly_one_has_an_effect(
+def test_idempotency_key_concurrent_processes_have_one_effect(
     data_folder: Path,
 ) -> None:
     keys = 12

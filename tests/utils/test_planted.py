@@ -74,17 +74,17 @@ IN_UNDOING = (
     Bug(
         "whoever could once change it may undo for ever",
         *(JSONStorageManager, "undo", _acts_as_owner),
-        undoing.test_who_may_no_longer_change_it_may_not_undo,
+        undoing.test_undo_without_permission_is_refused,
     ),
     Bug(
         "what was changed since is overwritten",
         *(Undoing, "_touched", returning([])),
-        undoing.test_what_was_changed_since_is_named_and_nothing_is_set_back,
+        undoing.test_undo_of_records_changed_since_is_refused,
     ),
     Bug(
         "only what is gone counts as changed",
         *(undo, "same_value", _counts_only_gone),
-        undoing.test_what_was_changed_since_is_named_and_nothing_is_set_back,
+        undoing.test_undo_of_records_changed_since_is_refused,
     ),
     Bug(
         "it can be undone twice",

@@ -93,7 +93,7 @@ class TestExport:
             manifest = json.loads(archive.read("manifest.json"))
         assert manifest["files"]["models/models_7.json"]["records"] is None
 
-    def test_what_looks_like_a_bomb_is_stored_so_that_it_comes_in_again(self) -> None:
+    def test_export_of_highly_compressible_data_can_be_imported(self) -> None:
         json_storage.create("tasks", ALICE, {"title": "x", "description": "a" * 50_000})
         json_storage.create("tasks", ALICE, {"title": "y", "description": "a" * 50_000})
         data = exported()
@@ -302,7 +302,7 @@ archives = st.tuples(
 
 @settings(max_examples=examples(60), deadline=None)
 @given(st.lists(st.tuples(archives, st.sampled_from(["merge", "replace"])), min_size=1, max_size=4))
-def test_whatever_comes_in_everything_stays_in_order(history: list[Any]) -> None:
+def test_random_imports_preserve_invariants(history: list[Any]) -> None:
     """Ids are unique and never given again, references lead somewhere, twice is once."""
     manager = JSONStorageManager(
         open_store("memory:", [one.layout for one in COLLECTIONS.values()])
@@ -375,7 +375,7 @@ class TestRights:
         assert json_storage.get("tasks", ALICE, 1)["assignee"] == BOB
         assert json_storage.get("projects", ALICE, 1, caller=Caller(BOB))["id"] == 1
 
-    def test_who_was_removed_since_does_not_come_back(self, shared: bytes) -> None:
+    def test_import_does_not_restore_removed_member(self, shared: bytes) -> None:
         Memberships(json_storage).remove(ALICE, 1, BOB)
         imported(shared, mode="replace")
         assert json_storage.list("shared", BOB) == []
@@ -434,7 +434,7 @@ class TestFaults:
             ]
         assert contents(data_folder) == before
 
-    def test_what_is_here_already_is_not_judged_again(self, data_folder: Path) -> None:
+    def test_import_of_unchanged_records_skips_validation(self, data_folder: Path) -> None:
         (data_folder / "tasks").mkdir(parents=True)
         old = (GOLDEN / "tasks" / "tasks_1.json").read_bytes()
         (data_folder / "tasks" / "tasks_7.json").write_bytes(old)
@@ -491,7 +491,7 @@ class TestFolders:
         assert counts(report, "tasks") == {"added": 1}
         assert [note["detail"] for note in report["notes"]] == ["It is no file of NeuralFlow."] * 2
 
-    def test_what_holds_nothing_of_neuralflow_is_refused(self) -> None:
+    def test_import_without_known_files_is_refused(self) -> None:
         with pytest.raises(InvalidImport, match="holds no file of NeuralFlow"):
             imported(honest([("notes.txt", b"hello")]))
 

@@ -32,7 +32,7 @@ def test_the_table_and_the_class_say_the_same() -> None:
     assert languages == ("", *dict(settings.LANGUAGES))
 
 
-def test_what_was_chosen_is_read_again() -> None:
+def test_preferences_round_trip() -> None:
     week = View("This week", "due=week&sort=due")
     changed = changed_preferences({}, {"theme": "dark", "views": [week]})
     assert changed == {
@@ -76,12 +76,14 @@ def test_a_change_can_be_made_from_what_is_stored() -> None:
         ({"views": [{"name": f"{n}", "query": ""} for n in range(21)]}, ["/views"]),
     ],
 )
-def test_what_breaks_a_rule_is_told(changes: dict[str, Any], pointers: list[str]) -> None:
+def test_preferences_invalid_changes_report_pointers(
+    changes: dict[str, Any], pointers: list[str]
+) -> None:
     assert faults_of(changes) == pointers
 
 
 @given(st.dictionaries(st.sampled_from([*vars(Preferences()), "other"]), VALUES) | VALUES)
-def test_whatever_stands_in_the_file_is_read_as_something(told: Any) -> None:
+def test_preferences_in_malformed_file_fall_back(told: Any) -> None:
     assert isinstance(preferences_in({"preferences": told}), Preferences)
 
 

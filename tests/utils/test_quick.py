@@ -139,15 +139,15 @@ def test_spanish(line: str, told: dict[str, Any]) -> None:
         "wow! # ! @ +",
     ],
 )
-def test_what_is_not_understood_stays_in_the_title(line: str) -> None:
+def test_quick_add_unrecognized_text_stays_in_title(line: str) -> None:
     assert said(line) == {"title": line}
 
 
-def test_of_two_the_second_stays() -> None:
+def test_quick_add_second_token_of_a_kind_stays_in_title() -> None:
     assert said("a tomorrow b !high !low next week")["title"] == "a b !low next week"
 
 
-def test_what_was_understood_is_told_in_the_words_that_were_typed() -> None:
+def test_quick_add_reports_recognized_text_as_typed() -> None:
     quick = parse("Train Fri 17:00, !High #vision.", now=MONDAY, zone=MADRID)
     told = [(one.field, one.text) for one in quick.understood]
     assert told == [

@@ -77,7 +77,7 @@ def titles(storage: JSONStorageManager) -> list[Any]:
 
 
 @pytest.mark.django_db
-def test_what_no_file_shows_yet_is_read_too(folder: Path, powerless: None) -> None:
+def test_read_only_folder_includes_unpublished_changes(folder: Path, powerless: None) -> None:
     before = contents(folder, but=())
     storage = JSONStorageManager(DocumentStore(FilesBackend(folder, LAYOUTS), LAYOUTS))
     assert titles(storage) == ["in the file", "in the journal"]

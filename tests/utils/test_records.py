@@ -220,7 +220,7 @@ def test_subclasses_of_json_types_become_plain() -> None:
     assert {type(text) for text in [*texts, record["priority"]]} == {str}
 
 
-def test_what_is_not_an_object_is_refused_as_a_whole() -> None:
+def test_new_record_not_an_object_is_refused() -> None:
     unfit: list[object] = [None, [], "x", 1, True]
     for data in unfit:
         found = faults(new_record, TASKS, data, record_id=1, owner=7, now=NOW)
@@ -358,7 +358,7 @@ def test_unknown_and_read_only_keys_can_be_refused() -> None:
     assert found["/id"] == "is set by NeuralFlow; leave it out"
 
 
-def test_what_was_read_can_be_sent_back_with_a_change() -> None:
+def test_replace_keeps_unknown_fields_sent_back() -> None:
     before = task(legacy=[1, {"a": True}]) | {"odd\nkey": 1, "category": None}
     sent = json.loads(json.dumps(before)) | {"title": "New"}
     after = changed_record(TASKS, before, sent, now=LATER, replace=True, unknown="refuse")
@@ -478,7 +478,7 @@ def test_a_time_is_stored_in_one_form(given_time: Any, stored: str | None) -> No
         ["2026-11-23"],
     ],
 )
-def test_what_is_no_time_is_refused(unfit: Any) -> None:
+def test_invalid_due_date_is_refused(unfit: Any) -> None:
     assert list(faults(task, due_date=unfit)) == ["/due_date"]
 
 

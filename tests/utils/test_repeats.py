@@ -195,7 +195,7 @@ def test_a_rule_that_never_falls_is_given_up(rule: str, monkeypatch: pytest.Monk
     assert len(looked) == repeats.EMPTY_PERIODS_MAX
 
 
-def test_what_falls_most_seldom_is_found() -> None:
+def test_next_due_finds_rarest_date() -> None:
     saturday = "FREQ=YEARLY;BYMONTH=2;BYMONTHDAY=29;BYDAY=SA"
     found = next_due("2076-02-29", saturday, now=NOW)
     assert found == Next("2116-02-29", saturday)  # there is none in 2100

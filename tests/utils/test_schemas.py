@@ -297,7 +297,7 @@ def test_a_whole_number_may_be_sent_as_a_float_and_is_stored_as_an_integer(
 
 
 @each_collection
-def test_what_was_read_may_be_sent_back(spec: CollectionSpec) -> None:
+def test_stored_record_is_valid_as_replacement(spec: CollectionSpec) -> None:
     how: dict[str, Any] = {"record_id": 1, "owner": 7, "now": NOW}
     record = new_record(spec, {spec.title_field: "Before"}, **how)
     assert VALIDATORS[spec.singular].is_valid(record)

@@ -90,7 +90,7 @@ def check_index() -> None:
 # Seeing
 
 
-def test_who_sees_what() -> None:
+def test_members_see_only_shared_records() -> None:
     for person in (BOB, VERA):
         assert [one["id"] for one in json_storage.list("tasks", ALICE, caller=by(person))] == [1]
         assert [one["id"] for one in json_storage.list("projects", ALICE, caller=by(person))] == [1]
@@ -215,7 +215,7 @@ HIDDEN: dict[str, Attempt] = {
 
 
 @pytest.mark.parametrize("what", [*WRITES, *OWNERS, *HIDDEN])
-def test_what_is_refused_changes_no_byte(what: str, data_folder: Path) -> None:
+def test_refused_write_changes_no_byte(what: str, data_folder: Path) -> None:
     attempt = (WRITES | OWNERS | HIDDEN)[what]
     refused: dict[int, type[Exception]] = {VERA: Forbidden, IVAN: NotFound, CHARLIE: NotFound}
     if what in OWNERS:
@@ -316,7 +316,7 @@ def test_member_whose_index_does_not_read_can_be_removed(data_folder: Path) -> N
     assert index_of(VERA) == []
 
 
-def test_whoever_goes_is_assigned_nothing_any_more() -> None:
+def test_leaving_member_is_unassigned() -> None:
     for how in (
         lambda: memberships.remove(ALICE, 1, BOB),
         lambda: memberships.remove(ALICE, 1, BOB, caller=by(BOB)),
@@ -342,7 +342,9 @@ def test_whoever_goes_is_assigned_nothing_any_more() -> None:
         ("charlie", "owner", "/role"),
     ],
 )
-def test_who_cannot_be_invited(who: str, role: str, pointer: str, data_folder: Path) -> None:
+def test_invalid_invitation_reports_pointer(
+    who: str, role: str, pointer: str, data_folder: Path
+) -> None:
     before = contents(data_folder)
     with pytest.raises(InvalidRecord) as caught:
         memberships.invite(ALICE, 1, who, role)
@@ -536,9 +538,7 @@ ROGUE: dict[str, Callable[[Transaction], Any]] = {
 
 @pytest.mark.parametrize("what", ROGUE)
 @pytest.mark.parametrize("licence", [Licence(), Licence(members=True)])
-def test_whatever_makes_a_change_it_is_judged(
-    what: str, licence: Licence, data_folder: Path
-) -> None:
+def test_rogue_edit_is_forbidden(what: str, licence: Licence, data_folder: Path) -> None:
     before = contents(data_folder)
     with pytest.raises(Forbidden):
         json_storage._change(ALICE, ROGUE[what], caller=by(BOB), licence=licence)

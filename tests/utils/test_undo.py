@@ -102,7 +102,7 @@ def test_all_is_as_it_was_and_as_it_had_become(change: Any) -> None:
     assert not json_storage.mend_shared(BOB)
 
 
-def test_what_was_changed_since_is_named_and_nothing_is_set_back() -> None:
+def test_undo_of_records_changed_since_is_refused() -> None:
     many()
     mine = latest_commit.get()
     json_storage.update("tasks", ALICE, 1, {"title": "Train more"})
@@ -164,7 +164,7 @@ def test_only_who_did_it_may_undo_it() -> None:
     assert json_storage.get("tasks", ALICE, 1)["title"] == "Train"
 
 
-def test_who_may_no_longer_change_it_may_not_undo() -> None:
+def test_undo_without_permission_is_refused() -> None:
     json_storage.update("tasks", ALICE, 1, {"title": "By Bob"}, caller=Caller(BOB))
     mine = latest_commit.get()
     memberships.change_role(ALICE, 1, BOB, "viewer")
@@ -176,7 +176,7 @@ def test_who_may_no_longer_change_it_may_not_undo() -> None:
     assert json_storage.get("tasks", ALICE, 1)["title"] == "By Bob"
 
 
-def test_what_changed_no_record_cannot_be_undone() -> None:
+def test_undo_of_commit_without_record_changes_is_refused() -> None:
     json_storage.update_user_activity(ALICE, "login", "Logged in")
     with pytest.raises(NotFound):
         undo(ALICE)

@@ -56,7 +56,7 @@ def _priorities() -> list[str]:
     return [task["priority"] for task in json_storage.list("tasks", ALICE)]
 
 
-def test_of_processes_that_undo_the_same_one_does(data_folder: Path) -> None:
+def test_concurrent_undo_exactly_one_succeeds(data_folder: Path) -> None:
     commit = _two_tasks_changed()
     undoers = [started(UNDOER, data_folder.as_uri(), commit) for _ in range(PROCESSES)]
     assert sorted(told_by(undoers)) == ["touched"] * (PROCESSES - 1) + ["undone"]

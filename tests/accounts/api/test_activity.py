@@ -74,7 +74,9 @@ def test_old_times_without_a_zone_are_understood(alice: Caller) -> None:
     assert [one["timestamp"] for one in answer.json()["activities"]] == ["2021-05-02 12:00"]
 
 
-def test_what_is_rare_is_found_in_parts(alice: Caller, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_activity_rare_type_takes_several_pages(
+    alice: Caller, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(past, "LOOKED_AT_MAX", 4)
     log(alice, "rare", *["common"] * 10)
     found: list[str] = []
@@ -97,7 +99,7 @@ def test_a_cursor_belongs_to_its_query(alice: Caller, charlie: Caller) -> None:
 @pytest.mark.parametrize(
     "query", ["limit=0", "limit=1001", "after=soon", "before=soon", "cursor=x", "q=" + "x" * 201]
 )
-def test_what_is_not_understood_is_refused(alice: Caller, query: str) -> None:
+def test_activity_invalid_parameter_is_refused(alice: Caller, query: str) -> None:
     answer = alice.get(f"activity/?{query}")
     assert answer.status_code == 400
     assert answer.json()["errors"][0]["parameter"] == query.partition("=")[0]

@@ -96,7 +96,7 @@ def test_all_or_nothing_and_every_fault_is_told(
         ),
     ],
 )
-def test_what_is_asked_wrongly(
+def test_bulk_invalid_operations_report_pointers(
     alice: Caller, task: dict[str, Any], data_folder: Path, operations: Any, pointers: list[str]
 ) -> None:
     before = contents(data_folder)

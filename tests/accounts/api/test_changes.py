@@ -69,7 +69,9 @@ def test_it_costs_nothing(alice: Caller) -> None:
 
 
 @pytest.mark.parametrize("extra", [{}, STREAM], ids=["json", "events"])
-def test_who_asks_too_often_is_refused(alice: Caller, settings: Settings, extra: Any) -> None:
+def test_changes_beyond_burst_limit_responds_429(
+    alice: Caller, settings: Settings, extra: Any
+) -> None:
     settings.NEURALFLOW_BURST = (2, 3600)
     assert [alice.get("changes/").status_code for _ in range(2)] == [200, 200]
     answer = alice.get("changes/", **extra)
@@ -87,7 +89,7 @@ def test_a_stranger_is_told_nothing(alice: Caller, charlie: Caller) -> None:
 @pytest.mark.parametrize(
     "query", ["since=-1", "since=x", "since=01", "since=", "wait=31", "wait=1.5", f"since={10**16}"]
 )
-def test_what_is_no_number_is_refused(alice: Caller, query: str) -> None:
+def test_changes_invalid_number_is_refused(alice: Caller, query: str) -> None:
     answer = alice.get(f"changes/?{query}")
     assert answer.status_code == 400
     assert answer.json()["type"] == "/problems/bad-parameter"
@@ -330,7 +332,7 @@ def test_many_who_wait_do_not_keep_the_others_from_work(server: Server, quick: P
             stream.__exit__(None, None, None)
 
 
-def test_who_went_away_leaves_the_place(server: Server, quick: Person) -> None:
+def test_stream_closed_by_client_frees_its_slot(server: Server, quick: Person) -> None:
     deadline = time.monotonic() + PATIENCE
     for _ in range(6):  # more than there are places
         while time.monotonic() < deadline:
@@ -343,7 +345,7 @@ def test_who_went_away_leaves_the_place(server: Server, quick: Person) -> None:
 
 
 @pytest.mark.slow
-def test_who_comes_back_after_a_kill_misses_nothing(tmp_path: Path) -> None:
+def test_client_after_server_kill_misses_no_change(tmp_path: Path) -> None:
     """The server is killed under load, three times; the client goes on from its last number."""
     server = prepared_server(tmp_path)
     acknowledged: set[int] = set()

@@ -105,7 +105,9 @@ def test_conditions_that_are_none(
 
 @pytest.mark.parametrize("field", ["{}", "W/{}", '"x", {}', "*"])
 @pytest.mark.parametrize("method", ["GET", "HEAD"])
-def test_what_is_known_is_not_sent_again(alice: Caller, tag: str, method: str, field: str) -> None:
+def test_if_none_match_known_etag_responds_304(
+    alice: Caller, tag: str, method: str, field: str
+) -> None:
     used = alice.document["api_calls_used"]
     answer = send(alice, method, if_none_match=field.format(tag))
 
@@ -116,7 +118,7 @@ def test_what_is_known_is_not_sent_again(alice: Caller, tag: str, method: str, f
     assert alice.document["api_calls_used"] == used + 1
 
 
-def test_what_is_not_known_is_sent(alice: Caller, tag: str) -> None:
+def test_if_none_match_old_etag_sends_the_record(alice: Caller, tag: str) -> None:
     alice.patch("tasks/1/", {"title": "B"})
 
     assert send(alice, "GET", if_none_match=tag).json()["title"] == "B"
@@ -135,7 +137,7 @@ def test_only_if_there_is_none(
 
 
 @pytest.mark.parametrize("name", ["if_match", "if_none_match"])
-def test_what_is_missing_has_no_state(alice: Caller, name: str) -> None:
+def test_precondition_on_missing_record_responds_404(alice: Caller, name: str) -> None:
     """RFC 9110, section 13.2.1: a condition does not turn a 404 into a 412."""
     for method in ("GET", "PUT", "PATCH", "DELETE"):
         check_problem(send(alice, method, {"title": "B"}, **{name: "*"}), 404)
@@ -201,7 +203,7 @@ def test_preferences(alice: Caller, prefer: str, minimal: bool) -> None:
     assert ("ETag" in replaced) != minimal
 
 
-def test_of_many_who_know_the_same_state_one_changes_it(server: Server) -> None:
+def test_concurrent_if_match_exactly_one_succeeds(server: Server) -> None:
     person = server.person("racer")
     assert person.call("POST", "tasks/", {"title": "0"})[0] == 201
 

@@ -121,7 +121,7 @@ def test_a_preference_holds_for_a_kept_answer_too(alice: Caller) -> None:
     assert again["Location"] == "/accounts/api/tasks/1/"
 
 
-def test_of_many_at_once_one_has_an_effect(server: Server) -> None:
+def test_idempotency_key_concurrent_requests_have_one_effect(server: Server) -> None:
     person = server.person("hasty")
 
     def send(number: int) -> tuple[int, str, int]:

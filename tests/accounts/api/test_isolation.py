@@ -32,7 +32,7 @@ def test_it_works(collection: str, alice: Caller, charlie: Caller) -> None:
 
 
 @pytest.mark.parametrize("method", ["GET", "PUT", "PATCH", "DELETE"])
-def test_what_is_anothers_looks_like_what_is_not_there(
+def test_hidden_record_responds_like_missing(
     collection: str, charlie: Caller, data_folder: Path, method: str
 ) -> None:
     before = contents(data_folder)

@@ -162,7 +162,7 @@ def test_it_works(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", FAILING)
-def test_what_does_not_fit(name: str) -> None:
+def test_json_patch_inapplicable_operation_reports_pointer(name: str) -> None:
     document, operations, pointer = FAILING[name]
 
     with pytest.raises(PatchFailed) as failed:
@@ -171,7 +171,7 @@ def test_what_does_not_fit(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", INVALID)
-def test_what_is_no_patch(name: str) -> None:
+def test_json_patch_invalid_document_reports_pointers(name: str) -> None:
     document, pointers = INVALID[name]
 
     with pytest.raises(InvalidPatch) as invalid:
@@ -212,7 +212,7 @@ def test_a_patch_may_be_applied_twice() -> None:
         ),
     ],
 )
-def test_what_would_grow_without_end(operations: list[dict[str, Any]]) -> None:
+def test_json_patch_excessive_copies_fail_quickly(operations: list[dict[str, Any]]) -> None:
     deep: dict[str, Any] = {}
     for _ in range(28):
         deep = {"d": deep}

@@ -82,7 +82,7 @@ def test_an_offer_shows_nothing_and_neither_does_a_right_that_ended(
     assert after["ETag"] != tag
 
 
-def test_what_only_the_persons_own_document_says_is_no_right(
+def test_membership_only_in_own_document_gives_no_access(
     alice: Caller, charlie: Caller, joined: Memberships, data_folder: Path
 ) -> None:
     path = exact(data_folder / "projects" / f"projects_{alice.id}.json")

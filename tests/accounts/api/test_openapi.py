@@ -157,7 +157,7 @@ def test_reading_it_costs_nothing(alice: Caller) -> None:
     assert alice.get("openapi.json?page=2").status_code == 400
 
 
-def test_what_asks_for_nobody_says_so_and_nothing_else_does(client: Client, db: None) -> None:
+def test_openapi_security_matches_anonymous_access(client: Client, db: None) -> None:
     for template, method, operation in operations():
         answer = client.generic(method.upper(), example_of(template))
         if operation["security"] == []:

@@ -85,7 +85,7 @@ class TestExport:
 
 
 class TestImport:
-    def test_what_was_taken_comes_in_again(self, alice: Caller, charlie: Caller) -> None:
+    def test_import_of_own_export_restores_records(self, alice: Caller, charlie: Caller) -> None:
         alice.post("projects/", {"name": "A"})
         alice.post("tasks/", {"title": "B", "project_id": 1})
         answer = sent(charlie, taken(alice), "?mode=replace")
@@ -120,7 +120,7 @@ class TestImport:
             (honest([("x", b"x")]), 422, "invalid-import"),
         ],
     )
-    def test_what_is_refused_changes_and_costs_nothing(
+    def test_refused_import_changes_and_costs_nothing(
         self, alice: Caller, data_folder: Path, data: bytes, status: int, slug: str
     ) -> None:
         before = contents(data_folder)
@@ -152,7 +152,7 @@ class TestImport:
     def test_parameters_are_judged(self, alice: Caller, query: str) -> None:
         assert sent(alice, tasks(), query).status_code == 400
 
-    def test_whose_files_may_be_chosen(self, alice: Caller) -> None:
+    def test_import_with_several_owners_requires_owner(self, alice: Caller) -> None:
         files = [(f"tasks/tasks_{n}.json", b'{"tasks": [{"title": "%d"}]}' % n) for n in (1, 2)]
         assert sent(alice, honest(files)).status_code == 422
         assert sent(alice, honest(files), "?owner=2").status_code == 200

@@ -48,7 +48,7 @@ def test_words_are_meant_where_the_person_is(alice: Caller) -> None:
         ({"text": "Train", "title": "Rest"}, "/title"),
     ],
 )
-def test_what_is_refused_is_told_by_its_place(alice: Caller, body: object, pointer: str) -> None:
+def test_quick_add_invalid_body_reports_pointer(alice: Caller, body: object, pointer: str) -> None:
     refused = alice.post("tasks/quick/", body)
     assert refused.status_code == 422
     assert refused.json()["errors"][0]["pointer"] == pointer

@@ -18,7 +18,7 @@ def test_it_works(alice: Caller) -> None:
     assert alice.document["api_calls_used"] == 1
 
 
-def test_what_is_gone_cannot_be_deleted_again(alice: Caller) -> None:
+def test_delete_deleted_record_responds_404(alice: Caller) -> None:
     json_storage.save_task_data(alice.id, {"title": "Old"})
     alice.delete("tasks/1/")
 

@@ -92,7 +92,7 @@ def test_put_needs_what_a_new_record_needs(alice: Caller, task: dict[str, Any]) 
     assert answer.json()["errors"][0]["pointer"] == "/title"
 
 
-def test_what_was_read_can_be_sent_back(alice: Caller, task: dict[str, Any]) -> None:
+def test_put_record_as_read_is_accepted(alice: Caller, task: dict[str, Any]) -> None:
     answer = alice.put("tasks/1/", alice.get("tasks/1/").json() | {"title": "Evaluate"})
 
     assert answer.status_code == 200
@@ -101,7 +101,7 @@ def test_what_was_read_can_be_sent_back(alice: Caller, task: dict[str, Any]) -> 
 
 @pytest.mark.parametrize("method", ["PUT", "PATCH"])
 @pytest.mark.parametrize("field", ["id", "user_id", "created_at"])
-def test_what_neuralflow_sets_cannot_be_changed(
+def test_update_managed_field_is_refused(
     alice: Caller, task: dict[str, Any], method: str, field: str
 ) -> None:
     answer = alice.call(method, "tasks/1/", {"title": "A", field: 99})

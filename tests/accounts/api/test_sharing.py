@@ -337,7 +337,7 @@ def test_token_for_projects_gives_no_tasks_to_others(
         ("transfer/", {"to": 999_999}, ["/to"]),
     ],
 )
-def test_what_is_asked_wrongly_is_told(
+def test_sharing_invalid_request_reports_pointers(
     alice: Caller,
     charlie: Caller,
     project: int,

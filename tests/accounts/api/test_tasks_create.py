@@ -95,7 +95,7 @@ def test_all_faults_are_named_at_once(alice: Caller) -> None:
 
 
 @pytest.mark.parametrize("field", ["id", "user_id", "created_at", "updated_at", "completed_at"])
-def test_what_neuralflow_sets_cannot_be_sent(alice: Caller, field: str) -> None:
+def test_create_managed_field_is_refused(alice: Caller, field: str) -> None:
     answer = alice.post("tasks/", {"title": "Mine", field: 7})
 
     assert answer.status_code == 422

@@ -25,7 +25,7 @@ def test_answers_are_private_and_are_what_they_say(alice: Caller) -> None:
     assert {"Authorization", "Cookie"} <= {name.strip() for name in answer["Vary"].split(",")}
 
 
-def test_who_has_no_document_has_no_tasks(alice: Caller, data_folder: Path) -> None:
+def test_list_without_document_is_empty(alice: Caller, data_folder: Path) -> None:
     exact(data_folder / "tasks" / f"tasks_{alice.id}.json").unlink()
 
     assert alice.get("tasks/").json() == {"tasks": [], "total": 0}

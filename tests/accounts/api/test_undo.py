@@ -35,7 +35,7 @@ def test_the_number_is_that_of_the_feed(alice: Caller) -> None:
     assert made["NeuralFlow-Sequence"] == str(entry["sequence"])
 
 
-def test_what_is_deleted_comes_back_and_many_at_once_do(alice: Caller) -> None:
+def test_undo_restores_deleted_record_and_bulk_call(alice: Caller) -> None:
     made = alice.post(
         "tasks/bulk/",
         {"operations": [{"op": "create", "record": {"title": title}} for title in "ab"]},
@@ -53,7 +53,7 @@ def test_reading_tells_no_number(alice: Caller) -> None:
     assert refused.status_code == 422 and "NeuralFlow-Sequence" not in refused
 
 
-def test_what_was_changed_since_is_named_and_nothing_is_undone(alice: Caller) -> None:
+def test_undo_of_record_changed_since_is_refused(alice: Caller) -> None:
     made = alice.post("tasks/", {"title": "Train"})
     task = made.json()["id"]
     alice.patch(f"tasks/{task}/", {"title": "Rest"})
@@ -92,7 +92,7 @@ def test_it_is_one_call_and_told_with_its_token(alice: Caller) -> None:
 
 
 @pytest.mark.parametrize("body", [{}, {"sequence": "1"}, {"sequence": True}, {"commit": 1}, []])
-def test_what_is_no_order_is_refused(alice: Caller, body: object) -> None:
+def test_undo_invalid_body_is_refused(alice: Caller, body: object) -> None:
     assert alice.post("undo/", body).status_code == 422
 
 
