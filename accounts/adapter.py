@@ -1,4 +1,4 @@
-"""What NeuralFlow decides differently from django-allauth."""
+"""Adapter for django-allauth: sign-up, log-in limits and mail."""
 
 import logging
 from collections.abc import Iterator
@@ -35,8 +35,8 @@ from utils.texts import is_reserved
 
 log = logging.getLogger(__name__)
 
-_GIVEN = "given_password"  # in a session: its hash for sessions, while a code is waited for
-# To addresses that somebody typed, about accounts that are not theirs or are nobody's.
+_GIVEN = "given_password"  # session key: the session hash of the password, until log-in completes
+# Mail that a stranger can cause by entering an address: about another's account, or none.
 _UNASKED_MAILS = {"account/email/unknown_account", "account/email/account_already_exists"}
 
 if TYPE_CHECKING:
@@ -45,14 +45,15 @@ if TYPE_CHECKING:
 
 class AccountAdapter(DefaultAccountAdapter):
     def get_client_ip(self, request: HttpRequest) -> str:
-        """The address that the middleware vouches for; 0.0.0.0 where a peer has none."""
+        """Return the client's address from the middleware, or 0.0.0.0 if it has none."""
         address: str = getattr(request, "client_address", "") or "0.0.0.0"
         return address
 
     def clean_username(self, username: str, shallow: bool = False) -> str:
-        """Refuse a name that another account has but for its form, and a reserved one.
+        """Refuse a reserved name, or one that folds to the name of another account.
 
-        Only people who sign up are refused it: the operator may call an account `admin`.
+        Raises `ValidationError`. This applies to sign-up only: an operator may create an account
+        with a reserved name such as `admin`.
         """
         name: str = super().clean_username(username, shallow)
         if not shallow and is_reserved(name):
@@ -67,8 +68,11 @@ class AccountAdapter(DefaultAccountAdapter):
     def save_user(
         self, request: HttpRequest, user: AbstractBaseUser, form: BaseForm, commit: bool = True
     ) -> AbstractBaseUser:
-        """Saves a new account. Two people may ask for one name in the same moment, each finding
-        it free: the second is told so."""
+        """Save a new account.
+
+        If two sign-ups race for a name, both pass validation. The second one violates the unique
+        constraint, and gets a message. Raises `ImmediateHttpResponse` if the sign-up is refused.
+        """
         try:
             if settings.NEURALFLOW_SENDS_MAIL:
                 cast("User", user).email_status = EmailStatus.PENDING
@@ -87,7 +91,10 @@ class AccountAdapter(DefaultAccountAdapter):
             raise ImmediateHttpResponse(redirect("signup")) from taken
 
     def authenticate(self, request: HttpRequest, **credentials: Any) -> AbstractBaseUser | None:
-        """The account that the password opens; a wrong one is counted. See accounts/guards.py."""
+        """Return the user with these credentials, or None. Failures are limited by accounts.guards.
+
+        Raises `ImmediateHttpResponse` (429) past a limit, `TooBusy` if no password was checked.
+        """
         with refusing(request):
             attempt = guards.SignIn(request, _name_in(credentials))
         try:
@@ -102,7 +109,7 @@ class AccountAdapter(DefaultAccountAdapter):
         return user
 
     def reauthenticate(self, user: AbstractBaseUser, password: str) -> bool:
-        """Return whether this is the password of who is signed in; counted in their session."""
+        """Return whether the password is right. Failures are limited by session."""
         request = current.request
         with refusing(request):
             attempt = guards.proof(request)
@@ -122,13 +129,19 @@ class AccountAdapter(DefaultAccountAdapter):
     def pre_login(
         self, request: HttpRequest, user: AbstractBaseUser, **told: Any
     ) -> HttpResponse | None:
-        """Note the password that was given: a code may be asked for before the log-in ends."""
+        """Record a hash of the password's state, as a second factor may delay the log-in.
+
+        `login` compares it, so that a password changed meanwhile ends the log-in.
+        """
         request.session[_GIVEN] = user.get_session_auth_hash()
         response: HttpResponse | None = super().pre_login(request, user, **told)
         return response
 
     def login(self, request: HttpRequest, user: AbstractBaseUser) -> None:
-        """Sign in, unless the password was changed since it was given."""
+        """Log in, unless the password has changed since it was entered.
+
+        Raises `ImmediateHttpResponse` in that case.
+        """
         given = str(request.session.pop(_GIVEN, ""))
         if not constant_time_compare(given, user.get_session_auth_hash()):
             log.warning("A log-in to account %s was begun with an earlier password", user.pk)
@@ -137,28 +150,28 @@ class AccountAdapter(DefaultAccountAdapter):
         super().login(request, user)
 
     def post_login(self, request: HttpRequest, user: "User", **told: Any) -> HttpResponse:
-        """Count the log-in as proof of who asks, as the password given once more would be."""
+        """Record the log-in as reauthentication, and remember the browser."""
         record_authentication(request, user, method="login", reauthenticated=True)
         response: HttpResponse = super().post_login(request, user, **told)
         known_browsers.remember(request, response, user)
         return response
 
     def get_reset_password_from_key_url(self, key: str) -> str:
-        """Return the address of the page for a new password, as the recipient can open it."""
+        """Return the public URL of the page for a new password."""
         url: str = super().get_reset_password_from_key_url(key)
         return public_url(self.request, urlsplit(url).path)
 
     def get_login_stages(self) -> list[str]:
-        """Return the steps of a log-in, with ours for proving an address."""
+        """Return the log-in stages, with our own for verifying an address."""
         ours = {"EmailVerificationStage": "accounts.addresses.AddressStage"}
         return [ours.get(path.rpartition(".")[2], path) for path in super().get_login_stages()]
 
     def get_email_verification_redirect_url(self, email_address: EmailAddress) -> str:
-        """Return to the profile, where the address is shown."""
+        """Return the URL of the profile, which shows the address."""
         return reverse("profile")
 
     def confirm_email(self, request: HttpRequest, email_address: EmailAddress) -> bool:
-        """Note that the address is proved, unless another account was first."""
+        """Mark the address as verified. Return False if another account has verified it."""
         try:
             with transaction.atomic():
                 confirmed: bool = super().confirm_email(request, email_address)
@@ -169,9 +182,9 @@ class AccountAdapter(DefaultAccountAdapter):
     def send_confirmation_mail(
         self, request: HttpRequest, emailconfirmation: Any, signup: bool
     ) -> None:
-        """Send the code; to the owner of an address that is proved already, what was tried."""
+        """Send the code, or a notice to the owner of an address that is already verified."""
         address = emailconfirmation.email_address
-        # Counted alike for all addresses: a difference would tell whether an account has it.
+        # Count for every address: a difference would reveal whether an account has it.
         with refusing(request):
             Attempt((guards.CODE_MAILS, str(address.user_id)))
         try:
@@ -185,7 +198,7 @@ class AccountAdapter(DefaultAccountAdapter):
             super().send_confirmation_mail(request, emailconfirmation, signup)
 
     def send_mail(self, template_prefix: str, email: str, context: dict[str, Any]) -> None:
-        """Send a mail whose links are those of the public address."""
+        """Send a mail with links to the public URL. Drops unsolicited mail past a limit."""
         request = current.request
         if template_prefix in _UNASKED_MAILS:
             try:
@@ -207,19 +220,19 @@ class AccountAdapter(DefaultAccountAdapter):
 
 
 def _is_anothers(address: EmailAddress) -> bool:
-    """Return whether another account proved the address."""
+    """Return whether another account has verified the address."""
     holder = get_user_model().objects.with_proved(address.email)
     return holder is not None and holder.pk != address.user_id
 
 
 def _name_in(credentials: dict[str, Any]) -> str:
-    """What was typed as the name."""
+    """Return the user name or address that the user typed."""
     return str(credentials.get("email", credentials.get("username", "")))
 
 
 @contextmanager
 def refusing(request: HttpRequest) -> Iterator[None]:
-    """Where no attempt is left within it, the request is answered with 429 at once."""
+    """Convert `TooManyAttempts` in the block to an `ImmediateHttpResponse` with status 429."""
     try:
         yield
     except TooManyAttempts as refused:
@@ -230,6 +243,6 @@ def refusing(request: HttpRequest) -> Iterator[None]:
 
 
 def sign_up_closed(request: HttpRequest) -> HttpResponse:
-    """Render the page that says who may sign up."""
+    """Return the page (403) that explains the sign-up policy."""
     context = {"by_invitation": settings.NEURALFLOW_SIGNUP == "invite"}
     return render(request, "account/signup_closed.html", context, status=403)

@@ -1,12 +1,12 @@
-"""E-mail addresses: text about a person, until somebody proves that mail sent there reaches them.
+"""E-mail addresses: verification, and the rights that only a verified ("proved") address has.
 
-Only a proved address is a name: it opens an account, gets a link for a new password, and receives
-invitations. It is proved by a code sent there, or by a link for a new password that was used. At
-most one account has proved an address. Whoever proves it takes it from the accounts that only
-wrote it down. Without mail (EMAIL_URL) nothing can be proved.
+A proved address can log in, reset the password, and receive invitations. An unproved one is contact
+information only. A user proves an address by a code sent there, or by using a password-reset link.
+At most one account has proved an address; proving it removes it from all other accounts. Without
+mail (EMAIL_URL), no address can be proved.
 
-Accounts from before this rule (`EmailStatus.LEGACY`) log in by an unproved address until somebody
-proves it. Why: docs/decisions/0051.
+Accounts from before this rule (`EmailStatus.LEGACY`) log in by an unproved address until another
+account proves it. Rationale: docs/decisions/0051.
 """
 
 from __future__ import annotations
@@ -32,25 +32,28 @@ log = logging.getLogger(__name__)
 
 
 def is_proved(user: User) -> bool:
-    """Return whether the account proved the address that it has."""
+    """Return whether the account has proved its current address."""
     proved = EmailAddress.objects.filter(user=user, email=user.email.lower(), verified=True)
     return bool(user.email) and proved.exists()
 
 
 def proved_by_other(user: User | None, address: str) -> bool:
-    """Return whether another account proved the address."""
+    """Return whether an account other than `user` has proved the address."""
     holder = User.objects.with_proved(address)
     return holder is not None and (user is None or holder.pk != user.pk)
 
 
 def ask_for_proof(request: HttpRequest, user: User, address: str) -> HttpResponse:
-    """Send a code to an address that the account has or wants, and lead to where it is entered."""
+    """Send a code to a current or new address. Return a redirect to the page for the code."""
     send_verification_email_to_address(request, EmailAddress(user=user, email=address))
     return redirect("account_email_verification_sent")
 
 
 def prove_by_link(user: User) -> None:
-    """Note that a link sent to the account's address was used."""
+    """Mark the account's address as proved, because a link sent there was used.
+
+    Does nothing if another account has proved it.
+    """
     if not user.email or proved_by_other(user, user.email):
         return
     with transaction.atomic():
@@ -62,7 +65,7 @@ def prove_by_link(user: User) -> None:
 
 
 def take(user: User, address: str) -> list[User]:
-    """Make a proved address that of one account alone; return the accounts that lose it."""
+    """Remove a proved address from all accounts but `user`. Return the accounts that lose it."""
     with transaction.atomic():
         EmailAddress.objects.filter(email=address.lower()).exclude(user=user).delete()
         losers = list(User.objects.filter(email=address.lower()).exclude(pk=user.pk))
@@ -76,14 +79,14 @@ def take(user: User, address: str) -> list[User]:
 
 
 class AddressStage(EmailVerificationStage):
-    """The step of a log-in that asks for a code, for accounts whose address is to be proved.
+    """The log-in stage that asks for a code if the account's address is `EmailStatus.PENDING`.
 
-    Accounts from before the rule, and those made while there was no mail, are not asked: an
-    address with a typing error would lock their owners out.
+    Other accounts skip it. Otherwise a mistyped address would lock out owners of accounts that are
+    older than the rule, or were created without mail.
     """
 
     def handle(self) -> Any:
-        """Return the page for the code, or nothing where the log-in goes on."""
+        """Return the page for the code, or None if the log-in continues, and a flag to continue."""
         user = cast(User | None, self.login.user)
         if user is not None and user.email_status != EmailStatus.PENDING:
             return None, True
@@ -91,35 +94,36 @@ class AddressStage(EmailVerificationStage):
 
 
 class SignUpForm(allauth_forms.SignupForm):
-    """Sign-up that says nothing about the address: an account is made whoever else has it.
+    """A sign-up form that does not reveal whether an address is in use.
 
-    A pretended sign-up would leave the user name free, which would tell what the page does not.
+    It creates an account even if another account has the address. A sign-up that only seemed to
+    succeed would leave the user name free, and so reveal it.
     """
 
     def validate_unique_email(self, value: str) -> str:
-        """Take any address; the mail that is sent there says the rest."""
+        """Accept any address. The mail sent there informs its owner."""
         return value
 
 
 class ResetForm(allauth_forms.ResetPasswordForm):
-    """Sends a link for a new password to an address that is a name."""
+    """A form that sends a password-reset link to a proved or legacy address."""
 
     def clean_email(self) -> str:
-        """Find the account that the address opens, if any; the page does not tell."""
+        """Look up the accounts of the address. The page does not reveal whether there are any."""
         address: str = get_adapter().clean_email(self.cleaned_data["email"].lower())
         self.users = list(User.objects.meant_by(address).filter(is_active=True))
         return address
 
 
 class CodeForm(allauth_forms.ConfirmEmailVerificationCodeForm):
-    """The code that was sent to an address."""
+    """A form for the code that was sent to an address."""
 
     code = forms.CharField(
         label=_("Code"), widget=forms.TextInput(attrs={"autocomplete": "one-time-code"})
     )
 
     def clean_code(self) -> str:
-        """Refuse a wrong code, and any for an address that another account has proved."""
+        """Refuse a wrong code, and any code if another account has proved the address."""
         code: str = super(allauth_forms.ConfirmEmailVerificationCodeForm, self).clean_code()
         if proved_by_other(self.user, self.email):
             raise get_adapter().validation_error("incorrect_code")

@@ -21,7 +21,7 @@ from utils.people.departure import remove_person
 
 log = logging.getLogger(__name__)
 
-if TYPE_CHECKING:  # these classes take no parameter when the program runs
+if TYPE_CHECKING:  # these classes are not generic at run time
     CreationFormOfUser = AdminUserCreationForm[User]
     AdminOfUser = DjangoUserAdmin[User]
     AdminOfToken = admin.ModelAdmin[ApiToken]
@@ -29,7 +29,7 @@ else:
     CreationFormOfUser, AdminOfUser = AdminUserCreationForm, DjangoUserAdmin
     AdminOfToken = admin.ModelAdmin
 
-# The administration signs people in by the same page, with the same limits on attempts.
+# The administration uses our log-in page. Its own would bypass the limits on attempts.
 admin.site.login = secure_admin_login(admin.site.login)  # type: ignore[method-assign]
 
 
@@ -88,7 +88,7 @@ class UserAdmin(AdminOfUser):
         self.delete_queryset(request, User.objects.filter(pk=obj.pk))
 
     def delete_queryset(self, request: HttpRequest, queryset: QuerySet[User]) -> None:
-        """Begins it within the transaction of the page, and does it once that is committed."""
+        """Mark the accounts for deletion, and delete them after the page's transaction commits."""
         leaving = list(queryset)
         queryset.update(leaving_at=timezone.now())
         for user in leaving:
@@ -106,7 +106,7 @@ class UserAdmin(AdminOfUser):
         self, request: HttpRequest, id: str, form_url: str = ""
     ) -> HttpResponse:
         response = super().user_change_password(request, id, form_url)
-        # It redirects to itself when it refuses, and to the account's page when it has saved.
+        # The page redirects to itself if it refuses, and to the account's page after saving.
         back = response.url if isinstance(response, HttpResponseRedirect) else None
         if back and back != request.get_full_path():
             said = "Password changed by an administrator"
@@ -115,7 +115,7 @@ class UserAdmin(AdminOfUser):
 
 
 def _remove(user: User) -> None:
-    """What cannot be removed now, stays an account whose deletion was begun."""
+    """Delete an account and its documents. If the store fails, the account stays marked."""
     try:
         remove_person(json_storage, user)
     except StoreError:
@@ -125,7 +125,7 @@ def _remove(user: User) -> None:
 
 @admin.register(ApiToken)
 class ApiTokenAdmin(AdminOfToken):
-    """Tokens can be looked through and deleted; `create_token` makes them."""
+    """A list of tokens to read and delete. The command `create_token` creates them."""
 
     list_display = ("user", "name", "prefix", "scopes", "last_used_at", "expires_at", "revoked_at")
     search_fields = ("user__username", "name", "prefix")

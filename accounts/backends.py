@@ -1,4 +1,4 @@
-"""How a name and a password become an account."""
+"""Authentication by user name or e-mail address, and password."""
 
 from allauth.account.auth_backends import AuthenticationBackend
 from django.contrib.auth.base_user import AbstractBaseUser
@@ -8,10 +8,10 @@ from accounts.models import User
 
 
 class OneHashBackend(AuthenticationBackend):
-    """Checks the password of an account once, however many ways lead to it.
+    """A backend that checks the password of an account only once per attempt.
 
-    allauth looks for what was typed as an address, as a name, and as an address again. Whoever is
-    known by their address would cost twice the time of a stranger, and could be told by it.
+    allauth looks up the typed text as an address, as a name, and as an address again. An existing
+    address would then take two hashes, and the response time would reveal it.
     """
 
     def authenticate(
@@ -21,13 +21,13 @@ class OneHashBackend(AuthenticationBackend):
         return super().authenticate(request, **credentials)
 
     def _authenticate_by_username(self, username: str, password: str) -> AbstractBaseUser | None:
-        """By the folded name; what has an @ is an address, and no name."""
+        """Authenticate by folded user name. Text with an @ is never a user name."""
         if "@" in username:
             return None
         return self._check_password(User.objects.meant_by(username).first(), password)
 
     def _authenticate_by_email(self, email: str, password: str) -> AbstractBaseUser | None:
-        """By an address that is a name: accounts.names has the rule."""
+        """Authenticate by a proved or legacy address (`accounts.names.meaning`)."""
         if "@" not in email:
             return None
         return self._check_password(User.objects.meant_by(email).first(), password)

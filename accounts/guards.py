@@ -1,10 +1,10 @@
-"""Which limits count for an attempt to sign in, to prove who one is, or to give a code.
+"""Rate limits of attempts to log in, to reauthenticate, and to enter a code.
 
-Start here to change what a guess costs. `accounts.throttle` keeps the counts.
+Start here to change the limits. `accounts.throttle` stores the counts.
 
-Nobody can be locked out by strangers: a limit that refuses counts one browser, one session, or one
-network. What strangers do from everywhere (at one name: guessing; at many: spraying) only makes
-the limit of each network tighter, so that the first attempt from another network is looked at.
+Strangers cannot lock a user out: each limit that refuses attempts is per browser, session, network
+or, for codes, account. Failures from all networks (guessing one name, spraying many) only tighten
+the limits of each network, so the first attempt from another network is still accepted.
 """
 
 import ipaddress
@@ -20,45 +20,45 @@ from accounts.throttle import Attempt, Limit, TooManyAttempts, add, forget, is_u
 
 Count = tuple[Limit, str]
 
-# Of one name, as it was typed, from one network.
+# Failures for one name, as typed, from one network.
 HERE: Final = Limit("password-here", 5, 300)
-# All failures from one network: one address of IPv4 or a /64 of IPv6, and larger ones.
+# All failures from one IPv4 address or IPv6 /64 network, and from larger networks.
 ADDRESS: Final = Limit("address", 20, 300)
 NETWORKS_4: Final = {24: Limit("address-24", 100, 300)}
 NETWORKS_6: Final = {56: Limit("address-56", 40, 300), 48: Limit("address-48", 80, 300)}
 
-# Failures of strangers from everywhere: these refuse nothing, but tighten the limits below.
+# Failures from unknown browsers in all networks. Past NAME or SITE, the tight limits apply, too.
 NAME: Final = Limit("name", 100, 3600)
 SITE: Final = Limit("site", 1000, 3600)
 HERE_TIGHT: Final = Limit("password-here-tight", 2, 1800)
 ADDRESS_TIGHT: Final = Limit("address-tight", 5, 1800)
 
-# Of one account, from a browser that signed in to it before.
+# Failures for one account from a browser that logged in to it before.
 KNOWN: Final = Limit("password-known", 5, 300)
-# Of one session: the password or a code, given again by who is signed in.
+# Failed reauthentications of one session, by password or code.
 PROOF: Final = Limit("proof", 5, 300)
 PROOF_DAY: Final = Limit("proof-day", 30, 86_400)
-# Of one account's second factor, from browsers that never signed in to it; and from one that did.
+# Wrong codes for one account, from all unknown browsers, and from each known one.
 CODES: Final = Limit("code", 5, 300)
 CODES_DAY: Final = Limit("code-day", 20, 86_400)
 CODES_KNOWN: Final = Limit("code-known", 5, 300)
 CODES_KNOWN_DAY: Final = Limit("code-known-day", 20, 86_400)
-# Wrong codes of an account that are not worth a mail; and how many mails.
+# Wrong codes of an account before a notice is mailed, and the notices per day.
 CODES_UNNOTICED: Final = Limit("code-unnoticed", 3, 86_400)
 CODES_NOTICE: Final = Limit("code-notice", 1, 86_400)
-# Mails to one address that anybody can cause: past these, nothing is sent and nobody is told.
+# Unsolicited mail to one address. Mail past the limit is dropped silently.
 UNASKED_MAILS: Final = Limit("unasked mail", 2, 86_400)
-# The same mails by the network that causes them: it could write to any number of addresses.
+# Unsolicited mail caused by one network, which could address any number of recipients.
 UNASKED_MAILS_FROM: Final = Limit("unasked mail from", 20, 3600)
-# Mails with a code that one account causes, to whatever addresses; and those to one address.
+# Mailed codes by the account that requests them, and by recipient.
 CODE_MAILS: Final = Limit("code mail", 20, 86_400)
 CODE_MAILS_TO: Final = Limit("code mail to", 48, 86_400)
 
 
 class SignIn:
-    """An attempt to sign in under a name, counted as wrong until `succeeded` or `not_made`.
+    """An attempt to log in, counted as a failure unless it `succeeded` or was `not_made`.
 
-    Raises `TooManyAttempts`.
+    Raises `TooManyAttempts` past a limit.
     """
 
     def __init__(self, request: HttpRequest, name: str) -> None:
@@ -70,7 +70,7 @@ class SignIn:
                 self._attempt = Attempt((KNOWN, browser))
                 return
             except TooManyAttempts:
-                pass  # whoever has the cookie may do what strangers may
+                pass  # past its own limit, a known browser has the limits of strangers
         self._by_stranger = True
         self._attempt = Attempt(*self._counts_of_stranger())
 
@@ -84,20 +84,20 @@ class SignIn:
         return counts
 
     def failed(self) -> None:
-        """The password was wrong."""
+        """Record that the password was wrong."""
         if self._by_stranger:
             add(NAME, self._subject)
             add(SITE, "")
 
     def succeeded(self) -> None:
-        """The password was right."""
+        """Record that the password was right."""
         self._attempt.give_back()
 
     not_made = succeeded
 
 
 def _known_browser(request: HttpRequest, name: str) -> str | None:
-    """Return a subject for what is tried in this browser, if the name's account knows it."""
+    """Return the subject of a browser known to the account with this name, or None."""
     if not name or not knows_anybody(request):
         return None
     user = User.objects.meant_by(name).first()
@@ -108,7 +108,7 @@ def _known_browser(request: HttpRequest, name: str) -> str | None:
 
 
 def forget_failures(request: HttpRequest, user: User) -> None:
-    """Let the user sign in from this network at once, under name and address."""
+    """Reset the user's failures from this network, by name and by e-mail address."""
     for login in filter(None, (user.username, user.email)):
         here = f"{subject_of(login)}|{address_of(request)}"
         for limit in (HERE, HERE_TIGHT):
@@ -116,13 +116,13 @@ def forget_failures(request: HttpRequest, user: User) -> None:
 
 
 def proof(request: HttpRequest) -> Attempt:
-    """An attempt of who is signed in to prove who they are. Raises `TooManyAttempts`."""
+    """Count an attempt to reauthenticate in this session. Raises `TooManyAttempts`."""
     subject = _session_of(request.session)
     return Attempt((PROOF, subject), (PROOF_DAY, subject))
 
 
 def code(request: HttpRequest, user: User) -> Attempt:
-    """An attempt to give a code of the second factor at a log-in. Raises `TooManyAttempts`."""
+    """Count an attempt to enter a code of the second factor. Raises `TooManyAttempts`."""
     browser = browser_of(request, user)
     if browser is not None:
         known = f"{user.pk}|{browser}"
@@ -135,7 +135,7 @@ def code(request: HttpRequest, user: User) -> Attempt:
 
 
 def is_worth_a_notice(user: User) -> bool:
-    """Count a wrong code, and return whether its owner should hear of it by mail now."""
+    """Count a wrong code. Return whether to mail the account's owner a notice now."""
     account = str(user.pk)
     try:
         Attempt((CODES_UNNOTICED, account))
@@ -149,13 +149,13 @@ def is_worth_a_notice(user: User) -> bool:
 
 
 def address_of(request: HttpRequest) -> str:
-    """The address that failures are counted by; of IPv6 the /64 network."""
+    """Return the client's IPv4 address or IPv6 /64 network, or "" if it is unknown."""
     text: str = getattr(request, "client_address", "")
     return _network(text, 64) if ":" in text else text
 
 
 def networks_of(request: HttpRequest) -> list[Count]:
-    """The counts of the address of a request, and of the networks that it is in."""
+    """Return limits and subjects for the client's address and the networks that contain it."""
     text: str = getattr(request, "client_address", "")
     larger = (NETWORKS_6 if ":" in text else NETWORKS_4) if text else {}
     networks = [(limit, _network(text, prefix)) for prefix, limit in larger.items()]

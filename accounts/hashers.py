@@ -1,4 +1,4 @@
-"""How passwords are hashed, and how many at a time."""
+"""Password hashing, with a limit on concurrent hashes."""
 
 import threading
 from collections.abc import Iterator
@@ -6,13 +6,13 @@ from contextlib import contextmanager
 
 from django.contrib.auth.hashers import Argon2PasswordHasher
 
-AT_ONCE = 2  # in one process
-WAITING_MAX = 2  # threads that wait for a turn; the others must be there for everybody else
-WAIT = 5.0  # seconds that they do
+AT_ONCE = 2  # concurrent hashes per process
+WAITING_MAX = 2  # threads that may wait for a turn; the others stay free for other requests
+WAIT = 5.0  # the longest wait for a turn, in seconds
 
 
 class TooBusy(Exception):
-    """Too many passwords are being checked. Nothing was; try again after `RETRY_AFTER` seconds."""
+    """Too many passwords are being hashed. Nothing was checked. Retry after `RETRY_AFTER` s."""
 
     RETRY_AFTER = 5
 
@@ -23,8 +23,10 @@ _places = threading.BoundedSemaphore(AT_ONCE + WAITING_MAX)
 
 @contextmanager
 def _turn() -> Iterator[None]:
-    """Within it, no more than `AT_ONCE` threads hash: more would only slow each other down and
-    take memory, and whoever sends log-ins could keep all others from the processor."""
+    """Limit the block to `AT_ONCE` threads. Raises `TooBusy`.
+
+    Without this limit, a flood of log-ins could exhaust memory and processors.
+    """
     if not _places.acquire(blocking=False):
         raise TooBusy
     try:
@@ -39,8 +41,10 @@ def _turn() -> Iterator[None]:
 
 
 class Argon2idHasher(Argon2PasswordHasher):
-    """Argon2id with OWASP's figures. Django's own would take 100 MiB for each login, so that a
-    few at once could exhaust the machine."""
+    """Argon2id with the parameters of the OWASP Password Storage Cheat Sheet.
+
+    With Django's parameters, each log-in takes 100 MiB, so a few could exhaust the memory.
+    """
 
     time_cost = 2
     memory_cost = 19_456  # KiB

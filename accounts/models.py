@@ -1,6 +1,6 @@
-"""The account and its tokens, in the Django database: the authority on who may come in.
+"""Accounts and API tokens in the Django database, the source of truth for authentication.
 
-What the data folder keeps of an account is a mirror of it; see accounts/signals.py.
+The data folder holds a mirror of each account (accounts/signals.py).
 """
 
 import logging
@@ -40,7 +40,7 @@ _web_address = URLValidator(schemes=["http", "https"])
 
 
 def empty_profile() -> dict[str, Any]:
-    """The part of a profile that is kept as JSON, before anything was entered."""
+    """Return the default of the part of a profile that is stored as JSON."""
     empty: dict[str, Any] = COLLECTIONS["users"].by_name["profile"].fresh_default()
     return empty
 
@@ -59,11 +59,11 @@ class SkillLevel(models.TextChoices):
 
 
 class People(UserManager["User"]):
-    """Finds people by name whatever its capitals, as the uniqueness of names does."""
+    """A manager that looks up users by folded name, under which names are unique."""
 
     @classmethod
     def normalize_email(cls, email: str | None) -> str:
-        """*email* in small letters: sign-in and password reset look for it so."""
+        """Return the address in lower case, as log-in and password reset look it up."""
         return (email or "").lower()
 
     def get_by_natural_key(self, username: str | None) -> "User":
@@ -71,21 +71,21 @@ class People(UserManager["User"]):
         return self.get(models.Q(name_key=key) | models.Q(name_key=None, username__iexact=username))
 
     def meant_by(self, text: str) -> models.QuerySet["User"]:
-        """Return the accounts that log in with this user name, or address if it has an @."""
+        """Return the accounts that log in with this user name, or this address if it has an @."""
         return self.filter(meaning(text)).distinct()
 
     def proved_addresses(self, user_id: int) -> list[str]:
-        """Return the addresses that the account proved, in small letters."""
+        """Return the addresses that the account has proved, in lower case."""
         rows = self.filter(pk=user_id, emailaddress__verified=True)
         return [address.lower() for address in rows.values_list("emailaddress__email", flat=True)]
 
     def with_proved(self, address: str) -> "User | None":
-        """Return the account that proved the address; None if none did."""
+        """Return the account that has proved the address, or None."""
         return self.filter(proved(address)).first()
 
 
 class User(AbstractUser):
-    """A person with an account."""
+    """A user account."""
 
     username = models.CharField(
         _("username"),
@@ -161,14 +161,14 @@ class User(AbstractUser):
 
     @property
     def mail_address(self) -> str:
-        """The address to which mail about the account may go; "" if it may be a stranger's."""
+        """The address for mail about the account, or "" if it may belong to another person."""
         is_theirs = self.email_status == EmailStatus.LEGACY
         if not is_theirs and self.email:
             is_theirs = User.objects.filter(proved(self.email), pk=self.pk).exists()
         return self.email if is_theirs else ""
 
     def clean(self) -> None:
-        """Refuse a name that another account has but for its form."""
+        """Raise `ValidationError` if another account's name folds to the same key."""
         super().clean()
         others = User.objects.exclude(pk=self.pk).filter(name_key=folded_name(self.username))
         if others.exists() and not is_known_clash(self):
@@ -176,17 +176,20 @@ class User(AbstractUser):
 
     @staticmethod
     def former_among(ids: Iterable[int]) -> set[int]:
-        """Which of the ids belonged to accounts that were deleted."""
+        """Return those of the ids that belonged to deleted accounts."""
         return set(ids) & set(FormerAccount.objects.values_list("pk", flat=True).iterator())
 
     def save(self, *args: Any, **kwargs: Any) -> None:
-        """Saves; a new account gets an id under which the store keeps nothing yet."""
+        """Save the account. A new one gets an id without documents in the store.
+
+        Sends `password_saved` in the same transaction if an existing account has a new password.
+        """
         self.email = People.normalize_email(self.email)
         if "username" in (names := kwargs.get("update_fields") or ()):
             kwargs["update_fields"] = {*names, "name_key"}
         using = kwargs.get("using") or DEFAULT_DB_ALIAS
         if self.pk is not None:
-            # Not a better hash of the same password: Django then takes the text away first.
+            # False for a rehash of the same password: Django clears `_password` before it saves.
             has_new_password = getattr(self, "_password", None) is not None
             with transaction.atomic(using=using):
                 super().save(*args, **kwargs)
@@ -197,31 +200,33 @@ class User(AbstractUser):
             try:
                 step_over_old_owners(using)
             except StoreError:
-                # People get in while the store is away. `make run` looks at each start, too.
+                # Sign-up must work without the store. `make run` checks the ids at each start.
                 log.exception("A new account's id was not checked against the store")
             super().save(*args, **kwargs)
 
 
 def step_over_old_owners(using: str = DEFAULT_DB_ALIAS) -> None:
-    """Makes the next account's id greater than every owner's in the store.
+    """Raise the id sequence above all owners in the store and all deleted accounts.
 
-    A data folder may hold documents of people that this database has never known: a folder
-    copied from elsewhere, or a database begun anew. Whoever signs up must not be given them. Nor
-    an id of somebody who has left: the history of the store may tell of it.
-    To be called inside a transaction. Raises `StoreError` when the store cannot tell.
+    Without this, a new user could get the documents of a copied data folder, or of a folder older
+    than the database, or see a deleted user's history in the journal.
+
+    Call it inside a transaction. Raises `StoreError` if the store cannot be read.
     """
     former = FormerAccount.objects.using(using).aggregate(last=models.Max("pk"))["last"] or 0
     raise_sequence(User, max(json_storage.highest_owner(), former), using=using)
 
 
 def all_scopes() -> list[str]:
-    """Of a token that is for everything."""
+    """Return the scopes of a token without restrictions."""
     return ["write"]
 
 
 class FormerAccount(models.Model):
-    """The id of an account that was deleted, and nothing else of it: so that it is never given
-    again, and documents that a backup brings back are known for what they are."""
+    """The id of a deleted account, and no other data of it.
+
+    It is never reused, and identifies documents that a restored backup brings back.
+    """
 
     id = models.BigIntegerField(primary_key=True)
     left_at = models.DateTimeField(auto_now_add=True)
@@ -231,12 +236,12 @@ class FormerAccount(models.Model):
 
 
 class AddressInvitation(models.Model):
-    """A project that an e-mail address is invited to; the project has the invitation itself."""
+    """A reference to a project with an invitation to an e-mail address."""
 
-    address = models.CharField(max_length=254)  # in small letters
+    address = models.CharField(max_length=254)  # in lower case
     owner = models.PositiveBigIntegerField()
     project_id = models.PositiveBigIntegerField()
-    # The owner is not told: that would tell whose the address is.
+    # Hidden from the owner, as it would reveal the account of the address.
     is_declined = models.BooleanField(default=False)
 
     class Meta:
@@ -251,7 +256,7 @@ class AddressInvitation(models.Model):
 
 
 class RefusedInviter(models.Model):
-    """Somebody whose invitations do not reach the user any more."""
+    """A user whose invitations another user blocks."""
 
     user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="+")
     inviter = models.PositiveBigIntegerField()
@@ -266,14 +271,13 @@ class RefusedInviter(models.Model):
 
 
 class ApiToken(models.Model):
-    """A key to the API in a person's name. Only its digest is kept: the token itself is shown
-    once, when it is made."""
+    """An API token of a user. Only its digest is stored. The token is shown once, when created."""
 
     user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="api_tokens")
     name = models.CharField(_("name"), max_length=100, blank=True)
     prefix = models.CharField(_("begins with"), max_length=12, editable=False)
     digest = models.CharField(max_length=64, unique=True, editable=False)  # SHA-256, hexadecimal
-    # A list; accounts/tokens.py says what there is.
+    # A list of `accounts.tokens.SCOPES`.
     scopes = models.JSONField(_("scopes"), default=all_scopes, editable=False)
     created_at = models.DateTimeField(_("made"), auto_now_add=True)
     last_used_at = models.DateTimeField(_("last used"), null=True, blank=True, editable=False)
@@ -290,12 +294,12 @@ class ApiToken(models.Model):
 
     @property
     def label(self) -> str:
-        """The token's name in quotes; without one, how its text begins."""
+        """The token's name in quotes, or the beginning of its text if it has no name."""
         return f"“{self.name}”" if self.name else f"{self.prefix}…"
 
 
 class FailedAttempts(models.Model):
-    """How much of a limit is used up; accounts/throttle.py says by what and for how long."""
+    """The used part of a rate limit, by limit and subject (accounts/throttle.py)."""
 
     key = models.CharField(max_length=64, primary_key=True)  # SHA-256, hexadecimal
     until = models.DateTimeField(db_index=True)

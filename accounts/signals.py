@@ -1,8 +1,8 @@
-"""Keeps the mirror: what happens to an account is told to the store, after it is committed.
+"""Signal receivers that mirror accounts to the store, and record activities, after each commit.
 
-The database is the authority on accounts and the store holds a copy. When the store cannot be
-written, the person still gets in: the fault is logged and counted on the account, and
-`setup_data --sync-users` repairs the copy.
+The database is the source of truth for accounts. If the store cannot be written, the user can still
+log in: the error is logged and counted on the account, and `setup_data --sync-users` repairs the
+mirror.
 """
 
 import logging
@@ -46,12 +46,12 @@ from utils.middleware import request_metadata
 
 log = logging.getLogger(__name__)
 
-# Sent with `request` and `user` by whatever lets a person's profile be edited.
+# Sent with `request` and `user` after a user's profile was edited.
 profile_updated = Signal()
 
 
 def activity(type: str, description: str, request: HttpRequest | None) -> Activity:
-    """An activity of now, with the address and the browser that *request* came from."""
+    """Return an activity with the client's address and browser from the request, if any."""
     return Activity(type, description, request_metadata(request) if request else {})
 
 
@@ -60,18 +60,21 @@ def _address(request: HttpRequest | None) -> str:
 
 
 def tell_store(user_id: int, happened: Activity | None = None, *, created: bool = False) -> None:
-    """Mirrors the account, with what *happened* to it, in one commit of the store once the
-    database has committed; at once when it already has. Raises nothing for a failing store."""
+    """Mirror the account and add the activity in one commit, after the database commits.
+
+    Outside a transaction, this happens at once. Errors of the store are logged, not raised.
+    """
     transaction.on_commit(partial(_mirror, user_id, happened, created=created))
 
 
 def _mirror(user_id: int, happened: Activity | None, *, created: bool) -> None:
     try:
-        # Not the copy that the request holds: it may be older than another request's change.
+        # By id, to read the account again: the request's copy may be stale and would overwrite
+        # the change of a concurrent request.
         json_storage.mirror_account(user_id, lay_out=created, activity=happened)
     except (StoreError, OSError):
         log.exception("The store was not told of a change of account %s", user_id)
-        # Not save(): that would tell the store of it.
+        # save() would mirror the account again.
         User.objects.filter(pk=user_id).update(mirror_faults=F("mirror_faults") + 1)
 
 
@@ -79,7 +82,7 @@ def _mirror(user_id: int, happened: Activity | None, *, created: bool) -> None:
 def mirror_account(
     instance: User, created: bool, raw: bool, update_fields: frozenset[str] | None, **kwargs: Any
 ) -> None:
-    # The sign-in that follows tells of itself, and of a password the mirror holds nothing.
+    # `log_sign_in` mirrors a log-in, and the mirror has no passwords.
     if raw or (update_fields and update_fields <= {"last_login", "password"}):
         return
     if created:
@@ -87,14 +90,14 @@ def mirror_account(
         tell_store(instance.pk, happened, created=True)
         return
     if update_fields is None or "email" in update_fields:
-        # An address that was given up must no longer open the account.
+        # Without this, a former address could still log in to the account.
         EmailAddress.objects.filter(user=instance).exclude(email=instance.email).delete()
     tell_store(instance.pk)
 
 
 @receiver(pre_delete, sender=User)
 def end_sessions(instance: User, **kwargs: Any) -> None:
-    """However an account is deleted: nobody is signed in to it any more, and its id is noted."""
+    """Before an account is deleted, end its sessions and reserve its id as used."""
     Session.objects.filter(pk__in=sessions_of(instance)).delete()
     FormerAccount.objects.get_or_create(pk=instance.pk)
     AddressInvitation.objects.filter(owner=instance.pk).delete()
@@ -102,12 +105,12 @@ def end_sessions(instance: User, **kwargs: Any) -> None:
 
 @receiver(post_delete, sender=UserSession)
 def end_session(instance: UserSession, **kwargs: Any) -> None:
-    """End a session that was taken off the list, such as in the administration."""
+    """End a session that was deleted from the list, for example in the administration."""
     Session.objects.filter(pk=instance.session_key).delete()
 
 
 def log_sign_in(request: HttpRequest, user: User, **kwargs: Any) -> None:
-    """Connected by AccountsConfig.ready."""
+    """Record a log-in. Connected by `AccountsConfig.ready`."""
     begin(request.session)
     log.info("Account %s signed in from %s", user.pk, _address(request))
     tell_store(user.pk, activity("login", "Signed in", request))
@@ -124,7 +127,10 @@ def log_sign_out(request: HttpRequest, user: User | None, **kwargs: Any) -> None
 def log_failed_sign_in(
     credentials: dict[str, Any], request: HttpRequest | None = None, **kwargs: Any
 ) -> None:
-    """Told to the account only for a name that exists: what strangers type is kept nowhere."""
+    """Record a failed log-in, as an activity only for an existing account.
+
+    Unknown names are not stored: users sometimes type their password there.
+    """
     log.warning("A sign-in failed from %s", _address(request))
     names = {str(credentials[key]) for key in ("username", "email", "login") if key in credentials}
     for name in names:
@@ -176,7 +182,7 @@ def log_password_changed(request: HttpRequest, user: User, **kwargs: Any) -> Non
 
 @receiver(email_confirmed)
 def log_proved_address(request: HttpRequest, email_address: EmailAddress, **kwargs: Any) -> None:
-    """Take the address from the accounts that did not prove it, and tell each of it."""
+    """Remove the proved address from other accounts, and record that as their activity."""
     user = email_address.user
     assert isinstance(user, User)
     for loser in take(user, email_address.email):

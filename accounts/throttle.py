@@ -1,11 +1,11 @@
-"""How often somebody may be wrong about a password or a code; `accounts.guards` says what counts.
+"""Rate limits for failed attempts at passwords and codes. `accounts.guards` defines the limits.
 
-The counts are rows of the database, so they hold over all threads, processes and restarts, and each
-attempt is counted before it is looked at, so that guesses made at once count as if made in turn. An
-attempt that succeeds is given back.
+The counts are database rows, shared by all processes and kept across restarts. Each attempt is
+counted before its password is checked, so parallel guesses cannot exceed a limit. A successful
+attempt is refunded.
 
-The rule is a leaking bucket (GCRA): a limit of 5 in 300 seconds allows five attempts at once, and
-then one for each minute that has passed.
+The algorithm is a leaky bucket (GCRA): a limit of 5 in 300 seconds allows five attempts at once,
+then one per minute.
 """
 
 import hashlib
@@ -22,13 +22,13 @@ from django.utils import timezone
 
 from accounts.models import FailedAttempts
 
-_TRIES = 50  # at a row that others change in the same moment
-PURGE_MAX = 500  # rows in one go
+_TRIES = 50  # compare-and-swap attempts at a contended row
+PURGE_MAX = 500  # rows deleted at once
 
 
 @dataclass(frozen=True)
 class Limit:
-    """At most `most` failures at once of one subject, and `most` in each further `seconds`."""
+    """A limit per subject: a burst of `most` failures, refilled evenly over `seconds`."""
 
     name: str
     most: int
@@ -40,7 +40,7 @@ class Limit:
 
 
 class TooManyAttempts(Exception):
-    """Nothing was tried. The next attempt may be made after `wait` seconds."""
+    """The attempt was refused and not made. Try again after `wait` seconds."""
 
     def __init__(self, wait: float) -> None:
         super().__init__(f"wait {wait:.0f} seconds")
@@ -48,16 +48,16 @@ class TooManyAttempts(Exception):
 
 
 class Attempt:
-    """One attempt, counted against each of `counts` as a failure until it is given back.
+    """One attempt, counted as a failure against all `counts` unless it is given back.
 
-    Raises `TooManyAttempts`, and counts nothing, where any of them is used up.
+    Raises `TooManyAttempts`, and counts nothing, if any limit is used up.
     """
 
     def __init__(self, *counts: tuple[Limit, str]) -> None:
         self._taken: list[tuple[Limit, str]] = []
         refused = 0.0
         _purge()
-        with transaction.atomic():  # one sync of the disk for all of them
+        with transaction.atomic():  # one disk sync for all counts
             for limit, subject in counts:
                 refused = _take(limit, subject)
                 if refused:
@@ -68,15 +68,15 @@ class Attempt:
             raise TooManyAttempts(refused)
 
     def give_back(self) -> None:
-        """The attempt succeeded, or could not be made: it does not count."""
+        """Refund an attempt that succeeded or was not made."""
         taken, self._taken = self._taken, []
         with transaction.atomic():
-            for limit, subject in taken:  # in the order of taking: nobody waits in a circle
+            for limit, subject in taken:  # the same order as in `__init__`, to prevent deadlocks
                 _give_back(limit, subject)
 
 
 def add(limit: Limit, subject: str) -> None:
-    """Count one failure, also past the limit, up to twice of it."""
+    """Count a failure, even past the limit, up to twice the limit."""
     key = _key(limit, subject)
     for _ in range(_TRIES):
         now = timezone.now()
@@ -88,28 +88,28 @@ def add(limit: Limit, subject: str) -> None:
 
 
 def is_used_up(limit: Limit, subject: str) -> bool:
-    """Return whether more was counted than the limit says."""
+    """Return whether more failures were counted than the limit allows."""
     until = _full_until(_key(limit, subject))
     return until is not None and until - timezone.now() > timedelta(seconds=limit.seconds)
 
 
 def forget(limit: Limit, subject: str) -> None:
-    """Lets the subject begin anew."""
+    """Reset the count of the subject."""
     FailedAttempts.objects.filter(pk=_key(limit, subject)).delete()
 
 
 def subject_of(name: str) -> str:
-    """A name as it was typed, in the one form under which all databases would find its account."""
+    """Return the typed name in a normal form (NFKC, case-folded), as spellings share one count."""
     return unicodedata.normalize("NFKC", name).casefold().strip()
 
 
 def _key(limit: Limit, subject: str) -> str:
-    # A digest: what strangers type, sometimes a password, is kept nowhere.
+    # A digest, because users sometimes type their password as the name.
     return hashlib.sha256(f"{limit.name}:{subject}".encode("utf-8", "surrogatepass")).hexdigest()
 
 
 def _take(limit: Limit, subject: str) -> float:
-    """Counts one failure and returns 0; or the seconds to wait, and counts nothing."""
+    """Count a failure and return 0, or return the seconds to wait and count nothing."""
     key = _key(limit, subject)
     for _ in range(_TRIES):
         now = timezone.now()
@@ -132,12 +132,12 @@ def _give_back(limit: Limit, subject: str) -> None:
 
 
 def _full_until(key: str) -> datetime | None:
-    """When all that was counted will have leaked away; None where nothing was."""
+    """Return the time at which the bucket will be empty, or None if there is no row."""
     return FailedAttempts.objects.filter(pk=key).values_list("until", flat=True).first()
 
 
 def _put(key: str, before: datetime | None, after: datetime) -> bool:
-    """Whether the row could be changed from what was read to what is to be."""
+    """Compare and swap: store `after` if the row is still `before`. Return whether it was."""
     if before is not None:
         return FailedAttempts.objects.filter(pk=key, until=before).update(until=after) == 1
     try:
@@ -149,7 +149,7 @@ def _put(key: str, before: datetime | None, after: datetime) -> bool:
 
 
 def _purge() -> None:
-    """Delete rows that say nothing any more, but for those that others hold just now."""
+    """Delete up to `PURGE_MAX` expired rows, except rows that other transactions have locked."""
     rows = FailedAttempts.objects.filter(until__lt=timezone.now())
     if not rows.exists():
         return
@@ -159,10 +159,10 @@ def _purge() -> None:
 
 
 class BadTokens:
-    """Counts calls with bad tokens by address, in this process and roughly.
+    """Approximate counts of calls with invalid tokens, by client address, in this process.
 
-    Nobody guesses 256 bits. This only tells a client that repeats itself to wait, at no cost: no
-    row is written, and good tokens from the same address go on.
+    256-bit tokens cannot be guessed, so this only slows down clients that repeat a bad call. It
+    writes no rows, and valid tokens from the same address are not limited.
     """
 
     MOST, SECONDS, ADDRESSES_MAX = 100, 60, 10_000
@@ -172,7 +172,7 @@ class BadTokens:
         self._counts: OrderedDict[str, tuple[float, int]] = OrderedDict()
 
     def wait(self, address: str) -> int:
-        """Counts one, and returns the seconds to wait, or 0."""
+        """Count a call. Return the seconds to wait, or 0."""
         now = time.monotonic()
         with self._lock:
             since, count = self._counts.pop(address, (now, 0))

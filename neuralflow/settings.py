@@ -1,6 +1,6 @@
-"""Settings, from the environment and from `.env` beside manage.py; docs/operations.md lists them.
+"""Settings, read from the environment and from `.env` next to manage.py (docs/operations.md).
 
-Everything has a default with which a fresh installation is safe and works.
+Every setting has a default that is safe and works in a fresh installation.
 """
 
 import ipaddress
@@ -22,13 +22,13 @@ BASE_DIR = Path(__file__).resolve().parent.parent
 
 env = Environment()
 if (BASE_DIR / ".env").is_file():
-    env.read_env(BASE_DIR / ".env")  # what the environment says already, wins
+    env.read_env(BASE_DIR / ".env")  # the environment takes precedence
 
-# Where it is served
+# Server
 
 
 def _port(text: str) -> int:
-    """0 lets the system choose one."""
+    """Return the port number. 0 lets the kernel choose one."""
     if not text.isdecimal() or int(text) > 65_535:
         raise ImproperlyConfigured(f"PORT must be a number from 0 to 65535, not {text!r}.")
     return int(text)
@@ -39,7 +39,7 @@ PORT: int = _port(env.str("PORT", default="8000"))
 
 
 def _workers(text: str) -> int:
-    """Return how many processes serve: by default as many as there are processors for us."""
+    """Return the number of worker processes: by default the number of available processors."""
     if not text:
         return max(2, min(len(os.sched_getaffinity(0)), WORKERS_DEFAULT_MAX))
     if not re.fullmatch(r"[1-9][0-9]{0,2}", text, re.ASCII):
@@ -53,7 +53,7 @@ DEBUG: bool = env.bool("NEURALFLOW_DEBUG", default=False)
 
 
 def _default_hosts(host: str) -> list[str]:
-    """The names of this machine to itself, and the address served when it is a concrete one."""
+    """Return the names of the local machine, and the bind address unless it is a wildcard."""
     names = ["localhost", "127.0.0.1", "[::1]"]
     name = f"[{host}]" if ":" in host else host
     if host not in {"", "0.0.0.0", "::"} and name not in names:
@@ -77,7 +77,7 @@ _PUBLIC_URL = r"https?://([A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?"
 
 
 def _public_url(text: str) -> str:
-    """The address for links in mails, without a slash at its end; "" if none is set."""
+    """Return the base URL for links in mail, without a trailing slash, or "" if not set."""
     url = text.strip().rstrip("/")
     if url and not re.fullmatch(_PUBLIC_URL, url):
         raise ImproperlyConfigured(
@@ -87,30 +87,30 @@ def _public_url(text: str) -> str:
     return url
 
 
-# The address that people know, for links in mails and in security.txt.
+# The public base URL, for links in mail and in security.txt.
 NEURALFLOW_PUBLIC_URL = _public_url(env.str("NEURALFLOW_PUBLIC_URL", default=""))
 
-# The proxies whose X-Forwarded-For and X-Forwarded-Proto are believed.
+# The proxies whose X-Forwarded-For and X-Forwarded-Proto are trusted.
 NEURALFLOW_TRUSTED_PROXIES = _networks(env.list("NEURALFLOW_TRUSTED_PROXIES", default=[]))
 
 ROOT_URLCONF = "neuralflow.urls"
 WSGI_APPLICATION = "neuralflow.wsgi.application"
 
-# What is kept, and where
+# Storage, and limits of accounts and calls
 
 NEURALFLOW_STORE: str = env.str("NEURALFLOW_STORE", default=(BASE_DIR / "data").as_uri())
 
 
 def _bytes(name: str, text: str) -> int:
-    """A number of bytes, plain or in binary thousands: 1500000, 64M, 1G."""
-    found = re.fullmatch(r"([0-9]{1,15})([KMGT]?)", text.strip().upper(), re.ASCII)
-    if not found:
+    """Return a number of bytes, such as 1500000, 64M or 1G, with binary units (1K = 1024)."""
+    match = re.fullmatch(r"([0-9]{1,15})([KMGT]?)", text.strip().upper(), re.ASCII)
+    if not match:
         raise ImproperlyConfigured(f"{name} must be a number of bytes such as 64M, not {text!r}.")
-    return int(found[1]) << (10 * " KMGT".index(found[2] or " "))
+    return int(match[1]) << (10 * " KMGT".index(match[2] or " "))
 
 
 def _days(name: str, text: str) -> float:
-    """A number of days from 0; parts of a day are possible."""
+    """Return a number of days, 0 or more, with fractions."""
     try:
         days = float(text)
     except ValueError:
@@ -120,54 +120,54 @@ def _days(name: str, text: str) -> float:
     return days
 
 
-# How long the journal is kept once the files can do without it, and how much of it at most; and how
-# many bytes of files each process remembers as parsed documents.
+# Retention of published journal segments, by age and by size.
 NEURALFLOW_HISTORY_DAYS = _days(
     "NEURALFLOW_HISTORY_DAYS", env.str("NEURALFLOW_HISTORY_DAYS", default="30")
 )
 NEURALFLOW_HISTORY_BYTES = _bytes(
     "NEURALFLOW_HISTORY_BYTES", env.str("NEURALFLOW_HISTORY_BYTES", default="1G")
 )
-# Who may sign up: anybody, whoever has a link of `manage.py invite`, or nobody.
+# Sign-up policy: open, by a link from `manage.py invite`, or closed.
 NEURALFLOW_SIGNUP = env.str("NEURALFLOW_SIGNUP", default="open").strip().lower()
 if NEURALFLOW_SIGNUP not in {"open", "invite", "closed"}:
     raise ImproperlyConfigured(
         f"NEURALFLOW_SIGNUP must be open, invite or closed, not {NEURALFLOW_SIGNUP!r}."
     )
-# How many accounts may be made on pages within an hour; 0 for any number.
+# Sign-ups per hour on the web pages. 0 means no limit.
 NEURALFLOW_SIGNUPS_PER_HOUR = env.int("NEURALFLOW_SIGNUPS_PER_HOUR", default=60)
-# How many bytes the files of one person may have; 0 for any number.
+# Bytes of one user's files. 0 means no limit.
 NEURALFLOW_STORAGE_BYTES = _bytes(
     "NEURALFLOW_STORAGE_BYTES", env.str("NEURALFLOW_STORAGE_BYTES", default="256M")
 )
-# How large an archive may be that somebody sends to be taken in.
+# Bytes of an uploaded archive.
 NEURALFLOW_IMPORT_BYTES = _bytes(
     "NEURALFLOW_IMPORT_BYTES", env.str("NEURALFLOW_IMPORT_BYTES", default="32M")
 )
+# Bytes of files that each process caches as parsed documents.
 NEURALFLOW_CACHE_BYTES = _bytes(
     "NEURALFLOW_CACHE_BYTES", env.str("NEURALFLOW_CACHE_BYTES", default="64M")
 )
 
 
 def _burst(text: str) -> tuple[int, int]:
-    """How many calls in how many seconds: 600/60."""
-    found = re.fullmatch(r"([0-9]{1,9})/([0-9]{1,6})", text.strip(), re.ASCII)
-    if not found or not int(found[1]) or not int(found[2]):
+    """Return calls and seconds of a limit such as 600/60."""
+    match = re.fullmatch(r"([0-9]{1,9})/([0-9]{1,6})", text.strip(), re.ASCII)
+    if not match or not int(match[1]) or not int(match[2]):
         raise ImproperlyConfigured(
             f"NEURALFLOW_BURST must be calls per seconds such as 600/60, not {text!r}."
         )
-    return int(found[1]), int(found[2])
+    return int(match[1]), int(match[2])
 
 
-# Whether the API refuses changes that do not say which state of a record they are meant for.
+# If true, the API refuses changes without a precondition (If-Match) with 428.
 NEURALFLOW_REQUIRE_IF_MATCH: bool = env.bool("NEURALFLOW_REQUIRE_IF_MATCH", default=False)
 
-# How many API calls of a person may come at once, and after how many seconds all are free again.
+# Rate limit per user: the burst of calls, and the seconds until a used-up burst is full again.
 NEURALFLOW_BURST = _burst(env.str("NEURALFLOW_BURST", default="600/60"))
 
 
 def _calls_limit(text: str) -> int | None:
-    """API calls of an hour; None where each account has its own limit."""
+    """Return the API calls per hour, or None if each account has its own limit."""
     if not text.strip():
         return None
     if not re.fullmatch(r"[0-9]{1,15}", text.strip(), re.ASCII):
@@ -184,7 +184,7 @@ def _number(name: str, text: str, most: int) -> int:
     return int(text)
 
 
-# For how long, and how many, activities of a person are retained.
+# Retention of a user's activities, by age and by number.
 NEURALFLOW_ACTIVITY_DAYS = _days(
     "NEURALFLOW_ACTIVITY_DAYS", env.str("NEURALFLOW_ACTIVITY_DAYS", default="365")
 )
@@ -192,7 +192,7 @@ NEURALFLOW_ACTIVITY_MAX = _number(
     "NEURALFLOW_ACTIVITY_MAX", env.str("NEURALFLOW_ACTIVITY_MAX", default="5000"), 100_000
 )
 
-# How many API calls each account may make in an hour; 0: as many as it likes.
+# API calls per hour and account. 0 means no limit, None the limit of each account.
 NEURALFLOW_API_CALLS_LIMIT = _calls_limit(env.str("NEURALFLOW_API_CALLS_LIMIT", default=""))
 
 DATABASES: dict[str, dict[str, Any]] = {
@@ -205,28 +205,28 @@ DATABASES["default"].setdefault("CONN_HEALTH_CHECKS", True)
 if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
     DATABASES["default"].setdefault("OPTIONS", {}).update(
         {
-            # A transaction takes the write lock at its start: one that begins by reading
-            # cannot then be refused the lock without having waited for it.
+            # Without this, a transaction that reads before it writes fails at once with
+            # "database is locked" instead of waiting for the write lock.
             "transaction_mode": "IMMEDIATE",
             "timeout": 20,  # seconds
-            # FULL: an account that was acknowledged survives a power cut, as documents do.
+            # Without FULL, a power cut could lose an acknowledged account in WAL mode.
             "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;",
         }
     )
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
-# In the database, so that limits on logins hold over all processes and restarts.
+# In the database, so that all processes share the cache and it survives restarts.
 CACHES = {
     "default": {
         "BACKEND": "django.core.cache.backends.db.DatabaseCache",
         "LOCATION": "neuralflow_cache",
-        # Past 300, Django's default, a third of all counts are dropped, whoever they are against:
-        # a stranger could have a limit forgotten by failing under enough other names.
+        # With Django's default of 300 entries, an attacker could fill the cache and so evict
+        # the limits that count against them: Django then drops a third of all entries.
         "OPTIONS": {"MAX_ENTRIES": 100_000},
     }
 }
 
-# What it is made of
+# Apps and middleware
 
 INSTALLED_APPS = [
     "whitenoise.runserver_nostatic",
@@ -236,8 +236,8 @@ INSTALLED_APPS = [
     "django.contrib.sessions",
     "django.contrib.messages",
     "django.contrib.staticfiles",
-    # After django.contrib.auth, which notes the time of a sign-in that accounts then mirrors;
-    # before allauth, whose templates ours replace.
+    # After django.contrib.auth, which records the time of a log-in that accounts then mirrors.
+    # Before allauth, as our templates override its own.
     "accounts",
     "core",
     "allauth",
@@ -249,7 +249,7 @@ INSTALLED_APPS = [
 ]
 
 MIDDLEWARE = [
-    # First: what follows asks whether the request is secure, and whose it is.
+    # First: it sets the client's address and scheme, which the others read.
     "utils.middleware.JSONStorageMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "neuralflow.compression.PagesGZipMiddleware",
@@ -257,7 +257,7 @@ MIDDLEWARE = [
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "neuralflow.headers.PolicyMiddleware",
     "utils.middleware.RefusalMiddleware",
-    # What follows is for pages: calls with a token pass by it.
+    # The middleware below is for pages. API calls with a token bypass it.
     "accounts.middleware.TokenCallMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
@@ -268,7 +268,7 @@ MIDDLEWARE = [
     "django_htmx.middleware.HtmxMiddleware",
     "allauth.account.middleware.AccountMiddleware",
     "accounts.middleware.AccountsMiddleware",
-    # Last: it asks who is signed in, and a session that had its time has ended by now.
+    # Last: it needs the signed-in user, and AccountsMiddleware has ended expired sessions by then.
     "utils.people.localization.LocalizationMiddleware",
 ]
 
@@ -297,10 +297,10 @@ STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
     "staticfiles": {"BACKEND": "neuralflow.static_storage.CollectedOrPlainStorage"},
 }
-WHITENOISE_ALLOW_ALL_ORIGINS = False  # pages of other sites have no use for ours
-WHITENOISE_USE_FINDERS = True  # plain names work before `collectstatic` has run
+WHITENOISE_ALLOW_ALL_ORIGINS = False  # other sites need none of our static files
+WHITENOISE_USE_FINDERS = True  # serves files by plain names before `collectstatic` has run
 
-# People
+# Accounts
 
 AUTH_USER_MODEL = "accounts.User"
 AUTHENTICATION_BACKENDS = ["accounts.backends.OneHashBackend"]
@@ -313,7 +313,7 @@ AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
     {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},
 ]
-PASSWORD_RESET_TIMEOUT = 4 * 3600  # seconds that a link is valid for
+PASSWORD_RESET_TIMEOUT = 4 * 3600  # seconds
 LOGIN_URL = "login"
 LOGIN_REDIRECT_URL = "dashboard"
 LOGOUT_REDIRECT_URL = "home"
@@ -326,11 +326,11 @@ ACCOUNT_FORMS = {
     "reset_password": "accounts.addresses.ResetForm",
     "confirm_email_verification_code": "accounts.addresses.CodeForm",
 }
-ACCOUNT_UNIQUE_EMAIL = True  # of proved ones; accounts/addresses.py has the rules
-ACCOUNT_CHANGE_EMAIL = True  # one address an account
-# accounts.guards counts failures. allauth's count of an address is forgotten with each success of
-# a second factor, whosever it is; others let neighbours, or a thief with a session, lock people
-# out. The count of codes by mail is by address, whoever asks for them.
+ACCOUNT_UNIQUE_EMAIL = True  # for verified addresses only; see accounts/addresses.py
+ACCOUNT_CHANGE_EMAIL = True  # one address per account
+# accounts.guards limits failed attempts instead of allauth, whose count for a client address is
+# reset by any user's successful second factor. Its other limits let users of the same network, or
+# a stolen session, lock an account out. Mailed codes are limited by recipient.
 ACCOUNT_RATE_LIMITS: dict[str, str | None] = {
     "login_failed": None,
     "login": None,
@@ -339,7 +339,7 @@ ACCOUNT_RATE_LIMITS: dict[str, str | None] = {
     "confirm_email": "5/10m/key",
     "reset_password": "20/m/ip,5/10m/key",
 }
-# "strict": who signs up is told nothing about an address, not even that it is in use.
+# "strict": a sign-up does not reveal whether an address is in use.
 ACCOUNT_PREVENT_ENUMERATION = "strict"
 
 MFA_ADAPTER = "accounts.second_factor.SecondFactorAdapter"
@@ -355,7 +355,7 @@ MFA_TOTP_ISSUER = "NeuralFlow"
 MFA_TOTP_TOLERANCE = 1  # steps of 30 seconds, either side: RFC 6238, 5.2
 
 SESSION_ENGINE = "accounts.session_store"
-# How long a session may go unused, and how long it may last at all.
+# The longest time a session may be idle, and may last in total.
 NEURALFLOW_SESSION_IDLE_DAYS = _days(
     "NEURALFLOW_SESSION_IDLE_DAYS", env.str("NEURALFLOW_SESSION_IDLE_DAYS", default="1")
 )
@@ -363,17 +363,18 @@ SESSION_COOKIE_AGE = round(
     86_400 * _days("NEURALFLOW_SESSION_DAYS", env.str("NEURALFLOW_SESSION_DAYS", default="14"))
 )
 
-# Mail: none until EMAIL_URL names a server. Not to the output, which is a service's log: whoever
-# reads that could use links that open accounts.
+# No mail is sent until EMAIL_URL names a server. The default is not the console, because anyone
+# who can read a service's log could use the password-reset links in it.
 vars().update(env.email_url("EMAIL_URL", default="dummymail://"))
-# The reader takes the first slash off, and mail would lie wherever the server was started.
+# django-environ strips the leading slash. Without it, mail would go to the working directory.
 EMAIL_FILE_PATH: str = f"/{vars()['EMAIL_FILE_PATH']}"
-# True if mail reaches people: then an address can be proved, and only then it is a name.
+# True if mail reaches users. Only then can an address be verified and used to log in.
 NEURALFLOW_SENDS_MAIL: bool = vars()["EMAIL_BACKEND"].rpartition(".")[0] not in {
     "django.core.mail.backends.console",
     "django.core.mail.backends.dummy",
 }
-# By a code and not by a link: a link would prove a stranger's account to be its recipient's.
+# By code, not by link: a recipient who clicks the link would verify their address for the account
+# of the attacker who entered it.
 ACCOUNT_EMAIL_VERIFICATION = "mandatory" if NEURALFLOW_SENDS_MAIL else "none"
 ACCOUNT_EMAIL_VERIFICATION_BY_CODE_ENABLED = NEURALFLOW_SENDS_MAIL
 ACCOUNT_EMAIL_VERIFICATION_BY_CODE_TIMEOUT = 600  # seconds
@@ -387,23 +388,25 @@ SECRET_KEY: str = env.str("NEURALFLOW_SECRET_KEY", default="") or read_or_make_s
     BASE_DIR / ".secret_key"
 )
 
-# True when people reach the server over TLS only: cookies then never travel in the clear.
+# True if clients reach the server over TLS only. Cookies then require TLS.
 HTTPS: bool = env.bool("NEURALFLOW_HTTPS", default=False)
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = HTTPS
 SECURE_HSTS_SECONDS = 31_536_000 if HTTPS else 0  # a year
 SECURE_HSTS_INCLUDE_SUBDOMAINS = HTTPS
-# Browsers' lists cannot be left again for months: whoever owns the domain may ask for it.
+# Off by default: removal from the browsers' preload lists takes months, so the domain's owner
+# decides.
 SECURE_HSTS_PRELOAD: bool = env.bool("NEURALFLOW_HSTS_PRELOAD", default=False)
-SILENCED_SYSTEM_CHECKS = ["security.W021"]  # that it was not asked for
+SILENCED_SYSTEM_CHECKS = ["security.W021"]  # warns that preload is off
 SECURE_SSL_REDIRECT = HTTPS
-# The API refuses what comes without TLS; see accounts/api/http.py. Its manual is a page.
+# The API refuses calls without TLS (accounts/api/http.py): a redirect would hide that a token was
+# sent in the clear. The API's manual is a page, and redirects.
 SECURE_REDIRECT_EXEMPT = ["^accounts/api/(?!docs/$)"]
-# With this beginning, browsers take a cookie over TLS only, from this host and for all of it.
+# With this prefix, browsers accept a cookie over TLS only, from this host, and with path "/".
 _PREFIX = "__Host-" if HTTPS else ""
 SESSION_COOKIE_NAME = f"{_PREFIX}sessionid"
 CSRF_COOKIE_NAME = f"{_PREFIX}csrftoken"
 LANGUAGE_COOKIE_NAME = f"{_PREFIX}django_language"
-NEURALFLOW_KNOWN_COOKIE_NAME = f"{_PREFIX}known"  # of a browser that signed in before
+NEURALFLOW_KNOWN_COOKIE_NAME = f"{_PREFIX}known"  # marks a browser that has logged in before
 SESSION_COOKIE_HTTPONLY = CSRF_COOKIE_HTTPONLY = True
 MESSAGE_STORAGE = "django.contrib.messages.storage.session.SessionStorage"  # no further cookie
 SESSION_COOKIE_SAMESITE = CSRF_COOKIE_SAMESITE = "Lax"
@@ -414,7 +417,7 @@ X_FRAME_OPTIONS = "DENY"
 CONTENT_SECURITY_POLICY = {
     "DIRECTIVES": {
         "default-src": [SELF],
-        # A script within a page must carry this answer's nonce: <script nonce="{{ CSP_NONCE }}">.
+        # An inline script needs the response's nonce: <script nonce="{{ CSP_NONCE }}">.
         "script-src": [SELF, NONCE],
         "img-src": [SELF, "data:"],
         "object-src": [NONE],
@@ -425,12 +428,12 @@ CONTENT_SECURITY_POLICY = {
     }
 }
 
-DATA_UPLOAD_MAX_MEMORY_SIZE = 1024 * 1024  # bytes; also the API's limit of a body
+DATA_UPLOAD_MAX_MEMORY_SIZE = 1024 * 1024  # bytes; also the API's limit for bodies
 DATA_UPLOAD_MAX_NUMBER_FIELDS = 1000
 
 
 def _contact(text: str) -> str:
-    """Where to tell of a weakness, as a URI: an e-mail address may come without `mailto:`."""
+    """Return a contact for security reports as a URI. Adds `mailto:` to a bare e-mail address."""
     uri = text if ":" in text else f"mailto:{text}"
     if not re.fullmatch(r"(mailto:[^\s@]+@[^\s@]+|https://\S+|tel:\+?[0-9-]+)", uri):
         raise ImproperlyConfigured(
@@ -458,5 +461,5 @@ LOGGING = logging_config(
     for_people=sys.stderr.isatty(),
 )
 
-# Variables that look like settings and are none, each with the name that may be meant.
+# Environment variables that look like misspelled settings, each with a suggestion.
 NEURALFLOW_UNKNOWN_NAMES = env.unknown()
