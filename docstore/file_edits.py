@@ -137,7 +137,7 @@ def _remove_last(items: list[Json], item: Json) -> None:
 
 
 class EarlierSaves(NamedTuple):
-    """How a file relates to the earlier saves of the same revision.
+    """The relation of a file to the earlier saves of the same revision.
 
     `buffer` identifies the editor's buffer that the file comes from. `previous` is the last save of
     that buffer, `given` the ids that its new records were assigned, and `older` those of the saves

@@ -89,7 +89,7 @@ class Image:
 
 @dataclass(frozen=True)
 class Shown:
-    """A published file of which `Images.write` writes an image."""
+    """A published file and its bytes, for `Images.write`."""
 
     key: Key
     sequence: int

@@ -92,7 +92,7 @@ def part(name: str, value: Number) -> Part:
 
 def is_line(value: object) -> bool:
     """Return whether a value is a non-empty list of numbers."""
-    return isinstance(value, Sequence) and bool(value) and all(is_number(one) for one in value)
+    return isinstance(value, Sequence) and bool(value) and all(is_number(item) for item in value)
 
 
 def curve(name: str, values: Sequence[Number]) -> Curve:

@@ -799,7 +799,7 @@ class FilesBackend:
                 theirs, lost = salvaged
             if theirs is None or status is None:
                 return FileEdit(key, live.name, None, "", 0, None, None)
-            remarks = tuple(each.remark(theirs, layout.records) for each in lost)
+            remarks = tuple(value.remark(theirs, layout.records) for value in lost)
             if ours is None:
                 state = State.of(theirs.content, layout.records)
                 return FileEdit(
