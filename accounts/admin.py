@@ -99,8 +99,8 @@ class UserAdmin(AdminOfUser):
             obj.email_status = EmailStatus.CONTACT
         super().save_model(request, obj, form, change)
         if change:
-            said = "Profile updated by an administrator"
-            tell_store(obj.pk, activity("profile_updated", said, request))
+            text = "Profile updated by an administrator"
+            tell_store(obj.pk, activity("profile_updated", text, request))
 
     def user_change_password(
         self, request: HttpRequest, id: str, form_url: str = ""
@@ -109,8 +109,8 @@ class UserAdmin(AdminOfUser):
         # The page redirects to itself if it refuses, and to the account's page after saving.
         back = response.url if isinstance(response, HttpResponseRedirect) else None
         if back and back != request.get_full_path():
-            said = "Password changed by an administrator"
-            tell_store(int(id), activity("password_changed", said, request))
+            text = "Password changed by an administrator"
+            tell_store(int(id), activity("password_changed", text, request))
         return response
 
 

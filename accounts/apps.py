@@ -12,13 +12,13 @@ class AccountsConfig(AppConfig):
     def ready(self) -> None:
         from accounts import incident, signals  # noqa: F401  they connect the other receivers
 
-        # Connected here and not where it is defined: django.contrib.auth was ready before us,
-        # so its receiver has written last_login when ours mirrors it.
+        # Connected here, after django.contrib.auth is ready: its receiver must write last_login
+        # before ours mirrors it.
         user_logged_in.connect(signals.log_sign_in)
 
 
 class ListedSessionsConfig(UserSessionsConfig):  # type: ignore[misc]  # allauth has no types
-    """The table of allauth's list of sessions, filled by our own code: by digests of the keys."""
+    """allauth's app for session lists, with receivers that store digests of the session keys."""
 
     def ready(self) -> None:
         from allauth.account.signals import password_changed, password_set

@@ -1,8 +1,8 @@
-"""Credentials that opened an account in this process, for scheduling: they grant nothing.
+"""A cache of credentials that authenticated in this process, for scheduling. It grants no access.
 
-The worker queues requests before anybody has looked at their tokens and sessions. Texts that open
-nothing must not count as accounts: a stranger could make up one for each request and take the
-threads of everybody (`neuralflow/fair_queue.py`).
+The worker queues requests before their tokens and sessions are checked. Unknown credentials must
+not count as accounts there: a client could invent one per request and so take the threads of all
+others (`neuralflow/fair_queue.py`).
 """
 
 import hashlib
@@ -22,7 +22,7 @@ class KnownCredentials:
         self._accounts: OrderedDict[bytes, int] = OrderedDict()
 
     def note(self, credential: str, account: int) -> None:
-        """Note that the text of a token, or a session key, opened the account."""
+        """Record that a token or session key authenticated the account."""
         key = _key(credential.encode("utf-8", "surrogatepass"))
         with self._lock:
             self._accounts[key] = account
@@ -31,7 +31,10 @@ class KnownCredentials:
                 self._accounts.popitem(last=False)
 
     def account_of(self, credential: bytes) -> int | None:
-        """Return the account of a header's value: a session key, or a scheme and a token."""
+        """Return the account of a header value, or None.
+
+        The value is a session key, or a scheme and a token.
+        """
         return self._accounts.get(_key(credential.rpartition(b" ")[2]))
 
 

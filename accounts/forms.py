@@ -1,4 +1,4 @@
-"""The profile, as one form over the account and the lists kept in its JSON part; API tokens."""
+"""Forms for the profile, which spans columns and JSON of the account, and for API tokens."""
 
 import unicodedata
 from datetime import timedelta
@@ -15,7 +15,7 @@ from accounts.names import EmailStatus
 from accounts.tokens import READ, SCOPES, lifetime_of
 from utils.texts import normal
 
-if TYPE_CHECKING:  # it takes no parameter when the program runs
+if TYPE_CHECKING:  # the class is not generic at run time
     FormOfUser = forms.ModelForm[User]
 else:
     FormOfUser = forms.ModelForm
@@ -25,7 +25,7 @@ ENTRY_CHARACTERS_MAX = 100
 
 
 class CommaList(forms.CharField):
-    """A list of short texts, typed with commas between them."""
+    """A field for a list of short texts, separated by commas."""
 
     def prepare_value(self, value: Any) -> Any:
         return ", ".join(map(str, value)) if isinstance(value, list) else value
@@ -88,12 +88,12 @@ _ORDER = [
     "linkedin_url",
     "github_url",
 ]
-# Those that are not kept in the account's JSON part.
+# The fields that are columns of the account, not part of its JSON.
 _COLUMNS = [name for name in _ORDER if name not in empty_profile()]
 
 
 class TokenForm(forms.Form):
-    """What a new API token is for, what it may do, and for how long."""
+    """A form for name, scopes and lifetime of a new API token."""
 
     name = forms.CharField(
         label=_("Name"),
@@ -172,13 +172,16 @@ class ProfileForm(FormOfUser):
         return cleaned
 
     def save(self, commit: bool = True) -> User:
-        """Saves the fields of this form and no others: the rest may have changed meanwhile."""
+        """Save only the form's fields: another request may have changed the others meanwhile.
+
+        If this server sends mail, a new address is not saved until it is proved.
+        """
         user = super().save(commit=False)
         kept = user.profile if isinstance(user.profile, dict) else {}
         user.profile = kept | {name: self.cleaned_data[name] for name in empty_profile()}
         fields = [*self.Meta.fields, "profile"]
         if settings.NEURALFLOW_SENDS_MAIL:
-            user.email = self._old_address  # another one counts once it is proved
+            user.email = self._old_address
         elif "email" in self.changed_data:
             user.email_status = EmailStatus.CONTACT
             fields.append("email_status")

@@ -1,11 +1,12 @@
-"""What a new password ends: sessions, API tokens, log-ins that wait for a code, open feeds.
+"""Revocation of access after a new password: sessions, API tokens, pending log-ins, event streams.
 
-Whoever learned a password may have made a token or signed in elsewhere. Every way of setting a
-password ends that: `User.save` sends `password_saved` after each. Only the page on which a
-signed-in person changes their own password may spare the tokens.
+An attacker who knew the old password may have logged in, or created a token. So every way to set a
+password revokes access: `User.save` sends `password_saved`. Only the page on which signed-in users
+change their own password can spare the tokens.
 
-Sessions are also ended by their hash of the password; here their rows go. A log-in that waits for
-its second factor is ended by `accounts.adapter`, a feed by `is_still_known` of the API.
+Django ends other sessions by their hash of the password. This module also deletes their rows.
+`accounts.adapter` ends a log-in that waits for its second factor, `is_still_known` of the API an
+event stream.
 """
 
 import logging
@@ -34,14 +35,14 @@ log = logging.getLogger(__name__)
 
 @dataclass
 class Ended:
-    """What a new password ended; `spared` are the tokens that still work."""
+    """Sessions and tokens that a new password ended. `spared` are tokens that still work."""
 
     sessions: int = 0
     tokens: list[str] = field(default_factory=list)
     spared: list[str] = field(default_factory=list)
 
     def sentences(self) -> Iterator[str]:
-        """What was ended, for the person."""
+        """Yield sentences that tell the user what was ended."""
         yield ngettext(
             "%(count)d other session was ended.",
             "%(count)d other sessions were ended.",
@@ -65,7 +66,7 @@ class Ended:
 
 @dataclass
 class _Change:
-    """The change of a password that is under way: what it spares, and what it has ended."""
+    """A password change in progress."""
 
     spare_tokens: bool
     ended: Ended = field(default_factory=Ended)
@@ -76,7 +77,7 @@ _under_way: ContextVar[_Change | None] = ContextVar("password_change", default=N
 
 @contextmanager
 def password_change(*, spare_tokens: bool = False) -> Iterator[Ended]:
-    """Within it a new password may spare the tokens. Yields what was ended, once it was."""
+    """Let a password set in the block spare the tokens. Yields the result, filled by the save."""
     change = _Change(spare_tokens)
     before = _under_way.set(change)
     try:
@@ -87,7 +88,7 @@ def password_change(*, spare_tokens: bool = False) -> Iterator[Ended]:
 
 @receiver(password_saved, sender=User)
 def end_access(user: User, **kwargs: Any) -> None:
-    """End what the earlier password opened."""
+    """End the access that the old password gave."""
     _end_access(user, context.request, _under_way.get() or _Change(spare_tokens=False))
 
 
@@ -111,7 +112,7 @@ def _end_access(user: User, request: HttpRequest | None, change: _Change) -> Non
 
 
 def send_password_notice(user: User, ended: Ended) -> bool:
-    """Tell the person by mail that the password is new, and what that ended."""
+    """Mail a notice of the new password, and what it ended. Return whether it was sent."""
     lines = [
         _("The password of your account %(name)s was changed.") % {"name": user.username},
         *ended.sentences(),

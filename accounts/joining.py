@@ -1,7 +1,7 @@
-"""Permission to sign up: open to anybody, by invitation only, or closed; and how many in an hour.
+"""Sign-up policy: open, by invitation only, or closed, with a limit per hour.
 
-An invitation is a signed code in a link that the operator makes with `manage.py invite`. It is
-valid for seven days and opens one account. Nothing is stored for it until it is used.
+An invitation is a signed code in a link from `manage.py invite`. It is valid for seven days and
+for one account. Nothing is stored for it until it is used.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ from django.http import HttpRequest
 from accounts.throttle import Attempt, Limit, TooManyAttempts
 
 VALID_SECONDS = 7 * 24 * 3600
-PARAMETER = "invitation"  # of the address; and in the session, until the account is made
+PARAMETER = "invitation"  # query parameter, and session key until the account exists
 _SALT = "neuralflow.sign-up"
-# An invitation that was used counts as one for longer than it is valid.
+# Marks a used invitation until after it has expired.
 _USED = Limit("sign-up invitation", 1, VALID_SECONDS + 3600)
 
 
 class InvitationUsed(Exception):
-    """The invitation opened an account already."""
+    """The invitation has already been used."""
 
 
 def new_invitation() -> str:
@@ -33,7 +33,7 @@ def new_invitation() -> str:
 
 
 def may_sign_up(request: HttpRequest) -> bool:
-    """Return whether the request may see the form and make an account."""
+    """Return whether the request may sign up. Stores a valid invitation in the session."""
     if settings.NEURALFLOW_SIGNUP == "invite":
         code = request.GET.get(PARAMETER)
         if code and _is_valid(code):
@@ -44,9 +44,10 @@ def may_sign_up(request: HttpRequest) -> bool:
 
 @contextmanager
 def admission(request: HttpRequest) -> Iterator[None]:
-    """Count an account that is made inside against the hour, and use up its invitation.
+    """Use up the invitation and count the account that the block creates.
 
-    Raises `InvitationUsed` and `TooManyAttempts`. An account that could not be made does not count.
+    An exception in the block restores both. Raises `InvitationUsed`, and `TooManyAttempts` past the
+    limit per hour.
     """
     attempts = []
     try:

@@ -1,8 +1,8 @@
-"""Browsers that signed in to an account before: strangers' failures do not count against them.
+"""Browsers that have logged in to an account before, which have log-in limits of their own.
 
 A signed cookie names up to `ACCOUNTS_MAX` accounts, each with a random id of the browser and a
-digest of the account's password hash, so that a new password forgets all browsers. It opens
-nothing. See `accounts.guards` for what it changes.
+digest of the account's password hash, so a new password invalidates it. The cookie grants no
+access. It only selects the limits in `accounts.guards`.
 """
 
 import secrets
@@ -19,11 +19,11 @@ from accounts.session_store import row_key
 ACCOUNTS_MAX = 5
 AGE_SECONDS = 365 * 86_400
 _SALT = "accounts.known_browsers"
-_RESET = "reset_by_mail"  # in a session: the account whose password was just reset in it
+_RESET = "reset_by_mail"  # session key: the account whose password was reset in this session
 
 
 def remember(request: HttpRequest, response: HttpResponseBase, user: User) -> None:
-    """Note in the browser that this user signed in with it."""
+    """Set the cookie that records this user's log-in."""
     others = {pk: entry for pk, entry in _entries(request).items() if pk != str(user.pk)}
     entries = dict(list(others.items())[1 - ACCOUNTS_MAX :])
     entries[str(user.pk)] = [secrets.token_urlsafe(12), _digest(user)]
@@ -38,7 +38,7 @@ def remember(request: HttpRequest, response: HttpResponseBase, user: User) -> No
 
 
 def browser_of(request: HttpRequest, user: User) -> str | None:
-    """Return the id of the browser if this user signed in with it before."""
+    """Return the id of the browser if this user has logged in with it before, or None."""
     entry = _entries(request).get(str(user.pk))
     if not isinstance(entry, list) or len(entry) != 2:
         return None
@@ -46,17 +46,17 @@ def browser_of(request: HttpRequest, user: User) -> str | None:
 
 
 def knows_anybody(request: HttpRequest) -> bool:
-    """Return whether `browser_of` or `reset_session_of` can find anything."""
+    """Return whether `browser_of` or `reset_session_of` can return an id for any user."""
     return settings.NEURALFLOW_KNOWN_COOKIE_NAME in request.COOKIES or _RESET in request.session
 
 
 def note_reset(request: HttpRequest, user: User) -> None:
-    """Note in the session that the password was reset in it, by a link that was mailed."""
+    """Record in the session that the password was reset in it by a mailed link."""
     request.session[_RESET] = [user.pk, _digest(user)]
 
 
 def reset_session_of(request: HttpRequest, user: User) -> str | None:
-    """Return the id of the session if this user's password was reset in it."""
+    """Return the row key of the session if this user's password was reset in it, or None."""
     key = request.session.session_key
     if key is None or request.session.get(_RESET) != [user.pk, _digest(user)]:
         return None

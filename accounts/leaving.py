@@ -1,4 +1,4 @@
-"""Deleting one's account: what went is told by a receipt, which names nobody."""
+"""Deletion of accounts, with a receipt that contains no personal data."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Receipt:
-    """What was removed, when, and what remains elsewhere. Everything in it is JSON."""
+    """The record of a deletion: what was removed and when. All values are JSON."""
 
     account: int
     at: str
@@ -41,7 +41,7 @@ class Receipt:
     export_digest: str = ""  # SHA-256 of the manifest of the last export
 
     def lines(self) -> Iterator[str]:
-        """The receipt for people, line by line."""
+        """Yield the lines of the receipt as text."""
         yield _("Account %(id)d was deleted at %(at)s.") % {"id": self.account, "at": self.at}
         for name, count in self.records.items():
             yield f"  {name}: {count}"
@@ -49,8 +49,8 @@ class Receipt:
         yield f"  sessions: {self.sessions}"
         yield f"  memberships in projects of others: {self.projects_left}"
         if self.export_digest:
-            told = {"at": self.exported_at, "digest": self.export_digest}
-            yield _("Last export: %(at)s, SHA-256 of its manifest.json: %(digest)s") % told
+            export = {"at": self.exported_at, "digest": self.export_digest}
+            yield _("Last export: %(at)s, SHA-256 of its manifest.json: %(digest)s") % export
         else:
             yield _("No export was made.")
         yield _("Request: %(id)s") % {"id": self.request_id}
@@ -65,7 +65,7 @@ class Receipt:
 
 
 def what_is_kept() -> Iterator[str]:
-    """What outlives an account, and for how long."""
+    """Yield sentences on the data that remains after a deletion, and for how long."""
     days = settings.NEURALFLOW_HISTORY_DAYS
     if days:
         yield ngettext(
@@ -80,7 +80,7 @@ def what_is_kept() -> Iterator[str]:
 
 
 def sessions_of(user: User) -> list[str]:
-    """The keys of the sessions in which the person is signed in."""
+    """Return the row keys of the user's unexpired sessions. Decodes all sessions."""
     return [
         session.pk
         for session in Session.objects.filter(expire_date__gt=timezone.now()).iterator()
@@ -89,9 +89,9 @@ def sessions_of(user: User) -> list[str]:
 
 
 def leave(manager: JSONStorageManager, user: User, request_id: str) -> Receipt:
-    """Removes everything that is a person's, and their account.
+    """Delete the account and all documents of the user. Return the receipt.
 
-    Raises `StoreError`; then nothing was removed.
+    Raises `StoreError`, having deleted nothing.
     """
     exported_at, export_digest = _last_export(manager, user.pk)
     tokens, sessions = ApiToken.objects.filter(user=user).count(), len(sessions_of(user))
@@ -111,7 +111,7 @@ def leave(manager: JSONStorageManager, user: User, request_id: str) -> Receipt:
 
 
 def _counts(dropped: dict[str, Any]) -> dict[str, int]:
-    """How many records went, by what they are called in the files."""
+    """Return the number of deleted records, by their name in the files."""
     counts: Counter[str] = Counter()
     for name, count in dropped["documents"].items():
         counts[COLLECTIONS[name].layout.records] += count  # activities are in two documents
@@ -119,7 +119,7 @@ def _counts(dropped: dict[str, Any]) -> dict[str, int]:
 
 
 def _last_export(manager: JSONStorageManager, user_id: int) -> tuple[str, str]:
-    """When the person last took everything with them, and the digest of the manifest."""
+    """Return time and manifest digest of the user's last export, or two empty strings."""
     for activity in reversed(manager.past(user_id)):
         metadata = activity.get("metadata")
         if isinstance(metadata, dict) and MANIFEST_DIGEST in metadata:
@@ -128,7 +128,7 @@ def _last_export(manager: JSONStorageManager, user_id: int) -> tuple[str, str]:
 
 
 def send_receipt(receipt: Receipt, address: str) -> bool:
-    """Whether the receipt could be handed over to be sent. The account is gone all the same."""
+    """Mail the receipt. Return False if that fails, or without an address."""
     if not address:
         return False
     subject = settings.ACCOUNT_EMAIL_SUBJECT_PREFIX + _("Your account was deleted")

@@ -1,4 +1,4 @@
-"""The pages on which a person deletes their account, and has the receipt."""
+"""Pages to delete one's account, and to see and download the receipt."""
 
 from typing import Any
 
@@ -30,7 +30,7 @@ class LeavingRequest(SignedInRequest):
 @never_cache
 @require_http_methods(["GET", "HEAD", "POST"])
 def delete_account(request: LeavingRequest) -> HttpResponse:
-    """Says what goes and what stays, asks for the password, and deletes the account."""
+    """Show what is deleted and retained, ask for the password, and delete the account."""
     form = ReauthenticateForm(request.POST or None, user=request.user)
     form.fields["password"].help_text = _("To confirm your identity.")
     context = {"form": form, "kept": list(what_is_kept())}
@@ -48,7 +48,7 @@ def _deleted(request: LeavingRequest) -> HttpResponse:
     receipt = leave(json_storage, request.user, request.request_id)
     sent = send_receipt(receipt, address)
     logout(request)
-    # In a session of nobody's: the page can be loaded again, and the text be downloaded.
+    # In an anonymous session, so that the page can be reloaded and the receipt downloaded.
     request.session[_RECEIPT] = receipt.told() | {"sent": sent}
     request.session.set_expiry(_RECEIPT_SECONDS)
     return redirect("account_deleted")
@@ -62,7 +62,7 @@ def _owned(user_id: int) -> dict[str, Any]:
 @never_cache
 @require_http_methods(["GET", "HEAD"])
 def account_deleted(request: HttpRequest) -> HttpResponse:
-    """The receipt."""
+    """Show the receipt."""
     receipt, sent = _receipt(request)
     return render(request, "accounts/deleted.html", {"receipt": receipt, "sent": sent})
 
@@ -70,7 +70,7 @@ def account_deleted(request: HttpRequest) -> HttpResponse:
 @never_cache
 @require_http_methods(["GET", "HEAD"])
 def deletion_receipt(request: HttpRequest) -> HttpResponse:
-    """The receipt as a file."""
+    """Return the receipt as a text file."""
     receipt, _sent = _receipt(request)
     name = f"neuralflow-receipt-{receipt.account}.txt"
     return HttpResponse(
@@ -81,8 +81,8 @@ def deletion_receipt(request: HttpRequest) -> HttpResponse:
 
 
 def _receipt(request: HttpRequest) -> tuple[Receipt, bool]:
-    told = dict(request.session.get(_RECEIPT) or {})
-    if not told:
+    payload = dict(request.session.get(_RECEIPT) or {})
+    if not payload:
         raise Http404
-    sent = bool(told.pop("sent"))
-    return Receipt(**told), sent
+    sent = bool(payload.pop("sent"))
+    return Receipt(**payload), sent

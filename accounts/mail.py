@@ -1,4 +1,4 @@
-"""Mail to people about their account: whether any is sent, and short notices."""
+"""Short notices to users by mail."""
 
 import logging
 from collections.abc import Iterable
@@ -15,19 +15,19 @@ from utils.json_storage import json_storage
 
 log = logging.getLogger(__name__)
 
-# Links that open accounts must not reach standard output, which is the log of a service.
+# The console backend counts as none: password-reset links must not reach a service's log.
 _SENDS_NOTHING = frozenset(
     f"django.core.mail.backends.{name}.EmailBackend" for name in ("console", "dummy")
 )
 
 
 def mail_is_sent() -> bool:
-    """Return whether mail reaches people: EMAIL_URL names a server, or a folder."""
+    """Return whether EMAIL_URL names a mail server or a folder."""
     return settings.EMAIL_BACKEND not in _SENDS_NOTHING
 
 
 def send_notice(address: str, subject: str, lines: Iterable[str]) -> bool:
-    """Send a notice, and return whether it could be handed over. A failure is logged."""
+    """Send a notice. Return whether the mail server accepted it. Errors are logged."""
     if not address or not mail_is_sent():
         return False
     text = "\n\n".join(lines) + "\n"
@@ -41,7 +41,7 @@ def send_notice(address: str, subject: str, lines: Iterable[str]) -> bool:
 
 
 def send_codes_notice(user: User, address: str) -> bool:
-    """Tell a person, in their own language, that wrong codes were given at their account."""
+    """Mail the user, in their language, about wrong codes. Return whether it was sent."""
     with translation.override(_language_of(user)):
         lines = [
             _("Wrong codes were given for your account %(name)s, the last one from %(address)s.")

@@ -1,4 +1,4 @@
-"""What the pages of people need around them, and how calls with a token pass by it."""
+"""Middleware for pages of accounts, and a shortcut past it for API calls with a token."""
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
@@ -24,28 +24,30 @@ from utils.middleware import API_PREFIX, StorageRequest
 log = logging.getLogger(__name__)
 
 
-# Where a person is sent to say who they are.
+# The pages for log-in and reauthentication.
 _WHO_ARE_YOU = ("login", "account_reauthenticate", "mfa_reauthenticate")
 
 
 def leaving_the_page(request: HttpRequest, response: HttpResponseBase) -> HttpResponseBase:
-    """For a part of a page that is asked for by somebody who is no longer logged in: an answer that
-    has the browser leave the page, and come back to it. Any other answer is as it was."""
+    """Turn a redirect of an htmx request to a log-in page into a redirect of the whole page.
+
+    Without this, htmx would put the log-in form into a part of the page. Other responses are
+    returned unchanged.
+    """
     target = response.headers.get("Location", "")
     path, _question, query = target.partition("?")
     if not getattr(request, "htmx", False) or path not in map(reverse, _WHO_ARE_YOU):
         return response
-    if path == reverse("login"):  # what was asked for is a part, or a change: nothing to look at
+    if path == reverse("login"):  # return to the page, as the request's URL is only a part of it
         query = urlencode({"next": request.htmx.current_url_abs_path or "/"})  # type: ignore[attr-defined]
     return HttpResponse(status=204, headers={"HX-Redirect": f"{path}?{query}"})
 
 
 class TokenCallMiddleware:
-    """Answers API calls that bring a token, without the middleware of pages that stands behind it:
-    sessions, CSRF, log-in, messages, languages. Such a call is judged by its token alone, so that
-    these would find nothing to do, in more time than the rest of a read takes.
+    """Middleware that dispatches API calls with a token past the middleware of pages.
 
-    Every fault of an `Endpoint` is an answer, so no middleware waits for an exception of it.
+    Sessions, CSRF, messages and languages do not apply to these calls, but take longer than the
+    rest of a read. An `Endpoint` raises no exceptions, so no middleware needs to handle them.
     """
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
@@ -67,7 +69,7 @@ class TokenCallMiddleware:
 
 @lru_cache(maxsize=512)
 def _endpoint_at(path: str, urlconf: str) -> ResolverMatch | None:
-    """Return what the path leads to if only known callers are answered there, else None."""
+    """Return the match of an `Endpoint` that requires authentication, or None."""
     try:
         match = resolve(path, urlconf)
     except Resolver404:
@@ -79,14 +81,16 @@ def _endpoint_at(path: str, urlconf: str) -> ResolverMatch | None:
 
 
 class AccountsMiddleware:
-    """Ends sessions that had their time, keeps pages of people out of all caches, and answers 503
-    where a password could not be checked in time."""
+    """Middleware that ends expired sessions, rate-limits pages, and forbids caching personal pages.
+
+    Answers 429 for `TooManyCalls`, and 503 for `TooBusy` of the password hasher.
+    """
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
-        # Without the cookie there is nothing to look up: calls with a token stay as cheap as ever.
+        # Without the cookie, skip the session look-up: it costs a database query.
         signed_in = settings.SESSION_COOKIE_NAME in request.COOKIES and end_if_old(request)
         if signed_in:
             key = request.COOKIES[settings.SESSION_COOKIE_NAME]
@@ -109,7 +113,7 @@ class AccountsMiddleware:
         args: Sequence[object],
         kwargs: Mapping[str, object],
     ) -> HttpResponse | None:
-        """Take each page from the burst of who is signed in; the API counts for itself."""
+        """Count each page against the burst of the signed-in user. The API counts its own calls."""
         if settings.SESSION_COOKIE_NAME not in request.COOKIES or isinstance(view, Endpoint):
             return None
         if request.user.pk is not None and not request.path.startswith(API_PREFIX):
@@ -118,7 +122,7 @@ class AccountsMiddleware:
             except TooManyCalls as refused:
                 return _too_many(request, refused)
             except StoreError:
-                return None  # reading goes on; what writes, finds out by itself
+                return None  # pages must stay readable; writes raise the error themselves
         return None
 
     def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponse | None:
@@ -133,7 +137,7 @@ class AccountsMiddleware:
 
 
 def _too_many(request: HttpRequest, refused: TooManyCalls) -> HttpResponse:
-    """Answer a page past the burst."""
+    """Return the page (429) for a request past the burst."""
     response = render(request, "429.html", {"wait": refused.retry_after}, status=429)
     response["Retry-After"] = str(refused.retry_after)
     return response

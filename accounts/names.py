@@ -1,10 +1,9 @@
-"""User names: what they may be, when two are the same, and whom a name or an address means.
+"""User names: validation, uniqueness, and look-up by name or address.
 
-A name never holds an @, so that it cannot be taken for an address: an invitation or a token for
-bob@example.com must not reach an account that took this as its name. Two names are the same if
-they differ in capitals or compatibility forms alone. An address means an account only where its
-owner proved it: accounts/addresses.py. A database compares ASCII only, SQLite at least, so the
-folded name is stored in a column of its own.
+A name contains no @. Otherwise an account named bob@example.com could receive the invitations and
+tokens meant for that address. Two names are the same if they differ only in case or compatibility
+form. As SQLite ignores case for ASCII only, the folded name is stored in a column of its own. An
+address identifies an account only if it is proved (accounts/addresses.py).
 """
 
 from __future__ import annotations
@@ -25,15 +24,12 @@ NAME_CHARACTERS_MAX: Final = 150
 NAME_KEY_CHARACTERS_MAX: Final = 18 * NAME_CHARACTERS_MAX
 
 _NAME = re.compile(r"[\w.+-]+")
-# Letters by Unicode that are drawn as nothing: fillers of Hangul and Khmer.
+# Invisible letters: fillers of Hangul and Khmer.
 _UNSEEN = re.compile(r"[\u115f\u1160\u17b4\u17b5\u3164\uffa0]")
 
 
 def validate_name(name: str) -> None:
-    """Refuse a name that could be an address, or that holds other than letters, digits and .+-_.
-
-    Raises `ValidationError`.
-    """
+    """Raise `ValidationError` unless the name consists of letters, digits and .+-_ only."""
     normal = unicodedata.normalize("NFKC", name)
     if not _NAME.fullmatch(normal) or _UNSEEN.search(normal):
         raise ValidationError(_("Use letters, digits and . + - _ only, without @."), code="invalid")
@@ -46,14 +42,14 @@ else:
 
 
 class NameKeyField(CharField):
-    """The folded user name, computed at each save; unique.
+    """The unique folded user name, computed at each save.
 
-    None for an account of an older release whose name is another's but for its form. It stays so
-    until either gets another name, and `setup_data --validate` reports it.
+    None for an account of an older release whose name folds to that of another account. It stays
+    None until one of them is renamed, and `setup_data --validate` reports it.
     """
 
     def pre_save(self, model_instance: models.Model, add: bool) -> str | None:
-        """Return what is stored: the folded name of the account as it is now."""
+        """Return the folded name of the account, or None for a known clash."""
         key = None if is_known_clash(model_instance) else folded_name(name_of(model_instance))
         setattr(model_instance, self.attname, key)
         return key
@@ -65,7 +61,7 @@ def name_of(account: Any) -> str:
 
 
 def is_known_clash(account: Any) -> bool:
-    """Whether the account kept a name from before that is another's but for its form."""
+    """Return whether the account has its old name, which folds to that of another account."""
     if account.pk is None or account.name_key is not None:
         return False
     others = type(account)._base_manager.exclude(pk=account.pk)
@@ -75,32 +71,31 @@ def is_known_clash(account: Any) -> bool:
 
 
 def meaning(text: str) -> models.Q:
-    """Return the condition for accounts that log in with the text: by address if it has an @.
+    """Return the condition for accounts that log in with the text, an address if it has an @.
 
-    An address is a name if its account proved it, or had it before addresses were proved.
+    Proved and legacy addresses can log in.
     """
     if "@" in text:
         legacy = models.Q(email=text.lower(), email_status=EmailStatus.LEGACY)
         return legacy | proved(text)
-    unfolded = models.Q(name_key=None, username__iexact=text)  # of an older release
+    unfolded = models.Q(name_key=None, username__iexact=text)  # a known clash
     return models.Q(name_key=folded_name(text)) | unfolded
 
 
 def proved(address: str) -> models.Q:
-    """Return the condition for the account that proved the address: at most one.
+    """Return the condition for the account that has proved the address. At most one matches.
 
-    Addresses are stored in small letters. A look-up that ignores case would also find, in
-    PostgreSQL, letters of which only the capitals are the same, as U+0131 and i: the link for a new
-    password of one account would be sent to the address of another person.
+    Addresses are stored in lower case and compared exactly. In PostgreSQL, a look-up that ignores
+    case would match U+0131 (dotless i) with i, and mail a password-reset link to another person.
     """
     return models.Q(emailaddress__email=address.lower(), emailaddress__verified=True)
 
 
 class EmailStatus(models.TextChoices):
-    """How far an address that nobody proved counts."""
+    """The rights of an unproved address."""
 
     CONTACT = "contact", gettext_lazy("contact only")
-    # The account opens once its address is proved.
+    # The user must prove the address to log in.
     PENDING = "pending", gettext_lazy("to be proved")
-    # Of an older release: it opens its account until somebody proves it.
+    # Of an older release: can log in until another account proves the address.
     LEGACY = "legacy", gettext_lazy("never asked for proof")

@@ -1,4 +1,4 @@
-"""The pages on which a password is changed, set or reset, and which say what that ended."""
+"""Pages to change, set or reset the password, which show what the new password ended."""
 
 from typing import Any
 
@@ -20,14 +20,14 @@ from accounts.tokens import valid_tokens
 
 
 class ChangePasswordForm(allauth_forms.ChangePasswordForm):  # type: ignore[misc]
-    """Offers to revoke the API tokens, if there are any."""
+    """A form for a new password that offers to revoke API tokens, if there are any."""
 
     revoke_tokens = forms.BooleanField(
         label=gettext_lazy("Revoke my API tokens"), required=False, initial=True
     )
 
     def clean_oldpassword(self) -> str:
-        """Check the old password as any other proof of who asks: wrong ones are counted."""
+        """Check the old password as a reauthentication, with its limits."""
         password: str = self.cleaned_data.get("oldpassword", "")
         if not get_adapter().reauthenticate(self.user, password):
             raise get_adapter().validation_error("enter_current_password")
@@ -49,7 +49,7 @@ class ChangePasswordForm(allauth_forms.ChangePasswordForm):  # type: ignore[misc
 
 
 class _SaysEnded:
-    """Says what the new password ended, on the next page and by mail."""
+    """A mixin that reports what the new password ended, on the next page and by mail."""
 
     request: HttpRequest
 
@@ -63,30 +63,31 @@ class _SaysEnded:
         return response
 
     def know_browser(self, response: HttpResponse, user: User) -> None:
-        """Note who uses this browser: a new password makes all that knew forget."""
+        """Remember the browser again: the new password has invalidated its cookie."""
         known_browsers.remember(self.request, response, user)
 
 
 class PasswordChangeView(_SaysEnded, allauth_views.PasswordChangeView):  # type: ignore[misc]
-    """A new password in place of the old one, which is asked for."""
+    """The page to change the password, which requires the old one."""
 
     form_class = ChangePasswordForm
 
 
 class PasswordSetView(_SaysEnded, allauth_views.PasswordSetView):  # type: ignore[misc]
-    """A password for an account that had none."""
+    """The page to set a password for an account without one."""
 
 
 class ResetView(_SaysEnded, allauth_views.PasswordResetFromKeyView):  # type: ignore[misc]
-    """A new password by a link that was sent by mail."""
+    """The page to set a new password by a mailed link."""
 
     def know_browser(self, response: HttpResponse, user: User) -> None:
-        # No cookie: whoever reads a person's mail must not get further tries at the second factor.
+        # No cookie: it would give an attacker who reads the user's mail more attempts at the
+        # second factor.
         known_browsers.note_reset(self.request, user)
 
 
 def password_reset(request: HttpRequest) -> HttpResponseBase:
-    """Send a link, where mail is sent; else say whom to ask."""
+    """Mail a password-reset link, or refer to the operator if this server sends no mail."""
     if mail_is_sent():
         response: HttpResponseBase = allauth_views.password_reset(request)
         return response

@@ -1,7 +1,7 @@
-"""The page on which a person takes everything with them, or takes in what they bring.
+"""The page to export and import a user's data.
 
-An archive is looked at first: the page says what would become of it, and offers to do that. What is
-sent then must be the same archive, or it is looked at once more.
+An import starts with a dry run, whose report the page shows for confirmation. If the confirming
+request has another archive or mode, it is a dry run again.
 """
 
 import hashlib
@@ -31,21 +31,23 @@ from utils.portability.package import ImportFault, InvalidImport
 from utils.records import Record
 
 _TEMPLATE = "accounts/data.html"
-_DONE = "import_report"  # in the session, until it was shown
+_DONE = "import_report"  # session key, until the report was shown
 
 
 @require_safe
 @login_required
 def export(request: SignedInRequest) -> HttpResponseBase:
-    """Everything the person owns, as one archive. It is noted, but a full disk does not keep
-    anybody from leaving."""
+    """Return an archive of everything the user owns.
+
+    The export is recorded as an activity, but works on a full disk, too.
+    """
     export = json_storage.export(request.user.pk)
     headers = {"Content-Disposition": f'attachment; filename="{export.name}"'}
     if request.method == "HEAD":
         export.close()
         return HttpResponse(content_type=ZIP, headers=headers)
-    told = {MANIFEST_DIGEST: export.manifest_digest, **request_metadata(request)}
-    tell_store(request.user.pk, Activity("account_exported", "Exported everything", told))
+    metadata = {MANIFEST_DIGEST: export.manifest_digest, **request_metadata(request)}
+    tell_store(request.user.pk, Activity("account_exported", "Exported everything", metadata))
     return StreamingHttpResponse(export, content_type=ZIP, headers=headers)
 
 
@@ -53,7 +55,7 @@ def export(request: SignedInRequest) -> HttpResponseBase:
 @login_required
 @never_cache
 def your_data(request: SignedInRequest) -> HttpResponse:
-    """Export and import: what there is to do, and what an import would do or did."""
+    """Show export and import, and the report of the last import."""
     if request.method == "POST":
         return _import(request)
     context = {"form": ImportForm(), "done": request.session.pop(_DONE, None)}
@@ -61,7 +63,7 @@ def your_data(request: SignedInRequest) -> HttpResponse:
 
 
 def _import(request: SignedInRequest) -> HttpResponse:
-    """Looks at an archive, or takes in the one that was looked at."""
+    """Run an import: a dry run unless the request confirms one of the same archive."""
     form = ImportForm(request.POST, request.FILES)
     if not form.is_valid():
         return render(request, _TEMPLATE, {"form": form}, status=422)
@@ -84,8 +86,10 @@ def _import(request: SignedInRequest) -> HttpResponse:
 
 
 def _shown(report: Record) -> Record:
-    """The report without the new ids of records, of which there may be a hundred thousand: the row
-    of the session is read at every request, and the page does not show them."""
+    """Return the report without the new record ids, which the page does not show.
+
+    There may be 100,000 of them, and each request would read them with the session.
+    """
     collections = {
         name: {what: number for what, number in tally.items() if what != "renumbered"}
         for name, tally in report["collections"].items()
@@ -94,7 +98,10 @@ def _shown(report: Record) -> Record:
 
 
 def _taken(request: SignedInRequest, asked: dict[str, Any], *, dry_run: bool) -> Record:
-    """The report. Raises `ArchiveFault`, `InvalidImport`, `Unavailable` while another goes on."""
+    """Import the archive and return the report.
+
+    Raises `ArchiveFault`, `InvalidImport`, and `Unavailable` while another import runs.
+    """
     json_storage.take_free_call(request.user.pk, IMPORT_CALLS)
     with alone():
         return json_storage.import_archive(
@@ -108,7 +115,7 @@ def _taken(request: SignedInRequest, asked: dict[str, Any], *, dry_run: bool) ->
 
 
 def _seal(asked: dict[str, Any]) -> str:
-    """What stands for an archive and what is to be done with it."""
+    """Return a digest of the archive and the options of the import."""
     archive: UploadedFile[Any] = asked["archive"]
     digest = hashlib.sha256(f"{asked['mode']} {asked['owner']} ".encode())
     for piece in archive.chunks(CHUNK):

@@ -1,4 +1,4 @@
-"""The page on which a person says how pages are to be."""
+"""The settings page."""
 
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
@@ -20,7 +20,7 @@ from utils.sharing.invitations import Invitations
 @login_required
 @never_cache
 def preferences(request: SignedInRequest) -> HttpResponse:
-    """Shows what was chosen, and changes it."""
+    """Show and change the user's settings."""
     form = PreferencesForm(
         request.POST if request.method == "POST" else None,
         chosen=preferences_of(request),
@@ -29,7 +29,7 @@ def preferences(request: SignedInRequest) -> HttpResponse:
     if request.method == "POST" and form.is_valid():
         chosen = json_storage.change_preferences(request.user.pk, form.cleaned_data)
         language = chosen.language or translation.get_language_from_request(request)
-        with translation.override(language):  # it is read on the next page
+        with translation.override(language):  # the next page shows the message
             messages.success(request, _("Your settings were saved."))
         return redirect("preferences")
     status = 422 if form.is_bound else 200

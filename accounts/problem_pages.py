@@ -1,4 +1,4 @@
-"""The pages that the types of problems lead to: what each means and what to do, for everybody."""
+"""Public pages that document the problem types of the API (RFC 9457) and their remedies."""
 
 import re
 
@@ -13,17 +13,17 @@ from accounts.api.problems import PROBLEMS, REMEDIES
 
 @require_safe
 def problem_list(request: HttpRequest) -> HttpResponse:
-    """All types, by status."""
+    """List all problem types, by status."""
     return render(request, "accounts/problems.html", {"problems": _problems()})
 
 
 @require_safe
 def problem_page(request: HttpRequest, slug: str) -> HttpResponse:
-    """One type. Its address, without the last slash, is the `type` of a problem."""
-    found = [problem for problem in _problems() if problem["slug"] == slug]
-    if not found:
+    """Show a problem type. Its URL without the trailing slash is the `type` of a problem."""
+    matches = [problem for problem in _problems() if problem["slug"] == slug]
+    if not matches:
         raise Http404(f"there is no problem {slug}")
-    return render(request, "accounts/problem.html", {"problem": found[0]})
+    return render(request, "accounts/problem.html", {"problem": matches[0]})
 
 
 def _problems() -> list[dict[str, object]]:
@@ -45,7 +45,7 @@ def _sentence(text: str) -> SafeString:
 
 
 def marked_up(text: str) -> SafeString:
-    """The text as HTML, with what stands in backticks as code."""
+    """Return the text as HTML, with text in backticks as code."""
     parts = re.split("`([^`]*)`", text)
     codes = zip(parts[::2], [*parts[1::2], ""], strict=True)
     return format_html_join(

@@ -1,6 +1,6 @@
-"""The second factor: codes of an app (TOTP, RFC 6238), and recovery codes.
+"""Two-factor authentication by authenticator app (TOTP, RFC 6238) or recovery code.
 
-django-allauth does it. Here stands what is added: secrets are encrypted, wrong codes are counted.
+django-allauth implements it. This module adds encryption of secrets and limits on wrong codes.
 """
 
 import base64
@@ -30,7 +30,7 @@ log = logging.getLogger(__name__)
 
 
 class SecondFactorAdapter(DefaultMFAAdapter):
-    """Keeps the secrets so that the database alone does not open accounts."""
+    """An adapter that encrypts the secrets, so a copy of the database does not reveal them."""
 
     def encrypt(self, text: str) -> str:
         return cipher().encrypt(text.encode()).decode("ascii")
@@ -39,20 +39,23 @@ class SecondFactorAdapter(DefaultMFAAdapter):
         try:
             return cipher().decrypt(encrypted_text).decode()
         except InvalidToken:
-            # Never "": a code can be worked out from an empty secret. Of this one, none can.
+            # A random secret, as an attacker could compute the codes of an empty one.
             log.error("A second factor does not decrypt: NEURALFLOW_SECRET_KEY was another")
             return base64.b32encode(secrets.token_bytes(20)).decode("ascii")
 
 
 def cipher() -> MultiFernet:
-    """Encrypts with the secret key; reads what earlier keys encrypted, too."""
+    """Return a cipher that encrypts with SECRET_KEY, and decrypts with its fallbacks, too."""
     keys = [settings.SECRET_KEY, *settings.SECRET_KEY_FALLBACKS]
     digests = (hashlib.sha256(b"second factor:" + force_bytes(key)).digest() for key in keys)
     return MultiFernet([Fernet(base64.urlsafe_b64encode(digest)) for digest in digests])
 
 
 class _Counted:
-    """Counts a wrong code before it is looked at: at a log-in by its account and its address."""
+    """A mixin for forms that counts each code as wrong before it is checked.
+
+    At a log-in, codes are limited by account and network.
+    """
 
     user: User
 
@@ -70,32 +73,32 @@ class _Counted:
         return code
 
     def _is_first_use(self, code: str) -> bool:
-        """Note the code of an app as used, and return False if it was so already.
+        """Mark a TOTP code as used. Return False if it was used before.
 
-        django-allauth remembers a code for one step; with a tolerance it is valid for longer.
+        django-allauth remembers a code for one step, but with a tolerance it is valid for longer.
         """
-        factor = getattr(self, "authenticator", None)  # none yet for the first code of a new app
+        factor = getattr(self, "authenticator", None)  # None before the app is activated
         if factor is not None and factor.type != Authenticator.Type.TOTP:
-            return True  # a recovery code is deleted with its use
+            return True  # allauth marks recovery codes as used
         steps = 2 * settings.MFA_TOTP_TOLERANCE + 1
         key = f"second-factor-used:{self.user.pk}:{normalize_user_code(code)}"
         return cache.add(key, True, timeout=steps * app_settings.TOTP_PERIOD)
 
 
 class AuthenticateForm(_Counted, base.AuthenticateForm):
-    """At the sign-in."""
+    """The form for a code at log-in."""
 
 
 class _CountedInSession(_Counted):
-    """Counts by the session of who is signed in: nobody else can use these attempts up."""
+    """A mixin that limits codes by session, so that strangers cannot use up the attempts."""
 
     def count(self, request: HttpRequest) -> Attempt:
         return guards.proof(request)
 
 
 class ReauthenticateForm(_CountedInSession, base.ReauthenticateForm):
-    """Before something that needs proof of who sits there."""
+    """The form for a code to reauthenticate."""
 
 
 class ActivateForm(_CountedInSession, totp.ActivateTOTPForm):
-    """The first code of a new app."""
+    """The form for the first code of a new authenticator app."""

@@ -1,12 +1,12 @@
-"""The counters from which the database takes the ids of new rows."""
+"""Access to the sequences of ids in SQLite and PostgreSQL."""
 
 from django.db import connections, models
 
 
 def raise_sequence(model: type[models.Model], used: int, *, using: str) -> None:
-    """Makes every id that the database gives to a new *model* from now on greater than *used*.
+    """Raise the model's id sequence to at least `used`, so that new ids are greater.
 
-    Never lowers the counter. To be called inside a transaction.
+    Call it inside a transaction. Raises `NotImplementedError` for other databases.
     """
     if used <= 0:
         return

@@ -1,4 +1,4 @@
-"""The page of a person's sessions: where they are signed in, and the end of it."""
+"""The page to list and end a user's sessions."""
 
 from collections.abc import Iterable
 
@@ -20,7 +20,7 @@ from accounts.views import SignedInRequest, confirm_who_asks
 @never_cache
 @require_http_methods(["GET", "HEAD"])
 def sessions(request: SignedInRequest) -> HttpResponse:
-    """Shows where one is signed in, the newest first."""
+    """List the user's sessions, newest first."""
     listed = open_sessions(request.user)
     current = next((session.pk for session in listed if is_current(session, request)), None)
     return render(request, "accounts/sessions.html", {"sessions": listed, "current": current})
@@ -29,14 +29,14 @@ def sessions(request: SignedInRequest) -> HttpResponse:
 @login_required
 @require_POST
 def end_session(request: SignedInRequest, session_id: int) -> HttpResponse:
-    """Signs out another of one's own browsers."""
+    """End a session of the user."""
     return _end(request, UserSession.objects.filter(user=request.user, pk=session_id))
 
 
 @login_required
 @require_POST
 def end_other_sessions(request: SignedInRequest) -> HttpResponse:
-    """Signs out all of one's browsers but this."""
+    """End all sessions of the user but the current one."""
     own = UserSession.objects.filter(user=request.user)
     others = [session for session in own if not is_current(session, request)]
     return _end(request, others, needed=False)
@@ -48,9 +48,9 @@ def _end(
     sessions = list(found)
     if needed and not sessions:
         raise Http404
-    confirm_who_asks(request)  # a thief at an open browser must not throw the owner out
+    confirm_who_asks(request)  # a thief with an open browser could log the user out elsewhere
     count = end_sessions(sessions)
-    said = f"Ended {count} session{'' if count == 1 else 's'}"
-    tell_store(request.user.pk, activity("sessions_ended", said, request))
+    text = f"Ended {count} session{'' if count == 1 else 's'}"
+    tell_store(request.user.pk, activity("sessions_ended", text, request))
     messages.success(request, _("That session was logged out."))
     return redirect("sessions")

@@ -1,7 +1,7 @@
-"""How long a session lasts, which sessions a person has, and how they end.
+"""Sessions of users: their lifetime, list and end.
 
-`UserSession` of django-allauth lists them, each under the digest that names its row in the session
-table: the session key itself is stored nowhere.
+django-allauth's `UserSession` lists them by the digest that is their primary key in the session
+table. The session key itself is not stored.
 """
 
 import logging
@@ -26,19 +26,21 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-SESSIONS_MAX = 100  # of one person; the oldest end first
+SESSIONS_MAX = 100  # per user; the oldest end first
 _BEGAN, _SEEN = "began", "seen"  # seconds since 1970
-_SEEN_EVERY = 60  # seconds: a session is written no more often for having been used
+_SEEN_EVERY = 60  # seconds between two writes of a session's last use
 
 
 def begin(session: SessionBase) -> None:
-    """Somebody signed in."""
+    """Start the lifetime of a session at log-in."""
     session[_BEGAN] = session[_SEEN] = int(time.time())
 
 
 def end_if_old(request: HttpRequest) -> bool:
-    """Whether the request comes in the session of somebody who is signed in. One that has had its
-    time is ended first, on the server, so that its cookie opens nothing any more."""
+    """Return whether the request's session is logged in, after ending an expired one.
+
+    The session ends on the server, so a copied cookie stops working, too.
+    """
     session = request.session
     if SESSION_KEY not in session:
         return False
@@ -71,13 +73,13 @@ def record_session(request: HttpRequest, **kwargs: Any) -> None:
             "last_seen_at": timezone.now(),
         },
     )
-    # Each log-in makes a row: a program that logs in again and again would make them without end.
+    # Without this limit, a script that logs in repeatedly would add rows without bound.
     listed = UserSession.objects.filter(user=request.user).order_by("-last_seen_at", "-pk")
     end_sessions(listed[SESSIONS_MAX:])
 
 
 def open_sessions(user: "User") -> list[UserSession]:
-    """Return the sessions in which the user is signed in, the newest first."""
+    """Return the user's sessions that are still logged in, newest first."""
     listed = list(UserSession.objects.filter(user=user).order_by("-created_at", "-pk"))
     keys = [session.session_key for session in listed]
     rows = Session.objects.filter(pk__in=keys, expire_date__gt=timezone.now())
@@ -100,7 +102,7 @@ def is_current(session: UserSession, request: HttpRequest) -> bool:
 
 
 def end_sessions(sessions: Iterable[UserSession]) -> int:
-    """End these sessions, and return how many of them were still stored."""
+    """End the sessions. Return how many still existed."""
     keys = [session.session_key for session in sessions]
     ended, _by_model = Session.objects.filter(pk__in=keys).delete()
     UserSession.objects.filter(session_key__in=keys).delete()

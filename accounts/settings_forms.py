@@ -1,4 +1,4 @@
-"""What a person chooses of how pages are, and which archive they bring."""
+"""Forms for the user's settings and for importing an archive."""
 
 from collections.abc import Iterator
 from functools import lru_cache
@@ -28,12 +28,12 @@ MODES = [
     ("replace", _("Replace everything (deletes what the archive does not contain)")),
 ]
 
-_BROWSERS = "browser"  # where nothing is chosen
+_BROWSERS = "browser"  # the choice that follows the browser
 _CHOICES = {field.name: field.choices for field in PREFERENCE_FIELDS}
 
 
 class PreferencesForm(forms.Form):
-    """How pages look, which language they speak, and which time they tell."""
+    """A form for appearance, language, time zone, first weekday and shortcuts."""
 
     theme = forms.ChoiceField(
         label=_("Appearance"),
@@ -75,13 +75,15 @@ class PreferencesForm(forms.Form):
 
 
 def readable_zone(name: str) -> str:
-    """Europe/Madrid as people write it."""
+    """Return the name of a time zone with spaces, as in "America/New York"."""
     return name.replace("_", " ")
 
 
 class _Zones(BaseChoiceIterator):
-    """What the browser says, and all places: Django would look into each of hundreds three times
-    for each page, had it them as a list."""
+    """Lazy choices: the browser's zone, and all time zones by region.
+
+    With a list, Django would iterate over hundreds of zones three times per page.
+    """
 
     def __init__(self, chosen: str, as_browser: object) -> None:
         self._chosen, self._as_browser = chosen, as_browser
@@ -93,7 +95,7 @@ class _Zones(BaseChoiceIterator):
 
 @lru_cache(100)
 def _zones_by_region(chosen: str) -> list[tuple[str, list[tuple[str, str]]]]:
-    """All places, and what a person chose beside those: names of old, and hours from UTC."""
+    """Return the time zones by region, with `chosen` even if it is deprecated or a UTC offset."""
     regions: dict[str, list[tuple[str, str]]] = {"UTC": [("UTC", "UTC")]}
     for name in time_zones():
         region, _slash, place = name.partition("/")
@@ -105,7 +107,7 @@ def _zones_by_region(chosen: str) -> list[tuple[str, list[tuple[str, str]]]]:
 
 
 class ImportForm(forms.Form):
-    """An archive, and what is to be done with it."""
+    """A form for an archive and the options of its import."""
 
     archive = forms.FileField(
         label=_("Archive"),

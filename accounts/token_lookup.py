@@ -1,8 +1,8 @@
-"""A token by its digest: one row of the database, read anew at every call.
+"""Look-up of a token by its digest, by one query per call.
 
-So a token that is revoked, or whose account is blocked, opens nothing from that moment on, in any
-process. Writing the query costs Django twenty times what SQLite takes to answer it, and it is the
-same each time: it is written once for each database, and run as it is.
+The token is not cached, so revoking it or blocking its account takes effect at once in all
+processes. Compiling the query takes Django twenty times as long as SQLite takes to run it, so the
+SQL is compiled once per database.
 """
 
 from collections.abc import Callable
@@ -25,7 +25,7 @@ _USER_FIELDS = tuple(
 
 @dataclass
 class TokenRow:
-    """What a call needs to know of its token. Making models of it costs more than the query."""
+    """The columns of a token that a call needs. Building a model would cost more than the query."""
 
     pk: int
     user_id: int
@@ -38,17 +38,17 @@ class TokenRow:
 
     @property
     def user_is_active(self) -> bool:
-        """Whether the account is."""
+        """Return whether the account is active."""
         return bool(self.about_user[_USER_FIELDS.index("is_active")])
 
     @cached_property
     def user(self) -> User:
-        """The account; what the look-up did not read is read when it is asked for."""
+        """The account. Fields that the look-up did not read are deferred."""
         return User.from_db(self.database, _USER_FIELDS, self.about_user)
 
 
 def token_by_digest(digest: str) -> TokenRow | None:
-    """The token with this digest, valid or not, with what is known of its account."""
+    """Return the token with this digest, even if it is not valid, or None."""
     alias = router.db_for_read(ApiToken)
     connection = connections[alias]
     statement, converters = _statement(alias)
@@ -67,8 +67,10 @@ def token_by_digest(digest: str) -> TokenRow | None:
 
 @cache
 def _statement(alias: str) -> tuple[str, list[tuple[int, Callable[..., Any], BaseExpression]]]:
-    """The query in the database's words; and what makes Python's values of those that it answers:
-    the position of each, the function, and what was selected there."""
+    """Return the compiled SQL, and converters to Python values.
+
+    A converter is a column's position, a function, and the column's expression.
+    """
     fields = (*_TOKEN_FIELDS, *(f"user__{name}" for name in _USER_FIELDS))
     wanted = ApiToken.objects.using(alias).filter(digest="").order_by().values_list(*fields)
     compiler = wanted.query.get_compiler(alias)

@@ -1,4 +1,4 @@
-"""The page of a person's API tokens: those that there are, a new one, and the end of one."""
+"""The page to list, create and revoke a user's API tokens."""
 
 import logging
 from collections.abc import Mapping
@@ -33,15 +33,15 @@ class _Row:
 
     token: ApiToken
     scopes: list[str]
-    calls: int | None  # this hour; None: the person's document cannot be read
-    ended: str  # "" while it is valid
+    calls: int | None  # in this hour; None if the user's document cannot be read
+    ended: str  # "Revoked", "Expired", or "" if valid
 
 
 @login_required
 @never_cache
 @require_http_methods(["GET", "HEAD", "POST"])
 def tokens(request: SignedInRequest) -> HttpResponse:
-    """Shows one's tokens, and makes one. The new one's text is in the answer and nowhere else."""
+    """List tokens, and create one. Its text is only in this response."""
     form = TokenForm(request.POST or None)
     made, text = None, ""
     if request.method == "POST":
@@ -51,8 +51,8 @@ def tokens(request: SignedInRequest) -> HttpResponse:
             made, text = create_token(request.user, **form.cleaned_data, request=request)
             form = TokenForm()
         except TooManyTokens:
-            told = _("You have %(most)d tokens. Revoke one first.") % {"most": TOKENS_MAX}
-            form.add_error(None, told)
+            message = _("You have %(most)d tokens. Revoke one first.") % {"most": TOKENS_MAX}
+            form.add_error(None, message)
     context = {"form": form, "made": made, "text": text, "rows": _rows(request)}
     return render(request, "accounts/tokens.html", context, status=201 if made else 200)
 
@@ -60,7 +60,7 @@ def tokens(request: SignedInRequest) -> HttpResponse:
 @login_required
 @require_POST
 def revoke_token(request: SignedInRequest, token_id: int) -> HttpResponse:
-    """Ends one of one's own tokens."""
+    """Revoke a token of the user."""
     token = get_object_or_404(ApiToken, pk=token_id, user=request.user)
     if revoke(token, request):
         messages.success(request, _("The token was revoked. It no longer works."))
@@ -68,9 +68,9 @@ def revoke_token(request: SignedInRequest, token_id: int) -> HttpResponse:
 
 
 def _rows(request: SignedInRequest) -> list[_Row]:
-    """The valid tokens first, each group with the newest first."""
+    """Return valid tokens, then ended ones, each newest first."""
     now, calls = timezone.now(), _calls(request)
-    found = ApiToken.objects.filter(user=request.user)[:SHOWN_MAX]
+    newest = ApiToken.objects.filter(user=request.user)[:SHOWN_MAX]
     rows = [
         _Row(
             token,
@@ -78,13 +78,13 @@ def _rows(request: SignedInRequest) -> list[_Row]:
             None if calls is None else calls.get(str(token.pk), 0),
             "" if is_valid(token, now) else str(_REVOKED if token.revoked_at else _EXPIRED),
         )
-        for token in found
+        for token in newest
     ]
     return sorted(rows, key=lambda row: bool(row.ended))
 
 
 def _calls(request: SignedInRequest) -> Mapping[str, int] | None:
-    """How often each token has called this hour, by its id."""
+    """Return the calls of each token in this hour by token id, or None if they cannot be read."""
     try:
         return json_storage.quota(request.user.pk).by_token
     except (StoreError, OSError):

@@ -1,8 +1,8 @@
-"""Tokens for the API: made here, shown once, kept as a digest, found by it.
+"""API tokens. A token is shown once, when it is created, and stored and looked up by its digest.
 
-A token's *scopes* say what it may do: `read` and `write` (which includes reading) everything, or
-`tasks:read`, `projects:write` and so on, one collection. Whoever looks a token up asks the database
-each time, so an expiry or a revocation counts at once and in all processes.
+The *scopes* of a token limit its permissions: `read` or `write` (which includes `read`) for all
+collections, or `tasks:read`, `projects:write` and so on for one. Each call reads the token from the
+database, so expiry and revocation apply at once in all processes.
 """
 
 import hashlib
@@ -25,8 +25,8 @@ from utils.records import RECORD_COLLECTIONS
 TOKEN_START = "nf_"
 SHOWN_CHARACTERS = 8
 TOKEN_CHARACTERS_MAX = 100
-TOKENS_MAX = 50  # valid ones of one person
-PAST_TOKENS_MAX = 100  # revoked or expired ones that are retained
+TOKENS_MAX = 50  # valid tokens per user
+PAST_TOKENS_MAX = 100  # retained revoked or expired tokens per user
 LAST_USED_EVERY = timedelta(minutes=1)
 LIFETIME_MAX = timedelta(days=3660)
 
@@ -43,7 +43,7 @@ _UNITS = {"h": timedelta(hours=1), "d": timedelta(days=1), "w": timedelta(weeks=
 
 
 class TooManyTokens(Exception):
-    """The person has `TOKENS_MAX` valid tokens; one has to be revoked first."""
+    """The user has `TOKENS_MAX` valid tokens and must revoke one first."""
 
 
 def create_token(
@@ -54,14 +54,14 @@ def create_token(
     lifetime: timedelta | None = None,
     request: HttpRequest | None = None,
 ) -> tuple[ApiToken, str]:
-    """A new token of *user*: its row, and the text, which can never be had again.
+    """Create a token. Return its row, and its text, which cannot be recovered later.
 
-    It expires after `lifetime`, or never. `request`: by which it was asked for. Raises
-    `TooManyTokens`, and ValueError for a scope that there is not.
+    The token expires after `lifetime`, or never if that is None. `request` adds metadata to the
+    activity. Raises `TooManyTokens`, and ValueError for an unknown scope.
     """
     if valid_tokens(user).count() >= TOKENS_MAX:
         raise TooManyTokens
-    # Of those that are revoked or expired, the newest stay: they would be rows without end.
+    # Without this limit, a script that creates and revokes tokens would add rows without bound.
     past = ApiToken.objects.filter(user=user).exclude(pk__in=valid_tokens(user).values("pk"))
     for row in past.order_by("-pk")[PAST_TOKENS_MAX:]:
         row.delete()
@@ -79,7 +79,7 @@ def create_token(
 
 
 def revoke(token: ApiToken, request: HttpRequest | None = None) -> bool:
-    """Ends the token for good, from this moment on. False where it was revoked already."""
+    """Revoke the token, with immediate effect. Return False if it was already revoked."""
     row = ApiToken.objects.filter(pk=token.pk, revoked_at=None)
     if not row.update(revoked_at=timezone.now()):
         return False
@@ -88,7 +88,7 @@ def revoke(token: ApiToken, request: HttpRequest | None = None) -> bool:
 
 
 def revoke_all(user: User, request: HttpRequest | None = None) -> list[str]:
-    """Revoke all valid tokens of *user*, and return their labels."""
+    """Revoke all valid tokens of the user. Return their labels."""
     tokens = list(valid_tokens(user))
     ids = [token.pk for token in tokens]
     ApiToken.objects.filter(pk__in=ids, revoked_at=None).update(revoked_at=timezone.now())
@@ -100,9 +100,9 @@ def revoke_all(user: User, request: HttpRequest | None = None) -> list[str]:
 
 
 def live_token(text: str) -> TokenRow | None:
-    """The token that *text* is, with its `user`: a valid one of an active account; or None.
+    """Return the row of a valid token of an active account, or None.
 
-    The digest is looked up, not compared: how long it takes tells nothing about any token.
+    Looking up a digest instead of comparing tokens makes timing attacks useless.
     """
     if not text.startswith(TOKEN_START) or len(text) > TOKEN_CHARACTERS_MAX:
         return None
@@ -111,40 +111,44 @@ def live_token(text: str) -> TokenRow | None:
     if token is None or not token.user_is_active or not is_valid(token, now):
         return None
     if token.last_used_at is None or now - token.last_used_at >= LAST_USED_EVERY:
-        # A database that takes no writes must not keep people from what they may read.
+        # Without this, a read-only database would make all API calls fail.
         with suppress(DatabaseError):
             ApiToken.objects.filter(pk=token.pk).update(last_used_at=now)
     return token
 
 
 def is_valid(token: ApiToken | TokenRow, now: datetime) -> bool:
-    """Whether the token was not revoked and has not expired; at its last moment it has."""
+    """Return whether the token is neither revoked nor expired. At `expires_at` it is expired."""
     expired = token.expires_at is not None and token.expires_at <= now
     return token.revoked_at is None and not expired
 
 
 def valid_tokens(user: User) -> QuerySet[ApiToken]:
-    """Those of *user* that open something now."""
+    """Return the user's tokens that are valid now."""
     tokens = ApiToken.objects.filter(user=user, revoked_at=None)
     return tokens.exclude(expires_at__lte=timezone.now())
 
 
 def scopes_in_order(scopes: Iterable[str]) -> list[str]:
-    """The scopes, each once, as `SCOPES` has them. Raises ValueError where one is unknown or there
-    is none."""
+    """Return the scopes without duplicates, in the order of `SCOPES`.
+
+    Raises ValueError if there is none, or for an unknown scope.
+    """
     chosen = set(scopes)
     unknown = sorted(chosen - set(SCOPES))
     if unknown or not chosen:
-        said = f"{unknown[0]!r} is no scope" if unknown else "a token needs a scope"
-        raise ValueError(f"{said}; there are {', '.join(SCOPES)}.")
+        problem = f"{unknown[0]!r} is no scope" if unknown else "a token needs a scope"
+        raise ValueError(f"{problem}; there are {', '.join(SCOPES)}.")
     return [scope for scope in SCOPES if scope in chosen]
 
 
 def lifetime_of(text: str) -> timedelta:
-    """A time as people type it: 12h, 90d, 52w. Raises ValueError for anything else, and for more
-    than ten years."""
-    found = _LIFETIME.fullmatch(text)
-    lifetime = _UNITS[found[2]] * int(found[1]) if found else timedelta.max
+    """Parse a lifetime such as 12h, 90d or 52w.
+
+    Raises ValueError for other text, and for more than `LIFETIME_MAX`.
+    """
+    match = _LIFETIME.fullmatch(text)
+    lifetime = _UNITS[match[2]] * int(match[1]) if match else timedelta.max
     if lifetime > LIFETIME_MAX:
         raise ValueError(f"{text!r} is no time such as 12h, 90d or 52w, up to ten years.")
     return lifetime
@@ -157,5 +161,5 @@ def _tell(token: ApiToken, kind: str, done: str, request: HttpRequest | None) ->
 
 
 def _digest(text: str) -> str:
-    # Without salt and stretching: 256 random bits cannot be guessed from their digest.
+    # No salt or key stretching: 256 random bits cannot be guessed from their digest.
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()

@@ -1,5 +1,7 @@
-"""The addresses of accounts. They keep django-allauth's names beside our own; what we do not
-offer (several e-mail addresses, log-in by mail) is left out, and so cannot be reached."""
+"""URLs of accounts, under our names and django-allauth's.
+
+Features of allauth that we do not offer have no URL: several addresses per account, log-in by mail.
+"""
 
 from allauth.account import views as allauth_views
 from allauth.mfa.base import views as mfa_views

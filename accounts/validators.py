@@ -1,4 +1,4 @@
-"""What a password may be (NIST SP 800-63B-4, 3.1.1.2). No rule asks for kinds of characters."""
+"""Password rules (NIST SP 800-63B-4, section 3.1.1.2): length only, no character classes."""
 
 from django.core.exceptions import ValidationError
 from django.utils.translation import gettext as _
@@ -7,7 +7,7 @@ SHORTEST, ADVISED, LONGEST = 8, 15, 1024  # characters
 
 
 class LengthValidator:
-    """From `SHORTEST` to `LONGEST` characters; the bound keeps a password from being a burden."""
+    """A validator for `SHORTEST` to `LONGEST` characters. The maximum bounds the hashing cost."""
 
     def validate(self, password: str, user: object = None) -> None:
         if len(password) < SHORTEST:

@@ -1,4 +1,4 @@
-"""The pages of accounts that django-allauth does not have, or has otherwise."""
+"""Account pages that django-allauth lacks, or that differ from its own."""
 
 import logging
 from typing import Any
@@ -32,15 +32,15 @@ RETRY_AFTER = 60  # seconds
 
 
 class SignUpView(allauth_views.SignupView):
-    """Signs up whom NEURALFLOW_SIGNUP admits."""
+    """The sign-up page, subject to NEURALFLOW_SIGNUP."""
 
     def closed(self) -> HttpResponse:
-        """Answer who is not admitted."""
+        """Return the page (403) for users who may not sign up."""
         return sign_up_closed(self.request)
 
 
 class LoginView(allauth_views.LoginView):
-    """Says what may be entered."""
+    """The log-in page, which accepts user names and e-mail addresses."""
 
     def get_form(self, form_class: type[BaseForm] | None = None) -> BaseForm:
         form: BaseForm = super().get_form(form_class)
@@ -51,7 +51,7 @@ class LoginView(allauth_views.LoginView):
 
 
 def too_many_requests(request: HttpRequest) -> HttpResponse:
-    """The answer past a limit."""
+    """Return the page (429) for a request past a limit of django-allauth."""
     response = render(request, "429.html", status=429)
     response["Retry-After"] = str(RETRY_AFTER)
     return response
@@ -65,13 +65,13 @@ class SignedInRequest(HttpRequest):
 @never_cache
 @require_http_methods(["GET", "HEAD", "POST"])
 def profile(request: SignedInRequest) -> HttpResponse:
-    """Shows the person's own profile, and changes it."""
-    # Not request.user: the form writes into its instance even what it then refuses.
+    """Show and change the user's profile."""
+    # Not request.user: the form writes even invalid values to its instance.
     user = User.objects.get(pk=request.user.pk)
     form = ProfileForm(request.POST or None, instance=user)
     if request.method == "POST" and form.is_valid():
         if "email" in form.changed_data:
-            confirm_who_asks(request)  # with another address, the password can be reset
+            confirm_who_asks(request)  # a thief could reset the password by a new address
         form.save()
         profile_updated.send(sender=User, request=request, user=user)
         messages.success(request, _("Your profile was saved."))
@@ -84,21 +84,25 @@ def profile(request: SignedInRequest) -> HttpResponse:
 
 
 def confirm_who_asks(request: HttpRequest) -> None:
-    """Sends whoever has not proved lately who they are to do so; then the request is made again."""
+    """Redirect to reauthentication unless the user authenticated recently.
+
+    Raises `ReauthenticationRequired`, which allauth's middleware turns into the redirect. After it,
+    the request is repeated.
+    """
     reauthentication_required(lambda request: None)(request)
 
 
 @login_required
 @require_POST
 def prove_address(request: SignedInRequest) -> HttpResponse:
-    """Sends a code to the address that the account has, if nobody proved it."""
+    """Send a code to the account's address, unless it is proved."""
     if not settings.NEURALFLOW_SENDS_MAIL or not request.user.email or is_proved(request.user):
         return redirect("profile")
     return ask_for_proof(request, request.user, request.user.email)
 
 
 def verify_address(request: HttpRequest) -> HttpResponseBase:
-    """Asks for the code that was sent to an address; without mail there is no such page."""
+    """Ask for the code that was sent to an address. 404 if this server sends no mail."""
     if not settings.NEURALFLOW_SENDS_MAIL:
         raise Http404
     response: HttpResponseBase = allauth_views.email_verification_sent(request)
@@ -106,7 +110,7 @@ def verify_address(request: HttpRequest) -> HttpResponseBase:
 
 
 def _usage(user_id: int) -> dict[str, Any]:
-    """The person's API calls and their limit. The page does without when they cannot be read."""
+    """Return the user's API calls and limit, or None if they cannot be read."""
     try:
         return {"quota": json_storage.quota(user_id)}
     except (StoreError, OSError):

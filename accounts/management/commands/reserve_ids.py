@@ -1,4 +1,4 @@
-"""Keeps new accounts from ids that the data folder holds documents for, before anyone signs up."""
+"""Raise the sequence of account ids above all owners in the data folder, before any sign-up."""
 
 from typing import Any
 

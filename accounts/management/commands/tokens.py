@@ -1,4 +1,4 @@
-"""Shows the API tokens of a person, and revokes them. `create_token` makes one."""
+"""List and revoke the API tokens of a user. `create_token` creates one."""
 
 from argparse import ArgumentParser
 from typing import Any
