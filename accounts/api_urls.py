@@ -1,4 +1,4 @@
-"""The addresses of the API: those of each collection of the table, of sharing, and of a person."""
+"""URLs of the API: collections, sharing, and operations on a user's data."""
 
 from collections.abc import Iterator
 
@@ -36,16 +36,16 @@ from utils.sharing.access import SHARED_COLLECTIONS
 
 
 def _addresses(spec: CollectionSpec) -> Iterator[URLPattern]:
-    """Those of a person's own records, and the same for what others share with them."""
-    name, one = spec.name, spec.singular
+    """Yield the URLs of a collection: the user's own records, and those shared by an owner."""
+    name, singular = spec.name, spec.singular
     many, single, bulk = collection_view(spec), record_view(spec), bulk_view(spec)
     yield path(f"{name}/", many, name=f"api_{name}")
-    yield path(f"{name}/<record_id:record_id>/", single, name=f"api_{one}")
+    yield path(f"{name}/<record_id:record_id>/", single, name=f"api_{singular}")
     yield path(f"{name}/bulk/", bulk, name=f"api_{name}_bulk")
     if name in SHARED_COLLECTIONS:
         there = f"users/<record_id:owner>/{name}/"
         yield path(there, many, name=f"api_shared_{name}")
-        yield path(f"{there}<record_id:record_id>/", single, name=f"api_shared_{one}")
+        yield path(f"{there}<record_id:record_id>/", single, name=f"api_shared_{singular}")
         yield path(f"{there}bulk/", bulk, name=f"api_shared_{name}_bulk")
 
 

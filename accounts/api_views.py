@@ -1,7 +1,7 @@
-"""The JSON API of what a person owns: tasks, projects and models, by the one table of collections.
+"""API views of tasks, projects and models, generated from the table of collections.
 
-Every call is counted and logged as an activity, in one commit with what it changes. A call that is
-refused changes nothing and is not logged; it is taken from the burst, not from the hour.
+Every change is counted and logged as an activity in the same commit. A refused call changes and
+logs nothing. It counts in the burst, not in the hourly quota.
 """
 
 from collections.abc import Callable, Mapping
@@ -58,8 +58,8 @@ def _list(request: ApiRequest, collection: str, owner: int | None = None) -> Htt
     query = list_query(request, collection, whose)
     refuse_conditions(request, "If-Match")
     conditions = Conditions.of(request)
-    found = read(request, lambda: list_response(request, query, collection, whose))
-    return conditions.unless_known(found)
+    response = read(request, lambda: list_response(request, query, collection, whose))
+    return conditions.unless_known(response)
 
 
 def _create(request: ApiRequest, collection: str, owner: int | None = None) -> HttpResponse:
@@ -94,7 +94,7 @@ def _quick(request: ApiRequest) -> HttpResponse:
         asked["text"],
         now=request.json_storage.clock(),
         zone=ZoneInfo(zone),
-        projects={number: one.get("name") or "" for one in projects if (number := id_of(one))},
+        projects={number: p.get("name") or "" for p in projects if (number := id_of(p))},
         language=preferences.language or "en",
     )
     record = request.json_storage.create(
@@ -116,11 +116,11 @@ def _get(
     conditions = Conditions.of(request)
 
     def look() -> Record:
-        found = request.json_storage.get(
+        record = request.json_storage.get(
             collection, owner or request.caller.user_id, record_id, caller=request.caller
         )
-        conditions.check_match(found)
-        return found
+        conditions.check_match(record)
+        return record
 
     record = read(request, look)
     headers = {"ETag": etag(record_version(record))}
@@ -172,11 +172,11 @@ def _update(
 
 
 def _address(collection: str, record: Record, owner: int | None) -> str:
-    """Where the caller finds the record: under `owner` if they came that way."""
-    one = COLLECTIONS[collection].singular
+    """Return the URL of the record, below `owner` unless that is None."""
+    singular = COLLECTIONS[collection].singular
     if owner is None:
-        return reverse(f"api_{one}", args=[record["id"]])
-    return reverse(f"api_shared_{one}", args=[owner, record["id"]])
+        return reverse(f"api_{singular}", args=[record["id"]])
+    return reverse(f"api_shared_{singular}", args=[owner, record["id"]])
 
 
 def _changed(
@@ -186,16 +186,16 @@ def _changed(
     status: int = 200,
     headers: Mapping[str, str] | None = None,
 ) -> HttpResponse:
-    """The answer to a change: the record, or without it if the caller would rather (RFC 7240)."""
-    told = {"ETag": etag(record_version(record)), **replayed(once), **(headers or {})}
+    """Return the response to a change: the record, unless the client prefers none (RFC 7240)."""
+    fields = {"ETag": etag(record_version(record)), **replayed(once), **(headers or {})}
     if not prefers_minimal(request):
-        # The tag is that of the content sent back, not of what came (RFC 9110, section 9.3.4).
-        here = told.get("Location", request.path)
-        return json_response(record, status, {"Content-Location": here, **told})
+        # The entity tag is that of the response's content (RFC 9110, section 8.7).
+        location = fields.get("Location", request.path)
+        return json_response(record, status, {"Content-Location": location, **fields})
     if request.method == "PUT":
-        del told["ETag"]
-    told["Preference-Applied"] = "return=minimal"
-    return no_content(told, 201 if status == 201 else 204)
+        del fields["ETag"]  # it is not that of the content sent (RFC 9110, section 9.3.4)
+    fields["Preference-Applied"] = "return=minimal"
+    return no_content(fields, 201 if status == 201 else 204)
 
 
 def _delete(
@@ -231,7 +231,7 @@ _UNTOLD = Answer("Done; as preferred, the record is left out", None, ("Preferenc
 
 
 def collection_view(spec: CollectionSpec) -> Endpoint:
-    """The view of a collection: its list, and where records are added."""
+    """Return the view of a collection, which lists and creates records."""
     name, singular = spec.name, spec.singular
     schema = ref(singular.title())
     return endpoint(
@@ -260,7 +260,7 @@ def collection_view(spec: CollectionSpec) -> Endpoint:
 
 
 def bulk_view(spec: CollectionSpec) -> Endpoint:
-    """The view where many records are changed at once."""
+    """Return the view for bulk changes of a collection."""
     name, singular = spec.name, spec.singular
     return endpoint(
         POST=Operation(
@@ -290,16 +290,16 @@ quick_view = endpoint(
 
 
 def record_view(spec: CollectionSpec) -> Endpoint:
-    """The view of one record."""
+    """Return the view of a record."""
     name, singular = spec.name, spec.singular
-    found = Answer(f"The {singular}", ref(singular.title()), ("ETag",))
-    changed = answers({200: found, 204: _UNTOLD}, (404, 409, 412, 428, *WITH_BODY))
+    success = Answer(f"The {singular}", ref(singular.title()), ("ETag",))
+    changed = answers({200: success, 204: _UNTOLD}, (404, 409, 412, 428, *WITH_BODY))
     patch = ref(f"{singular.title()}Patch")
     return endpoint(
         GET=Operation(
             partial(_get, collection=name),
             f"Read a {singular}",
-            answers({200: found, 304: _KNOWN}, (404, 412)),
+            answers({200: success, 304: _KNOWN}, (404, 412)),
             area=name,
             writes=False,
         ),

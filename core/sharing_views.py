@@ -274,7 +274,7 @@ def shared(request: StorageRequest) -> HttpResponse:
         "invitations": [row for row in rows if row.is_invitation],
         "joined": [row for row in rows if not row.is_invitation],
         "addressed": [
-            _addressed_row(one) for one in _invitations(request).waiting(_person(request))
+            _addressed_row(row) for row in _invitations(request).waiting(_person(request))
         ],
     }
     return render(request, "core/shared.html", context)
@@ -345,7 +345,7 @@ def decline_all(request: StorageRequest) -> HttpResponse:
 @require_POST
 @login_required
 def never_again(request: StorageRequest, person: int) -> HttpResponse:
-    """Decline all invitations of somebody, now and later."""
+    """Decline all invitations of a user, now and in future."""
     _invitations(request).never(_person(request), person, **_call(request))
     messages.success(request, _("Declined. This person cannot invite you any more."))
     return redirect("shared")
@@ -354,7 +354,7 @@ def never_again(request: StorageRequest, person: int) -> HttpResponse:
 @require_POST
 @login_required
 def allow_again(request: StorageRequest, person: int) -> HttpResponse:
-    """Let somebody invite the user again."""
+    """Unblock a user's invitations."""
     allow_inviter(_person(request), person)
     messages.success(request, _("This person can invite you again."))
     return redirect("preferences")

@@ -65,8 +65,10 @@ def on_starting(server: "Arbiter") -> None:
 
 
 def post_fork(server: "Arbiter", worker: Worker) -> None:
-    """Write files that only their owner can read, such as mail in a folder: gunicorn itself uses
-    `umask` for its sockets only."""
+    """Set the worker's umask, so that only the owner can read files such as mail in a folder.
+
+    Gunicorn applies `umask` to its sockets only.
+    """
     os.umask(umask)
 
 

@@ -10,18 +10,18 @@ import re
 from datetime import UTC, datetime
 from typing import Any
 
-# A link for a new password works until it is used. Where such a request is refused, its path would
-# stand in the log, and whoever reads logs could use it.
+# A password-reset link works until it is used. Without this, the path of a refused request would
+# put the link in the log, where anyone who can read the log could use it.
 _LINK = re.compile(r"(/password/reset/key/)[^\s\"']+")
 
 
 def without_links(text: str) -> str:
-    """Return *text* with the keys of links for new passwords left out."""
+    """Return the text without the keys of password-reset links."""
     return _LINK.sub(r"\1...", text)
 
 
 def one_line(text: str) -> str:
-    """Return *text* with unprintable characters escaped.
+    """Return the text with unprintable characters escaped.
 
     Terminals and log readers may take them for line breaks, commands or changes of writing
     direction.

@@ -12,14 +12,14 @@ _FOLDER = Path(__file__).resolve().parents[1]
 
 
 def enter() -> None:
-    """Start the program again with the Python of `.venv`, unless it is running there already.
+    """Replace the process by the same program under the Python of `.venv`, unless it runs there.
 
-    Without `.venv` it goes on if this Python has the packages; otherwise it ends with one sentence.
+    Without `.venv`, continue if this Python has the packages, else exit with a message.
     """
     environment = _FOLDER / ".venv"
     python = environment / "bin" / "python"
     is_made = os.access(str(python), os.X_OK) and (environment / "pyvenv.cfg").is_file()
-    # Not `sys.prefix`, which is another one with `-S`: it would start itself for ever.
+    # Not `sys.prefix`: it differs under `-S`, and the program would restart itself forever.
     if is_made and Path(sys.executable).parent.resolve() != python.parent.resolve():
         foreign = ("PYTHONHOME", "PYTHONPATH", "__PYVENV_LAUNCHER__")
         variables = {name: text for name, text in os.environ.items() if name not in foreign}

@@ -37,7 +37,7 @@ class Filter(NamedTuple):
 
     @property
     def many(self) -> bool:
-        """True if it takes several values, of which any may match."""
+        """True if the parameter accepts several values. A record matches if any of them does."""
         return not self.how
 
     @property

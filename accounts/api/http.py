@@ -167,8 +167,10 @@ def _charge_refusal(request: ApiRequest, fault: Exception) -> None:
 
 
 def _refuse_plain_http(request: HttpRequest) -> None:
-    """Refuse a call without TLS where there is TLS. A redirect would hide for ever from the caller
-    that the token travels in the clear each time."""
+    """Raise `PlainHttp` for a call without TLS if TLS is required.
+
+    With a redirect, the client would send its token in the clear at every call, unnoticed.
+    """
     if settings.SECURE_SSL_REDIRECT and not request.is_secure():
         raise PlainHttp("Call over https, and revoke the token: it travelled in the clear.")
 

@@ -142,7 +142,7 @@ class _Work:
         return place[key]
 
     def _existing(self, path: Steps, member: str) -> tuple[Any, Any]:
-        """Return the container and the key of an existing value. Fail if there is none."""
+        """Return the container and the key of an existing value. Raises `PatchFailed`."""
         place = self._place(path, member)
         key = path[-1]
         if isinstance(place, list):

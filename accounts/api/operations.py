@@ -71,7 +71,7 @@ class Operation:
 
     @property
     def scopes(self) -> tuple[str, ...]:
-        """The scopes of which any one suffices, narrowest first."""
+        """The scopes that permit the operation, narrowest first. One of them is enough."""
         kinds = ("write",) if self.writes else ("read", "write")
         narrow = tuple(f"{self.area}:{kind}" for kind in kinds) if self.area else ()
         return (*narrow, *kinds)

@@ -49,7 +49,7 @@ ZIP = "application/zip"
 _BINARY = {"type": "string", "contentMediaType": ZIP}
 _MODES: dict[str, Mode] = {"merge": "merge", "replace": "replace"}
 _WAIT = 10  # seconds to wait for another import
-_WAITING_MAX = 1  # threads that wait for it, so that others are left for everybody else
+_WAITING_MAX = 1  # threads that may wait for it; the others stay free for other requests
 
 # Imports are bound by the processor, so concurrent ones would only use more memory.
 _one_import = threading.BoundedSemaphore()
@@ -151,8 +151,10 @@ def _uploaded(request: ApiRequest) -> Iterator[BinaryIO]:
 
 @contextmanager
 def alone() -> Iterator[None]:
-    """Permit one import at a time in this process. Raises `Unavailable` if another one waits
-    already, or after waiting."""
+    """Permit one import at a time in this process.
+
+    Raises `Unavailable` after `_WAIT` seconds, or at once if another import already waits.
+    """
     if not _places.acquire(blocking=False):
         raise _import_goes_on()
     try:

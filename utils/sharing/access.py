@@ -93,8 +93,8 @@ def entries_of(project: Mapping[str, Any] | None) -> dict[int, dict[str, Any]]:
 
 
 def addressed_of(project: Mapping[str, Any] | None) -> dict[int, dict[str, Any]]:
-    """Return the invitations of a project to addresses, by number. They give no right."""
-    found: dict[int, dict[str, Any]] = {}
+    """Return the invitations of a project to addresses, by number. They give no access."""
+    invitations: dict[int, dict[str, Any]] = {}
     members = project.get(MEMBERS) if project is not None else None
     for entry in members if isinstance(members, list) else ():
         if (
@@ -105,8 +105,8 @@ def addressed_of(project: Mapping[str, Any] | None) -> dict[int, dict[str, Any]]
             and entry.get("role") in ROLES
             and entry.get("status") == "invited"
         ):
-            found.setdefault(entry["invitation"], entry)
-    return found
+            invitations.setdefault(entry["invitation"], entry)
+    return invitations
 
 
 def index_of(documents: Documents, person: int) -> Iterator[dict[str, Any]]:
@@ -117,16 +117,17 @@ def index_of(documents: Documents, person: int) -> Iterator[dict[str, Any]]:
 
 
 def index_by_project(documents: Documents, person: int) -> dict[Project, list[dict[str, Any]]]:
-    """Return the records of a person's index by owner and project, several by hand only.
+    """Return the records of a user's index by owner and project.
 
-    For code that looks up many projects: each would have to search the whole index.
+    A project has several records only after hand edits. Use this to look up many projects, as each
+    search of the index is linear.
     """
-    found: dict[Project, list[dict[str, Any]]] = {}
+    by_project: dict[Project, list[dict[str, Any]]] = {}
     for record in index_of(documents, person):
         owner, project_id = record.get("owner"), record.get("project_id")
         if type(owner) is int and type(project_id) is int:
-            found.setdefault((owner, project_id), []).append(record)
-    return found
+            by_project.setdefault((owner, project_id), []).append(record)
+    return by_project
 
 
 def sharers(documents: Documents, person: int) -> list[int]:
@@ -290,8 +291,8 @@ def _check_members(transaction: Transaction, person: int, licence: Licence) -> N
         changed = {user for user in old.keys() | new.keys() if old.get(user) != new.get(user)}
         waited, waits = addressed_of(was), addressed_of(now)
         if owner == person:
-            kept = all(waited.get(number) == entry for number, entry in waits.items())
-            may = licence.members or (changed.isdisjoint(new) and kept)
+            unchanged = all(waited.get(number) == entry for number, entry in waits.items())
+            may = licence.members or (changed.isdisjoint(new) and unchanged)
         elif now is None or was is None:
             may = now is None and _is_offered(old, (owner, project_id), person, licence)
         elif licence.answers is not None:
@@ -304,13 +305,13 @@ def _check_members(transaction: Transaction, person: int, licence: Licence) -> N
 
 
 def _is_answer(was: Mapping[str, Any], now: Mapping[str, Any], person: int, number: int) -> bool:
-    """Whether a person answers one invitation to an address, with no more right than it gives."""
+    """Return whether the change accepts one invitation to an address, with the role it offers."""
     waited = addressed_of(was)
     if number not in waited or number in addressed_of(now):
         return False
     before, after = entries_of(was).get(person), entries_of(now).get(person)
-    rest = [one for one in was[MEMBERS] if one is not waited[number] and one is not before]
-    if rest != [one for one in now[MEMBERS] if one is not after]:
+    rest = [item for item in was[MEMBERS] if item is not waited[number] and item is not before]
+    if rest != [item for item in now[MEMBERS] if item is not after]:
         return False
     joined = after is not None and after["role"] == waited[number]["role"]
     return after == before or (before is None and joined)
@@ -351,7 +352,7 @@ def _check_index(transaction: Transaction) -> None:
     indexed = {
         user: index_by_project(transaction, user)
         for user in users
-        # One that does not read gives no right, and `follow` could not write it.
+        # An unreadable index gives no access, and `follow` could not write it.
         if transaction.fault(key_of("shared", user)) is None
     }
     for user, project in places:

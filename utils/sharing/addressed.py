@@ -1,9 +1,9 @@
-"""What the database knows of invitations to e-mail addresses, and of inviters who are refused.
+"""Database rows for invitations to e-mail addresses and for blocked inviters.
 
-An invitation to an address stands in the project, with the address and without a person: its owner
-must not learn whether an account has the address, nor whose it is. So the invited user's documents
-do not name it either. The rows here say which projects an address is invited to. They are hints:
-a row without an entry in the project means nothing, and is skipped.
+The project stores an invitation with the address, without a user, so that its owner cannot learn
+whether an account has the address. So the invited user's documents cannot refer to it either. The
+rows of this module map addresses to projects. They are hints: a row without a matching entry in the
+project is ignored.
 """
 
 from __future__ import annotations
@@ -18,16 +18,16 @@ from django.contrib.auth import get_user_model
 from django.core.exceptions import ValidationError
 from django.core.validators import validate_email
 
-LISTED_MAX = 200  # invitations by address that one user is shown, the newest first
-REFUSED_MAX = 500  # inviters that one user refuses; the earliest of more are dropped
-# An owner may have as many rows that mean nothing, to one address and in all, without a check.
+LISTED_MAX = 200  # invitations to addresses listed per user, the newest
+REFUSED_MAX = 500  # blocked inviters per user; the oldest beyond that are dropped
+# The newest rows of an owner that are never checked for staleness, per address and in total.
 UNCHECKED_OF_ADDRESS = 5
 UNCHECKED_OF_OWNER = 100
-CHECKED_MAX = 20  # rows of each kind that one invitation has looked at
+CHECKED_MAX = 20  # rows of each kind that are checked at each invitation
 
 
 def address_in(text: str) -> str | None:
-    """Return the address that the text is, in small letters; None if it is none."""
+    """Return the text as an e-mail address in lower case, or None if it is not valid."""
     address = text.strip().lower()
     try:
         validate_email(address)
@@ -37,13 +37,13 @@ def address_in(text: str) -> str | None:
 
 
 def can_be_proved() -> bool:
-    """Return whether this server sends mail, without which nobody can prove an address."""
+    """Return whether this server sends mail, which proving an address requires."""
     return bool(settings.NEURALFLOW_SENDS_MAIL)
 
 
 @contextmanager
 def noted(address: str, owner: int, project_id: int) -> Iterator[int]:
-    """Note an invitation for as long as the block succeeds; yields its number."""
+    """Add the row of an invitation and yield its number. Delete a new row if the block fails."""
     row, is_new = _rows().get_or_create(address=address, owner=owner, project_id=project_id)
     try:
         yield row.pk
@@ -54,28 +54,31 @@ def noted(address: str, owner: int, project_id: int) -> Iterator[int]:
 
 
 def forget(number: int) -> None:
-    """Forget an invitation that was answered or withdrawn."""
+    """Delete the row of an invitation."""
     _rows().filter(pk=number).delete()
 
 
 def rows_to_check(owner: int, address: str) -> list[Any]:
-    """Return rows of the owner that may mean nothing, such as those of projects that were deleted.
+    """Return rows of the owner that may be stale, for example after their project was deleted.
 
-    Without this check at each invitation, deleted projects would leave rows without end, and those
-    to one address would push the invitations of others off its list. The newest rows are left out:
-    another invitation of the owner may be about to write their entries.
+    Without a check at each invitation, stale rows would accumulate, and those to one address would
+    displace valid invitations from its list. The newest rows are left out: a concurrent invitation
+    may not have committed its entry yet.
     """
     rows = _rows().filter(owner=owner)
     of_address = rows.filter(address=address).order_by("-pk")[UNCHECKED_OF_ADDRESS:]
     others = rows.order_by("-pk").values_list("pk", flat=True)[UNCHECKED_OF_OWNER:]
     newest = others.first() or 0
-    # At random: the oldest may all have entries.
+    # Random: the oldest rows may all be valid and would hide stale ones.
     at_random = rows.filter(pk__lte=newest).order_by("?")[:CHECKED_MAX]
     return [*of_address[:CHECKED_MAX], *at_random]
 
 
 def rows_for(person: int) -> list[Any]:
-    """Return the noted invitations to addresses that the person proved, the newest first."""
+    """Return the rows for the user's proved addresses, newest first.
+
+    Leaves out declined invitations and those of blocked inviters.
+    """
     addresses = get_user_model().objects.proved_addresses(person)
     refused = refused_inviters(person)
     rows = (
@@ -87,7 +90,7 @@ def rows_for(person: int) -> list[Any]:
 
 
 def may_wait_for(person: int) -> bool:
-    """Return whether an invitation may wait, by one query: for the navigation of every page."""
+    """Return whether the user may have an open invitation. One query, as every page calls it."""
     if not can_be_proved():
         return False
     proved = get_user_model().objects.filter(pk=person, emailaddress__verified=True)
@@ -96,19 +99,19 @@ def may_wait_for(person: int) -> bool:
 
 
 def row_for(person: int, number: int) -> Any | None:
-    """Return one noted invitation to an address that the person proved; None if there is none."""
+    """Return the row with this number if it is for a proved address of the user, or None."""
     addresses = get_user_model().objects.proved_addresses(person)
     rows = _rows().filter(pk=number, address__in=addresses, is_declined=False)
     return rows.exclude(owner=person).first()
 
 
 def decline(number: int) -> None:
-    """Show an invitation no more. It stays open for its owner, who does not learn of it."""
+    """Hide an invitation from the invited user. For the project's owner it stays open."""
     _rows().filter(pk=number).update(is_declined=True)
 
 
 def refuse_inviter(person: int, inviter: int) -> None:
-    """Let no further invitation of the inviter reach the person."""
+    """Block invitations of the inviter to the user. Users cannot block themselves."""
     if person != inviter:
         _refused().get_or_create(user_id=person, inviter=inviter)
         rows = _refused().filter(user_id=person).order_by("-pk").values_list("pk", flat=True)
@@ -116,18 +119,18 @@ def refuse_inviter(person: int, inviter: int) -> None:
 
 
 def allow_inviter(person: int, inviter: int) -> None:
-    """Let invitations of the inviter reach the person again."""
+    """Unblock the inviter."""
     _refused().filter(user_id=person, inviter=inviter).delete()
 
 
 def refused_inviters(person: int) -> list[int]:
-    """Return the ids of those whose invitations do not reach the person, the latest first."""
+    """Return the ids of the user's blocked inviters, the latest first."""
     rows = _refused().filter(user_id=person).order_by("-pk")
     return list(rows.values_list("inviter", flat=True))
 
 
 def is_refused(person: int, inviter: int) -> bool:
-    """Return whether the person takes no invitations from the inviter."""
+    """Return whether the user blocks the inviter."""
     return bool(_refused().filter(user_id=person, inviter=inviter).exists())
 
 

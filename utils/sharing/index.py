@@ -31,8 +31,8 @@ def follow(transaction: Transaction) -> None:
     """Update the index and assignments after changes of projects in the transaction."""
     if "projects" not in [key.collection for key in transaction.changed]:
         return
-    named: dict[int, list[tuple[Project, Any, Any]]] = {}  # by person
-    gone: dict[int, dict[int, set[int]]] = {}  # who left, by owner and project
+    named: dict[int, list[tuple[Project, Any, Any]]] = {}  # changed projects by user
+    gone: dict[int, dict[int, set[int]]] = {}  # former members by owner and project
     joined: set[int] = set()
     for project, (was, now) in changed_projects(transaction).items():
         old, new = entries_of(was), entries_of(now)
@@ -167,7 +167,7 @@ def _is_member(entry: Mapping[str, Any] | None) -> bool:
 
 
 def _unassign(transaction: Transaction, owner: int, people: Mapping[int, set[int]]) -> None:
-    """Assign the tasks of people to nobody; `people` are those who left, by project."""
+    """Clear the assignee of tasks of former members. `people` has their ids by project."""
     key = key_of("tasks", owner)
     for task in transaction.records(key):
         project_id = task.get("project_id") if id_of(task) else None

@@ -1,10 +1,10 @@
-"""What a user does with invitations: those to an address, and all of them at once.
+"""Operations of invited users: answer invitations to an address, or decline all at once.
 
     invitations = Invitations(json_storage)
     (invitation,) = invitations.waiting(9)      # to an address that user 9 proved
     invitations.accept(9, invitation["id"])
 
-Invitations by user name are records of the `shared` document: `Memberships` answers them.
+Invitations by user name are records of the `shared` document. `Memberships` answers them.
 """
 
 from __future__ import annotations
@@ -31,19 +31,19 @@ class Invitations:
         self._manager = manager
 
     def waiting(self, person: int) -> Sequence[Record]:
-        """Return the open invitations to addresses that the person proved, the newest first."""
-        found = []
+        """Return the open invitations to the user's proved addresses, newest first."""
+        invitations = []
         for row in addressed.rows_for(person):
             project = self._project(row)
             entry = addressed_of(project).get(row.pk)
             if project is not None and entry is not None and entry[ADDRESS] == row.address:
-                found.append(self._shown(row, project, entry))
-        return found
+                invitations.append(self._shown(row, project, entry))
+        return invitations
 
     def accept(self, person: int, number: int, **call: Unpack[Call]) -> Record:
-        """Join the project of an invitation to an address; return the record of what is shared.
+        """Accept an invitation to an address. Return the new record of the `shared` document.
 
-        Raises `NotFound` where the person has no such invitation.
+        Raises `NotFound` if the user has no such invitation.
         """
         owner, project_id = self._join(person, number, call)
         for record in self._manager.list("shared", person):
@@ -52,7 +52,10 @@ class Invitations:
         raise NotFound(f"there is no invitation {number}")
 
     def decline(self, person: int, number: int, **call: Unpack[Call]) -> None:
-        """Decline an invitation to an address. Its owner is not told: it would tell whose it is."""
+        """Decline an invitation to an address. Raises `NotFound`.
+
+        The project's owner does not see this, as it would reveal the account of the address.
+        """
         if addressed.row_for(person, number) is None:
             raise NotFound(f"there is no invitation {number}")
         addressed.decline(number)
@@ -66,7 +69,7 @@ class Invitations:
         )
 
     def decline_all(self, person: int, *, inviter: int | None = None, **call: Unpack[Call]) -> int:
-        """Decline all open invitations, or those of one inviter; return how many there were."""
+        """Decline all open invitations, or those of one inviter. Return their number."""
         memberships, count = Memberships(self._manager), 0
         for record in self._manager.list("shared", person):
             if record.get("status") == "invited" and inviter in (None, record.get("owner")):
@@ -77,14 +80,14 @@ class Invitations:
         return count
 
     def never(self, person: int, inviter: int, **call: Unpack[Call]) -> int:
-        """Decline all of one inviter, and let no further ones reach the person."""
+        """Decline all invitations of the inviter, and block further ones. Return their number."""
         count = self.decline_all(person, inviter=inviter, **call)
         addressed.refuse_inviter(person, inviter)
         return count
 
     def refused(self, person: int) -> list[tuple[int, str]]:
-        """Return id and name of those whose invitations do not reach the person."""
-        return [(one, self._name(one)) for one in addressed.refused_inviters(person)]
+        """Return ids and names of the user's blocked inviters."""
+        return [(inviter, self._name(inviter)) for inviter in addressed.refused_inviters(person)]
 
     def _join(self, person: int, number: int, call: Call) -> tuple[int, int]:
         row, once = addressed.row_for(person, number), call.get("once")
@@ -98,21 +101,21 @@ class Invitations:
             entry = addressed_of(project).get(number)
             if row is None or entry is None or entry[ADDRESS] != row.address:
                 raise NotFound(f"there is no invitation {number}")
-            members = [one for one in project[MEMBERS] if one is not entry]
+            members = [existing for existing in project[MEMBERS] if existing is not entry]
             if person not in entries_of(project):
                 members.append(_member(transaction, person, entry))
             write_members(transaction, owner, project, members)
             return [owner, project_id]
 
         words = "invitation_accepted", "Accepted an invitation to a project"
-        told = {"id": project_id, "collection": "projects", **(call.get("told") or {})}
+        metadata = {"id": project_id, "collection": "projects", **(call.get("told") or {})}
         answered: list[int] = self._manager._change(
             owner,
             edit,
             caller=call.get("caller") or Caller(person),
             once=once,
             metered=call.get("metered", False),
-            activity=Activity(*words, told),
+            activity=Activity(*words, metadata),
             licence=Licence(members=True, answers=number),
         )
         addressed.forget(number)
@@ -156,7 +159,7 @@ def _member(transaction: Transaction, person: int, entry: Record) -> Record:
 
 
 def _done(act: Any) -> bool:
-    """Whether it was there to be done: somebody may have withdrawn it in this moment."""
+    """Run `act`. Return False if the invitation was withdrawn meanwhile (`NotFound`)."""
     try:
         act()
     except NotFound:

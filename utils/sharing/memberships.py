@@ -69,7 +69,7 @@ class Memberships:
         refuses: Callable[[int, int], bool] | None = None,
     ) -> None:
         self._manager, self._find = manager, find
-        # Whoever finds people elsewhere than in the database says also who refuses whom.
+        # With its own `find`, a caller must also supply `refuses`: blocks are database rows.
         self._refuses = refuses or (addressed.is_refused if find is person_named else _nobody)
 
     def members(
@@ -117,7 +117,11 @@ class Memberships:
     def _invite_address(
         self, owner: int, project_id: int, who: str, role: str, call: Call
     ) -> Record:
-        """Invite whoever proved the address, or will; nothing tells whether an account has."""
+        """Invite the account that has proved the address, or will prove it.
+
+        The result does not depend on whether there is such an account, so the inviter cannot learn
+        that.
+        """
         asks = _caller(owner, call)
         address = addressed.address_in(who)
 
@@ -144,8 +148,8 @@ class Memberships:
         def told(entry: Record) -> tuple[str, str]:
             return "member_invited", f"Invited {entry[ADDRESS]} to a project as {role}"
 
-        # Before the commit, and not while other writers wait: without an entry it means nothing.
-        # A number of none where it will be refused: who may not invite here is told that first.
+        # The row is added before the commit, outside the writer lock: without an entry it is
+        # ignored. An invalid address gets no row, and `edit` refuses it after the permissions.
         note: AbstractContextManager[int] = nullcontext(0)
         if address is not None and addressed.can_be_proved():
             note = addressed.noted(address, owner, project_id)
@@ -155,7 +159,7 @@ class Memberships:
         return entry
 
     def _forget_stale(self, owner: int, address: str) -> None:
-        """Forget notes of the owner's invitations that are in no project any more."""
+        """Delete rows of the owner's invitations that no project contains any longer."""
         projects = self._manager.store.records(key_of("projects", owner))
         for row in addressed.rows_to_check(owner, address):
             records = projects.find(row.project_id)
@@ -172,7 +176,7 @@ class Memberships:
             entry = addressed_of(project).get(number)
             if entry is None:
                 raise NotFound(f"there is no invitation {number}")
-            members = [one for one in project[MEMBERS] if one is not entry]
+            members = [existing for existing in project[MEMBERS] if existing is not entry]
             write_members(transaction, owner, project, members)
             return entry
 
@@ -335,9 +339,9 @@ class Memberships:
             moved = _move_project(transaction, project, owner, person, former_owner)
             _move_tasks(transaction, owner, project_id, person, moved["id"])
             clear_references(transaction, key_of("projects", owner), {project_id})
-            told = call.get("told") or {}
+            metadata = call.get("told") or {}
             words = "project_received", f"Took over project “{project.get('name', '')}”"
-            log(transaction, person, _activity(words, moved["id"], told))
+            log(transaction, person, _activity(words, moved["id"], metadata))
             words = "project_transferred", f"Handed over project “{project.get('name', '')}”"
             tell_other(transaction, person, owner, _activity(words, project_id, {}))
             return moved
@@ -476,7 +480,7 @@ def _check_room(transaction: Transaction, owner: int, project: Record, person: i
     mine = sum(record.get("owner") == owner for record in waiting)
     if mine >= OPEN_MAX:
         _refuse("/who", f"already has {OPEN_MAX} open invitations from you")
-    # Strangers' invitations must not keep those away whom the person knows.
+    # Without this exception, strangers could fill a user's list and so block known inviters.
     known = owner in sharers(transaction, person) or person in sharers(transaction, owner)
     if len(shared) - len(waiting) >= SHARED_MAX or (len(waiting) >= SHARED_MAX and not known):
         _refuse("/who", "has reached the limit of projects and invitations")
@@ -492,7 +496,10 @@ def _check_size(project: Record) -> None:
 
 
 def _check_address(transaction: Transaction, owner: int, project: Record, address: str) -> None:
-    """Refuse by what the owner's own projects say, and by nothing of the account, if any."""
+    """Raise `InvalidRecord` past a limit, by the owner's projects only.
+
+    A check of the account would reveal whether there is one.
+    """
     if any(entry[ADDRESS] == address for entry in addressed_of(project).values()):
         _refuse("/who", "is already invited")
     _check_size(project)
@@ -523,7 +530,7 @@ def _move_project(
     begin(transaction, key)
     entries = entries_of(project)
     gone = [entries[to], *addressed_of(project).values()]  # invitations of the former owner
-    rest = [_unoffered(one) for one in project[MEMBERS] if not any(one is each for each in gone)]
+    rest = [_unoffered(m) for m in project[MEMBERS] if not any(m is entry for entry in gone)]
     former = {
         "user_id": owner,
         "username": name_of(transaction, owner),

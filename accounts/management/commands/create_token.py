@@ -55,15 +55,15 @@ class Command(BaseCommand):
 
 
 def account_named(name: str, *, active: bool = True) -> User:
-    """The account of that user name, or of that e-mail address; an `active` one only.
+    """Return the account with this user name, or this address if it has an @.
 
-    A name is no address: what has an @ finds accounts by their addresses alone.
+    Raises `CommandError` if there is none or several, and, with `active`, for an inactive one.
     """
-    found = list(User.objects.meant_by(name)[:2]) if name else []
-    if len(found) > 1:
+    users = list(User.objects.meant_by(name)[:2]) if name else []
+    if len(users) > 1:
         raise CommandError(f"{name!r} means several accounts: use the user name.")
-    if not found:
+    if not users:
         raise CommandError(f"There is no account with the name or address {name!r}.")
-    if active and not found[0].is_active:
+    if active and not users[0].is_active:
         raise CommandError(f"The account {name!r} is not active: its tokens would be refused.")
-    return found[0]
+    return users[0]
