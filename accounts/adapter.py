@@ -142,8 +142,8 @@ class AccountAdapter(DefaultAccountAdapter):
 
         Raises `ImmediateHttpResponse` in that case.
         """
-        given = str(request.session.pop(_GIVEN, ""))
-        if not constant_time_compare(given, user.get_session_auth_hash()):
+        entered = str(request.session.pop(_GIVEN, ""))
+        if not constant_time_compare(entered, user.get_session_auth_hash()):
             log.warning("A log-in to account %s was begun with an earlier password", user.pk)
             messages.error(request, _("Your password was changed meanwhile. Log in again."))
             raise ImmediateHttpResponse(redirect("login"))

@@ -144,8 +144,8 @@ class ProfileForm(FormOfUser):
 
     def __init__(self, data: QueryDict | None = None, *, instance: User) -> None:
         self._old_address = instance.email
-        kept = instance.profile if isinstance(instance.profile, dict) else {}
-        initial = {name: kept.get(name, value) for name, value in empty_profile().items()}
+        stored = instance.profile if isinstance(instance.profile, dict) else {}
+        initial = {name: stored.get(name, value) for name, value in empty_profile().items()}
         super().__init__(data, instance=instance, initial=initial)
         for name in ("email", "bio", "skills", "interests", "certifications", "education"):
             self.fields[name].wide = True  # type: ignore[attr-defined]  # for forms/field.html
@@ -177,8 +177,8 @@ class ProfileForm(FormOfUser):
         If this server sends mail, a new address is not saved until it is proved.
         """
         user = super().save(commit=False)
-        kept = user.profile if isinstance(user.profile, dict) else {}
-        user.profile = kept | {name: self.cleaned_data[name] for name in empty_profile()}
+        stored = user.profile if isinstance(user.profile, dict) else {}
+        user.profile = stored | {name: self.cleaned_data[name] for name in empty_profile()}
         fields = [*self.Meta.fields, "profile"]
         if settings.NEURALFLOW_SENDS_MAIL:
             user.email = self._old_address

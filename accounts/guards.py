@@ -75,10 +75,10 @@ class SignIn:
         self._attempt = Attempt(*self._counts_of_stranger())
 
     def _counts_of_stranger(self) -> list[Count]:
-        here = f"{self._subject}|{address_of(self._request)}"
-        counts = [(HERE, here), *networks_of(self._request)]
+        subject = f"{self._subject}|{address_of(self._request)}"
+        counts = [(HERE, subject), *networks_of(self._request)]
         if is_used_up(NAME, self._subject):
-            counts.append((HERE_TIGHT, here))
+            counts.append((HERE_TIGHT, subject))
         if is_used_up(SITE, ""):
             counts.append((ADDRESS_TIGHT, address_of(self._request)))
         return counts
@@ -110,9 +110,9 @@ def _known_browser(request: HttpRequest, name: str) -> str | None:
 def forget_failures(request: HttpRequest, user: User) -> None:
     """Reset the user's failures from this network, by name and by e-mail address."""
     for login in filter(None, (user.username, user.email)):
-        here = f"{subject_of(login)}|{address_of(request)}"
+        subject = f"{subject_of(login)}|{address_of(request)}"
         for limit in (HERE, HERE_TIGHT):
-            forget(limit, here)
+            forget(limit, subject)
 
 
 def proof(request: HttpRequest) -> Attempt:

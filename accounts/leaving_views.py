@@ -1,4 +1,4 @@
-"""Pages to delete one's account, and to see and download the receipt."""
+"""Pages to delete the user's account, and to show and download the receipt."""
 
 from typing import Any
 

@@ -75,7 +75,7 @@ def _endpoint_at(path: str, urlconf: str) -> ResolverMatch | None:
     except Resolver404:
         return None
     view = match.func
-    if not isinstance(view, Endpoint) or any(one.open for one in view.operations.values()):
+    if not isinstance(view, Endpoint) or any(o.open for o in view.operations.values()):
         return None
     return match
 

@@ -1,4 +1,4 @@
-"""The addresses of the settings that have no place among those of accounts."""
+"""URLs of the settings pages below /settings/."""
 
 from django.urls import path
 from django.views.decorators.http import require_safe

@@ -77,9 +77,9 @@ def _statement(alias: str) -> tuple[str, list[tuple[int, Callable[..., Any], Bas
     statement, parameters = compiler.as_sql()
     assert parameters == ("",), "the digest is all that differs from call to call"
     columns = [column for column, _sql, _alias in compiler.select]
-    found = compiler.get_converters(columns).items()
+    converted = compiler.get_converters(columns).items()
     return statement, [
         (position, convert, column)
-        for position, (converters, column) in found
+        for position, (converters, column) in converted
         for convert in converters
     ]

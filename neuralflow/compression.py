@@ -18,7 +18,7 @@ _TAKES_GZIP: Final = re.compile(r"(^|,)\s*gzip\s*(;\s*q=(0\.\d*[1-9]\d*|1(\.0*)?
 
 
 class PagesGZipMiddleware:
-    """Compress pages only.
+    """Middleware that compresses pages, and no other responses.
 
     Event streams must not be buffered, and API responses are faster uncompressed.
 

@@ -41,9 +41,9 @@ def _members(request: ApiRequest, record_id: int, owner: int | None = None) -> H
 
 
 def _invite(request: ApiRequest, record_id: int, owner: int | None = None) -> HttpResponse:
-    asked = read_object(request, who=str, role=str)
+    body = read_object(request, who=str, role=str)
     call, whose = _call(request), owner or request.caller.user_id
-    entry = _memberships(request).invite(whose, record_id, asked["who"], asked["role"], **call)
+    entry = _memberships(request).invite(whose, record_id, body["who"], body["role"], **call)
     if "user_id" in entry:
         location = f"{request.path}{entry['user_id']}/"
     else:
@@ -55,9 +55,9 @@ def _invite(request: ApiRequest, record_id: int, owner: int | None = None) -> Ht
 def _change_role(
     request: ApiRequest, record_id: int, person: int, owner: int | None = None
 ) -> HttpResponse:
-    asked = read_object(request, role=str)
+    body = read_object(request, role=str)
     call, whose = _call(request), owner or request.caller.user_id
-    entry = _memberships(request).change_role(whose, record_id, person, asked["role"], **call)
+    entry = _memberships(request).change_role(whose, record_id, person, body["role"], **call)
     return json_response(entry, 200, replayed(call.get("once")))
 
 
@@ -71,9 +71,9 @@ def _remove(
 
 
 def _offer(request: ApiRequest, record_id: int, owner: int | None = None) -> HttpResponse:
-    asked = read_object(request, to=int)
+    body = read_object(request, to=int)
     call, whose = _call(request), owner or request.caller.user_id
-    entry = _memberships(request).offer(whose, record_id, asked["to"], **call)
+    entry = _memberships(request).offer(whose, record_id, body["to"], **call)
     return json_response(entry, 200, replayed(call.get("once")))
 
 
@@ -85,8 +85,8 @@ def _withdraw(request: ApiRequest, record_id: int, owner: int | None = None) -> 
 
 
 def _take_over(request: ApiRequest, shared_id: int) -> HttpResponse:
-    asked = read_object(request, optional="former_owner", former_owner=str)
-    call, former = _call(request), asked.get("former_owner", "viewer")
+    body = read_object(request, optional="former_owner", former_owner=str)
+    call, former = _call(request), body.get("former_owner", "viewer")
     person = request.caller.user_id
     project = _memberships(request).take_over(person, shared_id, former, **call)
     there = reverse("api_project", args=[project["id"]])
@@ -103,8 +103,8 @@ def _shared(request: ApiRequest) -> HttpResponse:
     def look() -> list[Record]:
         return request.json_storage.list("shared", request.caller.user_id)
 
-    found = read(request, look)
-    return json_response({"shared": found, "total": len(found)})
+    records = read(request, look)
+    return json_response({"shared": records, "total": len(records)})
 
 
 def _shared_one(request: ApiRequest, shared_id: int) -> HttpResponse:
@@ -115,8 +115,8 @@ def _shared_one(request: ApiRequest, shared_id: int) -> HttpResponse:
 
 
 def _accept(request: ApiRequest, shared_id: int) -> HttpResponse:
-    asked = read_object(request, status=str)
-    if asked["status"] != "member":
+    body = read_object(request, status=str)
+    if body["status"] != "member":
         _refuse("/status", 'must be "member": an invitation is accepted, or deleted')
     call = _call(request)
     record = _memberships(request).accept(request.caller.user_id, shared_id, **call)
@@ -140,13 +140,13 @@ def _withdraw_invitation(
 
 def _invitations(request: ApiRequest) -> HttpResponse:
     invitations = Invitations(request.json_storage)
-    found = read(request, lambda: invitations.waiting(request.caller.user_id))
-    return json_response({"invitations": found, "total": len(found)})
+    records = read(request, lambda: invitations.waiting(request.caller.user_id))
+    return json_response({"invitations": records, "total": len(records)})
 
 
 def _join(request: ApiRequest, number: int) -> HttpResponse:
-    asked = read_object(request, status=str)
-    if asked["status"] != "member":
+    body = read_object(request, status=str)
+    if body["status"] != "member":
         _refuse("/status", 'must be "member": an invitation is accepted, or deleted')
     call = _call(request)
     record = Invitations(request.json_storage).accept(request.caller.user_id, number, **call)
@@ -170,8 +170,8 @@ def _memberships(request: ApiRequest) -> Memberships:
 def _call(request: ApiRequest) -> Call:
     """Return actor, idempotency key and metadata of the call. The body must have been read."""
     once: Once | None = once_of(request) if request.operation.bodies else None
-    told = call_metadata(request) | request_metadata(request)
-    return Call(caller=request.caller, once=once, metered=True, told=told)
+    metadata = call_metadata(request) | request_metadata(request)
+    return Call(caller=request.caller, once=once, metered=True, told=metadata)
 
 
 def _refuse(pointer: str, detail: str) -> NoReturn:

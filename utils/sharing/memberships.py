@@ -107,12 +107,12 @@ class Memberships:
             write_members(transaction, owner, project, [*(project.get(MEMBERS) or []), entry])
             return entry
 
-        def told(entry: Record) -> tuple[str, str]:
+        def describe(entry: Record) -> tuple[str, str]:
             return "member_invited", f"Invited {_name(entry)} to a project as {role}"
 
         # On this thread, which has the database connection: `find` queries the account while
         # holding the writer lock.
-        return self._do(owner, project_id, edit, told, call, here=True)
+        return self._do(owner, project_id, edit, describe, call, here=True)
 
     def _invite_address(
         self, owner: int, project_id: int, who: str, role: str, call: Call
@@ -145,7 +145,7 @@ class Memberships:
             write_members(transaction, owner, project, [*(project.get(MEMBERS) or []), entry])
             return entry
 
-        def told(entry: Record) -> tuple[str, str]:
+        def describe(entry: Record) -> tuple[str, str]:
             return "member_invited", f"Invited {entry[ADDRESS]} to a project as {role}"
 
         # The row is added before the commit, outside the writer lock: without an entry it is
@@ -154,7 +154,7 @@ class Memberships:
         if address is not None and addressed.can_be_proved():
             note = addressed.noted(address, owner, project_id)
         with note as number:
-            entry = self._do(owner, project_id, edit, told, call)
+            entry = self._do(owner, project_id, edit, describe, call)
         self._forget_stale(owner, entry[ADDRESS])
         return entry
 
@@ -180,10 +180,10 @@ class Memberships:
             write_members(transaction, owner, project, members)
             return entry
 
-        def told(entry: Record) -> tuple[str, str]:
+        def describe(entry: Record) -> tuple[str, str]:
             return "member_removed", f"Withdrew the invitation of {entry[ADDRESS]}"
 
-        entry = self._do(owner, project_id, edit, told, call)
+        entry = self._do(owner, project_id, edit, describe, call)
         addressed.forget(number)
         return entry
 
@@ -198,10 +198,10 @@ class Memberships:
             _check_role(role)
             return _write_entry(transaction, owner, project, person, {"role": role})
 
-        def told(entry: Record) -> tuple[str, str]:
+        def describe(entry: Record) -> tuple[str, str]:
             return "member_changed", f"Made {_name(entry)} {role} of a project"
 
-        return self._do(owner, project_id, edit, told, call)
+        return self._do(owner, project_id, edit, describe, call)
 
     def remove(self, owner: int, project_id: int, person: int, **call: Unpack[Call]) -> Record:
         """Remove a member or an invitation. A user may remove themself. Return the member entry."""
@@ -216,14 +216,14 @@ class Memberships:
             take_out(transaction, owner, project, person)
             return entry
 
-        def told(entry: Record) -> tuple[str, str]:
+        def describe(entry: Record) -> tuple[str, str]:
             if asks.user_id != person:
                 return "member_removed", f"Took {_name(entry)} out of a project"
             if entry["status"] == "invited":
                 return "invitation_declined", "Declined an invitation to a project"
             return "project_left", "Left a project"
 
-        return self._do(owner, project_id, edit, told, call)
+        return self._do(owner, project_id, edit, describe, call)
 
     def accept(self, person: int, shared_id: int, **call: Unpack[Call]) -> Record:
         """Accept the invitation with this id in the user's `shared` document. Return its record.
@@ -241,10 +241,10 @@ class Memberships:
                 _write_entry(transaction, owner, project, person, joined)
             return entry
 
-        def told(_: Record) -> tuple[str, str]:
+        def describe(_: Record) -> tuple[str, str]:
             return "invitation_accepted", "Accepted an invitation to a project"
 
-        self._do(owner, project_id, edit, told, call)
+        self._do(owner, project_id, edit, describe, call)
         return self._manager.get("shared", person, shared_id)
 
     def decline(self, person: int, shared_id: int, **call: Unpack[Call]) -> None:
@@ -273,10 +273,10 @@ class Memberships:
             write_members(transaction, owner, project, members)
             return offered
 
-        def told(entry: Record) -> tuple[str, str]:
+        def describe(entry: Record) -> tuple[str, str]:
             return "project_offered", f"Offered {_name(entry)} to own a project"
 
-        return self._do(owner, project_id, edit, told, call)
+        return self._do(owner, project_id, edit, describe, call)
 
     def withdraw_offer(self, owner: int, project_id: int, **call: Unpack[Call]) -> None:
         """Withdraw the offer of a project. Raises `NotFound` if there is none."""
@@ -291,10 +291,10 @@ class Memberships:
             write_members(transaction, owner, project, members)
             return dict(_unoffered(offered[0]))
 
-        def told(_: Record) -> tuple[str, str]:
+        def describe(_: Record) -> tuple[str, str]:
             return "offer_withdrawn", "Withdrew the offer of a project"
 
-        self._do(owner, project_id, edit, told, call)
+        self._do(owner, project_id, edit, describe, call)
 
     def refuse_offer(self, person: int, shared_id: int, **call: Unpack[Call]) -> None:
         """Refuse the ownership of the project with this id in the `shared` document.
@@ -310,10 +310,10 @@ class Memberships:
             write_members(transaction, owner, project, members)
             return dict(_unoffered(entry))
 
-        def told(_: Record) -> tuple[str, str]:
+        def describe(_: Record) -> tuple[str, str]:
             return "offer_refused", "Refused to own a project"
 
-        self._do(owner, project_id, edit, told, call)
+        self._do(owner, project_id, edit, describe, call)
 
     def take_over(
         self, person: int, shared_id: int, former_owner: str = "viewer", **call: Unpack[Call]
