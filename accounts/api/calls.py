@@ -35,7 +35,7 @@ def read(request: ApiRequest, fetch: Callable[[], Found]) -> Found:
     """
     store, caller = request.json_storage, request.caller
     with _count_or_go_on(request):
-        store.quota(caller.user_id).check()
+        (request.quota_before or store.quota(caller.user_id)).check()
     result = fetch()
     with _count_or_go_on(request):
         request.quota = store.record_read(caller)
@@ -49,7 +49,7 @@ def fetch_and_log(
     """Run `fetch` like `read`, and log the call as an activity, too."""
     store, caller = request.json_storage, request.caller
     with _count_or_go_on(request):
-        store.quota(caller.user_id).check()
+        (request.quota_before or store.quota(caller.user_id)).check()
     result = fetch()
     with _count_or_go_on(request):
         request.quota = store.record_call(caller.user_id, activity_of(result), caller=caller)

@@ -76,6 +76,7 @@ class ApiRequest(StorageRequest):
     scopes: Collection[str]
     operation: Operation
     quota: Quota
+    quota_before: Quota | None = None  # before the call, if the store can be read
 
 
 class Endpoint:
@@ -154,7 +155,8 @@ def _check_burst(request: ApiRequest) -> None:
     Without this check, calls that are refused later would be unlimited.
     """
     with suppress(StoreError):  # the handler will raise it
-        request.json_storage.quota(request.caller.user_id).check_burst()
+        request.quota_before = request.json_storage.quota(request.caller.user_id)
+        request.quota_before.check_burst()
 
 
 def _charge_refusal(request: ApiRequest, fault: Exception) -> None:

@@ -15,4 +15,6 @@ def test_killing_16_writers_loses_no_acknowledged_commit() -> None:
 
 
 def test_the_harness_sees_the_loss_when_there_is_no_lock() -> None:
-    assert kills.run(8, seed=1, planted="tests.harness.plants:no_lock").lost > 0
+    plant = "tests.harness.plants:no_lock"
+    # A loss needs two writers in the same moment, which few kills on a busy machine may not meet.
+    assert any(kills.run(8, seed, planted=plant).lost for seed in range(1, 7))

@@ -1,4 +1,3 @@
-import json
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -6,8 +5,10 @@ from pathlib import Path
 import pytest
 
 from tests.accounts.api.conftest import Caller
-from tests.folders import contents, exact
+from tests.folders import contents
 from tests.server import Server
+from utils.documents import key_of
+from utils.json_storage import json_storage
 
 
 def test_it_works(alice: Caller, data_folder: Path) -> None:
@@ -71,13 +72,13 @@ def test_refused_calls_are_free(alice: Caller, data_folder: Path) -> None:
     assert alice.get("tasks/").status_code == 200
 
 
-def test_new_hour_starts_at_nought(alice: Caller, data_folder: Path) -> None:
+def test_new_hour_starts_at_nought(alice: Caller) -> None:
     alice.allow(1)
     alice.get("tasks/")
     assert alice.get("tasks/").status_code == 429
-    path = data_folder / "users" / f"user_{alice.id}.json"
-    document = json.loads(exact(path).read_bytes())
-    path.write_text(json.dumps(document | {"api_calls_period": "2020-01-01T00"}))
+    earlier = {"api_calls_period": "2020-01-01T00"}
+    person = key_of("users", alice.id)
+    json_storage.store.change(lambda transaction: transaction.set(person, earlier))
 
     assert alice.get("tasks/").status_code == 200
     assert alice.document["api_calls_used"] == 1
