@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -32,11 +33,12 @@ def is_aside(files: FileSystem, path: str, source: str = "") -> bool:
     folder, _, name = path.rpartition("/")
     begin = f"{name.removesuffix('.json')}.set-aside-"
     inode = files.status(source or path).st_ino
-    return any(
-        files.status(f"{folder}/{other}").st_ino == inode
-        for other in files.names(folder)
-        if other.startswith(begin) and other.endswith(".json")
-    )
+    for other in files.names(folder):
+        if other.startswith(begin) and other.endswith(".json"):
+            with suppress(FileNotFoundError):  # a person removed it meanwhile
+                if files.status(f"{folder}/{other}").st_ino == inode:
+                    return True
+    return False
 
 
 def write_note(files: FileSystem, path: str, aside_name: str, remarks: Sequence[str]) -> None:

@@ -456,7 +456,7 @@ def _is_later_state(item: Json, entry: Given, base: State) -> bool:
     if (id_of(item) or 0) != entry.written:
         return False
     return bool(entry.written) or any(
-        is_fresh(base, name, value) and _is_typed_on(value, item.get(name, ABSENT))
+        _is_typed_on(value, item.get(name, ABSENT)) and is_fresh(base, name, value)
         for name, value in entry.item.items()
     )
 

@@ -27,7 +27,7 @@ import msgspec
 
 from docstore.codec import decode
 from docstore.document import CollectionLayout, Document, Key
-from docstore.errors import Corrupt
+from docstore.errors import Corrupt, from_os_error
 from docstore.filesystem import Draft, FileSystem
 
 _FORMAT: Final = 1
@@ -108,19 +108,25 @@ class Images:
         return self._folder / key.collection / f"{key.owner}.image"
 
     def read(self, key: Key) -> Image | None:
-        """Return the image of a document; None if it is missing or its first line is invalid."""
+        """Return the image of a document; None if it is missing or its first line is invalid.
+
+        Raises `Unavailable` if the system cannot read it now. Without that, an edited file would be
+        taken for the document, unmerged.
+        """
         try:
             data, _ = self._files.read(self.path(key))
             end = data.index(b"\n", 0, _HEADER_MAX)
             header = _decode_header(data[:end])
-        except (OSError, ValueError, msgspec.MsgspecError):
+        except (FileNotFoundError, ValueError, msgspec.MsgspecError):
             return None
+        except OSError as error:
+            raise from_os_error(error, f"cannot read the image of {key}") from error
         if header.format != _FORMAT:
             return None
         return Image(header.sequence, header.file, header.digest, data[end + 1 :])
 
     def head(self, key: Key) -> Head | None:
-        """Return the first line of an image, without the rest. Return None as `read` does."""
+        """Return the first line of an image, without the rest, under the conditions of `read`."""
         try:
             handle = self._files.open(self.path(key), to_write=False)
             try:
@@ -128,8 +134,10 @@ class Images:
             finally:
                 self._files.close(handle)
             header = _decode_header(data[: data.index(b"\n")])
-        except (OSError, ValueError, msgspec.MsgspecError):
+        except (FileNotFoundError, ValueError, msgspec.MsgspecError):
             return None
+        except OSError as error:
+            raise from_os_error(error, f"cannot read the image of {key}") from error
         return (
             Head(header.sequence, header.file, header.digest) if header.format == _FORMAT else None
         )

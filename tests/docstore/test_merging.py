@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import shutil
@@ -472,6 +473,31 @@ def test_edit_while_nobody_runs_merges_and_tells_what_was_before(
     (entry,) = [entry for entry in store.entries(0).told if entry.actor == FILE_ACTOR]
     ((path_, before, after),) = entry.changes[0].edits
     assert (path_, before["text"], after["text"]) == (("notes", 2), "note 2", "by hand")
+    store.close()
+
+
+def test_edit_waits_for_an_image_that_cannot_be_read_now(
+    root: Path, store: DocumentStore, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    change(store, 1, text="by the API")
+    store.close()
+    buffer = Buffer(path)
+    buffer.note(2)["text"] = "by hand"
+    buffer.save()
+    opening = FileSystem.open
+
+    def open_no_image(files: FileSystem, name: Any, **options: Any) -> int:
+        if str(name).endswith(".image"):
+            raise OSError(errno.EMFILE, "too many open files")
+        return opening(files, name, **options)
+
+    store = opened(root)
+    with monkeypatch.context() as patch:
+        patch.setattr(FileSystem, "open", open_no_image)
+        with pytest.raises(Unavailable):
+            notes(store)
+    assert notes(store)[2] == "by hand"
+    assert [entry.actor for entry in store.entries(0).told].count(FILE_ACTOR) == 1
     store.close()
 
 
