@@ -1,5 +1,5 @@
 from tests.accounts.api.conftest import Caller
-from tests.folders import exact
+from utils.documents import key_of
 from utils.json_storage import json_storage
 
 
@@ -48,11 +48,9 @@ def test_it_shows_the_ten_latest_activities(alice: Caller) -> None:
 
 
 def test_count_of_an_earlier_hour_is_over(alice: Caller) -> None:
-    path = json_storage.store.backend.root / "users" / f"user_{alice.id}.json"  # type: ignore[attr-defined]
     alice.get("tasks/")
-    period = alice.document["api_calls_period"]
-    text = exact(path).read_text()
-    exact(path).write_text(text.replace(f'"{period}"', '"2020-01-01T00"'))
+    person, earlier = key_of("users", alice.id), {"api_calls_period": "2020-01-01T00"}
+    json_storage.store.change(lambda transaction: transaction.set(person, earlier))
 
     assert alice.get("dashboard/").json()["user"]["api_calls_used"] == 0
 
