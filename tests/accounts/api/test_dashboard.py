@@ -49,6 +49,7 @@ def test_it_shows_the_ten_latest_activities(alice: Caller) -> None:
 
 def test_count_of_an_earlier_hour_is_over(alice: Caller) -> None:
     alice.get("tasks/")
+    assert alice.document["api_calls_used"] == 1
     person, earlier = key_of("users", alice.id), {"api_calls_period": "2020-01-01T00"}
     json_storage.store.change(lambda transaction: transaction.set(person, earlier))
 
