@@ -36,7 +36,7 @@ from utils.texts import is_reserved
 log = logging.getLogger(__name__)
 
 _GIVEN = "given_password"  # session key: the session hash of the password, until log-in completes
-# Mail that a stranger can cause by entering an address: about another's account, or none.
+# Mail that a stranger can cause by entering an address, whether an account has it or not.
 _UNASKED_MAILS = {"account/email/unknown_account", "account/email/account_already_exists"}
 
 if TYPE_CHECKING:

@@ -161,7 +161,7 @@ class User(AbstractUser):
 
     @property
     def mail_address(self) -> str:
-        """The address for mail about the account, or "" if it may belong to another person."""
+        """The proved or legacy address for mail about the account, or "" if there is none."""
         is_theirs = self.email_status == EmailStatus.LEGACY
         if not is_theirs and self.email:
             is_theirs = User.objects.filter(proved(self.email), pk=self.pk).exists()

@@ -99,8 +99,8 @@ class Arrival:
             return False
         if self._fault:
             return False
-        # The parser and the views refuse chunked bodies and malformed lengths, so such a request
-        # goes to a thread without its body.
+        # Not worth waiting for: the parser refuses malformed lengths, the API refuses chunked
+        # bodies, and to forms these are empty.
         is_clear = self._is_understood and not self._chunked
         self.whole = is_clear and len(self.data) >= self._needed
         body_max = BODY_MAX if self.credential else STRANGER_BODY_MAX

@@ -168,7 +168,7 @@ class Memberships:
                 addressed.forget(row.pk)
 
     def withdraw(self, owner: int, project_id: int, number: int, **call: Unpack[Call]) -> Record:
-        """Withdraw an invitation to an address. Raises `NotFound` if there is none."""
+        """Withdraw an invitation to an address. Return its entry. Raises `NotFound`."""
         asks = _caller(owner, call)
 
         def edit(transaction: Transaction) -> Record:
@@ -279,7 +279,7 @@ class Memberships:
         return self._do(owner, project_id, edit, describe, call)
 
     def withdraw_offer(self, owner: int, project_id: int, **call: Unpack[Call]) -> None:
-        """Withdraw the offer of a project. Raises `NotFound` if there is none."""
+        """Withdraw the offer of a project. Raises `NotFound` if no offer is open."""
         asks = _caller(owner, call)
 
         def edit(transaction: Transaction) -> Record:
