@@ -48,7 +48,7 @@ def send_codes_notice(user: User, address: str) -> bool:
             % {"name": user.username, "address": address},
             _("Whoever gave them has your password. If it was not you, change it now."),
         ]
-        return send_notice(user.email, _("Wrong codes for your account"), lines)
+        return send_notice(user.mail_address, _("Wrong codes for your account"), lines)
 
 
 def _language_of(user: User) -> str:

@@ -34,7 +34,7 @@ _NEEDS_HOST = re.compile(rb"[^\r\n]* HTTP/1\.[1-9]\r\n")
 _CREDENTIALS = re.compile(
     rb"\r\n(?:(authorization)[ \t]*:|cookie[ \t]*:[^\r\n]*?sessionid=)([^\r\n;]*)", re.I
 )
-_FORWARDED = re.compile(rb"\r\nx-forwarded-for[ \t]*:(?:[^\r\n]*,)?([^\r\n,]*)(?=\r\n)", re.I)
+_FORWARDED = re.compile(rb"\r\nx-forwarded-for[ \t]*:([^\r\n]*)(?=\r\n)", re.I)
 _READS = (b"GET ", b"HEAD ", b"OPTIONS ")
 _CALL = re.compile(rb"[A-Z]+ /accounts/api/")
 _CHUNKED = re.compile(rb"\r\ntransfer-encoding[ \t]*:", re.I)
@@ -83,9 +83,9 @@ class Arrival:
         return max(0, self._needed - len(self.data)) if self.credential else 0
 
     def forwarded_for(self) -> bytes:
-        """Return the last address of the last X-Forwarded-For header, or b"" without one."""
+        """Return the addresses of all X-Forwarded-For headers, comma-separated."""
         hops = _FORWARDED.findall(self.data, 0, self._head_end)
-        return hops[-1].strip() if hops else b""
+        return b",".join(map(bytes.strip, hops))
 
     def is_overdue(self, now: float) -> bool:
         return now > self._deadline

@@ -14,7 +14,7 @@ import struct
 import time
 from concurrent.futures import Future
 from functools import lru_cache, partial
-from ipaddress import ip_address
+from ipaddress import ip_network
 from selectors import EVENT_READ, EVENT_WRITE
 from typing import TYPE_CHECKING, Any
 
@@ -57,20 +57,26 @@ class LastingQueue(PollableMethodQueue):
 
 
 def _subject(arrival: Arrival) -> bytes:
-    """Return the subject for fair scheduling: the account if known, else the client's address.
+    """Return the subject for fair scheduling: the account if known, else the client's network.
 
-    `X-Forwarded-For` counts only if the peer is a trusted proxy.
+    `X-Forwarded-For` counts as far as the proxies are trusted.
     """
     if arrival.account is not None:
         return b"account %d" % arrival.account
-    peer = arrival.connection.client[0]
-    return (arrival.forwarded_for() if _is_trusted(peer) else b"") or peer.encode()
+    return _network_of(arrival.connection.client[0], arrival.forwarded_for().decode("latin-1"))
 
 
 @lru_cache(maxsize=256)
-def _is_trusted(peer: str) -> bool:
-    address = ip_address(peer.partition("%")[0])
-    return any(address in network for network in NEURALFLOW_TRUSTED_PROXIES)
+def _network_of(peer: str, forwarded_for: str) -> bytes:
+    """Return the client's IPv4 address or IPv6 /64 network.
+
+    One IPv6 client has 2**64 addresses. If each counted alone, it could take all turns.
+    """
+    from utils.middleware import client_address  # needs settings, which the master has not loaded
+
+    address = client_address(peer.partition("%")[0], forwarded_for, NEURALFLOW_TRUSTED_PROXIES)
+    text = str(ip_network(f"{address}/64", strict=False)) if ":" in address else address
+    return text.encode()
 
 
 class Worker(ThreadWorker):

@@ -1,5 +1,10 @@
 """Who gets a thread next, where many ask."""
 
+from ipaddress import ip_network
+
+import pytest
+
+from neuralflow import worker
 from neuralflow.fair_queue import AHEAD, FairQueue, Lane
 
 THREADS = 8
@@ -63,3 +68,25 @@ def started_numbers(queue: FairQueue[int]) -> list[int]:
     while (request := queue.next()) is not None:
         requests.append(request)
     return requests
+
+
+@pytest.mark.parametrize(
+    ("peer", "forwarded_for", "expected"),
+    [
+        ("192.0.2.1", "198.51.100.7", b"192.0.2.1"),
+        ("2001:db8:1:2::1", "", b"2001:db8:1:2::/64"),
+        ("2001:db8:1:2:ffff::1", "", b"2001:db8:1:2::/64"),
+        ("::ffff:192.0.2.1", "", b"192.0.2.1"),
+        ("10.0.0.1", "203.0.113.9, 198.51.100.7", b"198.51.100.7"),
+        ("10.0.0.1", "203.0.113.9, 198.51.100.7, 10.0.0.2", b"198.51.100.7"),
+    ],
+)
+def test_subject_is_the_network_behind_the_trusted_proxies(
+    peer: str, forwarded_for: str, expected: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(worker, "NEURALFLOW_TRUSTED_PROXIES", (ip_network("10.0.0.0/8"),))
+    worker._network_of.cache_clear()
+    try:
+        assert worker._network_of(peer, forwarded_for) == expected
+    finally:
+        worker._network_of.cache_clear()

@@ -246,7 +246,7 @@ def test_lane_and_account_of_a_request(
     arrival.add(headers + b"X-Forwarded-For: 1.2.3.4, 5.6.7.8\r\n\r\n")
     assert arrival.is_ready()
     assert (arrival.lane, arrival.account) == (lane, account)
-    assert arrival.forwarded_for() == b"5.6.7.8"
+    assert arrival.forwarded_for() == b"1.2.3.4, 5.6.7.8"
 
 
 def test_heads_without_an_end_are_refused(arrival: Arrival) -> None:
