@@ -264,6 +264,10 @@ class Transaction:
                 " at a time"
             )
 
+    def lift_bounds(self) -> None:
+        """Bound nothing from here on: the rest is upkeep, which the caller did not ask for."""
+        self._bounds = UNBOUNDED
+
     def _measure(self, layout: CollectionLayout, record: Record, before: Record | None) -> None:
         size, most = len(to_json(record)), layout.record_bytes_max
         if most and size > most and (before is None or size > len(to_json(before)) + _STAMPS_BYTES):

@@ -863,6 +863,7 @@ class JSONStorageManager:
                 entry = activity(cast(Record, result)) if callable(activity) else activity
                 tell(transaction, who.user_id, owner, entry)
             if key_of("users", who.user_id) in transaction.changed:
+                transaction.lift_bounds()  # or who has a long log could change nothing any more
                 has_more = retain(transaction, who.user_id, _limits())
             if once is not None:
                 keep(transaction, who.user_id, once, result)

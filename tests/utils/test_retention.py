@@ -19,7 +19,7 @@ from pytest_django.fixtures import Settings
 
 from accounts.models import User
 from core.dashboard.heat import heat_of
-from docstore import DocumentStore, Transaction
+from docstore import Bounds, DocumentStore, TooMuchAtOnce, Transaction
 from docstore.backends.files import FilesBackend
 from docstore.backends.memory import MemoryBackend
 from tests.folders import exact
@@ -251,6 +251,19 @@ def test_document_of_very_many_activities_moves_in_parts(
             if path[:1] == ("activities",) and path[1:] and int(path[1]) < 0
         ]
     assert max(moved) == 5_000 and sum(moved) == 30_001 - RECENT_LEFT
+
+
+def test_upkeep_of_a_long_log_counts_for_no_bound_of_the_change(
+    data_folder: Path, old: JSONStorageManager
+) -> None:
+    lay_down(data_folder, [entry(number, NOW) for number in range(2_000)])
+    added = Activity("task_created", "Added")
+    bounds = Bounds(bytes_max=50_000)
+    old._change(7, lambda transaction: None, activity=added, bounds=bounds)
+    assert len(old.view("users", 7)) == RECENT_LEFT
+    large = {"large": "x" * 50_000}
+    with pytest.raises(TooMuchAtOnce):
+        old._change(7, lambda change: change.set(key_of("users", 7), large), bounds=bounds)
 
 
 def test_reads_alone_make_the_document_small(data_folder: Path, old: JSONStorageManager) -> None:
