@@ -95,17 +95,8 @@ class Memberships:
             _check_room(transaction, owner, project, person)
             if self._refuses(person, owner):
                 _refuse("/who", "does not accept invitations from you")
-            entry = {
-                "user_id": person,
-                "username": name,
-                "role": role,
-                "status": "invited",
-                "invited_by": asks.user_id,
-                "invited_at": utc_text(transaction.now),
-                "since": None,
-            }
-            write_members(transaction, owner, project, [*(project.get(MEMBERS) or []), entry])
-            return entry
+            identity = {"user_id": person, "username": name}
+            return _add_invitation(transaction, owner, project, identity, role, asks)
 
         def describe(entry: Record) -> tuple[str, str]:
             return "member_invited", f"Invited {_name(entry)} to a project as {role}"
@@ -133,17 +124,8 @@ class Memberships:
             if not addressed.can_be_proved():
                 _refuse("/who", "must be a username: this server cannot confirm email addresses")
             _check_address(transaction, owner, project, address)
-            entry = {
-                "invitation": number,
-                ADDRESS: address,
-                "role": role,
-                "status": "invited",
-                "invited_by": asks.user_id,
-                "invited_at": utc_text(transaction.now),
-                "since": None,
-            }
-            write_members(transaction, owner, project, [*(project.get(MEMBERS) or []), entry])
-            return entry
+            identity = {"invitation": number, ADDRESS: address}
+            return _add_invitation(transaction, owner, project, identity, role, asks)
 
         def describe(entry: Record) -> tuple[str, str]:
             return "member_invited", f"Invited {entry[ADDRESS]} to a project as {role}"
@@ -428,6 +410,27 @@ def _owned(transaction: Transaction, owner: int, project_id: int, asks: Caller) 
     if asks.user_id != owner:
         raise Forbidden("only its owner decides who shares a project")
     return dict(transaction.record(key_of("projects", owner), project_id))
+
+
+def _add_invitation(
+    transaction: Transaction,
+    owner: int,
+    project: Record,
+    identity: Record,
+    role: str,
+    asks: Caller,
+) -> Record:
+    """Add the member entry of an invitation and return it. `identity` names who is invited."""
+    entry = {
+        **identity,
+        "role": role,
+        "status": "invited",
+        "invited_by": asks.user_id,
+        "invited_at": utc_text(transaction.now),
+        "since": None,
+    }
+    write_members(transaction, owner, project, [*(project.get(MEMBERS) or []), entry])
+    return entry
 
 
 def _named_in(transaction: Transaction, owner: int, project_id: int, person: int) -> Record:
