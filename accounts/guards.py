@@ -17,6 +17,7 @@ from accounts.known_browsers import browser_of, knows_anybody, reset_session_of
 from accounts.models import User
 from accounts.session_store import row_key
 from accounts.throttle import Attempt, Limit, TooManyAttempts, add, forget, is_used_up, subject_of
+from utils.middleware import client_network
 
 Count = tuple[Limit, str]
 
@@ -150,8 +151,7 @@ def is_worth_a_notice(user: User) -> bool:
 
 def address_of(request: HttpRequest) -> str:
     """Return the client's IPv4 address or IPv6 /64 network, or "" if it is unknown."""
-    text: str = getattr(request, "client_address", "")
-    return _network(text, 64) if ":" in text else text
+    return client_network(getattr(request, "client_address", ""))
 
 
 def networks_of(request: HttpRequest) -> list[Count]:

@@ -14,7 +14,6 @@ import struct
 import time
 from concurrent.futures import Future
 from functools import lru_cache, partial
-from ipaddress import ip_network
 from selectors import EVENT_READ, EVENT_WRITE
 from typing import TYPE_CHECKING, Any
 
@@ -68,15 +67,12 @@ def _subject(arrival: Arrival) -> bytes:
 
 @lru_cache(maxsize=256)
 def _network_of(peer: str, forwarded_for: str) -> bytes:
-    """Return the client's IPv4 address or IPv6 /64 network.
-
-    One IPv6 client has 2**64 addresses. If each counted alone, it could take all turns.
-    """
-    from utils.middleware import client_address  # needs settings, which the master has not loaded
+    """Return the client's IPv4 address or IPv6 /64 network."""
+    # These need settings, which the master has not loaded.
+    from utils.middleware import client_address, client_network
 
     address = client_address(peer.partition("%")[0], forwarded_for, NEURALFLOW_TRUSTED_PROXIES)
-    text = str(ip_network(f"{address}/64", strict=False)) if ":" in address else address
-    return text.encode()
+    return client_network(address).encode()
 
 
 class Worker(ThreadWorker):

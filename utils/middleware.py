@@ -141,6 +141,14 @@ def _client_address(peer: str, forwarded_for: str, trusted: tuple[Network, ...])
     return str(address)
 
 
+def client_network(address: str) -> str:
+    """Return the subject for limits: an IPv4 address itself, the /64 network of an IPv6 address.
+
+    One IPv6 client has 2**64 addresses. Counted one by one, each would have limits of its own.
+    """
+    return str(ipaddress.ip_network(f"{address}/64", strict=False)) if ":" in address else address
+
+
 def parse_address(text: str) -> Address | None:
     """Return the address in *text* without port, brackets and zone, or None."""
     match = _HOP.fullmatch(text.strip())
