@@ -49,6 +49,7 @@ from docstore.errors import (
 )
 from docstore.moments import utc_now, utc_text
 from docstore.mounts import is_network, mount_type
+from docstore.observer import Observer
 from docstore.opening import folder_of, open_store
 from docstore.publishing import History
 from docstore.record_list import COUNTED_ID_MAX, RecordList, id_of
@@ -81,6 +82,7 @@ __all__ = [
     "InvalidValue",
     "Key",
     "NotFound",
+    "Observer",
     "OutOfSpace",
     "RecordList",
     "RecordTooLarge",

@@ -32,6 +32,7 @@ from typing import Any, BinaryIO, Final, NamedTuple, Protocol, TypeVar
 
 from docstore.document import Document, Json, Key
 from docstore.errors import Corrupt
+from docstore.observer import Observer
 from docstore.positions import Path
 
 Version = Hashable
@@ -255,6 +256,9 @@ class Backend(Protocol):
         It is called with a `docstore.file_edits.FileEdit`. The backend holds only a weak reference
         to its object.
         """
+
+    def observe(self, observer: Observer) -> None:
+        """Report reads and syncs of this process to the observer."""
 
     def set_aside(self, key: Key, remarks: Sequence[str]) -> str:
         """Preserve a manual edit under another name, with a note of remarks; return that name."""

@@ -48,6 +48,7 @@ from docstore.filesystem import FileSystem, Status
 from docstore.frames import Frame, Kind
 from docstore.images import Head, Image, Images, digest_of
 from docstore.journal import Journal
+from docstore.observer import IGNORING, Observer
 from docstore.salvage import Salvaged, salvage
 
 CACHE_BYTES_MAX: Final = 64 * 1024 * 1024
@@ -152,6 +153,7 @@ class Follower:
     ) -> None:
         self.root, self.layouts, self.files, self.journal = root, layouts, files, journal
         self.images = Images(files, root / ".neuralflow" / "images", layouts)
+        self.observer: Observer = IGNORING
         self.merges = False  # whether to merge manually edited files, or to accept them as they are
         self.mutex = threading.RLock()
         self._base = f"{root}/"
@@ -303,7 +305,9 @@ class Follower:
         """Return the document up to a frame. Raises `Corrupt`, `Unavailable`, `EditedByHand`."""
         live = self._live.get(key)
         if live is None or not live.versions or not (live.pending or self.is_as_known(live)):
+            self.observer.on_read(is_cached=False)
             return self._load(key).stored(limit)
+        self.observer.on_read(is_cached=True)
         live.is_used = True
         return live.stored(limit)
 

@@ -62,6 +62,7 @@ from docstore.frames import (
     whole_frames,
 )
 from docstore.locking import release_all, ring
+from docstore.observer import IGNORING, Observer
 from docstore.words import Words
 
 log = logging.getLogger(__name__)
@@ -128,6 +129,7 @@ class Journal:
         self._page: tuple[int, int] | None = None  # identity of the file of the shared numbers
         self._names: tuple[int, int] | None = None  # inode and mtime of the folder when checked
         self.failure = ""
+        self.observer: Observer = IGNORING
         self._closed_at = -1
         self._sync_lock = files.lock(folder / "syncing", SYNC_SECONDS_MAX)
         self._gate = threading.RLock()
@@ -861,7 +863,9 @@ class Journal:
                 break
         if segment is None:
             return
+        begun = time.perf_counter()
         self._sync_segment("commit", segment)
+        self.observer.on_sync(time.perf_counter() - begun, target - state[_SYNCED])
         # Without this check, commits in a file that lost its name would be acknowledged.
         self._refuse_lost(segment)
         if target > state[_SYNCED]:

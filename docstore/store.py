@@ -46,6 +46,7 @@ from docstore.errors import (
 )
 from docstore.file_edits import FileEdit
 from docstore.moments import utc_now, utc_text
+from docstore.observer import IGNORING, Observer
 from docstore.record_list import COUNTED_ID_MAX, RecordList, id_of
 
 Result = TypeVar("Result")
@@ -391,9 +392,15 @@ class DocumentStore:
     ) -> None:
         self.backend, self._layouts, self.clock = backend, layouts, clock
         self._merge: Callable[[DocumentStore, FileEdit], object] | None = None
+        self._observer: Observer = IGNORING
 
     def __repr__(self) -> str:
         return f"<DocumentStore on {self.backend!r}>"
+
+    def observe(self, observer: Observer) -> None:
+        """Report reads, commits, conflicts and syncs of this process to the observer."""
+        self._observer = observer
+        self.backend.observe(observer)
 
     def merge_files_with(self, merge: Callable[[DocumentStore, FileEdit], object]) -> None:
         """Have manually edited files merged by this function, in one commit each.
@@ -462,7 +469,9 @@ class DocumentStore:
                     commit = Commit(changes, transaction.now, actor, request_id, relaxed)
                     number = self.backend.commit(commit)
                 except Conflict:
+                    self._observer.on_conflict()
                     continue
+                self._observer.on_commit(len(changes))
                 note(number)  # not in the `try`: its own `Conflict` would repeat the commit
                 return result
             raise Conflict("other writers kept changing the same document")

@@ -44,6 +44,7 @@ from docstore import (
     Entry,
     History,
     NotFound,
+    Observer,
     RecordList,
     StoreError,
     Transaction,
@@ -171,6 +172,7 @@ class JSONStorageManager:
             read_from_snapshots(store, BACKUPS)
         self.clock: Callable[[], datetime] = store.clock if store is not None else utc_now
         self._opening = threading.Lock()
+        self._observer = Observer()
         self._counts, self.commit_seconds = CallCounts(), commit_seconds
         self._timer: threading.Timer | None = None
         self._written, self._space = WrittenBytes(), StorageCheck()
@@ -204,7 +206,14 @@ class JSONStorageManager:
         )
         store.merge_files_with(merge_file)
         read_from_snapshots(store, BACKUPS)
+        store.observe(self._observer)
         return store
+
+    def observe(self, observer: Observer) -> None:
+        """Report what the store does in this process to the observer, such as for metrics."""
+        self._observer = observer
+        if self._store is not None:
+            self._store.observe(observer)
 
     @property
     def folder(self) -> Path | None:

@@ -98,6 +98,7 @@ from docstore.journal import SEGMENT_BYTES, STATE_WORDS, Journal
 from docstore.locking import in_use, is_in_use, release_all
 from docstore.moments import utc_text
 from docstore.mounts import refuse_network, refuse_unshared
+from docstore.observer import Observer
 from docstore.publishing import RETRY_SECONDS, Background, History, Publisher
 from docstore.replay import replay
 from docstore.salvage import Lost, salvage, without_lost
@@ -701,6 +702,9 @@ class FilesBackend:
         """
         self._merge = weakref.WeakMethod(merge)
         self._follower.merges = True
+
+    def observe(self, observer: Observer) -> None:
+        self._journal.observer = self._follower.observer = observer
 
     def fault(self, key: Key) -> Corrupt | None:
         return self._follower.fault(key)

@@ -28,6 +28,7 @@ from docstore.codec import encode
 from docstore.document import CollectionLayout, Document, Key
 from docstore.entries import encode_entry, entry_of
 from docstore.errors import Conflict, Corrupt, HistoryGone, NotFound
+from docstore.observer import Observer
 
 Result = TypeVar("Result")
 
@@ -125,6 +126,9 @@ class MemoryBackend:
 
     def merge_with(self, merge: Callable[[Any], object]) -> None:
         """Do nothing: documents change only through this object."""
+
+    def observe(self, observer: Observer) -> None:
+        """Do nothing: no read misses a cache, and nothing is synced."""
 
     def set_aside(self, key: Key, remarks: Sequence[str]) -> str:
         raise NotFound("there is no file")
