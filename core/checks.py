@@ -43,7 +43,7 @@ def names_check(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list[
     return [
         Warning(
             f"{name} is no setting of NeuralFlow and has no effect.",
-            hint=f"{nearest} may be meant." if nearest else "docs/operations.md lists them all.",
+            hint=f"{nearest} may be meant." if nearest else "docs/configure.md lists them all.",
             id="neuralflow.W001",
         )
         for name, nearest in settings.NEURALFLOW_UNKNOWN_NAMES.items()

@@ -21,7 +21,7 @@ def advice(fault: Exception) -> str:
     elif isinstance(fault, Corrupt):
         remedy = "Nothing was changed."
     else:
-        remedy = "See docs/operations.md."
+        remedy = "See docs/troubleshoot.md."
     return f"{printable(str(fault))}. {remedy}"
 
 

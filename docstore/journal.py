@@ -455,7 +455,7 @@ class Journal:
                     self._name(number),
                     f"is damaged at byte {end.offset}, and {self._name(needed[0])} goes on after"
                     " it: acknowledged changes are in the damaged part."
-                    " docs/operations.md tells what to do",
+                    " docs/troubleshoot.md tells what to do",
                 )
             needed.insert(0, number)
         if needed[0] > start:
@@ -1043,7 +1043,7 @@ class _End:
                 content = msgspec.json.decode(frame.payload)
                 self.checkpoint = content.get("checkpoint", content.get("sequence", 0))
         if frame is None:
-            raise Corrupt(self._name, "has no beginning; docs/operations.md tells what to do")
+            raise Corrupt(self._name, "has no beginning; docs/troubleshoot.md tells what to do")
         self.epoch, self.sequence, self.offset = frame.epoch, frame.sequence, frame.end
         self.is_sealed = frame.kind == Kind.SEAL
         rest = self.data[frame.end :]
@@ -1057,7 +1057,7 @@ class _End:
                     self._name,
                     f"is damaged at byte {self.offset}: frame {self.sequence + 1} is broken, and"
                     f" frame {frame.sequence} behind it is whole and knew it to be durable."
-                    " docs/operations.md tells what to do",
+                    " docs/troubleshoot.md tells what to do",
                 )
 
 

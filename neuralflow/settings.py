@@ -1,4 +1,4 @@
-"""Settings, read from the environment and from `.env` next to manage.py (docs/operations.md).
+"""Settings, read from the environment and from `.env` next to manage.py (docs/configure.md).
 
 Every setting has a default that is safe and works in a fresh installation.
 """

@@ -8,8 +8,15 @@ from pathlib import Path
 
 from tests.server import PROJECT, Server
 
+# In the order of reading, in which the commands of one page work on what those before it left.
+OPERATOR_PAGES = ("install", "configure", "accounts", "commands", "backup", "troubleshoot")
 END = "-- end of output --"
 BIN = Path(sys.executable).parent
+
+
+def operator_manual() -> str:
+    """Return the pages for operators as one text."""
+    return "\n".join((PROJECT / f"docs/{page}.md").read_text("utf-8") for page in OPERATOR_PAGES)
 
 
 def session(document: str) -> list[tuple[str, str]]:

@@ -20,7 +20,7 @@ from cryptography.x509.oid import NameOID
 
 from tests.server import PROJECT, Server
 
-MANUAL = PROJECT / "docs/operations.md"
+MANUAL = PROJECT / "docs/configure.md"
 NAME = "neuralflow.example.com"
 READY_SECONDS = 20
 # OpenSSL goes by the machine's clock, the suite perhaps by another (`tests.harness.clocks`).

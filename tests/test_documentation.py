@@ -12,6 +12,7 @@ from django.test import Client
 
 from accounts.models import User
 from neuralflow.settings import env
+from tests.documented import operator_manual
 from tests.folders import exact
 from utils.fields import Field
 from utils.records import COLLECTIONS
@@ -19,14 +20,15 @@ from utils.table import ACTIVITY_FIELDS, PREFERENCE_FIELDS
 
 PROJECT = Path(__file__).resolve().parents[1]
 APPS = ("core", "accounts")
-OPERATIONS = (PROJECT / "docs/operations.md").read_text("utf-8")
+CONFIGURE = (PROJECT / "docs/configure.md").read_text("utf-8")
+MANUAL = operator_manual()
 FORMAT = (PROJECT / "docs/format.md").read_text("utf-8")
 DOCUMENTS = [*PROJECT.glob("*.md"), *PROJECT.glob("docs/**/*.md")]
 
 
 def test_every_setting_that_is_read_is_documented_and_none_else() -> None:
     read = env.names
-    table = OPERATIONS.partition("## Settings")[2].partition("\n## ")[0]
+    table = CONFIGURE.partition("## Settings")[2].partition("\n## ")[0]
     cells = [row.split("|")[1] for row in table.splitlines() if row.startswith("|")]
     assert read == {name for cell in cells for name in re.findall(r"`([A-Z_]+)`", cell)}
     assert len(read) > 10
@@ -36,7 +38,7 @@ def test_every_flag_of_setup_data_has_its_chapter() -> None:
     parser = load_command_class("core", "setup_data").create_parser("manage.py", "setup_data")
     general = load_command_class("core", "prepare").create_parser("manage.py", "prepare")
     flags = set(parser._option_string_actions) - set(general._option_string_actions)
-    chapters = set(re.findall(r"^### `(--[a-z-]+)", OPERATIONS, re.MULTILINE))
+    chapters = set(re.findall(r"^### `(--[a-z-]+)", MANUAL, re.MULTILINE))
     assert chapters == flags
     assert len(flags) == 7
 
@@ -71,13 +73,13 @@ def _row(field: Field) -> str:
 def test_every_finding_that_asks_for_setup_data_names_a_flag_of_it() -> None:
     code = "".join(path.read_text("utf-8") for path in (PROJECT / "utils").rglob("*.py"))
     for flag in set(re.findall(r"setup_data (--[a-z-]+)", code)):
-        assert f"### `{flag}" in OPERATIONS
+        assert f"### `{flag}" in MANUAL
 
 
 def test_recipes_that_write_everybodys_data_write_it_for_nobody_else() -> None:
     recipes = [
         block
-        for block in re.findall(r"```sh\n(.*?)```", OPERATIONS, re.S)
+        for block in re.findall(r"```sh\n(.*?)```", MANUAL, re.S)
         if re.search(r"VACUUM INTO|pg_dump|--entries --full >", block)
     ]
     assert len(recipes) == 3
@@ -105,11 +107,11 @@ def _anchors(document: Path) -> set[str]:
 
 
 def test_commands_in_manual_exist() -> None:
-    for name in re.findall(r"manage\.py ([a-z_]+)", OPERATIONS):
+    for name in re.findall(r"manage\.py ([a-z_]+)", MANUAL):
         ours = any((PROJECT / app / f"management/commands/{name}.py").exists() for app in APPS)
         assert ours or name in {"check", "migrate", "createsuperuser", "changepassword"}
     makefile = (PROJECT / "Makefile").read_text("utf-8")
-    for target in re.findall(r"\bmake ([a-z]+)`", OPERATIONS):
+    for target in re.findall(r"\bmake ([a-z]+)`", MANUAL):
         assert f"\n{target}:" in makefile
 
 

@@ -1,4 +1,4 @@
-"""Every command of README.md and docs/operations.md, run from top to end as an operator would.
+"""Run the commands of README, docs/python.md and the operators' pages, in the order of reading.
 
 Commands of manage.py run in this process, one after the other over one data folder; what happens
 between them in the manual's story is in `BEFORE`. What cannot run here is named in `ELSEWHERE`,
@@ -21,7 +21,7 @@ from django.core.management import call_command
 from django.core.management.base import CommandError
 
 from accounts.models import User
-from tests.documented import session
+from tests.documented import operator_manual, session
 from tests.folders import exact
 from utils.json_storage import json_storage, request_id
 
@@ -29,7 +29,8 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 PROJECT = Path(__file__).resolve().parents[1]
 README = (PROJECT / "README.md").read_text("utf-8")
-OPERATIONS = (PROJECT / "docs/operations.md").read_text("utf-8")
+PYTHON = (PROJECT / "docs/python.md").read_text("utf-8")
+MANUAL = operator_manual()
 MANAGE = ".venv/bin/python manage.py "
 
 ELSEWHERE = {
@@ -37,16 +38,12 @@ ELSEWHERE = {
     r"make \w+$|make run": "a target of the Makefile: test_documentation looks",
     rf"{MANAGE}(createsuperuser|changepassword dora|shell)$": "asks a person",
     r"rsync |pg_dump |hdparm |smartctl ": "needs another machine, PostgreSQL, or a disk",
-    r"cp -a |mv |ls -t ": "moves whole folders; nothing of ours",
+    r"cp -a |mv |ls -t |unzip ": "moves, lists or reads files; nothing of ours",
     r"umask ": "a setting of the shell",
-    r"curl |TOKEN=": "tests/accounts/api/test_documented_session.py runs its like",
-    r"\.venv/bin/nf ": "tests/nf/test_nf.py runs docs/cli.md",
     r"cat data": "test_documentation compares the file",
-    r"\.venv/bin/python test_json_storage\.py$": "run below",
     r"NEURALFLOW_\w+=": "settings; no command",
     r"\.venv/bin/python -c 'import sqlite3": "run below",
     r"sqlite3\.connect\(|copy(\.| = )": "further lines of the same",
-    r"-d |-H |http": "further lines of curl",
 }
 
 
@@ -60,10 +57,12 @@ def sh_commands(document: str) -> list[str]:
     return [line for line in lines if line]
 
 
-@pytest.mark.parametrize("document", [README, OPERATIONS], ids=["README", "operations"])
-def test_every_command_is_run_or_named_with_a_reason(document: str) -> None:
+@pytest.mark.parametrize(
+    ("document", "fewest"), [(README, 3), (MANUAL, 30)], ids=["README", "operators"]
+)
+def test_every_command_is_run_or_named_with_a_reason(document: str, fewest: int) -> None:
     commands = sh_commands(document)
-    assert len(commands) > 8
+    assert len(commands) >= fewest
     for command in commands:
         ours = command.startswith(MANAGE) and not re.match(rf"{MANAGE}(createsup|shell)", command)
         named = any(re.match(pattern, command) for pattern in ELSEWHERE)
@@ -110,7 +109,7 @@ def _two_faults(folder: Path) -> None:
     exact(folder / f"projects/projects_{second}.json").write_text(broken)
 
 
-def _repaired(folder: Path) -> None:
+def _repair(folder: Path) -> None:
     for path in folder.glob("*/*_*.json"):
         if "urgent" in path.read_text() or '{"id": 2}' in path.read_text():
             path.unlink()
@@ -118,6 +117,7 @@ def _repaired(folder: Path) -> None:
 
 
 def _dora(folder: Path) -> None:
+    _repair(folder)
     document = {"id": 900, "username": "dora", "email": "dora@example.com", "activities": []}
     (folder / "users/user_900.json").write_text(json.dumps(document))
 
@@ -133,15 +133,14 @@ def _one_task(folder: Path) -> None:
 BEFORE: dict[str, Callable[[Path], None]] = {
     "setup_data --sync-users": _people,
     "setup_data --validate": _two_faults,
-    "setup_data --backup": _repaired,
     "setup_data --adopt-users --sync-users": _dora,
     "store_dump": _one_task,
 }
 
 
-def test_the_manual_of_operations_from_top_to_end(data_folder: Path) -> None:
+def test_operator_pages_in_order_print_what_they_show(data_folder: Path) -> None:
     told = 0
-    for command, output in session(OPERATIONS):
+    for command, output in session(MANUAL):
         if not command.startswith(MANAGE) or re.match(rf"{MANAGE}createsup", command):
             continue
         command, _and, _rest = command.partition(" && ")
@@ -168,25 +167,25 @@ def _token_of_dora(found: re.Match[str]) -> str:
     return f"--revoke {User.objects.get(username='dora').api_tokens.get().pk}"
 
 
-def test_the_commands_of_the_readme_and_those_that_stand_in_text(
-    data_folder: Path, alice: User
-) -> None:
-    for command in (*sh_commands(README), *sh_commands(OPERATIONS)):
-        bare = command.removeprefix("TOKEN=$(").removesuffix(")")
+def test_operator_pages_commands_run_without_error(data_folder: Path) -> None:
+    for bare in sh_commands(MANUAL):
         if bare.startswith(MANAGE) and not re.search(
             r"createsup|dora|NAME|shell|neuralflow_", bare
         ):
             printed = run(bare.partition(" > ")[0])
             assert "CommandError" not in printed, f"{bare}: {printed}"
-    (snippet,) = re.findall(r"```python\n(.*?)```", README, re.S)
+
+
+def test_python_page_example_stores_what_it_says(data_folder: Path, alice: User) -> None:
+    (snippet,) = re.findall(r"```python\n(.*?)```", PYTHON, re.S)
     exec(re.sub(r"(?<=[(,]) ?1(?=[,)])", str(alice.pk), snippet), {})
     (task,) = json_storage.get_user_tasks(alice.pk)
     assert (task["title"], task["status"]) == ("Train the baseline", "completed")
 
 
 def test_the_documented_backup_of_the_database_is_whole(tmp_path: Path) -> None:
-    (script,) = re.findall(r"^\.venv/bin/python (-c 'import sqlite3.*?)$", OPERATIONS, re.S | re.M)
-    script = OPERATIONS[OPERATIONS.index(script) :].partition("\nrsync")[0]
+    (script,) = re.findall(r"^\.venv/bin/python (-c 'import sqlite3.*?)$", MANUAL, re.S | re.M)
+    script = MANUAL[MANUAL.index(script) :].partition("\nrsync")[0]
     with sqlite3.connect(tmp_path / "db.sqlite3") as database:
         database.execute("CREATE TABLE people (name)")
         database.execute("INSERT INTO people VALUES ('dora')")

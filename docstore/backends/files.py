@@ -303,7 +303,7 @@ class FilesBackend:
         if journal.followed != journal.appended:
             raise Unavailable(
                 "a part of the journal was deleted that this process does not remember: restart"
-                " the server, and see docs/operations.md",
+                " the server, and see docs/troubleshoot.md",
                 60,
             )
         self._publisher.publish_without_notes()

@@ -230,7 +230,7 @@ def test_session_that_the_administration_deletes_is_ended(alice: User) -> None:
 
 
 def test_documented_backup_of_the_database_holds_no_session(tmp_path: Path) -> None:
-    manual = (Path(__file__).parents[2] / "docs/operations.md").read_text("utf-8")
+    manual = (Path(__file__).parents[2] / "docs/backup.md").read_text("utf-8")
     recipe = re.search(r"umask 077\n.*?-c '(import sqlite3.*?)' \"backups-db/", manual, re.S)
     assert recipe
     with closing(sqlite3.connect(tmp_path / "db.sqlite3")) as database:

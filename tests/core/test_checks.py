@@ -79,7 +79,7 @@ def test_misspelled_name_is_a_warning_with_the_right_one(settings: Settings) -> 
     assert near.id == far.id == "neuralflow.W001"
     assert near.msg == "NEURALFLOW_STOR is no setting of NeuralFlow and has no effect."
     assert near.hint == "NEURALFLOW_STORE may be meant."
-    assert far.hint == "docs/operations.md lists them all."
+    assert far.hint == "docs/configure.md lists them all."
 
 
 @pytest.mark.parametrize(("allowed", "warns"), [(90, True), (255, True), (256, False), (-1, False)])

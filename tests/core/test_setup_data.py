@@ -108,7 +108,7 @@ def test_a_broken_document_has_line_and_column_and_stops_nobody_else(
     place = "tasks/tasks_1.json:3:14: Expecting property name enclosed in double quotes"
     run = setup_data("--validate")
     assert (run.lines, run.code) == ([place, "Validated."], 1)
-    assert run.error == "1 finding; docs/operations.md says what to do about each."
+    assert run.error == "1 finding; docs/troubleshoot.md says what to do about each."
 
     add_account(3, "carl")
     User.objects.filter(pk=2).update(first_name="Bob")
@@ -344,7 +344,7 @@ def test_as_a_process(tmp_path: Path) -> None:
     assert run.returncode == 1
     assert "users/gr\\xf6\\xdfer: is not a document" in run.stdout
     assert run.stderr == (
-        "CommandError: 1 finding; docs/operations.md says what to do about each.\n"
+        "CommandError: 1 finding; docs/troubleshoot.md says what to do about each.\n"
     )
 
 

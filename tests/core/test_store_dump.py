@@ -191,7 +191,7 @@ def test_store_dump_damaged_journal_reports_offset_and_shows_rest(stopped: Path)
     for arguments in ((), ("--entries",)):
         error = dump(*arguments).error
         assert error.startswith(f"{stopped.name} is damaged at byte {at}: frame ")
-        assert error.endswith("docs/operations.md says what to do.")
+        assert error.endswith("docs/troubleshoot.md says what to do.")
     assert dump("--entries").lines[-1] == "3 entries."
     told = dump(TASKS, "--json")
     assert f"is damaged at byte {at}" in told.error
@@ -280,10 +280,10 @@ def test_manual_steps_for_damaged_journal_recover(
     assert path.read_bytes() == shown
     (segment,) = (data_folder / ".neuralflow/journal").glob("*.journal")
     damage(segment, b"Evaluate")
-    with pytest.raises(Corrupt, match=r"docs/operations\.md tells what to do"):
+    with pytest.raises(Corrupt, match=r"docs/troubleshoot\.md tells what to do"):
         open_store(data_folder.as_uri(), [spec.layout for spec in COLLECTIONS.values()])
 
-    manual = (PROJECT / "docs/operations.md").read_text("utf-8")
+    manual = (PROJECT / "docs/troubleshoot.md").read_text("utf-8")
     chapter = manual.partition("### The journal is damaged")[2].partition("\n## ")[0]
     blocks = re.findall(r"```sh\n(.*?)```", chapter, re.DOTALL)
     assert len(blocks) == 2

@@ -216,4 +216,4 @@ def _by_step(results: Result) -> list[Result]:
 
 
 def _sum_up(found: int) -> str:
-    return f"{count(found, 'finding')}; docs/operations.md says what to do about each."
+    return f"{count(found, 'finding')}; docs/troubleshoot.md says what to do about each."

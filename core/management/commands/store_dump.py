@@ -14,7 +14,7 @@ from docstore import StoreError
 from utils.operating.inspection import inspector
 
 Result = dict[str, Any]
-_SEE: str = "docs/operations.md says what to do."
+_SEE: str = "docs/troubleshoot.md says what to do."
 
 
 class Command(BaseCommand):
