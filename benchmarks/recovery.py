@@ -16,8 +16,8 @@ from tempfile import TemporaryDirectory
 
 from benchmarks.peers import task
 from docstore import CollectionLayout, DocumentStore, Key, Transaction
-from docstore.backends import files
-from docstore.filesystem import FileSystem
+from docstore.backends.files import backend as files
+from docstore.disk.filesystem import FileSystem
 
 LAYOUTS = {"tasks": CollectionLayout(name="tasks", stem="tasks", records="tasks")}
 

@@ -25,7 +25,7 @@ from core.faults import in_persons_words, sentence
 from core.numbers import number_text
 from core.tasks import repeating
 from core.words import CHOICE_WORDS, FIELD_HINTS, FIELD_WORDS, Text, in_words
-from docstore.positions import Places
+from docstore.json_positions import Places
 from utils.fields import ITEM_CHARACTERS_MAX, ITEMS_MAX
 from utils.json.values import same_value
 from utils.model_schemas import OBJECTS, Wanted, misfits

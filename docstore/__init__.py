@@ -23,6 +23,7 @@ from docstore.backend import (
     EntryChange,
     Finding,
 )
+from docstore.backends.files.publisher import History
 from docstore.backup import (
     check_snapshot,
     dead_drafts,
@@ -33,6 +34,7 @@ from docstore.backup import (
     take_snapshot,
 )
 from docstore.codec import decode, to_json
+from docstore.disk.mount_checks import is_network, mount_type
 from docstore.document import CollectionLayout, Document, Key
 from docstore.errors import (
     Conflict,
@@ -47,13 +49,11 @@ from docstore.errors import (
     TooMuchAtOnce,
     Unavailable,
 )
-from docstore.moments import utc_now, utc_text
-from docstore.mounts import is_network, mount_type
+from docstore.factory import folder_of, open_store
 from docstore.observer import Observer
-from docstore.opening import folder_of, open_store
-from docstore.publishing import History
 from docstore.record_list import COUNTED_ID_MAX, RecordList, id_of
 from docstore.store import UNBOUNDED, Bounds, DocumentStore, Transaction
+from docstore.timestamps import utc_now, utc_text
 from docstore.verify import Examined, examine, verify
 
 __all__ = [

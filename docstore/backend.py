@@ -32,8 +32,8 @@ from typing import Any, BinaryIO, Final, NamedTuple, Protocol, TypeVar
 
 from docstore.document import Document, Json, Key
 from docstore.errors import Corrupt
+from docstore.json_positions import Path
 from docstore.observer import Observer
-from docstore.positions import Path
 
 Version = Hashable
 ENTRIES_BYTES: Final = 4 * 1024 * 1024

@@ -23,12 +23,12 @@ from pathlib import Path
 from typing import Any, BinaryIO, Final
 
 from docstore.backend import Finding
-from docstore.backends.files import FilesBackend
+from docstore.backends.files.backend import FilesBackend
 from docstore.codec import decode
-from docstore.descriptors import open_high
+from docstore.disk.descriptors import open_high
+from docstore.disk.filesystem import PRIVATE_FILE
+from docstore.disk.locks import in_use, is_in_use
 from docstore.errors import Corrupt, NotFound, Unavailable, from_os_error
-from docstore.filesystem import PRIVATE_FILE
-from docstore.locking import in_use, is_in_use
 from docstore.store import DocumentStore
 
 FORMAT: Final = 1

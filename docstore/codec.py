@@ -17,7 +17,7 @@ import msgspec
 
 from docstore.document import CollectionLayout, Document, Json
 from docstore.errors import Corrupt, InvalidValue
-from docstore.positions import Places, duplicate_key, line_and_column
+from docstore.json_positions import Places, duplicate_key, line_and_column
 from docstore.record_list import RecordList
 
 DEPTH_MAX: Final = 64

@@ -14,7 +14,7 @@ from docstore.codec import DEPTH_MAX, DIGITS_MAX, decode
 from docstore.document import CollectionLayout, Document
 from docstore.errors import Corrupt
 from docstore.file_edits import State
-from docstore.positions import line_and_column
+from docstore.json_positions import line_and_column
 from docstore.record_list import RecordList, id_of
 
 _TOKEN: Final = re.compile(

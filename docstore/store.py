@@ -45,9 +45,9 @@ from docstore.errors import (
     TooMuchAtOnce,
 )
 from docstore.file_edits import FileEdit
-from docstore.moments import utc_now, utc_text
 from docstore.observer import IGNORING, Observer
 from docstore.record_list import COUNTED_ID_MAX, RecordList, id_of
+from docstore.timestamps import utc_now, utc_text
 
 Result = TypeVar("Result")
 

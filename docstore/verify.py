@@ -10,7 +10,7 @@ from docstore.backend import Backend, Finding
 from docstore.codec import decode
 from docstore.document import LAST_ID, REVISION, CollectionLayout, Document, Key
 from docstore.errors import Corrupt, Unavailable
-from docstore.positions import Path, Places
+from docstore.json_positions import Path, Places
 from docstore.record_list import COUNTED_ID_MAX, ID_MAX, id_of
 
 

@@ -17,7 +17,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
-from docstore.backends.files import FilesBackend
+from docstore.backends.files.backend import FilesBackend
 from utils.records import COLLECTIONS
 
 PROJECT = Path(__file__).parents[1]

@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
-from docstore.filesystem import FileSystem, Status, Where
+from docstore.disk.filesystem import FileSystem, Status, Where
 
 STEPS = (
     "make_folder",

@@ -37,7 +37,7 @@ from docstore import (
     snapshots,
     take_snapshot,
 )
-from docstore.backends.files import FilesBackend
+from docstore.backends.files.backend import FilesBackend
 from docstore.errors import from_os_error
 from utils.json_storage import BACKUPS, JSONStorageManager, json_storage
 from utils.operating.integrity import Account, Person, findings_of

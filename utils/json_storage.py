@@ -55,7 +55,7 @@ from docstore import (
     read_from_snapshots,
     utc_now,
 )
-from docstore.backends.files import FilesBackend
+from docstore.backends.files.backend import FilesBackend
 from docstore.merging import FILE_ACTOR
 from utils.bounds import (
     HISTORY_KEEP_SECONDS,

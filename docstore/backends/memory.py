@@ -26,8 +26,8 @@ from docstore.backend import (
 )
 from docstore.codec import encode
 from docstore.document import CollectionLayout, Document, Key
-from docstore.entries import encode_entry, entry_of
 from docstore.errors import Conflict, Corrupt, HistoryGone, NotFound
+from docstore.journal.entries import encode_entry, entry_of
 from docstore.observer import Observer
 
 Result = TypeVar("Result")

@@ -21,7 +21,7 @@ from django.core.cache import cache
 from django.test import Client
 from pytest_django.fixtures import Settings
 
-from docstore.locking import FolderLock
+from docstore.disk.locks import FolderLock
 from tests.attacks.counting import Count
 from tests.attacks.routes import routes
 from tests.attacks.rows import API, Row, row_of

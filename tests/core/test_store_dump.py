@@ -18,8 +18,8 @@ from django.core.management.base import CommandError
 from pytest_django.fixtures import Settings
 
 from docstore import Corrupt, open_store
-from docstore.backends.files import FilesBackend
-from docstore.history import History
+from docstore.backends.files.backend import FilesBackend
+from docstore.journal.reader import History
 from tests.folders import contents, times
 from utils.json_storage import json_storage
 from utils.records import COLLECTIONS

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from docstore import Corrupt, Document, InvalidValue
 from docstore.codec import checked_copy, decode, encode, pieces, to_json
-from docstore.positions import Places
+from docstore.json_positions import Places
 from docstore.record_list import RecordList
 from tests.docstore.layouts import NOTES
 

@@ -16,8 +16,8 @@ from pathlib import Path
 import pytest
 
 from docstore import DocumentStore, OutOfSpace, StoreError, Transaction
-from docstore.backends.files import FilesBackend
-from docstore.publishing import History
+from docstore.backends.files.backend import FilesBackend
+from docstore.backends.files.publisher import History
 from tests.docstore.layouts import ALICE_NOTES, LAYOUTS
 from tests.harness.apart import start, wait
 from tests.harness.devices import mounted, tool, unmount

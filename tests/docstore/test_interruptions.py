@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from docstore import DocumentStore, Transaction
-from docstore.backends.files import FilesBackend
-from docstore.following import Follower
-from docstore.writing import Together
+from docstore.backends.files.backend import FilesBackend
+from docstore.backends.files.document_cache import Follower
+from docstore.backends.files.group_commit import Together
 from tests.docstore.layouts import ALICE_NOTES, LAYOUTS
 from tests.harness import interruptions
 

@@ -24,10 +24,10 @@ from docstore import (
     restore_snapshot,
     take_snapshot,
 )
-from docstore.backends.files import FilesBackend
-from docstore.filesystem import FileSystem, Where
+from docstore.backends.files.backend import FilesBackend
+from docstore.backends.files.publisher import History
+from docstore.disk.filesystem import FileSystem, Where
 from docstore.merging import FILE_ACTOR, merge_file
-from docstore.publishing import History
 from tests.docstore.layouts import ALICE_NOTES, LAYOUTS
 
 WRITERS = 8

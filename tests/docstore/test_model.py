@@ -25,7 +25,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from docstore import Conflict, Corrupt, DocumentStore, Key, NotFound, Transaction, open_store
-from docstore.backends.files import FilesBackend
+from docstore.backends.files.backend import FilesBackend
 from docstore.merging import merge_file
 from tests.docstore.layouts import LAYOUTS
 from tests.examples import examples

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from docstore import Observer, Transaction
-from docstore.backends.files import FilesBackend
+from docstore.backends.files.backend import FilesBackend
 from docstore.store import DocumentStore
 from tests.docstore.layouts import ALICE_NOTES, LAYOUTS
 

@@ -11,9 +11,9 @@ from unittest import mock
 import pytest
 
 from docstore import DocumentStore, StoreError, editor_buffers, file_edits, merging
-from docstore.backends import files
-from docstore.following import Follower, token_of
-from docstore.publishing import Publisher
+from docstore.backends.files import backend as files
+from docstore.backends.files.document_cache import Follower, token_of
+from docstore.backends.files.publisher import Publisher
 from tests.docstore import test_merging as merges
 from tests.harness.planted import NOTHING_DONE, Plant, returning
 

@@ -15,8 +15,8 @@ from typing import Final
 import pytest
 
 from docstore import DocumentStore, Key, StoreError, Transaction
-from docstore.backends.files import FilesBackend
-from docstore.publishing import files_at_once
+from docstore.backends.files.backend import FilesBackend
+from docstore.backends.files.publisher import files_at_once
 from tests.docstore.layouts import ALICE_NOTES, LAYOUTS
 from tests.harness.apart import start, wait
 
@@ -66,7 +66,8 @@ def test_files_written_at_once_are_at_most_half_of_those_allowed(
 ) -> None:
     for soft, right in ((20, 1), (64, 1), (90, 13), (1024, 64), (resource.RLIM_INFINITY, 64)):
         monkeypatch.setattr(
-            "docstore.publishing.resource.getrlimit", lambda what, soft=soft: (soft, soft)
+            "docstore.backends.files.publisher.resource.getrlimit",
+            lambda what, soft=soft: (soft, soft),
         )
         assert files_at_once() == right
 

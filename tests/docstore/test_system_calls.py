@@ -13,7 +13,7 @@ import pytest
 COMMIT = """
 import sys
 from pathlib import Path
-from docstore.backends.files import FilesBackend
+from docstore.backends.files.backend import FilesBackend
 from docstore.store import DocumentStore
 from tests.docstore.layouts import ALICE, ALICE_NOTES, LAYOUTS
 

@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 
 from docstore import DocumentStore, Transaction, Unavailable
-from docstore.backends.files import FilesBackend
-from docstore.filesystem import FileSystem
+from docstore.backends.files.backend import FilesBackend
+from docstore.disk.filesystem import FileSystem
 from tests.docstore.layouts import ALICE_NOTES, BOB_NOTES, LAYOUTS
 
 

@@ -28,9 +28,9 @@ from typing import Any, Final
 
 import docstore
 from docstore import DocumentStore, Key, StoreError, Transaction
-from docstore.backends.files import FilesBackend
+from docstore.backends.files.backend import FilesBackend
+from docstore.disk.filesystem import FileSystem
 from docstore.document import CollectionLayout
-from docstore.filesystem import FileSystem
 from tests.harness.apart import in_own_process, scratch
 from tests.harness.report import Report
 

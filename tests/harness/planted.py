@@ -16,10 +16,13 @@ from dataclasses import dataclass
 from typing import Any, Final
 from unittest import mock
 
-from docstore import filesystem, following, frames, journal, publishing, swap, writing
 from docstore.backend import Change, Commit
-from docstore.backends import files as files_backend
+from docstore.backends.files import atomic_replace, document_cache, group_commit, publisher
+from docstore.backends.files import backend as files_backend
+from docstore.disk import filesystem
 from docstore.errors import Conflict, StoreError, from_os_error
+from docstore.journal import frames
+from docstore.journal import log as journal_log
 from docstore.store import Transaction
 from tests.harness import disk_errors
 from tests.harness.power_cut import KEYS, ROOT, Lost, Trial, path_of
@@ -224,7 +227,7 @@ class Bug(Plant):
     catch: Callable[[int], int | None] = power_cuts
 
 
-_J, _P, _F = journal.Journal, publishing.Publisher, filesystem.FileSystem
+_J, _P, _F = journal_log.Journal, publisher.Publisher, filesystem.FileSystem
 _FILES = files_backend.FilesBackend
 
 
@@ -277,7 +280,7 @@ def _shows_relaxed(right: Any) -> Any:
     def took(log: Any, sequence: int, *, relaxed: bool) -> None:
         right(log, sequence, relaxed=relaxed)
         if relaxed:
-            log._state[journal._RELAXED] = sequence
+            log._state[journal_log._RELAXED] = sequence
 
     return took
 
@@ -343,16 +346,19 @@ BUGS: Final = (
     _unsynced("a segment's end is not synced", "sync_data", "seal"),
     _unsynced("a restore's drafts have no durable names", "sync_folder", "settle-drafts"),
     _unsynced("a restore's commit point is not synced", "sync_folder", "commit-swap"),
-    Bug("a restore's intent is forgotten early", swap.Swap, "_publish", _forgets_intent_early),
+    Bug(
+        "a restore's intent is forgotten early",
+        *(atomic_replace.Swap, "_publish", _forgets_intent_early),
+    ),
     Bug("checksums are not checked", frames, "_is_intact", returning(True)),
     Bug(
         "frames behind a broken one count",
-        *(journal, "run_of_frames"),
+        *(journal_log, "run_of_frames"),
         lambda right: lambda data, *rest: frames.whole_frames(data),
     ),
     Bug("a torn tail is gone on from in place", _J, "_goes_on_from", returning(True)),
     Bug("a seal that a dead process wrote is trusted", _J, "_repair", _trusts_seal, failed_syncs),
-    Bug("damage passes for a torn tail", journal._End, "refuse_loss", NOTHING_DONE, damage),
+    Bug("damage passes for a torn tail", journal_log._End, "refuse_loss", NOTHING_DONE, damage),
     Bug(
         "what is appended is visible",
         *(_J, "visible"),
@@ -360,7 +366,7 @@ BUGS: Final = (
     ),
     Bug(
         "nobody waits for the sync",
-        *(writing.Exclusive, "__exit__"),
+        *(group_commit.Exclusive, "__exit__"),
         without("_journal", "settle"),
     ),
     Bug("a relaxed frame shows those before it", _J, "took", _shows_relaxed, relaxed_ones),
@@ -374,7 +380,7 @@ BUGS: Final = (
     Bug("a hand-edited file is overwritten", _P, "_shows_ours", returning(True), hand_edits),
     Bug(
         "half of a commit is applied",
-        *(following, "decode_entry"),
+        *(document_cache, "decode_entry"),
         lambda right: lambda payload: right(payload)[:1],
     ),
     Bug(
@@ -393,12 +399,12 @@ BUGS: Final = (
     ),
     Bug(
         "a document begins from a deletion that is not durable",
-        *(following.Follower, "_last_reset", _begins_from_any, unsynced_deletions),
+        *(document_cache.Follower, "_last_reset", _begins_from_any, unsynced_deletions),
     ),
     Bug("files show what the journal may lose", _P, "_settle", NOTHING_DONE),
     Bug(
         "names of before a crash are trusted",
-        *(following.Follower, "_has_names"),
+        *(document_cache.Follower, "_has_names"),
         lambda right: lambda follower, frame: frame.kind == frames.Kind.PUBLISHED,
     ),
     Bug(

@@ -6,7 +6,7 @@ import fcntl
 import os
 from contextlib import suppress
 
-from docstore.filesystem import FileSystem
+from docstore.disk.filesystem import FileSystem
 
 
 def no_sync() -> None:

@@ -27,9 +27,9 @@ from typing import Any, Final
 import msgspec
 
 from docstore import CollectionLayout, HistoryGone, Key, Transaction
-from docstore.backends.files import FilesBackend
+from docstore.backends.files.backend import FilesBackend
+from docstore.backends.files.publisher import History
 from docstore.merging import merge_file
-from docstore.publishing import History
 from docstore.store import DocumentStore
 from tests.harness.report import Report
 from tests.harness.simulated_disk import WAYS, Disk, SimulatedFileSystem

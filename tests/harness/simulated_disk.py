@@ -23,8 +23,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, NamedTuple, cast
 
+from docstore.disk.filesystem import FileSystem
 from docstore.errors import Unavailable
-from docstore.filesystem import FileSystem
 
 SECTOR: Final = 512
 Where = str | os.PathLike[str]

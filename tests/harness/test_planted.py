@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from docstore import journal
+from docstore.journal.log import Journal
 from tests.harness.planted import BUGS, planted, returning, run
 
 HALF = (len(BUGS) + 1) // 2
@@ -27,5 +27,5 @@ def test_planted_bugs_are_caught(first: int, count: int) -> None:
 
 
 def test_a_bug_that_cannot_be_planted_any_more_is_no_bug_caught() -> None:
-    with pytest.raises(AttributeError), planted(journal.Journal, "_renamed", returning(None)):
+    with pytest.raises(AttributeError), planted(Journal, "_renamed", returning(None)):
         pass

@@ -10,7 +10,7 @@ import pytest
 
 from accounts.models import User
 from docstore import DocumentStore
-from docstore.backends.files import FilesBackend
+from docstore.backends.files.backend import FilesBackend
 from tests.utils.clocks import LAYOUTS, Clock
 from utils.json_storage import JSONStorageManager
 

@@ -23,7 +23,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from docstore import DocumentStore
-from docstore.backends.files import FilesBackend
+from docstore.backends.files.backend import FilesBackend
 from utils.documents import ensure, key_of
 from utils.json_storage import JSONStorageManager
 from utils.table import COLLECTIONS

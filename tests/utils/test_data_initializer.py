@@ -11,7 +11,7 @@ import pytest
 
 from accounts.models import User
 from docstore import Corrupt, DocumentStore, Finding, Key, NotFound, Unavailable
-from docstore.backends.files import FilesBackend
+from docstore.backends.files.backend import FilesBackend
 from tests.accounts_in_db import add_account
 from tests.folders import contents, exact, times
 from tests.stopping import Killed, StoppingFileSystem

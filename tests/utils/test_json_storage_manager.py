@@ -14,7 +14,7 @@ import pytest
 
 from accounts.models import User
 from docstore import Conflict, Corrupt, DocumentStore, NotFound, open_store
-from docstore.backends.files import FilesBackend
+from docstore.backends.files.backend import FilesBackend
 from tests.accounts_in_db import add_account
 from tests.folders import contents, exact, times
 from tests.utils.clocks import Clock

@@ -13,7 +13,7 @@ import pytest
 
 from accounts.models import User
 from docstore import DocumentStore
-from docstore.backends.files import FilesBackend
+from docstore.backends.files.backend import FilesBackend
 from tests.folders import contents, exact
 from tests.harness.planted import NOTHING_DONE, planted, returning
 from tests.utils.clocks import LAYOUTS, Clock

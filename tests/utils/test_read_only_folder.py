@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from docstore import DocumentStore, Unavailable
-from docstore.backends.files import FilesBackend
+from docstore.backends.files.backend import FilesBackend
 from tests.folders import contents
 from utils.data_initializer import DataInitializer
 from utils.json_storage import JSONStorageManager
@@ -25,7 +25,7 @@ NOBODY = 65534
 DIES_BEFORE_PUBLISHING = """
 import os, sys
 from docstore import DocumentStore
-from docstore.backends.files import FilesBackend
+from docstore.backends.files.backend import FilesBackend
 from pathlib import Path
 from types import SimpleNamespace
 from utils.json_storage import JSONStorageManager

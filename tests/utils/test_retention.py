@@ -20,7 +20,7 @@ from pytest_django.fixtures import Settings
 from accounts.models import User
 from core.dashboard.heat import heat_of
 from docstore import Bounds, DocumentStore, TooMuchAtOnce, Transaction
-from docstore.backends.files import FilesBackend
+from docstore.backends.files.backend import FilesBackend
 from docstore.backends.memory import MemoryBackend
 from tests.folders import exact
 from tests.utils.clocks import LAYOUTS, Clock
@@ -281,7 +281,7 @@ def test_full_document_takes_changes_again(
     settings: Settings,
 ) -> None:
     """As one of 256 MiB, with a limit of 1 MB that its file exceeds."""
-    monkeypatch.setattr("docstore.backends.files.DOCUMENT_BYTES_MAX", 1_000_000)
+    monkeypatch.setattr("docstore.backends.files.backend.DOCUMENT_BYTES_MAX", 1_000_000)
     settings.NEURALFLOW_ACTIVITY_MAX = 1_000
     path = lay_down(data_folder, [entry(number, NOW) for number in range(8_000)])
     assert path.stat().st_size > 2_000_000

@@ -14,10 +14,10 @@ from pathlib import Path
 from typing import Any
 
 from docstore import Key, NotFound, Unavailable
-from docstore.backends.files import FilesBackend
+from docstore.backends.files.backend import FilesBackend
 from docstore.codec import decode
 from docstore.errors import from_os_error
-from docstore.history import History, Segment
+from docstore.journal.reader import History, Segment
 from utils.documents import own_copy
 from utils.json_storage import JSONStorageManager, json_storage
 from utils.records import COLLECTIONS

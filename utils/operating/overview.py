@@ -16,8 +16,8 @@ from typing import Any, Final, NamedTuple
 from django.contrib.auth import get_user_model
 
 from docstore import Corrupt, Unavailable, snapshots
-from docstore.backends.files import FilesBackend
-from docstore.condition import Condition
+from docstore.backends.files.backend import FilesBackend
+from docstore.stats import Condition
 from utils.json_storage import BACKUPS, JSONStorageManager
 from utils.operating.last_runs import Counted, Validated, last_counted, last_validated
 

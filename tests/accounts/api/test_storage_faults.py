@@ -11,8 +11,8 @@ from django.db import OperationalError
 from django.test import Client
 
 from docstore import DocumentStore
-from docstore.backends.files import FilesBackend
-from docstore.filesystem import FileSystem, Status, Where
+from docstore.backends.files.backend import FilesBackend
+from docstore.disk.filesystem import FileSystem, Status, Where
 from tests.accounts.api.conftest import Caller
 from tests.folders import contents, exact, forget_journal
 from utils.json_storage import JSONStorageManager

@@ -1,0 +1,1 @@
+"""Documents as JSON files, made durable by the journal. Start in `backend`."""
