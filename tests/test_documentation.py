@@ -23,7 +23,11 @@ APPS = ("core", "accounts")
 CONFIGURE = (PROJECT / "docs/configure.md").read_text("utf-8")
 MANUAL = operator_manual()
 FORMAT = (PROJECT / "docs/format.md").read_text("utf-8")
-DOCUMENTS = [*PROJECT.glob("*.md"), *PROJECT.glob("docs/**/*.md")]
+DOCUMENTS = [
+    *PROJECT.glob("*.md"),
+    *PROJECT.glob("docs/**/*.md"),
+    *PROJECT.glob("benchmarks/*.md"),
+]
 
 
 def test_every_setting_that_is_read_is_documented_and_none_else() -> None:
