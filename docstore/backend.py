@@ -198,6 +198,18 @@ class Backend(Protocol):
         Where documents are files, it is the size of the file, which may be behind.
         """
 
+    def history_bytes(self, actor: str) -> int:
+        """Return about how many bytes of the retained history are the actor's commits.
+
+        Reads no content: the backend counts in the background, so the result may be minutes old.
+        """
+
+    def aside_bytes(self, owner: int) -> int:
+        """Return about how many bytes the owner's versions that were set aside take.
+
+        Reads no content, like `history_bytes`.
+        """
+
     def copies(self, keys: Sequence[Key]) -> AbstractContextManager[Mapping[Key, Copy]]:
         """Yield copies of those of the documents that exist, all as of one moment.
 

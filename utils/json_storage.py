@@ -175,7 +175,7 @@ class JSONStorageManager:
         self._observer = Observer()
         self._counts, self.commit_seconds = CallCounts(), commit_seconds
         self._timer: threading.Timer | None = None
-        self._written, self._space = WrittenBytes(), StorageCheck()
+        self._written, self._space = WrittenBytes(), StorageCheck(_history_bytes)
         self._overfull: set[int] = set()  # users with activities that remain to be moved
         _managers.add(self)
 
@@ -240,7 +240,7 @@ class JSONStorageManager:
         if timer is not None:
             timer.cancel()
         self.commit_counts()
-        self._written, self._space = WrittenBytes(), StorageCheck()
+        self._written, self._space = WrittenBytes(), StorageCheck(_history_bytes)
         store, self._store = self._store, self._given
         if store is not None:
             store.close()
@@ -691,8 +691,8 @@ class JSONStorageManager:
         return quota_now(document.content if document else None, now, held.of_hour(now))
 
     def storage(self, user_id: int) -> Storage:
-        """Return the size of the user's files, and its limit."""
-        return storage_of(self.store, user_id, _storage_bytes())
+        """Return what counts against the user's storage limit."""
+        return storage_of(self.store, user_id, _storage_bytes(), _history_bytes())
 
     def past(self, user_id: int) -> Past:
         """Return all retained activities, oldest first. They must not be modified."""
@@ -925,6 +925,11 @@ def _limits() -> Limits:
 def _storage_bytes() -> int:
     limit: int = settings.NEURALFLOW_STORAGE_BYTES
     return limit
+
+
+def _history_bytes() -> int:
+    """Return a user's share of the history, in bytes."""
+    return int(settings.NEURALFLOW_HISTORY_BYTES * HISTORY_SHARE)
 
 
 def _nothing_else(transaction: Transaction) -> None:

@@ -25,8 +25,8 @@ def limit_headers(quota: Quota) -> dict[str, str]:
 def limits(quota: Quota, storage: Storage) -> dict[str, Any]:
     """Return the limits for `quota/`, with the number of calls per token ("" for sessions).
 
-    `storage` counts the bytes of the user's files. `limit` and `remaining` are null without a
-    limit.
+    `storage` counts the bytes of the user's files, of versions set aside and of the history of the
+    user's changes. `limit` and `remaining` are null without a limit.
     """
     burst = quota.burst
     return {
@@ -45,5 +45,8 @@ def limits(quota: Quota, storage: Storage) -> dict[str, Any]:
             "limit": storage.limit or None,
             "used": storage.used,
             "remaining": storage.remaining,
+            "files": storage.files,
+            "set_aside": storage.asides,
+            "history": storage.history,
         },
     }

@@ -278,7 +278,8 @@ REMEDIES: Mapping[str, str] = {
     "too-many-wait": "wait `Retry-After` seconds, or ask for JSON",
     "unavailable": "try again after `Retry-After` seconds",
     "document-corrupt": "tell the operator the `document`, `line` and `column`; nothing is lost",
-    "storage-full": "delete records, or ask the operator for more space; reading goes on",
+    "storage-full": "delete records, discard versions set aside, wait until older changes leave the"
+    " history, or ask the operator for more space; reading goes on",
     "out-of-space": "read on; write again once the operator has made room",
 }
 

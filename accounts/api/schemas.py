@@ -195,8 +195,16 @@ def _quota() -> Schema:
     }
     tokens = {"description": 'The calls of each token, by its id; "" is a page.', **_COUNTS}
     storage = _object(
-        "The bytes of one's files, and how many they may have.",
-        {"limit": may_be_none, "used": _NUMBER, "remaining": may_be_none},
+        "Bytes used of the user's limit: by files, by versions set aside, and by the history of the"
+        " user's changes, up to a share.",
+        {
+            "limit": may_be_none,
+            "used": _NUMBER,
+            "remaining": may_be_none,
+            "files": _NUMBER,
+            "set_aside": _NUMBER,
+            "history": _NUMBER,
+        },
     )
     return _object(
         "The calls of the hour, and the space.",

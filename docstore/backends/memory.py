@@ -64,6 +64,13 @@ class MemoryBackend:
     def size(self, key: Key) -> int:
         return len(self.raw(key) or b"")
 
+    def history_bytes(self, actor: str) -> int:
+        """Return 0: the history shares its values with the documents."""
+        return 0
+
+    def aside_bytes(self, owner: int) -> int:
+        return 0
+
     @contextmanager
     def copies(self, keys: Sequence[Key]) -> Iterator[Mapping[Key, Copy]]:
         with self._lock:

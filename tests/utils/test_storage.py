@@ -10,9 +10,11 @@ import pytest
 from django.test import Client
 
 from accounts.models import User
+from docstore.backends.files import FilesBackend
 from tests.accounts.api.conftest import Caller as Program
 from tests.core.pages import text_of
 from utils.caller import Caller
+from utils.documents import key_of
 from utils.json_storage import Once, json_storage
 from utils.once import TooManyKeys
 from utils.people.storage import StorageFull
@@ -23,8 +25,10 @@ LARGE = {"parameters": {"text": "x" * 900_000}}
 
 
 @pytest.fixture
-def owner(alice: User, data_folder: Path, settings: Any) -> int:
+def owner(alice: User, data_folder: Path, settings: Any, monkeypatch: pytest.MonkeyPatch) -> int:
     settings.NEURALFLOW_STORAGE_BYTES = LIMIT
+    # The history is counted in the background, at some time.
+    monkeypatch.setattr("utils.people.storage.HISTORY_OF_LIMIT", 0)
     json_storage.create("tasks", alice.pk, {"title": "Train"})
     return alice.pk
 
@@ -106,3 +110,64 @@ def test_retained_answers_are_bounded_by_their_bytes(
         write(3)
     assert 0 < caught.value.retry_after <= 24 * 3600 + 1
     assert json_storage.get("models", owner, 1)["description"] == "2"
+
+
+def count_usage() -> None:
+    json_storage.publish()
+    backend = json_storage.store.backend
+    assert isinstance(backend, FilesBackend)
+    backend.count_usage()
+
+
+def test_history_share_counts_up_to_half_of_the_space(
+    owner: int, alice: User, client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("utils.people.storage.HISTORY_OF_LIMIT", 1 / 2)
+    json_storage.create("models", owner, {"name": "x", **LARGE})
+    count_usage()
+    storage = Program(alice).get("quota/").json()["storage"]
+    assert 900_000 < storage["history"] < 1_100_000
+    assert storage["used"] == storage["files"] + storage["set_aside"] + storage["history"]
+    for text in ("y", "z"):
+        json_storage.update("models", owner, 1, {"parameters": {"text": text * 900_000}})
+    count_usage()
+    assert json_storage.storage(owner).history == LIMIT // 2
+    assert fill(lambda: json_storage.create("models", owner, {"name": "x", **LARGE})) == 1
+    with pytest.raises(StorageFull, match="wait until older changes leave the history"):
+        json_storage.create("models", owner, {"name": "x", **LARGE})
+    json_storage.create("tasks", owner, {"title": "A few bytes"})
+    client.force_login(alice)
+    page = text_of(client.get("/files/")).replace("\xa0", " ")
+    assert "history of your changes 1.9 MB" in page
+
+
+def test_history_share_excludes_the_changes_of_others(owner: int, bob: User) -> None:
+    json_storage.create("models", bob.pk, {"name": "x", **LARGE})
+    count_usage()
+    backend = json_storage.store.backend
+    assert backend.history_bytes(str(bob.pk)) > 900_000
+    assert backend.history_bytes(str(owner)) < 10_000
+
+
+def test_set_aside_version_counts_until_discarded(
+    owner: int, alice: User, bob: User, client: Client
+) -> None:
+    json_storage.create("models", owner, {"name": "x", **LARGE})
+    json_storage.publish()
+    key = key_of("models", owner)
+    name = json_storage.store.set_aside(key, ["not applied"])
+    count_usage()
+    storage = json_storage.storage(owner)
+    size = json_storage.store.backend.size(key)
+    assert storage.asides == size + len("not applied\n")
+    assert storage.used == storage.files + storage.asides
+    assert json_storage.storage(bob.pk).asides == 0
+    assert fill(lambda: json_storage.create("models", owner, {"name": "x", **LARGE})) == 2
+    client.force_login(alice)
+    page = text_of(client.get("/files/")).replace("\xa0", " ")
+    assert "Nearly full: delete records or discard set-aside versions" in page
+    json_storage.store.discard_aside(key, name)
+    assert json_storage.storage(owner).asides < 100
+    json_storage.create("models", owner, {"name": "x", **LARGE})
+    count_usage()
+    assert json_storage.storage(owner).asides == 0

@@ -1,14 +1,15 @@
-"""The storage limit of a user: the size of all their files.
+"""The storage limit of a user: the size of all their files, and of their share of the history.
 
-The files on disk count, including responses stored by idempotency key. The journal history has
-limits of its own (`utils.bounds`). If the limit is reached, changes that enlarge the files are
-refused. Changes that shrink them are not, and neither are small ones, such as completing a task, up
-to a margin above the limit.
+The files on disk count, including responses stored by idempotency key and versions that were set
+aside. Of the journal, the user's own changes count, up to a bound: older ones leave it only with
+time, so they must not fill the limit alone. If the limit is reached, changes that enlarge the files
+are refused. Changes that shrink them are not, and neither are small ones, such as completing a
+task, up to a margin above the limit.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Final, NamedTuple
 
 from docstore import ABSENT, DocumentStore, StoreError, Transaction, to_json
@@ -18,6 +19,10 @@ from utils.table import COLLECTIONS
 #: The fraction of an owner's space that other users, such as editors of a project, may fill. The
 #: rest is reserved for the owner, who could otherwise be locked out by them.
 OTHERS_SHARE: Final = 3 / 4
+#: The fraction of the limit that a user's history may take. The rest is reserved for files.
+HISTORY_OF_LIMIT: Final = 1 / 2
+#: My files shows what to do while less than this fraction of the limit remains.
+NEARLY_FULL: Final = 1 / 10
 _FEW_BYTES: Final = 1024
 _ABOVE: Final = 1 / 64  # margin above the limit for changes of a few bytes, as a fraction of it
 # A process measures a user's files again after writing 1/8 of the remaining bytes.
@@ -26,40 +31,61 @@ _PEOPLE_MAX: Final = 10_000
 
 
 class Storage(NamedTuple):
-    """The size of a user's files, and its limit. A limit of 0 means none."""
+    """The sizes in bytes that count against a user's limit. A limit of 0 means none."""
 
-    used: int
+    files: int
+    asides: int
+    history: int
     limit: int
+
+    @property
+    def used(self) -> int:
+        return self.files + self.asides + self.history
 
     @property
     def remaining(self) -> int | None:
         return max(self.limit - self.used, 0) if self.limit else None
 
+    @property
+    def is_nearly_full(self) -> bool:
+        return self.remaining is not None and self.remaining < self.limit * NEARLY_FULL
+
 
 class StorageFull(StoreError):
-    """The user's files have reached the limit. Delete records first."""
+    """The user has reached the limit. Delete records or versions set aside first."""
 
     def __init__(self, storage: Storage, *, is_own: bool) -> None:
         whose = "your files" if is_own else "the owner's files"
         super().__init__(
-            f"{whose} have {storage.used} of {storage.limit} bytes: delete records, or ask the"
+            f"{whose} have {storage.used} of {storage.limit} bytes ({storage.asides} in versions"
+            f" set aside, {storage.history} in the history of changes): delete records, discard"
+            " versions that were set aside, wait until older changes leave the history, or ask the"
             " operator for more"
         )
 
 
-def storage_of(store: DocumentStore, person: int, limit: int) -> Storage:
-    """Return the current size of a user's files, and `limit`."""
-    used = sum(store.backend.size(key_of(name, person)) for name in COLLECTIONS)
-    return Storage(used, limit)
+def storage_of(store: DocumentStore, person: int, limit: int, history_max: int) -> Storage:
+    """Return what counts against a user's `limit` now.
+
+    `history_max` is the user's share of the history in bytes. More than that is given up when
+    others need the room.
+    """
+    files = sum(store.backend.size(key_of(name, person)) for name in COLLECTIONS)
+    if limit:
+        history_max = min(history_max, int(limit * HISTORY_OF_LIMIT))
+    history = min(store.backend.history_bytes(str(person)), history_max)
+    return Storage(files, store.backend.aside_bytes(person), history, limit)
 
 
 class StorageCheck:
     """Refuse changes that exceed the storage limit of a user. Thread-safe.
 
     Files are measured occasionally. In between, each process counts the bytes that it wrote.
+    `history_max` returns a user's share of the history in bytes.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, history_max: Callable[[], int]) -> None:
+        self._history_max = history_max
         self._left: dict[tuple[int, bool, int], int] = {}
 
     def check(self, store: DocumentStore, transaction: Transaction, actor: int, limit: int) -> None:
@@ -81,12 +107,15 @@ class StorageCheck:
         """Measure the files, and return the number of bytes until the next measurement."""
         owner, is_own, limit = place
         most = limit if is_own else int(limit * OTHERS_SHARE)
-        storage = storage_of(store, owner, most)
+        storage = storage_of(store, owner, most, self._history_max())
         left = most - storage.used
         if transaction.bytes_put > left:
             growth = sum(_growth(transaction, owner))
-            margin = most * _ABOVE if growth <= _FEW_BYTES else 0
-            if growth > 0 and growth > left + margin:
+            if growth <= _FEW_BYTES:  # not refused because of the history, which grows with each
+                allowed = most * (1 + _ABOVE) - storage.files - storage.asides
+            else:
+                allowed = left
+            if growth > 0 and growth > allowed:
                 raise StorageFull(storage, is_own=is_own)
         return max(left // _TRUSTED, 0)
 

@@ -895,7 +895,8 @@ class FilesBackend:
             return []
 
     def discard_aside(self, key: Key, name: str) -> None:
-        if name not in {aside.name for aside in self.aside(key)}:
+        sizes = {aside.name: len(aside.content) for aside in self.aside(key)}
+        if name not in sizes:
             raise NotFound(f"there is no {name}")
         folder = self.path(key).parent
         try:
@@ -904,6 +905,7 @@ class FilesBackend:
             self._files.sync_folder("discard-aside", folder)
         except OSError as error:
             raise self._failed(error, f"cannot remove {name}") from error
+        self._publisher.usage.remove_aside(key.owner, sizes[name])
 
     def raw(self, key: Key) -> bytes | None:
         with self._mending():
@@ -930,6 +932,16 @@ class FilesBackend:
             return 0
         except OSError as error:
             raise from_os_error(error, f"cannot read {self.name(key)}") from error
+
+    def history_bytes(self, actor: str) -> int:
+        return self._publisher.usage.history_bytes(actor)
+
+    def aside_bytes(self, owner: int) -> int:
+        return self._publisher.usage.aside_bytes(owner)
+
+    def count_usage(self) -> None:
+        """Count now what `history_bytes` and `aside_bytes` return."""
+        self._publisher.usage.count_all()
 
     @contextmanager
     def copies(self, keys: Sequence[Key]) -> Iterator[Mapping[Key, Copy]]:

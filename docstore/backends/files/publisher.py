@@ -38,6 +38,7 @@ from docstore.backends.files.asides import set_aside
 from docstore.backends.files.document_cache import FileShown, Follower, Live, Token, token_of
 from docstore.backends.files.group_commit import Writing
 from docstore.backends.files.images import Shown
+from docstore.backends.files.usage import Usage
 from docstore.codec import encode
 from docstore.disk.filesystem import Draft, Status
 from docstore.disk.locks import FolderLock, ring
@@ -139,6 +140,8 @@ class Publisher:
         self._files, self._journal = follower.files, follower.journal
         self.lock = lock
         self._trimmer = Trimmer(self._files, self._journal, writing)
+        folders = [follower.root / layout.name for layout in follower.layouts.values()]
+        self.usage = Usage(self._files, self._journal, folders)
         self._reserve = follower.root / ".neuralflow" / "reserve"
         self._checkpointed_at = time.monotonic()
         self._checkpoint_seconds = CHECKPOINT_SECONDS  # until the next one
@@ -618,6 +621,7 @@ class Publisher:
             if time.monotonic() > self._checkpointed_at + self._checkpoint_seconds:
                 self.checkpoint()
             self._prepare_spare()
+            self.usage.count_some()
         except StoreError as fault:
             if str(fault) != self._complaint:  # log it once and not at each attempt
                 log.warning("publishing is delayed: %s", fault)
