@@ -10,7 +10,7 @@ import pytest
 from django.test import Client
 
 from accounts.models import User
-from docstore.backends.files import FilesBackend
+from docstore.backends.files.backend import FilesBackend
 from tests.accounts.api.conftest import Caller as Program
 from tests.core.pages import text_of
 from utils.caller import Caller
