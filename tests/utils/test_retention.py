@@ -131,6 +131,40 @@ def test_activities_are_trimmed_by_number(memory: JSONStorageManager, settings: 
     assert numbers(memory.past(7)) == list(range(1_991, 2_001))
 
 
+def test_account_events_outlast_what_others_do(
+    memory: JSONStorageManager, clock: Clock, settings: Settings
+) -> None:
+    settings.NEURALFLOW_ACTIVITY_MAX = 600
+    for number, kind in enumerate(["login", "password_changed", "login_failed", "task_created"]):
+        memory.update_user_activity(7, kind, "Alice", {"id": number})
+    for number in range(4, 2_000):  # a busy editor of a shared project
+        metadata = {"id": number, "by": 8}
+        memory.update_user_activity(7, "task_created", "Added", metadata)
+    past = memory.past(7)
+    assert numbers(past)[:4] == [0, 1, 2, past.trimmed + 3]
+    assert len(past) <= 600 + RECENT_MAX - RECENT_LEFT
+    assert past.trimmed + len(past) == 2_000
+    found, _place = newest(past, [], limit=len(past))
+    assert [activity["metadata"]["id"] for activity in reversed(found)] == numbers(past)
+    clock.now += timedelta(days=400)
+    memory.update_user_activity(7, "task_created", "Added", {"id": 2_000})
+    assert numbers(memory.past(7)) == [2_000]
+
+
+def test_failed_logins_of_strangers_leave_room_for_other_account_events(
+    memory: JSONStorageManager, settings: Settings
+) -> None:
+    settings.NEURALFLOW_ACTIVITY_MAX = 800
+    memory.update_user_activity(7, "password_changed", "Alice", {"id": 0})
+    for number in range(1, 1_000):
+        memory.update_user_activity(7, "login_failed", "A stranger", {"id": number})
+    for number in range(1_000, 3_000):
+        memory.update_user_activity(7, "task_created", "Added", {"id": number})
+    past = numbers(memory.past(7))
+    assert past[:51] == [0, *range(950, 1_000)]
+    assert past[51] > 1_000
+
+
 def test_activities_are_trimmed_by_age(
     memory: JSONStorageManager, clock: Clock, settings: Settings
 ) -> None:

@@ -25,6 +25,8 @@ DEEDS: Final = ("task", "project", "model", "member", "invitation")  # prefixes 
 # of an hour ("2026-11-30T14:15") for as long as the heat map shows them.
 TRIMMED: Final = "trimmed"
 TRIMMED_DEEDS: Final = "trimmed_deeds"
+# Field of the same document: account events that its list would no longer have.
+ACCOUNT_EVENTS: Final = "account_events"
 _ATTEMPTS: Final = 5
 
 # The results of `side_of` that each filter accepts.
@@ -79,12 +81,21 @@ def past_of(store: DocumentStore, owner: int) -> Past:
             break
     head = older.content if older else {}
     trimmed, deeds = head.get(TRIMMED), head.get(TRIMMED_DEEDS)
+    events = account_events_of(head)
     return Past(
-        _objects(older),
+        [*events, *_objects(older)] if events else _objects(older),
         _objects(document),
         trimmed if type(trimmed) is int and trimmed > 0 else 0,
         deeds if isinstance(deeds, dict) else {},
     )
+
+
+def account_events_of(content: Mapping[str, Any]) -> list[Activity]:
+    """Return the account events that outlast the list, of the document of older activities."""
+    events = content.get(ACCOUNT_EVENTS)
+    if not isinstance(events, Sequence) or isinstance(events, str):
+        return []
+    return [event for event in events if isinstance(event, Mapping)]
 
 
 def _revision(document: Document | None) -> int | None:

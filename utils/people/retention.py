@@ -5,6 +5,9 @@
 in both documents, not older than `NEURALFLOW_ACTIVITY_DAYS` days. Removed activities stay in the
 journal for its own retention time, and are counted per quarter of an hour for the heat map.
 
+Account events, such as logins and changed passwords, have a share of their own: however much
+others do in shared projects, the newest account events are retained.
+
 Activities move within the commit of a user's own change, in parts, to bound the time of a commit:
 of 870,000 activities, a commit moves an eighth. `is_due` returns True while more remain to move.
 """
@@ -21,7 +24,14 @@ import msgspec
 
 from docstore import Key, RecordList, Transaction
 from utils.documents import ensure, key_of
-from utils.people.past import DEEDS, TRIMMED, TRIMMED_DEEDS, quarter_of
+from utils.people.past import (
+    ACCOUNT_EVENTS,
+    DEEDS,
+    TRIMMED,
+    TRIMMED_DEEDS,
+    account_events_of,
+    quarter_of,
+)
 from utils.times import moment_of, utc_text
 
 # Above *_MAX, activities move until *_LEFT remain.
@@ -35,6 +45,23 @@ _SIZE_LOOKS: Final = 16
 _PART_MIN: Final = 5_000  # activities per commit
 _PART_SHARE: Final = 8
 DEEDS_KEPT: Final = timedelta(days=27 * 7)  # a week more than the heat map shows
+#: The number of the newest account events to retain, but at most 1/4 of all activities. Of these,
+#: failed logins have a part of their own, because strangers cause them.
+ACCOUNT_EVENTS_MAX: Final = 200
+_FAILED_PART: Final = 1 / 4
+_ACCOUNT: Final = (
+    "account_",
+    "address_",
+    "login",
+    "logout",
+    "password_",
+    "profile_",
+    "recovery_codes_",
+    "second_factor_",
+    "session",
+    "token_",
+)
+_FAILED: Final = "login_failed"
 CHECKED: Final = "activities_checked"  # the day of the last check for expired activities
 
 
@@ -48,6 +75,12 @@ class Limits:
     @property
     def recent_max(self) -> int:
         return min(RECENT_MAX, self.number)
+
+    def account_events(self, *, failed: bool) -> int:
+        """Return how many failed logins, or other account events, to retain at least."""
+        share = min(ACCOUNT_EVENTS_MAX, self.number // 4)
+        part = int(share * _FAILED_PART)
+        return part if failed else share - part
 
     def earliest(self, now: datetime) -> datetime:
         return now - timedelta(days=self.days)
@@ -120,8 +153,9 @@ def _trim(
     `newer` is the number of activities in the user document. Count the removed ones, and the
     `dropped` ones that were never added.
     """
-    records = transaction.records(key)
-    number = max(number, len(records) - max(limits.number - newer, 0))
+    records, document = transaction.records(key), transaction.document(key) or {}
+    events = account_events_of(document)
+    number = max(number, len(records) - max(limits.number - newer - len(events), 0))
     number = max(number, _too_old(records, limits.earliest(transaction.now)))
     size = sum(records.each(_size_of))
     for count, record_size in enumerate(records.each(_size_of), 1):
@@ -129,18 +163,58 @@ def _trim(
             break
         size, number = size - record_size, max(number, count)
     removed = [*transaction.cut(key, number), *dropped]
-    if not removed:
+    expired = _too_old(events, limits.earliest(transaction.now))
+    if not removed and not expired:
         return
-    document = transaction.document(key) or {}
+    retained = _account_events(transaction, key.owner, [*events[expired:], *removed], limits)
     before, deeds = document.get(TRIMMED), document.get(TRIMMED_DEEDS)
     counts = Counter(deeds if isinstance(deeds, dict) else {})
     counts.update(quarter for record in removed if (quarter := _deed_at(record)))
     since = quarter_of(transaction.now - DEEDS_KEPT)
     fields: dict[str, Any] = {
-        TRIMMED: (before if type(before) is int else 0) + len(removed),
+        TRIMMED: (before if type(before) is int else 0)
+        + len(events)
+        + len(removed)
+        - len(retained),
         TRIMMED_DEEDS: {at: count for at, count in sorted(counts.items()) if at >= since},
     }
+    if retained or events:
+        fields[ACCOUNT_EVENTS] = retained
     transaction.set(key, fields)
+
+
+def _account_events(
+    transaction: Transaction, owner: int, removed: Sequence[Any], limits: Limits
+) -> list[Any]:
+    """Return those of the removed activities, in order, that the share of account events retains.
+
+    The newest events count first: those in the lists, then the removed ones.
+    """
+    lists = [transaction.records(key_of(name, owner)) for name in ("activities", "users")]
+    left = {
+        failed: limits.account_events(failed=failed)
+        - sum(sum(map(bool, records.each(test))) for records in lists)
+        for failed, test in ((False, _is_account_event), (True, _is_failed_login))
+    }
+    earliest, retained = limits.earliest(transaction.now), []
+    for record in reversed(removed):
+        failed = _is_failed_login(record)
+        if (failed or _is_account_event(record)) and left[failed] > 0:
+            moment = moment_of(record.get("timestamp"))
+            if moment is not None and moment >= earliest:
+                retained.append(record)
+                left[failed] -= 1
+    return retained[::-1]
+
+
+def _is_account_event(record: Any) -> bool:
+    """Return whether an activity is about the user's account, and no failed login."""
+    kind = str(record.get("type")) if isinstance(record, Mapping) else ""
+    return kind.startswith(_ACCOUNT) and kind != _FAILED
+
+
+def _is_failed_login(record: Any) -> bool:
+    return isinstance(record, Mapping) and record.get("type") == _FAILED
 
 
 def _too_old(records: Sequence[Any], earliest: datetime) -> int:
