@@ -55,6 +55,11 @@ UNASKED_MAILS_FROM: Final = Limit("unasked mail from", 20, 3600)
 CODE_MAILS: Final = Limit("code mail", 20, 86_400)
 CODE_MAILS_TO: Final = Limit("code mail to", 48, 86_400)
 
+# Sign-ups of larger networks and of everybody, as multiples of those of one address.
+SIGN_UPS_4: Final = {24: 4}
+SIGN_UPS_6: Final = {56: 2, 48: 4}
+SIGN_UPS_OF_ALL: Final = 100
+
 
 class SignIn:
     """An attempt to log in, counted as a failure unless it `succeeded` or was `not_made`.
@@ -133,6 +138,25 @@ def code(request: HttpRequest, user: User) -> Attempt:
             pass
     account = str(user.pk)
     return Attempt((CODES, account), (CODES_DAY, account), *networks_of(request))
+
+
+def sign_up(request: HttpRequest, most: int) -> Attempt:
+    """Count a sign-up: `most` an hour from one address, or from an IPv6 /64 network.
+
+    The bound of all networks together is much higher. Otherwise a stranger could close the sign-up
+    for everybody. Raises `TooManyAttempts`.
+    """
+    text: str = getattr(request, "client_address", "")
+    larger = (SIGN_UPS_6 if ":" in text else SIGN_UPS_4) if text else {}
+    networks = [
+        (Limit(f"sign-up-{prefix}", most * factor, 3600), _network(text, prefix))
+        for prefix, factor in larger.items()
+    ]
+    return Attempt(
+        (Limit("sign-up", most, 3600), address_of(request)),
+        *networks,
+        (Limit("sign-up-all", most * SIGN_UPS_OF_ALL, 3600), ""),
+    )
 
 
 def is_worth_a_notice(user: User) -> bool:

@@ -1,4 +1,4 @@
-"""Sign-up policy: open, by invitation only, or closed, with a limit per hour.
+"""Sign-up policy: open, by invitation only, or closed, with limits per hour by network.
 
 An invitation is a signed code in a link from `manage.py invite`. It is valid for seven days and
 for one account. Nothing is stored for it until it is used.
@@ -14,6 +14,7 @@ from django.conf import settings
 from django.core import signing
 from django.http import HttpRequest
 
+from accounts import guards
 from accounts.throttle import Attempt, Limit, TooManyAttempts
 
 VALID_SECONDS = 7 * 24 * 3600
@@ -47,7 +48,7 @@ def admission(request: HttpRequest) -> Iterator[None]:
     """Use up the invitation and count the account that the block creates.
 
     An exception in the block restores both. Raises `InvitationUsed`, and `TooManyAttempts` past the
-    limit per hour.
+    limits per hour.
     """
     attempts = []
     try:
@@ -59,8 +60,7 @@ def admission(request: HttpRequest) -> Iterator[None]:
                 request.session.pop(PARAMETER, None)
                 raise InvitationUsed from None
         if settings.NEURALFLOW_SIGNUPS_PER_HOUR:
-            limit = Limit("sign-up", settings.NEURALFLOW_SIGNUPS_PER_HOUR, 3600)
-            attempts.append(Attempt((limit, "everybody")))
+            attempts.append(guards.sign_up(request, settings.NEURALFLOW_SIGNUPS_PER_HOUR))
         yield
     except BaseException:
         for attempt in attempts:

@@ -133,7 +133,7 @@ if NEURALFLOW_SIGNUP not in {"open", "invite", "closed"}:
     raise ImproperlyConfigured(
         f"NEURALFLOW_SIGNUP must be open, invite or closed, not {NEURALFLOW_SIGNUP!r}."
     )
-# Sign-ups per hour on the web pages. 0 means no limit.
+# Sign-ups per hour on the web pages from one client network. 0 means no limit.
 NEURALFLOW_SIGNUPS_PER_HOUR = env.int("NEURALFLOW_SIGNUPS_PER_HOUR", default=60)
 # Bytes of one user's files. 0 means no limit.
 NEURALFLOW_STORAGE_BYTES = _bytes(

@@ -220,10 +220,46 @@ def test_invitation_opens_one_account(
         assert other.get("/accounts/signup/").status_code == 403, path
 
 
-def test_accounts_of_an_hour_are_limited(settings: Any) -> None:
+def test_sign_ups_of_a_network_past_the_hourly_limit_are_refused(settings: Any) -> None:
     settings.NEURALFLOW_SIGNUPS_PER_HOUR = 2
     names = ["dora", "emil", "fritz"]
     answers = [sign_up(Client(), username=n, email=f"{n}@example.com") for n in names]
     assert [answer.status_code for answer in answers] == [302, 302, 429]
     assert 0 < int(answers[2]["Retry-After"]) <= 1800
     assert User.objects.count() == 2
+
+
+@pytest.mark.parametrize(
+    ("addresses", "refused_at"),
+    [
+        (["192.0.2.1", "192.0.2.1", "198.51.100.1"], 1),
+        ([*(f"192.0.2.{n}" for n in range(1, 6)), "198.51.100.1"], 4),
+        (["2001:db8::1", "2001:db8::2", "2001:db8:1::1"], 1),
+        (["2001:db8::1", "2001:db8:0:1::1", "2001:db8:0:2::1", "2001:db8:1::1"], 2),
+    ],
+)
+def test_sign_ups_of_one_network_leave_those_of_others_open(
+    settings: Any, addresses: list[str], refused_at: int
+) -> None:
+    settings.NEURALFLOW_SIGNUPS_PER_HOUR = 1
+    statuses = [
+        sign_up(
+            Client(REMOTE_ADDR=address), username=f"dora{n}", email=f"dora{n}@example.com"
+        ).status_code
+        for n, address in enumerate(addresses)
+    ]
+    assert statuses == [429 if n == refused_at else 302 for n in range(len(addresses))]
+
+
+def test_sign_ups_of_all_networks_are_limited_together(
+    settings: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings.NEURALFLOW_SIGNUPS_PER_HOUR = 1
+    monkeypatch.setattr("accounts.guards.SIGN_UPS_OF_ALL", 2)
+    statuses = [
+        sign_up(
+            Client(REMOTE_ADDR=f"198.51.{n}.1"), username=f"dora{n}", email=f"dora{n}@example.com"
+        ).status_code
+        for n in range(3)
+    ]
+    assert statuses == [302, 302, 429]
