@@ -24,6 +24,7 @@ from tests.attacks.counting import (  # noqa: F401  hooks of pytest, and a fixtu
     pytest_sessionfinish,
     pytest_terminal_summary,
 )
+from tests.postgres import postgres_cluster, postgres_url  # noqa: F401  fixtures
 from utils.json_storage import json_storage
 
 # How fast values are made up, and an example runs, is the machine's business and not the product's.

@@ -1,0 +1,512 @@
+"""The backend on PostgreSQL: many app servers, which hold no state, on one store.
+
+A commit is one call of the function in `schema.py`: one round trip, all or nothing. A read asks for
+the document's version, and fetches what is newer than the cache: see `reading.py`.
+
+If the connection is lost during a commit, its end is unknown. It is sent again, with the same
+commit id and the same expected versions, so it cannot be applied twice. If that ends in a conflict,
+the commit id is looked up: the first attempt may have been the other writer.
+
+A commit that met a conflict takes the documents' locks first when its edit runs again, so that busy
+documents make progress. All commits take these locks for a moment.
+"""
+
+from __future__ import annotations
+
+import io
+import logging
+import threading
+import uuid
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from functools import partial
+from typing import Any, Final, NamedTuple, TypeVar
+
+import psycopg
+from psycopg import errors
+
+from docstore.backend import (
+    ABSENT,
+    ENTRIES_BYTES,
+    Aside,
+    Change,
+    Commit,
+    Copy,
+    Entries,
+    Entry,
+    Finding,
+    Stored,
+)
+from docstore.backends.postgres import schema
+from docstore.backends.postgres.cache import CACHE_BYTES_MAX, DocumentCache, State
+from docstore.backends.postgres.connections import (
+    PATIENCE_SECONDS,
+    Connection,
+    Connections,
+    Deadline,
+    address_of,
+    is_transient,
+    store_error,
+    was_rolled_back,
+)
+from docstore.backends.postgres.history import History, Usage
+from docstore.backends.postgres.partitions import DAYS_KEPT, Partitions
+from docstore.backends.postgres.reading import Reader
+from docstore.backends.postgres.rows import Rows, join, rows_of
+from docstore.codec import encode
+from docstore.document import CollectionLayout, Document, Key
+from docstore.errors import Conflict, Corrupt, NotFound, TooLarge, Unavailable
+from docstore.journal.entries import encode_entry
+from docstore.observer import Observer
+
+log = logging.getLogger(__name__)
+
+Result = TypeVar("Result")
+
+DOCUMENT_BYTES_MAX: Final = 256 * 1024 * 1024
+_KEYS_BATCH: Final = 10_000
+_COMMIT: Final = """
+SELECT number, bases, next_places, drops FROM {schema}.commit_1(
+    %s, %s, %s, %s::text[], %s::bigint[], %s::bigint[], %s::text[], %s::bigint[], %s::boolean[],
+    %s::integer[], %s::integer[], %s::integer[], %s::integer[], %s::bigint[], %s::text[])
+"""
+_FIND_COMMIT: Final = """
+SELECT number FROM {schema}.entry WHERE commit_id = %s
+"""
+_SIZE: Final = """
+SELECT bytes FROM {schema}.document WHERE collection = %s AND owner = %s AND head IS NOT NULL
+"""
+_KEYS: Final = """
+SELECT owner FROM {schema}.document
+WHERE collection = %s AND owner > %s AND head IS NOT NULL ORDER BY owner LIMIT %s
+"""
+# Others wait for the locks: a process that hangs, or a machine that is gone, must lose them.
+_BEGIN_TURN: Final = """
+BEGIN; SET LOCAL lock_timeout = '5s'; SET LOCAL idle_in_transaction_session_timeout = '15s'
+"""
+_LOCK: Final = "SELECT pg_advisory_xact_lock(hashtextextended(%s, %s))"
+
+
+class _Turn(threading.local):
+    """This thread's work under `together`: its connection, if it holds locks of documents."""
+
+    depth = 0
+    connection: Connection | None = None
+
+
+class _Applied(NamedTuple):
+    """The result of a commit: its number, and what each document's row has for readers."""
+
+    number: int
+    bases: Sequence[int]
+    next_places: Sequence[int]
+    drops: Sequence[int]
+
+
+class PostgresBackend:
+    """Documents in the tables of one schema. Opening it creates what is missing there."""
+
+    def __init__(
+        self,
+        url: str,
+        layouts: Mapping[str, CollectionLayout],
+        *,
+        cache_bytes: int = CACHE_BYTES_MAX,
+        days_kept: int | None = DAYS_KEPT,
+        patience: float = PATIENCE_SECONDS,
+    ) -> None:
+        address = address_of(url)
+        self._layouts = layouts
+        self._schema = address.schema
+        self._connections = Connections(address, patience)
+        self._cache = DocumentCache(cache_bytes)
+        self._reader = Reader(address.schema, layouts, self._cache, self.name)
+        self._history = History(address.schema)
+        self._usage = Usage()
+        self._partitions = Partitions(address.schema, days_kept)
+        self._turn = _Turn()
+        self._commit_sql = _COMMIT.format(schema=address.schema)
+        self._is_prepared = False
+        self._preparing = threading.Lock()
+
+    def __repr__(self) -> str:
+        return f"<PostgresBackend {self._connections!r}>"
+
+    # Opening and closing
+
+    def _run(self, work: Callable[[Connection], Result]) -> Result:
+        """Run read-only work: on the connection of this thread's turn, or on any."""
+        self._prepare()
+        held = self._turn.connection
+        if held is not None:
+            try:
+                return work(held)
+            except psycopg.Error as error:
+                if not is_transient(error):
+                    raise store_error(error) from error
+                self._end_turn()  # the locks are lost; correctness does not depend on them
+        return self._connections.run(work)
+
+    def _prepare(self) -> None:
+        """Create tables, function and partitions that are missing, once per process."""
+        if self._is_prepared:
+            return
+        with self._preparing:
+            if not self._is_prepared:
+                self._connections.run(self._create)
+                self._is_prepared = True
+
+    def _create(self, connection: Connection) -> None:
+        format_row = self._format(connection)
+        if format_row is None:
+            self._create_tables(connection)
+            format_row = self._format(connection)
+        if format_row is None or format_row[0] > schema.FORMAT:
+            found = format_row[0] if format_row else "none"
+            raise Unavailable(
+                f"the store in the database has format {found}, and this version of NeuralFlow"
+                f" reads format {schema.FORMAT}: install a newer one",
+                60,
+            )
+        if format_row[1]:
+            self._execute(connection, schema.MOVE_STORE)
+        self._partitions.add(connection)
+
+    def _format(self, connection: Connection) -> tuple[int, bool] | None:
+        try:
+            query = f"SELECT format, cluster <> {schema.CLUSTER} FROM {{schema}}.store"
+            row = self._execute(connection, query).fetchone()
+        except (errors.UndefinedTable, errors.InvalidSchemaName):
+            return None
+        return None if row is None else (int(row[0]), bool(row[1]))
+
+    def _create_tables(self, connection: Connection) -> None:
+        with connection.transaction():
+            connection.execute(
+                "SELECT pg_advisory_xact_lock(hashtextextended('neuralflow create', 0))"
+            )
+            self._execute(connection, schema.TABLES)
+            self._execute(connection, schema.COMMIT)
+            connection.execute(
+                schema.BEGIN_STORE.format(schema=self._schema, cluster=schema.CLUSTER),
+                {"format": schema.FORMAT},
+            )
+
+    def _execute(self, connection: Connection, text: str) -> psycopg.Cursor[Any]:
+        return connection.execute(
+            text.replace("{schema}", self._schema).replace("{cluster}", schema.CLUSTER)
+        )
+
+    def close(self) -> None:
+        self._end_turn()
+        self._connections.close()
+        self._cache.clear()
+        self._is_prepared = False
+
+    # Reading
+
+    def read(self, key: Key) -> Stored:
+        state = self._run(lambda connection: self._reader.read(connection, key))
+        return Stored(None, ABSENT) if state is None else Stored(state.document, state.version)
+
+    def raw(self, key: Key) -> bytes | None:
+        document = self.read(key).document
+        return encode(document) if document else None
+
+    def size(self, key: Key) -> int:
+        query = _SIZE.format(schema=self._schema)
+        row = self._run(lambda connection: connection.execute(query, key).fetchone())
+        return int(row[0]) if row else 0
+
+    def history_bytes(self, actor: str) -> int:
+        return self._usage.get(actor, lambda: self._run(partial(self._history.bytes_of, actor)))
+
+    def aside_bytes(self, owner: int) -> int:
+        """Return 0: no file is set aside."""
+        return 0
+
+    @contextmanager
+    def copies(self, keys: Sequence[Key]) -> Iterator[Mapping[Key, Copy]]:
+        self._prepare()
+        documents = self._connections.run(lambda c: self._read_together(c, keys))
+        yield {
+            key: Copy(io.BytesIO(encode(document)), document) for key, document in documents.items()
+        }
+
+    def _read_together(self, connection: Connection, keys: Sequence[Key]) -> dict[Key, Document]:
+        """Return the documents that exist, all from one snapshot."""
+        documents = {}
+        with connection.transaction():
+            connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
+            for key in keys:
+                state = self._reader.read(connection, key)
+                if state is not None:
+                    documents[key] = state.document
+        return documents
+
+    def name(self, key: Key) -> str:
+        layout = self._layouts[key.collection]
+        return f"{layout.name}/{layout.stem}_{key.owner}.json"
+
+    def keys(self, collection: str) -> Iterator[Key]:
+        query, last = _KEYS.format(schema=self._schema), -1
+        while True:
+            rows = self._run(partial(_fetch, query, (collection, last, _KEYS_BATCH)))
+            for (owner,) in rows:
+                yield Key(collection, owner)
+                last = owner
+            if len(rows) < _KEYS_BATCH:
+                return
+
+    # Writing
+
+    def exclusive(self) -> AbstractContextManager[object]:
+        """Do nothing: writers of different documents need not wait for each other."""
+        return nullcontext()
+
+    def together(self, work: Callable[[], Result], *, here: bool = False) -> Result:
+        """Run `work`. After a conflict in it, its further attempts hold the documents' locks."""
+        turn = self._turn
+        turn.depth += 1
+        try:
+            return work()
+        finally:
+            turn.depth -= 1
+            if not turn.depth:
+                self._end_turn()
+
+    def _begin_turn(self, keys: Sequence[Key]) -> None:
+        """Take the locks of these documents, in their order, and retain the connection."""
+        self._end_turn()
+        if not self._turn.depth:
+            return
+        connection = self._connections.take()
+        try:
+            connection.execute(_BEGIN_TURN)
+            for key in sorted(keys):
+                connection.execute(_LOCK, key)
+        except BaseException:
+            self._connections.give_back(connection, broken=True)
+            raise
+        self._turn.connection = connection
+
+    def _end_turn(self) -> None:
+        """Release the locks that this thread holds."""
+        connection, self._turn.connection = self._turn.connection, None
+        if connection is None:
+            return
+        try:
+            connection.execute("ROLLBACK")
+        except psycopg.Error:
+            self._connections.give_back(connection, broken=True)
+        else:
+            self._connections.give_back(connection)
+
+    def commit(self, commit: Commit) -> int:
+        self._prepare()
+        changes = sorted(commit.changes, key=lambda change: change.key)
+        rows = [rows_of(change, self._layouts[change.key.collection]) for change in changes]
+        self._refuse_too_large(changes, rows)
+        payload = encode_entry(commit).decode()
+        try:
+            applied = self._apply(changes, rows, commit.actor, payload)
+        except Conflict:
+            self._after_conflict([change.key for change in changes])
+            raise
+        for index, change in enumerate(changes):
+            self._take_in(change, rows[index], applied, index)
+        return applied.number
+
+    def _after_conflict(self, keys: Sequence[Key]) -> None:
+        try:
+            self._begin_turn(keys)
+        except psycopg.Error as error:
+            log.warning("cannot lock documents: %s", error)
+
+    def _apply(
+        self, changes: Sequence[Change], rows: Sequence[Rows], actor: str, payload: str
+    ) -> _Applied:
+        """Apply the commit once, however often it must be sent."""
+        commit_id = uuid.uuid4()
+        arguments = (commit_id, actor, payload, *_arguments(changes, rows))
+        deadline, is_ambiguous = Deadline(self._connections.patience), False
+        while True:
+            try:
+                return self._send(arguments, deadline)
+            except psycopg.Error as error:
+                code = error.sqlstate
+                if code == schema.CONFLICT or isinstance(error, errors.UniqueViolation):
+                    applied = self._found(commit_id, changes, deadline) if is_ambiguous else None
+                    if applied is not None:
+                        return applied
+                    raise Conflict("a document was changed meanwhile") from None
+                if code == schema.MISFIT and not all(row.rewrites for row in rows):
+                    rows = [_rewritten(change, self._layouts) for change in changes]
+                    arguments = (commit_id, actor, payload, *_arguments(changes, rows))
+                    continue
+                if isinstance(error, errors.CheckViolation):  # no partition for today
+                    self._connections.run(self._partitions.add)
+                    continue
+                if not is_transient(error):
+                    raise store_error(error) from error
+                is_ambiguous = is_ambiguous or not was_rolled_back(error)
+                if deadline.left <= 0:
+                    return self._settle(commit_id, changes, deadline, error)
+                deadline.pause()
+
+    def _send(self, arguments: Sequence[object], deadline: Deadline) -> _Applied:
+        held, self._turn.connection = self._turn.connection, None
+        if held is None:
+            with self._connections.connection(deadline) as connection:
+                return self._call(connection, arguments)
+        try:
+            applied = self._call(held, arguments)
+            held.execute("COMMIT")
+        except BaseException:
+            self._connections.give_back(held, broken=True)
+            raise
+        self._connections.give_back(held)
+        return applied
+
+    def _call(self, connection: Connection, arguments: Sequence[object]) -> _Applied:
+        row = connection.execute(self._commit_sql, arguments).fetchone()
+        assert row is not None
+        return _Applied(*row)
+
+    def _found(
+        self, commit_id: uuid.UUID, changes: Sequence[Change], deadline: Deadline
+    ) -> _Applied | None:
+        """Return the result of the commit if an earlier attempt applied it."""
+        query = _FIND_COMMIT.format(schema=self._schema)
+        row = self._connections.run(lambda c: c.execute(query, (commit_id,)).fetchone())
+        if row is None:
+            return None
+        for change in changes:
+            self._cache.discard(change.key)
+        return _Applied(int(row[0]), (), (), ())
+
+    def _settle(
+        self,
+        commit_id: uuid.UUID,
+        changes: Sequence[Change],
+        deadline: Deadline,
+        error: psycopg.Error,
+    ) -> _Applied:
+        """Look a last time whether the commit was applied; raise `Unavailable` if not."""
+        applied = self._found(commit_id, changes, deadline)
+        if applied is not None:
+            return applied
+        raise store_error(error) from error
+
+    def _take_in(self, change: Change, rows: Rows, applied: _Applied, index: int) -> None:
+        """Put the document after the commit into the cache."""
+        if change.after is None or not applied.bases:
+            self._cache.discard(change.key)
+            return
+        layout = self._layouts[change.key.collection]
+        records = change.after.list_of(layout.records)
+        document = join(dict(change.after.content), records, layout)
+        before = None if rows.rewrites else self._cache.get(change.key)
+        size = rows.size + (before.size if before is not None else len(rows.head or ""))
+        state = State(
+            applied.number,
+            applied.bases[index],
+            applied.next_places[index],
+            applied.drops[index],
+            document,
+            size,
+        )
+        self._cache.put(change.key, state)
+
+    def _refuse_too_large(self, changes: Sequence[Change], rows: Sequence[Rows]) -> None:
+        """Raise `TooLarge` for a document beyond the limit, unless the change makes it smaller."""
+        for change, row in zip(changes, rows, strict=True):
+            state = self._cache.get(change.key)
+            before = state.size if state is not None else 0
+            size = row.size + (0 if row.rewrites else before)
+            if size > max(DOCUMENT_BYTES_MAX, before):
+                raise TooLarge(
+                    f"{self.name(change.key)} would have {size} bytes; {DOCUMENT_BYTES_MAX} is most"
+                )
+
+    # History
+
+    def sequence(self) -> int:
+        return self._run(self._history.sequence)
+
+    def entry(self, number: int) -> Entry | None:
+        return self._run(lambda connection: self._history.entry(connection, number))
+
+    def entries(
+        self, since: int, wanted: Callable[[Key], bool], bytes_max: int = ENTRIES_BYTES
+    ) -> Entries:
+        return self._run(
+            lambda connection: self._history.entries(connection, since, wanted, bytes_max)
+        )
+
+    def upkeep(self) -> bool:
+        """Drop old history and purge tombstones; return False if another server is at it."""
+        return self._run(self._partitions.upkeep)
+
+    # Files: there are none
+
+    def merge_with(self, merge: Callable[[Any], object]) -> None:
+        """Do nothing: documents change only through commits."""
+
+    def observe(self, observer: Observer) -> None:
+        self._reader.observer = observer
+
+    def set_aside(self, key: Key, remarks: Sequence[str]) -> str:
+        raise NotFound("there is no file")
+
+    def fault(self, key: Key) -> Corrupt | None:
+        """Return None: documents change only through commits."""
+        return None
+
+    def aside(self, key: Key) -> list[Aside]:
+        return []
+
+    def discard_aside(self, key: Key, name: str) -> None:
+        raise NotFound(f"there is no {name}")
+
+    def publish(self) -> None:
+        """Do nothing: a commit is visible when it returns."""
+
+    def check(self) -> Iterator[Finding]:
+        return iter(())
+
+
+def _fetch(query: str, arguments: Sequence[object], connection: Connection) -> list[Any]:
+    return connection.execute(query, arguments).fetchall()
+
+
+def _rewritten(change: Change, layouts: Mapping[str, CollectionLayout]) -> Rows:
+    layout = layouts[change.key.collection]
+    return rows_of(change._replace(expect=ABSENT), layout)
+
+
+def _arguments(changes: Sequence[Change], rows: Sequence[Rows]) -> tuple[object, ...]:
+    """Return the arguments of the function `commit_1` after the first three."""
+    ids: list[int | None] = []
+    bodies: list[str | None] = []
+    for row in rows:
+        for record_id in row.removed:
+            ids.append(record_id)
+            bodies.append(None)
+        for record_id_, body in (*row.changed, *row.appended):
+            ids.append(record_id_)
+            bodies.append(body)
+    return (
+        [change.key.collection for change in changes],
+        [change.key.owner for change in changes],
+        [None if change.expect is ABSENT else change.expect for change in changes],
+        [row.head for row in rows],
+        [row.size for row in rows],
+        [row.rewrites for row in rows],
+        [row.cut for row in rows],
+        [len(row.removed) for row in rows],
+        [len(row.changed) for row in rows],
+        [len(row.appended) for row in rows],
+        ids,
+        bodies,
+    )
