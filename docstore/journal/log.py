@@ -386,8 +386,14 @@ class Journal:
                 self._files.remove("sweep", self._folder / name)
 
     def _begin_at(self, segment: list[int], skip: int) -> None:
+        """Set the position to the beginning of a segment; skip the frames up to number `skip`.
+
+        Without a segment, wait for the one that begins after `skip`. Never begin after the last
+        frame instead: another process may have begun a segment since they were listed, and this one
+        would never read its frames.
+        """
         self._oldest = min(self.segments(), default=0)  # as of the last look for room
-        self._segment = segment[0] if segment else self._state[_APPENDED] + 1
+        self._segment = segment[0] if segment else skip + 1
         self._offset, self.followed, self._began_at = 0, self._segment - 1, skip
         self._current = None
 
