@@ -6,3 +6,7 @@ class CoreConfig(AppConfig):
 
     def ready(self) -> None:
         from core import checks  # noqa: F401  registers the system checks
+        from core.tally import tally
+        from utils.json_storage import json_storage
+
+        json_storage.observe(tally)

@@ -30,6 +30,7 @@ from core.activity import pages as activity_pages
 from core.ai_models import pages as model_pages
 from core.dashboard.page import dashboard
 from core.design_page import design
+from core.health import views as health_views
 from core.language import choose_language
 from core.operator_page import operator_page
 from core.published import json_schema
@@ -180,6 +181,10 @@ urlpatterns = [
         name="shared_project_detail",
     ),
     path("language/", choose_language, name="choose_language"),
+    path("livez", health_views.livez, name="livez"),
+    path("readyz", health_views.readyz, name="readyz"),
+    path("healthz", health_views.healthz, name="healthz"),
+    path("metrics", health_views.metrics, name="metrics"),
     path("undo/", undoing.undo, name="undo"),
     *_members("", ""),
     *_members("shared/<record_id:owner>/", "shared_"),

@@ -2,16 +2,24 @@
 
 import errno
 import os
+import shutil
 import socket
 import sys
+import tempfile
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from neuralflow.settings import HOST, LOGGING, PORT, WORKERS
+from core import tally
+from neuralflow.request_log import request_log
+from neuralflow.settings import HOST, LOGGING, NEURALFLOW_LOG_REQUESTS, PORT, WORKERS
+from neuralflow.ticker import Ticker
 from neuralflow.worker import Worker, hold_signals_while_forking, stop_with_the_terminal
 
 if TYPE_CHECKING:
     from gunicorn.arbiter import Arbiter
 
+_ticker = Ticker()
+_figures: list[Path] = []  # the folder of the workers' figures, once the server starts
 _SHOWN_HOST = f"[{HOST}]" if ":" in HOST else HOST
 
 bind = f"{_SHOWN_HOST}:{PORT}"
@@ -62,6 +70,8 @@ def on_starting(server: "Arbiter") -> None:
             print(f"NeuralFlow cannot listen at {bind}: {reason}.", file=sys.stderr)
             sys.exit(1)
     hold_signals_while_forking()
+    _figures.append(Path(tempfile.mkdtemp(prefix="neuralflow-figures-")))
+    tally.share_in(_figures[0])
 
 
 def post_fork(server: "Arbiter", worker: Worker) -> None:
@@ -70,6 +80,29 @@ def post_fork(server: "Arbiter", worker: Worker) -> None:
     Gunicorn applies `umask` to its sockets only.
     """
     os.umask(umask)
+    is_on = NEURALFLOW_LOG_REQUESTS and LOGGING["root"]["level"] in {"DEBUG", "INFO"}
+    request_log.configure(is_on=is_on, for_people=sys.stderr.isatty())
+
+
+def post_worker_init(server: Worker) -> None:
+    """Start the background work of a worker, now that the application is loaded."""
+    _ticker.start()
+
+
+def worker_exit(server: "Arbiter", worker: Worker) -> None:
+    """Stop the background work of a worker, and write its last figures."""
+    _ticker.stop()
+
+
+def child_exit(server: "Arbiter", worker: Worker) -> None:
+    """Add the figures of a worker that ended to those of the server."""
+    tally.end_of(worker.pid)
+
+
+def on_exit(server: "Arbiter") -> None:
+    """Remove the figures, which begin at zero with each start."""
+    for folder in _figures:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def when_ready(server: "Arbiter") -> None:

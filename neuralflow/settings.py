@@ -192,6 +192,20 @@ NEURALFLOW_ACTIVITY_MAX = _number(
     "NEURALFLOW_ACTIVITY_MAX", env.str("NEURALFLOW_ACTIVITY_MAX", default="5000"), 100_000
 )
 
+
+def _token(text: str) -> str:
+    """Return the token of /metrics and /healthz, or "" if only staff may read them."""
+    if text and not re.fullmatch(r"[!-~]{16,512}", text):
+        raise ImproperlyConfigured(
+            "NEURALFLOW_METRICS_TOKEN must have 16 to 512 characters without spaces; make one with"
+            " `openssl rand -hex 32`."
+        )
+    return text
+
+
+# The bearer token of Prometheus and other watchers. Without it, only staff may read the figures.
+NEURALFLOW_METRICS_TOKEN = _token(env.str("NEURALFLOW_METRICS_TOKEN", default="").strip())
+
 # API calls per hour and account. 0 means no limit, None the limit of each account.
 NEURALFLOW_API_CALLS_LIMIT = _calls_limit(env.str("NEURALFLOW_API_CALLS_LIMIT", default=""))
 
@@ -249,7 +263,10 @@ INSTALLED_APPS = [
 ]
 
 MIDDLEWARE = [
-    # First: it sets the client's address and scheme, which the others read.
+    # First: it answers probes whatever ALLOWED_HOSTS says, without a line in the log.
+    "neuralflow.probes.ProbeMiddleware",
+    "neuralflow.requests.RequestMiddleware",
+    # Before all others: it sets the client's address and scheme, which the others read.
     "utils.middleware.JSONStorageMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "neuralflow.compression.PagesGZipMiddleware",
@@ -460,6 +477,9 @@ LOGGING = logging_config(
     level=env.str("NEURALFLOW_LOG_LEVEL", default="INFO").strip().upper(),
     for_people=sys.stderr.isatty(),
 )
+
+# If true, the server logs one line for each request.
+NEURALFLOW_LOG_REQUESTS: bool = env.bool("NEURALFLOW_LOG_REQUESTS", default=True)
 
 # Environment variables that look like misspelled settings, each with a suggestion.
 NEURALFLOW_UNKNOWN_NAMES = env.unknown()

@@ -487,6 +487,13 @@ anonymous  302 302  405     405   405  405 405   405  405
 staff      200 200  405     405   405  405 405   405  405
 others     404 404  405     405   405  405 405   405  405
 """)
+# What machines watch; the figures are for staff and whoever has the token.
+FIGURES_FOR_STAFF = shape("""
+           GET HEAD OPTIONS TRACE BREW PUT PATCH POST DELETE
+anonymous  401 401  405     405   405  405 405   405  405
+staff      200 200  405     405   405  405 405   405  405
+others     404 404  405     405   405  405 405   405  405
+""")
 STAFF_LOGIN = shape("""
            GET HEAD OPTIONS TRACE BREW PUT PATCH POST DELETE
 anonymous  302 302  302     405   405  302 302   302  302
@@ -725,6 +732,10 @@ ROWS: dict[str, Row] = {
     "example/remove/": Row("/example/remove/", ANYBODYS_BUTTON),
     "search/": Row("/search/?q=a", OWN_PAGE),
     "shortcuts/": Row("/shortcuts/", OWN_FORM, {"POST": {"single_keys": "off"}}),
+    "livez": Row("/livez", FOR_EVERYBODY),
+    "readyz": Row("/readyz", FOR_EVERYBODY),
+    "healthz": Row("/healthz", FIGURES_FOR_STAFF),
+    "metrics": Row("/metrics", FIGURES_FOR_STAFF),
     "operator/": Row("/operator/", STAFFS_OWN_PAGE),
     "activity/": Row("/activity/", OWN_PAGE),
     "activity/activity.csv": Row("/activity/activity.csv", OWN_PAGE),

@@ -79,12 +79,19 @@ def overview(manager: JSONStorageManager) -> Overview:
         values |= {"folder": folder, "room": _room(folder)}
         values |= _backups(folder)
         values |= {"validated": last_validated(folder), "counted": last_counted(folder)}
-        backend = manager.store.backend
-        assert isinstance(backend, FilesBackend)
-        values["condition"] = backend.condition()
+        values["condition"] = condition_of(manager)
     except (Unavailable, Corrupt) as fault:
         values["fault"] = str(fault)
     return Overview(**values)
+
+
+def condition_of(manager: JSONStorageManager) -> Condition | None:
+    """Return the condition of the store, or None if its documents are not files.
+
+    Raises `Unavailable` and `Corrupt`.
+    """
+    backend = manager.store.backend
+    return backend.condition() if isinstance(backend, FilesBackend) else None
 
 
 def latest_backup(manager: JSONStorageManager) -> Backup | None:

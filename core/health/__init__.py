@@ -1,0 +1,1 @@
+"""Probes, health and metrics: whether the server does its work, for machines that watch it."""
