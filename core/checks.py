@@ -12,9 +12,8 @@ from django.apps import AppConfig
 from django.conf import settings
 from django.core.checks import CheckMessage, Error, Warning, register
 
-from docstore import folder_of, is_network, mount_type
+from docstore import folder_of, has_folder, is_database, is_network, mount_type, open_store
 
-_MEMORY = "memory:"
 OPEN_FILES_MIN = 256
 
 
@@ -22,7 +21,9 @@ OPEN_FILES_MIN = 256
 def storage_check(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list[CheckMessage]:
     """Check that the store can be opened and written, and that the database is outside of it."""
     url: str = settings.NEURALFLOW_STORE
-    if url == _MEMORY:
+    if is_database(url):
+        return _postgres_faults(url)
+    if not has_folder(url):
         return []
     try:
         folder = folder_of(url)
@@ -35,6 +36,21 @@ def storage_check(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> lis
             )
         ]
     return [*_folder_faults(folder), *_mount_faults(folder), *_database_faults(folder)]
+
+
+def _postgres_faults(url: str) -> list[CheckMessage]:
+    """Check that the address is understood and the driver installed. Connects to nothing."""
+    try:
+        open_store(url, [])
+    except ValueError as fault:
+        return [
+            Error(
+                f"NEURALFLOW_STORE is not understood: {fault}.",
+                hint="Write postgres://user:password@host:5432/database, or database.",
+                id="neuralflow.E001",
+            )
+        ]
+    return []
 
 
 @register

@@ -49,7 +49,7 @@ from docstore.errors import (
     TooMuchAtOnce,
     Unavailable,
 )
-from docstore.factory import folder_of, open_store
+from docstore.factory import folder_of, has_folder, is_database, open_store
 from docstore.observer import Observer
 from docstore.record_list import COUNTED_ID_MAX, RecordList, id_of
 from docstore.store import UNBOUNDED, Bounds, DocumentStore, Transaction
@@ -96,7 +96,9 @@ __all__ = [
     "decode",
     "examine",
     "folder_of",
+    "has_folder",
     "id_of",
+    "is_database",
     "is_network",
     "mount_type",
     "open_store",

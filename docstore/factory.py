@@ -27,6 +27,11 @@ def folder_of(url: str) -> Path:
     return Path(unquote(parts.path))
 
 
+def has_folder(url: str) -> bool:
+    """Return whether the URL names a folder, or is no valid URL, and not a store without files."""
+    return url != "memory:" and not is_database(url)
+
+
 def is_database(url: str) -> bool:
     """Return whether the URL names a store in PostgreSQL."""
     return urlsplit(url).scheme in ("postgres", "postgresql")

@@ -64,6 +64,16 @@ def _default_hosts(host: str) -> list[str]:
 ALLOWED_HOSTS: list[str] = env.list("NEURALFLOW_ALLOWED_HOSTS", default=_default_hosts(HOST))
 
 
+def _store_in(database_url: str) -> str:
+    """Return the URL of a store in the database of the accounts."""
+    scheme, _, rest = database_url.partition("://")
+    if scheme not in {"postgres", "postgresql", "psql", "pgsql"}:
+        raise ImproperlyConfigured(
+            "NEURALFLOW_STORE=database needs a DATABASE_URL such as postgres://user:password@host/name."
+        )
+    return f"postgres://{rest}"
+
+
 def _networks(
     texts: list[str],
 ) -> tuple[ipaddress.IPv4Network | ipaddress.IPv6Network, ...]:
@@ -99,6 +109,8 @@ WSGI_APPLICATION = "neuralflow.wsgi.application"
 # Storage, and limits of accounts and calls
 
 NEURALFLOW_STORE: str = env.str("NEURALFLOW_STORE", default=(BASE_DIR / "data").as_uri())
+if NEURALFLOW_STORE == "database":
+    NEURALFLOW_STORE = _store_in(env.str("DATABASE_URL", default=""))
 
 
 def _bytes(name: str, text: str) -> int:

@@ -3,6 +3,7 @@
 Alice owns, Bob shares, Charlie must see nothing.
 """
 
+import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
@@ -47,10 +48,17 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.fixture(autouse=True)
-def data_folder(tmp_path: Path, settings: Settings) -> Iterator[Path]:
-    """The data folder of this test, empty and not made yet. No test touches a real one."""
+def data_folder(
+    tmp_path: Path, settings: Settings, request: pytest.FixtureRequest
+) -> Iterator[Path]:
+    """The data folder of this test, empty and not made yet. No test touches a real one.
+
+    With TEST_STORE=postgres the store is in PostgreSQL, and the folder stays empty.
+    """
     folder = tmp_path / "data"
     settings.NEURALFLOW_STORE = folder.as_uri()
+    if os.environ.get("TEST_STORE") == "postgres":
+        settings.NEURALFLOW_STORE = request.getfixturevalue("postgres_url")
     json_storage.close()
     yield folder
     json_storage.close()

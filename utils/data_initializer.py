@@ -121,7 +121,7 @@ class DataInitializer:
         folder = self._manager.folder
         if folder is None:
             raise Unavailable(
-                "the store is kept in memory: it has no folder to lay out, back up or restore"
+                "the store is not on files: it has no folder to lay out, back up or restore"
             )
         return folder
 

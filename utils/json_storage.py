@@ -50,6 +50,7 @@ from docstore import (
     Transaction,
     Unavailable,
     folder_of,
+    has_folder,
     id_of,
     open_store,
     read_from_snapshots,
@@ -219,14 +220,14 @@ class JSONStorageManager:
     def folder(self) -> Path | None:
         """The data folder, or None if documents are not files. Does not open the store.
 
-        Raises `Unavailable` if NEURALFLOW_STORE names neither a folder nor `memory:`.
+        Raises `Unavailable` if NEURALFLOW_STORE is not understood.
         """
         if self._store is not None:
             backend = self._store.backend
             return backend.root if isinstance(backend, FilesBackend) else None
         url: str = settings.NEURALFLOW_STORE
         try:
-            return None if url == "memory:" else folder_of(url)
+            return folder_of(url) if has_folder(url) else None
         except ValueError as fault:
             raise Unavailable(f"NEURALFLOW_STORE is not understood: {fault}") from fault
 

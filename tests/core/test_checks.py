@@ -18,13 +18,26 @@ def test_the_defaults_pass() -> None:
     assert ids() == []
 
 
-def test_a_store_in_memory_passes(settings: Settings) -> None:
-    settings.NEURALFLOW_STORE = "memory:"
+@pytest.mark.parametrize("url", ["memory:", "postgres://user@a:5432,b:5432/name?schema=flow"])
+def test_a_store_without_a_folder_passes(settings: Settings, url: str) -> None:
+    settings.NEURALFLOW_STORE = url
     assert ids() == []
 
 
 @pytest.mark.parametrize(
-    "url", ["", "data", "/srv/data", "ftp://host/data", "file://host/data", "file://data"]
+    "url",
+    [
+        "",
+        "data",
+        "/srv/data",
+        "ftp://host/data",
+        "file://host/data",
+        "file://data",
+        "postgres://host",
+        "postgres://host/name?schema=Flow",
+        "postgres://host/name?pool=0",
+        "postgres://host/name?no_such_option=1",
+    ],
 )
 def test_a_store_that_is_not_understood(settings: Settings, url: str) -> None:
     settings.NEURALFLOW_STORE = url

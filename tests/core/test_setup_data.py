@@ -287,7 +287,7 @@ def test_a_full_disk_is_answered_with_what_to_do(
 @pytest.mark.parametrize(
     ("url", "words"),
     [
-        ("memory:", "the store is kept in memory: it has no folder"),
+        ("memory:", "the store is not on files: it has no folder"),
         ("s3://bucket/data", "NEURALFLOW_STORE is not understood"),
     ],
 )

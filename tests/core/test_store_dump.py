@@ -223,7 +223,7 @@ def test_store_commands_without_data_folder_report_it(
 ) -> None:
     assert run(command).error.startswith(f"the data folder {data_folder} is not there")
     settings.NEURALFLOW_STORE = "memory:"
-    assert run(command).error.startswith("the store is kept in memory: it has no journal")
+    assert run(command).error.startswith("the store is not on files: it has no journal")
     assert not data_folder.exists()
 
 

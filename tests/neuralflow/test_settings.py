@@ -210,3 +210,16 @@ def test_served_processes_write_files_for_their_owner_only() -> None:
         [sys.executable, "-c", code], cwd=PROJECT, env=environment, capture_output=True, text=True
     )
     assert ran.stdout == "0o77\n", ran.stderr
+
+
+def test_store_named_database_is_that_of_the_accounts() -> None:
+    url = "postgres://u:p%40ss@db.example:5433/neuralflow?sslmode=require"
+    for scheme in ("postgres", "postgresql", "pgsql"):
+        address = url.replace("postgres", scheme, 1)
+        assert read("NEURALFLOW_STORE", NEURALFLOW_STORE="database", DATABASE_URL=address) == url
+
+
+@pytest.mark.parametrize("url", ["", "sqlite:////tmp/db.sqlite3"])
+def test_store_named_database_without_postgresql_is_refused(url: str) -> None:
+    message = read("NEURALFLOW_STORE", NEURALFLOW_STORE="database", DATABASE_URL=url)
+    assert "NEURALFLOW_STORE=database needs a DATABASE_URL such as postgres://" in message

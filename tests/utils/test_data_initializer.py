@@ -70,7 +70,7 @@ def test_a_file_in_the_place_of_a_folder_is_told(data_folder: Path, name: str) -
 @pytest.mark.parametrize(
     ("url", "words"),
     [
-        ("memory:", "is kept in memory: it has no folder"),
+        ("memory:", "is not on files: it has no folder"),
         ("s3://bucket/data", "NEURALFLOW_STORE is not understood: .* write file:///path/to/data"),
         ("data", "NEURALFLOW_STORE is not understood"),
     ],

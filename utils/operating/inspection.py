@@ -36,7 +36,7 @@ class Inspector:
         """The data folder. Raises `Unavailable` if there is none."""
         folder = self._manager.folder
         if folder is None:
-            raise Unavailable("the store is kept in memory: it has no journal")
+            raise Unavailable("the store is not on files: it has no journal")
         if not folder.is_dir():
             raise Unavailable(f"the data folder {folder} is not there")
         return folder
