@@ -25,6 +25,7 @@ FULL: Final = {
     "disk_errors": 20_000,
     "interruptions": 81_000,
     "hand_edits": 200_000,
+    "online_backups": 1_000,
     "planted": 100,
     "api_cases": 20_000,
     "malformed_bodies": 100_000,

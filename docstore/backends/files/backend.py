@@ -233,6 +233,11 @@ class FilesBackend:
         _backends.add(self)
         self._open()
 
+    @property
+    def layouts(self) -> Mapping[str, CollectionLayout]:
+        """Return the layouts of the collections, by name."""
+        return self._layouts
+
     def __repr__(self) -> str:
         failure = self._journal.failure
         return f"<FilesBackend {self.root}{f', stopped: {failure}' if failure else ''}>"
@@ -1360,26 +1365,33 @@ class FilesBackend:
                 yield
 
     @contextmanager
-    def pinned(self) -> Iterator[dict[str, Path]]:
-        """Yield a hard link to every file of the collections, by name, all as of one moment."""
+    def pinned(
+        self, select: Callable[[], Iterable[str]] | None = None
+    ) -> Iterator[dict[str, Path]]:
+        """Yield hard links to files of the collections, by name, all as of one moment.
+
+        `select` runs while all writers are blocked and returns the names of the files; without it,
+        every file is linked.
+        """
         pins = self._work / f"pins-{secrets.token_hex(8)}"
         with ExitStack() as stack:
             with self.still():
                 pins.mkdir(PRIVATE_FOLDER)
                 stack.callback(shutil.rmtree, pins, ignore_errors=True)
                 stack.enter_context(in_use(pins))
-                pinned = self._pin_all(pins)
+                pinned: dict[str, Path] = {}
+                for name in select() if select else self._own_files():
+                    pinned[name] = pins / f"{len(pinned)}"
+                    pinned[name].hardlink_to(self.root / name)
             yield pinned
 
-    def _pin_all(self, pins: Path) -> dict[str, Path]:
-        pinned: dict[str, Path] = {}
+    def _own_files(self) -> Iterator[str]:
+        """Yield the names of all files that belong into a backup."""
         for collection in self._layouts:
             for entry in sorted((self.root / collection).iterdir()):
                 name = f"{collection}/{entry.name}"
                 if entry.is_file() and self.is_own_name(name):
-                    pinned[name] = pins / f"{len(pinned)}"
-                    pinned[name].hardlink_to(entry)
-        return pinned
+                    yield name
 
     def replace(self, contents: Mapping[str, bytes | None]) -> None:
         """Replace the contents of files under the root (None removes one), all or none.
