@@ -6,27 +6,27 @@ from functools import cache
 import msgspec
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
-from django.utils.cache import get_conditional_response
 
-from accounts.api.http import endpoint
+from accounts.api.conditions import Conditions, etag
+from accounts.api.http import endpoint, no_content
 from accounts.api.openapi import document
-from accounts.api.operations import JSON, Answer, Operation
+from accounts.api.operations import JSON, OPEN, Answer, Operation, answers
 from accounts.api.page import Page
 
 
 @cache
 def _text() -> tuple[bytes, str]:
-    """Return the encoded document and its entity tag."""
+    """Return the encoded document and its version."""
     text = msgspec.json.encode(document())
-    return text, f'"{hashlib.blake2b(text, digest_size=12).hexdigest()}"'
+    return text, hashlib.blake2b(text, digest_size=12).hexdigest()
 
 
 def _openapi(request: HttpRequest) -> HttpResponse:
     text, version = _text()
-    headers = {"ETag": version, "Cache-Control": "public, max-age=3600"}
-    response = HttpResponse(text, content_type=JSON, headers=headers)
-    not_modified = get_conditional_response(request, etag=version, response=response)
-    return not_modified or response
+    headers = {"ETag": etag(version), "Cache-Control": "public, max-age=3600"}
+    if Conditions.of(request).is_known(version):
+        return no_content(headers, 304)
+    return HttpResponse(text, content_type=JSON, headers=headers)
 
 
 def _docs(request: HttpRequest) -> HttpResponse:
@@ -38,7 +38,7 @@ docs_view = endpoint(
     GET=Operation(
         _docs,
         "This document as a page",
-        {200: Answer("The page", {"type": "string"}, media_type="text/html")},
+        answers({200: Answer("The page", {"type": "string"}, media_type="text/html")}, common=OPEN),
         writes=False,
         counted=False,
         open=True,
@@ -49,10 +49,13 @@ openapi_view = endpoint(
     GET=Operation(
         _openapi,
         "This document",
-        {
-            200: Answer("The OpenAPI document", {"type": "object"}, ("ETag",)),
-            304: Answer("It is the one you have", None, ("ETag",)),
-        },
+        answers(
+            {
+                200: Answer("The OpenAPI document", {"type": "object"}, ("ETag",)),
+                304: Answer("It is the one you have", None, ("ETag",)),
+            },
+            common=OPEN,
+        ),
         writes=False,
         counted=False,
         open=True,

@@ -82,14 +82,17 @@ def ref(name: str) -> Schema:
     return {"$ref": f"#/components/schemas/{name}"}
 
 
-# The error statuses of any call, and those of any call with a body.
+# The error statuses of any call, of any call without an account, and of any call with a body.
 ALWAYS = (400, 401, 403, 405, 429, 500, 503)
+OPEN = (400, 405, 500, 503)
 WITH_BODY = (411, 413, 415, 422, 507)
 
 
-def answers(good: Mapping[int, Answer], refused: Iterable[int] = ()) -> Mapping[int, Answer]:
+def answers(
+    good: Mapping[int, Answer], refused: Iterable[int] = (), common: Iterable[int] = ALWAYS
+) -> Mapping[int, Answer]:
     """Return all responses of an operation: successful, specific and common errors."""
-    return {**good, **{status: _problem(status) for status in sorted({*ALWAYS, *refused})}}
+    return {**good, **{status: _problem(status) for status in sorted({*common, *refused})}}
 
 
 def _problem(status: int) -> Answer:

@@ -75,6 +75,20 @@ def test_every_documented_address_leads_to_its_view() -> None:
             raise AssertionError(f"{template} takes no 3 in its parts") from None
 
 
+def test_no_parameter_of_a_path_takes_a_word_of_another_address() -> None:
+    paths = document()["paths"]
+    for template, path in paths.items():
+        pattern = re.sub(r"\\{(\w+)\\}", r"(?P<\1>[^/]+)", re.escape(template))
+        schemas = {entry["name"]: entry["schema"] for entry in path.get("parameters", ())}
+        for other in paths.keys() - {template}:
+            if match := re.fullmatch(pattern, other):
+                assert not all(
+                    jsonschema_rs.is_valid(schemas[name], value)
+                    for name, value in match.groupdict().items()
+                    if not value.startswith("{")
+                ), f"{other} is an address of {template}"
+
+
 def test_every_schema_and_header_that_is_named_is_there() -> None:
     named = set(values(document(), "$ref"))
     missing = {name.rpartition("/")[2] for name in named} - {
@@ -148,6 +162,20 @@ def test_it_is_for_everybody_and_may_be_kept(client: Client, db: None) -> None:
     again = client.get(ADDRESS, headers={"If-None-Match": answer["ETag"]})
     assert (again.status_code, again.content) == (304, b"")
     assert client.head(ADDRESS)["ETag"] == answer["ETag"]
+
+
+@pytest.mark.parametrize("tags", ["", "x", '"a" "b"'])
+def test_openapi_malformed_if_none_match_is_refused_as_documented(
+    client: Client, db: None, tags: str
+) -> None:
+    response = client.get(ADDRESS, headers={"If-None-Match": tags})
+    assert response.status_code == 400
+    assert response.json()["type"] == "/problems/bad-header"
+
+
+def test_every_operation_documents_refusal_of_malformed_call() -> None:
+    for template, method, operation in operations():
+        assert "400" in operation["responses"], f"{method} {template}"
 
 
 def test_reading_it_costs_nothing(alice: Caller) -> None:
