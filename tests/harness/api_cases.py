@@ -41,30 +41,32 @@ def run(count: int, seed: int) -> Report:
     return report.finish(count)
 
 
-def hold(
-    server: Server,
-    report: Report,
-    count: int,
-    seed: int,
-    options: Sequence[str] = ("--max-examples", str(EXAMPLES)),
-) -> None:
+def hold(server: Server, report: Report, count: int, seed: int) -> None:
     """Run schemathesis, two processes at a time, until `count` cases ran.
 
-    The first runs have the default phases, all others explore. Each run has a user and a seed of
-    its own.
+    The first runs have the default phases, all others explore.
     """
     phases = (DEFAULT, EXPLORING)
     while report.cases < count and not report.lost:
-        runs = []
-        for phase in phases:
-            seed += 1
-            token = server.person(f"caller{seed}", CALLS).token
-            at = Path(tempfile.mkdtemp(dir=server.folder))
-            chosen = ["--phases", phase, "--seed", str(seed), *options]
-            runs.append((at, _started(server, at, token, chosen)))
-        for at, process in runs:
-            _count(report, at, process)
+        runs = [("--phases", phase, "--max-examples", str(EXAMPLES)) for phase in phases]
+        run_together(server, report, seed, runs)
+        seed += len(runs)
         phases = (EXPLORING, EXPLORING)
+
+
+def run_together(server: Server, report: Report, seed: int, runs: Sequence[Sequence[str]]) -> None:
+    """Run schemathesis once with each list of options, at the same time.
+
+    Each run has a user and a seed of its own. It has no limit of time: its calls are the same on
+    a slow machine.
+    """
+    processes = []
+    for number, options in enumerate(runs, seed + 1):
+        token = server.person(f"caller{number}", CALLS).token
+        at = Path(tempfile.mkdtemp(dir=server.folder))
+        processes.append((at, _started(server, at, token, ["--seed", str(number), *options])))
+    for at, process in processes:
+        _count(report, at, process)
 
 
 def _started(

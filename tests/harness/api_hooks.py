@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from typing import Any, Final
 
+import jsonschema_rs
 import schemathesis
 from schemathesis.core.failures import Failure
 from schemathesis.openapi.checks import RejectedPositiveData
@@ -46,6 +47,27 @@ def send_archive(context: Any, value: Any) -> bytes:
     return value if isinstance(value, bytes) else str(value).encode()
 
 
+def _path_fits(case: Any) -> bool:
+    """Return whether the path parameters of a call match the document.
+
+    Schemathesis infers links from the addresses in responses, such as those of activities. It
+    takes a path parameter from an address without regard to the schema of the parameter: `quick`
+    of `/tasks/quick/` becomes a `record_id`.
+    """
+    schemas = {entry.name: entry.definition["schema"] for entry in case.operation.path_parameters}
+    return all(
+        jsonschema_rs.is_valid(schemas[name], _read(value, schemas[name]))
+        for name, value in (case.path_parameters or {}).items()
+        if name in schemas
+    )
+
+
+def _read(value: Any, schema: Any) -> Any:
+    """Return a path parameter as the type of its schema, if it is written as in an address."""
+    whole = schema.get("type") == "integer" and re.fullmatch(r"0|[1-9][0-9]*", str(value))
+    return int(value) if whole else value
+
+
 def _headers_fit(case: Any) -> bool:
     """Return whether the headers of a call match the patterns in the document."""
     parameters = case.operation.schema.raw_schema["components"]["parameters"]
@@ -61,6 +83,8 @@ def filter_failure(context: Any, failure: Failure, case: Any, response: Any) -> 
     """Return whether a reported failure is a real one."""
     if not isinstance(failure, RejectedPositiveData):
         return True
+    if not _path_fits(case):  # not valid data
+        return False
     if case.media_type == ZIP:  # no schema defines an archive
         return False
     problem = response.json()
