@@ -105,6 +105,11 @@ def test_links_between_documents_lead_somewhere() -> None:
     assert links > 10
 
 
+def test_documents_contain_no_conflict_markers() -> None:
+    for document in DOCUMENTS:
+        assert not re.search(r"^(<<<<<<<|>>>>>>>) ", document.read_text("utf-8"), re.M), document
+
+
 def _anchors(document: Path) -> set[str]:
     titles = re.findall(r"^#+ (.+)$", document.read_text("utf-8"), re.MULTILINE)
     return {re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-") for title in titles}
