@@ -27,7 +27,7 @@ from django.utils.translation import gettext as _
 
 from accounts import guards, known_browsers
 from accounts.hashers import TooBusy
-from accounts.joining import InvitationUsed, admission, may_sign_up
+from accounts.joining import InvitationUsed, admission, may_invite, may_sign_up
 from accounts.names import EmailStatus
 from accounts.throttle import Attempt, TooManyAttempts, subject_of
 from utils.public_address import public_name, public_url
@@ -76,8 +76,9 @@ class AccountAdapter(DefaultAccountAdapter):
         try:
             if settings.NEURALFLOW_SENDS_MAIL:
                 cast("User", user).email_status = EmailStatus.PENDING
-            with admission(request), transaction.atomic():
+            with admission(request) as admitted, transaction.atomic():
                 saved: AbstractBaseUser = super().save_user(request, user, form, commit)
+                admitted.opened(saved)
                 return saved
         except InvitationUsed as used:
             raise ImmediateHttpResponse(sign_up_closed(request)) from used
@@ -244,5 +245,8 @@ def refusing(request: HttpRequest) -> Iterator[None]:
 
 def sign_up_closed(request: HttpRequest) -> HttpResponse:
     """Return the page (403) that explains the sign-up policy."""
-    context = {"by_invitation": settings.NEURALFLOW_SIGNUP == "invite"}
+    context = {
+        "by_invitation": settings.NEURALFLOW_SIGNUP == "invite",
+        "by_members": may_invite(),
+    }
     return render(request, "account/signup_closed.html", context, status=403)

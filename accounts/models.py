@@ -270,6 +270,26 @@ class RefusedInviter(models.Model):
         return f"{self.inviter}"
 
 
+class SignUpInvitation(models.Model):
+    """A member's invitation to sign up. Only the digest of its code is stored."""
+
+    inviter = models.ForeignKey(User, on_delete=models.CASCADE, related_name="+")
+    digest = models.CharField(max_length=64, unique=True)  # SHA-256, hexadecimal
+    address = models.EmailField(blank=True)  # where the link was mailed
+    created_at = models.DateTimeField(auto_now_add=True)
+    expires_at = models.DateTimeField()
+    used_at = models.DateTimeField(null=True)
+    revoked_at = models.DateTimeField(null=True)
+    # For the operator: the account that the invitation opened.
+    account = models.ForeignKey(User, on_delete=models.SET_NULL, null=True, related_name="+")
+
+    class Meta:
+        ordering = ["-created_at", "-pk"]
+
+    def __str__(self) -> str:
+        return f"{self.pk}, by {self.inviter_id}"
+
+
 class ApiToken(models.Model):
     """An API token of a user. Only its digest is stored. The token is shown once, when created."""
 

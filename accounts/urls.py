@@ -10,7 +10,14 @@ from allauth.mfa.totp import views as totp_views
 from django.urls import include, path, re_path
 
 import utils.addresses  # noqa: F401  it registers record_id
-from accounts import leaving_views, password_views, session_views, token_views, views
+from accounts import (
+    invitation_views,
+    leaving_views,
+    password_views,
+    session_views,
+    token_views,
+    views,
+)
 
 urlpatterns = [
     path("api/", include("accounts.api_urls")),
@@ -30,6 +37,12 @@ urlpatterns = [
     path("deleted/receipt.txt", leaving_views.deletion_receipt, name="deletion_receipt"),
     path("tokens/", token_views.tokens, name="tokens"),
     path("tokens/<record_id:token_id>/revoke/", token_views.revoke_token, name="revoke_token"),
+    path("invitations/", invitation_views.sign_up_invitations, name="sign_up_invitations"),
+    path(
+        "invitations/<record_id:number>/revoke/",
+        invitation_views.revoke_sign_up_invitation,
+        name="revoke_sign_up_invitation",
+    ),
     path("sessions/", session_views.sessions, name="sessions"),
     path("sessions/end/", session_views.end_other_sessions, name="end_other_sessions"),
     path("sessions/<record_id:session_id>/end/", session_views.end_session, name="end_session"),

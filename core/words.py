@@ -190,6 +190,7 @@ ACTIVITY_WORDS: dict[str, Text] = {
     "api_call": _("Read over the API"),
     "account_imported": _("Imported an archive"),
     "account_exported": _("Exported all data"),
+    "account_invited": _("Invited somebody to sign up"),
     "task_created": _("Added a task"),
     "task_updated": _("Updated a task"),
     "task_completed": _("Completed a task"),

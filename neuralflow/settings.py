@@ -147,6 +147,8 @@ if NEURALFLOW_SIGNUP not in {"open", "invite", "closed"}:
     )
 # Sign-ups per hour on the web pages from one client network. 0 means no limit.
 NEURALFLOW_SIGNUPS_PER_HOUR = env.int("NEURALFLOW_SIGNUPS_PER_HOUR", default=60)
+# With NEURALFLOW_SIGNUP=invite, how many people each member may invite per day. 0 means none.
+NEURALFLOW_SIGNUP_INVITATIONS_PER_DAY = env.int("NEURALFLOW_SIGNUP_INVITATIONS_PER_DAY", default=3)
 # Bytes of one user's files. 0 means no limit.
 NEURALFLOW_STORAGE_BYTES = _bytes(
     "NEURALFLOW_STORAGE_BYTES", env.str("NEURALFLOW_STORAGE_BYTES", default="256M")

@@ -51,6 +51,7 @@ _SAID = {
     "second_factor_off",
     "recovery_codes_made",
     "account_exported",
+    "account_invited",
     "example_added",
     "example_removed",
 }

@@ -7,6 +7,7 @@ from itertools import count
 from typing import Any
 
 from django import template
+from django.conf import settings
 from django.forms import FileInput, PasswordInput
 from django.forms.boundfield import BoundField
 from django.http import HttpRequest
@@ -93,6 +94,13 @@ def shared_count(context: Context) -> int:
         return len(json_storage.view("shared", person)) or int(may_wait_for(person))
     except (StoreError, OSError):
         return 0
+
+
+@register.simple_tag
+def members_invite() -> bool:
+    """Return whether users may invite others to sign up."""
+    per_day: int = settings.NEURALFLOW_SIGNUP_INVITATIONS_PER_DAY
+    return settings.NEURALFLOW_SIGNUP == "invite" and per_day > 0
 
 
 @register.simple_tag(takes_context=True)

@@ -8,7 +8,7 @@ from django.core.management import call_command
 from django.db import IntegrityError
 from django.test import Client
 
-from accounts.models import User
+from accounts.models import SignUpInvitation, User
 from docstore import Key, Unavailable
 from tests.conftest import proves
 from tests.folders import contents, exact
@@ -218,6 +218,106 @@ def test_invitation_opens_one_account(
     assert User.objects.count() == 1
     for path in ("/accounts/signup/", link):
         assert other.get("/accounts/signup/").status_code == 403, path
+
+
+LINK = re.compile(r"http://testserver(/accounts/signup/\?invitation=[^<\s]+)")
+
+
+def member_link(member: Client) -> str:
+    answer = member.post("/accounts/invitations/")
+    assert answer.status_code == 201
+    (link,) = LINK.findall(answer.content.decode())
+    return str(link)
+
+
+@pytest.fixture
+def member(client: Client, alice: User, settings: Any) -> Client:
+    settings.NEURALFLOW_SIGNUP = "invite"
+    client.force_login(alice)
+    return client
+
+
+def test_member_invitation_opens_one_account(
+    member: Client, alice: User, data_folder: Path
+) -> None:
+    link = member_link(member)
+    guest, late = Client(), Client()
+    for visitor in (guest, late):
+        assert visitor.get(link).status_code == 200
+    assert sign_up(guest, password2="Another-owl-hunts").status_code == 200
+    assert sign_up(guest).status_code == 302
+    assert sign_up(late, username="eve", email="eve@example.com").status_code == 403
+    assert Client().get(link).status_code == 403
+    assert SignUpInvitation.objects.get().account == User.objects.get(username="dora")
+    page = member.get("/accounts/invitations/").content.decode()
+    assert "Used" in page and "Revoke" not in page
+    activities = document(data_folder, "users", f"user_{alice.pk}.json")["activities"]
+    assert "account_invited" in [activity["type"] for activity in activities]
+
+
+@pytest.mark.parametrize("reason", ["revoked", "inviter blocked", "setting", "expired"])
+def test_member_invitation_that_ended_opens_nothing(
+    member: Client, alice: User, settings: Any, reason: str
+) -> None:
+    link, guest = member_link(member), Client()
+    assert guest.get(link).status_code == 200
+    (invitation,) = SignUpInvitation.objects.all()
+    if reason == "revoked":
+        address = f"/accounts/invitations/{invitation.pk}/revoke/"
+        assert member.post(address).status_code == 302
+        assert "Revoked" in member.get("/accounts/invitations/").content.decode()
+    elif reason == "inviter blocked":
+        User.objects.filter(pk=alice.pk).update(is_active=False)
+    elif reason == "setting":
+        settings.NEURALFLOW_SIGNUP_INVITATIONS_PER_DAY = 0
+    else:
+        SignUpInvitation.objects.update(expires_at=invitation.created_at)
+    assert guest.get(link).status_code == 403
+    assert sign_up(guest).status_code == 403
+    assert User.objects.count() == 1
+
+
+def test_member_invitations_are_bounded_per_day(member: Client, settings: Any) -> None:
+    settings.NEURALFLOW_SIGNUP_INVITATIONS_PER_DAY = 2
+    answers = [member.post("/accounts/invitations/") for _ in range(3)]
+    assert [answer.status_code for answer in answers] == [201, 201, 429]
+    assert 0 < int(answers[2]["Retry-After"]) <= 43_200
+    assert SignUpInvitation.objects.count() == 2
+
+
+def test_member_invitation_is_revoked_by_its_inviter_only(member: Client, bob: User) -> None:
+    link = member_link(member)
+    stranger = Client()
+    stranger.force_login(bob)
+    address = f"/accounts/invitations/{SignUpInvitation.objects.get().pk}/revoke/"
+    assert stranger.post(address).status_code == 404
+    assert Client().get(link).status_code == 200
+
+
+def test_member_invitation_is_mailed(
+    member: Client, settings: Any, mailoutbox: list[Any], sends_mail: None
+) -> None:
+    answer = member.post("/accounts/invitations/", {"address": "Dora@Example.com"})
+    assert answer.status_code == 302
+    (mail,) = mailoutbox
+    assert mail.to == ["dora@example.com"]
+    assert "alice invites you to NeuralFlow at testserver" in mail.body
+    (link,) = LINK.findall(mail.body)
+    assert Client().get(link).status_code == 200
+    assert "dora@example.com" in member.get("/accounts/invitations/").content.decode()
+    settings.NEURALFLOW_SIGNUP_INVITATIONS_PER_DAY = 10
+    for _ in range(2):  # the second one is past the limit of mails to one address
+        answer = member.post("/accounts/invitations/", {"address": "dora@example.com"})
+    assert answer.status_code == 201
+    assert "Pass the link on yourself" in answer.content.decode()
+    assert len(mailoutbox) == 2
+
+
+def test_page_to_invite_makes_nothing_where_nobody_needs_it(client: Client, alice: User) -> None:
+    client.force_login(alice)
+    assert client.post("/accounts/invitations/").status_code == 200
+    assert not SignUpInvitation.objects.exists()
+    assert "/accounts/invitations/" not in client.get("/settings/data/").content.decode()
 
 
 def test_sign_ups_of_a_network_past_the_hourly_limit_are_refused(settings: Any) -> None:

@@ -791,6 +791,10 @@ ROWS: dict[str, Row] = {
     "accounts/tokens/<record_id:token_id>/revoke/": Row(
         "/accounts/tokens/{token}/revoke/", SETTINGS_BUTTON
     ),
+    "accounts/invitations/": Row("/accounts/invitations/", OWN_SETTINGS),
+    "accounts/invitations/<record_id:number>/revoke/": Row(
+        "/accounts/invitations/{sign_up_invitation}/revoke/", SETTINGS_BUTTON
+    ),
     "accounts/sessions/": Row("/accounts/sessions/", OWN_LOGINS),
     "accounts/sessions/end/": Row("/accounts/sessions/end/", OWN_BUTTON),
     "accounts/sessions/<record_id:session_id>/end/": Row(

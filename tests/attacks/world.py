@@ -15,6 +15,7 @@ import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from copy import copy
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -26,8 +27,9 @@ from django.contrib.sessions.models import Session
 from django.db.models import Model
 from django.http import HttpResponse
 from django.test import Client
+from django.utils import timezone
 
-from accounts.models import AddressInvitation, ApiToken, User
+from accounts.models import AddressInvitation, ApiToken, SignUpInvitation, User
 from accounts.tokens import create_token
 from tests.conftest import proves
 from tests.folders import contents
@@ -131,6 +133,15 @@ class World:
     def token(self) -> int:
         ApiToken.objects.filter(user=self.owner, name="to be attacked").delete()
         return int(create_token(self.people[OWNER], "to be attacked")[0].pk)
+
+    def sign_up_invitation(self) -> int:
+        return int(
+            SignUpInvitation.objects.create(
+                inviter=self.people[OWNER],
+                digest=f"to be attacked {next(self._numbers)}",
+                expires_at=timezone.now() + timedelta(days=1),
+            ).pk
+        )
 
     def session(self) -> int:
         """The number of one of the owner's sessions, as their page shows it."""

@@ -2,10 +2,8 @@ from typing import Any
 
 from django.conf import settings
 from django.core.management.base import BaseCommand
-from django.urls import reverse
-from django.utils.http import urlencode
 
-from accounts.joining import PARAMETER, new_invitation
+from accounts.joining import link_of, new_invitation
 
 
 class Command(BaseCommand):
@@ -19,5 +17,4 @@ class Command(BaseCommand):
             self.stderr.write(
                 f"NEURALFLOW_SIGNUP is {settings.NEURALFLOW_SIGNUP}: no invitation is asked for."
             )
-        query = urlencode({PARAMETER: new_invitation()})
-        self.stdout.write(f"{settings.NEURALFLOW_PUBLIC_URL}{reverse('signup')}?{query}")
+        self.stdout.write(f"{settings.NEURALFLOW_PUBLIC_URL}{link_of(new_invitation())}")
