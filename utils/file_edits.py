@@ -14,6 +14,8 @@ from collections.abc import Iterator, Mapping
 from datetime import datetime
 from typing import Any, Final, NamedTuple
 
+from django.db import DatabaseError
+
 from docstore import (
     ABSENT,
     Aside,
@@ -38,7 +40,7 @@ from docstore.merging import (
 from utils.documents import key_of
 from utils.edits import create_record, delete_record, update_record
 from utils.people.call_counts import READS
-from utils.people.person import Activity, log
+from utils.people.person import IDENTITY, Activity, identity_of, log
 from utils.people.quota import BURST_UNTIL, BY_TOKEN, PERIOD
 from utils.records import (
     COLLECTIONS,
@@ -190,7 +192,18 @@ class DocumentEditor(PlainEditor):
         before = self._transaction.document(self._key) or {}
         refused = [name for name, value in fields.items() if self._is_set(name, before, value)]
         left = {name: value for name, value in fields.items() if name not in refused}
-        return left, [f'"{name}" is set by NeuralFlow' for name in refused if name not in _STAMPS]
+        remarks = [f'"{name}" is set by NeuralFlow' for name in refused if name not in _STAMPS]
+        # Otherwise other people would see a name that is not the account's.
+        if names := [name for name in IDENTITY if name in left]:
+            try:
+                account = identity_of(self._key.owner)
+            except DatabaseError:  # as long as it cannot be read, the stored values stay
+                account = {name: before.get(name) for name in IDENTITY}
+            for name in names:
+                if account is not None and left[name] != account[name]:
+                    del left[name]
+                    remarks.append(f'"{name}" is the account\'s: change it on the page "Profile"')
+        return left, remarks
 
     def _is_set(self, name: str, before: Mapping[str, Any], value: Any) -> bool:
         """Return whether NeuralFlow sets the field, and its stored value is a valid one."""

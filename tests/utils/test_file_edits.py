@@ -18,6 +18,7 @@ from utils.changes import changes_for
 from utils.data_initializer import data_initializer
 from utils.file_edits import asides_of, recent_merges, use_aside
 from utils.json_storage import Activity, json_storage
+from utils.sharing.memberships import Memberships
 
 ALICE = 1
 TASKS = Key("tasks", ALICE)
@@ -49,6 +50,32 @@ def task(number: int) -> dict[str, Any]:
 def remarks() -> str:
     found = asides_of(json_storage.store, ALICE)
     return "\n".join(line for _, aside in found for line in aside.remarks)
+
+
+def test_name_and_address_of_an_account_are_not_changed_by_hand(data_folder: Path) -> None:
+    User.objects.create_user(pk=2, username="bob")
+    json_storage.mirror_account(2)
+    Memberships(json_storage).invite(ALICE, 1, "bob", "viewer")
+
+    def rename(content: Any) -> None:
+        content.update(username="The operator", email="root@example.com", location="Oslo")
+
+    edit(data_folder, "users/user_1.json", rename)
+    person = json_storage.get_user_data(ALICE)
+    assert person is not None
+    assert (person["username"], person["email"], person["location"]) == ("alice", "", "Oslo")
+    assert '"username" is the account\'s: change it on the page "Profile"' in remarks()
+    json_storage.create("projects", ALICE, {"name": "Second"})
+    Memberships(json_storage).invite(ALICE, 2, "bob", "viewer")
+    owners = {record["owner_name"] for record in json_storage.list("shared", 2)}
+    assert owners == {"alice"}
+
+
+def test_name_without_an_account_is_changed_by_hand(data_folder: Path) -> None:
+    User.objects.all().delete()
+    edit(data_folder, "users/user_1.json", lambda content: content.update(username="alicia"))
+    person = json_storage.get_user_data(ALICE)
+    assert person is not None and person["username"] == "alicia"
 
 
 def test_edit_is_one_change_with_stamps_activity_and_entry(data_folder: Path) -> None:

@@ -5,10 +5,10 @@ Each function works within a transaction that the caller commits.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime
-from typing import Any, cast
+from typing import Any, Final, cast
 
 from django.conf import settings
 from django.contrib.auth import get_user_model
@@ -34,6 +34,9 @@ from utils.table import ACTIVITY_FIELDS, COLLECTIONS, RECORD_COLLECTIONS, Record
 
 # Fields of a user document that the store maintains. Mirroring the account must not change them.
 _KEPT_BY_STORE = {"user_id", "api_calls_used", "updated_at", "activities", "preferences", READS}
+
+#: Fields of a user document that identify the account. The account's values are authoritative.
+IDENTITY: Final = ("username", "email")
 
 # Metadata of a member's activity that is copied to the record's owner. The rest is private, such as
 # the member's address.
@@ -88,6 +91,19 @@ def has_account(user_id: int) -> bool:
         return bool(get_user_model().objects.filter(pk=user_id).exists())
     except DatabaseError:
         return False
+
+
+def identity_of(user_id: int) -> dict[str, Any] | None:
+    """Return user name and address of the account, or None if there is no such account."""
+    rows = get_user_model().objects.filter(pk=user_id).values(*IDENTITY)
+    identity: dict[str, Any] | None = rows.first()
+    return identity
+
+
+def account_names(ids: Collection[int]) -> dict[int, str]:
+    """Return the user names of these accounts by id, from the database."""
+    rows = get_user_model().objects.filter(pk__in=ids).values_list("pk", "username")
+    return dict(rows)
 
 
 def exists(transaction: Transaction, owner: int) -> bool:

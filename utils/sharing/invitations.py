@@ -16,6 +16,7 @@ from docstore import NotFound, Transaction
 from utils.caller import Caller
 from utils.documents import key_of
 from utils.json_storage import Activity, JSONStorageManager
+from utils.people.person import account_names
 from utils.records import Record
 from utils.sharing import addressed
 from utils.sharing.access import ADDRESS, MEMBERS, Licence, addressed_of, entries_of
@@ -126,9 +127,7 @@ class Invitations:
         return records[0] if len(records) == 1 else None
 
     def _name(self, person: int) -> str:
-        document = self._manager.store.read(key_of("users", person))
-        name = document.content.get("username") if document is not None else None
-        return name if isinstance(name, str) else f"#{person}"
+        return account_names([person]).get(person, f"#{person}")
 
     def _shown(self, row: Any, project: Record, entry: Record) -> Record:
         return {
