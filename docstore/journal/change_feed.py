@@ -15,10 +15,11 @@ from typing import Final, NamedTuple
 from docstore.backend import Entries, Entry
 from docstore.disk.filesystem import FileSystem
 from docstore.document import Key
-from docstore.errors import Corrupt, HistoryGone, from_os_error
+from docstore.errors import Corrupt, HistoryGone
 from docstore.journal.entries import entry_of, told
-from docstore.journal.frames import Frame, Kind, decode_frame, frame_bytes
-from docstore.journal.log import READ_BYTES, Journal
+from docstore.journal.frames import Frame, Kind
+from docstore.journal.log import Journal
+from docstore.journal.segments import SegmentReader, reading_failed
 from docstore.journal.trimming import is_missed
 
 PLACES_MAX: Final = 1_000
@@ -36,7 +37,7 @@ class Feed:
     """A reader of a journal's commits. Threads may share it; it takes no lock of the folder."""
 
     def __init__(self, files: FileSystem, journal: Journal) -> None:
-        self._files, self._journal = files, journal
+        self._files, self._journal, self._segments = files, journal, journal.segments
         self.mutex = threading.RLock()
         self._places: OrderedDict[int, _Place] = OrderedDict()
 
@@ -87,7 +88,7 @@ class Feed:
 
     def _found(self, since: int) -> _Place:
         """Return the position after frame `since` by scanning its segment. Raises `HistoryGone`."""
-        numbers = self._journal.segments()
+        numbers = self._segments.numbers()
         before = [number for number in numbers if number <= since + 1]
         if not before:
             first = numbers[0] if numbers else self._journal.appended + 1
@@ -103,49 +104,35 @@ class Feed:
         """Yield the frames from a position to number `limit`, each with the position after it."""
         while place.sequence < limit:
             try:
-                handle = self._files.open(self._journal.path(place.segment), to_write=False)
+                segment = self._segments.open(place.segment, to_write=False)
             except FileNotFoundError:
                 raise HistoryGone(f"what followed on {place.sequence} is no longer kept") from None
             except OSError as error:
-                raise from_os_error(error, "cannot read the journal") from error
-            try:
-                for frame in self._frames_of(handle, place, limit):
-                    place = _behind(frame, place.segment)
-                    yield frame, place
-            finally:
-                self._files.close(handle)
+                raise reading_failed(error) from error
+            reader = SegmentReader(self._files, segment)
+            for frame in self._frames_of(reader, place, limit):
+                place = _behind(frame, reader.end, place.segment)
+                yield frame, place
 
-    def _frames_of(self, handle: int, place: _Place, limit: int) -> Iterator[Frame]:
+    def _frames_of(self, reader: SegmentReader, place: _Place, limit: int) -> Iterator[Frame]:
         """Yield the frames of one segment from a position in it."""
-        data, start, offset, sequence = b"", place.offset, place.offset, place.sequence
+        offset, sequence = place.offset, place.sequence
         while sequence < limit:
-            frame = decode_frame(data, offset - start) if data else None
-            if frame is None:
-                data, start = self._data_at(handle, offset), offset
-                frame = decode_frame(data)
+            frame = reader.frame_at(offset)
             if frame is None or frame.sequence != sequence + 1:
-                name = self._journal.path(place.segment).name
+                name = self._segments.path(place.segment).name
                 raise Corrupt(f"journal/{name}", f"is damaged at byte {offset}")
-            sequence, offset = frame.sequence, start + frame.end
-            yield frame._replace(end=offset)
+            sequence, offset = frame.sequence, reader.end
+            yield frame
             if frame.kind == Kind.SEAL:
                 return
 
-    def _data_at(self, handle: int, offset: int) -> bytes:
-        """Return bytes from the offset: at least the frame that begins there, if it is complete."""
-        try:
-            data = self._files.read_at(handle, READ_BYTES, offset)
-            size = frame_bytes(data)
-            return data if size <= len(data) else self._files.read_at(handle, size, offset)
-        except OSError as error:
-            raise from_os_error(error, "cannot read the journal") from error
 
-
-def _behind(frame: Frame, segment: int) -> _Place:
+def _behind(frame: Frame, end: int, segment: int) -> _Place:
     """Return the position after the frame."""
     if frame.kind == Kind.SEAL:
         return _Place(frame.sequence + 1, 0, frame.sequence)
-    return _Place(segment, frame.end, frame.sequence)
+    return _Place(segment, end, frame.sequence)
 
 
 def _told(frame: Frame, wanted: Callable[[Key], bool]) -> Entry | None:

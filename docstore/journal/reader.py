@@ -7,11 +7,11 @@ the missing one as durable, *damage*. Intact frames after damage are returned on
 
 from __future__ import annotations
 
-import re
+import sys
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
-from itertools import zip_longest
+from itertools import pairwise
 from pathlib import Path
 from typing import Final
 
@@ -21,9 +21,9 @@ from docstore.disk.filesystem import FileSystem
 from docstore.document import Json
 from docstore.journal.entries import told
 from docstore.journal.frames import Frame, Kind, run_of_frames, whole_frames
+from docstore.journal.segments import SegmentFolder, SegmentScan, checkpoint_of
 
 JOURNAL: Final = ".neuralflow/journal"
-_NAME: Final = re.compile(r"([0-9]{16})\.journal", re.ASCII)
 _CHANGES: Final = (Kind.COMMIT, Kind.RELAXED)
 _ENDS: Final = {Kind.SEAL: "sealed", Kind.CLOSED: "closed"}
 
@@ -33,8 +33,8 @@ class Segment:
     """One segment. `first` and `last` are the sequence numbers of its unbroken run of frames.
 
     `end` is "sealed", "closed", "open", "torn" or "damaged". The run has `used` of the `size`
-    bytes. `behind` counts the intact frames after the run. `checkpoint` is the highest in any
-    intact frame, 0 for none. `gap`: frames between the segment before and this one are missing.
+    bytes. `frames_after_gap` counts the intact frames after the run. `checkpoint` is the highest in
+    any intact frame, 0 for none. `gap`: frames between the segment before and this one are missing.
     """
 
     name: str
@@ -45,7 +45,7 @@ class Segment:
     used: int
     checkpoint: int
     end: str
-    behind: int = 0
+    frames_after_gap: int = 0
     gap: bool = False
 
     @property
@@ -54,57 +54,45 @@ class Segment:
         return self.end != "damaged" and not self.gap
 
 
-class History:
+class JournalReader:
     """A reader of the frames in a data folder. Each call reads the files again."""
 
     def __init__(self, root: Path, files: FileSystem | None = None) -> None:
-        self._folder = root / JOURNAL
-        self._files = files or FileSystem()
-
-    def names(self) -> list[str]:
-        """Return the segments' names, oldest first. Raises `OSError` if they cannot be listed."""
-        try:
-            return sorted(filter(_NAME.fullmatch, self._files.names(self._folder)))
-        except FileNotFoundError:  # nothing was written yet
-            return []
+        self._segments = SegmentFolder(files or FileSystem(), root / JOURNAL)
 
     def segments(self) -> list[Segment]:
-        """Return a description of each segment, oldest first."""
+        """Return a description of each segment, oldest first. Raises `OSError`."""
         segments: list[Segment] = []
-        names = self.names()
-        for name in names:
-            with suppress(FileNotFoundError):  # retired meanwhile
+        numbers = self._segments.numbers()
+        for number in numbers:
+            with suppress(FileNotFoundError):  # deleted meanwhile
                 before = segments[-1] if segments else None
-                segments.append(self._segment(name, before, is_last=name == names[-1]))
+                segments.append(self._segment(number, before, is_last=number == numbers[-1]))
         return segments
 
-    def _segment(self, name: str, before: Segment | None, *, is_last: bool) -> Segment:
-        segment = self._looked_at(name, before, is_last=is_last)
+    def _segment(self, number: int, before: Segment | None, *, is_last: bool) -> Segment:
+        segment = self._described(number, before, is_last=is_last)
         while segment.end == "damaged":  # a writer may have appended during the read: read again
-            again = self._looked_at(name, before, is_last=is_last)
+            again = self._described(number, before, is_last=is_last)
             if again.last == segment.last:
                 break
             segment = again
         return segment
 
-    def _looked_at(self, name: str, before: Segment | None, *, is_last: bool) -> Segment:
-        data, number = self._files.glance(self._folder / name), _number(name)
-        run = list(run_of_frames(data, None, number))
-        last = run[-1] if run else None
-        used = last.end if last else 0
-        behind = list(whole_frames(data, used))
-        gap = before is not None and before.is_whole and before.last + 1 != number
+    def _described(self, number: int, before: Segment | None, *, is_last: bool) -> Segment:
+        scan = SegmentScan(self._segments.data(number), number)
+        after_gap = list(scan.frames_after_gap())
         return Segment(
-            name,
+            self._segments.path(number).name,
             number,
-            last.sequence if last else number - 1,
-            last.epoch if last else 0,
-            len(data),
-            used,
-            max(map(_checkpoint_of, [*run, *behind]), default=0),
-            _end_of(last, behind, is_last=is_last, rest=data[used:]),
-            len(behind),
-            gap,
+            scan.sequence,
+            scan.epoch,
+            len(scan.data),
+            scan.offset,
+            max([scan.checkpoint, *map(checkpoint_of, after_gap)]),
+            _end_of(scan, is_last=is_last),
+            len(after_gap),
+            gap=before is not None and before.is_whole and before.last + 1 != number,
         )
 
     def frames(self, since: int = 0, *, damaged: bool = False) -> Iterator[Frame]:
@@ -112,31 +100,26 @@ class History:
 
         With `damaged`, yield all intact frames, also after gaps.
         """
-        names, expected = self.names(), 0
-        for name, successor in zip_longest(names, names[1:], fillvalue=""):
-            if successor and _number(successor) <= since + 1:
+        expected = 0
+        for number, successor in pairwise([*self._segments.numbers(), sys.maxsize]):
+            if successor <= since + 1:
                 continue
-            number = _number(name)
             if expected and number != expected and not damaged:
                 return
             try:
-                data = self._files.glance(self._folder / name)
-            except FileNotFoundError:  # retired meanwhile
+                data = self._segments.data(number)
+            except FileNotFoundError:  # deleted meanwhile
                 continue
-            frame, end = None, 0
+            last, end = 0, 0
             for frame in run_of_frames(data, None, number):
-                end = frame.end
+                last, end = frame.sequence, frame.end
                 if frame.sequence > since:
                     yield frame
             if damaged:
-                yield from (
-                    frame_behind
-                    for frame_behind in whole_frames(data, end)
-                    if frame_behind.sequence > since
-                )
-            if frame is None and not damaged:
+                yield from (frame for frame in whole_frames(data, end) if frame.sequence > since)
+            elif not last:
                 return
-            expected = frame.sequence + 1 if frame else 0
+            expected = last + 1 if last else 0
 
     def entries(self, since: int = 0, *, damaged: bool = False) -> Iterator[dict[str, Json]]:
         """Yield the payloads of the commits after frame `since`, with `sequence` and `relaxed`."""
@@ -147,34 +130,19 @@ class History:
                     number["relaxed"] = True
                 yield number | dict(told(frame.payload))
 
-    def shown(self, since: int = 0) -> dict[tuple[str, int], int]:
+    def published_sequence(self, since: int = 0) -> dict[tuple[str, int], int]:
         """Return up to which frame each file shows its document, by notes after frame `since`."""
-        shown: dict[tuple[str, int], int] = {}
+        published: dict[tuple[str, int], int] = {}
         for frame in self.frames(since):
             if frame.kind == Kind.PUBLISHED:
                 for note in msgspec.json.decode(frame.payload):
-                    shown[note["collection"], note["owner"]] = note["sequence"]
-        return shown
+                    published[note["collection"], note["owner"]] = note["sequence"]
+        return published
 
 
-def _number(name: str) -> int:
-    return int(name.partition(".")[0])
-
-
-def _checkpoint_of(frame: Frame) -> int:
-    """Return the sequence up to which files are durable, if the frame says so; otherwise 0."""
-    if frame.kind == Kind.HEAD:
-        return int(told(frame.payload)["checkpoint"])
-    return int(told(frame.payload)["sequence"]) if frame.kind == Kind.CHECKPOINT else 0
-
-
-def _end_of(last: Frame | None, behind: list[Frame], *, is_last: bool, rest: bytes) -> str:
-    sequence = last.sequence if last else 0
-    epoch = last.epoch if last else None
-    if any(frame.durable > sequence and epoch in (None, frame.epoch) for frame in behind):
+def _end_of(scan: SegmentScan, *, is_last: bool) -> str:
+    if scan.frame_that_shows_loss() is not None:
         return "damaged"
-    if last is None or (last.kind != Kind.SEAL and not is_last):
+    if scan.last is None or not (scan.is_sealed or is_last):
         return "damaged"
-    if rest.count(0) != len(rest):
-        return "torn"
-    return _ENDS.get(Kind(last.kind), "open")
+    return _ENDS.get(Kind(scan.last.kind), "open") if scan.has_only_zeros_after else "torn"

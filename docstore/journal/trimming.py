@@ -66,7 +66,8 @@ class Trimmer:
     def __init__(
         self, files: FileSystem, journal: Journal, writing: AbstractContextManager[object]
     ) -> None:
-        self._files, self._journal, self._writing = files, journal, writing
+        self._files, self._writing = files, writing
+        self._journal, self._segments = journal, journal.segments
         # By segment: its size and mtime when it was read, and the payload bytes of each actor's
         # commits.
         self._read: dict[int, tuple[tuple[int, int], Counter[str]]] = {}
@@ -77,7 +78,7 @@ class Trimmer:
         Each actor retains their share of `bytes_max`, and everything since `before` (a file's mtime
         in seconds). Raises `OSError`.
         """
-        stamps = self._stamps()
+        stamps = self._segments.stamps(self._segments.numbers())
         excess = sum(size for size, _time in stamps.values()) - bytes_max
         if excess <= 0 or share >= 1:
             return 0
@@ -107,15 +108,6 @@ class Trimmer:
             log.info("%d bytes of the largest actors' history were trimmed", saved)
         return saved
 
-    def _stamps(self) -> dict[int, tuple[int, int]]:
-        """Return size and mtime of each segment, oldest first."""
-        stamps = {}
-        for number in self._journal.segments():
-            with suppress(FileNotFoundError):  # another process retired it meanwhile
-                status = self._files.status(self._journal.path(number))
-                stamps[number] = (status.st_size, status.st_mtime_ns)
-        return stamps
-
     def _owned(self, number: int, stamp: tuple[int, int]) -> Counter[str]:
         known = self._read.get(number)
         if known is None or known[0] != stamp:
@@ -128,7 +120,7 @@ class Trimmer:
         return known[1]
 
     def _frames(self, number: int) -> tuple[bytes, list[Frame]]:
-        data, _status = self._files.read(self._journal.path(number))
+        data, _status = self._files.read(self._segments.path(number))
         return data, list(run_of_frames(data, None, number))
 
     def _trim_segment(self, number: int, mtime_ns: int, surplus: Counter[str]) -> int:
@@ -144,7 +136,7 @@ class Trimmer:
             begin = frame.end
         content = b"".join(pieces)
         self._read.pop(number, None)
-        is_replaced = self._replace_segment(self._journal.path(number), content, mtime_ns)
+        is_replaced = self._replace_segment(self._segments.path(number), content, mtime_ns)
         return len(data) - len(content) if is_replaced else 0
 
     def _replace_segment(self, path: Path, content: bytes, mtime_ns: int) -> bool:

@@ -19,7 +19,7 @@ from pytest_django.fixtures import Settings
 
 from docstore import Corrupt, open_store
 from docstore.backends.files.backend import FilesBackend
-from docstore.journal.reader import History
+from docstore.journal.reader import JournalReader
 from tests.folders import contents, times
 from utils.json_storage import json_storage
 from utils.records import COLLECTIONS
@@ -158,7 +158,7 @@ def test_a_document_of_which_the_file_is_behind(data_folder: Path, settings: Set
     path.unlink()
     path.write_bytes(before)
     data = journal.read_bytes()
-    last = [frame.end for frame in History(data_folder).frames() if frame.kind == 2][-1]
+    last = [frame.end for frame in JournalReader(data_folder).frames() if frame.kind == 2][-1]
     json_storage.close()
     journal.write_bytes(data[:last] + bytes(len(data) - last))  # nothing after the last commit
     path.write_bytes(before)

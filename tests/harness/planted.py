@@ -21,8 +21,12 @@ from docstore.backends.files import atomic_replace, document_cache, group_commit
 from docstore.backends.files import backend as files_backend
 from docstore.disk import filesystem
 from docstore.errors import Conflict, StoreError, from_os_error
-from docstore.journal import frames
-from docstore.journal import log as journal_log
+from docstore.journal import frames, segments
+from docstore.journal.appender import Appender
+from docstore.journal.cursor import Cursor
+from docstore.journal.durability import Durability
+from docstore.journal.recovery import Recovery
+from docstore.journal.state import JournalState
 from docstore.store import Transaction
 from tests.harness import disk_errors
 from tests.harness.power_cut import KEYS, ROOT, Lost, Trial, path_of
@@ -227,7 +231,7 @@ class Bug(Plant):
     catch: Callable[[int], int | None] = power_cuts
 
 
-_J, _P, _F = journal_log.Journal, publisher.Publisher, filesystem.FileSystem
+_P, _F = publisher.Publisher, filesystem.FileSystem
 _FILES = files_backend.FilesBackend
 
 
@@ -267,36 +271,36 @@ def _forgets_intent_early(right: Any) -> Any:
 
 
 def _trusts_seal(right: Any) -> Any:
-    def repair(log: Any, end: Any) -> Any:
-        if not end.is_sealed:
-            return right(log, end)
-        end.refuse_loss()
-        return end.sequence
+    def repair(recovering: Any, tail: Any) -> Any:
+        if not tail.is_sealed:
+            return right(recovering, tail)
+        recovering._refuse_loss(tail)
+        return tail.sequence
 
     return repair
 
 
 def _shows_relaxed(right: Any) -> Any:
-    def took(log: Any, sequence: int, *, relaxed: bool) -> None:
-        right(log, sequence, relaxed=relaxed)
+    def mark_applied(appender: Any, sequence: int, *, relaxed: bool) -> None:
+        right(appender, sequence, relaxed=relaxed)
         if relaxed:
-            log._state[journal_log._RELAXED] = sequence
+            appender._state.relaxed = sequence
 
-    return took
+    return mark_applied
 
 
 def _swallows_error(right: Any) -> Any:
-    def sync_segment(log: Any, step: str, segment: Any) -> None:
+    def sync_segment(durability: Any, step: str, segment: Any) -> None:
         with suppress(OSError):
-            log._files.sync_data(step, segment.handle)
+            durability._files.sync_data(step, segment.handle)
 
     return sync_segment
 
 
 def _tries_again(right: Any) -> Any:
-    def sync_segment(log: Any, step: str, segment: Any) -> None:
+    def sync_segment(durability: Any, step: str, segment: Any) -> None:
         try:
-            log._files.sync_data(step, segment.handle)
+            durability._files.sync_data(step, segment.handle)
         except OSError as error:
             raise from_os_error(error, "sync") from error
 
@@ -353,25 +357,43 @@ BUGS: Final = (
     Bug("checksums are not checked", frames, "_is_intact", returning(True)),
     Bug(
         "frames behind a broken one count",
-        *(journal_log, "run_of_frames"),
+        *(segments, "run_of_frames"),
         lambda right: lambda data, *rest: frames.whole_frames(data),
     ),
-    Bug("a torn tail is gone on from in place", _J, "_goes_on_from", returning(True)),
-    Bug("a seal that a dead process wrote is trusted", _J, "_repair", _trusts_seal, failed_syncs),
-    Bug("damage passes for a torn tail", journal_log._End, "refuse_loss", NOTHING_DONE, damage),
+    Bug("a torn tail is gone on from in place", Recovery, "_goes_on_from", returning(True)),
+    Bug(
+        "a seal that a dead process wrote is trusted",
+        Recovery,
+        "_repair",
+        _trusts_seal,
+        failed_syncs,
+    ),
+    Bug("damage passes for a torn tail", Recovery, "_refuse_loss", NOTHING_DONE, damage),
     Bug(
         "what is appended is visible",
-        *(_J, "visible"),
-        lambda right: lambda log: max(right(log), log.appended),
+        *(JournalState, "visible"),
+        lambda right: lambda state: max(right(state), state.appended),
     ),
     Bug(
         "nobody waits for the sync",
         *(group_commit.Exclusive, "__exit__"),
-        without("_journal", "settle"),
+        without("_journal", "wait_durable"),
     ),
-    Bug("a relaxed frame shows those before it", _J, "took", _shows_relaxed, relaxed_ones),
-    Bug("the error of a sync is swallowed", _J, "_sync_segment", _swallows_error, failed_syncs),
-    Bug("a failed sync is tried again", _J, "_sync_segment", _tries_again, failed_syncs),
+    Bug(
+        "a relaxed frame shows those before it",
+        Appender,
+        "mark_applied",
+        _shows_relaxed,
+        relaxed_ones,
+    ),
+    Bug(
+        "the error of a sync is swallowed",
+        Durability,
+        "sync_segment",
+        _swallows_error,
+        failed_syncs,
+    ),
+    Bug("a failed sync is tried again", Durability, "sync_segment", _tries_again, failed_syncs),
     Bug("a short write is not gone on with", _F, "_write", _writes_once, errors),
     Bug(
         "versions are not compared",
@@ -418,7 +440,7 @@ BUGS: Final = (
         *(_FILES, "sequence"),
         lambda right: lambda backend: max(right(backend), backend._journal.visible),
     ),
-    Bug("a follower stays in the old segment", _J, "_leave_segment", NOTHING_DONE),
+    Bug("a follower stays in the old segment", Cursor, "_leave_segment", NOTHING_DONE),
 )
 
 

@@ -17,7 +17,7 @@ from docstore import Key, NotFound, Unavailable
 from docstore.backends.files.backend import FilesBackend
 from docstore.codec import decode
 from docstore.errors import from_os_error
-from docstore.journal.reader import History, Segment
+from docstore.journal.reader import JournalReader, Segment
 from utils.documents import own_copy
 from utils.json_storage import JSONStorageManager, json_storage
 from utils.records import COLLECTIONS
@@ -75,7 +75,7 @@ class Inspector:
 
     def _entries(self, since: int, document: str) -> Iterator[Told]:
         try:
-            for entry in History(self.folder).entries(since, damaged=True):
+            for entry in JournalReader(self.folder).entries(since, damaged=True):
                 changes = [_change(change) for change in entry["changes"]]
                 if not document or any(described["document"] == document for described in changes):
                     yield {
@@ -95,15 +95,15 @@ class Inspector:
 
     def _segments(self) -> list[Segment]:
         try:
-            return History(self.folder).segments()
+            return JournalReader(self.folder).segments()
         except OSError as error:
             raise from_os_error(error, "cannot read the journal") from error
 
     def _pending(self, checkpoint: int) -> dict[str, int]:
         """Return, by document, how many changes are not known to be in its file yet."""
-        history = History(self.folder)
-        published, pending = history.shown(checkpoint), Counter[str]()
-        for entry in history.entries(checkpoint):
+        journal = JournalReader(self.folder)
+        published, pending = journal.published_sequence(checkpoint), Counter[str]()
+        for entry in journal.entries(checkpoint):
             for change in entry["changes"]:
                 key = change["collection"], change["owner"]
                 if entry["sequence"] > published.get(key, 0):
@@ -199,7 +199,7 @@ def _problems(segments: Sequence[Segment]) -> list[str]:
         if part.end == "damaged":
             problems.append(
                 f"{part.name} is damaged at byte {part.used}: frame {part.last + 1} is broken,"
-                f" and {part.behind} whole frames are behind it"
+                f" and {part.frames_after_gap} whole frames are behind it"
             )
     return problems
 

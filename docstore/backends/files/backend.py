@@ -99,9 +99,10 @@ from docstore.file_edits import (
 )
 from docstore.journal.change_feed import Feed
 from docstore.journal.entries import encode_entry, past_changes
-from docstore.journal.frames import Kind, run_of_frames
-from docstore.journal.log import SEGMENT_BYTES, STATE_WORDS, Journal
+from docstore.journal.frames import Kind
+from docstore.journal.log import SEGMENT_BYTES, Journal
 from docstore.journal.replay import replay
+from docstore.journal.state import STATE_WORDS
 from docstore.journal.trimming import is_missed
 from docstore.observer import Observer
 from docstore.salvage import Lost, salvage, without_lost
@@ -246,7 +247,7 @@ class FilesBackend:
 
     def _open(self) -> None:
         with self._opening:
-            if self._is_open and not self._journal.is_outdated:
+            if self._is_open and not self._journal.is_stale:
                 return
             self._rescue()
             self._is_open = False  # until it has succeeded: it may be interrupted at any line
@@ -303,7 +304,7 @@ class FilesBackend:
         if journal.has_segments:
             journal.release_page()
             return
-        if journal.is_broken_off:
+        if journal.has_torn_append:
             self._follower.find_end()
         self._follower.follow()
         if journal.followed != journal.appended:
@@ -330,7 +331,7 @@ class FilesBackend:
     def _look(self, reason: Unavailable) -> None:
         """Open for reading, if writing is not wanted or not possible."""
         self._only_looks, self._reason = True, reason
-        self._journal.look()
+        self._journal.open_readonly()
         self._is_open = True
 
     def _open_to_write(self) -> None:
@@ -372,7 +373,7 @@ class FilesBackend:
                     self._sweep()
                 finally:
                     self._lock.release()
-            self._journal.join(words)
+            self._journal.attach(words)
         for writing in (self._writing, self._exclusive):
             writing.times_opened = self._lock.times_opened
 
@@ -466,7 +467,7 @@ class FilesBackend:
 
     def _ready(self) -> None:
         """Open the folder, again after a fork or after another process recovered the journal."""
-        if not self._is_open or self._journal.is_outdated:
+        if not self._is_open or self._journal.is_stale:
             self._open()
 
     def _wake(self) -> None:
@@ -584,7 +585,7 @@ class FilesBackend:
         self._follower.mutex = threading.RLock()
         self._background = None
         self._is_open = self._is_stopped = False
-        self._journal.forked()
+        self._journal.reset_after_fork()
         self._together.forked()
         self._follower.forget()
 
@@ -610,7 +611,7 @@ class FilesBackend:
 
     def _read(self, key: Key) -> Stored:
         journal = self._journal
-        if not self._is_open or journal.is_outdated:
+        if not self._is_open or journal.is_stale:
             self._ready()
         if self._lock.held:
             if journal.is_in_doubt:
@@ -623,7 +624,7 @@ class FilesBackend:
         visible = journal.visible
         if journal.followed < visible or self._only_looks:
             self._follower.follow()
-            if journal.is_outdated:
+            if journal.is_stale:
                 return self._read(key)
             if visible > journal.followed:
                 raise Unavailable("a part of the journal is missing: was the data folder changed?")
@@ -710,7 +711,8 @@ class FilesBackend:
         self._follower.merges = True
 
     def observe(self, observer: Observer) -> None:
-        self._journal.observer = self._follower.observer = observer
+        self._journal.observe(observer)
+        self._follower.observer = observer
 
     def fault(self, key: Key) -> Corrupt | None:
         return self._follower.fault(key)
@@ -845,14 +847,14 @@ class FilesBackend:
     def _past_of(self, key: Key) -> Iterator[PastChange]:
         """Yield the changes of a document that the journal still has, newest first."""
         mark = f'"collection":"{key.collection}","owner":{key.owner},'.encode()
-        for number in reversed(self._journal.segments()):
+        for number in reversed(self._journal.segments.numbers()):
             try:
-                data = self._files.glance(self._journal.path(number))
+                frames = list(self._journal.segments.frames(number))
             except FileNotFoundError:
                 return
             except OSError as error:
                 raise from_os_error(error, "cannot read the journal") from error
-            for frame in reversed(list(run_of_frames(data, None, number))):
+            for frame in reversed(frames):
                 if frame.kind == Kind.RESTORED or is_missed(frame, lambda known: known == key):
                     return
                 if frame.kind in (Kind.COMMIT, Kind.RELAXED) and mark in frame.payload:
@@ -1049,11 +1051,11 @@ class FilesBackend:
         """Return statistics at a cost that does not grow with the data. Raises `Unavailable`."""
         self.read_journal()
         journal = self._journal
-        numbers = journal.segments()
+        numbers = journal.segments.numbers()
         sizes = []
         for number in numbers:
             try:
-                sizes.append(self._files.status(journal.path(number)).st_size)
+                sizes.append(self._files.status(journal.segments.path(number)).st_size)
             except FileNotFoundError:  # retired meanwhile
                 continue
             except OSError as error:
@@ -1161,7 +1163,7 @@ class FilesBackend:
         """Return whether the folder that was opened is gone or was replaced."""
         if self._only_looks:
             return False
-        return not self._is_open or self._journal.is_outdated or self._journal.find_lost()
+        return not self._is_open or self._journal.is_stale or self._journal.find_lost()
 
     def commit(self, commit: Commit) -> int:
         inside = self._lock.held
@@ -1196,7 +1198,7 @@ class FilesBackend:
             is_news = False
             for change in commit.changes:
                 is_news = self._take_in(change, sequence, payload) or is_news
-            self._journal.took(sequence, relaxed=commit.relaxed)
+            self._journal.mark_applied(sequence, relaxed=commit.relaxed)
         if is_news and self._in_background:
             self._wake()
         return sequence
@@ -1358,7 +1360,7 @@ class FilesBackend:
             with self._publisher.lock.hold(), self.exclusive():
                 for _ in range(_LOOKS_MAX):
                     if self._follower.pending:
-                        self._journal.settle(self._journal.followed)
+                        self._journal.wait_durable(self._journal.followed)
                         self._publisher.publish()
                     if not self._merge_found():
                         break
@@ -1434,7 +1436,7 @@ class FilesBackend:
         try:
             with self._follower.mutex:
                 sequence = self._journal.append(Kind.RESTORED, payload)
-                self._journal.took(sequence, relaxed=True)
+                self._journal.mark_applied(sequence, relaxed=True)
             self._journal.sync()
         except BaseException:
             self._journal.is_restoring = False

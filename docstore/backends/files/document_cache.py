@@ -187,7 +187,7 @@ class Follower:
         """Like `follow`, after a writer died during an append. Requires the folder's lock."""
         with self.mutex:
             self._be_sure()
-            for frame in self.journal.find_end():
+            for frame in self.journal.recover_tail():
                 self._absorb(frame)
 
     def _be_sure(self) -> None:

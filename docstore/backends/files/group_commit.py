@@ -50,15 +50,15 @@ class Writing:
         if self.lock.times_opened != self.times_opened:
             self._is_lost()
             raise Unavailable("the data folder was replaced by another one: try again", 1)
-        if journal.is_outdated:
+        if journal.is_stale:
             raise Unavailable("the journal was opened anew by another process: try again", 1)
         if journal.is_restoring:  # the process that restored has died
             self._finish_restore()
-        if journal.is_broken_off:
+        if journal.has_torn_append:
             self._follower.find_end()
         elif journal.followed != journal.appended or journal.is_in_doubt:
             self._follower.follow()
-        if journal.is_outdated:
+        if journal.is_stale:
             raise Unavailable("the journal went on without this process: try again", 1)
         if journal.followed != journal.appended:
             raise Unavailable("a part of the journal is missing: was the data folder changed?")
@@ -88,7 +88,7 @@ class Exclusive(Writing):
         # Read before the release: this writer need not wait for the frames of the next one.
         sequence = self._journal.appended
         self.lock.__exit__(kind, error, trace)
-        self._journal.settle(sequence)
+        self._journal.wait_durable(sequence)
 
 
 Result = TypeVar("Result")
@@ -233,7 +233,7 @@ class Together:
                         self._writing.catch_up()
                 sequence = self._journal.appended
             # Outside the lock, so that the next leader appends during this sync.
-            self._journal.settle(sequence)
+            self._journal.wait_durable(sequence)
         except Exception as error:  # the lock timed out, or the disk failed
             are_in_order = are_in_order and isinstance(error, StoreError)
             _refuse(batch or [own], own, error)

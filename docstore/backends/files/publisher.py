@@ -45,7 +45,7 @@ from docstore.disk.locks import FolderLock, ring
 from docstore.document import Document, Key
 from docstore.errors import Corrupt, StoreError, Unavailable, from_os_error
 from docstore.journal.frames import Kind
-from docstore.journal.log import FULL
+from docstore.journal.pruning import FULL
 from docstore.journal.trimming import Trimmer
 
 log = logging.getLogger(__name__)
@@ -308,7 +308,7 @@ class Publisher:
         with self._writing, self._follower.mutex:
             sequence = self._journal.append(kind, msgspec.json.encode(notes))
             self._follower.note_files(notes, is_done=is_done)
-            self._journal.took(sequence, relaxed=True)
+            self._journal.mark_applied(sequence, relaxed=True)
         return sequence
 
     def _write(self, drafts: list[_Draft]) -> None:
@@ -536,8 +536,8 @@ class Publisher:
         """Write the last checkpoint and close the journal. No other process has it open."""
         self.checkpoint()
         with self._writing, self._follower.mutex:
-            if not self._follower.pending and not self._journal.is_finished:
-                self._journal.finish()
+            if not self._follower.pending and not self._journal.is_closed_cleanly:
+                self._journal.close_cleanly()
 
     def _settle_names(self) -> None:
         for layout in self._follower.layouts.values():
@@ -592,7 +592,7 @@ class Publisher:
             with self.lock.hold():
                 self._journal.sync()  # or an older checkpoint may need a deleted segment
                 self._trimmer.trim(history.bytes_max, history.share, young_from)
-                retired = self._journal.retire(oldest, history.bytes_max, young_from)
+                retired = self._journal.prune(oldest, history.bytes_max, young_from)
         except OSError as error:
             raise self._failed(error) from error
         if retired:

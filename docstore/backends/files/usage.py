@@ -16,7 +16,7 @@ from typing import Final
 import msgspec
 
 from docstore.disk.filesystem import FileSystem
-from docstore.journal.frames import Kind, run_of_frames
+from docstore.journal.frames import Kind
 from docstore.journal.log import Journal
 
 #: Seconds between two counts, of the history and of the folders.
@@ -77,8 +77,8 @@ class Usage:
     def _count_history(self, segments_max: int | None) -> bool:
         """Scan new segments, newest first. Return whether none remains to be scanned."""
         segments, scanned, is_complete = {}, 0, True
-        for number in reversed(self._journal.segments()):
-            path = self._journal.path(number)
+        for number in reversed(self._journal.segments.numbers()):
+            path = self._journal.segments.path(number)
             known = self._segments.get(number)
             with suppress(OSError):  # retired, or replaced just now: the next count sees it
                 status = self._files.status(path)
@@ -97,8 +97,8 @@ class Usage:
 
     def _by_actor(self, number: int) -> Counter[str]:
         counts = Counter[str]()
-        data, begin = self._files.glance(self._journal.path(number)), 0
-        for frame in run_of_frames(data, None, number):
+        begin = 0
+        for frame in self._journal.segments.frames(number):
             if frame.kind in _WITH_ACTOR:
                 with suppress(msgspec.DecodeError):
                     counts[_decode(frame.payload).actor] += frame.end - begin
