@@ -15,7 +15,7 @@ help: ## list the targets
 run: ## set everything up and serve at http://HOST:PORT (default http://127.0.0.1:8000)
 	@scripts/environment run
 	@.venv/bin/python manage.py prepare
-	@exec .venv/bin/python -m gunicorn --config python:neuralflow.gunicorn neuralflow.wsgi
+	@exec .venv/bin/python -m gunicorn --config python:neuralflow.gunicorn_conf neuralflow.wsgi
 
 test: environment test-tools ## set everything up and test everything
 	@.venv/bin/python manage.py collectstatic --no-input --verbosity 0
@@ -34,7 +34,7 @@ screenshots: environment test-tools ## pictures of every page, in test-results: 
 lint: environment ## format, lint, types and layers only
 	@.venv/bin/ruff format --check --quiet . || { .venv/bin/ruff format --diff --quiet .; exit 1; }
 	@.venv/bin/ruff check --quiet .
-	@.venv/bin/djlint --quiet --lint templates core/templates accounts/templates
+	@.venv/bin/djlint --quiet --lint web/templates api/templates accounts/templates
 	@.venv/bin/mypy
 	@.venv/bin/lint-imports --no-cache > .lint-imports.log || { cat .lint-imports.log; exit 1; }
 

@@ -29,7 +29,7 @@ from django.contrib.auth import get_user_model
 from docstore import open_store
 from utils.data_initializer import FOLDERS, DataInitializer
 from utils.json_storage import JSONStorageManager
-from utils.records import COLLECTIONS, RECORD_COLLECTIONS
+from workspace.schema.validation import COLLECTIONS, RECORD_COLLECTIONS
 
 RULE = "=" * 50
 TASK = {"title": "Train the baseline", "priority": "high", "tags": ["vision"]}

@@ -1,1 +1,1 @@
-"""People: accounts, how they sign in, and the API of what they own."""
+"""People: accounts, log-in, tokens, sessions, settings and deletion."""

@@ -30,8 +30,8 @@ from accounts.hashers import TooBusy
 from accounts.joining import InvitationUsed, admission, may_invite, may_sign_up
 from accounts.names import EmailStatus
 from accounts.throttle import Attempt, TooManyAttempts, subject_of
-from utils.public_address import public_name, public_url
-from utils.texts import is_reserved
+from api.public_address import public_name, public_url
+from workspace.texts import is_reserved
 
 log = logging.getLogger(__name__)
 

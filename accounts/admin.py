@@ -12,12 +12,12 @@ from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
+from accounts.deletion import remove_person
 from accounts.models import ApiToken, User
 from accounts.names import EmailStatus
 from accounts.signals import activity, tell_store
 from docstore import StoreError
 from utils.json_storage import json_storage
-from utils.people.departure import remove_person
 
 log = logging.getLogger(__name__)
 

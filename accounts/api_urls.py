@@ -4,14 +4,24 @@ from collections.abc import Iterator
 
 from django.urls import URLPattern, path, re_path
 
-import utils.addresses  # noqa: F401  it registers record_id
-from accounts.api.about import docs_view, openapi_view
-from accounts.api.activity import activity_view
-from accounts.api.changes import changes_view
-from accounts.api.dates import dates_view
-from accounts.api.http import unknown_address
-from accounts.api.portability import export_view, import_view
-from accounts.api.sharing import (
+import api.url_converters  # noqa: F401  it registers record_id
+from accounts.api_tokens import ApiTokens
+from accounts.api_views import (
+    bulk_view,
+    collection_view,
+    dashboard_view,
+    quick_view,
+    quota_view,
+    record_view,
+)
+from api.authentication import use_tokens
+from api.docs_views import docs_view, openapi_view
+from api.endpoint import unknown_address
+from api.views.activity import activity_view
+from api.views.changes import changes_view
+from api.views.dates import dates_view
+from api.views.export_import import export_view, import_view
+from api.views.sharing import (
     invitation_view,
     invitations_view,
     member_view,
@@ -22,17 +32,11 @@ from accounts.api.sharing import (
     shared_view,
     transfer_view,
 )
-from accounts.api.undoing import undo_view
-from accounts.api_views import (
-    bulk_view,
-    collection_view,
-    dashboard_view,
-    quick_view,
-    quota_view,
-    record_view,
-)
-from utils.records import COLLECTIONS, RECORD_COLLECTIONS, CollectionSpec
-from utils.sharing.access import SHARED_COLLECTIONS
+from api.views.undo import undo_view
+from workspace.schema.validation import COLLECTIONS, RECORD_COLLECTIONS, CollectionSpec
+from workspace.sharing.permissions import SHARED_COLLECTIONS
+
+use_tokens(ApiTokens())
 
 
 def _addresses(spec: CollectionSpec) -> Iterator[URLPattern]:

@@ -12,45 +12,31 @@ from zoneinfo import ZoneInfo
 from django.http import HttpResponse
 from django.urls import reverse
 
-from accounts.api.bulk import bulk
-from accounts.api.calls import activity, once_of, read, replayed, take_turn
-from accounts.api.conditions import (
-    Conditions,
-    check_stated,
-    etag,
-    prefers_minimal,
-    refuse_conditions,
-)
-from accounts.api.http import (
-    ApiRequest,
-    Endpoint,
-    check_media_type,
-    endpoint,
-    json_response,
-    no_content,
-    read_json,
-)
-from accounts.api.limits import limits
-from accounts.api.lists import list_query, list_response
-from accounts.api.objects import read_object
-from accounts.api.operations import (
-    JSON,
-    JSON_PATCH,
-    MERGE_PATCH,
-    WITH_BODY,
-    Answer,
-    Operation,
-    answers,
-    ref,
-)
-from accounts.api.patch import patch_of
-from accounts.api.query import parameters_of
+from api.body_objects import read_object
+from api.endpoint import Endpoint, endpoint
+from api.list_query import parameters_of
+from api.list_response import list_query, list_response
+from api.merge_patch import patch_of
+from api.metering import activity, once_of, read, replayed, take_turn
+from api.operation import JSON, JSON_PATCH, MERGE_PATCH, WITH_BODY, Answer, Operation, answers, ref
+from api.parsing import check_media_type, read_json
+from api.preconditions import Conditions, check_stated, etag, prefers_minimal, refuse_conditions
+from api.rate_limit_headers import limits
+from api.request import ApiRequest
+from api.responses import json_response, no_content
+from api.views.bulk import bulk
 from docstore import id_of
-from utils.json.values import FieldError
-from utils.json_storage import Once
-from utils.people.preferences import is_time_zone
-from utils.records import COLLECTIONS, CollectionSpec, InvalidRecord, Record, record_version
-from utils.tasks.quick import LINE_CHARACTERS_MAX, parse
+from workspace.idempotency import Once
+from workspace.json_values import FieldError
+from workspace.schema.validation import (
+    COLLECTIONS,
+    CollectionSpec,
+    InvalidRecord,
+    Record,
+    record_version,
+)
+from workspace.tasks.quick_add import LINE_CHARACTERS_MAX, parse
+from workspace.users.preferences import is_time_zone
 
 
 def _list(request: ApiRequest, collection: str, owner: int | None = None) -> HttpResponse:

@@ -10,7 +10,11 @@ class AccountsConfig(AppConfig):
     verbose_name = _("Accounts")
 
     def ready(self) -> None:
-        from accounts import incident, signals  # noqa: F401  they connect the other receivers
+        from accounts import incident, invited_addresses, signals  # noqa: F401  they connect the other receivers
+        from accounts.directory import DjangoAccounts
+        from workspace.installation import installation
+
+        installation.accounts, installation.addresses = DjangoAccounts(), invited_addresses
 
         # Connected here, after django.contrib.auth is ready: its receiver must write last_login
         # before ours mirrors it.

@@ -13,7 +13,7 @@ from django.utils.translation import gettext_lazy as _
 from accounts.models import User, empty_profile
 from accounts.names import EmailStatus
 from accounts.tokens import READ, SCOPES, lifetime_of
-from utils.texts import normal
+from workspace.texts import normal
 
 if TYPE_CHECKING:  # the class is not generic at run time
     FormOfUser = forms.ModelForm[User]

@@ -20,7 +20,7 @@ from accounts.models import SignUpInvitation
 from accounts.signals import activity, tell_store
 from accounts.throttle import Attempt, TooManyAttempts, subject_of
 from accounts.views import SignedInRequest
-from utils.public_address import public_name, public_url
+from api.public_address import public_name, public_url
 
 SHOWN_MAX = 100
 _OPEN, _USED = gettext_lazy("Open"), gettext_lazy("Used")

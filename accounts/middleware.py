@@ -13,13 +13,14 @@ from django.shortcuts import render
 from django.urls import Resolver404, ResolverMatch, resolve, reverse
 from django.utils.http import urlencode
 
-from accounts.api.http import Endpoint
 from accounts.credentials import known_credentials
 from accounts.hashers import TooBusy
 from accounts.sessions import end_if_old
+from api.endpoint import Endpoint
 from docstore import StoreError
-from utils.json_storage import TooManyCalls, json_storage
+from utils.json_storage import json_storage
 from utils.middleware import API_PREFIX, StorageRequest
+from workspace.users.quota import TooManyCalls
 
 log = logging.getLogger(__name__)
 

@@ -15,6 +15,7 @@ from django.db.models.functions import Lower
 from django.dispatch import Signal
 from django.utils.translation import gettext_lazy as _
 
+from accounts.id_sequences import raise_sequence
 from accounts.names import (
     NAME_CHARACTERS_MAX,
     NAME_KEY_CHARACTERS_MAX,
@@ -25,11 +26,10 @@ from accounts.names import (
     proved,
     validate_name,
 )
-from accounts.sequences import raise_sequence
 from docstore import StoreError
 from utils.json_storage import json_storage
-from utils.records import COLLECTIONS
-from utils.texts import folded_name
+from workspace.schema.validation import COLLECTIONS
+from workspace.texts import folded_name
 
 log = logging.getLogger(__name__)
 

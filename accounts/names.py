@@ -17,7 +17,7 @@ from django.db import models
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from utils.texts import folded_name
+from workspace.texts import folded_name
 
 NAME_CHARACTERS_MAX: Final = 150
 # The longest compatibility form has 18 characters.

@@ -4,11 +4,10 @@ from django.urls import path
 from django.views.decorators.http import require_safe
 from django.views.generic import RedirectView
 
-from accounts import portability_views, preference_views
+from accounts import data_views
 
 urlpatterns = [
     path("", require_safe(RedirectView.as_view(pattern_name="preferences")), name="settings"),
-    path("preferences/", preference_views.preferences, name="preferences"),
-    path("data/", portability_views.your_data, name="your_data"),
-    path("data/export/", portability_views.export, name="export"),
+    path("data/", data_views.your_data, name="your_data"),
+    path("data/export/", data_views.export, name="export"),
 ]

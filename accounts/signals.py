@@ -35,14 +35,15 @@ from django.dispatch import Signal, receiver
 from django.http import HttpRequest
 
 from accounts import guards
+from accounts.account_deletion import sessions_of
 from accounts.addresses import prove_by_link, take
-from accounts.leaving import sessions_of
 from accounts.mail import send_codes_notice
 from accounts.models import AddressInvitation, FormerAccount, User
 from accounts.sessions import begin
 from docstore import StoreError
-from utils.json_storage import Activity, json_storage
+from utils.json_storage import json_storage
 from utils.middleware import request_metadata
+from workspace.users.document import Activity
 
 log = logging.getLogger(__name__)
 

@@ -19,8 +19,8 @@ from django.utils import timezone
 
 from accounts.models import ApiToken, User, all_scopes
 from accounts.signals import activity, tell_store
-from accounts.token_lookup import TokenRow, token_by_digest
-from utils.records import RECORD_COLLECTIONS
+from accounts.token_query import TokenRow, token_by_digest
+from workspace.schema.validation import RECORD_COLLECTIONS
 
 TOKEN_START = "nf_"
 SHOWN_CHARACTERS = 8

@@ -9,10 +9,10 @@ from allauth.mfa.recovery_codes import views as codes_views
 from allauth.mfa.totp import views as totp_views
 from django.urls import include, path, re_path
 
-import utils.addresses  # noqa: F401  it registers record_id
+import api.url_converters  # noqa: F401  it registers record_id
 from accounts import (
+    account_deletion_views,
     invitation_views,
-    leaving_views,
     password_views,
     session_views,
     token_views,
@@ -32,9 +32,9 @@ urlpatterns = [
     path("profile/", views.profile, name="account_email"),
     path("profile/prove/", views.prove_address, name="prove_address"),
     path("verify/", views.verify_address, name="account_email_verification_sent"),
-    path("delete/", leaving_views.delete_account, name="delete_account"),
-    path("deleted/", leaving_views.account_deleted, name="account_deleted"),
-    path("deleted/receipt.txt", leaving_views.deletion_receipt, name="deletion_receipt"),
+    path("delete/", account_deletion_views.delete_account, name="delete_account"),
+    path("deleted/", account_deletion_views.account_deleted, name="account_deleted"),
+    path("deleted/receipt.txt", account_deletion_views.deletion_receipt, name="deletion_receipt"),
     path("tokens/", token_views.tokens, name="tokens"),
     path("tokens/<record_id:token_id>/revoke/", token_views.revoke_token, name="revoke_token"),
     path("invitations/", invitation_views.sign_up_invitations, name="sign_up_invitations"),

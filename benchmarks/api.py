@@ -31,7 +31,7 @@ from benchmarks.peers import task
 
 TASKS = 100
 BARS = {"GET of 100 tasks": 4.0, "POST of a task": 1.5}
-# The settings of neuralflow/gunicorn.py for both, so that a connection may wait for its turn.
+# The settings of neuralflow/gunicorn_conf.py for both, so that a connection may wait for its turn.
 _GUNICORN = ("--workers", "2", "--threads", "8", "--keep-alive", "60")
 _WORKER = ("--worker-class", "neuralflow.worker.Worker")
 _LENGTH = re.compile(rb"\r\ncontent-length: *(\d+)\r\n", re.IGNORECASE)

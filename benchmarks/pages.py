@@ -127,7 +127,7 @@ def served(folder: Path, tasks: int) -> Iterator[Browser]:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    command = [sys.executable, "-m", "gunicorn", "--config", "python:neuralflow.gunicorn"]
+    command = [sys.executable, "-m", "gunicorn", "--config", "python:neuralflow.gunicorn_conf"]
     command += ["--workers", "1", "--log-level", "error", "--bind", f"127.0.0.1:{port}"]
     with subprocess.Popen([*command, "neuralflow.wsgi"], env=environment) as process:
         try:

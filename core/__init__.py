@@ -1,1 +1,1 @@
-"""The web pages for signed-in users, and the commands for operators."""
+"""Operations: management commands, system checks and console output."""

@@ -25,8 +25,8 @@ from prometheus_client.registry import Collector
 from core import tally
 from core.health.readiness import recent
 from utils.json_storage import JSONStorageManager, json_storage
-from utils.operating.overview import Overview, overview
-from utils.times import parse_time
+from workspace.operations.status import Overview, overview
+from workspace.timestamps import parse_time
 
 PREFIX: Final = "neuralflow_"
 

@@ -9,7 +9,7 @@ from django.http.response import HttpResponseBase
 
 from core.health import views
 from core.metrics import has_token
-from neuralflow.headers import HEADERS, PolicyMiddleware
+from neuralflow.security_headers import HEADERS, PolicyMiddleware
 
 _METHODS = ("GET", "HEAD")
 _PROBES = {"/livez": views.livez, "/readyz": views.readyz}

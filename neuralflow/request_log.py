@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 
 import msgspec
 
-from neuralflow.logs import one_line
+from neuralflow.logging_config import one_line
 
 _STDERR = 2
 

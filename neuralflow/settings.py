@@ -15,7 +15,7 @@ from csp.constants import NONCE, NONE, SELF
 from django.core.exceptions import ImproperlyConfigured
 
 from neuralflow.environment import Environment
-from neuralflow.logs import logging_config
+from neuralflow.logging_config import logging_config
 from neuralflow.secret_key import read_or_make_secret_key
 
 BASE_DIR = Path(__file__).resolve().parent.parent
@@ -267,6 +267,8 @@ INSTALLED_APPS = [
     # After django.contrib.auth, which records the time of a log-in that accounts then mirrors.
     # Before allauth, as our templates override its own.
     "accounts",
+    "api",
+    "web",
     "core",
     "allauth",
     "allauth.account",
@@ -284,9 +286,9 @@ MIDDLEWARE = [
     "utils.middleware.JSONStorageMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "neuralflow.compression.PagesGZipMiddleware",
-    "neuralflow.headers.HeadersMiddleware",
+    "neuralflow.security_headers.HeadersMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
-    "neuralflow.headers.PolicyMiddleware",
+    "neuralflow.security_headers.PolicyMiddleware",
     "utils.middleware.RefusalMiddleware",
     # The middleware below is for pages. API calls with a token bypass it.
     "accounts.middleware.TokenCallMiddleware",
@@ -300,13 +302,12 @@ MIDDLEWARE = [
     "allauth.account.middleware.AccountMiddleware",
     "accounts.middleware.AccountsMiddleware",
     # Last: it needs the signed-in user, and AccountsMiddleware has ended expired sessions by then.
-    "utils.people.localization.LocalizationMiddleware",
+    "web.localization.LocalizationMiddleware",
 ]
 
 TEMPLATES = [
     {
         "BACKEND": "django.template.backends.django.DjangoTemplates",
-        "DIRS": [BASE_DIR / "templates"],
         "APP_DIRS": True,
         "OPTIONS": {
             "context_processors": [
@@ -323,7 +324,6 @@ TEMPLATES = [
 
 STATIC_URL = "/static/"
 STATIC_ROOT = BASE_DIR / "staticfiles"
-STATICFILES_DIRS = [BASE_DIR / "static"] if (BASE_DIR / "static").is_dir() else []
 STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
     "staticfiles": {"BACKEND": "neuralflow.static_storage.CollectedOrPlainStorage"},
@@ -373,11 +373,11 @@ ACCOUNT_RATE_LIMITS: dict[str, str | None] = {
 # "strict": a sign-up does not reveal whether an address is in use.
 ACCOUNT_PREVENT_ENUMERATION = "strict"
 
-MFA_ADAPTER = "accounts.second_factor.SecondFactorAdapter"
+MFA_ADAPTER = "accounts.mfa.SecondFactorAdapter"
 MFA_FORMS = {
-    "authenticate": "accounts.second_factor.AuthenticateForm",
-    "reauthenticate": "accounts.second_factor.ReauthenticateForm",
-    "activate_totp": "accounts.second_factor.ActivateForm",
+    "authenticate": "accounts.mfa.AuthenticateForm",
+    "reauthenticate": "accounts.mfa.ReauthenticateForm",
+    "activate_totp": "accounts.mfa.ActivateForm",
 }
 MFA_ALLOW_UNVERIFIED_EMAIL = True
 MFA_RECOVERY_CODE_DIGITS = 10  # 33 bits each
@@ -429,7 +429,7 @@ SECURE_HSTS_INCLUDE_SUBDOMAINS = HTTPS
 SECURE_HSTS_PRELOAD: bool = env.bool("NEURALFLOW_HSTS_PRELOAD", default=False)
 SILENCED_SYSTEM_CHECKS = ["security.W021"]  # warns that preload is off
 SECURE_SSL_REDIRECT = HTTPS
-# The API refuses calls without TLS (accounts/api/http.py): a redirect would hide that a token was
+# The API refuses calls without TLS (api/endpoint.py): a redirect would hide that a token was
 # sent in the clear. The API's manual is a page, and redirects.
 SECURE_REDIRECT_EXEMPT = ["^accounts/api/(?!docs/$)"]
 # With this prefix, browsers accept a cookie over TLS only, from this host, and with path "/".
@@ -482,7 +482,6 @@ NEURALFLOW_SECURITY_CONTACT = [
 
 LANGUAGE_CODE = "en"
 LANGUAGES = [("en", "English"), ("es", "Español")]  # each by its own name
-LOCALE_PATHS = [BASE_DIR / "locale"]
 USE_I18N = True
 USE_TZ = True
 TIME_ZONE = "UTC"

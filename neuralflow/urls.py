@@ -4,8 +4,8 @@ from django.contrib import admin
 from django.urls import include, path
 from django.views import defaults
 
-from accounts.api.http import problem_or_page
-from accounts.problem_pages import problem_list, problem_page
+from api.endpoint import problem_or_page
+from api.problem_pages import problem_list, problem_page
 
 urlpatterns = [
     path("accounts/", include("accounts.urls")),
@@ -14,6 +14,7 @@ urlpatterns = [
     path("problems/", problem_list, name="problems"),
     path("problems/<slug:slug>/", problem_page, name="problem"),
     path("", include("core.urls")),
+    path("", include("web.urls")),
 ]
 
 handler400 = problem_or_page(defaults.bad_request)

@@ -20,10 +20,10 @@ from typing import TYPE_CHECKING, Any
 from gunicorn import http
 from gunicorn.workers.gthread import PollableMethodQueue, TConn, ThreadWorker
 
-from accounts.waiting import places, places_of
-from neuralflow.arriving import BUSY, TIMEOUT, Arrival
+from api.long_poll import places, places_of
 from neuralflow.client_socket import ClientSocket, Intake
 from neuralflow.fair_queue import FairQueue
+from neuralflow.request_buffer import BUSY, TIMEOUT, Arrival
 from neuralflow.settings import NEURALFLOW_TRUSTED_PROXIES
 
 if TYPE_CHECKING:

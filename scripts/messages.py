@@ -1,4 +1,4 @@
-"""Update locale/<language>/LC_MESSAGES/django.po and .mo from code and templates.
+"""Update web/locale/<language>/LC_MESSAGES/django.po and .mo from code and templates.
 
     .venv/bin/python scripts/messages.py    updates both, and lists untranslated messages
 
@@ -22,7 +22,7 @@ from django.utils.translation.template import templatize
 
 PROJECT = Path(__file__).resolve().parent.parent
 LANGUAGES = ("es",)
-ROOMS = ("accounts", "core", "neuralflow", "templates", "utils")
+PACKAGES = ("accounts", "api", "core", "neuralflow", "utils", "web", "workspace")
 
 Found = tuple[str | tuple[str, str], str | None]
 
@@ -93,7 +93,7 @@ def in_code(text: bytes) -> Iterator[Found]:
 def extracted() -> Catalog:
     """Return all messages with the files that contain them."""
     catalog = Catalog(fuzzy=False)
-    for path in sorted(path for room in ROOMS for path in (PROJECT / room).rglob("*")):
+    for path in sorted(path for package in PACKAGES for path in (PROJECT / package).rglob("*")):
         name = path.relative_to(PROJECT).as_posix()
         if path.suffix in (".html", ".txt"):
             messages = in_template(path.read_text("utf-8"), name)
@@ -116,7 +116,7 @@ def catalog_all(catalog: Catalog, name: str, found: Iterator[Found]) -> None:
 
 
 def po_of(language: str) -> Path:
-    return PROJECT / "locale" / language / "LC_MESSAGES" / "django.po"
+    return PROJECT / "web" / "locale" / language / "LC_MESSAGES" / "django.po"
 
 
 def read(language: str) -> Catalog:

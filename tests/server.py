@@ -18,7 +18,7 @@ from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from docstore.backends.files.backend import FilesBackend
-from utils.records import COLLECTIONS
+from workspace.schema.validation import COLLECTIONS
 
 PROJECT = Path(__file__).parents[1]
 DATABASE = "db.sqlite3"
@@ -173,7 +173,7 @@ def started(
     server: Server, stdin: int = subprocess.DEVNULL, options: Iterable[str] = ()
 ) -> subprocess.Popen[str]:
     """Its processes, in a session of their own, as soon as they have said where they listen."""
-    command = ["-m", "gunicorn", "--config", "python:neuralflow.gunicorn", *options]
+    command = ["-m", "gunicorn", "--config", "python:neuralflow.gunicorn_conf", *options]
     command.append("neuralflow.wsgi")
     with server.log.open("w") as log:
         process = subprocess.Popen(

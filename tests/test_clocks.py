@@ -12,16 +12,16 @@ from tests.harness.clocks import SETTINGS, Setting, run_tests
 
 # The files that say most about days: due dates, repeats, months of calls, sessions, plain words.
 SAMPLE = (
-    "tests/accounts/api/test_quick.py",
+    "tests/api/test_quick.py",
     "tests/accounts/test_tokens.py",
-    "tests/core/test_agenda.py",
-    "tests/core/test_dashboard.py",
-    "tests/core/test_localization.py",
-    "tests/core/test_month.py",
+    "tests/web/test_agenda.py",
+    "tests/web/test_dashboard.py",
+    "tests/web/test_localization.py",
+    "tests/web/test_calendar.py",
     "tests/nf/test_zone.py",
-    "tests/utils/test_occurrences.py",
-    "tests/utils/test_once.py",
-    "tests/utils/test_quota.py",
+    "tests/workspace/test_next_occurrence.py",
+    "tests/workspace/test_idempotency.py",
+    "tests/workspace/test_quota.py",
 )
 CLOCK = """
 import os, subprocess, sys

@@ -14,12 +14,12 @@ from accounts.models import User
 from neuralflow.settings import env
 from tests.documented import operator_manual
 from tests.folders import exact
-from utils.fields import Field
-from utils.records import COLLECTIONS
-from utils.table import ACTIVITY_FIELDS, PREFERENCE_FIELDS
+from workspace.schema.collections import ACTIVITY_FIELDS, PREFERENCE_FIELDS
+from workspace.schema.fields import Field
+from workspace.schema.validation import COLLECTIONS
 
 PROJECT = Path(__file__).resolve().parents[1]
-APPS = ("core", "accounts")
+APPS = ("core", "web", "api", "accounts")
 CONFIGURE = (PROJECT / "docs/configure.md").read_text("utf-8")
 MANUAL = operator_manual()
 FORMAT = (PROJECT / "docs/format.md").read_text("utf-8")

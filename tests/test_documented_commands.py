@@ -23,7 +23,8 @@ from django.core.management.base import CommandError
 from accounts.models import User
 from tests.documented import operator_manual, session
 from tests.folders import exact
-from utils.json_storage import json_storage, request_id
+from utils.json_storage import json_storage
+from workspace.request_context import request_id
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.accounts.api.events import Stream
+from tests.api.events import Stream
 from tests.server import Server, prepared_server, started
 
 pytestmark = pytest.mark.slow
@@ -21,9 +21,9 @@ SOON = 8  # seconds, on a busy machine; gunicorn gives up waiting after ten
 
 # The server as it is, but that it would wait a minute for a client that it waits for at all.
 PATIENT = """
-from neuralflow.gunicorn import *
-from neuralflow import arriving, worker
-arriving.IDLE_SECONDS = worker.LINGER_SECONDS = graceful_timeout = 60
+from neuralflow.gunicorn_conf import *
+from neuralflow import request_buffer, worker
+request_buffer.IDLE_SECONDS = worker.LINGER_SECONDS = graceful_timeout = 60
 """
 
 

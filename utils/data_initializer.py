@@ -39,13 +39,13 @@ from docstore import (
 )
 from docstore.backends.files.backend import FilesBackend
 from docstore.errors import from_os_error
-from utils.json_storage import BACKUPS, JSONStorageManager, json_storage
-from utils.operating.integrity import Account, Person, findings_of
-from utils.people.adoption import account_from
-from utils.people.departure import remove_person
-from utils.records import COLLECTIONS, RECORD_COLLECTIONS
-from utils.sharing.agreement import Agreement, Membership, difference_of
-from utils.texts import folded_name, is_reserved
+from utils.json_storage import JSONStorageManager, json_storage
+from workspace.installation import installation
+from workspace.operations.integrity import Account, Person, findings_of
+from workspace.operations.sharing_check import Agreement, Membership, difference_of
+from workspace.schema.validation import COLLECTIONS, RECORD_COLLECTIONS
+from workspace.texts import folded_name, is_reserved
+from workspace.workspace import BACKUPS
 
 COUNTED: Final = ("users", *RECORD_COLLECTIONS)
 FOLDERS: Final = (*COUNTED, BACKUPS)
@@ -161,7 +161,7 @@ class DataInitializer:
             # that was mirrored meanwhile.
             user = self._accounts.filter(pk=user_id).first()
             if user is not None and user.leaving_at:
-                remove_person(self._manager, user)
+                installation.accounts.delete(self._manager, user)
                 result.removed += 1
             elif user is not None:
                 self._sync(user, result)
@@ -240,7 +240,7 @@ class DataInitializer:
         orphans = [owner for owner in self._manager.owners("users") if owner not in known]
         for done, owner in enumerate(orphans, 1):
             examined = examine(self._manager.store.backend, *_located("users", owner))
-            account = account_from(examined, owner, names, emails)
+            account = installation.accounts.from_document(examined, owner, names, emails)
             if account is None:
                 findings += examined.findings
             else:

@@ -26,16 +26,12 @@ from docstore import (
     TooMuchAtOnce,
     Unavailable,
 )
-from utils.json_storage import (
-    Forbidden,
-    JSONStorageManager,
-    json_storage,
-    latest_commit,
-    latest_quota,
-)
-from utils.json_storage import request_id as current_request_id
-from utils.people.storage import StorageFull
-from utils.people.written_bytes import TooManyBytes
+from utils.json_storage import JSONStorageManager, json_storage
+from workspace.request_context import latest_commit, latest_quota
+from workspace.request_context import request_id as current_request_id
+from workspace.sharing.permissions import Forbidden
+from workspace.users.storage_use import StorageFull
+from workspace.users.written_bytes import TooManyBytes
 
 log = logging.getLogger(__name__)
 

@@ -3,7 +3,7 @@ from typing import Any
 from django.db import migrations, models
 
 import accounts.names
-from utils.texts import folded_name
+from workspace.texts import folded_name
 
 
 def fold(apps: Any, schema_editor: Any) -> None:

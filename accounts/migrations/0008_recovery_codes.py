@@ -4,7 +4,7 @@ from typing import Any
 from cryptography.fernet import InvalidToken
 from django.db import migrations
 
-from accounts.second_factor import cipher
+from accounts.mfa import cipher
 
 DIGITS = 8  # of the codes of earlier releases
 

@@ -5,7 +5,7 @@ from typing import Any
 from django.conf import settings
 from django.db import models
 
-from utils.table import COLLECTIONS
+from workspace.schema.collections import COLLECTIONS
 
 
 def _choices(name: str) -> list[tuple[str, str]]:

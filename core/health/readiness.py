@@ -17,7 +17,7 @@ from django.db import DatabaseError, connection
 from docstore import Corrupt, Unavailable
 from docstore.stats import Condition
 from utils.json_storage import JSONStorageManager, json_storage
-from utils.operating.overview import condition_of
+from workspace.operations.status import condition_of
 
 FREE_BYTES_MIN: Final = 64 * 1024 * 1024
 LAG_SECONDS_MAX: Final = 30.0

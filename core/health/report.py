@@ -9,7 +9,7 @@ from typing import Any, Final
 from core.health.readiness import Readiness
 from docstore import utc_text
 from utils.json_storage import JSONStorageManager
-from utils.operating.overview import Overview, overview
+from workspace.operations.status import Overview, overview
 
 Report = dict[str, Any]
 

@@ -18,9 +18,9 @@ from accounts.models import User
 from accounts.names import EmailStatus
 from accounts.throttle import Limit
 from tests.conftest import PASSWORD, prove_who_asks
-from tests.core.pages import text_of
+from tests.web.pages import text_of
 from utils.json_storage import json_storage
-from utils.people.person import person_named
+from workspace.users.document import person_named
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

@@ -17,8 +17,8 @@ from pytest_django.fixtures import Settings
 
 from accounts.models import User
 from accounts.tokens import create_token, live_token
+from tests.accounts.test_mfa import code_of, turn_on
 from tests.accounts.test_password import reset_link
-from tests.accounts.test_second_factor import code_of, turn_on
 from tests.conftest import PASSWORD
 from utils.json_storage import json_storage
 

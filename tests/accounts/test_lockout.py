@@ -12,8 +12,8 @@ from django.utils import timezone
 from accounts import guards
 from accounts.models import User
 from accounts.throttle import Limit
+from tests.accounts.test_mfa import code_of, turn_on
 from tests.accounts.test_password import reset_link
-from tests.accounts.test_second_factor import code_of, turn_on
 from tests.conftest import PASSWORD
 
 pytestmark = pytest.mark.django_db(transaction=True)

@@ -12,8 +12,8 @@ from django.test import Client, RequestFactory
 from django.urls import include, path
 from pytest_django.fixtures import Settings
 
-from accounts.api.problems import problem_of
 from accounts.models import User
+from api.problems import problem_of
 from docstore import (
     Conflict,
     Corrupt,

@@ -17,12 +17,12 @@ from django.test import Client
 from accounts.forms import ProfileForm
 from accounts.models import ApiToken, User
 from tests.conftest import PASSWORD, proves
-from tests.core.pages import text_of, write_document
+from tests.web.pages import text_of, write_document
 from utils.data_initializer import data_initializer
 from utils.json_storage import json_storage
-from utils.people.person import person_named
-from utils.records import InvalidRecord
-from utils.sharing.memberships import Memberships
+from workspace.membership.members import Memberships
+from workspace.schema.validation import InvalidRecord
+from workspace.users.document import person_named
 
 pytestmark = pytest.mark.django_db
 

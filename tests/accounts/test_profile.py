@@ -7,8 +7,8 @@ from django.test import Client
 
 from accounts.models import User
 from tests.conftest import PASSWORD
-from tests.core.pages import text_of
 from tests.folders import exact
+from tests.web.pages import text_of
 from utils.json_storage import json_storage
 
 pytestmark = pytest.mark.django_db(transaction=True)

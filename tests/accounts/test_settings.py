@@ -14,11 +14,11 @@ from django.test import Client
 from accounts.models import ApiToken, User
 from accounts.tokens import create_token, revoke
 from tests.conftest import PASSWORD
-from tests.core.pages import text_of
-from tests.utils.bombs import honest
-from utils.documents import key_of
+from tests.web.pages import text_of
+from tests.workspace.bombs import honest
 from utils.json_storage import json_storage
-from utils.people.preferences import Preferences
+from workspace.documents import key_of
+from workspace.users.preferences import Preferences
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

@@ -15,7 +15,7 @@ from docstore import NotFound, OutOfSpace, Unavailable
 from tests.conftest import PASSWORD
 from tests.folders import exact
 from utils.json_storage import json_storage
-from utils.records import COLLECTIONS
+from workspace.schema.validation import COLLECTIONS
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

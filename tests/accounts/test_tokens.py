@@ -11,9 +11,9 @@ from django.test import Client
 from django.utils import timezone
 
 from accounts import tokens
-from accounts.api.operations import Operation
 from accounts.models import ApiToken, User
 from accounts.tokens import TOKENS_MAX, create_token, live_token, revoke
+from api.operation import Operation
 from tests.conftest import PASSWORD, prove_who_asks
 from tests.folders import contents
 from utils.json_storage import json_storage

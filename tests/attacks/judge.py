@@ -10,7 +10,7 @@ from django.core.cache import cache
 from django.http import HttpResponse
 from django.test import Client
 
-from accounts.api.problems import PROBLEMS
+from api.problems import PROBLEMS
 from tests.attacks.counting import Count
 from tests.attacks.rows import Row
 from tests.attacks.targets import Target

@@ -13,7 +13,7 @@ from typing import Any
 
 from tests.attacks.world import ROLES, World
 from utils.json_storage import json_storage
-from utils.records import record_version
+from workspace.schema.validation import record_version
 
 Statuses = Mapping[str, str]  # by method
 Shape = Mapping[str, Statuses]  # by role

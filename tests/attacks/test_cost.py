@@ -26,8 +26,8 @@ from tests.attacks.counting import Count
 from tests.attacks.routes import routes
 from tests.attacks.rows import API, Row, row_of
 from tests.attacks.world import OWNER, World
-from utils.bulk import OPERATIONS_MAX
 from utils.json_storage import json_storage
+from workspace.records.bulk import OPERATIONS_MAX
 
 SECONDS_MAX = 3.0  # of the processor, for one call
 LOCK_SECONDS_MAX = 1.0  # of the processor, while other writers wait

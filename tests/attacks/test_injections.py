@@ -8,9 +8,9 @@ import pytest
 from tests.attacks.counting import Count
 from tests.attacks.hostile import INJECTIONS
 from tests.attacks.world import OWNER, World
-from utils.fields import Kind
 from utils.json_storage import json_storage
-from utils.records import COLLECTIONS, RECORD_COLLECTIONS, CollectionSpec
+from workspace.schema.fields import Kind
+from workspace.schema.validation import COLLECTIONS, RECORD_COLLECTIONS, CollectionSpec
 
 pytestmark = pytest.mark.slow
 TEXTS = (Kind.TITLE, Kind.LINE, Kind.TEXT, Kind.OPEN_CHOICE)

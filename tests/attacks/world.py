@@ -35,7 +35,7 @@ from tests.conftest import proves
 from tests.folders import contents
 from utils.json_storage import json_storage
 from utils.middleware import API_PREFIX
-from utils.sharing.memberships import Memberships
+from workspace.membership.members import Memberships
 
 ANONYMOUS, OWNER, STRANGER = "anonymous", "owner", "stranger"
 ROLES = (ANONYMOUS, OWNER, "editor", "viewer", STRANGER, "staff")
@@ -200,7 +200,7 @@ class World:
         AddressInvitation.objects.all().delete()
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(settings, "NEURALFLOW_SENDS_MAIL", True)
-            patch.setattr("utils.sharing.memberships.OPEN_MAX", 10**9)
+            patch.setattr("workspace.membership.members.OPEN_MAX", 10**9)
             entry = _MEMBERSHIPS.invite(owner, project, address, "viewer")
         return int(entry["invitation"])
 

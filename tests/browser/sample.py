@@ -72,7 +72,7 @@ def make() -> dict[str, int]:
     from accounts.models import User
     from accounts.tokens import create_token
     from utils.json_storage import json_storage
-    from utils.sharing.memberships import Memberships
+    from workspace.membership.members import Memberships
 
     ada = User.objects.create_user(PERSON, "ada@example.com", PASSWORD, is_staff=True)
     grace = User.objects.create_user("grace", "grace@example.com", PASSWORD)
@@ -120,7 +120,7 @@ def make() -> dict[str, int]:
 
 def _create(collection: str, owner: int, data: dict[str, Any]) -> int:
     from utils.json_storage import json_storage
-    from utils.people.person import Activity
+    from workspace.users.document import Activity
 
     name = data.get("title") or data["name"]
     told = Activity(f"{collection.removesuffix('s')}_created", f"Added {name}", {})

@@ -20,7 +20,7 @@ from tests.accounts_in_db import add_account
 from tests.folders import contents, exact, times
 from utils.data_initializer import FOLDERS, data_initializer
 from utils.json_storage import json_storage
-from utils.records import COLLECTIONS
+from workspace.schema.validation import COLLECTIONS
 
 pytestmark = pytest.mark.django_db
 

@@ -22,7 +22,7 @@ from docstore.backends.files.backend import FilesBackend
 from docstore.journal.reader import JournalReader
 from tests.folders import contents, times
 from utils.json_storage import json_storage
-from utils.records import COLLECTIONS
+from workspace.schema.validation import COLLECTIONS
 
 PROJECT = Path(__file__).resolve().parents[2]
 TASKS = "tasks/tasks_1.json"
@@ -31,7 +31,7 @@ TASKS = "tasks/tasks_1.json"
 @pytest.fixture(autouse=True)
 def accounts_up_to_9(monkeypatch: pytest.MonkeyPatch) -> None:
     """Stands in for the database, which these tests do without: accounts 1 to 9 exist."""
-    monkeypatch.setattr("utils.people.person.has_account", lambda user_id: user_id < 10)
+    monkeypatch.setattr("workspace.users.document.has_account", lambda user_id: user_id < 10)
 
 
 @dataclass

@@ -2,7 +2,8 @@
 
 Schemathesis loads them (`hooks` in schemathesis.toml). Data that fits the document must be
 accepted. A refusal is right only if each fault in the response is one of these rules, which
-`utils.schemas.RULES_BEYOND` and the document name as well, or if it depends on stored data.
+`workspace.schema.json_schema.RULES_BEYOND` and the document name as well, or if it depends on
+stored data.
 """
 
 from __future__ import annotations

@@ -18,7 +18,7 @@ def run(cases: int, seed: int) -> Report:
     """Run this many steps; each example has about 50."""
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "neuralflow.settings")
     django.setup()
-    from tests.utils.edit_machine import QUIET, STEPS, EditMachine
+    from tests.workspace.edit_machine import QUIET, STEPS, EditMachine
 
     report = Report("hand_edits")
     while report.cases < cases:

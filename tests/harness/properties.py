@@ -14,10 +14,10 @@ PROJECT: Final = Path(__file__).parents[2]
 FILES: Final = (
     "tests/docstore/test_model.py",
     "tests/docstore/test_record_list.py",
-    "tests/utils/test_portability.py",
-    "tests/utils/test_quick.py",
-    "tests/utils/test_repeats.py",
-    "tests/utils/test_schemas.py",
+    "tests/workspace/test_archive.py",
+    "tests/workspace/test_quick_add.py",
+    "tests/workspace/test_recurrence.py",
+    "tests/workspace/test_json_schema.py",
 )
 
 

@@ -18,8 +18,8 @@ from typing import Any, Final
 
 from gunicorn.workers import gthread
 
-from neuralflow.gunicorn import *  # noqa: F403
-from neuralflow.gunicorn import Worker
+from neuralflow.gunicorn_conf import *  # noqa: F403
+from neuralflow.gunicorn_conf import Worker
 from neuralflow.worker import LastingQueue
 
 SYNC_SECONDS: Final = 0.02

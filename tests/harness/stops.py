@@ -37,7 +37,7 @@ from tests.docstore.independent_reader import COMMIT, RELAXED, Damaged, applied,
 from tests.harness.apart import scratch
 from tests.harness.report import Report
 from tests.server import Person, prepared_server, started
-from utils.records import COLLECTIONS
+from workspace.schema.validation import COLLECTIONS
 
 PEOPLE: Final = 2
 WRITERS: Final = 12

@@ -118,7 +118,7 @@ def test_every_cookie_is_bound_to_the_host(production: Server) -> None:
     said = production.run("-c", f"from django.conf import settings; {names}")
     names = {"csrftoken", "django_language", "known", "sessionid"}
     assert set(said.split()) == {f"__Host-{name}" for name in names}
-    script = (PROJECT / "static/js/time_zone.js").read_text("utf-8")
+    script = (PROJECT / "web/static/js/time_zone.js").read_text("utf-8")
     assert 'overTls ? "__Host-" : ""}timezone=' in script
 
 

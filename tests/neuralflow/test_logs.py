@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from neuralflow.logs import JsonFormatter, LineFormatter
+from neuralflow.logging_config import JsonFormatter, LineFormatter
 
 FORGED = (
     "/\r\n2026-01-01T00:00:00.000Z INFO accounts: all is well\x1b[2J\u2028\u0085\u202e\u200b\udc9b"

@@ -23,9 +23,9 @@ pytestmark = pytest.mark.skipif(
 PASSWORD = "Owls-hunt-at-dusk"
 BODY_SECONDS = 1
 _IMPATIENT = f"""
-from neuralflow import arriving
-arriving.BODY_SECONDS = {BODY_SECONDS}
-from neuralflow.gunicorn import *
+from neuralflow import request_buffer
+request_buffer.BODY_SECONDS = {BODY_SECONDS}
+from neuralflow.gunicorn_conf import *
 """
 _WITH_PASSWORD = """
 import sys, django

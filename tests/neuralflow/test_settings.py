@@ -146,11 +146,11 @@ def test_cookies_are_bound_to_tls_where_there_is_only_tls(https: str) -> None:
 
 
 def test_gunicorn_believes_no_header_by_itself() -> None:
-    from neuralflow import gunicorn
+    from neuralflow import gunicorn_conf
 
-    assert gunicorn.forwarded_allow_ips == ""
-    assert gunicorn.secure_scheme_headers == {}
-    assert gunicorn.preload_app is False
+    assert gunicorn_conf.forwarded_allow_ips == ""
+    assert gunicorn_conf.secure_scheme_headers == {}
+    assert gunicorn_conf.preload_app is False
 
 
 @pytest.mark.django_db

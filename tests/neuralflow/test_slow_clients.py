@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 from accounts.credentials import KnownCredentials
-from neuralflow import arriving
-from neuralflow.arriving import BAD_REQUEST, HEAD_TOO_LARGE, Arrival
+from neuralflow import request_buffer
 from neuralflow.fair_queue import Lane
+from neuralflow.request_buffer import BAD_REQUEST, HEAD_TOO_LARGE, Arrival
 from tests.server import Server, prepared_server, started
 
 POST = b"POST /accounts/login/ HTTP/1.1\r\nHost: localhost\r\n"
@@ -60,7 +60,7 @@ def answer(server: Server, data: bytes) -> bytes:
 
 def is_answered(server: Server) -> bool:
     """Whether somebody else gets a page before all of the slow ones are given up."""
-    link = HTTPConnection("127.0.0.1", server.port, timeout=arriving.BODY_SECONDS - 2)
+    link = HTTPConnection("127.0.0.1", server.port, timeout=request_buffer.BODY_SECONDS - 2)
     try:
         link.request("GET", "/accounts/login/")
         return link.getresponse().status == 200
@@ -178,7 +178,7 @@ def test_expect_continue_is_taken_once(arrival: Arrival) -> None:
 
 
 def test_a_large_body_is_not_waited_for(arrival: Arrival, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(arriving, "BODY_MAX", 10)
+    monkeypatch.setattr(request_buffer, "BODY_MAX", 10)
     arrival.add(HEAD + b"Authorization: Bearer t\r\nContent-Length: 50\r\n\r\n123456789")
     assert not arrival.is_ready()
     arrival.add(b"0")
@@ -190,7 +190,7 @@ def test_a_large_body_is_not_waited_for(arrival: Arrival, monkeypatch: pytest.Mo
 def test_body_of_a_stranger_is_hardly_waited_for(
     arrival: Arrival, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(arriving, "STRANGER_BODY_MAX", 5)
+    monkeypatch.setattr(request_buffer, "STRANGER_BODY_MAX", 5)
     arrival.add(HEAD + b"Cookie: theme=dark\r\nContent-Length: 50\r\n\r\n1234")
     assert not arrival.is_ready()
     arrival.add(b"5")
@@ -240,7 +240,7 @@ def test_lane_and_account_of_a_request(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     known = KnownCredentials()
-    monkeypatch.setattr("neuralflow.arriving.known_credentials", known)
+    monkeypatch.setattr("neuralflow.request_buffer.known_credentials", known)
     known.note("s1", 7)
     known.note("t1", 8)
     arrival.add(headers + b"X-Forwarded-For: 1.2.3.4, 5.6.7.8\r\n\r\n")
@@ -268,20 +268,20 @@ def test_lines_that_end_otherwise_are_refused(arrival: Arrival, parts: list[byte
 
 
 def test_patience_ends(arrival: Arrival, monkeypatch: pytest.MonkeyPatch) -> None:
-    now = arriving.time.monotonic()
+    now = request_buffer.time.monotonic()
 
     def at(seconds: float) -> None:
-        monkeypatch.setattr(arriving.time, "monotonic", lambda: now + seconds)
+        monkeypatch.setattr(request_buffer.time, "monotonic", lambda: now + seconds)
 
-    assert arrival.is_overdue(now + arriving.IDLE_SECONDS + 1)
+    assert arrival.is_overdue(now + request_buffer.IDLE_SECONDS + 1)
     at(3)
     arrival.add(b"P")
     at(9)
     arrival.add(b"OST / HTTP/1.1\r\nHost: a\r\n")  # further bytes buy no more time
     arrival.is_ready()
     assert not arrival.is_overdue(now + 12)
-    assert arrival.is_overdue(now + 3 + arriving.HEAD_SECONDS + 1)
+    assert arrival.is_overdue(now + 3 + request_buffer.HEAD_SECONDS + 1)
     arrival.add(b"Content-Length: 9\r\n\r\n")
     arrival.is_ready()
     assert not arrival.is_overdue(now + 30)
-    assert arrival.is_overdue(now + 9 + arriving.BODY_SECONDS + 1)
+    assert arrival.is_overdue(now + 9 + request_buffer.BODY_SECONDS + 1)

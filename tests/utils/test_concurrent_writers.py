@@ -15,8 +15,9 @@ WRITER = """
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from docstore import open_store
-from utils.json_storage import Activity, JSONStorageManager
-from utils.records import COLLECTIONS
+from workspace.users.document import Activity
+from utils.json_storage import JSONStorageManager
+from workspace.schema.validation import COLLECTIONS
 
 url, name, threads, tasks = sys.argv[1], sys.argv[2], int(sys.argv[3]), int(sys.argv[4])
 storage = JSONStorageManager(open_store(url, [spec.layout for spec in COLLECTIONS.values()]))

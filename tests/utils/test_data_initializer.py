@@ -17,7 +17,7 @@ from tests.folders import contents, exact, times
 from tests.stopping import Killed, StoppingFileSystem
 from utils.data_initializer import COUNTED, FOLDERS, DataInitializer, data_initializer
 from utils.json_storage import JSONStorageManager, json_storage
-from utils.records import COLLECTIONS
+from workspace.schema.validation import COLLECTIONS
 
 pytestmark = pytest.mark.django_db
 

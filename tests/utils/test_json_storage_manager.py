@@ -17,17 +17,18 @@ from docstore import Conflict, Corrupt, DocumentStore, NotFound, open_store
 from docstore.backends.files.backend import FilesBackend
 from tests.accounts_in_db import add_account
 from tests.folders import contents, exact, times
-from tests.utils.clocks import Clock
-from utils.json_storage import (
-    Activity,
-    Caller,
-    JSONStorageManager,
-    Once,
-    QuotaExceeded,
-    json_storage,
+from tests.workspace.clocks import Clock
+from utils.json_storage import JSONStorageManager, json_storage
+from workspace.actor import Caller
+from workspace.idempotency import Once
+from workspace.schema.validation import (
+    COLLECTIONS,
+    RECORD_COLLECTIONS,
+    InvalidRecord,
+    record_version,
 )
-from utils.people.quota import quota_of
-from utils.records import COLLECTIONS, RECORD_COLLECTIONS, InvalidRecord, record_version
+from workspace.users.document import Activity
+from workspace.users.quota import QuotaExceeded, quota_of
 
 TITLE = {"tasks": "title", "projects": "name", "models": "name"}
 LAYOUTS = {name: spec.layout for name, spec in COLLECTIONS.items()}

@@ -17,7 +17,7 @@ from docstore.backends.files.backend import FilesBackend
 from tests.folders import contents
 from utils.data_initializer import DataInitializer
 from utils.json_storage import JSONStorageManager
-from utils.records import COLLECTIONS
+from workspace.schema.validation import COLLECTIONS
 
 LAYOUTS = {name: spec.layout for name, spec in COLLECTIONS.items()}
 NOBODY = 65534
@@ -29,7 +29,7 @@ from docstore.backends.files.backend import FilesBackend
 from pathlib import Path
 from types import SimpleNamespace
 from utils.json_storage import JSONStorageManager
-from utils.records import COLLECTIONS
+from workspace.schema.validation import COLLECTIONS
 
 layouts = {name: spec.layout for name, spec in COLLECTIONS.items()}
 backend = FilesBackend(Path(sys.argv[1]), layouts, background=False)

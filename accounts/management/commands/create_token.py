@@ -5,7 +5,7 @@ from django.core.management.base import BaseCommand, CommandError
 
 from accounts.models import ApiToken, User
 from accounts.tokens import EVERYTHING, SCOPES, TOKENS_MAX, TooManyTokens, create_token, lifetime_of
-from utils.times import utc_text
+from workspace.timestamps import utc_text
 
 
 class Command(BaseCommand):

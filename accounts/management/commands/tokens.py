@@ -10,7 +10,7 @@ from django.utils import timezone
 from accounts.management.commands.create_token import account_named
 from accounts.models import ApiToken
 from accounts.tokens import is_valid, revoke
-from utils.times import utc_text
+from workspace.timestamps import utc_text
 
 
 class Command(BaseCommand):

@@ -14,11 +14,11 @@ from django.db import DatabaseError
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from core.telling import advice, count, printable
+from core.console import advice, count, printable
 from docstore import Finding, StoreError
 from utils.data_initializer import data_initializer
 from utils.json_storage import json_storage
-from utils.operating.last_runs import keep_counted, keep_validated
+from workspace.operations.run_reports import keep_counted, keep_validated
 
 Result = dict[str, Any]
 Watch = Callable[[int, int], None]

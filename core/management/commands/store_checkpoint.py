@@ -6,9 +6,10 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
-from core.telling import advice, count
+from core.console import advice, count
 from docstore import StoreError
-from utils.operating.inspection import inspector
+from utils.json_storage import json_storage
+from workspace.operations.inspector import Inspector
 
 
 class Command(BaseCommand):
@@ -24,7 +25,7 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> str:
         try:
-            result = inspector.checkpoint()
+            result = Inspector(json_storage).checkpoint()
         except (StoreError, OSError) as fault:
             if options["json"]:
                 self.stdout.write(json.dumps({"error": advice(fault)}, indent=2))

@@ -9,9 +9,10 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
-from core.telling import advice, count, printable
+from core.console import advice, count, printable
 from docstore import StoreError
-from utils.operating.inspection import inspector
+from utils.json_storage import json_storage
+from workspace.operations.inspector import Inspector
 
 Result = dict[str, Any]
 _SEE: str = "docs/troubleshoot.md says what to do."
@@ -56,6 +57,7 @@ class Command(BaseCommand):
 
 
 def _looked_up(options: Result) -> Result:
+    inspector = Inspector(json_storage)
     if options["name"]:
         return inspector.document(options["name"])
     if options["entries"] or options["document"]:

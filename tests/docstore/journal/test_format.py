@@ -20,7 +20,7 @@ from docstore.codec import encode
 from docstore.journal.frames import HEADER_BYTES, Kind
 from tests.docstore.independent_reader import NEURALFLOW, Damaged, documents_in
 from tests.docstore.layouts import LAYOUTS
-from utils.records import COLLECTIONS as TABLE
+from workspace.schema.validation import COLLECTIONS as TABLE
 
 COLLECTIONS = {layout.name: layout.stem for layout in LAYOUTS.values()}
 KEYS = [Key("notes", 1), Key("notes", 2), Key("people", 1), Key("people", 2)]

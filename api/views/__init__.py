@@ -1,0 +1,1 @@
+"""The endpoints that are not those of one collection."""

@@ -1,1 +1,0 @@
-"""Rules for JSON from untrusted sources: request bodies, documents and values."""

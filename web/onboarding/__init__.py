@@ -1,0 +1,1 @@
+"""The first steps that a new user's dashboard offers."""

@@ -1,0 +1,1 @@
+"""The settings page of a user: appearance, language, time zone and shortcuts."""

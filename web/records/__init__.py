@@ -1,0 +1,1 @@
+"""The pages that all collections have: list, form and deletion."""

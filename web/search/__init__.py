@@ -1,0 +1,1 @@
+"""Search over all collections: the page and the command palette."""

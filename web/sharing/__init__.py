@@ -1,0 +1,1 @@
+"""The pages of members, invitations and handing over a project."""

@@ -1,0 +1,1 @@
+"""Operations on memberships: invite and answer, change roles, leave, and hand over a project."""

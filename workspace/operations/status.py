@@ -1,0 +1,128 @@
+"""The status of the installation, in constant time however many users it has.
+
+It covers the store, its disk space, its backups, and the last validation and count.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Final, NamedTuple
+
+from docstore import Corrupt, Unavailable, snapshots
+from docstore.backends.files.backend import FilesBackend
+from docstore.stats import Condition
+from workspace.installation import installation
+from workspace.operations.run_reports import Counted, Validated, last_counted, last_validated
+from workspace.workspace import BACKUPS, Workspace
+
+BACKUPS_TOLD: Final = 10
+_TIME_IN_NAME: Final = re.compile(r"_(\d{4}-\d\d-\d\dT\d\d-\d\d-\d\d)", re.ASCII)
+
+
+class Backup(NamedTuple):
+    """A backup: its name, its size in bytes, and its time."""
+
+    name: str
+    size: int
+    made_at: datetime
+
+
+class Room(NamedTuple):
+    """Total and available bytes of the disk."""
+
+    total: int
+    free: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Overview:
+    """The status of the installation.
+
+    `unsynced` of the `people` have a document that is older than their account, because mirroring
+    failed. `folder` is None for a store in memory, which has none of the other fields. `fault` is
+    the reason why the store cannot be opened, and then `condition` is None. `backups` are the
+    newest, newest first, and `older` is the number of further ones.
+    """
+
+    people: int
+    unsynced: int
+    folder: Path | None = None
+    fault: str = ""
+    condition: Condition | None = None
+    room: Room | None = None
+    backups: tuple[Backup, ...] = ()
+    older: int = 0
+    validated: Validated | None = None
+    counted: Counted | None = None
+
+    @property
+    def refusal(self) -> str:
+        """The reason why writes fail, or ""."""
+        return self.fault or (self.condition.refusal if self.condition else "")
+
+
+def overview(manager: Workspace) -> Overview:
+    """Return the current status. Changes nothing and creates no folders."""
+    people, unsynced = installation.accounts.count()
+    values: dict[str, Any] = {"people": people, "unsynced": unsynced}
+    try:
+        folder = manager.folder
+        if folder is None:
+            return Overview(**values)
+        values |= {"folder": folder, "room": _room(folder)}
+        values |= _backups(folder)
+        values |= {"validated": last_validated(folder), "counted": last_counted(folder)}
+        values["condition"] = condition_of(manager)
+    except (Unavailable, Corrupt) as fault:
+        values["fault"] = str(fault)
+    return Overview(**values)
+
+
+def condition_of(manager: Workspace) -> Condition | None:
+    """Return the condition of the store, or None if its documents are not files.
+
+    Raises `Unavailable` and `Corrupt`.
+    """
+    backend = manager.store.backend
+    return backend.condition() if isinstance(backend, FilesBackend) else None
+
+
+def latest_backup(manager: Workspace) -> Backup | None:
+    """Return the newest backup, or None if there is none or it cannot be read."""
+    with suppress(Unavailable):
+        if (folder := manager.folder) is not None:
+            newest: tuple[Backup, ...] = _backups(folder, 1).get("backups", ())
+            return newest[0] if newest else None
+    return None
+
+
+def _room(folder: Path) -> Room | None:
+    try:
+        disk = os.statvfs(folder)
+    except OSError:
+        return None
+    return Room(disk.f_blocks * disk.f_frsize, disk.f_bavail * disk.f_frsize)
+
+
+def _backups(folder: Path, told: int = BACKUPS_TOLD) -> dict[str, Any]:
+    try:
+        names = snapshots(folder / BACKUPS)[::-1]
+        backups = [_backup(folder / BACKUPS / name) for name in names[:told]]
+    except OSError:  # unreadable, or deleted at this moment
+        return {}
+    return {"backups": tuple(backups), "older": len(names) - len(backups)}
+
+
+def _backup(path: Path) -> Backup:
+    """Return a backup with the time in its name, because copying changes the time of the file."""
+    status = path.stat()
+    made_at = datetime.fromtimestamp(status.st_mtime, UTC)
+    if match := _TIME_IN_NAME.search(path.name):
+        with suppress(ValueError):  # the digits are not a valid date
+            made_at = datetime.strptime(match[1], "%Y-%m-%dT%H-%M-%S").replace(tzinfo=UTC)
+    return Backup(path.name, status.st_size, made_at)

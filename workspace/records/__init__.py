@@ -1,0 +1,1 @@
+"""Changes of records: one, several at once, and undoing them."""

@@ -1,0 +1,1 @@
+"""The collections: their fields, rules, and the schemas made of them."""
