@@ -253,6 +253,13 @@ class Backend(Protocol):
         Some numbers belong to no commit. Raises `Unavailable`.
         """
 
+    def entry(self, number: int) -> Entry | None:
+        """Return the commit with this number; None if the number belongs to no commit.
+
+        Unlike `entries`, it also returns a commit that followers cannot receive yet. Raises
+        `HistoryGone`, `Corrupt`, `Unavailable`.
+        """
+
     def entries(
         self, since: int, wanted: Callable[[Key], bool], bytes_max: int = ENTRIES_BYTES
     ) -> Entries:

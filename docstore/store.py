@@ -495,8 +495,7 @@ class DocumentStore:
 
         Raises `HistoryGone` if it is no longer stored, `Corrupt`, `Unavailable`.
         """
-        entries = self.backend.entries(number - 1, lambda key: True, 1).told[:1]
-        return next((entry for entry in entries if entry.sequence == number), None)
+        return self.backend.entry(number)
 
     def entries(self, since: int, wanted: Callable[[Key], bool] = lambda key: True) -> Entries:
         """Return the commits after number `since`, with only the changes of `wanted` documents.

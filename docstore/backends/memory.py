@@ -113,6 +113,10 @@ class MemoryBackend:
     def sequence(self) -> int:
         return self._count
 
+    def entry(self, number: int) -> Entry | None:
+        entries = self.entries(number - 1, lambda key: True, 1).told[:1]
+        return next((entry for entry in entries if entry.sequence == number), None)
+
     def entries(
         self, since: int, wanted: Callable[[Key], bool], bytes_max: int = ENTRIES_BYTES
     ) -> Entries:

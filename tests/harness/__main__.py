@@ -27,6 +27,7 @@ FULL: Final = {
     "hand_edits": 200_000,
     "online_backups": 1_000,
     "planted": 100,
+    "many_servers": 100_000,
     "api_cases": 20_000,
     "malformed_bodies": 100_000,
     "connections": 39,

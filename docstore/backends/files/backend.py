@@ -55,6 +55,7 @@ from docstore.backend import (
     Copy,
     Edit,
     Entries,
+    Entry,
     Finding,
     Stored,
 )
@@ -1035,6 +1036,10 @@ class FilesBackend:
         # early. Checked after reading the number: before, it could miss a restore that has just
         # begun.
         return min(synced, self._journal.checkpointed) if self._journal.is_restoring else synced
+
+    def entry(self, number: int) -> Entry | None:
+        entries = self.entries(number - 1, lambda key: True, 1).told[:1]
+        return next((entry for entry in entries if entry.sequence == number), None)
 
     def entries(
         self, since: int, wanted: Callable[[Key], bool], bytes_max: int = ENTRIES_BYTES

@@ -125,6 +125,7 @@ class PostgresBackend:
         self._usage = Usage()
         self._partitions = Partitions(address.schema, days_kept)
         self._turn = _Turn()
+        self._misfits: frozenset[Key] = frozenset()
         self._commit_sql = _COMMIT.format(schema=address.schema)
         self._is_prepared = False
         self._preparing = threading.Lock()
@@ -313,6 +314,8 @@ class PostgresBackend:
         except Conflict:
             self._after_conflict([change.key for change in changes])
             raise
+        if self._misfits:
+            self._misfits = self._misfits.difference(change.key for change in changes)
         for index, change in enumerate(changes):
             self._take_in(change, rows[index], applied, index)
         return applied.number
@@ -321,7 +324,7 @@ class PostgresBackend:
         try:
             self._begin_turn(keys)
         except psycopg.Error as error:
-            log.warning("cannot lock documents: %s", error)
+            log.info("cannot lock documents: %s", " ".join(str(error).split()))
 
     def _apply(
         self, changes: Sequence[Change], rows: Sequence[Rows], actor: str, payload: str
@@ -341,6 +344,7 @@ class PostgresBackend:
                         return applied
                     raise Conflict("a document was changed meanwhile") from None
                 if code == schema.MISFIT and not all(row.rewrites for row in rows):
+                    self._refuse_misfit([change.key for change in changes])
                     rows = [_rewritten(change, self._layouts) for change in changes]
                     arguments = (commit_id, actor, payload, *_arguments(changes, rows))
                     continue
@@ -353,6 +357,19 @@ class PostgresBackend:
                 if deadline.left <= 0:
                     return self._settle(commit_id, changes, deadline, error)
                 deadline.pause()
+
+    def _refuse_misfit(self, keys: Sequence[Key]) -> None:
+        """Raise `Conflict` if the rows do not fit the change for the first time.
+
+        The edit then runs again on what is stored, and not on what is cached. If the rows still do
+        not fit, ids are repeated in the document, and it is written as a whole.
+        """
+        is_known = self._misfits.issuperset(keys)
+        for key in keys:
+            self._cache.discard(key)
+        if not is_known:
+            self._misfits = self._misfits | set(keys)
+            raise Conflict("the document is read again")
 
     def _send(self, arguments: Sequence[object], deadline: Deadline) -> _Applied:
         held, self._turn.connection = self._turn.connection, None

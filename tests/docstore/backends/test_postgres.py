@@ -2,17 +2,39 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import random
+import threading
 from collections.abc import Iterator
 from functools import partial
 
+import psycopg
 import pytest
 
-from docstore import DocumentStore, Transaction, id_of
+from docstore import (
+    Change,
+    Commit,
+    Conflict,
+    DocumentStore,
+    HistoryGone,
+    Key,
+    Transaction,
+    Unavailable,
+    id_of,
+)
 from docstore.backends.memory import MemoryBackend
 from docstore.backends.postgres import PostgresBackend
-from tests.docstore.backends.conformance import NOW, BackendConformance
-from tests.docstore.layouts import ALICE, ALICE_NOTES, LAYOUTS
+from tests.docstore.backends.conformance import (
+    NOW,
+    BackendConformance,
+    change,
+    commit,
+    everything,
+    written,
+)
+from tests.docstore.layouts import ALICE, ALICE_NOTES, BOB_NOTES, LAYOUTS
+from tests.harness.database_proxy import Fault, Proxy, proxy
+from tests.postgres import Cluster
 
 
 @pytest.fixture
@@ -96,3 +118,240 @@ def test_random_edits_read_as_in_memory_on_every_server(
         fresh = backend.raw(key)
         backend._cache.clear()
         assert fresh == backend.raw(key) == other.raw(key) == memory.backend.raw(key)
+
+
+# A connection that is lost
+
+
+@pytest.fixture
+def between(postgres_cluster: Cluster) -> Iterator[Proxy]:
+    with proxy(postgres_cluster.port) as between:
+        yield between
+
+
+@pytest.fixture
+def unsteady(
+    postgres_url: str, postgres_cluster: Cluster, between: Proxy
+) -> Iterator[DocumentStore]:
+    """Yield a store whose connection leads through the proxy."""
+    url = postgres_url.replace(f":{postgres_cluster.port}/", f":{between.port}/")
+    backend = PostgresBackend(url, LAYOUTS)
+    yield DocumentStore(backend, LAYOUTS)
+    backend.close()
+
+
+def _count_up(transaction: Transaction) -> int:
+    document = transaction.document(ALICE_NOTES)
+    if document is None:
+        transaction.create(ALICE_NOTES, {"notes": [], "n": 0})
+    n = int((document or {}).get("n", 0)) + 1
+    transaction.set(ALICE_NOTES, {"n": n})
+    transaction.put(ALICE_NOTES, {"id": transaction.new_id(ALICE_NOTES), "n": n})
+    return n
+
+
+@pytest.mark.parametrize("fault", Fault)
+def test_commit_whose_connection_is_lost_is_applied_once(
+    unsteady: DocumentStore, between: Proxy, backend: PostgresBackend, fault: Fault
+) -> None:
+    numbers: list[int] = []
+    for n in range(1, 6):
+        between.faults.put(fault)
+        assert unsteady.change(_count_up, note=numbers.append) == n
+    assert between.injected[fault] >= 5
+    document = backend.read(ALICE_NOTES).document
+    assert document is not None and [note["n"] for note in document.content["notes"]] == [
+        1, 2, 3, 4, 5,
+    ]  # fmt: skip
+    entries = backend.entries(0, everything).told
+    assert [entry.sequence for entry in entries] == numbers
+
+
+def test_reader_whose_connections_break_reads_on_another(
+    unsteady: DocumentStore, between: Proxy, backend: PostgresBackend
+) -> None:
+    commit(backend, change(backend, ALICE_NOTES, {"n": 1}))
+    for _ in range(5):
+        document = unsteady.read(ALICE_NOTES)
+        assert document is not None and document.content["n"] == 1
+        between.reset_all()
+
+
+def test_database_that_does_not_answer_is_reported_within_patience(between: Proxy) -> None:
+    backend = PostgresBackend(f"postgres://x@127.0.0.1:{between.port}/x", LAYOUTS, patience=0.2)
+    between.close()
+    for attempt in (lambda: backend.read(ALICE_NOTES), backend.sequence):
+        with pytest.raises(Unavailable, match="database") as caught:
+            attempt()
+        assert caught.value.retry_after > 0
+    backend.close()
+
+
+# Several writers
+
+
+def test_busy_document_serves_every_writer(
+    backend: PostgresBackend, other: PostgresBackend
+) -> None:
+    """Twelve threads of two servers change one document: nobody runs out of attempts."""
+    stores = [DocumentStore(one, LAYOUTS) for one in (backend, other)]
+    results: list[int] = []
+    faults: list[Exception] = []
+
+    def work(store: DocumentStore) -> None:
+        try:
+            for _ in range(10):
+                results.append(store.change(_count_up))
+        except Exception as fault:
+            faults.append(fault)
+
+    threads = [threading.Thread(target=work, args=(stores[n % 2],)) for n in range(12)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not faults
+    assert sorted(results) == list(range(1, 121))
+
+
+def test_lock_that_a_stuck_process_holds_is_a_delay_and_no_deadlock(
+    backend: PostgresBackend, postgres_cluster: Cluster
+) -> None:
+    store = DocumentStore(backend, LAYOUTS)
+    stuck = psycopg.connect(postgres_cluster.url())
+    stuck.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, %s))", ALICE_NOTES)
+    stuck.execute("SET LOCAL idle_in_transaction_session_timeout = '300ms'")
+    assert store.change(_count_up) == 1
+    stuck.close()
+
+
+def test_commit_of_a_forked_child_and_its_parent_do_not_mix(backend: PostgresBackend) -> None:
+    commit(backend, change(backend, ALICE_NOTES, {"n": 0}))
+    context = multiprocessing.get_context("fork")
+    children = [
+        context.Process(target=_write_and_read, args=(backend, Key("notes", owner)))
+        for owner in (11, 12)
+    ]
+    for child in children:
+        child.start()
+    _write_and_read(backend, Key("notes", 10))
+    for child in children:
+        child.join(60)
+        assert child.exitcode == 0
+    for owner in (10, 11, 12):
+        document = backend.read(Key("notes", owner)).document
+        assert document is not None and document.content["n"] == 59
+
+
+def _write_and_read(backend: PostgresBackend, key: Key) -> None:
+    for n in range(60):
+        commit(backend, change(backend, key, {"n": n}))
+        document = backend.read(key).document
+        assert document is not None and document.content["n"] == n
+
+
+# History
+
+
+def test_commit_that_is_slower_than_a_later_one_is_not_skipped(
+    backend: PostgresBackend, postgres_cluster: Cluster
+) -> None:
+    commit(backend, change(backend, ALICE_NOTES, {"n": 0}))
+    begin = backend.sequence()
+    with psycopg.connect(postgres_cluster.url()) as slow:
+        slow.execute("SELECT pg_current_xact_id()")
+        number = backend.commit(_commit_of(change(backend, BOB_NOTES, {"n": 1})))
+        assert backend.sequence() == begin
+        assert backend.entries(begin, everything).told == ()
+        assert backend.entries(number, everything).told == ()
+        entry = backend.entry(number)
+        assert entry is not None and written(entry) == 1
+    assert backend.sequence() == number
+    assert [written(entry) for entry in backend.entries(begin, everything).told] == [1]
+
+
+def _commit_of(*changes: Change) -> Commit:
+    return Commit(changes, NOW)
+
+
+def test_history_beyond_its_days_is_dropped_and_reported(
+    backend: PostgresBackend, postgres_cluster: Cluster
+) -> None:
+    numbers = [backend.commit(_commit_of(change(backend, ALICE_NOTES, {"n": n}))) for n in range(5)]
+    schema = backend._schema
+    postgres_cluster.execute(
+        f"CREATE TABLE {schema}.entry_20200101 PARTITION OF {schema}.entry"
+        " FOR VALUES FROM ('2020-01-01') TO ('2020-01-02')"
+    )
+    postgres_cluster.execute(
+        f"UPDATE {schema}.entry SET made = '2020-01-01' WHERE number <= {numbers[2]}"
+    )
+    assert backend.upkeep()
+    for since in (0, numbers[0], numbers[1]):
+        with pytest.raises(HistoryGone):
+            backend.entries(since, everything)
+    with pytest.raises(HistoryGone):
+        backend.entry(numbers[1])
+    told = backend.entries(numbers[2], everything).told
+    assert [written(entry) for entry in told] == [3, 4]
+    document = backend.read(ALICE_NOTES).document
+    assert document is not None and document.content["n"] == 4
+
+
+def test_partition_that_is_missing_is_added_by_the_commit(
+    backend: PostgresBackend, postgres_cluster: Cluster
+) -> None:
+    backend.sequence()
+    schema = backend._schema
+    for (name,) in postgres_cluster.execute(
+        f"SELECT inhrelid::regclass::text FROM pg_inherits"
+        f" WHERE inhparent = '{schema}.entry'::regclass"
+    ):
+        postgres_cluster.execute(f"DROP TABLE {name}")
+    commit(backend, change(backend, ALICE_NOTES, {"n": 1}))
+    assert len(backend.entries(0, everything).told) == 1
+
+
+def test_numbers_grow_after_a_move_to_another_cluster(
+    backend: PostgresBackend, other: PostgresBackend, postgres_cluster: Cluster
+) -> None:
+    first = backend.commit(_commit_of(change(backend, ALICE_NOTES, {"n": 1})))
+    postgres_cluster.execute(
+        f"UPDATE {backend._schema}.store SET cluster = 'another', number_offset = -2000000000"
+    )
+    second = other.commit(_commit_of(change(other, ALICE_NOTES, {"n": 2})))
+    assert second > first
+    assert [written(entry) for entry in other.entries(first, everything).told] == [2]
+
+
+# Cost
+
+
+def test_commit_writes_as_much_to_a_large_document_as_to_a_small_one(
+    backend: PostgresBackend, postgres_cluster: Cluster
+) -> None:
+    store = DocumentStore(backend, LAYOUTS, lambda: NOW)
+    written_bytes = {}
+    for owner, count in ((21, 100), (22, 20_000)):
+        key = Key("notes", owner)
+        notes = [{"id": n, "text": "x" * 50} for n in range(1, count + 1)]
+        store.change(lambda t, key=key, notes=notes: t.create(key, {"notes": notes}))
+        postgres_cluster.execute("CHECKPOINT")
+        begin = postgres_cluster.execute("SELECT pg_current_wal_lsn()::text")[0][0]
+        for n in range(20):
+            store.change(lambda t, key=key, n=n: t.put(key, {"id": 50 + n, "text": "changed"}))
+        row = postgres_cluster.execute(f"SELECT pg_current_wal_lsn() - '{begin}'::pg_lsn")
+        written_bytes[count] = int(str(row[0][0]))
+    assert written_bytes[20_000] < 3 * written_bytes[100]
+
+
+def test_conflict_changes_nothing_of_a_commit(backend: PostgresBackend) -> None:
+    commit(backend, change(backend, ALICE_NOTES, {"notes": [{"id": 1}], "n": 1}))
+    stale = change(backend, ALICE_NOTES, {"notes": [{"id": 2}], "n": 2})
+    commit(backend, change(backend, ALICE_NOTES, {"notes": [{"id": 3}], "n": 3}))
+    with pytest.raises(Conflict):
+        commit(backend, change(backend, ALICE, {"log": [1]}), stale)
+    backend._cache.clear()
+    document = backend.read(ALICE_NOTES).document
+    assert document is not None and document.content["notes"] == [{"id": 3}]
+    assert backend.read(ALICE).document is None
