@@ -3,6 +3,8 @@
 SHELL := /bin/bash
 # Of another environment that may be active: .venv is the one that counts.
 unexport PYTHONHOME PYTHONPATH VIRTUAL_ENV
+# Images of containers set it. Every process would then compile all modules that it imports.
+unexport PYTHONDONTWRITEBYTECODE
 
 QUICK := not browser and not slow
 
