@@ -15,20 +15,10 @@ from utils.json_storage import json_storage
 
 log = logging.getLogger(__name__)
 
-# The console backend counts as none: password-reset links must not reach a service's log.
-_SENDS_NOTHING = frozenset(
-    f"django.core.mail.backends.{name}.EmailBackend" for name in ("console", "dummy")
-)
-
-
-def mail_is_sent() -> bool:
-    """Return whether EMAIL_URL names a mail server or a folder."""
-    return settings.EMAIL_BACKEND not in _SENDS_NOTHING
-
 
 def send_notice(address: str, subject: str, lines: Iterable[str]) -> bool:
     """Send a notice. Return whether the mail server accepted it. Errors are logged."""
-    if not address or not mail_is_sent():
+    if not address or not settings.NEURALFLOW_SENDS_MAIL:
         return False
     text = "\n\n".join(lines) + "\n"
     try:

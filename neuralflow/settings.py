@@ -399,7 +399,8 @@ SESSION_COOKIE_AGE = round(
 vars().update(env.email_url("EMAIL_URL", default="dummymail://"))
 # django-environ strips the leading slash. Without it, mail would go to the working directory.
 EMAIL_FILE_PATH: str = f"/{vars()['EMAIL_FILE_PATH']}"
-# True if mail reaches users. Only then can an address be verified and used to log in.
+# True if mail reaches users. Only then can an address be verified and used to log in. The console
+# counts as none: password-reset links must not reach a service's log.
 NEURALFLOW_SENDS_MAIL: bool = vars()["EMAIL_BACKEND"].rpartition(".")[0] not in {
     "django.core.mail.backends.console",
     "django.core.mail.backends.dummy",
