@@ -24,6 +24,7 @@ from prometheus_client.registry import Collector
 
 from core import tally
 from core.health.readiness import recent
+from core.maintenance.history import MaintenanceHistory, maintenance_of
 from utils.json_storage import JSONStorageManager, json_storage
 from workspace.operations.status import Overview, overview
 from workspace.timestamps import parse_time
@@ -56,6 +57,7 @@ class _ServerCollector(Collector):
         yield from _counted(tally.total())
         yield from _readiness()
         yield from _store(overview(self._manager), self._manager)
+        yield from _maintenance(maintenance_of(self._manager))
 
 
 def _counted(figures: tally.Figures) -> Iterator[Metric]:
@@ -152,6 +154,27 @@ def _store(status: Overview, manager: JSONStorageManager) -> Iterator[Metric]:
             "Time of the last validation.",
             parse_time(validated.at).timestamp(),
         )
+
+
+def _maintenance(history: MaintenanceHistory) -> Iterator[Metric]:
+    failures = GaugeMetricFamily(
+        f"{PREFIX}maintenance_failures", "Failures of a job since it succeeded.", labels=["job"]
+    )
+    succeeded = GaugeMetricFamily(
+        f"{PREFIX}maintenance_success_timestamp_seconds",
+        "Time when a job last succeeded.",
+        labels=["job"],
+    )
+    seconds = GaugeMetricFamily(
+        f"{PREFIX}maintenance_duration_seconds", "Seconds of a job's last run.", labels=["job"]
+    )
+    for name, state in sorted(history.jobs.items()):
+        failures.add_metric([name], state.failures)
+        if state.succeeded_at is not None:
+            succeeded.add_metric([name], state.succeeded_at.timestamp())
+        if state.finished_at is not None:
+            seconds.add_metric([name], state.seconds)
+    yield from (failures, succeeded, seconds)
 
 
 def has_token(authorization: str) -> bool:

@@ -99,7 +99,7 @@ def take_snapshot(
     try:
         backend.make_folder(folder)
         with backend.pinned() as pins, _draft(backend, folder) as (draft, file):
-            moment = datetime.now(UTC)
+            moment = store.clock().astimezone(UTC)
             _write_archive(file, moment, _contents(pins, progress))
             file.flush()
             os.fsync(file.fileno())

@@ -14,7 +14,14 @@ from typing import TYPE_CHECKING
 
 from core import tally
 from neuralflow.request_log import request_log
-from neuralflow.settings import HOST, LOGGING, NEURALFLOW_LOG_REQUESTS, PORT, WORKERS
+from neuralflow.settings import (
+    HOST,
+    LOGGING,
+    NEURALFLOW_LOG_REQUESTS,
+    NEURALFLOW_MAINTENANCE,
+    PORT,
+    WORKERS,
+)
 from neuralflow.ticker import Ticker
 from neuralflow.worker import Worker, hold_signals_while_forking, stop_with_the_terminal
 
@@ -89,7 +96,13 @@ def post_fork(server: "Arbiter", worker: Worker) -> None:
 
 def post_worker_init(server: Worker) -> None:
     """Start the background work of a worker, now that the application is loaded."""
-    _ticker.start()
+    if NEURALFLOW_MAINTENANCE:
+        from core.maintenance.scheduler import Scheduler  # it needs the loaded settings
+
+        scheduler = Scheduler()
+        _ticker.start(scheduler.tick, stopping=scheduler.stop)
+    else:
+        _ticker.start()
 
 
 def worker_exit(server: "Arbiter", worker: Worker) -> None:

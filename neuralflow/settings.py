@@ -207,6 +207,45 @@ NEURALFLOW_ACTIVITY_MAX = _number(
 )
 
 
+# Maintenance that the server runs by itself, and the local time at which daily jobs start.
+NEURALFLOW_MAINTENANCE: bool = env.bool("NEURALFLOW_MAINTENANCE", default=True)
+NEURALFLOW_MAINTENANCE_AT: str = env.str("NEURALFLOW_MAINTENANCE_AT", default="03:30").strip()
+if not re.fullmatch(r"([01][0-9]|2[0-3]):[0-5][0-9]", NEURALFLOW_MAINTENANCE_AT, re.ASCII):
+    raise ImproperlyConfigured(
+        "NEURALFLOW_MAINTENANCE_AT must be a time of the day such as 03:30, not"
+        f" {NEURALFLOW_MAINTENANCE_AT!r}."
+    )
+
+
+def _backups_to_keep(text: str) -> dict[str, int]:
+    """Return how many hourly, daily, weekly and monthly backups to retain."""
+    counts = dict.fromkeys(("hourly", "daily", "weekly", "monthly"), 0)
+    for part in filter(None, (part.strip() for part in text.split(","))):
+        match = re.fullmatch(r"(hourly|daily|weekly|monthly)=([0-9]{1,4})", part, re.ASCII)
+        if not match:
+            raise ImproperlyConfigured(
+                "NEURALFLOW_BACKUP_KEEP must be counts such as daily=7,weekly=4,monthly=12, not"
+                f" {text!r}."
+            )
+        counts[match[1]] = int(match[2])
+    return counts
+
+
+# Retention of backups. If all counts are 0, no backup is deleted. With hourly ones, each hour makes
+# a backup; otherwise each night does.
+NEURALFLOW_BACKUP_KEEP = _backups_to_keep(
+    env.str("NEURALFLOW_BACKUP_KEEP", default="daily=7,weekly=4,monthly=12")
+)
+# Days until drafts, torn tails and set-aside versions of files are removed.
+NEURALFLOW_LEFTOVER_DAYS = _days(
+    "NEURALFLOW_LEFTOVER_DAYS", env.str("NEURALFLOW_LEFTOVER_DAYS", default="90")
+)
+# Days in which all documents are read and checked once.
+NEURALFLOW_SCRUB_DAYS = _number(
+    "NEURALFLOW_SCRUB_DAYS", env.str("NEURALFLOW_SCRUB_DAYS", default="7"), 366
+)
+
+
 def _token(text: str) -> str:
     """Return the token of /metrics and /healthz, or "" if only staff may read them."""
     if text and not re.fullmatch(r"[!-~]{16,512}", text):

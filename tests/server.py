@@ -151,6 +151,7 @@ def _server_in(folder: Path) -> Server:
         "NEURALFLOW_STORE": (folder / "data").as_uri(),
         "NEURALFLOW_BURST": "1000000/60",
         "NEURALFLOW_SIGNUPS_PER_HOUR": "0",
+        "NEURALFLOW_MAINTENANCE": "off",  # or the time of the day could change a test
         "NEURALFLOW_SECRET_KEY": "a key for this test",
         "DATABASE_URL": f"sqlite:///{folder / DATABASE}",
         "HOST": "127.0.0.1",

@@ -59,6 +59,11 @@ def _silent(done: int, total: int) -> None:
     """Ignore progress."""
 
 
+def _everyone(owner: int) -> bool:
+    """Accept every owner."""
+    return True
+
+
 @dataclass
 class Synced:
     """The result of `sync_existing_users`.
@@ -254,11 +259,13 @@ class DataInitializer:
 
     # Checking
 
-    def validate_data_integrity(self, progress: Progress = _silent) -> list[Finding]:
+    def validate_data_integrity(
+        self, progress: Progress = _silent, wanted: Callable[[int], bool] = _everyone
+    ) -> list[Finding]:
         """Check folders, documents, records and references, and compare them with the accounts.
 
         Changes nothing. Apparent problems are checked again under the writer lock, so that changes
-        in progress are not reported.
+        in progress are not reported. With `wanted`, only the documents of these owners are read.
         """
         folder = self._manager.folder
         if folder is not None and not folder.is_dir():
@@ -267,7 +274,7 @@ class DataInitializer:
         findings = [*backend.check(), *(self._backup_findings(folder) if folder else ())]
         accounts = {account.id: account for account in self._known_accounts(self._accounts)}
         owners = {key.owner for name in COLLECTIONS for key in backend.keys(name)}
-        everyone = sorted(owners | accounts.keys())
+        everyone = sorted(filter(wanted, owners | accounts.keys()))
         agreement, gone = Agreement(), self._gone(owners)
         for done, owner in enumerate(everyone, 1):
             person = Person(backend, owner)
@@ -358,6 +365,10 @@ class DataInitializer:
         """Write a snapshot of all documents atomically, and return its path."""
         folder = self.folder / BACKUPS
         return take_snapshot(self._manager.store, folder, progress)
+
+    def check_backup(self, name: str) -> int:
+        """Read a backup completely. Return its number of files. Raises `Corrupt`, `NotFound`."""
+        return check_snapshot(self._manager.store, self._backup(name))
 
     def backup_findings(self, backup: Path) -> list[Finding]:
         """Return the documents in a backup that cannot be parsed. The backup has them unchanged."""

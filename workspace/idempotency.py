@@ -70,18 +70,10 @@ def keep(transaction: Transaction, caller_id: int, once: Once, answer: Any) -> N
     key = key_of("requests", caller_id)
     begin(transaction, key)
     before = transaction.records(key)
-    expired = [
-        stored
-        for stored in before
-        if isinstance(stored, Mapping) and not _is_kept(stored, transaction.now)
-    ]
-    for stored in expired:
-        number = id_of(stored)
-        # In a file edited by hand, a record can have no id, or that of another record.
-        if number is not None and len(before.find(number)) == 1:
-            transaction.remove(key, number)
+    expired = sum(has_expired(stored, transaction.now) for stored in before)
+    drop_expired(transaction, caller_id)
     records = transaction.records(key)
-    is_full = len(before) - len(expired) >= KEPT_MAX
+    is_full = len(before) - expired >= KEPT_MAX
     if is_full or sum(records.each(_size)) + _size(answer) > KEPT_BYTES_MAX:
         raise TooManyKeys(_seconds_left(records[0], transaction.now))
     transaction.put(
@@ -94,6 +86,24 @@ def keep(transaction: Transaction, caller_id: int, once: Once, answer: Any) -> N
             "answer": answer,
         },
     )
+
+
+def has_expired(stored: Any, now: datetime) -> bool:
+    """Return whether a stored response is no longer valid."""
+    return isinstance(stored, Mapping) and not _is_kept(stored, now)
+
+
+def drop_expired(transaction: Transaction, caller_id: int) -> int:
+    """Remove the expired responses of a caller. Return their number."""
+    key = key_of("requests", caller_id)
+    before, removed = transaction.records(key), 0
+    for stored in before:
+        number = id_of(stored) if has_expired(stored, transaction.now) else None
+        # In a file edited by hand, a record can have no id, or that of another record.
+        if number is not None and len(before.find(number)) == 1:
+            transaction.remove(key, number)
+            removed += 1
+    return removed
 
 
 def _size(value: Any) -> int:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from datetime import datetime
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any, Final
 
 from core.health.readiness import Readiness
+from core.maintenance.history import MaintenanceHistory, maintenance_of
 from docstore import utc_text
 from utils.json_storage import JSONStorageManager
 from workspace.operations.status import Overview, overview
@@ -27,7 +29,8 @@ VERSION: Final = _version()
 def health(manager: JSONStorageManager, ready: Readiness) -> Report:
     """Return the report. `status` is "ok", "degraded" or "failing" (not ready)."""
     status, now = overview(manager), manager.clock()
-    problems = _problems(status, ready)
+    history = maintenance_of(manager)
+    problems = [*_problems(status, ready), *_failures(history)]
     is_ok = "degraded" if problems else "ok"
     return {
         "status": is_ok if ready.is_ready else "failing",
@@ -41,6 +44,7 @@ def health(manager: JSONStorageManager, ready: Readiness) -> Report:
         "disk": {"free_bytes": ready.free},
         "backups": _backups(status, now),
         "validated": _validated(status),
+        "maintenance": _maintenance(history),
         "accounts": {"count": status.people, "unsynced": status.unsynced},
         "problems": problems,
     }
@@ -59,6 +63,25 @@ def _problems(status: Overview, ready: Readiness) -> list[Report]:
         text = f"the last validation found {status.validated.found} problems"
         problems.append(_problem("findings", text, "Run manage.py setup_data --validate."))
     return problems
+
+
+def _failures(history: MaintenanceHistory) -> Iterator[Report]:
+    for name, state in history.failing.items():
+        text = f"the job {name} failed {state.failures} times in a row: {state.result}"
+        remedy = f"Run manage.py maintenance {name}; see docs/maintenance.md."
+        yield _problem(f"maintenance.{name}", text, remedy)
+
+
+def _maintenance(history: MaintenanceHistory) -> Report:
+    return {
+        name: {
+            "finished_at": utc_text(state.finished_at) if state.finished_at else None,
+            "succeeded_at": utc_text(state.succeeded_at) if state.succeeded_at else None,
+            "failures": state.failures,
+            "result": state.result,
+        }
+        for name, state in history.jobs.items()
+    }
 
 
 def _problem(name: str, text: str, remedy: str) -> Report:

@@ -12,12 +12,22 @@ from prometheus_client.parser import text_string_to_metric_families
 from tests.server import Person, Server, running_server
 
 TOKEN = "a-token-of-this-test"
+JOBS = ("checkpoint", "expired", "scrub", "statistics", "backup", "verify", "prune")
 
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     environment = {"NEURALFLOW_METRICS_TOKEN": TOKEN, "NEURALFLOW_ALLOWED_HOSTS": "example.com"}
-    with running_server(tmp_path_factory.mktemp("server"), environment) as server:
+    environment |= {"NEURALFLOW_MAINTENANCE": "on"}
+    folder = tmp_path_factory.mktemp("server")
+    work = folder / "data" / ".neuralflow"
+    work.mkdir(parents=True)
+    (folder / "data" / "backups").mkdir()  # as `make run` lays it out
+    # As if the server had been off for days: what should have run meanwhile runs now.
+    (work / "maintenance.json").write_text(
+        json.dumps({"jobs": {name: {"seen_at": "2026-01-01T00:00:00Z"} for name in JOBS}})
+    )
+    with running_server(folder, environment) as server:
         yield server
 
 
@@ -109,3 +119,21 @@ def test_request_is_one_json_line_without_its_address(server: Server, person: Pe
     assert line["duration_ms"] > 0
     assert "a-secret" not in text
     assert "livez" not in text and "readyz" not in text and "/metrics 200" not in text
+
+
+def test_server_catches_up_on_maintenance_by_itself(server: Server) -> None:
+    def failures() -> float:
+        jobs = json.loads(_get(server, "/healthz", TOKEN)[2])["maintenance"]
+        return sum(job["failures"] for job in jobs.values() if job["finished_at"]) or float(
+            len([job for job in jobs.values() if job["finished_at"]])
+        )
+
+    assert _eventually(failures, len(JOBS)) == len(JOBS)
+    samples = _samples(server)
+    assert samples["neuralflow_backups{}"] == 1
+    assert samples["neuralflow_backup_age_seconds{}"] < 600
+    assert samples['neuralflow_maintenance_failures{"job": "verify"}'] == 0
+    lines = [
+        line for line in server.log.read_text().splitlines() if "neuralflow.maintenance" in line
+    ]
+    assert len([line for line in lines if '"INFO"' in line]) == len(JOBS)

@@ -7,8 +7,9 @@ On a read-only disk nothing is stored.
 from __future__ import annotations
 
 import os
+import re
 import secrets
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
@@ -22,6 +23,7 @@ WORK_FOLDER: Final = ".neuralflow"
 VALIDATED: Final = "validated.json"
 COUNTED: Final = "counted.json"
 FINDINGS_KEPT: Final = 100
+_OWNER: Final = re.compile(r"_([1-9][0-9]{0,17})\.json$", re.ASCII)
 _BYTES_MAX: Final = 1024 * 1024
 _PRIVATE: Final = 0o600
 
@@ -55,6 +57,20 @@ def keep_validated(folder: Path | None, findings: Sequence[Finding]) -> None:
         for finding in findings[:FINDINGS_KEPT]
     ]
     _keep(folder, VALIDATED, Validated(utc_text(datetime.now(UTC)), len(findings), stored))
+
+
+def keep_validated_share(
+    folder: Path, findings: Sequence[Finding], wanted: Callable[[int], bool]
+) -> Validated | None:
+    """Store the findings of a validation of some owners, with the earlier ones of the others."""
+    last = last_validated(folder)
+    earlier = [
+        finding
+        for finding in (last.findings if last else ())
+        if (match := _OWNER.search(finding.document)) and not wanted(int(match[1]))
+    ]
+    keep_validated(folder, [*earlier, *findings])
+    return last_validated(folder)
 
 
 def keep_counted(folder: Path | None, stats: dict[str, Any]) -> None:

@@ -101,6 +101,13 @@ def latest_backup(manager: Workspace) -> Backup | None:
     return None
 
 
+def all_backups(manager: Workspace) -> tuple[Backup, ...]:
+    """Return all backups, newest first."""
+    folder = manager.folder
+    backups: tuple[Backup, ...] = _backups(folder, None).get("backups", ()) if folder else ()
+    return backups
+
+
 def _room(folder: Path) -> Room | None:
     try:
         disk = os.statvfs(folder)
@@ -109,7 +116,7 @@ def _room(folder: Path) -> Room | None:
     return Room(disk.f_blocks * disk.f_frsize, disk.f_bavail * disk.f_frsize)
 
 
-def _backups(folder: Path, told: int = BACKUPS_TOLD) -> dict[str, Any]:
+def _backups(folder: Path, told: int | None = BACKUPS_TOLD) -> dict[str, Any]:
     try:
         names = snapshots(folder / BACKUPS)[::-1]
         backups = [_backup(folder / BACKUPS / name) for name in names[:told]]

@@ -94,6 +94,12 @@ def is_due(records: RecordList, limits: Limits) -> bool:
     return not number % _SIZE_LOOKS and sum(records.each(_size_of)) > RECENT_BYTES_MAX
 
 
+def is_overdue(recent: RecordList, older: RecordList, limits: Limits, now: datetime) -> bool:
+    """Return whether activities must move or go, although the user changes nothing."""
+    earliest = limits.earliest(now)
+    return is_due(recent, limits) or _too_old(recent, earliest) > 0 or _too_old(older, earliest) > 0
+
+
 def retain(transaction: Transaction, owner: int, limits: Limits) -> bool:
     """Move old activities out of the user document and remove expired ones.
 

@@ -73,6 +73,7 @@ from docstore.backends.files.document_cache import (
 )
 from docstore.backends.files.group_commit import Exclusive, Together, Writing
 from docstore.backends.files.images import digest_of
+from docstore.backends.files.leftovers import remove_leftovers
 from docstore.backends.files.publisher import RETRY_SECONDS, Background, History, Publisher
 from docstore.codec import decode, encode
 from docstore.disk.filesystem import PRIVATE_FOLDER, FileSystem
@@ -541,6 +542,19 @@ class FilesBackend:
             self._refuse_looking()
             self._publisher.checkpoint()
             self._publisher.retire()  # also without changes: the retention may have changed
+
+    def remove_leftovers(self, now: float, keep_seconds: float) -> list[str]:
+        """Remove leftovers of failures, and old versions that were set aside; return their names.
+
+        `now` is in seconds of the file system's clock. Raises `Unavailable`.
+        """
+        with self._mending():
+            self._ready()
+            self._refuse_looking()
+            try:
+                return remove_leftovers(self._files, self.root, self._layouts, now, keep_seconds)
+            except OSError as error:
+                raise self._failed(error, "cannot remove leftovers") from error
 
     def close(self) -> None:
         """Bring every file up to date and release all resources.
