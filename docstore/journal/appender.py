@@ -26,7 +26,7 @@ class Appender:
 
     Invariants: a frame whose append raised an error does not exist, now or later. While a writer
     changes the shared numbers, `writing` is set, so no other trusts numbers that a killed writer
-    left half changed.
+    left half changed. No frame follows a seal, or the beginning of a segment that failed half way.
     """
 
     def __init__(
@@ -45,10 +45,21 @@ class Appender:
         self._state, self._cursor, self._open_files = state, cursor, open_files
         self._durability, self._pruner = durability, pruner
 
+    @property
+    def is_behind(self) -> bool:
+        """Return whether frames must be followed before one can be appended.
+
+        An append that failed may have sealed the segment, or begun one half. Without this check,
+        the next change under the same lock would be written into the sealed segment.
+        """
+        return self._state.writing != 0 or self._cursor.followed != self._state.appended
+
     def append(self, kind: Kind, payload: bytes) -> int:
         """Append a frame and return its sequence number: see `Journal.append`."""
         cursor, state = self._cursor, self._state
         self._durability.refuse_failed()
+        if self.is_behind:
+            raise Unavailable("an earlier change failed while it was written: try again", 1)
         cursor.is_in_doubt = True
         while True:
             try:

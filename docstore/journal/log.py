@@ -290,6 +290,14 @@ class Journal:
         """Return whether a writer died during an append. Requires the folder lock."""
         return self.state.writing != 0
 
+    @property
+    def is_behind(self) -> bool:
+        """Return whether frames must be followed before one can be appended.
+
+        Requires the folder lock.
+        """
+        return self._appender.is_behind
+
     def recover_tail(self) -> Iterator[Frame]:
         """Like `follow`, after a writer died during an append: scan for the end of the journal.
 
@@ -311,7 +319,7 @@ class Journal:
     def append(self, kind: Kind, payload: bytes) -> int:
         """Append a frame and return its sequence number.
 
-        Requires the folder lock and all frames followed.
+        Requires the folder lock and all frames followed: see `is_behind`.
 
         Call `mark_applied` when it is applied. The frame is not durable yet: see `wait_durable`.
         Raises `Unavailable` and `OutOfSpace`. Then the frame does not exist, now or later.

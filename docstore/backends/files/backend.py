@@ -1198,9 +1198,9 @@ class FilesBackend:
             raise
 
     def _commit(self, commit: Commit) -> int:
-        if self._journal.is_in_doubt:
-            self._writing.catch_up()
         self._refuse_looking()
+        if self._journal.is_in_doubt or self._journal.is_behind:
+            self._writing.catch_up()
         self._refuse_blocked()
         with self._follower.mutex:
             on_files = {change.key for change in commit.changes if self._rests_on_file(change)}

@@ -1,16 +1,20 @@
-"""Segments that another process begins, trims or retires between two steps of this one."""
+"""Segments that begin or are pruned between two steps of a process, or begin only half."""
 
 from __future__ import annotations
 
+import errno
+import itertools
+import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
-from docstore import DocumentStore, Key
+from docstore import DocumentStore, Key, OutOfSpace, Unavailable
 from docstore.backends.files.backend import FilesBackend
 from docstore.backends.files.publisher import History
 from docstore.disk.filesystem import FileSystem, Where
+from docstore.disk.locks import FolderLock
 from tests.docstore.layouts import ALICE_NOTES, LAYOUTS
 
 SEGMENT_BYTES = 4096
@@ -108,3 +112,89 @@ def test_process_that_opens_while_segments_are_retired_reads_the_rest(
     store.close()
     other.close()
     assert ids(DocumentStore(backend_of(tmp_path), LAYOUTS)) == notes
+
+
+class FullOnce(FileSystem):
+    """A file system on which one step of a change fails once, as on a full disk, when armed."""
+
+    def __init__(self, step: str) -> None:
+        self._step, self.is_armed = step, False
+
+    def _pass(self, step: str) -> None:
+        if self.is_armed and step == self._step:
+            self.is_armed = False
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    def write_at(self, step: str, handle: int, data: bytes, offset: int) -> None:
+        self._pass(step)
+        super().write_at(step, handle, data, offset)
+
+    def rename(self, step: str, source: Where, target: Where) -> None:
+        self._pass(step)
+        super().rename(step, source, target)
+
+    def sync_folder(self, step: str, path: Where) -> None:
+        self._pass(step)
+        super().sync_folder(step, path)
+
+    def lock(self, path: Path, timeout: float) -> FolderLock:
+        return super().lock(path, 0.01 if path.name == "syncing" else timeout)
+
+
+def write(store: DocumentStore, text: str) -> None:
+    store.change(lambda transaction: transaction.set(ALICE_NOTES, {"text": text}))
+
+
+def room_in(folder: Path) -> int:
+    """Return the bytes that are left in the last segment."""
+    data = max((folder / ".neuralflow/journal").glob("*.journal")).read_bytes()
+    return len(data) - len(data.rstrip(b"\0"))
+
+
+def fill(store: DocumentStore, folder: Path) -> None:
+    """Write until a change of 2000 bytes needs a new segment, and a small one does not."""
+    create(store)
+    for number in itertools.count():
+        if 1000 < room_in(folder) < 2000:
+            return
+        write(store, f"{number}")
+
+
+@pytest.mark.parametrize("step", ["segment-head", "segment-name", "segment-names"])
+def test_change_after_a_segment_began_half_under_one_lock_is_not_lost(
+    tmp_path: Path, step: str
+) -> None:
+    files = FullOnce(step)
+    backend = backend_of(tmp_path, files)
+    store = DocumentStore(backend, LAYOUTS)
+    fill(store, tmp_path)
+    with backend.exclusive():
+        files.is_armed = True
+        with pytest.raises(OutOfSpace):
+            write(store, "y" * 2000)
+        write(store, "acknowledged")
+    judge(tmp_path, store)
+
+
+def test_change_after_a_segment_was_only_sealed_under_one_lock_is_not_lost(tmp_path: Path) -> None:
+    backend = backend_of(tmp_path, FullOnce(""))
+    store = DocumentStore(backend, LAYOUTS)
+    fill(store, tmp_path)
+    hanging = FolderLock(tmp_path / ".neuralflow/journal/syncing")  # of another process
+    with backend.exclusive():
+        with hanging.hold(), pytest.raises(Unavailable, match="too long"):
+            write(store, "y" * 2000)
+        write(store, "acknowledged")
+    judge(tmp_path, store)
+
+
+def judge(folder: Path, store: DocumentStore) -> None:
+    """Check that the last change is there for another process, and after a crash."""
+    other = DocumentStore(backend_of(folder), LAYOUTS)
+    for reader in (store, other):
+        document = reader.read(ALICE_NOTES)
+        assert document is not None and document.content["text"] == "acknowledged"
+    for dying in (store, other):
+        dying.backend._abandon()  # type: ignore[attr-defined]  (as if killed)
+    document = DocumentStore(backend_of(folder), LAYOUTS).read(ALICE_NOTES)
+    assert document is not None and document.content["text"] == "acknowledged"
