@@ -233,7 +233,7 @@ def test_bad_tokens_are_told_to_wait_and_good_ones_beside_them_go_on(
 ) -> None:
     from accounts.tokens import create_token
 
-    monkeypatch.setattr("api.endpoint.bad_tokens", BadTokens())
+    monkeypatch.setattr("accounts.api_tokens.bad_tokens", BadTokens())
 
     def call(text: str, address: str = "192.0.2.1") -> Any:
         headers = {"authorization": f"Bearer {text}"}

@@ -218,7 +218,7 @@ def test_while_the_database_is_away_it_says_so(
     def fail(token: str) -> None:
         raise OperationalError("connection to 10.0.0.7 refused")
 
-    monkeypatch.setattr("api.endpoint.live_token", fail)
+    monkeypatch.setattr("accounts.api_tokens.live_token", fail)
 
     answer = alice.get("tasks/")
 

@@ -68,7 +68,7 @@ def test_reads_are_counted_and_logged_as_one(alice: Caller) -> None:
 def test_reads_change_no_file(
     alice: Caller, data_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(json_storage, "commit_seconds", 3600.0)
+    monkeypatch.setattr(json_storage.meter, "commit_seconds", 3600.0)
     alice.post("tasks/", {"title": "A"})
     before = contents(exact(data_folder))
     for address in ("tasks/", "tasks/1/", "dashboard/", "activity/", "shared/", "changes/"):

@@ -203,8 +203,8 @@ def test_folder_of_mail_is_the_one_that_the_url_names() -> None:
 
 
 def test_served_processes_write_files_for_their_owner_only() -> None:
-    code = "import os; from neuralflow import gunicorn; os.umask(0o022);"
-    code += " gunicorn.post_fork(None, None); print(oct(os.umask(0)))"
+    code = "import os; from neuralflow import gunicorn_conf; os.umask(0o022);"
+    code += " gunicorn_conf.post_fork(None, None); print(oct(os.umask(0)))"
     environment = os.environ | {"NEURALFLOW_SECRET_KEY": "x" * 50}
     ran = subprocess.run(
         [sys.executable, "-c", code], cwd=PROJECT, env=environment, capture_output=True, text=True
