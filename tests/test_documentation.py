@@ -168,6 +168,9 @@ def test_architecture_names_only_paths_that_exist_and_every_package() -> None:
     paths = set(re.findall(r"`([\w.]+(?:/[\w.]+)+/?)`", text)) - {"data/tasks/tasks_7.json"}
     assert [path for path in sorted(paths) if not (PROJECT / path).exists()] == []
     assert len(paths) > 40
+    for name, path in re.findall(r"`(\w+)`\s+in\s+`([\w/]+\.py)`", text):
+        source = (PROJECT / path).read_text("utf-8")
+        assert re.search(rf"\b{name}\b", source), f"{name} in {path}"
     named = set(re.findall(r"^\| `([\w/]+)` \|", text, re.M))
     packages = {path.parent.name for path in PROJECT.glob("*/__init__.py")}
     assert packages - named == {"tests"}
