@@ -18,6 +18,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Iterable
+from contextlib import suppress
 from datetime import datetime
 from typing import Any, Final
 
@@ -32,6 +33,7 @@ FORMAT: Final = 2  # the archives of 0.1 have format 1
 SUFFIX: Final = ".json"
 VERIFIED: Final = "verified"
 _NAMED_AFTER: Final = "neuralflow_%Y-%m-%dT%H-%M-%S.%fZ"
+_NAME: Final = re.compile(r"neuralflow_[0-9-]{10}T[0-9-]{8}\.[0-9]{6}Z", re.ASCII)
 _OWNERS_IN_GROUP: Final = 16
 _DOCUMENT: Final = re.compile(r"[^/]+/[^/]*_([1-9][0-9]{0,17})\.json", re.ASCII)
 _CHECKSUM: Final = b',\n  "checksum": "'
@@ -193,9 +195,19 @@ def read_verified(target: Target, name: str) -> Verified | None:
 
 
 def backup_names(target: Target) -> list[str]:
-    """Return the names of the backups in a target, oldest first; renamed ones by their names."""
-    found = [name for name in target.names() if "/" not in name and name.endswith(SUFFIX)]
-    return sorted(name.removesuffix(SUFFIX) for name in found)
+    """Return the names of the backups in a target, oldest first, including renamed ones."""
+    files = [name for name in target.names() if "/" not in name and name.endswith(SUFFIX)]
+    names = [name.removesuffix(SUFFIX) for name in files]
+    return sorted(names, key=lambda name: (_moment_in(target, name), name))
+
+
+def _moment_in(target: Target, name: str) -> str:
+    """Return the name that a backup had at first, which begins with its moment."""
+    if _NAME.fullmatch(name):
+        return name
+    with suppress(Corrupt, NotFound):
+        return read_manifest(target, name)[0].name
+    return ""
 
 
 def write_listing(files: list[File]) -> bytes:

@@ -22,13 +22,14 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
 from backups.accounts import Accounts
 from backups.create import files_backend
 from backups.manifest import Backup, File, backup_names, group_of, read_manifest
-from backups.targets import Target
+from backups.targets import FolderTarget, Target
 from backups.unpack import DATABASE, Progress, scratch_folder, unpack
 from docstore import (
     ABSENT,
@@ -47,6 +48,7 @@ from docstore import (
     utc_text,
 )
 from docstore.backends.files.backend import WORK_FOLDER, FilesBackend
+from docstore.backup import contents_in_snapshots
 from docstore.codec import encode
 from docstore.disk.filesystem import PRIVATE_FILE
 from docstore.document import LAST_ID, REVISION, UPDATED_AT
@@ -54,6 +56,8 @@ from docstore.errors import from_os_error
 from docstore.journal.replay import replay
 from docstore.record_list import RecordList
 
+# How many of the newest backups to search for a document that nothing else has.
+_SEARCHED_MAX: Final = 10
 TO_RESTORE: Final = f"{WORK_FOLDER}/backups/accounts-to-restore"
 _OWN_FIELDS: Final = (REVISION, UPDATED_AT, LAST_ID)
 
@@ -70,17 +74,14 @@ class Difference:
 
 def newest_backup(target: Target, before: datetime | None = None) -> str:
     """Return the backup that shows the latest moment, not after `before`. Raises `NotFound`."""
-    moments = []
-    for name in backup_names(target):
+    for name in reversed(backup_names(target)):
         with suppress(Corrupt, NotFound):  # a damaged manifest must not hide the others
-            moment = read_manifest(target, name)[0].moment
-            if before is None or moment <= before:
-                moments.append((moment, name))
-    if not moments:
-        raise NotFound(
-            f"there is no backup in {target.url}" + (f" from before {before}" if before else "")
-        )
-    return max(moments)[1]
+            if before is None or read_manifest(target, name)[0].moment <= before:
+                return name
+    raise NotFound(
+        f"there is no backup in {target.url}"
+        + (f" of {utc_text(before)} or before" if before else "")
+    )
 
 
 # Everything
@@ -413,6 +414,28 @@ def _replace_file(path: Path, document: Document | None) -> None:
         draft.replace(path)
     except OSError as error:
         raise from_os_error(error, f"cannot replace {path.name}") from error
+
+
+def read_from_backups(store: DocumentStore, folder: str) -> None:
+    """Have documents with broken files read from the newest backups in a folder of the store.
+
+    That is done if nothing else has the document. Changes of it are still refused. Archives of 0.1
+    come last, and backups that are encrypted are not read.
+    """
+    if isinstance(store.backend, FilesBackend):
+        store.backend.fall_back_on(partial(_contents_in, store.backend, folder))
+
+
+def _contents_in(backend: FilesBackend, folder: str, name: str) -> Iterator[bytes]:
+    """Yield the contents of a file in the newest backups, newest first."""
+    target = FolderTarget(backend.root / folder)
+    for backup_name in backup_names(target)[: -_SEARCHED_MAX - 1 : -1]:
+        with suppress(Corrupt, NotFound, Unavailable):
+            backup = Backup(target, backup_name)
+            for file in backup.files(group_of(name)):
+                if file.name == name:
+                    yield backup.content(file)
+    yield from contents_in_snapshots(backend.root / folder, name)
 
 
 def record_in(states: Mapping[Key, Document | None], key: Key, record_id: int, records: str) -> Any:

@@ -26,7 +26,10 @@ class Target(Protocol):
         """The place, as an operator names it."""
 
     def names(self, under: str = "") -> dict[str, int]:
-        """Return the files directly in or below the folder `under`, with their sizes in bytes."""
+        """Return the files below the folder `under`, with their sizes in bytes.
+
+        Without a folder, return those at the top only: the manifests.
+        """
 
     def read(self, name: str) -> bytes:
         """Return the content of a file. Raises `NotFound`."""
@@ -78,7 +81,8 @@ class FolderTarget:
             full = f"{under}/{name}" if under else name
             with suppress(FileNotFoundError):
                 if self._files.is_folder(folder / name):
-                    self._list(folder / name, full, sizes)
+                    if under:
+                        self._list(folder / name, full, sizes)
                 elif not name.startswith("."):
                     sizes[full] = self._files.status(folder / name).st_size
 
@@ -156,7 +160,10 @@ class S3Target:
 
     def names(self, under: str = "") -> dict[str, int]:
         def listed() -> dict[str, int]:
-            batches = self._obstore.list(self._store, prefix=under or None)
+            if under:
+                batches = self._obstore.list(self._store, prefix=under)
+            else:
+                batches = [self._obstore.list_with_delimiter(self._store)["objects"]]
             return {item["path"]: int(item["size"]) for batch in batches for item in batch}
 
         result: dict[str, int] = self._call(under or "list", listed)

@@ -147,6 +147,18 @@ def _store(status: Overview, manager: JSONStorageManager) -> Iterator[Metric]:
         age = (manager.clock() - newest.made_at).total_seconds()
         yield _gauge("backup_age_seconds", "Age of the newest backup.", age)
         yield _gauge("backup_size_bytes", "Size of the newest backup.", newest.size)
+    if verified := status.verified:
+        yield _gauge(
+            "backup_verification_failed",
+            "1 if the last verification of a backup found a problem.",
+            int(bool(verified.problem)),
+        )
+        if verified.sound_at:
+            yield _gauge(
+                "backup_verified_timestamp_seconds",
+                "Time of the last verification that found no problem.",
+                parse_time(verified.sound_at).timestamp(),
+            )
     if validated := status.validated:
         yield _gauge("findings", "Problems that the last validation found.", validated.found)
         yield _gauge(

@@ -242,10 +242,10 @@ def read_from_snapshots(store: DocumentStore, folder: str) -> None:
     That is done if nothing else has the document. Changes of it are still refused.
     """
     if isinstance(store.backend, FilesBackend):
-        store.backend.fall_back_on(partial(_contents_in, store.backend.root / folder))
+        store.backend.fall_back_on(partial(contents_in_snapshots, store.backend.root / folder))
 
 
-def _contents_in(folder: Path, name: str) -> Iterator[bytes]:
+def contents_in_snapshots(folder: Path, name: str) -> Iterator[bytes]:
     """Yield the contents of a file in the newest snapshots, newest first."""
     for snapshot_name in snapshots(folder)[: -_TRIED_MAX - 1 : -1]:
         with suppress(Corrupt, OSError), _opened(folder / snapshot_name) as snapshot:

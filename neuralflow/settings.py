@@ -140,6 +140,11 @@ NEURALFLOW_HISTORY_BYTES = _bytes(
     "NEURALFLOW_HISTORY_BYTES", env.str("NEURALFLOW_HISTORY_BYTES", default="1G")
 )
 # Sign-up policy: open, by a link from `manage.py invite`, or closed.
+# Where backups go: a folder, below the data folder if relative, or s3://bucket/prefix.
+NEURALFLOW_BACKUPS: str = env.str("NEURALFLOW_BACKUPS", default="")
+NEURALFLOW_BACKUP_RECIPIENTS: list[str] = env.list("NEURALFLOW_BACKUP_RECIPIENTS", default=[])
+NEURALFLOW_BACKUP_IDENTITY: str = env.str("NEURALFLOW_BACKUP_IDENTITY", default="")
+
 NEURALFLOW_SIGNUP = env.str("NEURALFLOW_SIGNUP", default="open").strip().lower()
 if NEURALFLOW_SIGNUP not in {"open", "invite", "closed"}:
     raise ImproperlyConfigured(

@@ -13,34 +13,31 @@ However large the folder is, only one user's documents are in memory at a time.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
 from typing import Any, Final
 
 from django.contrib.auth import get_user_model
+from django.db import connection
 from django.db.models import QuerySet, Sum
 
+from backups.manifest import Verified
 from docstore import (
     Backend,
     Corrupt,
     Finding,
     Key,
-    NotFound,
     Unavailable,
-    check_snapshot,
     dead_drafts,
     examine,
-    restore_snapshot,
-    snapshot_findings,
-    snapshots,
-    take_snapshot,
 )
 from docstore.backends.files.backend import FilesBackend
 from docstore.errors import from_os_error
 from utils.json_storage import JSONStorageManager, json_storage
 from workspace.installation import installation
+from workspace.operations import backups
 from workspace.operations.integrity import Account, Person, findings_of
 from workspace.operations.sharing_check import Agreement, Membership, difference_of
 from workspace.schema.validation import COLLECTIONS, RECORD_COLLECTIONS
@@ -83,19 +80,6 @@ class Adopted:
     """The result of `adopt_users`: new user names, and findings about documents left over."""
 
     usernames: list[str] = field(default_factory=list)
-    findings: list[Finding] = field(default_factory=list)
-
-
-@dataclass(frozen=True)
-class Restored:
-    """The result of a restore. `before` is the backup of the state it replaced.
-
-    `findings` are the documents of the backup that cannot be parsed.
-    """
-
-    backup: str
-    files: int
-    before: str
     findings: list[Finding] = field(default_factory=list)
 
 
@@ -362,47 +346,69 @@ class DataInitializer:
     # Backups
 
     def create_backup(self, progress: Progress = _silent) -> Path:
-        """Write a snapshot of all documents atomically, and return its path."""
-        folder = self.folder / BACKUPS
-        return take_snapshot(self._manager.store, folder, progress)
+        """Create a backup of all documents and the accounts; return the path of its manifest.
 
-    def check_backup(self, name: str) -> int:
-        """Read a backup completely. Return its number of files. Raises `Corrupt`, `NotFound`."""
-        return check_snapshot(self._manager.store, self._backup(name))
+        On S3, the path is the manifest's name. `back_up` returns more.
+        """
+        result = self.back_up(progress=progress)
+        folder = Path(result.place)
+        return folder / f"{result.backup}.json" if folder.is_absolute() else Path(result.backup)
 
-    def backup_findings(self, backup: Path) -> list[Finding]:
-        """Return the documents in a backup that cannot be parsed. The backup has them unchanged."""
-        return snapshot_findings(self._manager.store, backup)
+    def back_up(
+        self, *, to: str = "", verify: bool = False, progress: Progress = _silent
+    ) -> backups.BackedUp:
+        """Create a backup, and verify it if asked to.
 
-    def list_backups(self) -> list[str]:
+        `to` is a folder or `s3://bucket/prefix`, by default the place in the settings. Raises
+        `OutOfSpace`, `Unavailable`.
+        """
+        return backups.create(self._manager, self.folder, to=to, verify=verify, progress=progress)
+
+    def verify_backup(
+        self, name: str = backups.LATEST, *, source: str = "", progress: Progress = _silent
+    ) -> Verified:
+        """Restore a backup into a scratch folder, check everything there, and record the result."""
+        return backups.verify_named(
+            self._manager, self.folder, name, source=source, progress=progress
+        )
+
+    def list_backups(self, source: str = "") -> list[str]:
         """Return the names of the backups, oldest first."""
         folder = self._manager.folder
-        return snapshots(folder / BACKUPS) if folder else []
+        return backups.names_in(backups.place_of(folder, source)) if folder else []
 
-    def restore_backup(self, name: str, progress: Progress = _silent) -> Restored:
-        """Replace all documents by those of a backup, after backing up the current ones.
+    def remove_backups(self, names: Iterable[str], source: str = "") -> int:
+        """Remove backups with what no other one needs; return the freed bytes."""
+        return backups.remove(self._manager, self.folder, names, source=source)
 
-        `name` is a file in `backups/`, with or without ".zip", or its path. The replacement is
-        atomic. Raises `NotFound`, which lists the available backups, `Corrupt` if the backup is
-        incomplete, `OutOfSpace` and `Unavailable`.
+    def restore_backup(
+        self,
+        name: str,
+        progress: Progress = _silent,
+        *,
+        source: str = "",
+        scope: backups.Scope = backups.WHOLE,
+    ) -> backups.Restored:
+        """Replace documents and accounts by those of a backup, after backing up the current ones.
+
+        `name` is that of a backup or of an archive of 0.1, its file or its path, or `latest`. The
+        replacement is atomic. `scope` restores less: see `Scope`. Raises `NotFound`, which lists
+        the available backups, `Corrupt` if the backup is incomplete, `OutOfSpace` and
+        `Unavailable`.
         """
-        path = self._backup(name)
-        check_snapshot(self._manager.store, path)
-        before = self.create_backup(progress)
-        files = restore_snapshot(self._manager.store, path)
-        return Restored(path.name, files, before.name, self.backup_findings(path))
+        if not connection.in_atomic_block:
+            connection.close()  # this process's own connection must not lock the accounts
+        return backups.restore(
+            self._manager, self.folder, name, source=source, scope=scope, progress=progress
+        )
 
-    def _backup(self, name: str) -> Path:
-        folder = self.folder / BACKUPS
-        requested = Path(name)
-        is_inside = requested.name == name or requested.parent.resolve() == folder.resolve()
-        for file_name in (requested.name, f"{requested.name}.zip") if is_inside else ():
-            is_archive = file_name.lower().endswith(".zip") and not file_name.startswith(".")
-            if is_archive and (folder / file_name).is_file():
-                return folder / file_name
-        available = self.list_backups()
-        there_are = f"there are {', '.join(available)}" if available else "there is none yet"
-        raise NotFound(f"there is no backup {name} in {folder}: {there_are}")
+    def finish_restore(self) -> bool:
+        """Replace the accounts if a restore died before it did; return whether there was one.
+
+        Call it before anybody is served.
+        """
+        folder = self._manager.folder
+        return folder is not None and backups.finish(folder)
 
     # Counting
 
@@ -451,11 +457,11 @@ class DataInitializer:
         return {"count": len(sizes), "size_bytes": sum(sizes)}
 
     def _backup_stats(self) -> dict[str, Any]:
-        names, folder = self.list_backups(), self._manager.folder
-        sizes = [(folder / BACKUPS / name).stat().st_size for name in names] if folder else []
+        names = self.list_backups()
+        folder = self._manager.folder
         return {
             "count": len(names),
-            "size_bytes": sum(sizes),
+            "size_bytes": backups.stored_bytes(folder) if folder else 0,
             "latest": names[-1] if names else None,
         }
 

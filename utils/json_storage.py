@@ -21,6 +21,7 @@ from django.conf import settings
 from django.utils import timezone
 
 from docstore import DocumentStore, History, Unavailable, folder_of, has_folder, id_of, open_store
+from utils.backup_options import backup_options
 from workspace.bounds import HISTORY_KEEP_SECONDS, HISTORY_SHARE
 from workspace.installation import installation
 from workspace.schema.validation import COLLECTIONS, Record
@@ -62,6 +63,7 @@ class SettingsLimits:
 
 
 installation.limits = SettingsLimits()
+installation.backups = backup_options
 installation.time_zone = timezone.get_current_timezone
 
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, tzinfo
 from typing import Any, Protocol
 
+from backups.accounts import Accounts
 from docstore import Examined
 
 
@@ -54,6 +55,21 @@ class DefaultLimits:
     activity_max: int = 5_000
     storage_bytes: int = 256 * 1024**2
     history_bytes: int = 1024**3
+
+
+@dataclass(frozen=True)
+class BackupOptions:
+    """Where backups go and what is in them.
+
+    `place` is a folder, below the data folder if relative, or an `s3://` URL. Backups are encrypted
+    to the age `recipients`, if any, and read with the identities in the file `identity`. `accounts`
+    is the database to back up, None for no accounts.
+    """
+
+    place: str = "backups"
+    recipients: tuple[str, ...] = ()
+    identity: str = ""
+    accounts: Accounts | None = None
 
 
 class AccountsUnavailable(Exception):
@@ -202,6 +218,7 @@ class Installation:
     addresses: InvitedAddresses = field(default_factory=NoInvitedAddresses)
     limits: Limits = field(default_factory=DefaultLimits)
     time_zone: Callable[[], tzinfo] = lambda: UTC
+    backups: Callable[[], BackupOptions] = BackupOptions
 
 
 installation = Installation()

@@ -24,6 +24,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, BinaryIO, Final, TypeVar, cast
 
+from backups.restore import read_from_backups
 from docstore import (
     COUNTED_ID_MAX,
     UNBOUNDED,
@@ -34,7 +35,6 @@ from docstore import (
     Observer,
     RecordList,
     Transaction,
-    read_from_snapshots,
     utc_now,
 )
 from docstore.backends.files.backend import FilesBackend
@@ -636,7 +636,7 @@ class Workspace:
 
 def _prepare(store: DocumentStore) -> None:
     store.merge_files_with(merge_file)
-    read_from_snapshots(store, BACKUPS)
+    read_from_backups(store, BACKUPS)
 
 
 def _is_own(entry: Entry, person: int) -> bool:

@@ -103,11 +103,21 @@ def _store(status: Overview) -> Report | None:
 
 
 def _backups(status: Overview, now: datetime) -> Report:
-    if not status.backups:
-        return {"count": 0, "newest": None}
-    newest = status.backups[0]
-    return {
+    verified = status.verified
+    result: Report = {
         "count": len(status.backups) + status.older,
+        "newest": None,
+        "verified": verified
+        and {
+            "name": verified.sound or None,
+            "at": verified.sound_at or None,
+            "problem": verified.problem or None,
+        },
+    }
+    if not status.backups:
+        return result
+    newest = status.backups[0]
+    return result | {
         "newest": {
             "name": newest.name,
             "made_at": utc_text(newest.made_at),

@@ -15,12 +15,12 @@ from django.utils.translation import gettext_lazy as _
 
 from core.maintenance.retention import superfluous
 from core.maintenance.schedule import DAILY, HOURLY
+from docstore import Corrupt, NotFound
 from utils.data_initializer import DataInitializer
 from utils.json_storage import JSONStorageManager
 from workspace.operations import upkeep
+from workspace.operations.backups import dated
 from workspace.operations.run_reports import keep_counted, keep_validated_share
-from workspace.operations.status import all_backups
-from workspace.workspace import BACKUPS
 
 Text = str | Promise
 
@@ -48,34 +48,36 @@ def _backup_every() -> timedelta:
 
 
 def _back_up(manager: JSONStorageManager, now: datetime) -> str:
-    path = DataInitializer(manager).create_backup()
-    return f"{path.name}, {path.stat().st_size} bytes"
+    result = DataInitializer(manager).back_up()
+    return f"{result.backup}, {_count(result.files, 'file')}, {result.added_bytes} bytes added"
 
 
 def _verify_backup(manager: JSONStorageManager, now: datetime) -> str:
-    """Read the newest backup completely, and every document in it."""
-    backups = all_backups(manager)
-    if not backups:
-        raise JobFailed("there is no backup: run `manage.py maintenance backup`")
-    services, name = DataInitializer(manager), backups[0].name
-    files = services.check_backup(name)
-    findings = services.backup_findings(services.folder / BACKUPS / name)
-    if findings:
+    """Restore the newest backup on trial, and check every document in it."""
+    try:
+        result = DataInitializer(manager).verify_backup()
+    except NotFound:
+        raise JobFailed("there is no backup: run `manage.py maintenance backup`") from None
+    except Corrupt as fault:
+        raise JobFailed(f"the newest backup is damaged: {fault}") from None
+    if result.problem:
+        raise JobFailed(f"{result.name} is damaged: {result.problem}")
+    if result.findings:
         raise JobFailed(
-            f"{name} is complete, but {_count(len(findings), 'document')} in it cannot be read:"
-            f" {findings[0]}. Run `manage.py setup_data --validate`"
+            f"{result.name} is complete, but {_count(len(result.findings), 'document')} in it"
+            f" cannot be read: {result.findings[0]}. Run `manage.py setup_data --validate`"
         )
-    return f"{name}: {_count(files, 'file')} read"
+    how = "restored on trial" if result.complete else "stored as written; no identity opens it"
+    return f"{result.name}: {_count(result.files, 'file')}, {how}"
 
 
 def _prune_backups(manager: JSONStorageManager, now: datetime) -> str:
-    backups = all_backups(manager)
-    old = superfluous(
-        [(backup.name, backup.made_at) for backup in backups], settings.NEURALFLOW_BACKUP_KEEP
-    )
-    for name in old:
-        (DataInitializer(manager).folder / BACKUPS / name).unlink(missing_ok=True)
-    return f"{_count(len(old), 'backup')} deleted, {len(backups) - len(old)} retained"
+    services = DataInitializer(manager)
+    backups = dated(services.folder)
+    old = superfluous(backups, settings.NEURALFLOW_BACKUP_KEEP)
+    freed = services.remove_backups(old)
+    left = len(backups) - len(old)
+    return f"{_count(len(old), 'backup')} deleted ({freed} bytes), {left} retained"
 
 
 def _checkpoint(manager: JSONStorageManager, now: datetime) -> str:

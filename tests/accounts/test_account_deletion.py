@@ -242,7 +242,7 @@ class TestCrashes:
     def test_a_backup_that_brings_them_back_is_noticed(
         self, world: User, data_folder: Path
     ) -> None:
-        backup = data_initializer.create_backup().name
+        backup = data_initializer.create_backup().stem
         left(signed_in(world))
         data_initializer.restore_backup(backup)
         assert documents(data_folder, world.pk) != []

@@ -8,6 +8,7 @@ import os
 import subprocess
 import sys
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -123,13 +124,73 @@ def test_a_broken_document_has_line_and_column_and_stops_nobody_else(
 def test_backup_and_restore(people: None, data_folder: Path) -> None:
     run = setup_data("--backup")
     (name,) = data_initializer.list_backups()
-    assert f"Backup written: {data_folder}/backups/{name} (" in run.lines[-1]
+    assert run.lines[-2] == (
+        f"Backup written: {name} in {data_folder}/backups, 8 files"
+        f" (8 read, {run.lines[-2].split()[-3]} bytes added)."
+    )
+    assert run.lines[-1] == "Verified: restored on trial, complete."
     taken = contents(data_folder)
     json_storage.delete("tasks", 1, 1)
-    run = setup_data("--restore", name.removesuffix(".zip"))
+    run = setup_data("--restore", name, "--dry-run")
+    assert run.lines[1:] == [
+        "tasks/tasks_1.json: changed (0 records -> 1 record)",
+        f"A restore of {name} would change 1 file.",
+    ]
+    assert contents(data_folder) != taken
+    run = setup_data("--restore", name)
     assert run.lines[-2] == f"Restored 8 files from {name}."
     assert run.lines[-1].startswith("What was there before is in neuralflow_")
     assert contents(data_folder) == taken
+
+
+def test_one_user_one_record_and_a_moment_are_restored(people: None, data_folder: Path) -> None:
+    json_storage.save_task_data(2, {"title": "Bob's"})
+    setup_data("--backup", "--no-verify")
+    moment = datetime.now(UTC).isoformat()
+    json_storage.delete("tasks", 1, 1)
+    json_storage.delete("projects", 1, 1)
+    json_storage.delete("tasks", 2, 1)
+    run = setup_data("--restore", "latest", "--record", "tasks/1/1")
+    assert run.lines[1:3] == [
+        "tasks/tasks_1.json, record 1: added (0 records -> 1 record)",
+        run.lines[2],
+    ]
+    assert [task["title"] for task in json_storage.list("tasks", 1)] == ["Train"]
+    assert json_storage.list("projects", 1) == []
+    (first, *_) = data_initializer.list_backups()
+    run = setup_data("--restore", first, "--user", "1")
+    assert "projects/projects_1.json: changed (0 records -> 1 record)" in run.lines
+    assert [one["name"] for one in json_storage.list("projects", 1)] == ["Vision"]
+    assert json_storage.list("tasks", 2) == []
+    run = setup_data("--restore", first, "--at", moment)
+    assert [task["title"] for task in json_storage.list("tasks", 2)] == ["Bob's"]
+    for flag, text, words in (
+        ("--at", "yesterday", "'yesterday' is no time: write 2026-11-20T09:00Z"),
+        ("--record", "tasks/1", "'tasks/1' is no record: write COLLECTION/USER/ID"),
+        ("--record", "tasks/1/99", "the backup has no record 99"),
+        ("--user", "9", "has no documents of user 9"),
+        ("--from", "s4://bucket", "'s4://bucket' is no place for backups"),
+    ):
+        run = setup_data("--restore", first, flag, text)
+        assert run.code == 1 and words in run.error
+
+
+def test_backup_elsewhere_is_verified_and_restored_from_there(
+    people: None, data_folder: Path, tmp_path: Path
+) -> None:
+    run = setup_data("--backup", "--to", str(tmp_path / "elsewhere"), "--json")
+    name = run.json["backup"]["backup"]
+    assert data_initializer.list_backups() == []
+    json_storage.delete("tasks", 1, 1)
+    elsewhere = ("--from", str(tmp_path / "elsewhere"))
+    run = setup_data("--verify-backup", "latest", *elsewhere)
+    assert run.lines[-1] == f"Verified {name}: restored 8 files on trial, complete."
+    setup_data("--restore", "latest", *elsewhere)
+    assert len(json_storage.list("tasks", 1)) == 1
+    pack = next((tmp_path / "elsewhere/packs").rglob("*.zst"))
+    pack.write_bytes(b"")
+    run = setup_data("--verify-backup", name, *elsewhere)
+    assert run.code == 1 and run.lines[-1].startswith(f"{name} is damaged: packs/")
 
 
 def test_backup_of_broken_file_is_made_and_named_and_exits_with_1(
@@ -141,7 +202,7 @@ def test_backup_of_broken_file_is_made_and_named_and_exits_with_1(
     (name,) = data_initializer.list_backups()
     place = "tasks/tasks_1.json:"
     assert run.code == 1 and [line for line in run.lines if line.startswith(place)]
-    assert f"Backup written: {data_folder}/backups/{name} (" in run.lines[-2]
+    assert f"Backup written: {name} in {data_folder}/backups, " in run.lines[-3]
     assert run.lines[-1] == "1 document in it does not read, as above."
     taken = contents(data_folder)
     broken.unlink()
@@ -153,11 +214,11 @@ def test_backup_of_broken_file_is_made_and_named_and_exits_with_1(
 def test_a_restore_that_is_refused_changes_nothing(people: None, data_folder: Path) -> None:
     setup_data("--backup")
     (name,) = data_initializer.list_backups()
-    archive = data_folder / "backups" / name
-    archive.write_bytes(archive.read_bytes()[:-1])
+    manifest = data_folder / "backups" / f"{name}.json"
+    manifest.write_bytes(manifest.read_bytes()[:-1])
     before = contents(data_folder, but=(".neuralflow",))
     run = setup_data("--restore", name)
-    assert run.code == 1 and "is not a whole snapshot" in run.error
+    assert run.code == 1 and "is damaged" in run.error
     assert run.error.endswith("Nothing was changed.")
     for wrong in ("nope", "../" + name, ""):
         run = setup_data(f"--restore={wrong}")
@@ -259,11 +320,9 @@ def test_json_tells_findings_and_errors_too(people: None, data_folder: Path) -> 
     assert run.error.startswith("there is no backup nope in ")
 
 
-@pytest.mark.parametrize(
-    ("below", "words"), [("/", "cannot open {}"), ("/backups/", "cannot write the backup")]
-)
+@pytest.mark.parametrize("below", ["/", "/backups/"])
 def test_a_full_disk_is_answered_with_what_to_do(
-    people: None, data_folder: Path, monkeypatch: pytest.MonkeyPatch, below: str, words: str
+    people: None, data_folder: Path, monkeypatch: pytest.MonkeyPatch, below: str
 ) -> None:
     fsync = os.fsync
 
@@ -278,7 +337,7 @@ def test_a_full_disk_is_answered_with_what_to_do(
     run = setup_data("--backup", "--stats")
     assert run.code == 1
     assert run.error == (
-        f"{words.format(data_folder)}: No space left on device. "
+        "cannot write the backup: No space left on device. "
         "Nothing was lost. Free some space and run this again."
     )
     assert contents(data_folder, but=(".neuralflow",)) == before

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from accounts.models import User
-from docstore import Corrupt, DocumentStore, Finding, Key, NotFound, Unavailable
+from docstore import Corrupt, DocumentStore, Finding, Key, NotFound, Unavailable, take_snapshot
 from docstore.backends.files.backend import FilesBackend
 from tests.accounts_in_db import add_account
 from tests.folders import contents, exact, times
@@ -446,7 +446,7 @@ def test_a_backup_is_restored_byte_for_byte(data_folder: Path) -> None:
     json_storage.save_task_data(1, {"title": "größer 😀"})
     write(data_folder / "users/user_2.json", "{broken")
     taken = contents(data_folder)
-    name = data_initializer.create_backup().name
+    name = data_initializer.create_backup().stem
     json_storage.save_task_data(1, {"title": "later"})
     json_storage.save_task_data(5, {"title": "new person"})
     later = contents(data_folder)
@@ -464,16 +464,19 @@ def test_a_backup_may_be_named_in_several_ways(data_folder: Path, monkeypatch: A
     path = data_initializer.create_backup()
     monkeypatch.chdir(data_folder)
     for name in (path.name, path.stem, str(path), f"backups/{path.name}", f"./backups/{path.stem}"):
-        assert data_initializer.restore_backup(name).backup == path.name
+        assert data_initializer.restore_backup(name).backup == path.stem
+    assert data_initializer.restore_backup("latest").backup > path.stem
 
 
 @pytest.mark.parametrize("name", ["before-upgrade.zip", "neuralflow_2026 (1).zip", "Été.ZIP"])
-def test_renamed_backup_is_listed_by_its_moment_and_restored(data_folder: Path, name: str) -> None:
+def test_renamed_archive_of_0_1_is_listed_by_its_moment_and_restored(
+    data_folder: Path, name: str
+) -> None:
     json_storage.save_task_data(1, {"title": "Train"})
-    path = data_initializer.create_backup()
+    path = take_snapshot(json_storage.store, data_folder / "backups")
     renamed = path.rename(path.with_name(name))
     json_storage.save_task_data(1, {"title": "later"})
-    later = data_initializer.create_backup().name
+    later = data_initializer.create_backup().stem
     (data_folder / "backups" / "holiday.zip").write_bytes(b"no archive")
     assert data_initializer.list_backups() == [name, later]
     for given in (name, renamed.stem if name.endswith(".zip") else name, str(renamed)):
@@ -483,12 +486,25 @@ def test_renamed_backup_is_listed_by_its_moment_and_restored(data_folder: Path, 
         data_initializer.restore_backup("holiday")
 
 
+@pytest.mark.parametrize("name", ["before-upgrade", "neuralflow_2026 (1)", "Été"])
+def test_renamed_backup_is_listed_by_its_moment_and_restored(data_folder: Path, name: str) -> None:
+    json_storage.save_task_data(1, {"title": "Train"})
+    path = data_initializer.create_backup()
+    renamed = path.rename(path.with_name(f"{name}.json"))
+    json_storage.save_task_data(1, {"title": "later"})
+    later = data_initializer.create_backup().stem
+    assert data_initializer.list_backups() == [name, later]
+    for given in (name, renamed.name, str(renamed)):
+        assert data_initializer.restore_backup(given).backup == name
+    assert [task["title"] for task in json_storage.list("tasks", 1)] == ["Train"]
+
+
 @pytest.mark.parametrize("name", ["", "x", "../x", "/etc/passwd", "..", "backups", "x\0y"])
 def test_a_wrong_name_is_answered_with_those_that_there_are(data_folder: Path, name: str) -> None:
     json_storage.save_task_data(1, {"title": "Train"})
     with pytest.raises(NotFound, match="there is none yet"):
         data_initializer.restore_backup(name)
-    backup = data_initializer.create_backup().name
+    backup = data_initializer.create_backup().stem
     with pytest.raises(NotFound, match=backup):
         data_initializer.restore_backup(name)
     assert data_initializer.list_backups() == [backup]
@@ -505,13 +521,15 @@ def test_a_backup_elsewhere_is_not_taken_for_the_one_here(
         data_initializer.restore_backup(str(elsewhere))
 
 
-def test_a_damaged_backup_changes_nothing(data_folder: Path) -> None:
+@pytest.mark.parametrize("pattern", ["*.json", "packs/*/*"])
+def test_a_damaged_backup_changes_nothing(data_folder: Path, pattern: str) -> None:
     json_storage.save_task_data(1, {"title": "Train"})
-    path = data_initializer.create_backup()
-    path.write_bytes(path.read_bytes()[:-30])
+    name = data_initializer.create_backup().stem
+    for path in (data_folder / "backups").glob(pattern):
+        path.write_bytes(path.read_bytes()[:-30])
     before = contents(data_folder, but=(".neuralflow",))
-    with pytest.raises(Corrupt, match="is not a whole snapshot"):
-        data_initializer.restore_backup(path.name)
+    with pytest.raises(Corrupt, match="is damaged"):
+        data_initializer.restore_backup(name)
     assert contents(data_folder, but=(".neuralflow",)) == before
 
 
@@ -533,6 +551,7 @@ def test_everything_is_counted_and_nothing_unreadable_is_zero_silently(data_fold
     write(data_folder / "shared/shared_1.json", '{"shared": [{"id": 1}]}')  # readable
     write(data_folder / "requests/requests_1.json", '{"requests": [{"id": 1}, {"id": 1}]}')
     backup = data_initializer.create_backup()
+    stored = sum(path.stat().st_size for path in backup.parent.rglob("*.*"))
     files = contents(data_folder)
     write(data_folder / "tasks/tasks_1.set-aside-2026-11-28T12-00-00.000000Z.json", "{ }")
     write(data_folder / "tasks/tasks_1.set-aside-2026-11-28T12-00-00.000000Z.txt", "why")
@@ -548,7 +567,7 @@ def test_everything_is_counted_and_nothing_unreadable_is_zero_silently(data_fold
         "total_activities": 1,
         "size_bytes": {**sizes, "total": sum(map(len, files.values()))},
         "set_aside": {"count": 1, "size_bytes": 3},
-        "backups": {"count": 1, "size_bytes": backup.stat().st_size, "latest": backup.name},
+        "backups": {"count": 1, "size_bytes": stored, "latest": backup.stem},
         "unsynced_accounts": 2,
         "unproved_addresses": 0,
         "mirror_faults": 4,

@@ -108,6 +108,7 @@ def test_operator_page_many_backups_lists_newest(browser: Client, data_folder: P
     (data_folder / "backups" / "neuralflow_9999-99-99T99-99-99Z.zip").touch()
     words = text_of(browser.get("/operator/"))
     assert "2.0 KB · 1 week ago" in words
+    assert "Last verified backup: 0 minutes ago" in words
     assert "and 6 older backups" in words
 
 

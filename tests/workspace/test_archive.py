@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from docstore import Conflict, Key, NotFound, open_store
+from docstore import Conflict, Key, NotFound, open_store, take_snapshot
 from tests.examples import examples
 from tests.folders import contents
 from tests.workspace.bombs import honest
@@ -500,11 +500,9 @@ class TestFolders:
         with pytest.raises(InvalidImport, match="twice"):
             imported(honest(files))
 
-    def test_a_backup_is_taken_in(self, db: None) -> None:
-        from utils.data_initializer import DataInitializer
-
+    def test_a_backup_of_0_1_is_taken_in(self, tmp_path: Path) -> None:
         workspace()
-        backup = DataInitializer().create_backup().read_bytes()
+        backup = take_snapshot(json_storage.store, tmp_path / "data/backups").read_bytes()
         assert counts(imported(backup, BOB), "tasks") == {"added": 2}
         assert len(Archive(io.BytesIO(backup)).entries) == 4
 

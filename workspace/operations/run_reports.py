@@ -1,7 +1,7 @@
-"""Store the results of the last validation and the last count for the operator page.
+"""Store the results of the last validation, count and backup for the operator page.
 
-Both runs read every document, which no page may do. They store their results next to the journal.
-On a read-only disk nothing is stored.
+Validation and count read every document, and backups may be on another machine, which no page may
+do. They store their results next to the journal. On a read-only disk nothing is stored.
 """
 
 from __future__ import annotations
@@ -22,6 +22,8 @@ from docstore import Finding, utc_text
 WORK_FOLDER: Final = ".neuralflow"
 VALIDATED: Final = "validated.json"
 COUNTED: Final = "counted.json"
+BACKED_UP: Final = "backed-up.json"
+VERIFIED: Final = "verified.json"
 FINDINGS_KEPT: Final = 100
 _OWNER: Final = re.compile(r"_([1-9][0-9]{0,17})\.json$", re.ASCII)
 _BYTES_MAX: Final = 1024 * 1024
@@ -48,6 +50,55 @@ class Counted(msgspec.Struct, frozen=True):
     totals: dict[str, int]
     size_bytes: int
     unreadable: int
+
+
+class LastBackup(msgspec.Struct, frozen=True):
+    """The last backup: its name, place and size in bytes, and the moment that it shows."""
+
+    name: str
+    place: str
+    size_bytes: int
+    at: str
+
+
+class LastVerified(msgspec.Struct, frozen=True):
+    """The last verification of a backup: its name, the time, and the problem found, or "".
+
+    `sound` and `sound_at` are name and time of the last one that found no problem.
+    """
+
+    name: str
+    at: str
+    problem: str
+    sound: str
+    sound_at: str
+
+    @property
+    def sound_moment(self) -> datetime | None:
+        """The time of the last verification that found no problem; None if there was none."""
+        return datetime.fromisoformat(self.sound_at) if self.sound_at else None
+
+
+def keep_backup(folder: Path | None, backup: LastBackup) -> None:
+    """Store the last backup."""
+    _keep(folder, BACKED_UP, backup)
+
+
+def keep_verified(folder: Path | None, name: str, at: str, problem: str) -> None:
+    """Store the result of a verification."""
+    before = last_verified(folder) if folder else None
+    sound = (name, at) if not problem else (before.sound, before.sound_at) if before else ("", "")
+    _keep(folder, VERIFIED, LastVerified(name, at, problem, *sound))
+
+
+def last_backup(folder: Path) -> LastBackup | None:
+    """Return the last backup, or None if none can be read."""
+    return _kept(folder, BACKED_UP, LastBackup)
+
+
+def last_verified(folder: Path) -> LastVerified | None:
+    """Return the last verification, or None if none can be read."""
+    return _kept(folder, VERIFIED, LastVerified)
 
 
 def keep_validated(folder: Path | None, findings: Sequence[Finding]) -> None:

@@ -13,12 +13,23 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
-from docstore import Corrupt, Unavailable, snapshots
+from backups.manifest import SUFFIX, read_manifest
+from backups.targets import FolderTarget
+from docstore import Corrupt, NotFound, Unavailable
 from docstore.backends.files.backend import FilesBackend
 from docstore.stats import Condition
 from workspace.installation import installation
-from workspace.operations.run_reports import Counted, Validated, last_counted, last_validated
-from workspace.workspace import BACKUPS, Workspace
+from workspace.operations.backups import names_in, place_of
+from workspace.operations.run_reports import (
+    Counted,
+    LastVerified,
+    Validated,
+    last_backup,
+    last_counted,
+    last_validated,
+    last_verified,
+)
+from workspace.workspace import Workspace
 
 BACKUPS_TOLD: Final = 10
 _TIME_IN_NAME: Final = re.compile(r"_(\d{4}-\d\d-\d\dT\d\d-\d\d-\d\d)", re.ASCII)
@@ -46,7 +57,8 @@ class Overview:
     `unsynced` of the `people` have a document that is older than their account, because mirroring
     failed. `folder` is None for a store in memory, which has none of the other fields. `fault` is
     the reason why the store cannot be opened, and then `condition` is None. `backups` are the
-    newest, newest first, and `older` is the number of further ones.
+    newest, newest first, and `older` is the number of further ones. `verified` is the last
+    verification of a backup.
     """
 
     people: int
@@ -57,6 +69,7 @@ class Overview:
     room: Room | None = None
     backups: tuple[Backup, ...] = ()
     older: int = 0
+    verified: LastVerified | None = None
     validated: Validated | None = None
     counted: Counted | None = None
 
@@ -77,6 +90,7 @@ def overview(manager: Workspace) -> Overview:
         values |= {"folder": folder, "room": _room(folder)}
         values |= _backups(folder)
         values |= {"validated": last_validated(folder), "counted": last_counted(folder)}
+        values["verified"] = last_verified(folder)
         values["condition"] = condition_of(manager)
     except (Unavailable, Corrupt) as fault:
         values["fault"] = str(fault)
@@ -118,18 +132,38 @@ def _room(folder: Path) -> Room | None:
 
 def _backups(folder: Path, told: int | None = BACKUPS_TOLD) -> dict[str, Any]:
     try:
-        names = snapshots(folder / BACKUPS)[::-1]
-        backups = [_backup(folder / BACKUPS / name) for name in names[:told]]
-    except OSError:  # unreadable, or deleted at this moment
+        place = place_of(folder)
+        if not isinstance(place, FolderTarget):  # no page waits for another machine
+            last = last_backup(folder)
+            known = (last,) if last else ()
+            return {
+                "backups": tuple(Backup(one.name, one.size_bytes, _time(one.at)) for one in known)
+            }
+        names = names_in(place)[::-1]
+        backups = [_backup(place, name) for name in names[:told]]
+    except (OSError, Unavailable, NotFound):  # unreadable, or deleted at this moment
         return {}
     return {"backups": tuple(backups), "older": len(names) - len(backups)}
 
 
-def _backup(path: Path) -> Backup:
-    """Return a backup with the time in its name, because copying changes the time of the file."""
+def _time(text: str) -> datetime:
+    return datetime.fromisoformat(text)
+
+
+def _backup(place: FolderTarget, name: str) -> Backup:
+    """Return a backup with the moment that it shows.
+
+    For an archive of 0.1 that is the time in its name, because copying changes that of the file.
+    """
+    path = place.root / name
+    if not path.exists():
+        path = place.root / (name + SUFFIX)
+        with suppress(Corrupt):
+            manifest, _ = read_manifest(place, name)
+            return Backup(name, sum(manifest.packs.values()), manifest.moment)
     status = path.stat()
     made_at = datetime.fromtimestamp(status.st_mtime, UTC)
     if match := _TIME_IN_NAME.search(path.name):
         with suppress(ValueError):  # the digits are not a valid date
             made_at = datetime.strptime(match[1], "%Y-%m-%dT%H-%M-%S").replace(tzinfo=UTC)
-    return Backup(path.name, status.st_size, made_at)
+    return Backup(name, status.st_size, made_at)

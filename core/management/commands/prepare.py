@@ -8,12 +8,15 @@ from django.conf import settings
 from django.core.management import call_command
 from django.core.management.base import BaseCommand
 
+from utils.data_initializer import data_initializer
+
 
 class Command(BaseCommand):
     help = "Brings database, cache table, static files and data folder up to date."
 
     def handle(self, *args: Any, **options: Any) -> None:
         _make_databases()
+        data_initializer.finish_restore()  # the accounts of a restore that was interrupted
         call_command("migrate", interactive=False, verbosity=0)
         call_command("createcachetable", verbosity=0)
         call_command("clearsessions")

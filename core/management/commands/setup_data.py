@@ -7,8 +7,10 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from io import TextIOWrapper
+from pathlib import Path
 from typing import Any
 
+from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError
 from django.db import DatabaseError
 from rich.console import Console
@@ -18,6 +20,7 @@ from core.console import advice, count, printable
 from docstore import Finding, StoreError
 from utils.data_initializer import data_initializer
 from utils.json_storage import json_storage
+from workspace.operations import backups
 from workspace.operations.run_reports import keep_counted, keep_validated
 
 Result = dict[str, Any]
@@ -30,7 +33,26 @@ def _structure(options: Result, watch: Watch) -> Result:
 
 
 def _restore(options: Result, watch: Watch) -> Result:
-    return asdict(data_initializer.restore_backup(options["restore"], watch))
+    scope = backups.Scope(
+        user=options["user"],
+        record=backups.record_from(options["record"]) if options["record"] else None,
+        at=backups.moment_from(options["at"]) if options["at"] else None,
+        keep_accounts=options["keep_accounts"],
+        dry_run=options["dry_run"],
+    )
+    restored = data_initializer.restore_backup(
+        options["restore"], watch, source=_place(options["from"]), scope=scope
+    )
+    if restored.accounts and restored.before:  # the backup may be of an older release
+        call_command("migrate", interactive=False, verbosity=0)
+    return asdict(restored)
+
+
+def _place(text: str | None) -> str:
+    """Return a place for backups as typed: a folder is relative to the working folder."""
+    if not text or "://" in text:
+        return text or ""
+    return str(Path(text).absolute())
 
 
 def _adopt(options: Result, watch: Watch) -> Result:
@@ -48,13 +70,21 @@ def _validate(options: Result, watch: Watch) -> Result:
 
 
 def _backup(options: Result, watch: Watch) -> Result:
-    path = data_initializer.create_backup(watch)
-    findings = data_initializer.backup_findings(path)
+    place, verify = _place(options["to"]), not options["no_verify"]
+    return asdict(data_initializer.back_up(to=place, verify=verify, progress=watch))
+
+
+def _verify_backup(options: Result, watch: Watch) -> Result:
+    result = data_initializer.verify_backup(
+        options["verify_backup"], source=_place(options["from"]), progress=watch
+    )
     return {
-        "backup": path.name,
-        "path": str(path),
-        "size_bytes": path.stat().st_size,
-        "findings": [asdict(finding) for finding in findings],
+        "backup": result.name,
+        "complete": result.complete,
+        "problem": result.problem,
+        "files": result.files,
+        "size_bytes": result.bytes,
+        "findings": [asdict(finding) for finding in result.findings],
     }
 
 
@@ -70,8 +100,20 @@ def _tell_structure(result: Result) -> Iterator[str]:
 
 
 def _tell_restore(result: Result) -> Iterator[str]:
-    yield f"Restored {count(result['files'], 'file')} from {result['backup']}."
+    for change in result["changes"]:
+        before, after = (_records(change[name]) for name in ("records_before", "records_after"))
+        yield f"{change['file']}: {change['change']} ({before} -> {after})"
+    accounts = " and the accounts" if result["accounts"] else ""
+    if not result["before"]:
+        files = count(len(result["changes"]), "file")
+        yield f"A restore of {result['backup']} would change {files}{accounts}."
+        return
+    yield f"Restored {count(result['files'], 'file')}{accounts} from {result['backup']}."
     yield f"What was there before is in {result['before']}."
+
+
+def _records(number: int | None) -> str:
+    return "no records" if number is None else count(number, "record")
 
 
 def _tell_adopt(result: Result) -> Iterator[str]:
@@ -93,9 +135,28 @@ def _tell_validate(result: Result) -> Iterator[str]:
 
 
 def _tell_backup(result: Result) -> Iterator[str]:
-    yield f"Backup written: {result['path']} ({result['size_bytes']} bytes)."
+    accounts = "the accounts and " if result["accounts"] else ""
+    yield (
+        f"Backup written: {result['backup']} in {result['place']},"
+        f" {accounts}{count(result['files'], 'file')}"
+        f" ({result['read']} read, {result['added_bytes']} bytes added)."
+    )
+    if result["problem"]:
+        yield f"The backup is damaged: {result['problem']}. Make another one."
+    elif result["verified"]:
+        yield "Verified: restored on trial, complete."
     if result["findings"]:
         yield f"{count(len(result['findings']), 'document')} in it does not read, as above."
+
+
+def _tell_verify_backup(result: Result) -> Iterator[str]:
+    name = result["backup"]
+    if result["problem"]:
+        yield f"{name} is damaged: {result['problem']}."
+    elif result["complete"]:
+        yield f"Verified {name}: restored {count(result['files'], 'file')} on trial, complete."
+    else:
+        yield f"{name} is encrypted and no identity is here: its stored bytes are complete."
 
 
 def _tell_stats(result: Result) -> Iterator[str]:
@@ -124,6 +185,7 @@ _STEPS = {
     "sync_users": _Step("Syncing", _sync, _tell_sync),
     "validate": _Step("Validating", _validate, _tell_validate),
     "backup": _Step("Backing up", _backup, _tell_backup),
+    "verify_backup": _Step("Verifying", _verify_backup, _tell_verify_backup),
     "stats": _Step("Counting", _stats, _tell_stats),
 }
 _ONLY_LOOKING = {"validate", "stats"}
@@ -136,7 +198,8 @@ class Command(BaseCommand):
     help = (
         "Lays out the data folder. With flags: keeps it in step with the accounts, checks it, "
         "backs it up, restores it, counts it. Flags combine; the order of the work is fixed: "
-        "restore, adopt, sync, validate, backup, stats. Exit code 1 when something was found."
+        "restore, adopt, sync, validate, backup, verify-backup, stats. Exit code 1 when something "
+        "was found."
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
@@ -147,9 +210,38 @@ class Command(BaseCommand):
         parser.add_argument(
             "--validate", **flag, help="check everything, change nothing; say file, line, column"
         )
-        parser.add_argument("--backup", **flag, help="write a backup into backups/")
         parser.add_argument(
-            "--restore", metavar="NAME", help="put back a backup; what is there is kept in another"
+            "--backup", **flag, help="back up documents and accounts, and restore that on trial"
+        )
+        parser.add_argument(
+            "--to", metavar="PLACE", help="back up to this folder or s3://bucket/prefix"
+        )
+        parser.add_argument("--no-verify", **flag, help="do not restore the new backup on trial")
+        parser.add_argument(
+            "--verify-backup",
+            metavar="NAME",
+            help="restore a backup on trial; `latest`: the newest",
+        )
+        parser.add_argument(
+            "--restore", metavar="NAME", help="restore a backup, after a backup of what is there"
+        )
+        parser.add_argument(
+            "--from", metavar="PLACE", help="restore or verify from this folder or s3://…"
+        )
+        parser.add_argument(
+            "--user", type=int, metavar="ID", help="restore this user's documents only"
+        )
+        parser.add_argument(
+            "--record", metavar="COLLECTION/USER/ID", help="restore this record only"
+        )
+        parser.add_argument(
+            "--at", metavar="TIME", help="restore the documents of this moment, from the journal"
+        )
+        parser.add_argument(
+            "--keep-accounts", **flag, help="restore the documents, and leave the accounts"
+        )
+        parser.add_argument(
+            "--dry-run", **flag, help="show what --restore would change, and change nothing"
         )
         parser.add_argument("--stats", **flag, help="count people, records and bytes")
         parser.add_argument(
@@ -165,13 +257,20 @@ class Command(BaseCommand):
         if isinstance(sys.stdout, TextIOWrapper):
             sys.stdout.reconfigure(errors="backslashreplace")  # a terminal without UTF-8
         try:
-            for name in _chosen(options):
+            chosen = _chosen(options)
+            if not set(chosen) <= _ONLY_LOOKING and data_initializer.finish_restore():
+                call_command("migrate", interactive=False, verbosity=0)
+                self.stderr.write("Finished a restore that had been interrupted.")
+            for name in chosen:
                 results[name] = self._run(_STEPS[name], options)
         except (StoreError, DatabaseError, OSError) as fault:
             trouble = results["error"] = advice(fault)
         if options["json"]:
             self.stdout.write(json.dumps(results, indent=2))
-        finding_count = sum(len(result.get("findings", [])) for result in _by_step(results))
+        finding_count = sum(
+            len(result.get("findings", [])) + bool(result.get("problem"))
+            for result in _by_step(results)
+        )
         if trouble or finding_count:
             raise CommandError(trouble or _sum_up(finding_count))
 
