@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -20,6 +22,7 @@ from workspace.schema.validation import COLLECTIONS
 
 PROJECT = Path(__file__).resolve().parents[1]
 APPS = ("core", "web", "api", "accounts")
+PACKAGES = (*APPS, "backups", "docstore", "neuralflow", "utils", "workspace")
 CONFIGURE = (PROJECT / "docs/configure.md").read_text("utf-8")
 MANUAL = operator_manual()
 FORMAT = (PROJECT / "docs/format.md").read_text("utf-8")
@@ -108,6 +111,35 @@ def test_links_between_documents_lead_somewhere() -> None:
 def test_documents_contain_no_conflict_markers() -> None:
     for document in DOCUMENTS:
         assert not re.search(r"^(<<<<<<<|>>>>>>>) ", document.read_text("utf-8"), re.M), document
+
+
+def test_findings_and_errors_in_the_manual_are_those_of_the_code() -> None:
+    manual = (PROJECT / "docs/troubleshoot.md").read_text("utf-8")
+    from_elsewhere = {"Expecting ',' delimiter", "Permission denied"}  # msgspec, the system
+    source = [text for app in PACKAGES for text in _strings_of(PROJECT / app)]
+    rows = re.findall(r"^\| (.*?`.*?) \|", manual, re.M)
+    parts = [
+        part.strip(" ,.").removesuffix(" must be")
+        for row in rows
+        for quoted in re.findall(r"``(.+?)``|`([^`]+)`", row)
+        for part in re.split(r'…|\d+|"|: ', "".join(quoted))
+    ]
+    parts = [part for part in parts if len(part) > 4 and part not in from_elsewhere]
+    assert len(parts) > 60
+    assert [part for part in parts if not any(part in text for text in source)] == []
+
+
+def _strings_of(package: Path) -> Iterator[str]:
+    """Yield all string literals of a package, with a NUL in place of each replacement field."""
+    for path in package.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+            if isinstance(node, ast.Constant) and isinstance(node.value, str):
+                yield node.value
+            elif isinstance(node, ast.JoinedStr):
+                yield "".join(
+                    str(part.value) if isinstance(part, ast.Constant) else "\0"
+                    for part in node.values
+                )
 
 
 def _anchors(document: Path) -> set[str]:
