@@ -9,7 +9,17 @@ from pathlib import Path
 from tests.server import PROJECT, Server
 
 # In the order of reading, in which the commands of one page work on what those before it left.
-OPERATOR_PAGES = ("install", "configure", "accounts", "commands", "backup", "troubleshoot")
+OPERATOR_PAGES = (
+    "install",
+    "configure",
+    "accounts",
+    "commands",
+    "backup",
+    "maintenance",
+    "monitoring",
+    "scale",
+    "troubleshoot",
+)
 END = "-- end of output --"
 BIN = Path(sys.executable).parent
 
