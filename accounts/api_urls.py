@@ -22,6 +22,8 @@ from api.views.changes import changes_view
 from api.views.dates import dates_view
 from api.views.export_import import export_view, import_view
 from api.views.sharing import (
+    blocked_list_view,
+    blocked_view,
     invitation_view,
     invitations_view,
     member_view,
@@ -74,6 +76,8 @@ urlpatterns = [
     path("shared/<record_id:shared_id>/ownership/", ownership_view, name="api_ownership"),
     path("invitations/", invitations_view, name="api_invitations"),
     path("invitations/<record_id:number>/", own_invitation_view, name="api_own_invitation"),
+    path("blocked-inviters/", blocked_list_view, name="api_blocked_list"),
+    path("blocked-inviters/<record_id:inviter>/", blocked_view, name="api_blocked"),
     path("openapi.json", openapi_view, name="api_openapi"),
     path("dashboard/", dashboard_view, name="api_dashboard"),
     path("dates/", dates_view, name="api_dates"),

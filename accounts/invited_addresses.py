@@ -8,7 +8,7 @@ project is ignored.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -17,8 +17,10 @@ from django.conf import settings
 from django.contrib.auth import get_user_model
 from django.core.exceptions import ValidationError
 from django.core.validators import validate_email
+from django.db.models import Case, IntegerField, When, Window
+from django.db.models.functions import RowNumber
 
-LISTED_MAX = 200  # invitations to addresses listed per user, the newest
+LISTED_MAX = 200  # invitations to addresses listed per user
 REFUSED_MAX = 500  # blocked inviters per user; the oldest beyond that are dropped
 # The newest rows of an owner that are never checked for staleness, per address and in total.
 UNCHECKED_OF_ADDRESS = 5
@@ -74,10 +76,12 @@ def rows_to_check(owner: int, address: str) -> list[Any]:
     return [*of_address[:CHECKED_MAX], *at_random]
 
 
-def rows_for(person: int) -> list[Any]:
+def rows_for(person: int, known: Collection[int] = ()) -> list[Any]:
     """Return the rows for the user's proved addresses, newest first.
 
-    Leaves out declined invitations and those of blocked inviters.
+    Leaves out declined invitations and those of blocked inviters. Of more than `LISTED_MAX`, those
+    of `known` inviters come first, then one of each inviter, older accounts first: many new
+    accounts of a stranger, each within its limits, displace no invitation of an older account.
     """
     addresses = get_user_model().objects.proved_addresses(person)
     refused = refused_inviters(person)
@@ -86,11 +90,18 @@ def rows_for(person: int) -> list[Any]:
         .filter(address__in=addresses, is_declined=False)
         .exclude(owner__in=[person, *refused])
     )
-    return list(rows.order_by("-pk")[:LISTED_MAX])
+    of_inviter = Window(RowNumber(), partition_by="owner", order_by="-pk")
+    is_known = Case(When(owner__in=known, then=0), default=1, output_field=IntegerField())
+    ranked = rows.annotate(is_known=is_known, of_inviter=of_inviter)
+    listed = ranked.order_by("is_known", "of_inviter", "owner")[:LISTED_MAX]
+    return sorted(listed, key=lambda row: -row.pk)
 
 
 def may_wait_for(person: int) -> bool:
-    """Return whether the user may have an open invitation. One query, as every page calls it."""
+    """Return whether there may be an open invitation, by one query, as every page calls it.
+
+    Rows may be stale. `Invitations.is_waiting` looks at them.
+    """
     if not can_be_proved():
         return False
     proved = get_user_model().objects.filter(pk=person, emailaddress__verified=True)

@@ -257,6 +257,12 @@ def _sharing() -> dict[str, Schema]:
         "AddressInvitationList": _listed(
             "invitations", "The open invitations.", ref("AddressInvitation")
         ),
+        "Declined": _object("The number of invitations that were declined.", {"declined": _NUMBER}),
+        "BlockedList": _listed(
+            "blocked",
+            "The people who cannot invite you, the latest first.",
+            _object("A person.", {"user_id": _ID, "username": {"type": "string"}}),
+        ),
         "Member": member,
         "MemberList": _listed("members", "Who is in the project.", ref("Member")),
         "Shared": shared,

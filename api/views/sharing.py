@@ -18,6 +18,7 @@ from api.request import ApiRequest
 from api.responses import json_response, no_content
 from utils.middleware import request_metadata
 from workspace.idempotency import Once
+from workspace.installation import installation
 from workspace.json_values import FieldError
 from workspace.membership.invitations import Invitations
 from workspace.membership.members import Call, Memberships
@@ -154,6 +155,37 @@ def _decline_address(request: ApiRequest, number: int) -> HttpResponse:
     return no_content()
 
 
+def _decline_all(request: ApiRequest) -> HttpResponse:
+    refuse_conditions(request)
+    person, call = request.caller.user_id, _unmetered(request)
+    invitations = Invitations(request.json_storage)
+    return json_response(
+        {"declined": read(request, lambda: invitations.decline_all(person, **call))}
+    )
+
+
+def _blocked(request: ApiRequest) -> HttpResponse:
+    invitations = Invitations(request.json_storage)
+    people = read(request, lambda: invitations.refused(request.caller.user_id))
+    records = [{"user_id": inviter, "username": name} for inviter, name in people]
+    return json_response({"blocked": records, "total": len(records)})
+
+
+def _block(request: ApiRequest, inviter: int) -> HttpResponse:
+    refuse_conditions(request)
+    person, call = request.caller.user_id, _unmetered(request)
+    invitations = Invitations(request.json_storage)
+    count = read(request, lambda: invitations.never(person, inviter, **call))
+    return json_response({"declined": count})
+
+
+def _unblock(request: ApiRequest, inviter: int) -> HttpResponse:
+    refuse_conditions(request)
+    person = request.caller.user_id
+    read(request, lambda: installation.addresses.allow_inviter(person, inviter))
+    return no_content()
+
+
 # Helpers
 
 
@@ -168,6 +200,11 @@ def _call(request: ApiRequest) -> Call:
     return Call(caller=request.caller, once=once, metered=True, told=metadata)
 
 
+def _unmetered(request: ApiRequest) -> Call:
+    """Return `_call` for an operation of many commits, which counts as one call."""
+    return Call(caller=request.caller, told=call_metadata(request) | request_metadata(request))
+
+
 def _refuse(pointer: str, detail: str) -> NoReturn:
     raise InvalidRecord([FieldError(pointer, detail)])
 
@@ -180,7 +217,7 @@ _ENTRY = ref("Member")
 # too, which a token for projects alone may not even read.
 _OF_ALL = (
     *(_invite, _change_role, _offer, _accept, _decline),
-    *(_take_over, _refuse_offer, _join, _decline_address),
+    *(_take_over, _refuse_offer, _join, _decline_address, _decline_all, _block, _unblock),
 )
 
 
@@ -269,7 +306,28 @@ invitations_view = endpoint(
         "List the open invitations to your e-mail address",
         answers({200: Answer("They", ref("AddressInvitationList"))}),
         writes=False,
+    ),
+    DELETE=_writes(
+        _decline_all,
+        "Decline all open invitations, by name and by address",
+        {200: Answer("How many", ref("Declined"))},
+    ),
+)
+blocked_list_view = endpoint(
+    GET=Operation(
+        _blocked,
+        "List the people who cannot invite you",
+        answers({200: Answer("They", ref("BlockedList"))}),
+        writes=False,
     )
+)
+blocked_view = endpoint(
+    PUT=_writes(
+        _block,
+        "Decline all invitations of a person, now and in future",
+        {200: Answer("How many were open", ref("Declined"))},
+    ),
+    DELETE=_writes(_unblock, "Let a person invite you again", {204: Answer("They can")}),
 )
 own_invitation_view = endpoint(
     PATCH=_writes(

@@ -1,6 +1,7 @@
 """Sharing over the API: who invites, who joins, who may do what, who sees nothing."""
 
 import json
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +9,7 @@ import pytest
 from django.test import Client
 from pytest_django.fixtures import Settings
 
+from accounts.models import User
 from accounts.tokens import create_token
 from tests.api.conftest import Caller
 from tests.api.test_bad_input import check_problem
@@ -235,6 +237,31 @@ def test_address_is_invited_and_answers(
     assert charlie.client.get(joined["Content-Location"]).json() == joined.json()
     assert [one["user_id"] for one in alice.get(members).json()["members"]] == [charlie.id]
     check_problem(charlie.delete(mine), 404)
+
+
+def test_invitations_are_declined_all_at_once_and_an_inviter_is_blocked(
+    alice: Caller, bob: User, sends_mail: None
+) -> None:
+    bobs = Caller(bob)
+    projects = [alice.post("projects/", {"name": str(n)}).json()["id"] for n in range(3)]
+    for project, who in zip(projects, ("bob", "bob@example.com", "bob"), strict=True):
+        asked = {"who": who, "role": "viewer"}
+        assert alice.post(f"projects/{project}/members/", asked).status_code == 201
+    used = bobs.get("quota/").json()["used"]
+    assert bobs.delete("invitations/").json() == {"declined": 3}
+    assert bobs.get("quota/").json()["used"] == used + 1
+    assert bobs.get("shared/").json()["total"] == bobs.get("invitations/").json()["total"] == 0
+    there = f"blocked-inviters/{alice.id}/"
+    put = partial(bobs.client.put, f"/accounts/api/{there}")
+    assert put().status_code == 404  # no invitation is open
+    invite = partial(alice.post, f"projects/{projects[0]}/members/", asked)
+    assert invite().status_code == 201
+    assert [put().json() for _ in range(2)] == [{"declined": 1}, {"declined": 0}]
+    blocked = {"blocked": [{"user_id": alice.id, "username": "alice"}], "total": 1}
+    assert bobs.get("blocked-inviters/").json() == blocked
+    assert invite().status_code == 422
+    assert bobs.delete(there).status_code == 204
+    assert invite().status_code == 201
 
 
 def test_refused_invitations_take_from_the_burst(

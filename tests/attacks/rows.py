@@ -124,6 +124,17 @@ anonymous  401 401  401     405   405  401 401   401  401
 owner      405 405  204     405   405  405 200   405  204
 others     405 405  204     405   405  405 404   405  404
 """)
+OWN_INVITATIONS = shape("""
+           GET HEAD OPTIONS TRACE BREW PUT PATCH POST DELETE
+anonymous  401 401  401     405   405  401 401   401  401
+others     200 200  204     405   405  405 405   405  200
+""")
+OWN_BLOCK = shape("""
+           GET HEAD OPTIONS TRACE BREW PUT PATCH POST DELETE
+anonymous  401 401  401     405   405  401 401   401  401
+owner      405 405  204     405   405  200 405   405  204
+others     405 405  204     405   405  404 405   405  204
+""")
 OWN_WITHDRAWN = shape("""
            GET HEAD OPTIONS TRACE BREW PUT PATCH POST DELETE
 anonymous  401 401  401     405   405  401 401   401  401
@@ -577,7 +588,11 @@ SHARING: dict[str, Row] = {
     f"{_THERE}{_ONE_PROJECT}invitations/<record_id:number>/": Row(
         f"{_THEIRS}projects/{{addressed_project}}/invitations/{{waiting}}/", SHARED_WITHDRAWN
     ),
-    f"{API}invitations/": Row(f"/{API}invitations/", OWN_FIGURES),
+    f"{API}invitations/": Row(f"/{API}invitations/", OWN_INVITATIONS),
+    f"{API}blocked-inviters/": Row(f"/{API}blocked-inviters/", OWN_FIGURES),
+    f"{API}blocked-inviters/<record_id:inviter>/": Row(
+        f"/{API}blocked-inviters/{{inviter}}/", OWN_BLOCK
+    ),
     f"{API}invitations/<record_id:number>/": Row(
         f"/{API}invitations/{{addressed}}/", OWN_ADDRESSED, {"PATCH": {"status": "member"}}
     ),
@@ -639,7 +654,7 @@ SHARING_PAGES: dict[str, Row] = {
     ),
     "shared/decline-all/": Row("/shared/decline-all/", ANYBODYS_OWN_BUTTON),
     "shared/people/<record_id:person>/never/": Row(
-        "/shared/people/{editor}/never/", ANYBODYS_OWN_BUTTON
+        "/shared/people/{inviter}/never/", INVITATION_BUTTON
     ),
     "shared/people/<record_id:person>/allow/": Row(
         "/shared/people/{editor}/allow/", ANYBODYS_OWN_BUTTON

@@ -29,7 +29,7 @@ from django.http import HttpResponse
 from django.test import Client
 from django.utils import timezone
 
-from accounts.models import AddressInvitation, ApiToken, SignUpInvitation, User
+from accounts.models import AddressInvitation, ApiToken, RefusedInviter, SignUpInvitation, User
 from accounts.tokens import create_token
 from tests.conftest import proves
 from tests.folders import contents
@@ -203,6 +203,12 @@ class World:
             patch.setattr("workspace.membership.members.OPEN_MAX", 10**9)
             entry = _MEMBERSHIPS.invite(owner, project, address, "viewer")
         return int(entry["invitation"])
+
+    def inviter(self) -> int:
+        """Who invited the owner, and did not invite the others."""
+        RefusedInviter.objects.filter(user=self.people[OWNER]).delete()
+        self.invitation()
+        return int(self.people["staff"].pk)
 
     def invitation(self) -> int:
         """The owner is invited to a project of staff; where they find that."""

@@ -208,6 +208,57 @@ def test_invitations_of_deleted_projects_hide_no_other(
     assert AddressInvitation.objects.filter(owner=charlie.pk).count() <= 15
 
 
+def test_invitation_of_a_deleted_project_waits_for_nobody(
+    alice: User, bob: User, project: int
+) -> None:
+    invite(alice, project, BOB)
+    assert INVITATIONS.is_waiting(bob.pk)
+    json_storage.delete("projects", alice.pk, project)
+    assert AddressInvitation.objects.exists()
+    assert not INVITATIONS.is_waiting(bob.pk)
+
+
+def test_new_accounts_displace_no_invitation_of_an_older_one(
+    alice: User, bob: User, project: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(addressed, "LISTED_MAX", 4)
+    theirs = json_storage.create("projects", bob.pk, {"name": "Bob's"})["id"]
+    strangers = [User.objects.create_user(f"stranger{n}", "", "x") for n in range(4)]
+    friend = User.objects.create_user("friend", "", "x")
+    for person in (friend, alice):
+        place = json_storage.create("projects", person.pk, {"name": "Of a friend"})["id"]
+        invite(person, place, BOB)
+    invite(bob, theirs, "friend")
+    MEMBERS.accept(friend.pk, 1)
+    invite(friend, json_storage.create("projects", friend.pk, {"name": "Joined"})["id"], "bob")
+    MEMBERS.accept(bob.pk, json_storage.list("shared", bob.pk)[-1]["id"])
+    for stranger in strangers:
+        for _ in range(OPEN_MAX):
+            spam = json_storage.create("projects", stranger.pk, {"name": "Spam"})["id"]
+            invite(stranger, spam, BOB)
+    owners = [invitation["owner"] for invitation in INVITATIONS.waiting(bob.pk)]
+    assert set(owners) == {alice.pk, friend.pk, strangers[0].pk, strangers[1].pk}
+    assert INVITATIONS.decline_all(bob.pk) == 4
+    assert len(INVITATIONS.waiting(bob.pk)) == 4
+
+
+def test_new_accounts_fill_nobodys_list_for_an_older_one(
+    alice: User, bob: User, project: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("workspace.membership.members.SHARED_MAX", 2)
+    for number in range(2):
+        stranger = User.objects.create_user(f"stranger{number}", "", "x")
+        spam = json_storage.create("projects", stranger.pk, {"name": "Spam"})["id"]
+        invite(stranger, spam, "bob")
+    invite(alice, project, "bob")
+
+
+def test_only_an_inviter_can_be_blocked(alice: User, bob: User, charlie: User) -> None:
+    with pytest.raises(NotFound):
+        INVITATIONS.never(bob.pk, charlie.pk)
+    assert INVITATIONS.refused(bob.pk) == []
+
+
 def test_open_invitations_are_never_forgotten(
     alice: User, project: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -220,7 +271,7 @@ def test_open_invitations_are_never_forgotten(
 def test_refused_inviters_are_bounded(bob: User, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(addressed, "REFUSED_MAX", 3)
     for inviter in range(1_001, 1_006):
-        INVITATIONS.never(bob.pk, inviter)
+        addressed.refuse_inviter(bob.pk, inviter)
     assert addressed.refused_inviters(bob.pk) == [1_005, 1_004, 1_003]
 
 

@@ -14,7 +14,6 @@ from utils.json_storage import JSONStorageManager
 from web.dashboard.heatmap import Heat, heat_of
 from web.panels import Panel, read_panel
 from web.presenters import Bar, Row, bars, names_of, row, share, shared_rows
-from workspace.installation import installation
 from workspace.membership.invitations import Invitations
 from workspace.ordering import each, whole
 from workspace.schema.validation import COLLECTIONS
@@ -115,11 +114,8 @@ def _person(manager: JSONStorageManager, owner: int) -> tuple[Panel, Quota | Non
 def _invitations(manager: JSONStorageManager, owner: int) -> int:
     shared = read_panel(manager, "shared", owner)
     by_name = sum(row.is_invitation for row in shared_rows(shared.records))
-    return by_name + (
-        len(Invitations(manager).waiting(owner))
-        if installation.addresses.may_wait_for(owner)
-        else 0
-    )
+    invitations = Invitations(manager)
+    return by_name + (len(invitations.waiting(owner)) if invitations.is_waiting(owner) else 0)
 
 
 def _due(

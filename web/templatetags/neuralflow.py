@@ -34,7 +34,7 @@ from web.presenters import Row, near_day
 from web.record_scope import address_of, project_address
 from web.user_agents import device_of
 from workspace.archive.user_files import OWN_FILES
-from workspace.installation import installation
+from workspace.membership.invitations import Invitations
 from workspace.timestamps import is_date, moment_of
 
 register = template.Library()
@@ -92,7 +92,7 @@ def shared_count(context: Context) -> int:
     try:
         person = context["user"].pk
         return len(json_storage.view("shared", person)) or int(
-            installation.addresses.may_wait_for(person)
+            Invitations(json_storage).is_waiting(person)
         )
     except (StoreError, OSError):
         return 0

@@ -9,7 +9,7 @@ Invitations by user name are records of the `shared` document. `Memberships` ans
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, Unpack
 
 from docstore import NotFound, Transaction
@@ -20,7 +20,7 @@ from workspace.member_entries import ADDRESS, MEMBERS, addressed_of, entries_of
 from workspace.membership.members import Call, Memberships
 from workspace.schema.validation import Record
 from workspace.sharing.membership_index import name_of, write_members
-from workspace.sharing.permissions import Licence
+from workspace.sharing.permissions import Licence, sharers
 from workspace.timestamps import utc_text
 from workspace.unit_of_work import WriteOptions
 from workspace.users.document import Activity, account_names
@@ -35,13 +35,20 @@ class Invitations:
 
     def waiting(self, person: int) -> Sequence[Record]:
         """Return the open invitations to the user's proved addresses, newest first."""
-        invitations = []
-        for row in installation.addresses.rows_for(person):
+        return [self._shown(row, project, entry) for row, project, entry in self._open(person)]
+
+    def is_waiting(self, person: int) -> bool:
+        """Return whether `waiting` has any. Mostly one query."""
+        return installation.addresses.may_wait_for(person) and any(self._open(person))
+
+    def _open(self, person: int) -> Iterator[tuple[Any, Record, Record]]:
+        """Yield row, project and entry of each open invitation to an address, newest first."""
+        known = sharers(self._manager.store, person)
+        for row in installation.addresses.rows_for(person, known):
             project = self._project(row)
             entry = addressed_of(project).get(row.pk)
             if project is not None and entry is not None and entry[ADDRESS] == row.address:
-                invitations.append(self._shown(row, project, entry))
-        return invitations
+                yield row, project, entry
 
     def accept(self, person: int, number: int, **call: Unpack[Call]) -> Record:
         """Accept an invitation to an address. Return the new record of the `shared` document.
@@ -85,7 +92,15 @@ class Invitations:
         return count
 
     def never(self, person: int, inviter: int, **call: Unpack[Call]) -> int:
-        """Decline all invitations of the inviter, and block further ones. Return their number."""
+        """Decline all invitations of the inviter, and block further ones. Return their number.
+
+        Raises `NotFound` unless the user knows the inviter from an invitation or a project.
+        Otherwise `refused` would show the name of any account.
+        """
+        shared = {record.get("owner") for record in self._manager.list("shared", person)}
+        blocked = installation.addresses.refused_inviters(person)
+        if inviter not in {*shared, *blocked, *(row.owner for row, *_ in self._open(person))}:
+            raise NotFound(f"there is no invitation of person {inviter}")
         count = self.decline_all(person, inviter=inviter, **call)
         installation.addresses.refuse_inviter(person, inviter)
         return count

@@ -35,6 +35,7 @@ from workspace.workspace import Workspace
 
 MEMBERS_MAX: Final = 100  # per project, invitations included
 SHARED_MAX: Final = 1_000  # per user: projects, and as many open invitations
+WAITING_FACTOR: Final = 3  # open invitations of accounts of any age, as a multiple of that
 OPEN_MAX: Final = 5  # open invitations of one owner to one user or address
 FORMER_OWNERS: Final = (*ROLES, "none")  # possible roles of the former owner after a transfer
 
@@ -482,8 +483,15 @@ def _check_room(transaction: Transaction, owner: int, project: Record, person: i
         _refuse("/who", f"already has {OPEN_MAX} open invitations from you")
     # Without this exception, strangers could fill a user's list and so block known inviters.
     known = owner in sharers(transaction, person) or person in sharers(transaction, owner)
-    if len(shared) - len(waiting) >= SHARED_MAX or (len(waiting) >= SHARED_MAX and not known):
+    # Nor may those of many new accounts keep an older one away.
+    older = sum(_is_older(record.get("owner"), owner) for record in waiting)
+    is_full = older >= SHARED_MAX or len(waiting) >= SHARED_MAX * WAITING_FACTOR
+    if len(shared) - len(waiting) >= SHARED_MAX or (is_full and not known):
         _refuse("/who", "has reached the limit of projects and invitations")
+
+
+def _is_older(inviter: object, owner: int) -> bool:
+    return not isinstance(inviter, int) or inviter <= owner
 
 
 def _nobody(_person: int, _inviter: int) -> bool:
