@@ -206,3 +206,34 @@ def test_architecture_names_only_paths_that_exist_and_every_package() -> None:
     named = set(re.findall(r"^\| `([\w/]+)` \|", text, re.M))
     packages = {path.parent.name for path in PROJECT.glob("*/__init__.py")}
     assert packages - named == {"tests"}
+
+
+def test_commands_page_lists_every_command() -> None:
+    page = (PROJECT / "docs/commands.md").read_text("utf-8").partition("\n## ")[0]
+    listed = set(re.findall(r"`(\w+)`", "".join(re.findall(r"^\|.*?\|", page, re.M))))
+    ours = {path.stem for path in PROJECT.glob("*/management/commands/[a-z]*.py")}
+    assert ours - listed == {"prepare", "reserve_ids"}  # parts of `make run`
+
+
+def test_glossary_is_short_and_defines_each_word_once() -> None:
+    glossary = (PROJECT / "docs/glossary.md").read_text("utf-8")
+    words = re.findall(r"^\| ([a-z ]+) \|", glossary, re.M)
+    assert 20 < len(words) < 35
+    assert len(set(words)) == len(words)
+
+
+def test_decisions_are_all_in_the_index_with_their_status() -> None:
+    index = (PROJECT / "docs/decisions/README.md").read_text("utf-8")
+    rows = re.findall(
+        r"^\| \[(\d{4})\]\((\S+)\) \| .+ \| (?:in force|partly|superseded)", index, re.M
+    )
+    pages = [path.name for path in PROJECT.glob("docs/decisions/0*.md")]
+    assert sorted(name for _, name in rows) == sorted(pages)
+    assert all(name.startswith(number) for number, name in rows)
+
+
+def test_index_of_documents_lists_every_page() -> None:
+    index = (PROJECT / "docs/README.md").read_text("utf-8")
+    linked = {target.partition("#")[0] for target in re.findall(r"\]\(([^)]+)\)", index)}
+    pages = {path.name for path in PROJECT.glob("docs/*.md")} - {"README.md"}
+    assert pages <= linked
