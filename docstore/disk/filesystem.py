@@ -228,6 +228,11 @@ class FileSystem:
         mode = os.O_RDWR if to_write else os.O_RDONLY
         return self._opened(path, mode | os.O_CLOEXEC)
 
+    def status_of(self, handle: int) -> Status:
+        """Return the metadata of an open file, whatever its name leads to now."""
+        status: Status = self._os.fstat(handle)
+        return status
+
     def read_at(self, handle: int, size: int, offset: int) -> bytes:
         """Return `size` bytes at the offset; fewer only at the end of the file."""
         data: bytes = self._os.pread(handle, size, offset)

@@ -39,7 +39,7 @@ import msgspec
 
 from docstore.disk.filesystem import FileSystem
 from docstore.disk.shared_words import Words
-from docstore.errors import Unavailable
+from docstore.errors import Corrupt, Unavailable
 from docstore.journal.appender import Appender
 from docstore.journal.cursor import Cursor
 from docstore.journal.durability import Durability, SyncGroup
@@ -211,7 +211,15 @@ class Journal:
         """Open the journal for reading only: nothing is changed on disk."""
         self.state.words = JournalState().words
         self._open_files.is_read_only = True
-        self._scan(repair=False)
+        while True:
+            numbers = self.segments.numbers()
+            try:
+                self._scan(repair=False)
+            except (FileNotFoundError, Corrupt):
+                if self.segments.numbers() == numbers:
+                    raise
+            else:
+                return  # otherwise writers began or deleted segments during the scan
 
     def recover(self, words: Words) -> None:
         """Open the journal as its first process, or again after it failed.

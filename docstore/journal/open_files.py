@@ -52,7 +52,10 @@ class OpenFiles:
         """Return whether the segment, if it is the one being written, has its name."""
         if self.is_read_only or segment is None or segment.number != self._state.segment:
             return True
-        return self._files.identity(self._segments.path(segment.number)) == segment.identity
+        if self._files.identity(self._segments.path(segment.number)) == segment.identity:
+            return True
+        # Read again: other processes may have begun a segment and pruned this one in between.
+        return segment.number != self._state.segment
 
     def find_lost(self, segment: OpenSegment | None) -> bool:
         """Return whether a file being written has lost its name, and note that."""

@@ -34,7 +34,9 @@ class OpenSegment:
     def __init__(self, files: FileSystem, path: Path, number: int, *, to_write: bool) -> None:
         self._files, self.number = files, number
         self.handle = files.open(path, to_write=to_write)
-        status = files.status(path)
+        # Not by the name: trimming may have given it to a shorter file since, and the frames beyond
+        # its size would seem to be missing.
+        status = files.status_of(self.handle)
         self.size, self.identity = status.st_size, (status.st_dev, status.st_ino)
 
     def __del__(self) -> None:

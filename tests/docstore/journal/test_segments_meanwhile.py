@@ -13,7 +13,7 @@ import pytest
 from docstore import DocumentStore, Key, OutOfSpace, Unavailable
 from docstore.backends.files.backend import FilesBackend
 from docstore.backends.files.publisher import History
-from docstore.disk.filesystem import FileSystem, Where
+from docstore.disk.filesystem import FileSystem, Status, Where
 from docstore.disk.locks import FolderLock
 from tests.docstore.layouts import ALICE_NOTES, LAYOUTS
 
@@ -39,13 +39,15 @@ class Hook(FileSystem):
         return names
 
 
-def backend_of(folder: Path, files: FileSystem | None = None) -> FilesBackend:
+def backend_of(
+    folder: Path, files: FileSystem | None = None, history: History = NO_HISTORY
+) -> FilesBackend:
     return FilesBackend(
         folder,
         LAYOUTS,
         files=files,
         background=False,
-        history=NO_HISTORY,
+        history=history,
         segment_bytes=SEGMENT_BYTES,
     )
 
@@ -75,13 +77,13 @@ def other(tmp_path: Path) -> Iterator[DocumentStore]:
 
 
 def replace_segments(store: DocumentStore) -> None:
-    """Begin segments until there are several, then retire all but the last."""
+    """Begin three segments, then prune all before the last."""
     journal = store.backend._journal  # type: ignore[attr-defined]
-    first = journal.segments.numbers()[-1]
-    while len(journal.segments.numbers()) < 4:
+    last = journal.segments.numbers()[-1]
+    while len([number for number in journal.segments.numbers() if number > last]) < 3:
         add(store)
     store.backend.checkpoint()  # type: ignore[attr-defined]
-    assert first not in journal.segments.numbers()
+    assert last not in journal.segments.numbers()
 
 
 @pytest.mark.parametrize("listing", [1, 2])
@@ -112,6 +114,80 @@ def test_process_that_opens_while_segments_are_retired_reads_the_rest(
     store.close()
     other.close()
     assert ids(DocumentStore(backend_of(tmp_path), LAYOUTS)) == notes
+
+
+class Between(FileSystem):
+    """A file system that runs `work` once, before or after a step with a segment's file."""
+
+    def __init__(self) -> None:
+        self.step, self.work = "", lambda: None
+
+    def _pass(self, step: str, path: Where) -> None:
+        if step == self.step and str(path).endswith(".journal"):
+            self.step = ""
+            self.work()
+
+    def open(self, path: Where, *, to_write: bool = True) -> int:
+        self._pass("before opening", path)
+        handle = super().open(path, to_write=to_write)
+        self._pass("after opening", path)
+        return handle
+
+    def identity(self, path: Where) -> tuple[int, int] | None:
+        self._pass("before looking", path)
+        return super().identity(path)
+
+    def read(self, path: Where) -> tuple[bytes, Status]:
+        self._pass("before reading", path)
+        return super().read(path)
+
+    def glance(self, path: Where) -> bytes:
+        self._pass("before reading", path)
+        return super().glance(path)
+
+
+def test_segment_trimmed_while_it_is_opened_is_followed_to_its_end(
+    tmp_path: Path, other: DocumentStore
+) -> None:
+    create(other)
+    files = Between()
+    store = DocumentStore(backend_of(tmp_path, files), LAYOUTS)
+    write(other, "y" * 100_000)  # longer than what is read at a time
+    for number in range(20):
+        write(other, f"{number}")
+    trimming = backend_of(tmp_path, history=History(bytes_max=8192, share=0.01))
+    files.step, files.work = "after opening", trimming.checkpoint
+    document = store.read(ALICE_NOTES)
+    assert files.step == ""
+    assert document is not None and document.content["text"] == "19"
+    write(store, "acknowledged")
+    judge(tmp_path, store)
+
+
+def test_segment_pruned_while_its_name_is_examined_is_not_lost(
+    tmp_path: Path, other: DocumentStore
+) -> None:
+    create(other)
+    files = Between()
+    backend = backend_of(tmp_path, files)
+    files.step, files.work = "before looking", lambda: replace_segments(other)
+    assert not backend._journal.find_lost()
+    assert files.step == ""
+    write(DocumentStore(backend, LAYOUTS), "acknowledged")
+    judge(tmp_path, other)
+
+
+def test_reader_that_opens_while_segments_are_pruned_reads_the_rest(
+    tmp_path: Path, other: DocumentStore
+) -> None:
+    create(other)
+    for number in range(60):
+        write(other, f"{number}")
+    files = Between()
+    files.step, files.work = "before reading", lambda: replace_segments(other)
+    reader = FilesBackend(tmp_path, LAYOUTS, files=files, lay_out=False)
+    assert files.step == ""
+    assert ids(DocumentStore(reader, LAYOUTS)) == ids(other) != []
 
 
 class FullOnce(FileSystem):
@@ -188,13 +264,13 @@ def test_change_after_a_segment_was_only_sealed_under_one_lock_is_not_lost(tmp_p
     judge(tmp_path, store)
 
 
-def judge(folder: Path, store: DocumentStore) -> None:
+def judge(folder: Path, store: DocumentStore, text: str = "acknowledged") -> None:
     """Check that the last change is there for another process, and after a crash."""
     other = DocumentStore(backend_of(folder), LAYOUTS)
     for reader in (store, other):
         document = reader.read(ALICE_NOTES)
-        assert document is not None and document.content["text"] == "acknowledged"
+        assert document is not None and document.content["text"] == text
     for dying in (store, other):
         dying.backend._abandon()  # type: ignore[attr-defined]  (as if killed)
     document = DocumentStore(backend_of(folder), LAYOUTS).read(ALICE_NOTES)
-    assert document is not None and document.content["text"] == "acknowledged"
+    assert document is not None and document.content["text"] == text
