@@ -49,10 +49,12 @@ from docstore.errors import (
     TooMuchAtOnce,
     Unavailable,
 )
-from docstore.factory import folder_of, has_folder, is_database, open_store
+from docstore.factory import copy_url, folder_of, has_folder, is_database, open_store
 from docstore.observer import Observer
 from docstore.record_list import COUNTED_ID_MAX, RecordList, id_of
 from docstore.store import UNBOUNDED, Bounds, DocumentStore, Transaction
+from docstore.store_copy import Copied
+from docstore.store_export import Export
 from docstore.timestamps import utc_now, utc_text
 from docstore.verify import Examined, examine, verify
 
@@ -67,6 +69,7 @@ __all__ = [
     "CollectionLayout",
     "Commit",
     "Conflict",
+    "Copied",
     "Copy",
     "Corrupt",
     "Document",
@@ -76,6 +79,7 @@ __all__ = [
     "Entry",
     "EntryChange",
     "Examined",
+    "Export",
     "Finding",
     "History",
     "HistoryGone",
@@ -92,6 +96,7 @@ __all__ = [
     "Transaction",
     "Unavailable",
     "check_snapshot",
+    "copy_url",
     "dead_drafts",
     "decode",
     "examine",

@@ -7,6 +7,7 @@ NaN, half a surrogate pair, numbers beyond a double (compare RFC 8259, sections 
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 import re
@@ -40,6 +41,11 @@ class _NumberOutOfRange(ValueError):
 def encode(document: Document) -> bytes:
     """Return the bytes of a document's file. Its values were checked when they were written."""
     return b"".join(pieces(document))
+
+
+def digest_of(document: Document) -> str:
+    """Return the SHA-256 of a document's file as hexadecimal digits."""
+    return hashlib.sha256(encode(document)).hexdigest()
 
 
 def pieces(document: Document) -> list[bytes]:

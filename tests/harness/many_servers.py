@@ -283,7 +283,7 @@ def _wait(
                 _kill(process)
             return
         number = direct.sequence()
-        direct._connections.run(lambda c, n=number: direct._partitions.purge(c, n))
+        direct._connections.run(lambda c, n=number: direct.partitions.purge(c, n))
         time.sleep(0.1)
     for process in processes:
         if process.returncode:

@@ -103,6 +103,7 @@ from docstore.journal.change_feed import Feed
 from docstore.journal.entries import encode_entry, past_changes
 from docstore.journal.frames import Kind
 from docstore.journal.log import SEGMENT_BYTES, Journal
+from docstore.journal.reader import JournalReader
 from docstore.journal.replay import replay
 from docstore.journal.state import STATE_WORDS
 from docstore.journal.trimming import is_missed
@@ -715,6 +716,15 @@ class FilesBackend:
         return result or document
 
     # Manual edits
+
+    def payloads(self, since: int) -> Iterator[tuple[int, bytes]]:
+        """Yield the encoded entries after `since`: see `store_copy.Source`."""
+        self._ready()
+        for frame in JournalReader(self.root, self._files).frames(since):
+            if frame.kind in (Kind.COMMIT, Kind.RELAXED, Kind.RESTORED):
+                yield frame.sequence, frame.payload
+            elif frame.kind == Kind.TRIMMED:
+                yield frame.sequence, b""
 
     def merge_with(self, merge: Callable[[FileEdit], object]) -> None:
         """Register the method that merges manually edited files; its object is referenced weakly.

@@ -5,5 +5,6 @@ Needs the extra `postgres`: psycopg 3 and its pool.
 """
 
 from docstore.backends.postgres.backend import PostgresBackend
+from docstore.backends.postgres.loading import PostgresLoader
 
-__all__ = ["PostgresBackend"]
+__all__ = ["PostgresBackend", "PostgresLoader"]

@@ -114,19 +114,21 @@ class PostgresBackend:
         cache_bytes: int = CACHE_BYTES_MAX,
         days_kept: int | None = DAYS_KEPT,
         patience: float = PATIENCE_SECONDS,
+        opens_copies: bool = False,
     ) -> None:
         address = address_of(url)
         self._layouts = layouts
-        self._schema = address.schema
+        self.schema_name = address.schema
         self._connections = Connections(address, patience)
         self._cache = DocumentCache(cache_bytes)
         self._reader = Reader(address.schema, layouts, self._cache, self.name)
         self._history = History(address.schema)
         self._usage = Usage()
-        self._partitions = Partitions(address.schema, days_kept)
+        self.partitions = Partitions(address.schema, days_kept)
         self._turn = _Turn()
         self._misfits: frozenset[Key] = frozenset()
         self._commit_sql = _COMMIT.format(schema=address.schema)
+        self._opens_copies = opens_copies  # also those that are not finished
         self._is_prepared = False
         self._preparing = threading.Lock()
 
@@ -135,7 +137,7 @@ class PostgresBackend:
 
     # Opening and closing
 
-    def _run(self, work: Callable[[Connection], Result]) -> Result:
+    def run(self, work: Callable[[Connection], Result]) -> Result:
         """Run read-only work: on the connection of this thread's turn, or on any."""
         self._prepare()
         held = self._turn.connection
@@ -169,17 +171,23 @@ class PostgresBackend:
                 f" reads format {schema.FORMAT}: install a newer one",
                 60,
             )
+        if format_row[2] and not self._opens_copies:
+            raise Unavailable(
+                "a copy into this store was not finished: run manage.py store_copy again", 60
+            )
         if format_row[1]:
             self._execute(connection, schema.MOVE_STORE)
-        self._partitions.add(connection)
+        self.partitions.add(connection)
 
-    def _format(self, connection: Connection) -> tuple[int, bool] | None:
+    def _format(self, connection: Connection) -> tuple[int, bool, bool] | None:
         try:
-            query = f"SELECT format, cluster <> {schema.CLUSTER} FROM {{schema}}.store"
+            query = (
+                f"SELECT format, cluster <> {schema.CLUSTER}, copying <> '' FROM {{schema}}.store"
+            )
             row = self._execute(connection, query).fetchone()
         except (errors.UndefinedTable, errors.InvalidSchemaName):
             return None
-        return None if row is None else (int(row[0]), bool(row[1]))
+        return None if row is None else (int(row[0]), bool(row[1]), bool(row[2]))
 
     def _create_tables(self, connection: Connection) -> None:
         with connection.transaction():
@@ -189,13 +197,13 @@ class PostgresBackend:
             self._execute(connection, schema.TABLES)
             self._execute(connection, schema.COMMIT)
             connection.execute(
-                schema.BEGIN_STORE.format(schema=self._schema, cluster=schema.CLUSTER),
+                schema.BEGIN_STORE.format(schema=self.schema_name, cluster=schema.CLUSTER),
                 {"format": schema.FORMAT},
             )
 
     def _execute(self, connection: Connection, text: str) -> psycopg.Cursor[Any]:
         return connection.execute(
-            text.replace("{schema}", self._schema).replace("{cluster}", schema.CLUSTER)
+            text.replace("{schema}", self.schema_name).replace("{cluster}", schema.CLUSTER)
         )
 
     def close(self) -> None:
@@ -207,7 +215,7 @@ class PostgresBackend:
     # Reading
 
     def read(self, key: Key) -> Stored:
-        state = self._run(lambda connection: self._reader.read(connection, key))
+        state = self.run(lambda connection: self._reader.read(connection, key))
         return Stored(None, ABSENT) if state is None else Stored(state.document, state.version)
 
     def raw(self, key: Key) -> bytes | None:
@@ -215,12 +223,12 @@ class PostgresBackend:
         return encode(document) if document else None
 
     def size(self, key: Key) -> int:
-        query = _SIZE.format(schema=self._schema)
-        row = self._run(lambda connection: connection.execute(query, key).fetchone())
+        query = _SIZE.format(schema=self.schema_name)
+        row = self.run(lambda connection: connection.execute(query, key).fetchone())
         return int(row[0]) if row else 0
 
     def history_bytes(self, actor: str) -> int:
-        return self._usage.get(actor, lambda: self._run(partial(self._history.bytes_of, actor)))
+        return self._usage.get(actor, lambda: self.run(partial(self._history.bytes_of, actor)))
 
     def aside_bytes(self, owner: int) -> int:
         """Return 0: no file is set aside."""
@@ -250,9 +258,9 @@ class PostgresBackend:
         return f"{layout.name}/{layout.stem}_{key.owner}.json"
 
     def keys(self, collection: str) -> Iterator[Key]:
-        query, last = _KEYS.format(schema=self._schema), -1
+        query, last = _KEYS.format(schema=self.schema_name), -1
         while True:
-            rows = self._run(partial(_fetch, query, (collection, last, _KEYS_BATCH)))
+            rows = self.run(partial(_fetch, query, (collection, last, _KEYS_BATCH)))
             for (owner,) in rows:
                 yield Key(collection, owner)
                 last = owner
@@ -349,7 +357,7 @@ class PostgresBackend:
                     arguments = (commit_id, actor, payload, *_arguments(changes, rows))
                     continue
                 if isinstance(error, errors.CheckViolation):  # no partition for today
-                    self._connections.run(self._partitions.add)
+                    self._connections.run(self.partitions.add)
                     continue
                 if not is_transient(error):
                     raise store_error(error) from error
@@ -394,7 +402,7 @@ class PostgresBackend:
         self, commit_id: uuid.UUID, changes: Sequence[Change], deadline: Deadline
     ) -> _Applied | None:
         """Return the result of the commit if an earlier attempt applied it."""
-        query = _FIND_COMMIT.format(schema=self._schema)
+        query = _FIND_COMMIT.format(schema=self.schema_name)
         row = self._connections.run(lambda c: c.execute(query, (commit_id,)).fetchone())
         if row is None:
             return None
@@ -449,21 +457,39 @@ class PostgresBackend:
     # History
 
     def sequence(self) -> int:
-        return self._run(self._history.sequence)
+        return self.run(self._history.sequence)
 
     def entry(self, number: int) -> Entry | None:
-        return self._run(lambda connection: self._history.entry(connection, number))
+        return self.run(lambda connection: self._history.entry(connection, number))
 
     def entries(
         self, since: int, wanted: Callable[[Key], bool], bytes_max: int = ENTRIES_BYTES
     ) -> Entries:
-        return self._run(
+        return self.run(
             lambda connection: self._history.entries(connection, since, wanted, bytes_max)
         )
 
+    def payloads(self, since: int) -> Iterator[tuple[int, bytes]]:
+        """Yield the encoded entries after `since`: see `store_copy.Source`."""
+        while rows := self.run(partial(self._history.payloads, since)):
+            for since, payload in rows:
+                yield since, payload.encode()
+
+    @contextmanager
+    def still(self) -> Iterator[None]:
+        """Block the writers of all servers during the block. They wait up to their patience."""
+        self._prepare()
+        connection = self._connections.take()
+        try:
+            with connection.transaction():
+                self._execute(connection, "LOCK TABLE {schema}.document IN EXCLUSIVE MODE")
+                yield
+        finally:
+            self._connections.give_back(connection)
+
     def upkeep(self) -> bool:
         """Drop old history and purge tombstones; return False if another server is at it."""
-        return self._run(self._partitions.upkeep)
+        return self.run(self.partitions.upkeep)
 
     # Files: there are none
 

@@ -15,7 +15,7 @@ from docstore.backend import Entries, Entry
 from docstore.backends.postgres.connections import Connection
 from docstore.document import Key
 from docstore.errors import HistoryGone
-from docstore.journal.entries import entry_of
+from docstore.journal.entries import entry_of, told
 
 COUNTED_SECONDS: Final = 300.0
 _ACTORS_MAX: Final = 10_000
@@ -27,15 +27,16 @@ _HORIZON: Final = """
     + (SELECT number_offset FROM {schema}.store))
 """
 _SEQUENCE: Final = """
-SELECT coalesce(
+SELECT greatest(
     (SELECT max(number) FROM {schema}.entry WHERE number < {horizon}),
-    (SELECT history_floor FROM {schema}.store)
-)
+    history_floor, copied_through
+) FROM {schema}.store
 """
 _BOUNDS: Final = """
 SELECT history_floor,
-    coalesce((SELECT max(number) FROM {schema}.entry), history_floor),
-    coalesce((SELECT max(number) FROM {schema}.entry WHERE number < {horizon}), history_floor)
+    greatest((SELECT max(number) FROM {schema}.entry), history_floor, copied_through),
+    greatest((SELECT max(number) FROM {schema}.entry WHERE number < {horizon}), history_floor,
+             copied_through)
 FROM {schema}.store
 """
 _ENTRIES: Final = """
@@ -73,6 +74,11 @@ class History:
         if floor is not None and number <= floor[0]:
             raise HistoryGone(f"what change {number} did is no longer stored")
         return None
+
+    def payloads(self, since: int, connection: Connection) -> list[tuple[int, str]]:
+        """Return the first entries after a number, as they are stored."""
+        final = self.sequence(connection)
+        return connection.execute(self._entries, (since, final, _BATCH)).fetchall()
 
     def bytes_of(self, actor: str, connection: Connection) -> int:
         """Return the size of the retained commits of an actor."""
@@ -139,4 +145,6 @@ class Usage:
 
 
 def _decoded(number: int, payload: str, wanted: Callable[[Key], bool]) -> Entry | None:
+    if '"changes":' not in payload:  # a store on files was restored, and then copied
+        return Entry(number, told(payload.encode())["at"], "", "", (), restored=True)
     return entry_of(number, payload.encode(), wanted)

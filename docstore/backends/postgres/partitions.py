@@ -5,6 +5,7 @@ Dropping a partition costs the same for any number of entries, and leaves nothin
 
 from __future__ import annotations
 
+from datetime import date
 from typing import Any, Final
 
 import psycopg
@@ -34,6 +35,10 @@ BEGIN
     END LOOP;
 END
 $$
+"""
+_ADD_DAY: Final = """
+CREATE TABLE IF NOT EXISTS {schema}.entry_{name} PARTITION OF {schema}.entry
+FOR VALUES FROM ('{day}') TO (date '{day}' + 1)
 """
 _OLD: Final = """
 SELECT c.relname FROM pg_inherits AS i JOIN pg_class AS c ON c.oid = i.inhrelid
@@ -86,6 +91,10 @@ class Partitions:
         with connection.transaction():
             self._execute(connection, f"SELECT pg_advisory_xact_lock({_UPKEEP})")
             connection.execute(_ADD.format(schema=self._schema, days=DAYS_AHEAD))
+
+    def add_day(self, connection: Connection, day: date) -> None:
+        """Add the partition of one day, if it is missing."""
+        connection.execute(_ADD_DAY.format(schema=self._schema, name=f"{day:%Y%m%d}", day=day))
 
     def upkeep(self, connection: Connection) -> bool:
         """Drop old history and purge tombstones; return False if another server is at it."""

@@ -42,7 +42,7 @@ def rows_of(change: Change, layout: CollectionLayout) -> Rows:
         operations = _Operations(layout.records)
         if operations.take(change.edits) and operations.fits(len(records)):
             return operations.rows(head)
-    appended = tuple(_row(item) for item in records)
+    appended = tuple(row_of(item) for item in records)
     return Rows(head, rewrites=True, size=_size(appended), appended=appended)
 
 
@@ -85,7 +85,7 @@ class _Operations:
 
     def _take(self, edit: Edit) -> None:
         if edit.before is ABSENT:
-            record_id, body = _row(edit.after)
+            record_id, body = row_of(edit.after)
             if record_id is not None:
                 self._appended_at[record_id] = len(self._appended)
             self._appended.append((record_id, body))
@@ -99,7 +99,7 @@ class _Operations:
                 self._remove(number)
                 self._size -= len(to_json(edit.before))
         else:
-            record_id, body = _row(edit.after)
+            record_id, body = row_of(edit.after)
             assert record_id is not None, "a record is replaced by its id"
             self._size += len(body.encode()) - len(to_json(edit.before))
             if record_id in self._appended_at:
@@ -131,7 +131,8 @@ class _Operations:
         )
 
 
-def _row(item: Any) -> tuple[int | None, str]:
+def row_of(item: Any) -> tuple[int | None, str]:
+    """Return the id of a record (None: without a valid one) and the record as JSON."""
     return id_of(item), to_json(item).decode()
 
 

@@ -33,7 +33,10 @@ CREATE TABLE IF NOT EXISTS {schema}.store (
     format integer NOT NULL,
     number_offset bigint NOT NULL,
     history_floor bigint NOT NULL,
-    cluster text NOT NULL
+    cluster text NOT NULL,
+    copying text NOT NULL DEFAULT '',
+    copied_from text NOT NULL DEFAULT '',
+    copied_through bigint NOT NULL DEFAULT 0
 );
 
 CREATE TABLE IF NOT EXISTS {schema}.document (

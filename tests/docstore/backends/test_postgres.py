@@ -109,7 +109,7 @@ def test_random_edits_read_as_in_memory_on_every_server(
             store.change(edit)
         if step == 60:
             number = backend.sequence()
-            backend._connections.run(lambda c: backend._partitions.purge(c, number))  # noqa: B023
+            backend._connections.run(lambda c: backend.partitions.purge(c, number))  # noqa: B023
         for key in (ALICE_NOTES, ALICE):
             if chance.random() < 0.5:
                 reader = chance.choice((backend, other))
@@ -278,7 +278,7 @@ def test_history_beyond_its_days_is_dropped_and_reported(
     backend: PostgresBackend, postgres_cluster: Cluster
 ) -> None:
     numbers = [backend.commit(_commit_of(change(backend, ALICE_NOTES, {"n": n}))) for n in range(5)]
-    schema = backend._schema
+    schema = backend.schema_name
     postgres_cluster.execute(
         f"CREATE TABLE {schema}.entry_20200101 PARTITION OF {schema}.entry"
         " FOR VALUES FROM ('2020-01-01') TO ('2020-01-02')"
@@ -302,7 +302,7 @@ def test_partition_that_is_missing_is_added_by_the_commit(
     backend: PostgresBackend, postgres_cluster: Cluster
 ) -> None:
     backend.sequence()
-    schema = backend._schema
+    schema = backend.schema_name
     for (name,) in postgres_cluster.execute(
         f"SELECT inhrelid::regclass::text FROM pg_inherits"
         f" WHERE inhparent = '{schema}.entry'::regclass"
@@ -317,7 +317,7 @@ def test_numbers_grow_after_a_move_to_another_cluster(
 ) -> None:
     first = backend.commit(_commit_of(change(backend, ALICE_NOTES, {"n": 1})))
     postgres_cluster.execute(
-        f"UPDATE {backend._schema}.store SET cluster = 'another', number_offset = -2000000000"
+        f"UPDATE {backend.schema_name}.store SET cluster = 'another', number_offset = -2000000000"
     )
     second = other.commit(_commit_of(change(other, ALICE_NOTES, {"n": 2})))
     assert second > first
