@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from babel.messages.pofile import read_po
 from django.core.management import load_command_class
 from django.test import Client
 
@@ -237,3 +238,12 @@ def test_index_of_documents_lists_every_page() -> None:
     linked = {target.partition("#")[0] for target in re.findall(r"\]\(([^)]+)\)", index)}
     pages = {path.name for path in PROJECT.glob("docs/*.md")} - {"README.md"}
     assert pages <= linked
+
+
+def test_user_guide_quotes_only_words_that_stand_on_pages() -> None:
+    guide = (PROJECT / "docs/guide.md").read_text("utf-8")
+    with (PROJECT / "web/locale/es/LC_MESSAGES/django.po").open("rb") as file:
+        shown = {message.id for message in read_po(file)}
+    quoted = {" ".join(words.split()) for words in re.findall(r"“([^”]+)”", guide)}
+    assert quoted - shown == {"Image search"}  # a project
+    assert len(quoted) > 25
