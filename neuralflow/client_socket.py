@@ -20,6 +20,8 @@ GRACE_SECONDS = 30.0  # that a client may fall behind LEAST_RATE
 MEMORY_MAX = 256 * 1024  # bytes of a response in memory; more go to a temporary file
 HEAD_MAX = 8 * 1024  # bytes of a head that is held back
 _JOINED_MAX = 64 * 1024  # bytes that are copied to be sent with it
+# Bytes that are added to a temporary file before the loop is notified again, to bound all files.
+SPOOL_STEP = 4 * 1024 * 1024
 _PIECE = 256 * 1024  # bytes of a file read at once
 
 
@@ -67,6 +69,7 @@ class ClientSocket(socket.socket):
         self._memory = bytearray()
         self._file: IO[bytes] | None = None
         self._sent = self._written = 0  # offsets in the temporary file
+        self._notified = 0  # `_written` when the loop was notified last
         self._is_dropped = False
         self._head: bytes | None = None  # the held-back head; b"" before it is written
 
@@ -132,7 +135,10 @@ class ClientSocket(socket.socket):
             self._retain(view)
             if begins:
                 self.pace = Pace()
-        if begins:
+            has_grown = self._written - self._notified >= SPOOL_STEP
+            if has_grown:
+                self._notified = self._written
+        if begins or has_grown:
             self._on_rest()
 
     def hold_head(self) -> None:
@@ -235,4 +241,4 @@ class ClientSocket(socket.socket):
         self.pace = None
         if self._file is not None:
             self._file.close()
-        self._file, self._sent, self._written = None, 0, 0
+        self._file, self._sent, self._written, self._notified = None, 0, 0, 0

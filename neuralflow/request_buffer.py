@@ -10,11 +10,12 @@ import time
 from typing import Any
 
 from accounts.credentials import known_credentials
+from neuralflow.client_socket import LEAST_RATE
 from neuralflow.fair_queue import Lane
 
 IDLE_SECONDS = 5  # until the first byte of a request
 HEAD_SECONDS = 10  # from the first byte to the end of the headers
-BODY_SECONDS = 30  # from the end of the headers to the end of the body
+BODY_SECONDS = 30  # that a body may fall behind LEAST_RATE, from the end of the headers
 BODY_MAX = 1024 * 1024  # bytes of a body to buffer; the thread reads the rest of a larger one
 STRANGER_BODY_MAX = 64 * 1024  # bytes of a body without session or token; the rest is never read
 
@@ -88,7 +89,8 @@ class Arrival:
         return b",".join(map(bytes.strip, hops))
 
     def is_overdue(self, now: float) -> bool:
-        return now > self._deadline
+        body = len(self.data) - self._head_end if self._head_end else 0
+        return now > self._deadline + body / LEAST_RATE
 
     def is_ready(self) -> bool:
         """Return whether a thread can take the request.

@@ -278,14 +278,22 @@ class Worker(ThreadWorker):
         """Watch the connection, to send the rest of the response as the client reads it.
 
         Nothing more is read from the connection until then, so pipelined requests run one by one.
+        Called again while the rest grows.
         """
-        if conn in self._answering or not conn.sock.rest:
+        if conn in self._answering:
+            self._bound_spooled()
+            return
+        if not conn.sock.rest:
             return
         if len(self._answering) >= ANSWERING_MAX:
             now = time.monotonic()
             self._give_up(min(self._answering, key=lambda each: each.sock.rate(now)))
         self._answering[conn] = None
         self.poller.register(conn.sock, EVENT_WRITE, partial(self._send_rest, conn))
+        self._bound_spooled()
+
+    def _bound_spooled(self) -> None:
+        """Abort the largest responses while the temporary files of all are too large."""
         while sum(c.sock.spooled for c in self._answering) > SPOOLED_MAX:
             self._give_up(max(self._answering, key=lambda each: each.sock.spooled))
 

@@ -5,14 +5,17 @@ import socket
 from collections.abc import Iterator
 from contextlib import ExitStack, closing
 from http.client import HTTPConnection
+from selectors import DefaultSelector
 from typing import Any
 
 import pytest
 
 from accounts.credentials import KnownCredentials
 from neuralflow import request_buffer
+from neuralflow.client_socket import LEAST_RATE, ClientSocket
 from neuralflow.fair_queue import Lane
 from neuralflow.request_buffer import BAD_REQUEST, HEAD_TOO_LARGE, Arrival
+from neuralflow.worker import Worker
 from tests.server import Server, prepared_server, started
 
 POST = b"POST /accounts/login/ HTTP/1.1\r\nHost: localhost\r\n"
@@ -285,3 +288,50 @@ def test_patience_ends(arrival: Arrival, monkeypatch: pytest.MonkeyPatch) -> Non
     arrival.is_ready()
     assert not arrival.is_overdue(now + 30)
     assert arrival.is_overdue(now + 9 + request_buffer.BODY_SECONDS + 1)
+
+
+def test_body_at_the_least_rate_is_never_overdue(
+    arrival: Arrival, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = 1000.0
+    monkeypatch.setattr(request_buffer.time, "monotonic", lambda: now)
+    head = b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1000000\r\nCookie: sessionid=a\r\n\r\n"
+    arrival.add(head)
+    assert not arrival.is_ready()
+    for second in range(1, 100):
+        arrival.add(b"x" * LEAST_RATE)
+        assert not arrival.is_ready()
+        assert not arrival.is_overdue(now + second)
+        assert arrival.is_overdue(now + second + request_buffer.BODY_SECONDS + 1)
+    arrival.add(b"x" * LEAST_RATE)
+    assert arrival.is_ready()
+
+
+class _Answer:
+    """A connection with a response that its client does not read."""
+
+    def __init__(self, worker: Worker) -> None:
+        accepted, self.client = socket.socketpair()
+        self.sock = ClientSocket(accepted, lambda: worker._watch_answer(self))
+
+
+def test_growing_responses_are_bounded_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("neuralflow.worker.SPOOLED_MAX", 3_000_000)
+    monkeypatch.setattr("neuralflow.client_socket.SPOOL_STEP", 100_000)
+    server = Worker.__new__(Worker)
+    server._answering, server.poller = {}, DefaultSelector()
+    answers = [_Answer(server) for _ in range(2)]
+    small, large = answers
+    try:
+        for _ in range(10):
+            small.sock.sendall(b"x" * 100_000)
+        with pytest.raises(BrokenPipeError):
+            for _ in range(100):
+                large.sock.sendall(b"x" * 100_000)
+        assert list(server._answering) == [small]
+        assert large.sock.spooled == 0 < small.sock.spooled
+    finally:
+        server.poller.close()
+        for answer in answers:
+            answer.sock.release()
+            answer.client.close()
