@@ -247,3 +247,17 @@ def test_user_guide_quotes_only_words_that_stand_on_pages() -> None:
     quoted = {" ".join(words.split()) for words in re.findall(r"“([^”]+)”", guide)}
     assert quoted - shown == {"Image search"}  # a project
     assert len(quoted) > 25
+
+
+def test_documents_name_only_source_files_that_exist() -> None:
+    named = 0
+    for document in DOCUMENTS:
+        if "decisions" in document.parts:
+            continue  # their time had other files
+        for path in re.findall(
+            r"`([\w./-]+/[\w.-]+\.(?:py|html|js|css|po))`", document.read_text("utf-8")
+        ):
+            root = PROJECT / "tests" if document.name == "security.md" else PROJECT
+            assert (root / path).exists(), f"{document.name} names {path}"
+            named += 1
+    assert named > 100
