@@ -1,4 +1,4 @@
-"""The pictures in the README: `.venv/bin/python -m tests.browser.pictures` makes them anew."""
+"""Take the pictures in README and user guide: `.venv/bin/python -m tests.browser.pictures`."""
 
 import json
 import os
