@@ -23,6 +23,8 @@ from docstore.journal.segments import SegmentReader, reading_failed
 from docstore.journal.trimming import is_missed
 
 PLACES_MAX: Final = 1_000
+# How often to look for a position again while segments are trimmed.
+_SCANS_MAX: Final = 3
 
 
 class _Place(NamedTuple):
@@ -50,11 +52,11 @@ class Feed:
         self, since: int, limit: int, wanted: Callable[[Key], bool], bytes_max: int
     ) -> Entries:
         """Return the commits after frame `since` up to `limit`, a durable frame. See the port."""
-        with self.mutex:
-            known = self._places.get(since)
-        if known is not None:
+        for _ in range(_SCANS_MAX):
+            with self.mutex:
+                place = self._places.get(since)
             try:
-                return self._entries(known, limit, wanted, bytes_max)
+                return self._entries(place or self._found(since), limit, wanted, bytes_max)
             except Corrupt:  # the segment may have been trimmed, which changes offsets
                 self.forget()
         return self._entries(self._found(since), limit, wanted, bytes_max)

@@ -31,7 +31,6 @@ import itertools
 import math
 import sys
 from collections.abc import Iterator
-from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
@@ -284,14 +283,16 @@ class Journal:
             yield frame
 
     def frames_since(self, sequence: int) -> Iterator[Frame]:
-        """Yield the commits after a frame, oldest first, independently of the position."""
+        """Yield the commits after a frame, oldest first, independently of the position.
+
+        Raises `FileNotFoundError` if a segment was deleted meanwhile: frames would be missing.
+        """
         for number, successor in itertools.pairwise([*self.segments.numbers(), sys.maxsize]):
             if successor <= sequence + 1:
                 continue
-            with suppress(FileNotFoundError):  # deleted meanwhile
-                for frame in self.segments.frames(number):
-                    if frame.sequence > sequence and frame.kind in (Kind.COMMIT, Kind.RELAXED):
-                        yield frame
+            for frame in self.segments.frames(number):
+                if frame.sequence > sequence and frame.kind in (Kind.COMMIT, Kind.RELAXED):
+                    yield frame
 
     @property
     def has_torn_append(self) -> bool:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
-from contextlib import suppress
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -65,9 +64,13 @@ class JournalReader:
         segments: list[Segment] = []
         numbers = self._segments.numbers()
         for number in numbers:
-            with suppress(FileNotFoundError):  # deleted meanwhile
-                before = segments[-1] if segments else None
+            before = segments[-1] if segments else None
+            try:
                 segments.append(self._segment(number, before, is_last=number == numbers[-1]))
+            except FileNotFoundError:
+                # Pruned meanwhile, and all older ones with it. If they stayed, a gap would seem to
+                # follow them.
+                segments.clear()
         return segments
 
     def _segment(self, number: int, before: Segment | None, *, is_last: bool) -> Segment:

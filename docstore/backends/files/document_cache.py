@@ -422,7 +422,10 @@ class Follower:
             live.tokens[note.file] = note.sequence
             if token == note.file:
                 return None
-            document = document or self._published_again(live, image, note.sequence)
+            try:
+                document = document or self._published_again(live, image, note.sequence)
+            except FileNotFoundError:  # another process made a checkpoint and pruned its frames
+                return self._state_before_edit(live)
             if document is None:
                 return None
             if token is not None and self._has_digest(live, digest_of(encode(document))):

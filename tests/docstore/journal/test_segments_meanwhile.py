@@ -10,12 +10,14 @@ from pathlib import Path
 
 import pytest
 
-from docstore import DocumentStore, Key, OutOfSpace, Unavailable
+from docstore import DocumentStore, HistoryGone, Key, OutOfSpace, Unavailable
 from docstore.backends.files.backend import FilesBackend
 from docstore.backends.files.publisher import History
 from docstore.disk.filesystem import FileSystem, Status, Where
 from docstore.disk.locks import FolderLock
-from tests.docstore.layouts import ALICE_NOTES, LAYOUTS
+from docstore.journal.reader import JournalReader
+from docstore.merging import merge_file
+from tests.docstore.layouts import ALICE_NOTES, BOB_NOTES, LAYOUTS
 
 SEGMENT_BYTES = 4096
 NO_HISTORY = History(bytes_max=0)
@@ -56,10 +58,10 @@ def create(store: DocumentStore, key: Key = ALICE_NOTES) -> None:
     store.change(lambda transaction: transaction.create(key, {"notes": []}))
 
 
-def add(store: DocumentStore) -> int:
+def add(store: DocumentStore, key: Key = ALICE_NOTES) -> int:
     """Add a note and return its id."""
-    note = store.change(lambda transaction: transaction.new_id(ALICE_NOTES))
-    store.change(lambda transaction: transaction.put(ALICE_NOTES, {"id": note}))
+    note = store.change(lambda transaction: transaction.new_id(key))
+    store.change(lambda transaction: transaction.put(key, {"id": note}))
     return note
 
 
@@ -76,12 +78,12 @@ def other(tmp_path: Path) -> Iterator[DocumentStore]:
     store.close()
 
 
-def replace_segments(store: DocumentStore) -> None:
+def replace_segments(store: DocumentStore, key: Key = ALICE_NOTES) -> None:
     """Begin three segments, then prune all before the last."""
     journal = store.backend._journal  # type: ignore[attr-defined]
     last = journal.segments.numbers()[-1]
     while len([number for number in journal.segments.numbers() if number > last]) < 3:
-        add(store)
+        add(store, key)
     store.backend.checkpoint()  # type: ignore[attr-defined]
     assert last not in journal.segments.numbers()
 
@@ -117,15 +119,17 @@ def test_process_that_opens_while_segments_are_retired_reads_the_rest(
 
 
 class Between(FileSystem):
-    """A file system that runs `work` once, before or after a step with a segment's file."""
+    """A file system that runs `work` at pass number `passes` of a step with a segment's file."""
 
     def __init__(self) -> None:
-        self.step, self.work = "", lambda: None
+        self.step, self.passes, self.work = "", 1, lambda: None
 
     def _pass(self, step: str, path: Where) -> None:
         if step == self.step and str(path).endswith(".journal"):
-            self.step = ""
-            self.work()
+            self.passes -= 1
+            if not self.passes:
+                self.step = ""
+                self.work()
 
     def open(self, path: Where, *, to_write: bool = True) -> int:
         self._pass("before opening", path)
@@ -188,6 +192,57 @@ def test_reader_that_opens_while_segments_are_pruned_reads_the_rest(
     reader = FilesBackend(tmp_path, LAYOUTS, files=files, lay_out=False)
     assert files.step == ""
     assert ids(DocumentStore(reader, LAYOUTS)) == ids(other) != []
+
+
+def test_offline_reader_reports_no_gap_where_segments_are_pruned_meanwhile(
+    tmp_path: Path, other: DocumentStore
+) -> None:
+    create(other)
+    for number in range(60):
+        write(other, f"{number}")
+    files = Between()
+    files.step, files.passes, files.work = "before reading", 2, lambda: replace_segments(other)
+    segments = JournalReader(tmp_path, files).segments()
+    assert files.step == ""
+    assert segments == JournalReader(tmp_path).segments()[: len(segments)]
+    assert all(segment.is_whole for segment in segments)
+
+
+def test_feed_that_reads_while_its_segment_is_trimmed_finds_no_damage(
+    tmp_path: Path, other: DocumentStore
+) -> None:
+    create(other)
+    since = 0
+    for number in range(60):
+        write(other, f"{number}" + "x" * 300)
+        since = other.sequence() if number == 10 else since
+    files = Between()
+    store = DocumentStore(backend_of(tmp_path, files), LAYOUTS)
+    trimming = backend_of(tmp_path, history=History(bytes_max=16_384, share=0.01))
+    files.step, files.passes, files.work = "before opening", 2, trimming.checkpoint
+    with pytest.raises(HistoryGone, match="what change"):
+        store.entries(since)
+    assert files.step == ""
+
+
+def test_manual_edit_read_while_its_history_is_pruned_is_merged(
+    tmp_path: Path, other: DocumentStore
+) -> None:
+    create(other, BOB_NOTES)
+    create(other)
+    write(other, "of the store")
+    files = Between()
+    store = DocumentStore(backend_of(tmp_path, files), LAYOUTS)
+    for either in (store, other):
+        either.merge_files_with(merge_file)
+    other.publish()
+    path = tmp_path / "notes/notes_1.json"
+    path.write_text(path.read_text().replace("of the store", "of a person"))
+    files.step, files.work = "before reading", lambda: replace_segments(other, BOB_NOTES)
+    document = store.read(ALICE_NOTES)
+    assert files.step == ""
+    assert document is not None and document.content["text"] == "of a person"
+    assert document.revision == 3  # merged, not taken as the store's own
 
 
 class FullOnce(FileSystem):
