@@ -15,7 +15,7 @@ from django.contrib.sessions.models import Session
 from django.core.mail import send_mail
 from django.utils import timezone
 from django.utils.translation import gettext as _
-from django.utils.translation import ngettext
+from django.utils.translation import gettext_lazy, ngettext
 
 from accounts.deletion import remove_person
 from accounts.models import ApiToken, User
@@ -24,6 +24,17 @@ from workspace.archive.exporter import MANIFEST_DIGEST
 from workspace.schema.collections import COLLECTIONS
 
 log = logging.getLogger(__name__)
+
+
+# The deleted records, by the names of their lists in the files.
+_RECORDS = {
+    "tasks": gettext_lazy("tasks"),
+    "projects": gettext_lazy("projects"),
+    "models": gettext_lazy("models"),
+    "activities": gettext_lazy("activities"),
+    "shared": gettext_lazy("memberships and invitations"),
+    "requests": gettext_lazy("stored responses"),
+}
 
 
 @dataclass(frozen=True)
@@ -44,10 +55,13 @@ class Receipt:
         """Yield the lines of the receipt as text."""
         yield _("Account %(id)d was deleted at %(at)s.") % {"id": self.account, "at": self.at}
         for name, count in self.records.items():
-            yield f"  {name}: {count}"
-        yield f"  API tokens: {self.tokens}"
-        yield f"  sessions: {self.sessions}"
-        yield f"  memberships in projects of others: {self.projects_left}"
+            yield f"  {_RECORDS.get(name, name)}: {count}"
+        others = (
+            (_("API tokens"), self.tokens),
+            (_("sessions"), self.sessions),
+            (_("memberships in projects of others"), self.projects_left),
+        )
+        yield from (f"  {name}: {count}" for name, count in others)
         if self.export_digest:
             export = {"at": self.exported_at, "digest": self.export_digest}
             yield _("Last export: %(at)s, SHA-256 of its manifest.json: %(digest)s") % export

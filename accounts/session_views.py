@@ -8,6 +8,7 @@ from django.contrib.auth.decorators import login_required
 from django.http import Http404, HttpResponse
 from django.shortcuts import redirect, render
 from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_POST
 
@@ -49,8 +50,14 @@ def _end(
     if needed and not sessions:
         raise Http404
     confirm_who_asks(request)  # a thief with an open browser could log the user out elsewhere
+    if not sessions:
+        messages.info(request, _("You have no other sessions."))
+        return redirect("sessions")
     count = end_sessions(sessions)
     text = f"Ended {count} session{'' if count == 1 else 's'}"
     tell_store(request.user.pk, activity("sessions_ended", text, request))
-    messages.success(request, _("That session was logged out."))
+    done = ngettext(
+        "%(count)d session was logged out.", "%(count)d sessions were logged out.", count
+    )
+    messages.success(request, done % {"count": count})
     return redirect("sessions")

@@ -121,7 +121,9 @@ def open_store(
         return DocumentStore(MemoryBackend(layouts), layouts, clock)
     if is_database(url):
         return DocumentStore(_in_postgres(url, layouts, history, cache_bytes), layouts, clock)
-    backend = FilesBackend(folder_of(url), layouts, history=history, cache_bytes=cache_bytes)
+    backend = FilesBackend(
+        folder_of(url), layouts, history=history, cache_bytes=cache_bytes, clock=clock
+    )
     store = DocumentStore(backend, layouts, clock)
     store.merge_files_with(merge_file)
     return store

@@ -103,6 +103,20 @@ class TestAfterwards:
         assert other.get(PAGE).status_code == 200
         assert findings() == []
 
+    def test_receipt_is_in_the_language_of_its_reader(self, world: User) -> None:
+        client = signed_in(world)
+        json_storage.change_preferences(world.pk, lambda _: {"language": "es"})
+        there = left(client)["Location"]
+        text = client.get("/accounts/deleted/receipt.txt", headers={"accept-language": "es"})
+        lines = [line for line in text.content.decode().splitlines() if line.startswith("  ")]
+        assert [line.partition(":")[0].strip() for line in lines[-3:]] == [
+            "Tokens de la API",
+            "sesiones",
+            "participaciones en proyectos de otras personas",
+        ]
+        assert "  tareas: 1" in lines
+        assert client.get(there).status_code == 200
+
     def test_the_receipt_is_shown_sent_and_downloaded(self, world: User) -> None:
         client = signed_in(world)
         export = client.get("/accounts/api/export/")

@@ -138,6 +138,17 @@ def test_they_are_listed_and_can_be_ended_one_by_one(alice: User) -> None:
     assert json_storage.activities(alice.pk)[0]["type"] == "sessions_ended"
 
 
+def test_ending_others_where_there_is_none_ends_nothing(alice: User) -> None:
+    here = signed_in()
+    answer = here.post("/accounts/sessions/end/", follow=True)
+    assert "You have no other sessions." in answer.content.decode()
+    kinds = [activity["type"] for activity in json_storage.activities(alice.pk, 50)]
+    assert "sessions_ended" not in kinds
+    signed_in("w3m")
+    answer = here.post("/accounts/sessions/end/", follow=True)
+    assert "1 session was logged out." in answer.content.decode()
+
+
 def test_those_of_another_cannot_be_ended(client: Client, alice: User, bob: User) -> None:
     there = signed_in()
     session = there.get("/accounts/sessions/").context["sessions"][0]

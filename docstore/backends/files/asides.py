@@ -4,22 +4,29 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import suppress
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from docstore.disk.filesystem import FileSystem
 
 
-def set_aside(files: FileSystem, path: str, source: str = "") -> str:
+def set_aside(files: FileSystem, path: str, at: datetime, source: str = "") -> str:
     """Give the file, or a version of it at `source`, a second name durably. Return that name.
+
+    The name has the time `at`, or the next free one.
 
     The first name remains until another file replaces it: a crash in between leaves a readable
     document. Raises `OSError`.
     """
     folder, _, name = path.rpartition("/")
-    stamp = f"{datetime.now(UTC):%Y-%m-%dT%H-%M-%S.%fZ}"
-    aside_name = f"{name.removesuffix('.json')}.set-aside-{stamp}.json"
-    files.link("set-aside", source or path, f"{folder}/{aside_name}")
+    while True:
+        stamp = f"{at.astimezone(UTC):%Y-%m-%dT%H-%M-%S.%fZ}"
+        aside_name = f"{name.removesuffix('.json')}.set-aside-{stamp}.json"
+        try:
+            files.link("set-aside", source or path, f"{folder}/{aside_name}")
+            break
+        except FileExistsError:
+            at += timedelta(microseconds=1)
     files.sync_file("set-aside", source or path)
     files.sync_folder("set-aside", folder)
     return aside_name

@@ -110,7 +110,7 @@ from docstore.journal.trimming import is_missed
 from docstore.observer import Observer
 from docstore.salvage import Lost, salvage, without_lost
 from docstore.stats import Condition
-from docstore.timestamps import utc_text
+from docstore.timestamps import utc_now, utc_text
 
 log = logging.getLogger(__name__)
 
@@ -202,6 +202,7 @@ class FilesBackend:
         history: History | None = None,
         segment_bytes: int = SEGMENT_BYTES,
         cache_bytes: int = CACHE_BYTES_MAX,
+        clock: Callable[[], datetime] = utc_now,
     ) -> None:
         self.root = root.absolute()
         self._layouts = layouts
@@ -214,7 +215,9 @@ class FilesBackend:
         self._membership = self._files.membership(self._work / "in-use")
         self._journal = Journal(self._files, self._work / "journal", segment_bytes)
         self._feed = Feed(self._files, self._journal)
-        self._follower = Follower(self.root, layouts, self._files, self._journal, cache_bytes)
+        self._follower = Follower(
+            self.root, layouts, self._files, self._journal, cache_bytes, clock
+        )
         self._merge: weakref.WeakMethod[Callable[[FileEdit], object]] | None = None
         self._merging: set[Key] = set()
         self._contents_of: Callable[[str], Iterable[bytes]] | None = None
@@ -892,7 +895,7 @@ class FilesBackend:
         """
         live = self._follower.live(key)
         try:
-            name = asides.set_aside(self._files, live.path)
+            name = asides.set_aside(self._files, live.path, self._follower.clock())
             asides.write_note(self._files, live.path, name, remarks)
         except OSError as error:
             raise self._failed(error, f"cannot set {live.name} aside") from error

@@ -31,8 +31,9 @@ import stat
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from typing import BinaryIO, Final
 
@@ -50,6 +51,7 @@ from docstore.journal.frames import Frame, Kind
 from docstore.journal.log import Journal
 from docstore.observer import IGNORING, Observer
 from docstore.salvage import Salvaged, salvage
+from docstore.timestamps import utc_now
 
 CACHE_BYTES_MAX: Final = 64 * 1024 * 1024
 log = logging.getLogger(__name__)
@@ -150,10 +152,12 @@ class Follower:
         files: FileSystem,
         journal: Journal,
         cache_bytes: int = CACHE_BYTES_MAX,
+        clock: Callable[[], datetime] = utc_now,
     ) -> None:
         self.root, self.layouts, self.files, self.journal = root, layouts, files, journal
         self.images = Images(files, root / ".neuralflow" / "images", layouts)
         self.observer: Observer = IGNORING
+        self.clock = clock  # for the names of files that are set aside
         self.merges = False  # whether to merge manually edited files, or to accept them as they are
         self.mutex = threading.RLock()
         self._base = f"{root}/"
@@ -650,7 +654,7 @@ class Follower:
         remarks = [lost.remark(salvaged.document, records) for lost in salvaged.lost]
         try:
             if not is_aside(self.files, live.path):
-                name = set_aside(self.files, live.path)
+                name = set_aside(self.files, live.path, self.clock())
                 write_note(self.files, live.path, name, remarks)
                 log.error("%s is set aside as %s: %s", live.name, name, " ".join(remarks))
         except OSError as error:

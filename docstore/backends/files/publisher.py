@@ -386,7 +386,7 @@ class Publisher:
         return True
 
     def _set_aside(self, live: Live) -> None:
-        aside_name = set_aside(self._files, live.path)
+        aside_name = set_aside(self._files, live.path, self._follower.clock())
         log.warning(
             "%s was edited by hand while a change was pending: the edited file is preserved as %s,"
             " and the change is in %s",
@@ -461,7 +461,7 @@ class Publisher:
 
     def _set_displaced_aside(self, live: Live, path: str) -> None:
         """Preserve a save that a newer one displaced, which is merged instead."""
-        aside_name = set_aside(self._files, live.path, path)
+        aside_name = set_aside(self._files, live.path, self._follower.clock(), path)
         self._files.remove("publish-replaced", path)
         log.warning(
             "%s was saved twice by hand while the store wrote it: the first save is preserved as"

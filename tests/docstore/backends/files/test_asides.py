@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -148,3 +149,16 @@ def test_read_only_process_continues_after_segments_were_retired(tmp_path: Path)
     backend.checkpoint()
     store.change(lambda transaction: transaction.put(ALICE_NOTES, {"id": 99}))
     assert ids(looking) == ids(backend) == [*range(1, 40), 99]
+
+
+def test_name_of_a_file_set_aside_has_the_time_of_the_clock(tmp_path: Path, path: Path) -> None:
+    now = datetime(2020, 2, 29, 12, tzinfo=UTC)
+    backend = FilesBackend(tmp_path, LAYOUTS, background=False, clock=lambda: now)
+    store = DocumentStore(backend, LAYOUTS)
+    store.change(lambda transaction: transaction.create(ALICE_NOTES, {"notes": [{"id": 1}]}))
+    backend.publish()
+    names = [backend.set_aside(ALICE_NOTES, ["a remark"]) for _ in range(2)]
+    begin = "notes_1.set-aside-2020-02-29T12-00-00."
+    assert names == [f"{begin}000000Z.json", f"{begin}000001Z.json"]
+    assert [aside.name for aside in backend.aside(ALICE_NOTES)] == names
+    backend.close()
