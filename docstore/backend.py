@@ -288,6 +288,12 @@ class Backend(Protocol):
         While there is a fault, `read` returns the last good state, and `commit` raises the fault.
         """
 
+    def damage(self, key: Key) -> Corrupt | None:
+        """Return the error of stored bytes that changed without an edit; None if there is none.
+
+        Raises `Corrupt` and `Unavailable` if they cannot be read.
+        """
+
     def aside(self, key: Key) -> list[Aside]:
         """Return the versions of the document's file that were set aside, oldest first."""
 

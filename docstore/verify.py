@@ -53,11 +53,14 @@ def examine(backend: Backend, key: Key, layout: CollectionLayout) -> Examined:
     try:
         data = backend.raw(key)
         document = decode(data, name, layout) if data is not None else None
+        damage = backend.damage(key)
     except Corrupt as fault:
         return Examined(name, data, None, [Finding(name, fault.reason, fault.line, fault.column)])
     except Unavailable as fault:
         return Examined(name, data, None, [Finding(name, fault.reason)])
     examined = Examined(name, data, document)
+    if damage is not None:
+        examined.findings.append(Finding(name, damage.reason))
     for path, problem in _problems(document, layout) if document else ():
         examined.add(path, problem)
     return examined

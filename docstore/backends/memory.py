@@ -148,6 +148,10 @@ class MemoryBackend:
         """Return None: documents change only through this object."""
         return None
 
+    def damage(self, key: Key) -> Corrupt | None:
+        """Return None: memory has no checksums."""
+        return None
+
     def aside(self, key: Key) -> list[Aside]:
         return []
 

@@ -942,6 +942,11 @@ class FilesBackend:
             raise self._failed(error, f"cannot remove {name}") from error
         self._publisher.usage.remove_aside(key.owner, sizes[name])
 
+    def damage(self, key: Key) -> Corrupt | None:
+        with self._mending():
+            self._ready()
+            return self._follower.damage(key)
+
     def raw(self, key: Key) -> bytes | None:
         with self._mending():
             self._ready()

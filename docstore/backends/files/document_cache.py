@@ -66,6 +66,13 @@ _FOR_A_PERSON: Final = {errno.EACCES, errno.EPERM, errno.ELOOP, errno.EISDIR, er
 Token = tuple[int, int, int]
 
 
+_READ_AHEAD_BYTES_MAX: Final = 1024 * 1024
+DAMAGED: Final = (
+    "differs from its checksum, although nobody edited it: the disk changed it. Run setup_data"
+    " --repair"
+)
+
+
 class EditedByHand(Exception):
     """The document's file is not one that the store wrote. The backend merges it."""
 
@@ -167,6 +174,8 @@ class Follower:
     def forget(self) -> None:
         """Clear the cache. Required before the journal is followed from its checkpoint."""
         self._live: dict[Key, Live] = {}
+        # The file read last for its digest: path, bytes, status. It need not be read again.
+        self._read_ahead: tuple[str, bytes, Status] | None = None
         # Documents that may be evicted, the next candidate first. Changed only under the mutex: a
         # reader only marks a document as used, without moving it.
         self._evictable: OrderedDict[Key, Live] = OrderedDict()
@@ -439,11 +448,34 @@ class Follower:
         if image is None:
             return None
         live.tokens[image.file] = image.sequence
-        if token is not None and (token == image.file or self._has_digest(live, image.digest)):
+        if token is not None and self._has_digest(live, image.digest):
             live.tokens[token] = image.sequence
             return None
         document = image.document(live.name, self.layouts[live.key.collection])
+        if token == image.file and (damage := self.damage(live.key)) is not None:
+            if document is None:
+                raise damage
+            self.faults[live.key] = token, damage
+            log.error("%s", damage)
         return None if document is None else (image.sequence, document)
+
+    def damage(self, key: Key) -> Corrupt | None:
+        """Return the error of a file whose bytes changed without an edit; None if there is none.
+
+        An edit changes the file's inode, size or time. Raises `Corrupt` and `Unavailable` if the
+        file cannot be read.
+        """
+        head = self.images.head(key)
+        if head is None:
+            return None
+        live = self.unknown(key)
+        data, status = self.content(live)
+        if status is None or token_of(status) != head.file or digest_of(data) == head.digest:
+            return None
+        image = self.images.read(key)
+        if image is None or image.file != head.file or image.is_copy_of(data):
+            return None  # replaced meanwhile, or the checksum is damaged and not the file
+        return Corrupt(live.name, DAMAGED)
 
     def _follow_for(self, live: Live) -> None:
         """Follow the journal while the document is loaded."""
@@ -469,7 +501,8 @@ class Follower:
             return note.file in (None, token)
         if head is None:
             return True
-        if token != head.file and not (token and self._has_digest(live, head.digest)):
+        # Also for a token that is known: a disk may change bytes and leave the file's time.
+        if not (token and self._has_digest(live, head.digest)):
             return False
         live.tokens[head.file] = live.tokens[token or head.file] = head.sequence
         return True
@@ -497,10 +530,13 @@ class Follower:
     def _has_digest(self, live: Live, digest: str) -> bool:
         """Return whether the file's bytes have this digest: then it copies the store's file."""
         try:
-            data, _ = self.files.read(live.path)
+            data, status = self.files.read(live.path)
         except OSError:
             return False
-        return digest_of(data) == digest
+        is_whole = digest_of(data) == digest
+        if is_whole and len(data) <= _READ_AHEAD_BYTES_MAX:
+            self._read_ahead = live.path, data, status
+        return is_whole
 
     def _load_file(self, live: Live) -> None:
         """Load the file as the document; without a file, the document does not exist."""
@@ -636,7 +672,7 @@ class Follower:
             return None
 
     def _read(self, live: Live) -> tuple[Document | None, Status | None]:
-        data, status = self.content(live)
+        data, status = self._take_read_ahead(live) or self.content(live)
         if status is None:
             return None, None
         layout = self.layouts[live.key.collection]
@@ -647,6 +683,13 @@ class Follower:
             if salvaged is None or not self._is_retained(live, salvaged):
                 raise
             return salvaged.document, status
+
+    def _take_read_ahead(self, live: Live) -> tuple[bytes, Status | None] | None:
+        """Return the content that was read for its digest, if the file is still the same."""
+        ahead, self._read_ahead = self._read_ahead, None
+        if ahead is None or ahead[0] != live.path or token_of(ahead[2]) != self.token(live):
+            return None
+        return ahead[1], ahead[2]
 
     def _is_retained(self, live: Live, salvaged: Salvaged) -> bool:
         """Set aside the file of a salvaged document, unless it is. Return whether it is then."""

@@ -506,6 +506,10 @@ class PostgresBackend:
         """Return None: documents change only through commits."""
         return None
 
+    def damage(self, key: Key) -> Corrupt | None:
+        """Return None: the database has checksums of its own."""
+        return None
+
     def aside(self, key: Key) -> list[Aside]:
         return []
 
