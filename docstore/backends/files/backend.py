@@ -75,6 +75,7 @@ from docstore.backends.files.group_commit import Exclusive, Together, Writing
 from docstore.backends.files.images import digest_of
 from docstore.backends.files.leftovers import remove_leftovers
 from docstore.backends.files.publisher import RETRY_SECONDS, Background, History, Publisher
+from docstore.backends.files.rebuilding import rebuilt
 from docstore.codec import decode, encode
 from docstore.disk.filesystem import PRIVATE_FOLDER, FileSystem
 from docstore.disk.locks import in_use, is_in_use, release_all
@@ -941,6 +942,49 @@ class FilesBackend:
         except OSError as error:
             raise self._failed(error, f"cannot remove {name}") from error
         self._publisher.usage.remove_aside(key.owner, sizes[name])
+
+    def last_good(self, key: Key) -> tuple[Document, str] | None:
+        """Return the last good state of a document whose file is faulty, and where it is from.
+
+        That is "journal" (with the image of the last checkpoint, or its history) or "backup". Return None if
+        neither has the document.
+        """
+        with self._mending():
+            try:
+                document, source = self._read(key).document, "journal"
+            except Corrupt as fault:
+                layout = self._layouts[key.collection]
+                document, source = rebuilt(self._journal.segments, key, layout), "journal"
+                if document is None:
+                    with suppress(Corrupt):
+                        document, source = self._read_backup(key, fault).document, "backup"
+            return (document, source) if document is not None else None
+
+    def repair_file(self, key: Key, document: Document | None, remarks: Sequence[str]) -> str:
+        """Set a faulty file aside and put the document in its place; return the name of the first.
+
+        None leaves no file. Raises `Unavailable`, `OutOfSpace`.
+        """
+        path = self.path(key)
+        draft = path.with_name(f".{path.name}.{secrets.token_hex(8)}.draft")
+        with self._mending():
+            self._ready()
+            self._refuse_looking()
+            with self._publisher.lock.hold(), self.exclusive():
+                aside_name = self.set_aside(key, remarks)
+                try:
+                    if document is None:
+                        self._files.remove("repair", path)
+                    else:
+                        self._files.create("repair", draft, encode(document))
+                        self._files.rename("repair", draft, path)
+                    self._files.sync_folder("repair", path.parent)
+                except OSError as error:
+                    with suppress(OSError):
+                        self._files.remove("repair", draft)
+                    raise self._failed(error, f"cannot repair {self.name(key)}") from error
+                self._follower.faults.pop(key, None)
+        return aside_name
 
     def damage(self, key: Key) -> Corrupt | None:
         with self._mending():
