@@ -172,7 +172,7 @@ def test_one_user_one_record_and_a_moment_are_restored(people: None, data_folder
         ("--from", "s4://bucket", "'s4://bucket' is no place for backups"),
     ):
         run = setup_data("--restore", first, flag, text)
-        assert run.code == 1 and words in run.error
+        assert run.code == 2 and words in run.error
 
 
 def test_backup_elsewhere_is_verified_and_restored_from_there(
@@ -218,11 +218,11 @@ def test_a_restore_that_is_refused_changes_nothing(people: None, data_folder: Pa
     manifest.write_bytes(manifest.read_bytes()[:-1])
     before = contents(data_folder, but=(".neuralflow",))
     run = setup_data("--restore", name)
-    assert run.code == 1 and "is damaged" in run.error
+    assert run.code == 2 and "is damaged" in run.error
     assert run.error.endswith("Nothing was changed.")
     for wrong in ("nope", "../" + name, ""):
         run = setup_data(f"--restore={wrong}")
-        assert run.code == 1
+        assert run.code == 2
         assert f"in {data_folder}/backups: there are {name}. " in run.error
     assert contents(data_folder, but=(".neuralflow",)) == before
 
@@ -308,6 +308,8 @@ def test_json_tells_findings_and_errors_too(people: None, data_folder: Path) -> 
     assert run.code == 1
     assert run.json["validate"]["findings"] == [
         {
+            "code": "unreadable",
+            "remedy": "Run setup_data --repair.",
             "document": "tasks/tasks_1.json",
             "problem": "Expecting property name enclosed in double quotes",
             "line": 3,
@@ -315,7 +317,7 @@ def test_json_tells_findings_and_errors_too(people: None, data_folder: Path) -> 
         }
     ]
     run = setup_data("--restore", "nope", "--json")
-    assert run.code == 1
+    assert run.code == 2
     assert run.json["error"] == run.error
     assert run.error.startswith("there is no backup nope in ")
 
@@ -335,7 +337,7 @@ def test_a_full_disk_is_answered_with_what_to_do(
     json_storage.close()
     monkeypatch.setattr(os, "fsync", full)
     run = setup_data("--backup", "--stats")
-    assert run.code == 1
+    assert run.code == 2
     assert run.error == (
         "cannot write the backup: No space left on device. "
         "Nothing was lost. Free some space and run this again."
@@ -353,7 +355,7 @@ def test_a_full_disk_is_answered_with_what_to_do(
 def test_a_store_that_is_no_folder(settings: Any, url: str, words: str) -> None:
     settings.NEURALFLOW_STORE = url
     run = setup_data()
-    assert run.code == 1 and run.error.startswith(words)
+    assert run.code == 2 and run.error.startswith(words)
 
 
 def test_setup_data_escapes_control_characters(data_folder: Path) -> None:
@@ -392,7 +394,7 @@ def test_as_a_process(tmp_path: Path) -> None:
     run = manage("setup_data", data=data)
     assert (run.returncode, run.stderr) == (0, "")
     run = manage("setup_data", "--stats", data=data)
-    assert run.returncode == 1 and run.stdout == ""
+    assert run.returncode == 2 and run.stdout == ""
     assert "Has `python manage.py migrate` been run?" in run.stderr
     assert manage("migrate", "-v0", data=data).returncode == 0
     run = manage("setup_data", "--stats", "--json", data=data)

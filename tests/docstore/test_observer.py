@@ -80,10 +80,11 @@ def test_read_reports_whether_the_cache_had_the_document(
     store: DocumentStore, recording: Recording, tmp_path: Path
 ) -> None:
     store.change(_add)
-    store.close()
+    other = DocumentStore(FilesBackend(tmp_path / "data", LAYOUTS, background=False), LAYOUTS)
+    other.observe(recording)  # another process, which has read nothing yet
     recording.reads.clear()
-    store.read(ALICE_NOTES)
-    store.read(ALICE_NOTES)
+    other.read(ALICE_NOTES)
+    other.read(ALICE_NOTES)
     assert recording.reads == [False, True]
 
 

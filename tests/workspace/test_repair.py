@@ -1,9 +1,11 @@
 """Repair of damaged files: from the journal, else from a backup, else set aside; dry by default."""
 
+import json
 import os
 from pathlib import Path
 
 import pytest
+from django.core.management import CommandError, call_command
 
 from docstore import Corrupt
 from utils.data_initializer import data_initializer
@@ -109,3 +111,21 @@ def test_file_without_any_good_copy_is_set_aside_only(file: Path) -> None:
     assert (done.source, done.failure) == ("", "")
     assert (file.parent / done.aside).read_bytes() == data and not file.exists()
     assert _titles() == []
+
+
+def test_command_shows_repairs_and_heals_with_apply(
+    file: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data = file.read_bytes().replace(b"100", b"900")
+    _damage(file, data)
+    with pytest.raises(CommandError) as caught:
+        call_command("setup_data", "--repair")
+    assert caught.value.returncode == 1
+    assert "add --apply" in capsys.readouterr().out and file.read_bytes() == data
+    with pytest.raises(CommandError) as caught:
+        call_command("setup_data", "--validate", "--json")
+    (finding,) = json.loads(capsys.readouterr().out)["validate"]["findings"][:1]
+    assert (finding["code"], finding["document"]) == ("damaged", f"tasks/{file.name}")
+    call_command("setup_data", "--repair", "--apply")
+    assert "healed from the journal" in capsys.readouterr().out
+    assert _titles() == ["amount 100"]

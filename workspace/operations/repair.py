@@ -31,6 +31,11 @@ class Repair:
     aside: str = ""
     failure: str = ""
 
+    @property
+    def is_unsolved(self) -> bool:
+        """Whether the document is not healed."""
+        return bool(self.failure) or not self.source
+
     def __str__(self) -> str:
         if self.failure:
             return f"{self.document}: cannot be repaired: {self.failure}"
@@ -66,7 +71,7 @@ def _problem(backend: FilesBackend, key: Key) -> Corrupt | None:
 
 
 def _repair(backend: FilesBackend, key: Key, problem: Corrupt, *, apply: bool) -> Repair:
-    name, reason = backend.name(key), str(problem).removeprefix(f"{backend.name(key)}: ")
+    name, reason = backend.name(key), str(problem).removeprefix(backend.name(key)).lstrip(",: ")
     good = backend.last_good(key)
     document, source = good if good is not None else (None, "")
     if not apply:

@@ -21,6 +21,8 @@ from docstore import Finding, StoreError
 from utils.data_initializer import data_initializer
 from utils.json_storage import json_storage
 from workspace.operations import backups
+from workspace.operations.finding_codes import described
+from workspace.operations.repair import Repair, repairs
 from workspace.operations.run_reports import keep_counted, keep_validated
 
 Result = dict[str, Any]
@@ -66,7 +68,16 @@ def _sync(options: Result, watch: Watch) -> Result:
 def _validate(options: Result, watch: Watch) -> Result:
     findings = data_initializer.validate_data_integrity(watch)
     keep_validated(json_storage.folder, findings)
-    return {"findings": [asdict(finding) for finding in findings]}
+    return {"findings": [described(finding) for finding in findings]}
+
+
+def _repair(options: Result, watch: Watch) -> Result:
+    done = list(repairs(json_storage, apply=options["apply"], progress=watch))
+    return {
+        "applied": options["apply"],
+        "repairs": [asdict(repair) for repair in done],
+        "unsolved": sum(not options["apply"] or repair.is_unsolved for repair in done),
+    }
 
 
 def _backup(options: Result, watch: Watch) -> Result:
@@ -134,6 +145,16 @@ def _tell_validate(result: Result) -> Iterator[str]:
     yield "Validated: nothing is wrong." if not result["findings"] else "Validated."
 
 
+def _tell_repair(result: Result) -> Iterator[str]:
+    for values in result["repairs"]:
+        yield str(Repair(**values))
+    if not result["repairs"]:
+        yield "Nothing to repair."
+    elif not result["applied"]:
+        documents = count(len(result["repairs"]), "document")
+        yield f"{documents} to repair. Nothing was changed: add --apply to do it."
+
+
 def _tell_backup(result: Result) -> Iterator[str]:
     accounts = "the accounts and " if result["accounts"] else ""
     yield (
@@ -176,13 +197,14 @@ class _Step:
     tell: Callable[[Result], Iterator[str]]
 
 
-# The fixed order of execution: adopt what was restored, sync what was adopted, then validate, back
-# up and count the result.
+# The fixed order of execution: adopt what was restored, sync what was adopted, then repair,
+# validate, back up and count the result.
 _STEPS = {
     "structure": _Step("Laying out", _structure, _tell_structure),
     "restore": _Step("Restoring", _restore, _tell_restore),
     "adopt_users": _Step("Adopting", _adopt, _tell_adopt),
     "sync_users": _Step("Syncing", _sync, _tell_sync),
+    "repair": _Step("Repairing", _repair, _tell_repair),
     "validate": _Step("Validating", _validate, _tell_validate),
     "backup": _Step("Backing up", _backup, _tell_backup),
     "verify_backup": _Step("Verifying", _verify_backup, _tell_verify_backup),
@@ -198,8 +220,8 @@ class Command(BaseCommand):
     help = (
         "Lays out the data folder. With flags: keeps it in step with the accounts, checks it, "
         "backs it up, restores it, counts it. Flags combine; the order of the work is fixed: "
-        "restore, adopt, sync, validate, backup, verify-backup, stats. Exit code 1 when something "
-        "was found."
+        "restore, adopt, sync, repair, validate, backup, verify-backup, stats. Exit code 1 when "
+        "something was found, 2 when the work could not be done."
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
@@ -210,6 +232,12 @@ class Command(BaseCommand):
         parser.add_argument(
             "--validate", **flag, help="check everything, change nothing; say file, line, column"
         )
+        parser.add_argument(
+            "--repair",
+            **flag,
+            help="heal damaged files from journal or backup, else set them aside; shows it only",
+        )
+        parser.add_argument("--apply", **flag, help="let --repair change the files")
         parser.add_argument(
             "--backup", **flag, help="back up documents and accounts, and restore that on trial"
         )
@@ -268,18 +296,20 @@ class Command(BaseCommand):
         if options["json"]:
             self.stdout.write(json.dumps(results, indent=2))
         finding_count = sum(
-            len(result.get("findings", [])) + bool(result.get("problem"))
+            len(result.get("findings", []))
+            + bool(result.get("problem"))
+            + result.get("unsolved", 0)
             for result in _by_step(results)
         )
         if trouble or finding_count:
-            raise CommandError(trouble or _sum_up(finding_count))
+            raise CommandError(trouble or _sum_up(finding_count), returncode=2 if trouble else 1)
 
     def _run(self, step: _Step, options: Result) -> Result:
         with self._progress(step.title) as watch:
             result = step.run(options, watch)
         if not options["json"]:
             for finding in result.get("findings", []):
-                self.stdout.write(printable(str(Finding(**finding))))
+                self.stdout.write(printable(str(_finding(finding))))
             for line in step.tell(result):
                 self.stdout.write(printable(line))
         return result
@@ -308,6 +338,10 @@ def _chosen(options: Result) -> list[str]:
     """
     flagged = [name for name in _STEPS if options.get(name) not in (None, False)]
     return flagged if flagged and set(flagged) <= _ONLY_LOOKING else ["structure", *flagged]
+
+
+def _finding(values: Result) -> Finding:
+    return Finding(*(values[name] for name in ("document", "problem", "line", "column")))
 
 
 def _by_step(results: Result) -> list[Result]:

@@ -946,8 +946,8 @@ class FilesBackend:
     def last_good(self, key: Key) -> tuple[Document, str] | None:
         """Return the last good state of a document whose file is faulty, and where it is from.
 
-        That is "journal" (with the image of the last checkpoint, or its history) or "backup". Return None if
-        neither has the document.
+        That is "journal" (its history, or the image of the last checkpoint with it) or "backup".
+        Return None if neither has the document.
         """
         with self._mending():
             try:
