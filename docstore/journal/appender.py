@@ -142,6 +142,7 @@ class Appender:
         state.segment, state.end, state.appended = number, len(frame), number
         self._open_files.require_names(segment)
         with self._durability.lock.hold():
+            self._durability.refuse_failed()
             state.synced = number
         state.writing = 0
         self._cursor.begin_segment(segment, len(frame), number)

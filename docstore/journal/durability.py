@@ -68,6 +68,9 @@ class Durability:
 
     def sync_locked(self) -> None:
         """Make all appended frames durable. Requires `lock`. Raises `Unavailable`."""
+        # While this thread waited for the lock, the sync of another process may have failed. A
+        # second sync would report what that one lost as durable.
+        self.refuse_failed()
         state = self._state
         while True:
             # A writer may begin a segment between these reads. Then `target` would count frames
@@ -83,6 +86,7 @@ class Durability:
         self.observer.on_sync(time.perf_counter() - begun, target - state.synced)
         # Without this check, commits in a file that lost its name would be acknowledged.
         self._open_files.require_names(segment)
+        self.refuse_failed()  # a process that seals the segment syncs it without this lock
         if target > state.synced:
             state.synced = target
 
@@ -93,6 +97,7 @@ class Durability:
         self.sync_segment("seal", segment)
         self._open_files.require_names(segment)
         with self.lock.hold():
+            self.refuse_failed()
             self._state.synced = self._state.appended
 
     def sync_segment(self, step: str, segment: OpenSegment) -> None:
