@@ -144,6 +144,20 @@ def prepared_server(folder: Path) -> Server:
     return server
 
 
+def server_on_database(
+    folder: Path, environment: Mapping[str, str], *, migrate: bool = True
+) -> Server:
+    """Return what a server needs whose environment names a database server's database.
+
+    With `migrate`, its tables are made.
+    """
+    server = _server_in(folder)
+    server.environment |= environment
+    if migrate:
+        server.run("-c", _TABLES)
+    return server
+
+
 def _server_in(folder: Path) -> Server:
     environment = {
         **os.environ,
