@@ -16,6 +16,7 @@ from __future__ import annotations
 import io
 import logging
 import threading
+import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
@@ -55,7 +56,7 @@ from docstore.backends.postgres.reading import Reader
 from docstore.backends.postgres.rows import Rows, join, rows_of
 from docstore.codec import encode
 from docstore.document import CollectionLayout, Document, Key
-from docstore.errors import Conflict, Corrupt, NotFound, TooLarge, Unavailable
+from docstore.errors import Conflict, Corrupt, NotFound, StoreError, TooLarge, Unavailable
 from docstore.journal.entries import encode_entry
 from docstore.observer import Observer
 
@@ -64,6 +65,8 @@ log = logging.getLogger(__name__)
 Result = TypeVar("Result")
 
 DOCUMENT_BYTES_MAX: Final = 256 * 1024 * 1024
+UPKEEP_SECONDS: Final = 3_600.0
+_FIRST_UPKEEP_SECONDS: Final = 300.0
 _KEYS_BATCH: Final = 10_000
 _COMMIT: Final = """
 SELECT number, bases, next_places, drops FROM {schema}.commit_1(
@@ -129,6 +132,7 @@ class PostgresBackend:
         self._misfits: frozenset[Key] = frozenset()
         self._commit_sql = _COMMIT.format(schema=address.schema)
         self._opens_copies = opens_copies  # also those that are not finished
+        self._upkeep_at = time.monotonic() + _FIRST_UPKEEP_SECONDS
         self._is_prepared = False
         self._preparing = threading.Lock()
 
@@ -324,6 +328,7 @@ class PostgresBackend:
             raise
         if self._misfits:
             self._misfits = self._misfits.difference(change.key for change in changes)
+        self._begin_upkeep_if_due()
         for index, change in enumerate(changes):
             self._take_in(change, rows[index], applied, index)
         return applied.number
@@ -486,6 +491,22 @@ class PostgresBackend:
                 yield
         finally:
             self._connections.give_back(connection)
+
+    def _begin_upkeep_if_due(self) -> None:
+        """Start upkeep on a thread of its own, once an hour while there are commits."""
+        now = time.monotonic()
+        if now < self._upkeep_at:
+            return
+        self._upkeep_at = now + UPKEEP_SECONDS
+        threading.Thread(
+            target=self._upkeep_in_background, name="store-upkeep", daemon=True
+        ).start()
+
+    def _upkeep_in_background(self) -> None:
+        try:
+            self.upkeep()
+        except StoreError as fault:
+            log.warning("upkeep of the store will be tried again: %s", fault)
 
     def upkeep(self) -> bool:
         """Drop old history and purge tombstones; return False if another server is at it."""

@@ -298,6 +298,18 @@ def test_history_beyond_its_days_is_dropped_and_reported(
     assert document is not None and document.content["n"] == 4
 
 
+def test_upkeep_begins_by_itself_while_there_are_commits(
+    backend: PostgresBackend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    done = threading.Event()
+    monkeypatch.setattr(backend.partitions, "upkeep", lambda connection: done.set())
+    commit(backend, change(backend, ALICE_NOTES, {"n": 1}))
+    assert not done.is_set()
+    backend._upkeep_at = 0.0
+    commit(backend, change(backend, ALICE_NOTES, {"n": 2}))
+    assert done.wait(30)
+
+
 def test_partition_that_is_missing_is_added_by_the_commit(
     backend: PostgresBackend, postgres_cluster: Cluster
 ) -> None:
