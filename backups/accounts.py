@@ -33,6 +33,9 @@ class Accounts(Protocol):
     kind: str
     file_name: str
 
+    def exists(self) -> bool:
+        """Return whether there is a database to back up. A restore creates it."""
+
     def pinned(self) -> AbstractContextManager[Moment]:
         """Yield the current moment. Raises `Unavailable`."""
 
@@ -90,6 +93,9 @@ class SqliteAccounts:
     def __init__(self, path: Path, without: Sequence[str] = ()) -> None:
         self._path, self._without = path, without
 
+    def exists(self) -> bool:
+        return self._path.is_file()
+
     @contextmanager
     def pinned(self) -> Iterator[Moment]:
         with closing(self._connect()) as connection:
@@ -102,8 +108,6 @@ class SqliteAccounts:
             yield _SqliteMoment(connection, self._without)
 
     def _connect(self) -> sqlite3.Connection:
-        if not self._path.is_file():
-            raise Unavailable(f"there is no accounts database {self._path}")
         try:
             return sqlite3.connect(self._path, timeout=_BUSY_SECONDS, isolation_level=None)
         except sqlite3.Error as error:
@@ -157,6 +161,9 @@ class PostgresAccounts:
     def __init__(self, parameters: dict[str, str], without: Sequence[str] = ()) -> None:
         self._parameters = {name: value for name, value in parameters.items() if value}
         self._without = without
+
+    def exists(self) -> bool:
+        return True
 
     @contextmanager
     def pinned(self) -> Iterator[Moment]:

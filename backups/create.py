@@ -141,6 +141,8 @@ def create_backup(
     backup as it is, and in the manifest's `findings`.
     """
     backend = files_backend(store)
+    if accounts is not None and not accounts.exists():
+        accounts = None
     try:
         with only_one(backend.root, backend) as folder:
             envelope = Envelope(recipients)

@@ -30,7 +30,6 @@ from docstore import Corrupt, DocumentStore, NotFound, Unavailable, open_store
 from docstore.backends.files.backend import FilesBackend
 from tests.backups.conftest import World, put, spoil
 from tests.docstore.layouts import ALICE, ALICE_NOTES, BOB_NOTES, LAYOUTS
-from tests.harness import online_backups
 from tests.stopping import Killed, StoppingFileSystem
 
 
@@ -162,10 +161,6 @@ def test_accounts_that_are_no_database_are_not_verified(world: World) -> None:
         world.store, backup, program="test", clock=world.clock, accounts=NoDatabase(database)
     )
     assert "db.sqlite3: cannot be opened" in result.problem
-
-
-def test_online_backups_under_16_writers_show_one_moment() -> None:
-    online_backups.run(20, 1)
 
 
 def test_restore_killed_at_any_step_is_wholly_old_or_wholly_new(

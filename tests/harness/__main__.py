@@ -26,6 +26,7 @@ FULL: Final = {
     "interruptions": 81_000,
     "hand_edits": 200_000,
     "online_backups": 1_000,
+    "damaged_backups": 100_000,
     "planted": 100,
     "many_servers": 100_000,
     "api_cases": 20_000,

@@ -50,7 +50,7 @@ def attack(count: int, seed: int) -> Report:
     with scratch("backups") as folder:
         store = _opened(folder)
         store.change(_fill)
-        accounts = _accounts(folder)
+        accounts = sqlite_accounts(folder)
         target = FolderTarget(folder / "backups")
         read = commits = 0
         with _writers(folder, seed):
@@ -87,7 +87,8 @@ def _connected(folder: Path) -> sqlite3.Connection:
     return connection
 
 
-def _accounts(folder: Path) -> SqliteAccounts:
+def sqlite_accounts(folder: Path) -> SqliteAccounts:
+    """Return a database with a row for each writer."""
     with closing(_connected(folder)) as connection:
         connection.execute("PRAGMA journal_mode=WAL")
         connection.execute("CREATE TABLE counts (writer INTEGER PRIMARY KEY, count INTEGER)")

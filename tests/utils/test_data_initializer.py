@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import shutil
+import zipfile
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -10,13 +12,23 @@ from typing import Any
 import pytest
 
 from accounts.models import User
-from docstore import Corrupt, DocumentStore, Finding, Key, NotFound, Unavailable, take_snapshot
+from docstore import (
+    Corrupt,
+    DocumentStore,
+    Finding,
+    InvalidValue,
+    Key,
+    NotFound,
+    Unavailable,
+    take_snapshot,
+)
 from docstore.backends.files.backend import FilesBackend
 from tests.accounts_in_db import add_account
 from tests.folders import contents, exact, times
 from tests.stopping import Killed, StoppingFileSystem
 from utils.data_initializer import COUNTED, FOLDERS, DataInitializer, data_initializer
 from utils.json_storage import JSONStorageManager, json_storage
+from workspace.operations.backups import Scope
 from workspace.schema.validation import COLLECTIONS
 
 pytestmark = pytest.mark.django_db
@@ -484,6 +496,24 @@ def test_renamed_archive_of_0_1_is_listed_by_its_moment_and_restored(
     assert [task["title"] for task in json_storage.list("tasks", 1)] == ["Train"]
     with pytest.raises(Corrupt, match=r"holiday\.zip: is not a whole snapshot"):
         data_initializer.restore_backup("holiday")
+
+
+def test_archive_that_0_1_wrote_is_restored_byte_for_byte(data_folder: Path) -> None:
+    archive = Path(__file__).parents[1] / "golden/backup_0_1"
+    name = "neuralflow_2026-11-23T12-00-00.000000Z.zip"
+    data_initializer.initialize_data_structure()
+    json_storage.save_task_data(9, {"title": "of later"})
+    shutil.copy(archive / name, data_folder / "backups")
+    restored = data_initializer.restore_backup(name)
+    assert (restored.backup, restored.findings, restored.accounts) == (name, [], False)
+    with zipfile.ZipFile(archive / name) as file:
+        names = set(file.namelist()) - {"manifest.json"}
+        assert contents(data_folder) == {name: file.read(name) for name in names}
+    assert [task["title"] for task in json_storage.list("tasks", 7)] == ["größer 😀"]
+    data_initializer.restore_backup(restored.before)
+    assert [task["title"] for task in json_storage.list("tasks", 9)] == ["of later"]
+    with pytest.raises(InvalidValue, match="as a whole only"):
+        data_initializer.restore_backup(name, scope=Scope(user=7))
 
 
 @pytest.mark.parametrize("name", ["before-upgrade", "neuralflow_2026 (1)", "Été"])
