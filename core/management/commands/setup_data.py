@@ -10,6 +10,7 @@ from io import TextIOWrapper
 from pathlib import Path
 from typing import Any
 
+from django.conf import settings
 from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError
 from django.db import DatabaseError
@@ -17,7 +18,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from core.console import advice, count, printable
-from docstore import Finding, StoreError
+from docstore import Finding, StoreError, is_database
 from utils.data_initializer import data_initializer
 from utils.json_storage import json_storage
 from workspace.operations import backups
@@ -30,6 +31,9 @@ Watch = Callable[[int, int], None]
 
 
 def _structure(options: Result, watch: Watch) -> Result:
+    if is_database(settings.NEURALFLOW_STORE):
+        json_storage.store.sequence()  # makes the tables that are missing
+        return {"folder": "", "created": []}
     created = data_initializer.initialize_data_structure()
     return {"folder": str(data_initializer.folder), "created": created}
 
@@ -106,6 +110,9 @@ def _stats(options: Result, watch: Watch) -> Result:
 
 
 def _tell_structure(result: Result) -> Iterator[str]:
+    if not result["folder"]:
+        yield "Store in PostgreSQL: complete."
+        return
     created = ", ".join(f"{name}/" for name in result["created"])
     yield f"Data folder {result['folder']}: " + (f"made {created}." if created else "complete.")
 
