@@ -117,6 +117,20 @@ def test_copy_runs_its_own_code(checkout: Path, tmp_path: Path, is_set_up: bool)
     assert said_by(checkout / ".venv/bin/nf") == "first\n"
 
 
+def test_program_whose_module_moved_runs_after_an_upgrade(checkout: Path) -> None:
+    assert set_up(checkout).returncode == 0
+    says(checkout, "moved")
+    (checkout / "neuralflow/__init__.py").rename(checkout / "neuralflow/program.py")
+    (checkout / "neuralflow/__init__.py").touch()
+    project = checkout / "pyproject.toml"
+    project.write_text(_TINY.replace("neuralflow:main", "neuralflow.program:main"))
+    made = (checkout / ".venv/.made-for-run").stat().st_mtime
+    os.utime(project, (made + 1, made + 1))  # pulled later; the lock is the same
+
+    assert set_up(checkout).returncode == 0
+    assert said_by(checkout / ".venv/bin/nf") == "moved\n"
+
+
 def test_environment_that_cannot_be_moved_is_made_anew(checkout: Path) -> None:
     subprocess.run([UV, "venv", "--quiet", ".venv"], cwd=checkout, check=True)
     assert set_up(checkout).returncode == 0
