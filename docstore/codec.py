@@ -27,7 +27,7 @@ INTEGER_BITS_MAX: Final = 12_000
 _COMMON: Final = frozenset({str, int, float, bool, type(None), list, dict})
 _SMALL: Final = 2**53
 _TEXT_OR_BRACKET = re.compile(r'"(?:[^"\\]|\\.)*+"?|[\[\]{}]', re.DOTALL)
-_LONE_SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
+LONE_SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
 
 
 class _DuplicateKey(ValueError):
@@ -120,7 +120,7 @@ def _parse(text: str, name: str) -> Json:
             parse_constant=_refuse_constant,
             parse_float=_finite,
         )
-        if _LONE_SURROGATE.search(text):
+        if LONE_SURROGATE.search(text):
             msgspec.json.encode(value)  # raises UnicodeEncodeError for half a surrogate pair
     except json.JSONDecodeError as error:
         reason = error.msg if text.strip() else "the file is empty"
@@ -167,7 +167,7 @@ def _offset_of_fault(text: str, error: ValueError) -> int:
         duplicate = duplicate_key(text)
         return duplicate[1] if duplicate else 0
     if isinstance(error, UnicodeEncodeError):
-        surrogate = _LONE_SURROGATE.search(text)
+        surrogate = LONE_SURROGATE.search(text)
         return surrogate.start() if surrogate else 0
     if isinstance(error, _NumberOutOfRange):
         return max(text.find(str(error)), 0)

@@ -1,25 +1,37 @@
-"""Read documents despite values that cannot be parsed: too deep, or integers of too many digits.
+"""Read documents despite fields of records that are no valid JSON, where the syntax is intact.
 
-Only a person's editor or program writes such values. They do not make the document unreadable: the
-value counts as null, the rest is read, and the file is set aside with a note before anything
-replaces it.
+These are values nested too deeply, integers of too many digits, NaN, infinite and other numbers
+beyond a double, halves of surrogate pairs, and repeated keys. Only a person's editor or program
+writes them. They do not make the document unreadable: the field counts as null, the rest is read,
+and the file is set aside with a note before anything replaces it. A fault outside of the fields of
+records does make it unreadable: nothing that cannot be parsed is taken for empty.
 """
 
 from __future__ import annotations
 
+import json
+import math
 import re
+from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
-from docstore.codec import DEPTH_MAX, DIGITS_MAX, decode
+from docstore.codec import DEPTH_MAX, DIGITS_MAX, LONE_SURROGATE, decode
 from docstore.document import CollectionLayout, Document
 from docstore.errors import Corrupt
 from docstore.file_edits import State
 from docstore.json_positions import line_and_column
 from docstore.record_list import RecordList, id_of
 
+# Texts, punctuation, and the numbers that may be faulty.
 _TOKEN: Final = re.compile(
-    r'"(?:[^"\\]|\\.)*+"?|[\[\]{},]|(?<![\w.+-])-?\d{' + str(DIGITS_MAX + 1) + r",}(?![\d.eE])",
-    re.DOTALL,
+    r"""
+    "(?:[^"\\]|\\.)*+"?
+    | [\[\]{},:]
+    | -?(?:NaN|Infinity)\b
+    | (?<![\w.+-])-?\d+(?:\.\d*)?[eE][+-]?\d+
+    | (?<![\w.+-])-?\d{300,}(?:\.\d*)?
+    """,
+    re.DOTALL | re.VERBOSE,
 )
 _LIST, _RECORD = 2, 3  # depth within the list of records, and within one of them
 
@@ -53,26 +65,25 @@ def without_lost(
 ) -> Document:
     """Return the document without the changes to records that have lost values.
 
-    These records are as in the base. The result has no new record with a lost value.
+    These records are as in the base. The result has no new record with a lost value. If the id of
+    one is lost, no record of the base counts as removed, since it may be that one.
     """
     items = list(document.content[records])
+    has_lost_id = any(id_of(items[value.position]) is None for value in lost)
     for index in sorted({value.position for value in lost}, reverse=True):
         record_id = id_of(items[index])
         if base is not None and record_id in base.records:
             items[index] = base.records[record_id]
         else:
             del items[index]
+    if base is not None and has_lost_id:
+        present = {id_of(item) for item in items}
+        items += [record for number, record in base.records.items() if number not in present]
     return Document({**document.content, records: RecordList(items)})
 
 
-class _Value(NamedTuple):
-    begin: int
-    end: int
-    lost: Lost
-
-
 def salvage(data: bytes, name: str, layout: CollectionLayout) -> Salvaged | None:
-    """Return the document with null for the faulty values of its records.
+    """Return the document with null for the faulty fields of its records.
 
     Return None if it has none, or has other faults.
     """
@@ -80,77 +91,199 @@ def salvage(data: bytes, name: str, layout: CollectionLayout) -> Salvaged | None
         text = data.decode("utf-8").removeprefix("\ufeff")
     except UnicodeDecodeError:
         return None
-    values = _faulty(text, layout.records)
-    if not values:
+    scan = _Scan(text, layout.records)
+    for token in _TOKEN.finditer(text):
+        scan.take(token[0], token.start())
+    if not scan.lost or scan.is_elsewhere:
         return None
     parts, end = [], 0
-    for value in values:
-        parts += [text[end : value.begin], "null"]
-        end = value.end
+    for piece in scan.pieces:
+        parts += [text[end : piece.begin], piece.text]
+        end = piece.end
     try:
         document = decode("".join((*parts, text[end:])).encode(), name, layout)
     except Corrupt:
         return None  # it has other faults
-    return Salvaged(document, tuple(value.lost for value in values))
+    return Salvaged(document, tuple(scan.lost))
+
+
+class _Piece(NamedTuple):
+    """A record in the text, and the text that replaces it."""
+
+    begin: int
+    end: int
+    text: str
+
+
+class _Fault(NamedTuple):
+    reason: str
+    offset: int
+
+
+@dataclass
+class _Field:
+    """A field of a record: its key, where its value begins, and its first fault."""
+
+    token: str
+    key: str
+    begin: int
+    end: int = 0
+    fault: _Fault | None = None
+
+
+@dataclass
+class _Open:
+    """An object or a list that is not closed yet."""
+
+    is_object: bool
+    begin: int
+    awaits_key: bool = False
+    key: str = ""  # the last one
+    keys: set[str] = field(default_factory=set)
 
 
 class _Scan:
-    """A tokenizer's state, which collects the faulty values of a document's records."""
+    """A tokenizer's state, which collects the faulty fields of a document's records."""
 
     def __init__(self, text: str, records: str) -> None:
-        self.values: list[_Value] = []
-        self.is_elsewhere = False  # a fault is outside of the records
-        self._text, self._records = text, f'"{records}"'
-        self._depth, self._index = 0, 0
-        self._keys = ["", "", "", ""]  # the last text at each depth
-        self._begin = 0  # of the field's value
-        self._fault: tuple[str, int] | None = None
+        self.lost: list[Lost] = []
+        self.pieces: list[_Piece] = []  # the records with faults
+        self.is_elsewhere = False  # a fault is outside of the fields of records
+        self._text, self._records = text, records
+        self._stack: list[_Open] = []
+        self._index = 0  # in the list of records
+        self._fields: list[_Field] = []  # of the current record
 
     def take(self, token: str, offset: int) -> None:
         if token in "[{":
-            self._open(offset)
+            self._open(token, offset)
         elif token in "]}":
-            self._close(offset + 1)
+            self._close(offset)
         elif token == ",":
-            self._index += self._depth == _LIST
+            self._go_on(offset)
+        elif token == ":":
+            self._begin_value(offset + 1)
         elif token[0] == '"':
-            if self._depth <= _RECORD:
-                self._keys[self._depth] = token
+            self._take_text(token, offset)
         else:
-            self._note(f"has an integer of more than {DIGITS_MAX:,} digits", offset)
-            if self._depth == _RECORD:
-                self._end_value(offset, offset + len(token))
+            self._take_number(token, offset)
 
-    def _open(self, offset: int) -> None:
-        self._depth += 1
-        if self._depth == _LIST:
+    @property
+    def _is_in_record(self) -> bool:
+        """Return whether the scan is directly in a record, or in one of its fields."""
+        stack = self._stack
+        return (
+            len(stack) >= _RECORD
+            and stack[0].key == self._records
+            and stack[0].is_object
+            and not stack[_LIST - 1].is_object
+            and stack[_RECORD - 1].is_object
+        )
+
+    def _open(self, token: str, offset: int) -> None:
+        self._stack.append(_Open(token == "{", offset, awaits_key=token == "{"))
+        depth = len(self._stack)
+        if depth == _LIST:
             self._index = 0
-        elif self._depth == _RECORD + 1:
-            self._begin = offset
-        elif self._depth > DEPTH_MAX:
+        elif depth == _RECORD:
+            self._fields = []
+        elif depth > DEPTH_MAX:
             self._note(f"is nested deeper than {DEPTH_MAX} levels", offset)
 
-    def _close(self, end: int) -> None:
-        if self._depth == _RECORD + 1:
-            self._end_value(self._begin, end)
-        self._depth -= 1
+    def _close(self, offset: int) -> None:
+        if not self._stack:
+            self.is_elsewhere = True
+            return
+        if len(self._stack) == _RECORD and self._is_in_record:
+            self._end_field(offset)
+            self._end_record(offset + 1)
+        self._stack.pop()
+
+    def _go_on(self, offset: int) -> None:
+        depth = len(self._stack)
+        if not depth:
+            return
+        self._stack[-1].awaits_key = self._stack[-1].is_object
+        if depth == _LIST:
+            self._index += 1
+        elif depth == _RECORD:
+            self._end_field(offset)
+
+    def _begin_value(self, begin: int) -> None:
+        if self._stack:
+            self._stack[-1].awaits_key = False
+        if len(self._stack) == _RECORD and self._fields:
+            self._fields[-1].begin = begin
+
+    def _take_text(self, token: str, offset: int) -> None:
+        text, is_half = _decoded(token)
+        reason = "has half of a surrogate pair, which is not a character" if is_half else ""
+        top = self._stack[-1] if self._stack else None
+        if top is None or not top.awaits_key:
+            if reason:
+                self._note(reason, offset)
+            return
+        if text in top.keys and not reason:
+            reason = (
+                "stands twice in its record"
+                if len(self._stack) == _RECORD
+                else f"has the key {token[:50]} twice"
+            )
+        top.keys.add(text)
+        top.key = text
+        if len(self._stack) == _RECORD and self._is_in_record:
+            self._fields.append(_Field(token, text, offset))
+        if reason:
+            self._note(reason, offset)
+
+    def _take_number(self, token: str, offset: int) -> None:
+        if token.lstrip("-").isdigit():
+            if len(token.lstrip("-")) > DIGITS_MAX:
+                self._note(f"has an integer of more than {DIGITS_MAX:,} digits", offset)
+        elif not math.isfinite(float(token)):
+            self._note(f"has {token[:40]}, which is not a number that JSON can carry", offset)
 
     def _note(self, reason: str, offset: int) -> None:
-        if self._depth < _RECORD or self._keys[1] != self._records:
+        if not self._is_in_record or not self._fields:
             self.is_elsewhere = True
-        self._fault = self._fault or (reason, offset)
+        elif self._fields[-1].fault is None:
+            self._fields[-1].fault = _Fault(reason, offset)
 
-    def _end_value(self, begin: int, end: int) -> None:
-        if self._fault is not None:
-            reason, offset = self._fault
+    def _end_field(self, end: int) -> None:
+        if self._fields and not self._fields[-1].end:
+            self._fields[-1].end = end
+
+    def _end_record(self, end: int) -> None:
+        """Replace the record if it has faults: by null for each, without keys that cannot be."""
+        faulty = {each.key: each.fault for each in self._fields if each.fault}
+        if not faulty:
+            return
+        parts: dict[str, str] = {}
+        for each in self._fields:
+            if each.key not in faulty:
+                parts[each.key] = f"{each.token}:{self._text[each.begin : each.end]}"
+            elif not _decoded(each.token)[1]:
+                parts[each.key] = f"{each.token}: null"
+        for key, (reason, offset) in faulty.items():
+            name = key.encode("utf-8", "backslashreplace").decode()
             place = line_and_column(self._text, offset)
-            lost = Lost(self._index, self._keys[_RECORD].strip('"'), reason, *place)
-            self.values.append(_Value(begin, end, lost))
-            self._fault = None
+            self.lost.append(Lost(self._index, name, reason, *place))
+        content = "{" + ",".join(parts.values()) + "}"
+        self.pieces.append(_Piece(self._stack[-1].begin, end, content))
 
 
-def _faulty(text: str, records: str) -> list[_Value]:
-    scan = _Scan(text, records)
-    for token in _TOKEN.finditer(text):
-        scan.take(token[0], token.start())
-    return [] if scan.is_elsewhere else scan.values
+def _decoded(token: str) -> tuple[str, bool]:
+    """Return the text of a JSON text, and whether it has half of a surrogate pair."""
+    if "\\" not in token:
+        return token.strip('"'), False
+    try:
+        text = str(json.loads(token, strict=False))
+    except ValueError:  # the decoder refuses it
+        return token.strip('"'), False
+    if LONE_SURROGATE.search(token) is None:
+        return text, False
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return text, True
+    return text, False

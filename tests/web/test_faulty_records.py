@@ -9,6 +9,7 @@ import pytest
 from django.test import Client
 
 from accounts.models import User
+from docstore import Corrupt
 from tests.web.pages import text_of, write_document
 from utils.data_initializer import data_initializer
 from utils.json_storage import json_storage
@@ -30,6 +31,12 @@ UNREADABLE = {
     "@lists": "[" * 5000 + "]" * 5000,
     "@objects": '{"a": ' * 5000 + "1" + "}" * 5000,
     "@digits": "-" + "9" * 5000,
+    "@nan": "NaN",
+    "@infinity": "-Infinity",
+    "@large": "1e999",
+    "@half": '"\\ud83d"',
+    "@halves": '{"\\ud83d": 1}',
+    "@twice": '{"a": 1, "\\u0061": 2}',
 }
 BAD: dict[str, tuple[str, dict[str, Any]]] = {
     "an id that no address has room for": ("tasks", {"id": 10**18}),
@@ -99,6 +106,10 @@ LOST: dict[str, tuple[str, dict[str, Any]]] = {
         "models",
         {"id": 2, "performance_metrics": {"loss": ["@digits"]}, "accuracy": "@digits"},
     ),
+    "no number": ("tasks", {"id": 2, "position": "@nan", "metadata": {"a": ["@infinity"]}}),
+    "a number beyond doubles": ("models", {"id": 2, "accuracy": "@large"}),
+    "half of a character": ("tasks", {"id": 2, "description": "@half", "metadata": "@halves"}),
+    "a key twice": ("tasks", {"id": 2, "metadata": "@twice"}),
     "members 5,000 deep": ("projects", {"id": 2, "team_members": ["@objects"]}),
 }
 
@@ -175,6 +186,56 @@ def test_edit_with_a_value_that_cannot_be_read_leaves_its_record_and_takes_the_o
     assert deep == f'"metadata" of record 2 {reason}'
     reason = "cannot be read: it has an integer of more than 4,300 digits (line 52, column 19)"
     assert long == f'"position" of entry 4 {reason}'
+
+
+def test_field_that_stands_twice_costs_only_that_field(
+    client: Client, alice: User, data_folder: Path
+) -> None:
+    text = """{"tasks": [{"id": 1, "title": "One"},
+ {"title": "Two", "id": 2, "status": "review", "tit\\u006ce": "2", "\\udc00": 1, "tags": ["a"]}]}"""
+    write_document(data_folder, f"tasks/tasks_{alice.pk}.json", text)
+    one, two = json_storage.list("tasks", alice.pk)
+    assert one["title"] == "One"
+    assert two == {"title": None, "id": 2, "status": "review", "tags": ["a"]}
+    (aside,) = json_storage.store.aside(key_of("tasks", alice.pk))
+    assert aside.remarks == (
+        '"title" of record 2 cannot be read: it stands twice in its record (line 2, column 48)',
+        '"\\udc00" of record 2 cannot be read: it has half of a surrogate pair, which is not a'
+        " character (line 2, column 67)",
+    )
+
+
+def test_edit_with_an_unreadable_id_removes_no_record(alice: User, data_folder: Path) -> None:
+    for title in ("One", "Two"):
+        json_storage.create("tasks", alice.pk, {"title": title})
+    json_storage.publish()
+    path = data_folder / "tasks" / f"tasks_{alice.pk}.json"
+    path.write_text(path.read_text().replace('"id": 2', '"id": 2, "id": 3'))
+    titles = [task["title"] for task in json_storage.list("tasks", alice.pk)]
+    assert sorted(titles) == ["One", "Two"]
+    (aside,) = json_storage.store.aside(key_of("tasks", alice.pk))
+    assert '"id" of entry 2 cannot be read: it stands twice' in aside.remarks[0]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{"tasks": [{"id": 1}], "last_id": NaN}',
+        '{"tasks": [{"id": 1}], "tasks": []}',
+        '{"tasks": [{"id": 1, "title": NaN}], "note": "\\ud83d"}',
+        '{"tasks": [{"id": 1, "title": NaN}',
+        '{"tasks": [NaN]}',
+        '[{"id": NaN}]',
+    ],
+)
+def test_fault_outside_of_records_makes_the_document_unreadable(
+    alice: User, data_folder: Path, text: str
+) -> None:
+    path = write_document(data_folder, f"tasks/tasks_{alice.pk}.json", text)
+    with pytest.raises(Corrupt):
+        json_storage.list("tasks", alice.pk)
+    assert path.read_text() == text
+    assert json_storage.store.aside(key_of("tasks", alice.pk)) == []
 
 
 @pytest.mark.parametrize("name", BAD)
