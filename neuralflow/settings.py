@@ -1,4 +1,4 @@
-"""Settings, read from the environment and from `.env` next to manage.py (docs/configure.md).
+"""Settings, read from the environment and from `.env` in the home folder (docs/configure.md).
 
 Every setting has a default that is safe and works in a fresh installation.
 """
@@ -8,19 +8,20 @@ import math
 import os
 import re
 import sys
-from pathlib import Path
 from typing import Any
 
 from csp.constants import NONCE, NONE, SELF
 from django.core.exceptions import ImproperlyConfigured
 
 from neuralflow.environment import Environment
+from neuralflow.home import home_folder
 from neuralflow.logging_config import logging_config
 from neuralflow.secret_key import read_or_make_secret_key
 
-BASE_DIR = Path(__file__).resolve().parent.parent
+BASE_DIR = home_folder()
 
 env = Environment()
+env.str("NEURALFLOW_HOME", default="")  # read by `home_folder`
 if (BASE_DIR / ".env").is_file():
     env.read_env(BASE_DIR / ".env")  # the environment takes precedence
 

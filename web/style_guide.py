@@ -17,8 +17,9 @@ from django.views.decorators.http import require_safe
 from web.labels import CHOICE_WORDS, TONES
 from web.presenters import Bar, bars
 
-_SHEET = Path(settings.BASE_DIR, "web/static/css/neuralflow.css")
-_SPRITE = Path(settings.BASE_DIR, "web/static/img/icons.svg")
+_STATIC = Path(__file__).parent / "static"
+_SHEET = _STATIC / "css/neuralflow.css"
+_SPRITE = _STATIC / "img/icons.svg"
 
 
 class DesignForm(forms.Form):
