@@ -115,6 +115,7 @@ def make() -> dict[str, int]:
         "invitation": invitation,
         "token": create_token(ada, "Nightly training")[0].pk,
         "session": 1,
+        "sign_up_invitation": 1,
     }
 
 
