@@ -97,21 +97,21 @@ class User(AbstractUser):
     )
     name_key = NameKeyField(max_length=NAME_KEY_CHARACTERS_MAX, null=True, editable=False)
     email_status = models.CharField(
-        _("unproved address"),
+        _("unconfirmed address"),
         max_length=10,
         choices=EmailStatus,
         default=EmailStatus.CONTACT,
         editable=False,
     )
     user_type = models.CharField(
-        _("kind of account"), max_length=20, choices=UserType, default=UserType.INDIVIDUAL
+        _("account type"), max_length=20, choices=UserType, default=UserType.INDIVIDUAL
     )
     skill_level = models.CharField(
         _("skill level"), max_length=20, choices=SkillLevel, default=SkillLevel.BEGINNER
     )
     subscription_plan = models.CharField(_("plan"), max_length=50, default="free")
     api_calls_limit = models.PositiveIntegerField(
-        _("API calls allowed"), default=1000, validators=[MaxValueValidator(2**31 - 1)]
+        _("API calls per hour"), default=1000, validators=[MaxValueValidator(2**31 - 1)]
     )
     group_id = models.PositiveBigIntegerField(_("group"), null=True, blank=True)
     company_name = models.CharField(_("company"), max_length=200, blank=True)
@@ -129,17 +129,17 @@ class User(AbstractUser):
     receive_notifications = models.BooleanField(_("notifications"), default=True)
     profile = models.JSONField(_("profile"), default=empty_profile, blank=True)
     mirror_faults = models.PositiveIntegerField(
-        _("mirror faults"),
+        _("sync errors"),
         default=0,
         editable=False,
-        help_text=_("How often the data folder could not be told of a change of this account."),
+        help_text=_("Changes of this account that could not be written to the data folder."),
     )
 
     leaving_at = models.DateTimeField(
-        _("deletion begun"),
+        _("deletion started"),
         null=True,
         editable=False,
-        help_text=_("Finish it by setup_data --sync-users, if it is not finished by itself."),
+        help_text=_("If it does not finish by itself, run setup_data --sync-users."),
     )
 
     objects: ClassVar[People] = People()
@@ -295,11 +295,11 @@ class ApiToken(models.Model):
 
     user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="api_tokens")
     name = models.CharField(_("name"), max_length=100, blank=True)
-    prefix = models.CharField(_("begins with"), max_length=12, editable=False)
+    prefix = models.CharField(_("prefix"), max_length=12, editable=False)
     digest = models.CharField(max_length=64, unique=True, editable=False)  # SHA-256, hexadecimal
     # A list of `accounts.tokens.SCOPES`.
     scopes = models.JSONField(_("scopes"), default=all_scopes, editable=False)
-    created_at = models.DateTimeField(_("made"), auto_now_add=True)
+    created_at = models.DateTimeField(_("created"), auto_now_add=True)
     last_used_at = models.DateTimeField(_("last used"), null=True, blank=True, editable=False)
     expires_at = models.DateTimeField(_("expires"), null=True, blank=True, editable=False)
     revoked_at = models.DateTimeField(_("revoked"), null=True, blank=True, editable=False)

@@ -13,6 +13,7 @@ from django.core.exceptions import ValidationError
 from django.core.management import CommandError, call_command
 from django.db import IntegrityError, connection, transaction
 from django.test import Client
+from django.utils import translation
 
 from accounts.forms import ProfileForm
 from accounts.models import ApiToken, User
@@ -165,3 +166,15 @@ def test_adopting_takes_no_name_that_is_an_address_or_anothers(data_folder: Any)
     assert adopted.usernames == ["fine"]
     told = [finding.problem for finding in adopted.findings]
     assert "'ärger' is taken by another account" in told[0] and "without @" in told[1]
+
+
+def test_labels_of_accounts_name_what_users_know() -> None:
+    labels = {
+        (model, name): str(model._meta.get_field(name).verbose_name)
+        for model, name in ((User, "user_type"), (User, "mirror_faults"), (ApiToken, "created_at"))
+    }
+    assert list(labels.values()) == ["account type", "sync errors", "created"]
+    with translation.override("es"):
+        assert (
+            str(User._meta.get_field("mirror_faults").verbose_name) == "errores de sincronización"
+        )
