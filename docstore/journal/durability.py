@@ -28,6 +28,10 @@ from docstore.observer import IGNORING, Observer
 log = logging.getLogger(__name__)
 
 SYNC_SECONDS_MAX: Final = 60.0
+_RECOVERED: Final = (
+    "the journal was recovered by a new process while a change was written: read whether the change"
+    " happened"
+)
 _TOO_SLOW: Final = "the disk takes too long to make the change durable"
 # While another process syncs: how many times to yield the processor between looks, and how many
 # seconds to sleep between the looks after those.
@@ -164,6 +168,7 @@ class SyncGroup:
 
     def wait(self, sequence: int) -> None:
         """Return once the frame is visible: see `Journal.wait_durable`."""
+        generation = self._state.generation
         while self._state.visible < sequence:
             self._durability.refuse_failed()
             try:
@@ -171,6 +176,10 @@ class SyncGroup:
             except BaseException:
                 self.abandon()
                 raise
+            # After a failed sync, a new process may have recovered the journal without this frame.
+            # Without this check, the next frame with its number would acknowledge it.
+            if self._state.generation != generation:
+                raise Unavailable(_RECOVERED, 1)
 
     def _wait(self, sequence: int) -> None:
         """Sync for all, or wait until another thread has synced or hands the lead to this one."""
