@@ -22,6 +22,7 @@ from docstore.backend import (
     Entry,
     EntryChange,
     Finding,
+    SharedNotes,
 )
 from docstore.backends.files.publisher import History
 from docstore.backup import (
@@ -90,6 +91,7 @@ __all__ = [
     "OutOfSpace",
     "RecordList",
     "RecordTooLarge",
+    "SharedNotes",
     "StoreError",
     "TooLarge",
     "TooMuchAtOnce",

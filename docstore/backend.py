@@ -28,7 +28,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime
 from enum import Enum
-from typing import Any, BinaryIO, Final, NamedTuple, Protocol, TypeVar
+from typing import Any, BinaryIO, Final, NamedTuple, Protocol, TypeVar, runtime_checkable
 
 from docstore.document import Document, Json, Key
 from docstore.errors import Corrupt
@@ -179,6 +179,23 @@ class Finding:
     def __str__(self) -> str:
         place = f":{self.line}:{self.column}" if self.line else ""
         return f"{self.document}{place}: {self.problem}"
+
+
+@runtime_checkable
+class SharedNotes(Protocol):
+    """A store that many machines share: what they must agree on beside the documents."""
+
+    def note(self, name: str) -> str | None:
+        """Return the content of a note; None if there is none. Raises `Unavailable`."""
+
+    def set_note(self, name: str, content: str) -> None:
+        """Replace a note. Raises `Unavailable`."""
+
+    def only_one(self, name: str) -> AbstractContextManager[bool]:
+        """Yield whether this is the only process in a block of this name. Does not wait.
+
+        The lock ends with the process, and with its connection.
+        """
 
 
 class Backend(Protocol):

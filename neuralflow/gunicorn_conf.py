@@ -13,14 +13,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from core import tally
-from docstore import is_database
 from neuralflow.request_log import request_log
 from neuralflow.settings import (
     HOST,
     LOGGING,
     NEURALFLOW_LOG_REQUESTS,
     NEURALFLOW_MAINTENANCE,
-    NEURALFLOW_STORE,
     PORT,
     WORKERS,
 )
@@ -98,7 +96,7 @@ def post_fork(server: "Arbiter", worker: Worker) -> None:
 
 def post_worker_init(server: Worker) -> None:
     """Start the background work of a worker, now that the application is loaded."""
-    if NEURALFLOW_MAINTENANCE and not is_database(NEURALFLOW_STORE):
+    if NEURALFLOW_MAINTENANCE:
         from core.maintenance.scheduler import Scheduler  # it needs the loaded settings
 
         scheduler = Scheduler()

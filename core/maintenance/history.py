@@ -15,7 +15,7 @@ from typing import Final
 
 import msgspec
 
-from docstore import Unavailable
+from docstore import SharedNotes, Unavailable
 from utils.json_storage import JSONStorageManager
 
 WORK_FOLDER: Final = ".neuralflow"
@@ -91,8 +91,26 @@ def read_history(folder: Path | None) -> MaintenanceHistory:
 def maintenance_of(manager: JSONStorageManager) -> MaintenanceHistory:
     """Return the history of a storage, empty if it has none."""
     try:
+        if (notes := notes_of(manager)) is not None:
+            return read_note(notes)
         return read_history(manager.folder)
     except Unavailable:
+        return MaintenanceHistory()
+
+
+def notes_of(manager: JSONStorageManager) -> SharedNotes | None:
+    """Return the notes of a store in a database; None for a store in a folder or in memory."""
+    if manager.folder is not None:
+        return None
+    backend = manager.store.backend
+    return backend if isinstance(backend, SharedNotes) else None
+
+
+def read_note(notes: SharedNotes) -> MaintenanceHistory:
+    """Return the history in a database, empty if there is none or it cannot be read."""
+    try:
+        return msgspec.json.decode(notes.note(FILE) or "{}", type=MaintenanceHistory)
+    except msgspec.MsgspecError:
         return MaintenanceHistory()
 
 

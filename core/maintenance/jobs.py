@@ -37,6 +37,8 @@ class Job:
     title: Text
     run: Callable[[JSONStorageManager, datetime], str]
     every: Callable[[], timedelta] = lambda: DAILY
+    in_folders: bool = True
+    in_databases: bool = False
 
 
 def _count(number: int, noun: str) -> str:
@@ -112,7 +114,7 @@ def _scrub(manager: JSONStorageManager, now: datetime) -> str:
 
     services = DataInitializer(manager)
     findings = services.validate_data_integrity(wanted=is_todays)
-    keep_validated_share(services.folder, findings, is_todays)
+    keep_validated_share(manager.folder, findings, is_todays)
     if findings:
         raise JobFailed(
             f"{_count(len(findings), 'finding')}: {findings[0]}. The status page has all of them"
@@ -123,17 +125,17 @@ def _scrub(manager: JSONStorageManager, now: datetime) -> str:
 def _count_records(manager: JSONStorageManager, now: datetime) -> str:
     services = DataInitializer(manager)
     stats = services.get_storage_stats()
-    keep_counted(services.folder, stats)
+    keep_counted(manager.folder, stats)
     return f"{_count(stats['total_users'], 'user')}, {stats['size_bytes']['total']} bytes"
 
 
 JOBS: Final = (
     Job("checkpoint", _("Checkpoint and history"), _checkpoint),
-    Job("activities", _("Trim activities"), _trim_activities),
-    Job("expired", _("Remove expired data"), _remove_expired),
+    Job("activities", _("Trim activities"), _trim_activities, in_databases=True),
+    Job("expired", _("Remove expired data"), _remove_expired, in_databases=True),
     Job("leftovers", _("Remove leftovers"), _remove_leftovers),
-    Job("scrub", _("Check a share of the documents"), _scrub),
-    Job("statistics", _("Count records"), _count_records),
+    Job("scrub", _("Check a share of the documents"), _scrub, in_databases=True),
+    Job("statistics", _("Count records"), _count_records, in_databases=True),
     Job("backup", _("Back up"), _back_up, _backup_every),
     Job("verify", _("Verify the newest backup"), _verify_backup, _backup_every),
     Job("prune", _("Delete old backups"), _prune_backups, _backup_every),

@@ -9,18 +9,23 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime, tzinfo
 from datetime import time as time_of_day
+from functools import cached_property
 from pathlib import Path
 from typing import Final
 
+import msgspec
 from django.conf import settings
 from django.db import DatabaseError
 
 from core.maintenance.history import (
+    FILE,
     WORK_FOLDER,
     JobRun,
     JobState,
     MaintenanceHistory,
+    notes_of,
     read_history,
+    read_note,
     write_history,
 )
 from core.maintenance.jobs import JOBS, Job, JobFailed
@@ -31,6 +36,7 @@ from utils.json_storage import JSONStorageManager, json_storage
 log = logging.getLogger("neuralflow.maintenance")
 
 LOCK: Final = "maintenance.lock"
+_RUNNING: Final = "maintenance of this store is running already: wait until it has finished"
 
 
 class AlreadyRunning(Exception):
@@ -51,9 +57,7 @@ def locked(folder: Path, name: str = LOCK) -> Iterator[None]:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise AlreadyRunning(
-                "maintenance of this store is running already: wait until it has finished"
-            ) from None
+            raise AlreadyRunning(_RUNNING) from None
         yield
 
 
@@ -64,13 +68,13 @@ class Runner:
         self,
         manager: JSONStorageManager | None = None,
         *,
-        jobs: Sequence[Job] = JOBS,
+        jobs: Sequence[Job] | None = None,
         clock: Callable[[], datetime] | None = None,
         zone: tzinfo | None = None,
         at: time_of_day | None = None,
     ) -> None:
         self._manager = manager or json_storage
-        self._jobs = {job.name: job for job in jobs}
+        self._given_jobs = jobs
         self._clock = clock or self._manager.clock
         self._zone = zone
         self._at = at or parse_time_of_day(settings.NEURALFLOW_MAINTENANCE_AT)
@@ -83,6 +87,39 @@ class Runner:
             raise Unavailable("only a store in a folder has maintenance")
         return folder
 
+    @cached_property
+    def _jobs(self) -> dict[str, Job]:
+        jobs = self._given_jobs
+        if jobs is None:
+            in_folder = notes_of(self._manager) is None
+            jobs = [job for job in JOBS if (job.in_folders if in_folder else job.in_databases)]
+        return {job.name: job for job in jobs}
+
+    def history(self) -> MaintenanceHistory:
+        """Return what maintenance did so far."""
+        notes = notes_of(self._manager)
+        return read_history(self.folder) if notes is None else read_note(notes)
+
+    def _replace(self, history: MaintenanceHistory) -> None:
+        notes = notes_of(self._manager)
+        if notes is None:
+            write_history(self.folder, history)
+        else:
+            notes.set_note(FILE, msgspec.json.encode(history).decode())
+
+    @contextmanager
+    def locked(self, name: str = LOCK) -> Iterator[None]:
+        """Hold a lock of the store, or raise `AlreadyRunning`. It ends with its process."""
+        notes = notes_of(self._manager)
+        if notes is None:
+            with locked(self.folder, name):
+                yield
+            return
+        with notes.only_one(name) as is_alone:
+            if not is_alone:
+                raise AlreadyRunning(_RUNNING)
+            yield
+
     @property
     def names(self) -> list[str]:
         """The names of the jobs, in the order in which they run."""
@@ -90,7 +127,7 @@ class Runner:
 
     def due(self) -> list[str]:
         """Return the names of the jobs that are due, in order. Notes jobs that are new."""
-        history, now = read_history(self.folder), self._clock()
+        history, now = self.history(), self._clock()
         known = len(history.jobs)
         due = [
             name
@@ -98,12 +135,12 @@ class Runner:
             if is_due(history.state(name, now), now, job.every(), self._at, self._zone)
         ]
         if len(history.jobs) > known:
-            write_history(self.folder, history)
+            self._replace(history)
         return due
 
     def upcoming(self) -> dict[str, datetime]:
         """Return when each job runs next."""
-        history, now = read_history(self.folder), self._clock()
+        history, now = self.history(), self._clock()
         return {
             name: next_start(history.state(name, now), now, job.every(), self._at, self._zone)
             for name, job in self._jobs.items()
@@ -111,12 +148,12 @@ class Runner:
 
     def run_due(self) -> list[JobRun]:
         """Run the jobs that are due. Raises `AlreadyRunning`."""
-        with locked(self.folder):
+        with self.locked():
             return [self._run(self._jobs[name]) for name in self.due()]
 
     def run(self, names: Sequence[str]) -> list[JobRun]:
         """Run these jobs now, in order. Raises `AlreadyRunning`."""
-        with locked(self.folder):
+        with self.locked():
             return [self._run(self._jobs[name]) for name in names]
 
     def _run(self, job: Job) -> JobRun:
@@ -131,7 +168,7 @@ class Runner:
             log.exception("Maintenance: %s failed unexpectedly", job.name)
             result, is_ok = f"{type(fault).__name__}: {fault}", False
         run = JobRun(job.name, started_at, round(time.monotonic() - begun, 3), is_ok, result)
-        history = read_history(self.folder)
+        history = self.history()
         history.add(run, max(self._clock(), started_at), is_retried=is_retried)
         self._write(history)
         self._log(run, history.jobs[job.name])
@@ -139,8 +176,8 @@ class Runner:
 
     def _write(self, history: MaintenanceHistory) -> None:
         try:
-            write_history(self.folder, history)
-        except OSError as error:
+            self._replace(history)
+        except (OSError, StoreError) as error:
             log.error("Maintenance: its history cannot be written: %s", error)
 
     @staticmethod

@@ -17,7 +17,7 @@ from typing import IO, Final
 
 from django.conf import settings
 
-from core.maintenance.runner import AlreadyRunning, Runner, locked
+from core.maintenance.runner import AlreadyRunning, Runner
 from docstore import StoreError
 
 log = logging.getLogger("neuralflow.maintenance")
@@ -75,7 +75,7 @@ class Scheduler:
         """Return whether this process is the one that schedules; become it if there is none."""
         if not self._is_mine:
             try:
-                self._held.enter_context(locked(self._runner.folder, LOCK))
+                self._held.enter_context(self._runner.locked(LOCK))
             except AlreadyRunning:
                 return False
             self._is_mine = True

@@ -11,6 +11,8 @@ from django.core.management import CommandError, call_command
 from pytest_django.fixtures import Settings
 
 from accounts.models import User
+from core.maintenance.history import maintenance_of
+from core.maintenance.runner import AlreadyRunning, Runner
 from docstore import Key
 from tests.accounts_in_db import add_account
 from utils.json_storage import json_storage
@@ -68,3 +70,20 @@ def test_step_that_needs_a_folder_is_refused_with_the_reason(alice: User, flags:
     with pytest.raises(CommandError, match="folder") as caught:
         run(*flags)
     assert caught.value.returncode == 2
+
+
+def test_maintenance_runs_on_one_of_all_servers(alice: User) -> None:
+    runner, other = Runner(), Runner()
+    assert runner.names == ["activities", "expired", "scrub", "statistics"]
+    with runner.locked(), pytest.raises(AlreadyRunning):
+        other.run(["statistics"])
+    (run,) = other.run(["statistics"])
+    assert run.is_ok and run.result.startswith("1 user")
+    assert maintenance_of(json_storage).jobs["statistics"].succeeded_at is not None
+    assert runner.history().runs[-1] == run
+    assert {one.is_ok for one in runner.run(runner.names)} == {True}
+
+
+def test_maintenance_of_a_new_server_waits_for_its_first_night(alice: User) -> None:
+    assert Runner().due() == []
+    assert set(Runner().history().jobs) == set(Runner().names)

@@ -111,7 +111,7 @@ def keep_validated(folder: Path | None, findings: Sequence[Finding]) -> None:
 
 
 def keep_validated_share(
-    folder: Path, findings: Sequence[Finding], wanted: Callable[[int], bool]
+    folder: Path | None, findings: Sequence[Finding], wanted: Callable[[int], bool]
 ) -> Validated | None:
     """Store the findings of a validation of some owners, with the earlier ones of the others."""
     last = last_validated(folder)
@@ -136,9 +136,9 @@ def keep_counted(folder: Path | None, stats: dict[str, Any]) -> None:
     _keep(folder, COUNTED, counted)
 
 
-def last_validated(folder: Path) -> Validated | None:
+def last_validated(folder: Path | None) -> Validated | None:
     """Return the last validation, or None if none can be read."""
-    return _kept(folder, VALIDATED, Validated)
+    return _kept(folder, VALIDATED, Validated) if folder is not None else None
 
 
 def last_counted(folder: Path) -> Counted | None:

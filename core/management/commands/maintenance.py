@@ -13,7 +13,7 @@ import msgspec
 from django.core.management.base import BaseCommand, CommandError
 
 from core.console import advice, printable
-from core.maintenance.history import JobRun, read_history
+from core.maintenance.history import JobRun
 from core.maintenance.jobs import JOBS
 from core.maintenance.runner import AlreadyRunning, Runner
 from docstore import StoreError
@@ -80,7 +80,7 @@ class Command(BaseCommand):
             raise CommandError(f"Failed: {', '.join(failed)}. See docs/maintenance.md.")
 
     def _show(self, runner: Runner, options: dict[str, Any]) -> None:
-        jobs, upcoming = read_history(runner.folder).jobs, runner.upcoming()
+        jobs, upcoming = runner.history().jobs, runner.upcoming()
         if options["json"]:
             states = {
                 name: {

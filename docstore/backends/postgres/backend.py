@@ -512,6 +512,34 @@ class PostgresBackend:
         """Drop old history and purge tombstones; return False if another server is at it."""
         return self.run(self.partitions.upkeep)
 
+    # Shared by all servers, beside the documents
+
+    def note(self, name: str) -> str | None:
+        query = f"SELECT content FROM {self.schema_name}.note WHERE name = %s"
+        row = self.run(lambda connection: connection.execute(query, (name,)).fetchone())
+        return None if row is None else str(row[0])
+
+    def set_note(self, name: str, content: str) -> None:
+        query = (
+            f"INSERT INTO {self.schema_name}.note VALUES (%s, %s)"
+            " ON CONFLICT (name) DO UPDATE SET content = excluded.content"
+        )
+        self.run(lambda connection: connection.execute(query, (name, content)))
+
+    @contextmanager
+    def only_one(self, name: str) -> Iterator[bool]:
+        # In a transaction without a transaction id: it holds nothing back, and pgbouncer in
+        # transaction mode retains the connection for it.
+        self._prepare()
+        connection = self._connections.take()
+        try:
+            with connection.transaction():
+                key = f"{self.schema_name} {name}"
+                query = "SELECT pg_try_advisory_xact_lock(hashtextextended(%s, 1))"
+                yield connection.execute(query, (key,)).fetchone() == (True,)
+        finally:
+            self._connections.give_back(connection, broken=connection.broken)
+
     # Files: there are none
 
     def merge_with(self, merge: Callable[[Any], object]) -> None:

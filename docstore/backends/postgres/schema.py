@@ -39,6 +39,11 @@ CREATE TABLE IF NOT EXISTS {schema}.store (
     copied_through bigint NOT NULL DEFAULT 0
 );
 
+CREATE TABLE IF NOT EXISTS {schema}.note (
+    name text PRIMARY KEY,
+    content text NOT NULL
+);
+
 CREATE TABLE IF NOT EXISTS {schema}.document (
     collection text COLLATE "C" NOT NULL,
     owner bigint NOT NULL,
