@@ -56,7 +56,8 @@ from docstore import (
     decode,
     utc_text,
 )
-from docstore.backends.files.backend import WORK_FOLDER, FilesBackend
+from docstore.backends.files.backend import FilesBackend
+from docstore.backends.files.folder import WORK_FOLDER
 from docstore.errors import from_os_error
 
 Progress = Callable[[int, int], None]

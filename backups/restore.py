@@ -47,7 +47,8 @@ from docstore import (
     decode,
     utc_text,
 )
-from docstore.backends.files.backend import WORK_FOLDER, FilesBackend
+from docstore.backends.files.backend import FilesBackend
+from docstore.backends.files.folder import WORK_FOLDER
 from docstore.backup import contents_in_snapshots
 from docstore.codec import encode
 from docstore.disk.filesystem import PRIVATE_FILE

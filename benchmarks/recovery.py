@@ -16,7 +16,8 @@ from tempfile import TemporaryDirectory
 
 from benchmarks.peers import task
 from docstore import CollectionLayout, DocumentStore, Key, Transaction
-from docstore.backends.files import backend as files
+from docstore.backends.files import writer
+from docstore.backends.files.backend import FilesBackend
 from docstore.disk.filesystem import FileSystem
 
 LAYOUTS = {"tasks": CollectionLayout(name="tasks", stem="tasks", records="tasks")}
@@ -31,7 +32,7 @@ class NotWaiting(FileSystem):
 
 def leave(folder: Path, changes: int, owners: int) -> None:
     """Append tasks to the documents of `owners` users, and publish nothing."""
-    backend = files.FilesBackend(folder, LAYOUTS, files=NotWaiting(), background=False)
+    backend = FilesBackend(folder, LAYOUTS, files=NotWaiting(), background=False)
     store = DocumentStore(backend, LAYOUTS)
     for number in range(changes):
         store.change(lambda transaction, number=number: append(transaction, number, owners))
@@ -51,7 +52,7 @@ def main(arguments: Iterable[str] | None = None) -> None:
     parser.add_argument("--leave", type=Path, help=argparse.SUPPRESS)
     options = parser.parse_args(None if arguments is None else list(arguments))
     if options.leave:
-        files.BACKLOG_MAX = options.changes
+        writer.BACKLOG_MAX = options.changes
         leave(options.leave, options.changes, options.owners)
         return
     with TemporaryDirectory(prefix="benchmark-") as name:
@@ -64,7 +65,7 @@ def main(arguments: Iterable[str] | None = None) -> None:
 def measure(folder: Path, changes: int) -> None:
     """Open the folder and print the seconds of opening, first read and publishing."""
     began = time.perf_counter()
-    backend = files.FilesBackend(folder, LAYOUTS, background=False)
+    backend = FilesBackend(folder, LAYOUTS, background=False)
     opened = time.perf_counter()
     backend.read(Key("tasks", 1))
     read = time.perf_counter()

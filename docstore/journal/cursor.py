@@ -37,7 +37,7 @@ class Cursor:
 
     def reset(self) -> None:
         """Forget the position. Requires `begin_at` before the next use."""
-        self.generation = self._state.generation  # the recovery that the position belongs to
+        self._generation = self._state.generation  # the recovery that the position belongs to
         self.segment: OpenSegment | None = None  # the open segment at the position
         self._number = 0  # the position: the segment, the offset of the next frame in it,
         self.offset = 0
@@ -52,7 +52,7 @@ class Cursor:
     def is_stale(self) -> bool:
         """Return whether this process must open the journal again: see `Journal.is_stale`."""
         is_gone = self.is_cut_off or self._open_files.is_lost
-        return is_gone or self._state.generation != self.generation
+        return is_gone or not self._state.is_of_generation(self._generation)
 
     def begin_at(self, segment: list[int], skip: int) -> None:
         """Set the position to the beginning of a segment; skip the frames up to number `skip`.

@@ -137,7 +137,7 @@ class Durability:
     @property
     def has_failed(self) -> bool:
         """Return whether a sync failed, in this or another process."""
-        return bool(self.failure or self._state.failed)
+        return bool(self.failure) or self._state.has_failed
 
     def refuse_failed(self) -> None:
         """Raise `Unavailable` if a sync failed, in this or another process."""

@@ -76,6 +76,15 @@ class JournalState:
         synced, relaxed = words[_SYNCED], words[_RELAXED]
         return synced if synced > relaxed else relaxed
 
+    @property
+    def has_failed(self) -> bool:
+        """Return whether a sync failed, in this or another process."""
+        return self.words[_FAILED] != 0
+
+    def is_of_generation(self, generation: int) -> bool:
+        """Return whether no other process recovered the journal since this generation."""
+        return self.words[_GENERATION] == generation
+
     def replace(self, values: JournalState) -> None:
         """Set all numbers to these.
 

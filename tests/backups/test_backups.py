@@ -175,7 +175,7 @@ def test_restore_killed_at_any_step_is_wholly_old_or_wholly_new(
     for steps in range(200):
         backend = FilesBackend(world.root, LAYOUTS, background=False)
         stopping = StoppingFileSystem(steps)
-        backend._swap._files = stopping
+        backend._replace._files = stopping
         restore = world.accounts.restore
 
         def stopped(path: Path, restore=restore, stopping=stopping) -> None:  # type: ignore[no-untyped-def]
@@ -188,7 +188,7 @@ def test_restore_killed_at_any_step_is_wholly_old_or_wholly_new(
             store = DocumentStore(backend, LAYOUTS)
             restore_backup(store, world.backup(created), accounts=world.accounts)
         except Killed:
-            backend._abandon()
+            backend._release()
         else:
             break
         finally:

@@ -269,14 +269,14 @@ def test_manual_steps_for_damaged_journal_recover(
         try:
             backend = json_storage.store.backend
             assert isinstance(backend, FilesBackend)
-            backend._in_background = False
+            backend._loop.in_background = False
             for title in ("Evaluate", "Deploy"):
                 json_storage.save_task_data(1, {"title": title})
         finally:
             os._exit(0)
     os.waitpid(writer, 0)
     path, shown = data_folder / TASKS, (data_folder / TASKS).read_bytes()
-    json_storage.store.backend._abandon()  # type: ignore[attr-defined]
+    json_storage.store.backend._release()  # type: ignore[attr-defined]
     assert path.read_bytes() == shown
     (segment,) = (data_folder / ".neuralflow/journal").glob("*.journal")
     damage(segment, b"Evaluate")
@@ -299,7 +299,7 @@ def test_manual_steps_for_damaged_journal_recover(
     assert "Deploy" in entries and "Evaluate" not in entries
     assert (tmp_path / "data.damaged" / TASKS).read_bytes() == path.read_bytes() == shown
     assert (tmp_path / "journal.damaged" / segment.name).exists()
-    json_storage.store.backend._abandon()  # type: ignore[attr-defined]  # the server that is stopped
+    json_storage.store.backend._release()  # type: ignore[attr-defined]  # the server that is stopped
     json_storage.close()
     json_storage.save_task_data(1, {"title": "Deploy"})
     assert [task["title"] for task in json_storage.get_user_tasks(1)] == ["Train", "Deploy"]

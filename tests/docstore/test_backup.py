@@ -172,11 +172,11 @@ def test_a_restore_stopped_at_any_step_is_whole_or_has_not_happened(
     outcomes = []
     for steps in range(100):
         backend = FilesBackend(root, LAYOUTS, background=False)
-        backend._swap._files = StoppingFileSystem(steps)
+        backend._replace._files = StoppingFileSystem(steps)
         try:
             restore_snapshot(DocumentStore(backend, LAYOUTS), snapshot)
         except Killed:
-            backend._abandon()
+            backend._release()
             with FilesBackend(root, LAYOUTS, background=False).exclusive():
                 pass  # the next writer finds it finished, by itself or by another process
             outcomes.append(contents(root) == taken)
@@ -222,15 +222,15 @@ def test_restore_that_cannot_be_rolled_back_admits_no_change_before_the_next_sta
     spoil(store)
     spoiled = contents(root)
     backend = FilesBackend(root, LAYOUTS, background=False)
-    backend._swap._files = FailingTakeBack(failing)
+    backend._replace._files = FailingTakeBack(failing)
     failed = DocumentStore(backend, LAYOUTS)
     with pytest.raises(Unavailable):
         restore_snapshot(failed, snapshot)
     for other in (failed, store):
         with pytest.raises(Unavailable):
             other.change(lambda transaction: transaction.put(ALICE_NOTES, {"id": 3}))
-    backend._abandon()
-    store.backend._abandon()  # type: ignore[attr-defined]
+    backend._release()
+    store.backend._release()  # type: ignore[attr-defined]
     with FilesBackend(root, LAYOUTS, background=False).exclusive():
         pass
     assert contents(root) == (taken if failing == "remove" else spoiled)

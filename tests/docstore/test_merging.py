@@ -510,7 +510,7 @@ def test_merge_is_done_once_though_nobody_published_it(
     buffer.save()
     assert notes(store)[6] == "by hand"
     change(store, 2, text="by the API, later")
-    store.backend._abandon()  # type: ignore[attr-defined]  # as a kill does
+    store.backend._release()  # type: ignore[attr-defined]  # as a kill does
     again = opened(root)
     again.publish()
     expected = {1: "note 1", 2: "by the API, later", 3: "note 3", 4: "note 4", 5: "note 5"}
@@ -927,7 +927,7 @@ def test_save_displaced_by_a_killed_process_is_merged_by_the_next(
     files.saves["publish"], files.killed_after = [save_of(path, "by hand")], step
     with pytest.raises(Killed):
         pending.publish()
-    pending.backend._abandon()  # type: ignore[attr-defined]
+    pending.backend._release()  # type: ignore[attr-defined]
     files.killed_after = ""
     store = opened(root)
     assert sorted(notes(store).values()) == ["by hand", "by the API", "note 1"]
@@ -941,7 +941,7 @@ def test_exchange_of_a_killed_process_without_a_save_leaves_nothing(
     files.killed_after = "publish"
     with pytest.raises(Killed):
         pending.publish()
-    pending.backend._abandon()  # type: ignore[attr-defined]
+    pending.backend._release()  # type: ignore[attr-defined]
     files.killed_after = ""
     store = opened(root)
     assert sorted(notes(store).values()) == ["by the API", "note 1"]
@@ -978,15 +978,16 @@ def test_bytes_of_a_file_edited_meanwhile_are_read_beside_a_writer(
         writers[0].start()
         assert has_lock.wait(10)
 
-    fault = store.backend.fault
+    backend: Any = store.backend
+    fault = backend._cache.fault
 
     def fault_after_publication(key: Key) -> Corrupt | None:
         if not writers:
             meanwhile()
         return fault(key)
 
-    monkeypatch.setattr(store.backend, "publish", lambda: None)  # as on a full disk
-    monkeypatch.setattr(store.backend, "fault", fault_after_publication)
+    monkeypatch.setattr(backend._loop, "publish", lambda: None)  # as on a full disk
+    monkeypatch.setattr(backend._cache, "fault", fault_after_publication)
     if reads == "raw":
         assert b"by the API" in (store.backend.raw(ALICE_NOTES) or b"")
     else:
@@ -1004,7 +1005,7 @@ def test_change_waits_for_an_editor_without_the_lock_of_all_writers(
     store: DocumentStore, path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A file that is missing for a moment may be about to be saved."""
-    content, lock = path.read_text().replace("note 2", "by hand"), store.backend._lock  # type: ignore[attr-defined]
+    content, lock = path.read_text().replace("note 2", "by hand"), store.backend._folder.lock  # type: ignore[attr-defined]
     waited: list[bool] = []
 
     def sleep(seconds: float) -> None:

@@ -49,7 +49,7 @@ def test_a_document_begun_where_a_file_was_taken_away(
     assert read(reader) == 1
     writer.backend.checkpoint()  # type: ignore[attr-defined]
     assert read(reader) == 1
-    disk: Disk = writer.backend._files.disk  # type: ignore[attr-defined]
+    disk: Disk = writer.backend._folder.files.disk  # type: ignore[attr-defined]
     disk.unlink(path_of(KEY))
     with writer.backend.exclusive():
         create(writer, 2)

@@ -11,7 +11,7 @@ from unittest import mock
 import pytest
 
 from docstore import DocumentStore, StoreError, editor_buffers, file_edits, merging
-from docstore.backends.files import backend as files
+from docstore.backends.files import hand_edits
 from docstore.backends.files.document_cache import Follower, token_of
 from docstore.backends.files.publisher import Publisher
 from tests.docstore import test_merging as merges
@@ -214,7 +214,7 @@ BUGS = (
     ),
     Bug(
         "a file that is gone for a moment is a deletion",
-        *(files, "ABSENCE_SECONDS", lambda right: 0),
+        *(hand_edits, "ABSENCE_SECONDS", lambda right: 0),
         merges.test_file_that_is_gone_for_a_moment_is_not_a_deletion,
     ),
 )

@@ -78,10 +78,10 @@ class FaultyTrial(Trial):
         store = self.stores[0]
         if self.fault.error == errno.EIO and self.fault.struck:
             self._refuse_or_keep(store)
-            store.backend._abandon()  # type: ignore[attr-defined]
+            store.backend._release()  # type: ignore[attr-defined]
             self.open()
         else:
-            store.backend._tried_to_publish = 0.0  # type: ignore[attr-defined]
+            store.backend._writer._tried_to_publish = 0.0  # type: ignore[attr-defined]
         self._rely_on(self._shown(self.stores[0], self.sure, len(self.history) - 1))
         self.do_commit()
 

@@ -305,7 +305,7 @@ def _checkpoint(world: World) -> Iterator[Work]:
 def _background(world: World) -> Iterator[Work]:
     """Run what the publishing thread does."""
     world.add(world.store)
-    yield world.backend._work_off, {}
+    yield world.backend._loop.tick, {}
 
 
 @contextmanager
@@ -350,7 +350,7 @@ def _wait_for_another_leader(world: World) -> Iterator[Work]:
     def begin_to_wait() -> None:
         if not waiting:
             waiting.append(world.others.submit(world.add, world.store))
-            while len(world.backend._together._queue) < 2 and not waiting[0].done():
+            while len(world.backend._group._queue) < 2 and not waiting[0].done():
                 time.sleep(0)
             go_on.set()
 

@@ -17,8 +17,16 @@ from typing import Any, Final
 from unittest import mock
 
 from docstore.backend import Change, Commit
-from docstore.backends.files import atomic_replace, document_cache, group_commit, publisher
-from docstore.backends.files import backend as files_backend
+from docstore.backends.files import (
+    atomic_replace,
+    document_cache,
+    group_commit,
+    lifecycle,
+    publisher,
+)
+from docstore.backends.files.backend import FilesBackend
+from docstore.backends.files.commits import Committer
+from docstore.backends.files.reads import DocumentReads
 from docstore.disk import filesystem
 from docstore.errors import Conflict, StoreError, from_os_error
 from docstore.journal import frames, segments
@@ -232,7 +240,6 @@ class Bug(Plant):
 
 
 _P, _F = publisher.Publisher, filesystem.FileSystem
-_FILES = files_backend.FilesBackend
 
 
 class _NoSync:
@@ -315,11 +322,11 @@ def _writes_once(right: Any) -> Any:
 
 
 def _takes_any_version(right: Any) -> Any:
-    def rests_on_file(backend: Any, change: Change) -> Any:
-        newest = backend._follower.stored(change.key, files_backend._NEWEST).version
-        return right(backend, change._replace(expect=newest))
+    def needs_file_base(committer: Any, change: Change) -> Any:
+        newest = committer._cache.stored(change.key, document_cache.NEWEST).version
+        return right(committer, change._replace(expect=newest))
 
-    return rests_on_file
+    return needs_file_base
 
 
 def _begins_from_any(right: Any) -> Any:
@@ -331,11 +338,11 @@ def _begins_from_any(right: Any) -> Any:
 
 
 def _reads_from_memory(right: Any) -> Any:
-    def read(backend: Any, key: Any) -> Any:
-        backend._ready()
-        if backend._lock.held:
-            return right(backend, key)
-        return backend._follower.stored(key, backend._journal.visible)
+    def read(reads: Any, key: Any) -> Any:
+        reads._lifecycle.ensure_open()
+        if reads._lock.held:
+            return right(reads, key)
+        return reads._cache.stored(key, reads._state.visible)
 
     return read
 
@@ -397,7 +404,7 @@ BUGS: Final = (
     Bug("a short write is not gone on with", _F, "_write", _writes_once, errors),
     Bug(
         "versions are not compared",
-        *(_FILES, "_rests_on_file", _takes_any_version, stale_versions),
+        *(Committer, "_needs_file_base", _takes_any_version, stale_versions),
     ),
     Bug("a hand-edited file is overwritten", _P, "_shows_ours", returning(True), hand_edits),
     Bug(
@@ -407,17 +414,17 @@ BUGS: Final = (
     ),
     Bug(
         "shared numbers are trusted after a crash",
-        *(_FILES, "_must_recover"),
+        *(lifecycle.Lifecycle, "_must_recover"),
         lambda right: lambda alone, words: right(False, words),
     ),
     Bug(
         "what a dead process left of drafts stays",
-        *(files_backend, "_DRAFT"),
+        *(lifecycle, "DRAFT"),
         lambda right: re.compile(r"(?!)"),
     ),
     Bug(
         "folders of a dead process are taken for durable",
-        *(_FILES, "_settle_folders", NOTHING_DONE, openings),
+        *(lifecycle.Lifecycle, "_settle_folders", NOTHING_DONE, openings),
     ),
     Bug(
         "a document begins from a deletion that is not durable",
@@ -434,10 +441,10 @@ BUGS: Final = (
         *(_P, "retire"),
         without("_journal", "sync"),
     ),
-    Bug("reads do not follow the journal", _FILES, "_read", _reads_from_memory),
+    Bug("reads do not follow the journal", DocumentReads, "read", _reads_from_memory),
     Bug(
         "what a power cut may take back is told to those who follow",
-        *(_FILES, "sequence"),
+        *(FilesBackend, "sequence"),
         lambda right: lambda backend: max(right(backend), backend._journal.visible),
     ),
     Bug("a follower stays in the old segment", Cursor, "_leave_segment", NOTHING_DONE),

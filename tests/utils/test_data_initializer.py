@@ -419,7 +419,7 @@ def test_validation_includes_commits_of_dead_writer(data_folder: Path) -> None:
             acknowledged = storage.save_project_data(1, {"name": f"p{steps}"})["id"]
             storage.publish()
         except Killed:
-            backend._abandon()
+            backend._release()
             left = "is a draft that a writer left", "is what a writer that died was replacing"
             assert [text for text in validated() if not any(part in text for part in left)] == []
             stats = data_initializer.get_storage_stats()

@@ -211,7 +211,7 @@ class EditMachine(RuleBasedStateMachine):
 
     @rule()
     def crash(self) -> None:
-        self.storage.store.backend._abandon()  # type: ignore[attr-defined]
+        self.storage.store.backend._release()  # type: ignore[attr-defined]
         self.open()
 
     # What must be there

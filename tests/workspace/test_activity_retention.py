@@ -320,7 +320,7 @@ def test_full_document_takes_changes_again(
     settings: Settings,
 ) -> None:
     """As one of 256 MiB, with a limit of 1 MB that its file exceeds."""
-    monkeypatch.setattr("docstore.backends.files.backend.DOCUMENT_BYTES_MAX", 1_000_000)
+    monkeypatch.setattr("docstore.backends.files.commits.DOCUMENT_BYTES_MAX", 1_000_000)
     settings.NEURALFLOW_ACTIVITY_MAX = 1_000
     path = lay_down(data_folder, [entry(number, NOW) for number in range(8_000)])
     assert path.stat().st_size > 2_000_000

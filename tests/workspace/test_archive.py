@@ -519,7 +519,7 @@ def test_archive_is_prepared_without_the_lock_and_taken_in_within_a_second_of_wo
     likeness = importer._likeness
 
     def counted(record: Any) -> bytes:
-        inside["likenesses"] += backend._lock.held  # type: ignore[attr-defined]
+        inside["likenesses"] += backend._folder.lock.held  # type: ignore[attr-defined]
         return likeness(record)
 
     monkeypatch.setattr(importer, "_likeness", counted)

@@ -67,6 +67,16 @@ class Swap:
         """Return whether a replacement is committed and not finished."""
         return self._files.exists(self._intent)
 
+    def finish_or_discard(self) -> None:
+        """Finish the replacement of a process that died, or remove what it left.
+
+        Raises `Unavailable`.
+        """
+        if self.is_unfinished:
+            self.finish_left()
+        else:
+            self.forget()
+
     def finish_left(self) -> None:
         """Finish the replacement of a process that died. Raises `Unavailable`.
 

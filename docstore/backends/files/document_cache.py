@@ -28,23 +28,24 @@ import itertools
 import logging
 import os
 import stat
+import sys
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
-from pathlib import Path
 from typing import BinaryIO, Final
 
 import msgspec
 
 from docstore.backend import ABSENT, Stored, Version
 from docstore.backends.files.asides import is_aside, set_aside, write_note
+from docstore.backends.files.folder import DataFolder
 from docstore.backends.files.images import Head, Image, Images, digest_of
 from docstore.codec import decode, encode
-from docstore.disk.filesystem import FileSystem, Status
-from docstore.document import CollectionLayout, Document, Key
+from docstore.disk.filesystem import Status
+from docstore.document import Document, Key
 from docstore.errors import Corrupt, Unavailable, from_os_error
 from docstore.journal.entries import Applied, decode_entry
 from docstore.journal.frames import Frame, Kind
@@ -60,6 +61,7 @@ _READS_MAX: Final = 100
 # Within a tick of the clock, a file that is changed in place keeps its mtime, so its token does not
 # show the change. Without this minimal age, the cache would miss it. Files of the store need none.
 SETTLED_NS: Final = 50_000_000
+NEWEST: Final = sys.maxsize  # a frame after all others
 # Errors of a file that only a person can make readable again.
 _FOR_A_PERSON: Final = {errno.EACCES, errno.EPERM, errno.ELOOP, errno.EISDIR, errno.ENOTDIR}
 
@@ -154,20 +156,19 @@ class Follower:
 
     def __init__(
         self,
-        root: Path,
-        layouts: Mapping[str, CollectionLayout],
-        files: FileSystem,
+        folder: DataFolder,
         journal: Journal,
         cache_bytes: int = CACHE_BYTES_MAX,
         clock: Callable[[], datetime] = utc_now,
     ) -> None:
-        self.root, self.layouts, self.files, self.journal = root, layouts, files, journal
-        self.images = Images(files, root / ".neuralflow" / "images", layouts)
+        self.root, self.layouts, self.files = folder.root, folder.layouts, folder.files
+        self.journal, self.name = journal, folder.name
+        self.images = Images(folder.files, folder.work / "images", folder.layouts)
         self.observer: Observer = IGNORING
         self.clock = clock  # for the names of files that are set aside
         self.merges = False  # whether to merge manually edited files, or to accept them as they are
         self.mutex = threading.RLock()
-        self._base = f"{root}/"
+        self._base = f"{folder.root}/"
         self._cache_bytes = cache_bytes
         self.forget()
 
@@ -196,7 +197,7 @@ class Follower:
             for frame in self.journal.follow():
                 self._absorb(frame)
 
-    def find_end(self) -> None:
+    def recover_tail(self) -> None:
         """Like `follow`, after a writer died during an append. Requires the folder's lock."""
         with self.mutex:
             self._be_sure()
@@ -294,13 +295,6 @@ class Follower:
                 self._keep(live)
 
     # Documents
-
-    def name(self, key: Key) -> str:
-        """Return the name of the document's file under the root: `tasks/tasks_7.json`."""
-        layout = self.layouts.get(key.collection)
-        if layout is None:  # a collection that was not given when the store was opened
-            return f"{key.collection}/{key.owner}"
-        return f"{layout.name}/{layout.stem}_{key.owner}.json"
 
     def live(self, key: Key) -> Live:
         """Return the cache entry of a document; create an empty one if it is missing."""

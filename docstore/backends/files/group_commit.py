@@ -46,21 +46,21 @@ class Writing:
 
     def catch_up(self) -> None:
         """Apply the journal to its end. Requires the lock. Raises `Unavailable`."""
-        journal = self._journal
+        cursor, state = self._journal.cursor, self._journal.state
         if self.lock.times_opened != self.times_opened:
             self._is_lost()
             raise Unavailable("the data folder was replaced by another one: try again", 1)
-        if journal.is_stale:
+        if cursor.is_stale:
             raise Unavailable("the journal was opened anew by another process: try again", 1)
-        if journal.is_restoring:  # the process that restored has died
+        if state.restoring:  # the process that restored has died
             self._finish_restore()
-        if journal.has_torn_append:
-            self._follower.find_end()
-        elif journal.followed != journal.appended or journal.is_in_doubt:
+        if state.writing:  # a writer died during an append
+            self._follower.recover_tail()
+        elif cursor.followed != state.appended or cursor.is_in_doubt:
             self._follower.follow()
-        if journal.is_stale:
+        if cursor.is_stale:
             raise Unavailable("the journal went on without this process: try again", 1)
-        if journal.followed != journal.appended:
+        if cursor.followed != state.appended:
             raise Unavailable("a part of the journal is missing: was the data folder changed?")
 
     def __exit__(

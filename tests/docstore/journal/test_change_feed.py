@@ -221,11 +221,11 @@ def test_a_restore_that_a_crash_cut_short_is_told_if_it_happened(
         store.change(add)
         since, before = store.sequence(), len(store.records(ALICE_NOTES))
         backend = FilesBackend(root, LAYOUTS, background=False)
-        backend._swap._files = StoppingFileSystem(steps)
+        backend._replace._files = StoppingFileSystem(steps)
         try:
             restore_snapshot(DocumentStore(backend, LAYOUTS), snapshot)
         except Killed:
-            backend._abandon()
+            backend._release()
             with closing(opened(root)) as next_one:
                 count = len(next_one.records(ALICE_NOTES))
                 next_one.change(add)  # the next writer finds that the restore is over

@@ -108,7 +108,7 @@ class Life:
         self.open()
 
     def kill(self) -> None:
-        self.backend._abandon()
+        self.backend._release()
         self.open()
 
 
@@ -195,7 +195,7 @@ def test_damage_is_noticed(tmp_path: Path) -> None:
     store = DocumentStore(backend, LAYOUTS)
     for number in range(5):
         store.change(partial(_create, number))
-    backend._abandon()
+    backend._release()
     (segment,) = (tmp_path / ".neuralflow/journal").glob("*.journal")
     data = bytearray(segment.read_bytes())
     data[data.index(b'"n":2')] ^= 1

@@ -326,6 +326,6 @@ def judge(folder: Path, store: DocumentStore, text: str = "acknowledged") -> Non
         document = reader.read(ALICE_NOTES)
         assert document is not None and document.content["text"] == text
     for dying in (store, other):
-        dying.backend._abandon()  # type: ignore[attr-defined]  (as if killed)
+        dying.backend._release()  # type: ignore[attr-defined]  (as if killed)
     document = DocumentStore(backend_of(folder), LAYOUTS).read(ALICE_NOTES)
     assert document is not None and document.content["text"] == text

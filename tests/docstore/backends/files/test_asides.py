@@ -99,7 +99,7 @@ def test_a_publisher_that_dies_then_leaves_a_document_that_reads(
     files.is_dying = True
     with pytest.raises(Killed):
         backend.publish()
-    backend._abandon()
+    backend._release()
     assert len(set_aside(path)) == 1 and path.exists()
     assert ids(FilesBackend(tmp_path, LAYOUTS, background=False)) == [1, 2]
 
@@ -109,7 +109,7 @@ def test_nothing_is_done_twice_to_a_file_without_its_revision(
 ) -> None:
     """After a kill, the changes that such a file shows are unknown: a person must decide."""
     backend.publish()
-    backend._abandon()
+    backend._release()
     path.write_text(path.read_text().replace('"revision"', '"Revision"'))
     again = FilesBackend(tmp_path, LAYOUTS, background=False)
     with pytest.raises(Corrupt, match="has revision 0, and the journal goes on from 1"):
@@ -125,7 +125,7 @@ def test_nothing_is_done_twice_to_a_file_without_its_revision(
 
 
 def test_read_only_opening_reports_damage(tmp_path: Path, backend: FilesBackend) -> None:
-    backend._abandon()
+    backend._release()
     (segment,) = (tmp_path / ".neuralflow/journal").glob("*.journal")
     data = bytearray(segment.read_bytes())
     data[data.index(b'"id":1')] ^= 1

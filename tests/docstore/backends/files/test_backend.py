@@ -303,7 +303,7 @@ def test_a_full_disk_stops_writing_only_and_only_until_there_is_space(
         commit(backend, change(backend, ALICE_NOTES, {"notes": [], "n": 2}))
     assert n_of(backend) == 1
     failing.fail(0)
-    backend._tried_to_publish = 0
+    backend._writer._tried_to_publish = 0
     commit(backend, change(backend, ALICE_NOTES, {"notes": [], "n": 3}))
     backend.publish()
     assert n_of(FilesBackend(root, LAYOUTS)) == 3
@@ -329,7 +329,7 @@ def test_acknowledged_change_reaches_its_file_on_a_full_disk(
     with pytest.raises(OutOfSpace):
         commit(backend, change(backend, ALICE_NOTES, {"notes": [], "n": 2}))
     failing.fail(0)
-    backend._tried_to_publish = 0
+    backend._writer._tried_to_publish = 0
     commit(backend, change(backend, ALICE_NOTES, {"notes": [], "n": 2}))
     assert (root / ".neuralflow/reserve").stat().st_size > 0
 
@@ -369,7 +369,7 @@ def test_a_change_on_top_of_an_edited_file_keeps_the_edit(root: Path) -> None:
     path = root / "notes/notes_1.json"
     path.write_text(path.read_text().replace('"n": 1', '"n": 1, "by": "hand"'))
     store.change(lambda transaction: transaction.put(ALICE_NOTES, {"id": 1}))
-    backend._abandon()  # it dies; the next process has the file and the journal
+    backend._release()  # it dies; the next process has the file and the journal
     document = FilesBackend(root, LAYOUTS).read(ALICE_NOTES).document
     assert document is not None
     assert document.content["by"] == "hand" and len(document.content["notes"]) == 1

@@ -1,0 +1,28 @@
+"""What all parts of the files backend work on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from docstore.backends.files.atomic_replace import Swap
+from docstore.backends.files.document_cache import Follower
+from docstore.backends.files.folder import DataFolder
+from docstore.backends.files.group_commit import Writing
+from docstore.backends.files.interruptions import InterruptionRepair
+from docstore.backends.files.publisher import Publisher
+from docstore.journal.change_feed import Feed
+from docstore.journal.log import Journal
+
+
+@dataclass(frozen=True, slots=True)
+class FolderParts:
+    """The folder, its journal, the cache of its documents, and who writes them, made once."""
+
+    folder: DataFolder
+    journal: Journal
+    feed: Feed
+    cache: Follower
+    session: Writing
+    publisher: Publisher
+    replace: Swap
+    repair: InterruptionRepair
