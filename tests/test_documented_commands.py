@@ -20,10 +20,12 @@ from django.core.management import call_command
 from django.core.management.base import CommandError
 
 from accounts.models import User
+from docstore import NotFound
 from tests.documented import operator_manual, session
 from tests.folders import exact
 from utils.json_storage import json_storage
 from workspace.request_context import request_id
+from workspace.schema.validation import InvalidRecord
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -40,6 +42,7 @@ ELSEWHERE = {
     r"rsync |pg_dump |hdparm |smartctl ": "needs another machine, PostgreSQL, or a disk",
     r"cp -a |mv |ls -t |unzip ": "moves, lists or reads files; nothing of ours",
     r"umask ": "a setting of the shell",
+    r"pipx |neuralflow serve$": "tests/neuralflow/test_package.py installs the package",
     r"cat data": "test_documentation compares the file",
     r"NEURALFLOW_\w+=": "settings; no command",
 }
@@ -179,6 +182,22 @@ def test_python_page_example_stores_what_it_says(data_folder: Path, alice: User)
     exec(re.sub(r"(?<=[(,]) ?1(?=[,)])", str(alice.pk), snippet), {})
     (task,) = json_storage.get_user_tasks(alice.pk)
     assert (task["title"], task["status"]) == ("Train the baseline", "completed")
+
+
+def test_python_page_lists_methods_that_exist(data_folder: Path, alice: User) -> None:
+    names = re.findall(r"`(\w+)(?:\(|`,|` \|)", PYTHON.partition("| Raises |")[0])
+    assert [name for name in names if not callable(getattr(json_storage, name, None))] == []
+    assert len(names) > 14
+    owner = alice.pk
+    record = json_storage.create("projects", owner, {"name": "X-rays"})
+    record["name"] = "a copy"
+    assert json_storage.get("projects", owner, record["id"])["name"] == "X-rays"
+    assert len(json_storage.list("projects", owner)) == 1
+    json_storage.delete("projects", owner, record["id"])
+    with pytest.raises(NotFound):
+        json_storage.get("projects", owner, record["id"])
+    with pytest.raises(InvalidRecord, match="nmae"):
+        json_storage.create("projects", owner, {"nmae": "X"})
 
 
 def test_the_storage_test_of_the_manual_succeeds(tmp_path: Path) -> None:
