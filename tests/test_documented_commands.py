@@ -42,7 +42,7 @@ ELSEWHERE = {
     r"rsync |pg_dump |hdparm |smartctl ": "needs another machine, PostgreSQL, or a disk",
     r"cp -a |mv |ls -t |unzip ": "moves, lists or reads files; nothing of ours",
     r"umask ": "a setting of the shell",
-    r"pipx |neuralflow serve$": "tests/neuralflow/test_package.py installs the package",
+    r"pipx |neuralflow serve$": "tests/test_release.py installs the package",
     r"cat data": "test_documentation compares the file",
     r"NEURALFLOW_\w+=": "settings; no command",
 }
