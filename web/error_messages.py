@@ -83,6 +83,54 @@ PATTERNS = (
     _(r"\u must be followed by four hexadecimal digits"),
     _(r"a backslash inside a text must be written as \\"),
 )
+# Remarks on versions of files that were set aside, as their notes have them.
+REMARKS = (
+    # a field that cannot be read
+    _(
+        '"%(field)s" of record %(id)s cannot be read: it %(reason)s'
+        " (line %(line)s, column %(column)s)"
+    ),
+    _(
+        '"%(field)s" of entry %(entry)s cannot be read: it %(reason)s'
+        " (line %(line)s, column %(column)s)"
+    ),
+    _("is nested deeper than %(most)s levels"),
+    _("has an integer of more than %(most)s digits"),
+    _("has %(number)s, which is not a number that JSON can carry"),
+    _("has half of a surrogate pair, which is not a character"),
+    _("has the key %(key)s twice"),
+    _("stands twice in its record"),
+    # values
+    _("a new %(singular)s was not added: %(details)s"),
+    _('"%(field)s" was not changed: it %(detail)s'),
+    _('%(id)s was not changed: "%(field)s" %(detail)s'),
+    _("%(record)s was not changed: %(details)s"),
+    _('"%(field)s" of %(record)s is set by NeuralFlow'),
+    _('"%(field)s" is set by NeuralFlow'),
+    _('"%(field)s" is the account\'s: change it on the page "Profile"'),
+    # changes of others, and of earlier saves
+    _("%(id)s is in the file again; an earlier save removed it"),
+    _("%(id)s, which an earlier save of this file added, was kept"),
+    _(
+        "%(what)s has the value again that it had in revision %(revision)s;"
+        " the current value was kept"
+    ),
+    _("%(id)s was deleted meanwhile; your changes to it were not applied"),
+    _("several records have the id %(id)s; none was changed"),
+    _("the id %(id)s is taken; the record was given the next one"),
+    _("the id %(id)s stands twice; the second record was given the next"),
+    _("the id %(id)s is too large; the record was given the next one"),
+    _("%(id)s was changed meanwhile, so it was not removed"),
+    _("it is again as revision %(revision)s was; what was saved since then stays"),
+    _("this version of the file was merged before; nothing was changed"),
+    _("%(doubt)s, so nobody can tell what you changed; nothing was taken"),
+    _("it names revision %(revision)s, which is yet to come"),
+    _("revision %(revision)s is not in the history any more"),
+    _("it names no revision"),
+    _('its "%(field)s" is not that of revision %(revision)s'),
+    _("Set aside by a repair: %(repair)s"),
+)
+_RECORDS = {"task": _("task"), "project": _("project"), "model": _("model")}
 _OR_NULL = ", or null"
 _PLACE = re.compile(r"%\\\((\w+)\\\)s")  # %(name)s after `re.escape`
 
@@ -94,6 +142,41 @@ def _patterns() -> tuple[tuple[re.Pattern[str], str], ...]:
         (re.compile(_PLACE.sub(r"(?P<\1>.+)", re.escape(text)), re.DOTALL), text)
         for text in PATTERNS
     )
+
+
+@cache
+def _remarks() -> tuple[tuple[re.Pattern[str], str], ...]:
+    return tuple(
+        (re.compile(_PLACE.sub(r"(?P<\1>.+)", re.escape(text)), re.DOTALL), text)
+        for text in REMARKS
+    )
+
+
+def remark_in_words(remark: str) -> str:
+    """Return a remark on a version of a file in the language of the page.
+
+    Faults within it are translated, too. A remark without a pattern remains English.
+    """
+    if get_language() == "en":
+        return remark
+    for pattern, message in _remarks():
+        if match := pattern.fullmatch(remark):
+            values = match.groupdict()
+            for name in values.keys() & {"reason", "doubt"}:
+                values[name] = remark_in_words(values[name])
+            for name in values.keys() & {"singular", "record"}:
+                kind, space, number = values[name].partition(" ")
+                if kind in _RECORDS:
+                    values[name] = gettext(_RECORDS[kind]) + space + number
+            if "detail" in values:
+                values["detail"] = in_persons_words(values["detail"])
+            if "details" in values:  # each with the pointer of its field before it
+                details = (detail.partition(" ") for detail in values["details"].split("; "))
+                values["details"] = "; ".join(
+                    f"{pointer} {in_persons_words(detail)}" for pointer, _space, detail in details
+                )
+            return gettext(message) % values
+    return remark
 
 
 def is_known(detail: str) -> bool:

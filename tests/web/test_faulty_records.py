@@ -153,6 +153,8 @@ def test_record_with_a_value_that_cannot_be_read_costs_only_that_value(
         assert f'"{field}" of record 2 cannot be read: it ' in " ".join(aside.remarks)
     assert "line " in aside.remarks[0] and "column " in aside.remarks[0]
     assert "of record 2 cannot be read" in text_of(client.get("/files/"))
+    in_spanish = text_of(client.get("/files/", headers={"accept-language": "es"}))
+    assert "del registro 2 no se puede leer: " in in_spanish and "cannot" not in in_spanish
     json_storage.close()
     assert len(json_storage.list(collection, alice.pk)) == 3
 

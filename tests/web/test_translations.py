@@ -1,7 +1,10 @@
 """The second language is complete, and what it says is what the pages say."""
 
+import ast
+import inspect
 import re
 from collections.abc import Iterator
+from types import ModuleType
 
 import pytest
 from babel.messages.catalog import Message
@@ -11,10 +14,18 @@ from django.test import Client
 from django.utils import translation
 
 from accounts.models import User
+from docstore import editor_buffers, file_edits, salvage
 from scripts import messages
 from tests.web.pages import text_of
 from utils.json_storage import json_storage
-from web.error_messages import PATTERNS, in_persons_words, is_known, sentence
+from web.error_messages import (
+    PATTERNS,
+    in_persons_words,
+    is_known,
+    remark_in_words,
+    sentence,
+)
+from workspace import file_edits as workspace_file_edits
 from workspace.schema.fields import _ENTRIES
 from workspace.schema.validation import COLLECTIONS
 from workspace.strict_json import _REASONS
@@ -94,3 +105,59 @@ def test_a_page_in_spanish(client: Client, alice: User) -> None:
     refused = text_of(client.post("/tasks/new/", {"title": "", "due_date": "ayer"}))
     assert "No se guardó" in refused
     assert "Escribe una fecha u hora" in refused
+
+
+@pytest.mark.parametrize(
+    ("remark", "translated"),
+    [
+        (
+            "task 3 was not changed: /title must be one of a, b; /tags must be an object",
+            "tarea 3 no se cambió: /title debe ser uno de estos valores: a, b; /tags debe ser un"
+            " objeto",
+        ),
+        (
+            '"title" of record 2 cannot be read: it stands twice in its record (line 2, column 48)',
+            "«title» del registro 2 no se puede leer: está dos veces en su registro (línea 2,"
+            " columna 48)",
+        ),
+        (
+            "it names no revision, so nobody can tell what you changed; nothing was taken",
+            "no indica ninguna revisión, así que no se sabe qué cambiaste; no se aplicó nada",
+        ),
+        (
+            "the id 3 is taken; the record was given the next one",
+            "el id 3 está ocupado; el registro recibió el siguiente",
+        ),
+        ("in nobody's words", "in nobody's words"),
+    ],
+)
+def test_remark_on_a_file_is_in_the_language_of_the_page(remark: str, translated: str) -> None:
+    assert remark_in_words(remark) == remark
+    with translation.override("es"):
+        assert remark_in_words(remark) == translated
+
+
+# Parts of remarks and other texts, and two remarks that the test above has in full.
+NO_REMARKS = {
+    "line 7, column 7",
+    ", 7 kept from earlier saves",
+    "there is no 7",
+    '"7" of 7 cannot be read: it 7 (7)',
+    "the id 7 7; the record was given the next one",
+}
+
+
+@pytest.mark.parametrize("module", [editor_buffers, file_edits, salvage, workspace_file_edits])
+def test_every_remark_has_words_in_other_languages(module: ModuleType) -> None:
+    """Each f-string of the module that begins like a remark, with its values filled in."""
+    source = ast.parse(inspect.getsource(module))
+    texts = [
+        "".join(str(part.value) if isinstance(part, ast.Constant) else "7" for part in node.values)
+        for node in ast.walk(source)
+        if isinstance(node, ast.JoinedStr)
+    ]
+    remarks = [text for text in texts if len(text.split()) > 3]
+    assert len(remarks) >= 2
+    with translation.override("es"):
+        unknown = [text for text in remarks if remark_in_words(text) == text]
+    assert set(unknown) <= NO_REMARKS

@@ -20,6 +20,7 @@ from django.views.decorators.http import require_http_methods, require_safe
 from docstore import ABSENT, Corrupt, NotFound
 from utils.middleware import StorageRequest, storage_refusal
 from web.comparison import value_text
+from web.error_messages import remark_in_words
 from web.labels import CHOICE_WORDS, FIELD_WORDS, FILE_WORDS, Text, in_words
 from web.undo import token_for
 from workspace.archive.user_files import OWN_FILES, OwnFile, own_file
@@ -91,7 +92,8 @@ def file_version(request: StorageRequest, spec: CollectionSpec) -> HttpResponse:
         if request.POST.get("action") == "use":
             remarks = use_aside(store, key, name)
             if remarks:
-                messages.warning(request, " ".join([_("Not everything was applied:"), *remarks]))
+                words = map(remark_in_words, remarks)
+                messages.warning(request, " ".join([_("Not everything was applied:"), *words]))
             else:
                 messages.success(request, _("Your version was applied."))
         else:

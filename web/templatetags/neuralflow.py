@@ -24,6 +24,7 @@ from docstore import Corrupt, Key, StoreError
 from utils.json_storage import json_storage
 from web import recurrence_text
 from web.activity_entries import said_of
+from web.error_messages import remark_in_words
 from web.form_values import show_text
 from web.fragment_cache import NOT_KEPT, KeptParts, key_of
 from web.labels import ACTIVITY_WORDS, CHOICE_WORDS, TONES, WORDS, Text, in_words
@@ -114,6 +115,12 @@ def file_faults(context: Context) -> list[Corrupt]:
     except (StoreError, OSError):
         return []
     return [fault for fault in faults if fault is not None]
+
+
+@register.filter
+def in_words_of_page(remark: object) -> str:
+    """Return a remark on a version of a file in the language of the page."""
+    return remark_in_words(str(remark))
 
 
 @register.filter
