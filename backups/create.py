@@ -56,8 +56,7 @@ from docstore import (
     decode,
     utc_text,
 )
-from docstore.backends.files.backend import FilesBackend
-from docstore.backends.files.folder import WORK_FOLDER
+from docstore.backend import WORK_FOLDER, Snapshots
 from docstore.errors import from_os_error
 
 Progress = Callable[[int, int], None]
@@ -103,15 +102,15 @@ def work_folder(root: Path) -> Path:
     return root / WORK_FOLDER / "backups"
 
 
-def files_backend(store: DocumentStore) -> FilesBackend:
+def files_backend(store: DocumentStore) -> Snapshots:
     """Return the backend of a store on files. Raises `Unavailable` for any other."""
-    if not isinstance(store.backend, FilesBackend):
+    if store.backend.snapshots is None:
         raise Unavailable("only a store in a folder can be backed up")
-    return store.backend
+    return store.backend.snapshots
 
 
 @contextmanager
-def only_one(root: Path, backend: FilesBackend) -> Iterator[Path]:
+def only_one(root: Path, backend: Snapshots) -> Iterator[Path]:
     """Admit one process at a time that creates or removes backups of this store.
 
     Yields the work folder. Without this, one could remove a pack that another is about to use.
@@ -207,7 +206,7 @@ class _Creation:
 
     def __init__(
         self,
-        backend: FilesBackend,
+        backend: Snapshots,
         store: DocumentStore,
         folder: Path,
         index: Index,

@@ -47,8 +47,7 @@ from docstore import (
     decode,
     utc_text,
 )
-from docstore.backends.files.backend import FilesBackend
-from docstore.backends.files.folder import WORK_FOLDER
+from docstore.backend import WORK_FOLDER, Snapshots
 from docstore.backup import contents_in_snapshots
 from docstore.codec import encode
 from docstore.disk.filesystem import PRIVATE_FILE
@@ -174,7 +173,7 @@ def differences(
 
 
 def _difference(
-    backend: FilesBackend, name: str, after: File | Document | None, backup: Backup
+    backend: Snapshots, name: str, after: File | Document | None, backup: Backup
 ) -> Difference | None:
     layout, before = backend.layout_of(name), _current(backend, name)
     if isinstance(after, File):
@@ -187,7 +186,7 @@ def _difference(
     return Difference(name, change, _count(name, before, layout), _count(name, data, layout))
 
 
-def _current(backend: FilesBackend, name: str) -> bytes | None:
+def _current(backend: Snapshots, name: str) -> bytes | None:
     key = key_of(backend, name)
     if key is not None:
         return backend.raw(key)
@@ -205,7 +204,7 @@ def _count(name: str, data: bytes | None, layout: CollectionLayout | None) -> in
     return None
 
 
-def key_of(backend: FilesBackend, name: str) -> Key | None:
+def key_of(backend: Snapshots, name: str) -> Key | None:
     """Return the key of the document with this name; None for any other file."""
     layout = backend.layout_of(name)
     if layout is None:
@@ -257,7 +256,7 @@ def _states(
 
 
 def _applied(
-    backend: FilesBackend, document: Document | None, change: EntryChange, at: str
+    backend: Snapshots, document: Document | None, change: EntryChange, at: str
 ) -> Document | None:
     """Return the document after a change. Raises `ValueError` if it was made to another state."""
     layout = backend.layouts[change.key.collection]
@@ -310,7 +309,7 @@ def _bring_forward(
 # One owner, one record
 
 
-def document_in(backend: FilesBackend, backup: Backup, key: Key) -> Document | None:
+def document_in(backend: Snapshots, backup: Backup, key: Key) -> Document | None:
     """Return a document in a backup; None if it has none. Raises `Corrupt` if it is unreadable."""
     name = backend.name(key)
     for file in backup.files(group_of(name)):
@@ -423,11 +422,12 @@ def read_from_backups(store: DocumentStore, folder: str) -> None:
     That is done if nothing else has the document. Changes of it are still refused. Archives of 0.1
     come last, and backups that are encrypted are not read.
     """
-    if isinstance(store.backend, FilesBackend):
-        store.backend.fall_back_on(partial(_contents_in, store.backend, folder))
+    files = store.backend.snapshots
+    if files is not None:
+        files.fall_back_on(partial(_contents_in, files, folder))
 
 
-def _contents_in(backend: FilesBackend, folder: str, name: str) -> Iterator[bytes]:
+def _contents_in(backend: Snapshots, folder: str, name: str) -> Iterator[bytes]:
     """Yield the contents of a file in the newest backups, newest first."""
     target = FolderTarget(backend.root / folder)
     for backup_name in backup_names(target)[: -_SEARCHED_MAX - 1 : -1]:

@@ -14,7 +14,7 @@ from typing import Final
 from backups.create import work_folder
 from backups.manifest import SUFFIX, Backup, File
 from docstore import Corrupt
-from docstore.backends.files.backend import FilesBackend
+from docstore.backend import Snapshots
 from docstore.disk.filesystem import PRIVATE_FILE
 from docstore.disk.locks import in_use, is_in_use
 from docstore.errors import from_os_error
@@ -24,7 +24,7 @@ DATABASE: Final = ".accounts"
 
 
 @contextmanager
-def scratch_folder(backend: FilesBackend) -> Iterator[Path]:
+def scratch_folder(backend: Snapshots) -> Iterator[Path]:
     """Yield an empty folder below the data folder, and remove it afterwards.
 
     It is on the same disk as the documents. Those of dead processes are removed first.
@@ -43,7 +43,7 @@ def scratch_folder(backend: FilesBackend) -> Iterator[Path]:
         yield path
 
 
-def unpack(backup: Backup, folder: Path, backend: FilesBackend, progress: Progress) -> list[File]:
+def unpack(backup: Backup, folder: Path, backend: Snapshots, progress: Progress) -> list[File]:
     """Write the files of a backup into a folder, the database as `.accounts`; return the files.
 
     Raises `Corrupt` if anything is missing, damaged or not listed, or has a name that does not

@@ -25,6 +25,7 @@ from backups.manifest import (
 from backups.objects import digest_of, pack_name
 from backups.unpack import DATABASE, Progress, scratch_folder, unpack
 from docstore import Corrupt, DocumentStore, Finding, NotFound, examine, utc_text
+from docstore.backend import Snapshots
 from docstore.backends.files.backend import FilesBackend
 
 
@@ -70,7 +71,7 @@ def verify_backup(
 
 
 def _restored(
-    backend: FilesBackend,
+    backend: Snapshots,
     backup: Backup,
     folder: Path,
     accounts: Accounts | None,
@@ -91,7 +92,7 @@ def _restored(
     return list(_findings(FilesBackend(folder, backend.layouts, lay_out=False)))
 
 
-def _findings(backend: FilesBackend) -> Iterator[Finding]:
+def _findings(backend: Snapshots) -> Iterator[Finding]:
     for collection, layout in backend.layouts.items():
         for key in backend.keys(collection):
             yield from examine(backend, key, layout).findings

@@ -23,19 +23,23 @@ Guarantees of every backend (checked by tests/docstore/backends/conformance.py):
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime
 from enum import Enum
+from pathlib import Path as FilePath
 from typing import Any, BinaryIO, Final, NamedTuple, Protocol, TypeVar, runtime_checkable
 
-from docstore.document import Document, Json, Key
+from docstore.document import CollectionLayout, Document, Json, Key
 from docstore.errors import Corrupt
 from docstore.json_positions import Path
 from docstore.observer import Observer
+from docstore.stats import Condition
 
 Version = Hashable
+# In the root of a store on files: the folder with everything that is no document.
+WORK_FOLDER: Final = ".neuralflow"
 ENTRIES_BYTES: Final = 4 * 1024 * 1024
 Result = TypeVar("Result")
 
@@ -201,6 +205,14 @@ class SharedNotes(Protocol):
 class Backend(Protocol):
     """A storage of documents. The contract is at the top of this module."""
 
+    @property
+    def published(self) -> Published | None:
+        """Return what is possible because documents are files; None if they are not."""
+
+    @property
+    def snapshots(self) -> Snapshots | None:
+        """Return the snapshots of all files; None if documents are not files."""
+
     def read(self, key: Key) -> Stored:
         """Return the document and its version. Raises `Corrupt`, `Unavailable`."""
 
@@ -330,4 +342,86 @@ class Backend(Protocol):
         """Release all resources.
 
         Closing is not needed for durability. The next use opens the storage again.
+        """
+
+
+class Published(Backend, Protocol):
+    """A backend whose documents are also files under `root`, which are written with a delay."""
+
+    @property
+    def root(self) -> FilePath:
+        """Return the data folder."""
+
+    def make_folder(self, path: FilePath) -> None:
+        """Create a folder under the root durably. Raises `OSError`."""
+
+    def checkpoint(self) -> None:
+        """Make every file up to date and durable by itself, and delete old history.
+
+        Raises `Unavailable`, `OutOfSpace`.
+        """
+
+    def condition(self) -> Condition:
+        """Return statistics at a cost that does not grow with the data. Raises `Unavailable`."""
+
+    def remove_leftovers(self, now: float, keep_seconds: float) -> list[str]:
+        """Remove leftovers of failures, and old versions that were set aside; return their names.
+
+        `now` is in seconds of the file system's clock. Raises `Unavailable`.
+        """
+
+    def last_good(self, key: Key) -> tuple[Document, str] | None:
+        """Return the last good state of a document whose file is faulty, and where it is from.
+
+        That is "journal" or "backup". Return None if neither has the document.
+        """
+
+    def repair_file(self, key: Key, document: Document | None, remarks: Sequence[str]) -> str:
+        """Set a faulty file aside and put the document in its place; return the name of the first.
+
+        None leaves no file. Raises `Unavailable`, `OutOfSpace`.
+        """
+
+
+class Snapshots(Published, Protocol):
+    """A backend that holds all files of one moment, and replaces them."""
+
+    @property
+    def layouts(self) -> Mapping[str, CollectionLayout]:
+        """Return the layouts of the collections, by name."""
+
+    def path(self, key: Key) -> FilePath:
+        """Return the path of the document's file."""
+
+    def layout_of(self, name: str) -> CollectionLayout | None:
+        """Return the layout of the document with this name; None for any other file."""
+
+    def is_own_name(self, name: str) -> bool:
+        """Return whether an archive's file may be written under the root: `<collection>/<file>`."""
+
+    def document_names(self) -> list[str]:
+        """Return the names of all documents under the root."""
+
+    def still(self) -> AbstractContextManager[None]:
+        """Block all writers during the block, with all files up to date."""
+
+    def pinned(
+        self, select: Callable[[], Iterable[str]] | None = None
+    ) -> AbstractContextManager[dict[str, FilePath]]:
+        """Yield hard links to files of the collections, by name, all as of one moment.
+
+        `select` runs while all writers are blocked and returns the names of the files; without it,
+        every file is linked.
+        """
+
+    def replace(self, contents: Mapping[str, bytes | None]) -> None:
+        """Replace the contents of files under the root (None removes one), all or none."""
+
+    def sync_folder(self, path: FilePath) -> None:
+        """Make the names in a folder under the root durable. Raises `OSError`."""
+
+    def fall_back_on(self, contents: Callable[[str], Iterable[bytes]]) -> None:
+        """Register a source of backups: it yields older contents of the file with a name.
+
+        They are tried in order if a file is broken and nothing else has its document.
         """

@@ -22,8 +22,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO, Final
 
-from docstore.backend import Finding
-from docstore.backends.files.backend import FilesBackend
+from docstore.backend import Finding, Snapshots
 from docstore.codec import decode
 from docstore.disk.descriptors import open_high
 from docstore.disk.filesystem import PRIVATE_FILE
@@ -40,10 +39,10 @@ _TRIED_MAX: Final = 10
 Progress = Callable[[int, int], None]
 
 
-def _files_backend(store: DocumentStore) -> FilesBackend:
-    if not isinstance(store.backend, FilesBackend):
+def _snapshots_of(store: DocumentStore) -> Snapshots:
+    if store.backend.snapshots is None:
         raise Unavailable("only a store on files has snapshots of its own")
-    return store.backend
+    return store.backend.snapshots
 
 
 def snapshots(folder: Path) -> list[str]:
@@ -74,7 +73,7 @@ def snapshot_findings(store: DocumentStore, path: Path) -> list[Finding]:
 
     One file at a time is in memory. Raises like `check_snapshot`.
     """
-    backend = _files_backend(store)
+    backend = _snapshots_of(store)
     findings = []
     with _opened(path) as snapshot:
         for name in snapshot:
@@ -95,7 +94,7 @@ def take_snapshot(
     Raises `Corrupt` if a file cannot be read. `progress` is called with the number of files done
     and the number of all.
     """
-    backend = _files_backend(store)
+    backend = _snapshots_of(store)
     try:
         backend.make_folder(folder)
         with backend.pinned() as pins, _draft(backend, folder) as (draft, file):
@@ -114,7 +113,7 @@ def take_snapshot(
 
 
 @contextmanager
-def _draft(backend: FilesBackend, folder: Path) -> Iterator[tuple[Path, BinaryIO]]:
+def _draft(backend: Snapshots, folder: Path) -> Iterator[tuple[Path, BinaryIO]]:
     """Yield a temporary file for the archive, under a name that no backup has.
 
     It is removed afterwards unless it was renamed. The next backup removes one whose process died.
@@ -241,8 +240,9 @@ def read_from_snapshots(store: DocumentStore, folder: str) -> None:
 
     That is done if nothing else has the document. Changes of it are still refused.
     """
-    if isinstance(store.backend, FilesBackend):
-        store.backend.fall_back_on(partial(contents_in_snapshots, store.backend.root / folder))
+    files = store.backend.snapshots
+    if files is not None:
+        files.fall_back_on(partial(contents_in_snapshots, files.root / folder))
 
 
 def contents_in_snapshots(folder: Path, name: str) -> Iterator[bytes]:
@@ -259,7 +259,7 @@ def check_snapshot(store: DocumentStore, path: Path) -> int:
 
     Raises `NotFound`, and `Corrupt` for an archive that `restore_snapshot` would refuse.
     """
-    backend = _files_backend(store)
+    backend = _snapshots_of(store)
     if not path.is_file():
         raise NotFound(f"there is no backup {path.name}")
     with _opened(path) as snapshot:
@@ -276,7 +276,7 @@ def restore_snapshot(store: DocumentStore, path: Path) -> int:
     Raises `NotFound`, `Corrupt` for a damaged archive, `OutOfSpace` or `Unavailable`. Then nothing
     has changed.
     """
-    backend = _files_backend(store)
+    backend = _snapshots_of(store)
     count = check_snapshot(store, path)
     with _opened(path) as snapshot, backend.still():
         backend.replace(_Replacement(snapshot, backend.document_names()))

@@ -33,6 +33,7 @@ from docstore import (
     dead_drafts,
     examine,
 )
+from docstore.backend import Published
 from docstore.backends.files.backend import FilesBackend
 from docstore.errors import from_os_error
 from utils.json_storage import JSONStorageManager, json_storage
@@ -122,16 +123,17 @@ class DataInitializer:
         Raises `Unavailable` if a folder cannot be created.
         """
         missing = [name for name in FOLDERS if not (self.folder / name).is_dir()]
-        backend = self._manager.store.backend  # opening it creates the folders of the collections
-        if isinstance(backend, FilesBackend):
+        # Opening the store creates the folders of the collections.
+        published = self._manager.store.backend.published
+        if published is not None:
             for name in missing:
-                self._make_folder(backend, self.folder / name)
+                self._make_folder(published, self.folder / name)
         return missing
 
     @staticmethod
-    def _make_folder(backend: FilesBackend, folder: Path) -> None:
+    def _make_folder(published: Published, folder: Path) -> None:
         try:
-            backend.make_folder(folder)
+            published.make_folder(folder)
         except OSError as error:
             raise from_os_error(error, f"cannot make the folder {folder}") from error
 

@@ -37,7 +37,6 @@ from docstore import (
     Transaction,
     utc_now,
 )
-from docstore.backends.files.backend import FilesBackend
 from docstore.merging import FILE_ACTOR
 from workspace.actor import Caller
 from workspace.archive.exporter import Export
@@ -132,8 +131,8 @@ class Workspace:
     @property
     def folder(self) -> Path | None:
         """The data folder, or None if documents are not files."""
-        backend = self.store.backend
-        return backend.root if isinstance(backend, FilesBackend) else None
+        published = self.store.backend.published
+        return published.root if published else None
 
     def close(self) -> None:
         """Close the store. The next use opens it again.

@@ -38,6 +38,8 @@ HISTORY_MAX: Final = 10_000  # commits
 class MemoryBackend:
     """A backend for tests, demonstrations and scripts that need no durable storage."""
 
+    published = snapshots = None  # documents are not files
+
     def __init__(self, layouts: Mapping[str, CollectionLayout]) -> None:
         self._layouts = layouts
         self._documents: dict[Key, tuple[Document, int]] = {}

@@ -156,10 +156,10 @@ class Inspector:
         Raises `Unavailable` and `OutOfSpace`.
         """
         self.folder  # noqa: B018 (raises if there is none)
-        backend = self._manager.store.backend
-        assert isinstance(backend, FilesBackend)
+        published = self._manager.store.backend.published
+        assert published is not None  # it has a folder
         before = {segment.name for segment in self._segments()}
-        backend.checkpoint()
+        published.checkpoint()
         segments = self._segments()
         return {
             "checkpoint": max((segment.checkpoint for segment in segments), default=0),

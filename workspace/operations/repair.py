@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from docstore import Corrupt, Key, StoreError, Unavailable
-from docstore.backends.files.backend import FilesBackend
+from docstore.backend import Published
 from workspace.schema.validation import COLLECTIONS
 from workspace.workspace import Workspace
 
@@ -51,8 +51,8 @@ def repairs(
 
     Raises `Unavailable` if the store cannot be read or, with `apply`, written.
     """
-    backend = workspace.store.backend
-    if not isinstance(backend, FilesBackend):
+    backend = workspace.store.backend.published
+    if backend is None:
         raise Unavailable("only a store in a folder has files to repair")
     keys = [key for collection in COLLECTIONS for key in backend.keys(collection)]
     for done, key in enumerate(keys, 1):
@@ -62,7 +62,7 @@ def repairs(
         progress(done, len(keys))
 
 
-def _problem(backend: FilesBackend, key: Key) -> Corrupt | None:
+def _problem(backend: Published, key: Key) -> Corrupt | None:
     try:
         backend.read(key)
         return backend.fault(key) or backend.damage(key)
@@ -70,7 +70,7 @@ def _problem(backend: FilesBackend, key: Key) -> Corrupt | None:
         return fault
 
 
-def _repair(backend: FilesBackend, key: Key, problem: Corrupt, *, apply: bool) -> Repair:
+def _repair(backend: Published, key: Key, problem: Corrupt, *, apply: bool) -> Repair:
     name, reason = backend.name(key), str(problem).removeprefix(backend.name(key)).lstrip(",: ")
     good = backend.last_good(key)
     document, source = good if good is not None else (None, "")

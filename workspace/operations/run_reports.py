@@ -18,8 +18,8 @@ from typing import Any, Final, TypeVar
 import msgspec
 
 from docstore import Finding, utc_text
+from docstore.backend import WORK_FOLDER
 
-WORK_FOLDER: Final = ".neuralflow"
 VALIDATED: Final = "validated.json"
 COUNTED: Final = "counted.json"
 BACKED_UP: Final = "backed-up.json"

@@ -16,7 +16,6 @@ from typing import Any, Final, NamedTuple
 from backups.manifest import SUFFIX, read_manifest
 from backups.targets import FolderTarget
 from docstore import Corrupt, NotFound, Unavailable
-from docstore.backends.files.backend import FilesBackend
 from docstore.stats import Condition
 from workspace.installation import installation
 from workspace.operations.backups import names_in, place_of
@@ -102,8 +101,8 @@ def condition_of(manager: Workspace) -> Condition | None:
 
     Raises `Unavailable` and `Corrupt`.
     """
-    backend = manager.store.backend
-    return backend.condition() if isinstance(backend, FilesBackend) else None
+    published = manager.store.backend.published
+    return published.condition() if published else None
 
 
 def latest_backup(manager: Workspace) -> Backup | None:

@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from docstore import Corrupt, Transaction, Unavailable
-from docstore.backends.files.backend import FilesBackend
+from docstore.backend import Published
 from workspace.documents import key_of
 from workspace.idempotency import drop_expired, has_expired
 from workspace.users.activity_retention import is_overdue
@@ -73,8 +73,8 @@ def checkpoint(manager: Workspace) -> tuple[int, int]:
     return condition.segments, condition.journal_bytes
 
 
-def _files(manager: Workspace) -> FilesBackend:
-    backend = manager.store.backend
-    if not isinstance(backend, FilesBackend):
+def _files(manager: Workspace) -> Published:
+    published = manager.store.backend.published
+    if published is None:
         raise Unavailable("only a store in a folder has files to maintain")
-    return backend
+    return published

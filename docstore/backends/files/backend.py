@@ -143,6 +143,14 @@ class FilesBackend:
         failure = self._journal.failure
         return f"<FilesBackend {self.root}{f', stopped: {failure}' if failure else ''}>"
 
+    @property
+    def published(self) -> FilesBackend:
+        return self
+
+    @property
+    def snapshots(self) -> FilesBackend:
+        return self
+
     def observe(self, observer: Observer) -> None:
         self._journal.observe(observer)
         self._cache.observer = observer

@@ -6,14 +6,12 @@ import re
 import stat
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Final
 
+from docstore.backend import WORK_FOLDER
 from docstore.disk.filesystem import FileSystem
 from docstore.disk.locks import is_in_use
 from docstore.document import CollectionLayout, Key
 from docstore.errors import from_os_error
-
-WORK_FOLDER: Final = ".neuralflow"
 
 
 class DataFolder:

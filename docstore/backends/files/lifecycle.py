@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Final
 
-from docstore.backends.files.folder import WORK_FOLDER
+from docstore.backend import WORK_FOLDER
 from docstore.backends.files.group_commit import Writing
 from docstore.backends.files.leftovers import DRAFT
 from docstore.backends.files.parts import FolderParts

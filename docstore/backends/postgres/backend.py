@@ -109,6 +109,8 @@ class _Applied(NamedTuple):
 class PostgresBackend:
     """Documents in the tables of one schema. Opening it creates what is missing there."""
 
+    published = snapshots = None  # documents are not files
+
     def __init__(
         self,
         url: str,
