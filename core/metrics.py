@@ -24,8 +24,8 @@ from prometheus_client.registry import Collector
 
 from core import tally
 from core.health.readiness import recent
-from core.maintenance.history import MaintenanceHistory, maintenance_of
 from utils.json_storage import JSONStorageManager, json_storage
+from workspace.operations.maintenance_history import MaintenanceHistory, maintenance_of
 from workspace.operations.status import Overview, overview
 from workspace.timestamps import parse_time
 

@@ -13,6 +13,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from core import tally
+from core.error_log import record_errors
+from neuralflow.logging_config import without_links
 from neuralflow.request_log import request_log
 from neuralflow.settings import (
     HOST,
@@ -96,6 +98,9 @@ def post_fork(server: "Arbiter", worker: Worker) -> None:
 
 def post_worker_init(server: Worker) -> None:
     """Start the background work of a worker, now that the application is loaded."""
+    from utils.json_storage import json_storage
+
+    record_errors(json_storage.folder, without_links)
     if NEURALFLOW_MAINTENANCE:
         from core.maintenance.scheduler import Scheduler  # it needs the loaded settings
 

@@ -8,9 +8,9 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import Any, Final
 
 from core.health.readiness import Readiness
-from core.maintenance.history import MaintenanceHistory, maintenance_of
 from docstore import utc_text
 from utils.json_storage import JSONStorageManager
+from workspace.operations.maintenance_history import MaintenanceHistory, maintenance_of
 from workspace.operations.status import Overview, overview
 
 Report = dict[str, Any]

@@ -17,7 +17,11 @@ import msgspec
 from django.conf import settings
 from django.db import DatabaseError
 
-from core.maintenance.history import (
+from core.maintenance.jobs import JOBS, Job, JobFailed
+from core.maintenance.schedule import is_due, next_start, parse_time_of_day, retry_pause
+from docstore import StoreError, Unavailable
+from utils.json_storage import JSONStorageManager, json_storage
+from workspace.operations.maintenance_history import (
     FILE,
     WORK_FOLDER,
     JobRun,
@@ -26,12 +30,10 @@ from core.maintenance.history import (
     notes_of,
     read_history,
     read_note,
+    requested_jobs,
+    withdraw_request,
     write_history,
 )
-from core.maintenance.jobs import JOBS, Job, JobFailed
-from core.maintenance.schedule import is_due, next_start, parse_time_of_day, retry_pause
-from docstore import StoreError, Unavailable
-from utils.json_storage import JSONStorageManager, json_storage
 
 log = logging.getLogger("neuralflow.maintenance")
 
@@ -125,14 +127,19 @@ class Runner:
         """The names of the jobs, in the order in which they run."""
         return list(self._jobs)
 
+    def requested(self) -> set[str]:
+        """Return the jobs that staff asked for on the page."""
+        return requested_jobs(self._manager.folder)
+
     def due(self) -> list[str]:
         """Return the names of the jobs that are due, in order. Notes jobs that are new."""
         history, now = self.history(), self._clock()
-        known = len(history.jobs)
+        known, requested = len(history.jobs), self.requested()
         due = [
             name
             for name, job in self._jobs.items()
-            if is_due(history.state(name, now), now, job.every(), self._at, self._zone)
+            if name in requested
+            or is_due(history.state(name, now), now, job.every(), self._at, self._zone)
         ]
         if len(history.jobs) > known:
             self._replace(history)
@@ -157,6 +164,7 @@ class Runner:
             return [self._run(self._jobs[name]) for name in names]
 
     def _run(self, job: Job) -> JobRun:
+        withdraw_request(self._manager.folder, job.name)
         begun, started_at, is_retried = time.monotonic(), self._clock(), True
         try:
             result, is_ok = job.run(self._manager, started_at), True

@@ -6,7 +6,7 @@ import re
 from datetime import datetime, time, timedelta, tzinfo
 from typing import Final
 
-from core.maintenance.history import JobState
+from workspace.operations.maintenance_history import JobState
 
 RETRY_FIRST: Final = timedelta(minutes=5)
 RETRY_FACTOR: Final = 3

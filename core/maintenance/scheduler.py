@@ -52,7 +52,7 @@ class Scheduler:
         if self._process is not None and self._process.poll() is not None:
             self._end(self._process.returncode)
         now = self._clock()
-        if now < self._look_at or self._process is not None:
+        if self._process is not None or not (now >= self._look_at or self._is_requested()):
             return
         self._look_at = now + LOOK_SECONDS
         try:
@@ -64,6 +64,10 @@ class Scheduler:
             self._complaint = str(fault)
         else:
             self._complaint = ""
+
+    def _is_requested(self) -> bool:
+        """Return whether this process schedules, and somebody asked for a job."""
+        return self._is_mine and bool(self._runner.requested())
 
     @property
     def _runner(self) -> Runner:

@@ -505,6 +505,12 @@ anonymous  401 401  405     405   405  405 405   405  405
 staff      200 200  405     405   405  405 405   405  405
 others     404 404  405     405   405  405 405   405  405
 """)
+STAFFS_GUARDED_PAGE = shape("""
+           GET HEAD OPTIONS TRACE BREW PUT PATCH POST DELETE
+anonymous  302 302  405     405   405  405 405   302  405
+staff      302 302  405     405   405  405 405   302  405
+others     404 404  405     405   405  405 405   404  405
+""")
 STAFF_LOGIN = shape("""
            GET HEAD OPTIONS TRACE BREW PUT PATCH POST DELETE
 anonymous  302 302  302     405   405  302 302   302  302
@@ -751,6 +757,7 @@ ROWS: dict[str, Row] = {
     "readyz": Row("/readyz", FOR_EVERYBODY),
     "healthz": Row("/healthz", FIGURES_FOR_STAFF),
     "metrics": Row("/metrics", FIGURES_FOR_STAFF),
+    "operator/maintenance/": Row("/operator/maintenance/", STAFFS_GUARDED_PAGE),
     "operator/": Row("/operator/", STAFFS_OWN_PAGE),
     "activity/": Row("/activity/", OWN_PAGE),
     "activity/activity.csv": Row("/activity/activity.csv", OWN_PAGE),

@@ -17,7 +17,6 @@ from pytest_django.fixtures import Settings
 
 from accounts.models import ApiToken, FailedAttempts, User
 from accounts.tokens import create_token
-from core.maintenance.history import JobState, read_history
 from core.maintenance.jobs import JOBS, Job, JobFailed
 from core.maintenance.retention import superfluous
 from core.maintenance.runner import AlreadyRunning, Runner, locked
@@ -28,6 +27,7 @@ from utils.data_initializer import data_initializer
 from utils.json_storage import JSONStorageManager, json_storage
 from workspace.documents import key_of
 from workspace.idempotency import Once
+from workspace.operations.maintenance_history import JobState, read_history
 from workspace.operations.run_reports import last_counted, last_validated
 from workspace.operations.status import all_backups
 

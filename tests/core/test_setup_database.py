@@ -11,11 +11,11 @@ from django.core.management import CommandError, call_command
 from pytest_django.fixtures import Settings
 
 from accounts.models import User
-from core.maintenance.history import maintenance_of
 from core.maintenance.runner import AlreadyRunning, Runner
 from docstore import Key
 from tests.accounts_in_db import add_account
 from utils.json_storage import json_storage
+from workspace.operations.maintenance_history import maintenance_of
 
 
 @pytest.fixture(autouse=True)

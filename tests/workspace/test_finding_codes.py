@@ -33,6 +33,8 @@ def test_codes_are_distinct_and_the_manual_has_more_than_twenty_findings() -> No
     ("problem", "code"),
     [
         ("Expecting ',' delimiter", "unreadable"),
+        ("Unterminated string starting at", "unreadable"),
+        ("Extra data", "unreadable"),
         ('task 3: "priority" must be one of low, high', "value"),
         ("differs from its checksum, although nobody edited it", "damaged"),
         ('task 3: "project_id" is 9, but there is no project 9', "reference"),

@@ -7,6 +7,7 @@ from django.views.decorators.http import require_safe
 
 from utils.middleware import StorageRequest
 from web.labels import WORDS, Text
+from workspace.operations.maintenance_history import maintenance_of
 from workspace.operations.run_reports import Counted
 from workspace.operations.status import overview
 from workspace.schema.validation import RECORD_COLLECTIONS
@@ -19,9 +20,12 @@ def operator_page(request: StorageRequest) -> HttpResponse:
     if not getattr(request.user, "is_staff", False):
         raise Http404
     status = overview(request.json_storage)
-    return render(
-        request, "operator/status.html", {"told": status, "totals": _totals(status.counted)}
-    )
+    context = {
+        "told": status,
+        "totals": _totals(status.counted),
+        "failing": maintenance_of(request.json_storage).failing,
+    }
+    return render(request, "operator/status.html", context)
 
 
 def _totals(counted: Counted | None) -> list[tuple[Text, int | None]]:

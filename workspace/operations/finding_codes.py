@@ -62,7 +62,8 @@ KINDS: Final = (
     _kind("value", r"must be|is missing; it must|must not", "Correct the value."),
     _kind(
         "unreadable",
-        r"xpect|twice|UTF-8|delimiter|control character|nvalid|cannot be read|cannot be merged"
+        r"xpect|nterminated|xtra data|twice|UTF-8|delimiter|control character|nvalid"
+        r"|cannot be read|cannot be merged"
         r"|is not JSON|is empty|must begin|too deep|is gone|has revision|journal goes on",
         _REPAIR,
     ),

@@ -13,10 +13,12 @@ import msgspec
 from django.core.management.base import BaseCommand, CommandError
 
 from core.console import advice, printable
-from core.maintenance.history import JobRun
+from core.error_log import record_errors
 from core.maintenance.jobs import JOBS
 from core.maintenance.runner import AlreadyRunning, Runner
 from docstore import StoreError
+from utils.json_storage import json_storage
+from workspace.operations.maintenance_history import JobRun
 from workspace.timestamps import utc_text
 
 _NICENESS = 10
@@ -51,6 +53,7 @@ class Command(BaseCommand):
             )
         if options["watch_stdin"]:
             os.nice(_NICENESS)
+            record_errors(json_storage.folder)
             threading.Thread(target=_end_with_stdin, daemon=True).start()
         try:
             if options["jobs"] or options["once"]:

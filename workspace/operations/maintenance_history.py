@@ -16,10 +16,11 @@ from typing import Final
 import msgspec
 
 from docstore import SharedNotes, Unavailable
-from utils.json_storage import JSONStorageManager
+from workspace.workspace import Workspace
 
 WORK_FOLDER: Final = ".neuralflow"
 FILE: Final = "maintenance.json"
+WANTED: Final = "maintenance-wanted-"
 RUNS_MAX: Final = 50
 _BYTES_MAX: Final = 1024 * 1024
 _PRIVATE: Final = 0o600
@@ -88,7 +89,7 @@ def read_history(folder: Path | None) -> MaintenanceHistory:
         return MaintenanceHistory()
 
 
-def maintenance_of(manager: JSONStorageManager) -> MaintenanceHistory:
+def maintenance_of(manager: Workspace) -> MaintenanceHistory:
     """Return the history of a storage, empty if it has none."""
     try:
         if (notes := notes_of(manager)) is not None:
@@ -98,7 +99,7 @@ def maintenance_of(manager: JSONStorageManager) -> MaintenanceHistory:
         return MaintenanceHistory()
 
 
-def notes_of(manager: JSONStorageManager) -> SharedNotes | None:
+def notes_of(manager: Workspace) -> SharedNotes | None:
     """Return the notes of a store in a database; None for a store in a folder or in memory."""
     if manager.folder is not None:
         return None
@@ -126,3 +127,24 @@ def write_history(folder: Path, history: MaintenanceHistory) -> None:
     finally:
         with suppress(OSError):
             draft.unlink(missing_ok=True)
+
+
+def request_job(folder: Path, job: str) -> None:
+    """Ask the scheduler to run a job now. Raises `OSError`."""
+    (folder / WORK_FOLDER / f"{WANTED}{job}").touch(_PRIVATE)
+
+
+def requested_jobs(folder: Path | None) -> set[str]:
+    """Return the jobs that somebody asked for."""
+    try:
+        names = os.listdir(folder / WORK_FOLDER) if folder else []  # noqa: PTH208 (half the cost)
+    except OSError:
+        return set()
+    return {name.removeprefix(WANTED) for name in names if name.startswith(WANTED)}
+
+
+def withdraw_request(folder: Path | None, job: str) -> None:
+    """Note that a job which somebody asked for runs now."""
+    if folder is not None:
+        with suppress(OSError):
+            (folder / WORK_FOLDER / f"{WANTED}{job}").unlink(missing_ok=True)
