@@ -58,6 +58,10 @@ def signed_in(visitor: Visitor) -> None:
     visitor.page.wait_for_url("**/dashboard/")
 
 
+PAGES_OF_A_PERSON: dict[str, bool] = {}  # whether an address is a page; asked once for all looks
+PAGES_OUTSIDE: dict[str, bool] = {}
+
+
 def is_page(context: BrowserContext, address: str) -> bool:
     """Whether a page is answered there, and not a file, a redirect or a refusal of the method."""
     answer = context.request.get(address, max_redirects=0)
@@ -90,11 +94,15 @@ class Scales:
         return weight
 
 
-def looked_at(visitor: Visitor, scales: Scales, addresses: list[str]) -> list[str]:
+def looked_at(
+    visitor: Visitor, scales: Scales, addresses: list[str], are_pages: dict[str, bool]
+) -> list[str]:
     """Goes to every page among these; what is wrong with them."""
     faults, seen = [], 0
     for address in addresses:
-        if not is_page(visitor.page.context, address):
+        if address not in are_pages:
+            are_pages[address] = is_page(visitor.page.context, address)
+        if not are_pages[address]:
             continue
         visitor.page.goto(address)
         visitor.page.wait_for_load_state()
@@ -127,10 +135,10 @@ def test_every_page_of_a_person(visitor: Visitor, named: dict[str, int]) -> None
     scales = Scales(visitor.page)
     signed_in(visitor)
     scales.page_bytes()
-    assert looked_at(visitor, scales, pages) == []
+    assert looked_at(visitor, scales, pages, PAGES_OF_A_PERSON) == []
 
 
 def test_every_page_for_who_has_not_signed_in(visitor: Visitor) -> None:
     outside = {row.address for row in ROWS.values() if row.shape is FOR_THOSE_OUTSIDE}
     pages = sorted({"/", "/accounts/password/reset/", *outside})
-    assert looked_at(visitor, Scales(visitor.page), pages) == []
+    assert looked_at(visitor, Scales(visitor.page), pages, PAGES_OUTSIDE) == []
