@@ -14,7 +14,7 @@ from docstore.backends.files.group_commit import Together
 from tests.docstore.layouts import ALICE_NOTES, LAYOUTS
 from tests.harness import interruptions
 
-CASES = 68
+CASES = 34
 
 
 @pytest.mark.xdist_group("interruptions")

@@ -16,7 +16,7 @@ from tests.harness import power_cut
     ],
 )
 def test_no_power_cut_loses_or_halves_an_acknowledged_commit(seed: int) -> None:
-    assert power_cut.run(5_000, seed).lost == 0
+    assert power_cut.run(3_000, seed).lost == 0
 
 
 def test_no_power_cut_in_the_middle_of_recovery_does(seed: int = 3_000) -> None:
