@@ -8,6 +8,8 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from pathlib import Path
+from shutil import disk_usage
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
@@ -34,6 +36,10 @@ hypothesis_settings.register_profile(
 )
 hypothesis_settings.load_profile("suite")
 
+TESTS = Path(__file__).parent
+ABOVE_THE_STORE = {"accounts", "api", "attacks", "web"}
+MEMORY, MEMORY_BYTES = Path("/dev/shm"), 2 << 30  # a file system in memory, and its least room
+
 PASSWORD = "Owls-hunt-at-dusk"
 
 Capture = Callable[..., AbstractContextManager[Any]]
@@ -47,15 +53,29 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: item.path not in long)
 
 
+@pytest.fixture
+def place(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Path]:
+    """The folder of the data folder: in memory for tests of what is above the store.
+
+    Their commits do not wait for a disk. Those of the store and of whole servers do.
+    """
+    above = request.path.is_relative_to(TESTS) and (
+        request.path.relative_to(TESTS).parts[0] in ABOVE_THE_STORE
+    )
+    if not (above and MEMORY.is_dir() and disk_usage(MEMORY).free > MEMORY_BYTES):
+        yield tmp_path
+        return
+    with TemporaryDirectory(prefix="neuralflow-", dir=MEMORY) as folder:
+        yield Path(folder)
+
+
 @pytest.fixture(autouse=True)
-def data_folder(
-    tmp_path: Path, settings: Settings, request: pytest.FixtureRequest
-) -> Iterator[Path]:
+def data_folder(place: Path, settings: Settings, request: pytest.FixtureRequest) -> Iterator[Path]:
     """The data folder of this test, empty and not made yet. No test touches a real one.
 
     With TEST_STORE=postgres the store is in PostgreSQL, and the folder stays empty.
     """
-    folder = tmp_path / "data"
+    folder = place / "data"
     settings.NEURALFLOW_STORE = folder.as_uri()
     if os.environ.get("TEST_STORE") == "postgres":
         settings.NEURALFLOW_STORE = request.getfixturevalue("postgres_url")

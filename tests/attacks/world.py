@@ -27,9 +27,11 @@ from django.contrib.sessions.models import Session
 from django.db.models import Model
 from django.http import HttpResponse
 from django.test import Client
+from django.test.client import ClientHandler
 from django.utils import timezone
 
 from accounts.models import AddressInvitation, ApiToken, RefusedInviter, SignUpInvitation, User
+from accounts.session_store import row_key
 from accounts.tokens import create_token
 from tests.conftest import proves
 from tests.folders import contents
@@ -54,6 +56,7 @@ class World:
         self.people = {role: self._person(role) for role in ROLES if role != ANONYMOUS}
         self.tokens = {role: create_token(user)[1] for role, user in self.people.items()}
         self._sessions: dict[str, str] = {}
+        self._handlers: dict[bool, ClientHandler] = {}
         self._numbers = itertools.count(1)
         self.bystander = self._person("bystander")  # who is invited, and plays no part
         self.shared_project = self.another_shared_project()
@@ -86,15 +89,21 @@ class World:
 
     def browser(self, role: str, *, strict: bool = False) -> Client:
         """A browser in which *role* has signed in; `strict` asks it for the proof of origin."""
-        client = Client(raise_request_exception=False, enforce_csrf_checks=strict)
+        client = self._client(strict)
         if role != ANONYMOUS:
             client.cookies[settings.SESSION_COOKIE_NAME] = self._session(role)
         return client
 
+    def _client(self, strict: bool = False) -> Client:
+        """Return a client that shares the middleware of all others, which is costly to set up."""
+        client = Client(raise_request_exception=False, enforce_csrf_checks=strict)
+        client.handler = self._handlers.setdefault(strict, client.handler)
+        return client
+
     def _session(self, role: str) -> str:
-        """The key of a session of *role*, a new one where the last has ended."""
+        """Return the key of a session of *role*, a new one if the last has ended."""
         key = self._sessions.get(role, "")
-        if not (key and Session.objects.filter(pk=key).exists()):
+        if not (key and Session.objects.filter(pk=row_key(key)).exists()):
             client = Client()
             client.force_login(self.people[role])
             key = self._sessions[role] = client.cookies[settings.SESSION_COOKIE_NAME].value
@@ -102,7 +111,7 @@ class World:
 
     def program(self, role: str) -> Client:
         """A program with a token of *role*."""
-        client = Client(raise_request_exception=False)
+        client = self._client()
         if role != ANONYMOUS:
             client.defaults["HTTP_AUTHORIZATION"] = f"Bearer {self.tokens[role]}"
         return client
@@ -268,6 +277,7 @@ class _Original:
         world.people = {role: people[user.pk] for role, user in self._world.people.items()}
         world.bystander = people[self._world.bystander.pk]
         world.tokens, world._sessions = dict(self._world.tokens), {}
+        world._handlers = {}
         world._numbers = itertools.count(self._made)
         return world
 

@@ -12,6 +12,7 @@ from tests.harness.report import Report
 
 PROJECT: Final = Path(__file__).parents[2]
 FILES: Final = (
+    "tests/attacks/test_forms.py",
     "tests/docstore/test_model.py",
     "tests/docstore/test_record_list.py",
     "tests/workspace/test_archive.py",
