@@ -69,7 +69,7 @@ _PROJECTS: Final[list[dict[str, Any]]] = [
 
 def make() -> dict[str, int]:
     """Makes people and records; returns what addresses name."""
-    from accounts.models import User
+    from accounts.models import SignUpInvitation, User
     from accounts.tokens import create_token
     from utils.json_storage import json_storage
     from workspace.membership.members import Memberships
@@ -96,6 +96,9 @@ def make() -> dict[str, int]:
     memberships.accept(ada.pk, offer)
     memberships.offer(grace.pk, handed, ada.pk)
     theirs = _create("tasks", grace.pk, {"title": "Draft the manual", "project_id": shared})
+    sign_up = SignUpInvitation.objects.create(
+        inviter=ada, digest="of the sample", expires_at=datetime.now(UTC) + timedelta(days=1)
+    )
     # Names of addresses that only take posts name records that exist, but need not fit.
     return {
         "owner": grace.pk,
@@ -113,9 +116,10 @@ def make() -> dict[str, int]:
         "model": models[0],
         "other_model": models[1],
         "invitation": invitation,
+        "inviter": grace.pk,
         "token": create_token(ada, "Nightly training")[0].pk,
         "session": 1,
-        "sign_up_invitation": 1,
+        "sign_up_invitation": sign_up.pk,
     }
 
 
