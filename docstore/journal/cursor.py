@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from docstore.disk.filesystem import FileSystem
+from docstore.errors import Unavailable
 from docstore.journal.frames import HEADER_BYTES, Frame, Kind
 from docstore.journal.open_files import OpenFiles
 from docstore.journal.segments import (
@@ -69,6 +70,14 @@ class Cursor:
         """Set the position behind the first frame of a segment that this process began."""
         self.segment, self._number, self.offset = segment, segment.number, offset
         self._epoch, self.followed = self._state.epoch, sequence
+
+    def leave_incomplete(self) -> Unavailable:
+        """Leave a journal in which frames seem to be missing, and return the error to raise.
+
+        If they are there, the next use finds them: it opens the journal at its checkpoint.
+        """
+        self.is_cut_off = True
+        return Unavailable("a part of the journal is missing: was the data folder changed?")
 
     def release(self) -> None:
         """Close the open segment."""

@@ -61,7 +61,7 @@ class Writing:
         if cursor.is_stale:
             raise Unavailable("the journal went on without this process: try again", 1)
         if cursor.followed != state.appended:
-            raise Unavailable("a part of the journal is missing: was the data folder changed?")
+            raise cursor.leave_incomplete()
 
     def __exit__(
         self,

@@ -40,7 +40,7 @@ class DocumentReads:
         self._state, self._cursor = parts.journal.state, parts.journal.cursor
         self._lifecycle, self._writer, self._hand_edits = lifecycle, writer, hand_edits
 
-    def read(self, key: Key) -> Stored:
+    def read(self, key: Key, *, is_again: bool = False) -> Stored:
         """Return the document and its version. Raises `Corrupt`, `Unavailable`."""
         state, cursor, lifecycle, cache = self._state, self._cursor, self._lifecycle, self._cache
         if not lifecycle.is_open or cursor.is_stale:
@@ -50,10 +50,13 @@ class DocumentReads:
         visible = state.visible
         if cursor.followed < visible or lifecycle.is_read_only:
             cache.follow()
+            if visible > cursor.followed and not cursor.is_stale:
+                fault = cursor.leave_incomplete()
+                if is_again:
+                    raise fault
+                is_again = True
             if cursor.is_stale:
-                return self.read(key)
-            if visible > cursor.followed:
-                raise Unavailable("a part of the journal is missing: was the data folder changed?")
+                return self.read(key, is_again=is_again)
             visible = max(visible, state.visible) if lifecycle.is_read_only else visible
         try:
             return cache.stored(key, visible)

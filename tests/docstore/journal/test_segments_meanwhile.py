@@ -245,6 +245,38 @@ def test_manual_edit_read_while_its_history_is_pruned_is_merged(
     assert document.revision == 3  # merged, not taken as the store's own
 
 
+@pytest.mark.parametrize("first", ["read", "write"])
+def test_process_that_misses_frames_which_are_there_starts_again(
+    tmp_path: Path, other: DocumentStore, first: str
+) -> None:
+    create(other)
+    backend = backend_of(tmp_path)
+    store = DocumentStore(backend, LAYOUTS)
+    backend._journal.cursor.begin_at([], backend._journal.appended)  # no segment begins there
+    note = add(other)
+    if first == "read":
+        assert ids(store) == [note]
+    else:
+        assert [note, add(store)] == ids(other)
+    write(store, "acknowledged")
+    judge(tmp_path, other)
+
+
+def test_process_that_misses_a_deleted_segment_acknowledges_nothing(
+    tmp_path: Path, other: DocumentStore
+) -> None:
+    create(other)
+    store = DocumentStore(backend_of(tmp_path), LAYOUTS)
+    for number in range(60):
+        write(other, f"{number}")
+    (tmp_path / ".neuralflow/journal").joinpath(f"{7:016d}.journal").unlink()
+    for _ in range(3):
+        with pytest.raises(Unavailable, match="a part of the journal is missing"):
+            store.read(ALICE_NOTES)
+        with pytest.raises(Unavailable, match="a part of the journal is missing"):
+            write(store, "acknowledged")
+
+
 class FullOnce(FileSystem):
     """A file system on which one step of a change fails once, as on a full disk, when armed."""
 
