@@ -18,6 +18,7 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import os
+import re
 import secrets
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -63,12 +64,13 @@ Progress = Callable[[int, int], None]
 # A file that was changed less than this before it was read may change again within the same tick of
 # the clock. Its identity is not trusted next time.
 _SETTLED_NS: Final = 100_000_000
+_PART_BYTES: Final = 16 * 1024 * 1024
 _INDEX_FORMAT: Final = 1
 
 Identity = tuple[int, int, int, int]
 
 
-class Known(msgspec.Struct, array_like=True):
+class Known(msgspec.Struct, array_like=True, gc=False):
     """A file as the last backup read it. `identity` is None if it must be read again."""
 
     identity: Identity | None
@@ -197,6 +199,22 @@ def _by_number(group: str) -> int:
     return int(group or -1)
 
 
+def _read(path: str) -> tuple[bytes, os.stat_result]:
+    """Return content and metadata of a file. For small files, `open` costs more than the read."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        status = os.fstat(descriptor)
+        data = os.read(descriptor, status.st_size + 1)
+        if len(data) != status.st_size:  # a large file, or one that is being written
+            parts = [data]
+            while part := os.read(descriptor, _PART_BYTES):
+                parts.append(part)
+            data = b"".join(parts)
+        return data, status
+    finally:
+        os.close(descriptor)
+
+
 def _identity(status: os.stat_result) -> Identity:
     return status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns
 
@@ -216,7 +234,12 @@ class _Creation:
         self._backend, self._store, self._folder = backend, store, folder
         self._index, self._packs, self._progress = index, packs, progress
         self._layouts = backend.layouts
+        self._root = str(backend.root)  # a `Path` for each file would cost more than to read it
         self._counters = {name: _counter(layout) for name, layout in self._layouts.items()}
+        self._documents = {
+            name: re.compile(rf"{re.escape(layout.stem)}_[1-9][0-9]*\.json", re.ASCII).fullmatch
+            for name, layout in self._layouts.items()
+        }
         self._before = index.files
         self._files: dict[str, Known] = {}
         self._changed: set[str] = set()  # groups of files that were added, changed or removed
@@ -239,11 +262,11 @@ class _Creation:
         for name in unread:
             # A file that was removed meanwhile is in the change feed.
             with suppress(FileNotFoundError):
-                self._take(name, self._backend.root / name)
+                self._take(name, f"{self._root}/{name}")
         with _pinned(accounts) as pin:
             with self._backend.pinned(lambda: self._cut(since, scanned, pin, clock)) as pins:
                 for name, path in pins.items():
-                    self._take(name, path)
+                    self._take(name, str(path))
             copied = self._copy_database(accounts)
         gone = self._before.keys() - self._files.keys()
         self._changed.update(map(group_of, gone))
@@ -279,33 +302,42 @@ class _Creation:
 
     # Files
 
-    def _scan(self) -> dict[str, Identity]:
-        """Return the identity of every file that belongs into a backup, by name."""
-        scanned: dict[str, Identity] = {}
+    def _scan(self) -> dict[str, Identity | None]:
+        """Return the identity of every file that belongs into a backup, by name.
+
+        A file that the last backup did not have is read in any case: its identity is None.
+        """
+        scanned: dict[str, Identity | None] = {}
         before, is_own_name = self._before, self._backend.is_own_name
         for collection in self._layouts:
-            with os.scandir(self._backend.root / collection) as entries:
+            with os.scandir(f"{self._root}/{collection}") as entries:
                 for entry in entries:
                     name = f"{collection}/{entry.name}"
-                    if (name in before or is_own_name(name)) and entry.is_file():
+                    if name in before:
                         with suppress(FileNotFoundError):
-                            scanned[name] = _identity(entry.stat())
+                            if entry.is_file():
+                                scanned[name] = _identity(entry.stat())
+                    elif is_own_name(name) and entry.is_file():
+                        scanned[name] = None
         return scanned
 
-    def _is_new(self, name: str, identity: Identity) -> bool:
+    def _is_new(self, name: str, identity: Identity | None) -> bool:
         """Return whether a file must be read; otherwise take over what the last backup read."""
         known = self._before.get(name)
-        if known is None or known.identity != identity or known.sha256 not in self._index.objects:
+        if (
+            known is None
+            or identity is None
+            or known.identity != identity
+            or known.sha256 not in self._index.objects
+        ):
             return True
         self._files[name] = known
         return False
 
-    def _take(self, name: str, path: Path) -> None:
+    def _take(self, name: str, path: str) -> None:
         """Read a file and store its content."""
         try:
-            with path.open("rb", buffering=0) as file:
-                data = file.readall()
-                status = os.fstat(file.fileno())
+            data, status = _read(path)
         except FileNotFoundError:
             raise
         except OSError as error:
@@ -325,8 +357,9 @@ class _Creation:
 
     def _examine(self, name: str, data: bytes) -> tuple[int | None, Finding | None]:
         """Return the number of a document's records, and why it cannot be read, if so."""
-        layout = self._backend.layout_of(name)
-        if layout is None:
+        collection, _, file = name.partition("/")
+        layout = self._layouts[collection]
+        if not self._documents[collection](file):
             return None, None
         try:
             data.decode()  # the decoder does not look into the texts that it skips
@@ -343,7 +376,7 @@ class _Creation:
     def _cut(
         self,
         since: int,
-        scanned: Mapping[str, Identity],
+        scanned: Mapping[str, Identity | None],
         pin: Callable[[], Moment | None],
         clock: Callable[[], datetime],
     ) -> Iterable[str]:
@@ -352,9 +385,7 @@ class _Creation:
         self._moment = pin()
         names = self._changed_since(since)
         if names is None:
-            current = self._scan()
-            names = {name for name, identity in current.items() if scanned.get(name) != identity}
-            names |= scanned.keys() - current.keys()
+            names = self._changed_on_disk()
         else:
             names |= self._strays(scanned)
         for name in names:
@@ -376,7 +407,22 @@ class _Creation:
             return None
         return names
 
-    def _strays(self, scanned: Mapping[str, Identity]) -> set[str]:
+    def _changed_on_disk(self) -> set[str]:
+        """Return the files that differ from those that were read, by their identity."""
+        names: set[str] = set()
+        for collection in self._layouts:
+            with os.scandir(f"{self._root}/{collection}") as entries:
+                for entry in entries:
+                    name = f"{collection}/{entry.name}"
+                    known = self._files.get(name)
+                    if known is None:
+                        names |= {name} if self._backend.is_own_name(name) else set()
+                    elif known.identity != _identity(entry.stat()):
+                        names.add(name)
+        present = {name for name in self._files if os.path.exists(f"{self._root}/{name}")}  # noqa: PTH110
+        return names | (self._files.keys() - present)
+
+    def _strays(self, scanned: Mapping[str, Identity | None]) -> set[str]:
         """Return files that appeared since the scan and are no documents, such as those set aside.
 
         Names only, since the change feed has all documents.

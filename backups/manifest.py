@@ -35,11 +35,11 @@ VERIFIED: Final = "verified"
 _NAMED_AFTER: Final = "neuralflow_%Y-%m-%dT%H-%M-%S.%fZ"
 _NAME: Final = re.compile(r"neuralflow_[0-9-]{10}T[0-9-]{8}\.[0-9]{6}Z", re.ASCII)
 _OWNERS_IN_GROUP: Final = 16
-_DOCUMENT: Final = re.compile(r"[^/]+/[^/]*_([1-9][0-9]{0,17})\.json", re.ASCII)
+_DIGITS_MAX: Final = 18
 _CHECKSUM: Final = b',\n  "checksum": "'
 
 
-class File(msgspec.Struct, frozen=True):
+class File(msgspec.Struct, frozen=True, gc=False):
     """A file in a backup: `records` counts the list of a document, and is None for other files."""
 
     name: str
@@ -135,8 +135,10 @@ def backup_name(moment: datetime) -> str:
 
 def group_of(name: str) -> str:
     """Return the group whose listing has a file: that of its owner, or "" for other files."""
-    match = _DOCUMENT.fullmatch(name)
-    return str(int(match[1]) // _OWNERS_IN_GROUP * _OWNERS_IN_GROUP) if match else ""
+    digits = name[name.rfind("_") + 1 :].removesuffix(".json")
+    if len(digits) > _DIGITS_MAX or not (digits.isascii() and digits.isdigit()):
+        return ""
+    return str(int(digits) // _OWNERS_IN_GROUP * _OWNERS_IN_GROUP)
 
 
 def root_hash(files: Iterable[tuple[str, str]]) -> str:

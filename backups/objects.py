@@ -34,7 +34,7 @@ _PENDING_MAX: Final = 3
 _CACHED_MAX: Final = 4
 
 
-class Place(msgspec.Struct, array_like=True, frozen=True):
+class Place(msgspec.Struct, array_like=True, frozen=True, gc=False):
     """The position of an object: its pack, the offset of its content in the tar, its size."""
 
     pack: str
