@@ -272,9 +272,12 @@ class _Creation:
         self._changed.update(map(group_of, gone))
         self._packs.flush()
         lines = sorted((name, known.sha256) for name, known in self._files.items())
-        database, database_line = self._store_database(accounts, copied)
+        database_listing = self._list_database(accounts, copied)
         listings = self._write_listings([name for name, _ in lines])
-        root = root_hash(sorted([*lines, *database_line]))
+        database = self._database(accounts, database_listing, copied)
+        if database is not None:
+            lines = sorted([*lines, (database.name, database.sha256)])
+        root = root_hash(lines)
         used = {self._index.objects[known.sha256].pack for known in self._files.values()}
         used |= {listing.pack for listing in listings}
         if database is not None:
@@ -456,22 +459,30 @@ class _Creation:
         finally:
             path.unlink(missing_ok=True)
 
-    def _store_database(
+    def _list_database(
         self, accounts: Accounts | None, parts: list[tuple[str, int]]
-    ) -> tuple[Database | None, list[tuple[str, str]]]:
+    ) -> tuple[str, str, int] | None:
+        """Add the listing of the database's parts; None if the backup has no accounts."""
         if accounts is None or not parts:
-            return None, []
+            return None
         files = []
         for number, (digest, size) in enumerate(parts):
             place = self._index.objects[digest]
             name = f"{accounts.file_name}/{number:08}"
             files.append(File(name, size, digest, None, place.pack, place.offset))
         self._database_packs = frozenset(file.pack for file in files)
-        listing = self._write_listing("database", files)
-        name, size = accounts.file_name, sum(size for _, size in parts)
-        self._packs.flush()
-        database = Database(accounts.kind, name, size, self._database_digest, self._placed(listing))
-        return database, [(name, self._database_digest)]
+        return self._write_listing("database", files)
+
+    def _database(
+        self,
+        accounts: Accounts | None,
+        listing: tuple[str, str, int] | None,
+        parts: list[tuple[str, int]],
+    ) -> Database | None:
+        if accounts is None or listing is None:
+            return None
+        size, digest = sum(size for _, size in parts), self._database_digest
+        return Database(accounts.kind, accounts.file_name, size, digest, self._placed(listing))
 
     # Listings
 

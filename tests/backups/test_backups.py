@@ -5,12 +5,15 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import sqlite3
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
 from backups import create
+from backups.accounts import SqliteAccounts
 from backups.create import create_backup
 from backups.manifest import Backup, backup_names, read_verified
 from backups.restore import (
@@ -26,7 +29,7 @@ from backups.restore import (
 )
 from backups.targets import FolderTarget
 from backups.verify import verify_backup
-from docstore import Corrupt, DocumentStore, NotFound, Unavailable, open_store
+from docstore import Corrupt, DocumentStore, NotFound, Transaction, Unavailable, open_store
 from docstore.backends.files.backend import FilesBackend
 from tests.backups.conftest import World, put, spoil
 from tests.docstore.layouts import ALICE, ALICE_NOTES, BOB_NOTES, LAYOUTS
@@ -161,6 +164,52 @@ def test_accounts_that_are_no_database_are_not_verified(world: World) -> None:
         world.store, backup, program="test", clock=world.clock, accounts=NoDatabase(database)
     )
     assert "db.sqlite3: cannot be opened" in result.problem
+
+
+def test_backup_shows_one_moment_when_documents_and_accounts_change_while_it_reads(
+    world: World,
+) -> None:
+    """What changes between two reads is in the backup as a whole."""
+
+    def change(done: int, total: int) -> None:
+        if done in (1, 3):
+            world.sign_up(f"bob{done}")
+            spoil_both(f"while reading {done}")
+
+    def spoil_both(text: str) -> None:
+        def edit(transaction: Transaction) -> None:
+            transaction.put(ALICE_NOTES, {"id": 1, "text": text})
+            transaction.set(ALICE, {"text": text})
+
+        world.store.change(edit)
+
+    def at_the_cut() -> datetime:
+        world.sign_up("bob9")  # the writers of documents wait here, and nobody else does
+        return world.clock()
+
+    created = world.back_up(progress=change, clock=at_the_cut)
+    assert created.read > 4
+    backup = world.backup(created)
+    texts = [
+        json.loads(backup.content(file))
+        for file in backup.files()
+        if file.name in ("notes/notes_1.json", "people/person_1.json")
+    ]
+    assert [texts[0]["notes"][0]["text"], texts[1]["text"]] == ["while reading 3"] * 2
+    restore_backup(world.store, backup, accounts=world.accounts)
+    assert world.names() == ["alice", "bob1", "bob3", "bob9"]
+
+
+def test_sessions_are_not_in_a_backup(world: World) -> None:
+    database = world.folder / "db.sqlite3"
+    with closing(sqlite3.connect(database)) as connection:
+        connection.execute("CREATE TABLE django_session (session_data TEXT)")
+        connection.execute("INSERT INTO django_session VALUES ('unsaved changes')")
+        connection.commit()
+    accounts = SqliteAccounts(database, ["django_session", "no_such_table"])
+    backup = world.backup(world.back_up(accounts=accounts))
+    content = b"".join(backup.database_parts())
+    assert b"alice" in content and b"unsaved changes" not in content
 
 
 def test_restore_killed_at_any_step_is_wholly_old_or_wholly_new(
