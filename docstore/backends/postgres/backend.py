@@ -70,7 +70,8 @@ _FIRST_UPKEEP_SECONDS: Final = 300.0
 _KEYS_BATCH: Final = 10_000
 _COMMIT: Final = """
 SELECT number, bases, next_places, drops FROM {schema}.commit_1(
-    %s, %s, %s, %s::text[], %s::bigint[], %s::bigint[], %s::text[], %s::bigint[], %s::boolean[],
+    %s, %s, %s, %s::text[], %s::bigint[], %s::boolean[], %s::text[], %s::bigint[], %s::bigint[],
+    %s::text[], %s::bigint[], %s::bigint[], %s::text[], %s::bigint[], %s::boolean[],
     %s::integer[], %s::integer[], %s::integer[], %s::integer[], %s::bigint[], %s::text[])
 """
 _FIND_COMMIT: Final = """
@@ -91,10 +92,23 @@ _LOCK: Final = "SELECT pg_advisory_xact_lock(hashtextextended(%s, %s))"
 
 
 class _Turn(threading.local):
-    """This thread's work under `together`: its connection, if it holds locks of documents."""
+    """This thread's work under `together`: its connection, if it holds locks of documents.
+
+    `reads` are the documents that the edit read so far, with their versions. If `is_optimistic`,
+    they come from the cache without asking the database: the commit compares their versions. An
+    edit that ended without a commit after such a guess runs again, and asks.
+    """
 
     depth = 0
     connection: Connection | None = None
+    is_optimistic = has_guessed = has_committed = False
+
+    def __init__(self) -> None:
+        self.reads: dict[Key, int | None] = {}
+
+    def begin(self, *, optimistic: bool) -> None:
+        self.is_optimistic, self.has_guessed, self.has_committed = optimistic, False, False
+        self.reads.clear()
 
 
 class _Applied(NamedTuple):
@@ -221,7 +235,14 @@ class PostgresBackend:
     # Reading
 
     def read(self, key: Key) -> Stored:
-        state = self.run(lambda connection: self._reader.read(connection, key))
+        turn = self._turn
+        state = self._cache.get(key) if turn.is_optimistic else None
+        if state is not None:
+            turn.has_guessed = True
+        else:
+            state = self.run(lambda connection: self._reader.read(connection, key))
+        if turn.depth:
+            turn.reads[key] = None if state is None else state.version
         return Stored(None, ABSENT) if state is None else Stored(state.document, state.version)
 
     def raw(self, key: Key) -> bytes | None:
@@ -282,13 +303,25 @@ class PostgresBackend:
     def together(self, work: Callable[[], Result], *, here: bool = False) -> Result:
         """Run `work`. After a conflict in it, its further attempts hold the documents' locks."""
         turn = self._turn
-        turn.depth += 1
+        if turn.depth:
+            return work()
+        turn.depth = 1
         try:
+            turn.begin(optimistic=True)
+            try:
+                result = work()
+            except Exception:
+                if turn.has_committed or not turn.has_guessed:
+                    raise
+            else:
+                if turn.has_committed or not turn.has_guessed:
+                    return result
+            turn.begin(optimistic=False)
             return work()
         finally:
-            turn.depth -= 1
-            if not turn.depth:
-                self._end_turn()
+            turn.depth = 0
+            turn.begin(optimistic=False)
+            self._end_turn()
 
     def _begin_turn(self, keys: Sequence[Key]) -> None:
         """Take the locks of these documents, in their order, and retain the connection."""
@@ -323,11 +356,17 @@ class PostgresBackend:
         rows = [rows_of(change, self._layouts[change.key.collection]) for change in changes]
         self._refuse_too_large(changes, rows)
         payload = encode_entry(commit).decode()
+        turn = self._turn
+        keys = {change.key for change in changes}
+        reads = {key: version for key, version in turn.reads.items() if key not in keys}
         try:
-            applied = self._apply(changes, rows, commit.actor, payload)
+            applied = self._apply(changes, rows, reads, commit.actor, payload)
         except Conflict:
-            self._after_conflict([change.key for change in changes])
+            turn.begin(optimistic=False)
+            self._after_conflict([*keys, *reads])
             raise
+        turn.reads.clear()
+        turn.has_committed = True
         if self._misfits:
             self._misfits = self._misfits.difference(change.key for change in changes)
         self._begin_upkeep_if_due()
@@ -342,11 +381,17 @@ class PostgresBackend:
             log.info("cannot lock documents: %s", " ".join(str(error).split()))
 
     def _apply(
-        self, changes: Sequence[Change], rows: Sequence[Rows], actor: str, payload: str
+        self,
+        changes: Sequence[Change],
+        rows: Sequence[Rows],
+        reads: Mapping[Key, int | None],
+        actor: str,
+        payload: str,
     ) -> _Applied:
         """Apply the commit once, however often it must be sent."""
         commit_id = uuid.uuid4()
-        arguments = (commit_id, actor, payload, *_arguments(changes, rows))
+        begin = (commit_id, actor, payload, *_locks(changes, reads))
+        arguments = (*begin, *_arguments(changes, rows))
         deadline, is_ambiguous = Deadline(self._connections.patience), False
         while True:
             try:
@@ -361,7 +406,7 @@ class PostgresBackend:
                 if code == schema.MISFIT and not all(row.rewrites for row in rows):
                     self._refuse_misfit([change.key for change in changes])
                     rows = [_rewritten(change, self._layouts) for change in changes]
-                    arguments = (commit_id, actor, payload, *_arguments(changes, rows))
+                    arguments = (*begin, *_arguments(changes, rows))
                     continue
                 if isinstance(error, errors.CheckViolation):  # no partition for today
                     self._connections.run(self.partitions.add)
@@ -583,8 +628,22 @@ def _rewritten(change: Change, layouts: Mapping[str, CollectionLayout]) -> Rows:
     return rows_of(change._replace(expect=ABSENT), layout)
 
 
+def _locks(changes: Sequence[Change], reads: Mapping[Key, int | None]) -> tuple[list[object], ...]:
+    """Return the arguments of `commit_1` for its locks, and for the documents that were read."""
+    locks = {change.key: False for change in changes} | dict.fromkeys(reads, True)
+    keys = sorted(locks)
+    return (
+        [key.collection for key in keys],
+        [key.owner for key in keys],
+        [locks[key] for key in keys],
+        [key.collection for key in reads],
+        [key.owner for key in reads],
+        list(reads.values()),
+    )
+
+
 def _arguments(changes: Sequence[Change], rows: Sequence[Rows]) -> tuple[object, ...]:
-    """Return the arguments of the function `commit_1` after the first three."""
+    """Return the arguments of `commit_1` for the changed documents."""
     ids: list[int | None] = []
     bodies: list[str | None] = []
     for row in rows:

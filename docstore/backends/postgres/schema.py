@@ -83,11 +83,15 @@ CREATE TABLE IF NOT EXISTS {schema}.entry (
 CREATE INDEX IF NOT EXISTS entry_by_actor ON {schema}.entry (actor) INCLUDE (bytes);
 """
 
-# Arrays have an element per document, in the order of keys; `p_ids` and `p_bodies` have the records
-# of all documents in turn: for each document those removed, those changed, and those appended.
+# The locks are in the order of keys: exclusive for documents that change, shared for those that the
+# edit only read, whose versions are compared, too. The arrays of changes have an element per
+# document, in the order of keys; `p_ids` and `p_bodies` have the records of all documents in turn:
+# for each document those removed, those changed, and those appended.
 COMMIT: Final = """
 CREATE OR REPLACE FUNCTION {schema}.commit_1(
     p_commit uuid, p_actor text, p_payload text,
+    p_lock_collections text[], p_lock_owners bigint[], p_lock_shared boolean[],
+    p_read_collections text[], p_read_owners bigint[], p_read_versions bigint[],
     p_collections text[], p_owners bigint[], p_expects bigint[], p_heads text[], p_bytes bigint[],
     p_rewrites boolean[], p_cuts integer[], p_removed integer[], p_changed integer[],
     p_appended integer[], p_ids bigint[], p_bodies text[],
@@ -102,9 +106,24 @@ DECLARE
     new_next bigint;
     new_dropped bigint;
 BEGIN
-    FOR i IN 1 .. cardinality(p_owners) LOOP
-        PERFORM pg_advisory_xact_lock(hashtextextended(p_collections[i], p_owners[i]));
+    FOR i IN 1 .. cardinality(p_lock_owners) LOOP
+        IF p_lock_shared[i] THEN
+            PERFORM pg_advisory_xact_lock_shared(
+                hashtextextended(p_lock_collections[i], p_lock_owners[i]));
+        ELSE
+            PERFORM pg_advisory_xact_lock(
+                hashtextextended(p_lock_collections[i], p_lock_owners[i]));
+        END IF;
     END LOOP;
+    IF EXISTS (
+        SELECT FROM unnest(p_read_collections, p_read_owners, p_read_versions)
+            AS r (collection, owner, version)
+        LEFT JOIN {schema}.document AS d
+            ON d.collection = r.collection AND d.owner = r.owner AND d.head IS NOT NULL
+        WHERE d.version IS DISTINCT FROM r.version
+    ) THEN
+        RAISE EXCEPTION USING ERRCODE = 'NF001', MESSAGE = 'a document that was read has changed';
+    END IF;
     -- After the locks: the number must be above the version of every document in the commit.
     number := pg_current_xact_id()::text::bigint + (SELECT number_offset FROM {schema}.store);
     FOR i IN 1 .. cardinality(p_owners) LOOP

@@ -18,6 +18,7 @@ from docstore import (
     DocumentStore,
     HistoryGone,
     Key,
+    NotFound,
     Transaction,
     Unavailable,
     id_of,
@@ -60,8 +61,9 @@ def other(postgres_url: str, backend: PostgresBackend) -> Iterator[PostgresBacke
     other.close()
 
 
-def _random_edit(chance: random.Random, transaction: Transaction) -> None:
+def _random_edit(seed: float, transaction: Transaction) -> None:
     """Do one to four of everything that an edit can do to the two documents of Alice."""
+    chance = random.Random(seed)  # the edit may run several times
     for key in (ALICE_NOTES, ALICE):
         if transaction.document(key) is None:
             transaction.create(key, {LAYOUTS[key.collection].records: [], "n": 0})
@@ -105,8 +107,7 @@ def test_random_edits_read_as_in_memory_on_every_server(
     for step in range(120):
         edit_seed = chance.random()
         for store in (memory, chance.choice(stores)):
-            edit = partial(_random_edit, random.Random(edit_seed))
-            store.change(edit)
+            store.change(partial(_random_edit, edit_seed))
         if step == 60:
             number = backend.sequence()
             backend._connections.run(lambda c: backend.partitions.purge(c, number))  # noqa: B023
@@ -118,6 +119,75 @@ def test_random_edits_read_as_in_memory_on_every_server(
         fresh = backend.raw(key)
         backend._cache.clear()
         assert fresh == backend.raw(key) == other.raw(key) == memory.backend.raw(key)
+
+
+# What an edit reads
+
+
+def test_cached_document_that_another_server_changed_is_never_the_base_of_a_result(
+    backend: PostgresBackend, other: PostgresBackend
+) -> None:
+    """Neither of a change, nor of an edit that only reads, nor of one that is refused."""
+    here, there = DocumentStore(backend, LAYOUTS), DocumentStore(other, LAYOUTS)
+    here.change(lambda transaction: transaction.create(ALICE_NOTES, {"notes": [], "n": 0}))
+    here.change(lambda transaction: transaction.create(ALICE, {"log": []}))
+
+    def copy_n(transaction: Transaction) -> object:
+        n = (transaction.document(ALICE_NOTES) or {}).get("n")
+        transaction.append(ALICE, n)
+        return n
+
+    def only_read(transaction: Transaction) -> object:
+        return (transaction.document(ALICE_NOTES) or {}).get("n")
+
+    def refuse_zero(transaction: Transaction) -> object:
+        if only_read(transaction) != 4:
+            raise NotFound("there is no four")
+        return 4
+
+    edits = (_count_up, copy_n, only_read, refuse_zero)
+    for n, (edit, expected) in enumerate(zip(edits, (2, 2, 3, 4), strict=True), 1):
+        assert here.read(ALICE_NOTES) is not None
+        there.change(lambda transaction, n=n: transaction.set(ALICE_NOTES, {"n": n}))
+        assert here.change(edit) == expected
+
+
+def test_two_edits_that_each_read_what_the_other_changes_do_not_both_see_the_past(
+    backend: PostgresBackend, other: PostgresBackend
+) -> None:
+    """Of two people on duty one may leave: both check, and only one of them does (write skew)."""
+    stores = [DocumentStore(one, LAYOUTS) for one in (backend, other)]
+    for _ in range(15):
+        for key in (ALICE_NOTES, BOB_NOTES):
+            stores[0].change(partial(_set_on_duty, key))
+        barrier = threading.Barrier(2)
+        threads = [
+            threading.Thread(target=_leave, args=(store, own, others, barrier))
+            for store, own, others in zip(
+                stores, (ALICE_NOTES, BOB_NOTES), (BOB_NOTES, ALICE_NOTES), strict=True
+            )
+        ]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        documents = [backend.read(key).document for key in (ALICE_NOTES, BOB_NOTES)]
+        assert [document.content["duty"] for document in documents if document].count(True) == 1
+
+
+def _set_on_duty(key: Key, transaction: Transaction) -> None:
+    if transaction.document(key) is None:
+        transaction.create(key, {"notes": []})
+    transaction.set(key, {"duty": True})
+
+
+def _leave(store: DocumentStore, own: Key, others: Key, barrier: threading.Barrier) -> None:
+    def edit(transaction: Transaction) -> None:
+        if (transaction.document(others) or {})["duty"]:
+            transaction.set(own, {"duty": False})
+
+    barrier.wait()
+    store.change(edit)
 
 
 # A connection that is lost
