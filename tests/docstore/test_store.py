@@ -330,3 +330,30 @@ def test_appended_item_is_bounded_like_a_record() -> None:
     store.change(lambda t: t.create(ALICE_NOTES, {"notes": []}))
     with pytest.raises(RecordTooLarge):
         store.change(lambda t: t.append(ALICE_NOTES, {"text": "x" * 50}))
+
+
+def test_time_of_a_short_edit_is_bounded_without_reading_the_processor_clock(
+    store: DocumentStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each such read is a system call, and each read and write of a record looks at the time."""
+    processor, clock, reads = 0.0, 100.0, list[float]()
+
+    def thread_time() -> float:
+        reads.append(processor)
+        return processor
+
+    monkeypatch.setattr("docstore.store.time.thread_time", thread_time)
+    monkeypatch.setattr("docstore.store.time.perf_counter", lambda: clock)
+
+    def edit(transaction: Transaction) -> None:
+        nonlocal processor, clock
+        for number in range(100):
+            transaction.put(ALICE_NOTES, {"id": 1, "text": str(number)})
+        assert len(reads) == 1
+        clock += 5  # it waited for others
+        transaction.put(ALICE_NOTES, {"id": 1, "text": "late"})
+        processor += 2
+        transaction.put(ALICE_NOTES, {"id": 1, "text": "too late"})
+
+    with pytest.raises(TooMuchAtOnce):
+        store.change(edit, bounds=Bounds(seconds_max=1.0))
