@@ -28,7 +28,7 @@ from workspace.schema.validation import (
     record_version,
 )
 from workspace.users.document import Activity
-from workspace.users.quota import QuotaExceeded, quota_of
+from workspace.users.quota import QuotaExceeded, StoredCounts
 
 TITLE = {"tasks": "title", "projects": "name", "models": "name"}
 LAYOUTS = {name: spec.layout for name, spec in COLLECTIONS.items()}
@@ -566,7 +566,7 @@ def test_old_count_stays_in_its_hour_whatever_changes_the_document(
         document = file(data_folder, "users/user_7.json", storage)
         assert (document["api_calls_used"], document["api_calls_period"]) == (2, period)
         change()
-        assert quota_of(document, clock.now, (120, 60)).used == used
+        assert StoredCounts.of(document).quota(clock.now, (120, 60)).used == used
 
 
 # Documents that do not read

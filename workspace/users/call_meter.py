@@ -8,18 +8,23 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import datetime
+from typing import Any, Final
 
 from docstore import DocumentStore, StoreError, Transaction
 from workspace.documents import key_of
 from workspace.installation import installation
 from workspace.users.activity_retention import Limits, retain
 from workspace.users.call_counts import COMMIT_SECONDS, NOTHING_HELD, CallCounts, Held
-from workspace.users.document import quota_now, take_counts
-from workspace.users.quota import Quota, after_one_more
+from workspace.users.document import quota_from, take_counts
+from workspace.users.quota import Quota, StoredCounts, after_one_more, may_hold_back
 
 log = logging.getLogger(__name__)
+
+_PARSED_MAX: Final = 10_000  # users whose counts stay parsed
+_NO_DOCUMENT: Final = StoredCounts.of({})
+_NOT_PARSED: Final[tuple[Mapping[str, Any] | None, StoredCounts]] = (None, _NO_DOCUMENT)
 
 
 class CallMeter:
@@ -38,39 +43,52 @@ class CallMeter:
         self._store, self._clock = store, clock
         self.counts, self.commit_seconds = CallCounts(), commit_seconds
         self._timer: threading.Timer | None = None
+        self._parsed: dict[int, tuple[Mapping[str, Any] | None, StoredCounts]] = {}
         self._overfull: set[int] = set()  # users with activities that remain to be moved
 
     def quota(self, user_id: int) -> Quota:
         """Return the user's quota, including uncommitted counts."""
-        now, document = self._clock(), self._store().read(key_of("users", user_id))
-        held = self.counts.snapshot(user_id)
-        return quota_now(document.content if document else None, now, held.of_hour(now))
+        now, stored = self._clock(), self._stored(user_id) or _NO_DOCUMENT
+        return quota_from(stored, now, self.counts.snapshot(user_id).of_hour(now))
+
+    def _stored(self, user_id: int) -> StoredCounts | None:
+        """Return the counts in the user's document, or None if there is no document."""
+        document = self._store().read(key_of("users", user_id))
+        if document is None:
+            return None
+        content, stored = self._parsed.get(user_id, _NOT_PARSED)
+        if content is not document.content:
+            stored = StoredCounts.of(document.content)
+            if len(self._parsed) >= _PARSED_MAX:
+                self._parsed.clear()
+            self._parsed[user_id] = document.content, stored
+        return stored
 
     def count_burst(self, user_id: int, calls: int) -> None:
         """Count calls in the burst only. Raises `TooManyCalls`."""
-        now, document = self._clock(), self._store().read(key_of("users", user_id))
-        if document is None:
+        now, stored = self._clock(), self._stored(user_id)
+        if stored is None:
             return
-        content = document.content
 
         def judge(held: Held) -> datetime | None:
-            quota = quota_now(content, now, held.of_hour(now)).after_uncounted(calls)
+            quota = quota_from(stored, now, held.of_hour(now)).after_uncounted(calls)
             return now + quota.burst.busy
 
         self.counts.add(user_id, None, now, judge, calls)
 
     def hold(self, user_id: int, token: str) -> Quota | None:
         """Count a call in memory and return the quota after it, or None if it must be committed."""
-        now, document = self._clock(), self._store().read(key_of("users", user_id))
-        if document is None:
+        now, stored = self._clock(), self._stored(user_id)
+        if stored is None:
             return None
-        content = document.content
-        committed, after = quota_now(content, now), list[Quota]()
+        after = list[Quota]()
 
         def judge(held: Held) -> datetime | None:
-            before = quota_now(content, now, held.of_hour(now))
+            uncommitted = held.of_hour(now)
+            before = quota_from(stored, now, uncommitted)
             after[:] = [after_one_more(before, token)]
-            if held.calls + 1 > committed.may_hold_back:
+            committed = stored.burst(now, installation.limits.burst)
+            if held.calls + 1 > may_hold_back(before, committed, uncommitted):
                 return None
             return now + after[0].burst.busy
 

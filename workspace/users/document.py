@@ -22,11 +22,11 @@ from workspace.users.preferences import Change, changed_preferences
 from workspace.users.quota import (
     NOTHING,
     Quota,
+    StoredCounts,
     Uncommitted,
     after_one_more,
     as_fields,
     period_to_keep,
-    quota_of,
 )
 
 # Fields of a user document that the store maintains. Mirroring the account must not change them.
@@ -223,13 +223,13 @@ def quota_now(
     user_document: Mapping[str, Any] | None, now: datetime, uncommitted: Uncommitted = NOTHING
 ) -> Quota:
     """Return the quota that a user document and the settings result in."""
-    return quota_of(
-        user_document or {},
-        now,
-        installation.limits.burst,
-        limit=installation.limits.api_calls,
-        uncommitted=uncommitted,
-    )
+    return quota_from(StoredCounts.of(user_document or {}), now, uncommitted)
+
+
+def quota_from(stored: StoredCounts, now: datetime, uncommitted: Uncommitted = NOTHING) -> Quota:
+    """Return the quota that stored counts and the settings result in."""
+    limits = installation.limits
+    return stored.quota(now, limits.burst, limit=limits.api_calls, uncommitted=uncommitted)
 
 
 def _mirrored(user: Any, stored: Mapping[str, Any]) -> dict[str, Any]:

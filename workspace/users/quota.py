@@ -17,6 +17,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from functools import lru_cache
 from math import ceil
 from types import MappingProxyType
 from typing import Any, Final, NamedTuple
@@ -82,8 +83,7 @@ class Burst:
     @property
     def worth(self) -> timedelta:
         """The time after which a call is available again."""
-        # Rounded down, or the last call of a burst would not fit into the window.
-        return timedelta(seconds=self.window) // self.limit or timedelta.resolution
+        return _worth(self.limit, self.window)
 
 
 @dataclass(frozen=True)
@@ -99,14 +99,6 @@ class Quota:
     @property
     def remaining(self) -> int | None:
         return None if self.limit is None else max(self.limit - self.used, 0)
-
-    @property
-    def may_hold_back(self) -> int:
-        """The number of counts that a process may leave uncommitted under this committed quota."""
-        of_burst = self.burst.remaining // _HELD_BACK_OF_BURST
-        if self.remaining is None:
-            return of_burst
-        return min(self.remaining // _HELD_BACK_OF_HOUR, of_burst)
 
     def after_uncounted(self, calls: int = 1) -> Quota:
         """Return the quota after a call that only the burst counts. Raises `TooManyCalls`."""
@@ -142,31 +134,81 @@ class QuotaExceeded(Exception):
         self.quota = quota
 
 
-def quota_of(
-    user_document: Mapping[str, Any],
-    now: datetime,
-    burst: tuple[int, int],
-    *,
-    limit: int | None = None,
-    uncommitted: Uncommitted = NOTHING,
-) -> Quota:
-    """Return the quota for a user document. `burst` is (calls, seconds).
+@dataclass(frozen=True)
+class StoredCounts:
+    """The counts and limits in a user document, parsed once for each version of it.
 
-    `limit` applies to all accounts, and 0 disables it. None uses the document's own limit.
+    `hour` is the one in which `used` counts, and `busy_until` the end of the burst.
     """
-    used = user_document.get("api_calls_used")
-    counts = _period_counted(user_document) == period_of(now)
-    by_token = _by_token(user_document) if counts else {}
-    for token, count in uncommitted.by_token.items():
-        by_token[token] = by_token.get(token, 0) + count
-    committed = used if counts and type(used) is int else 0
-    return Quota(
-        used=committed + sum(uncommitted.by_token.values()),
-        limit=_own_limit(user_document) if limit is None else limit or None,
-        resets_in=int((_next_hour(now) - now).total_seconds()) + 1,
-        burst=_burst_of(user_document, now, *burst, uncommitted),
-        by_token=by_token,
-    )
+
+    used: int
+    hour: str
+    limit: int
+    by_token: Mapping[str, int]
+    busy_until: datetime | None
+
+    @classmethod
+    def of(cls, user_document: Mapping[str, Any]) -> StoredCounts:
+        """Return the counts of a user document. Unreadable values count as missing."""
+        used = user_document.get("api_calls_used")
+        return cls(
+            used=used if type(used) is int else 0,
+            hour=_period_counted(user_document),
+            limit=_own_limit(user_document),
+            by_token=_by_token(user_document),
+            busy_until=moment_of(user_document.get(BURST_UNTIL)),
+        )
+
+    def quota(
+        self,
+        now: datetime,
+        burst: tuple[int, int],
+        *,
+        limit: int | None = None,
+        uncommitted: Uncommitted = NOTHING,
+    ) -> Quota:
+        """Return the quota at `now`. `burst` is (calls, seconds).
+
+        `limit` applies to all accounts, and 0 disables it. None uses the document's own limit.
+        """
+        counts = self.hour == period_of(now)
+        by_token = dict(self.by_token) if counts else {}
+        for token, count in uncommitted.by_token.items():
+            by_token[token] = by_token.get(token, 0) + count
+        committed = self.used if counts else 0
+        return Quota(
+            used=committed + sum(uncommitted.by_token.values()),
+            limit=self.limit if limit is None else limit or None,
+            resets_in=_seconds_left(now),
+            burst=self.burst(now, burst, uncommitted),
+            by_token=by_token,
+        )
+
+    def burst(
+        self, now: datetime, burst: tuple[int, int], uncommitted: Uncommitted = NOTHING
+    ) -> Burst:
+        """Return the burst at `now`. `burst` is (calls, seconds)."""
+        limit, window = burst
+        until = self.busy_until or now
+        if uncommitted.until is not None:
+            # Another process may have moved the end of the burst since: add our calls to it.
+            until = max(uncommitted.until, until + uncommitted.calls * _worth(limit, window))
+        # After the clock was set back, or a hand edit, the stored end may be far ahead. Without
+        # this bound, the user would be locked out until then.
+        busy = min(max(until - now, timedelta(0)), timedelta(seconds=window))
+        return Burst(limit, window, busy)
+
+
+def may_hold_back(before: Quota, committed: Burst, uncommitted: Uncommitted) -> int:
+    """Return the number of counts that a process may leave uncommitted.
+
+    `before` includes the uncommitted counts, and `committed` does not.
+    """
+    of_burst = committed.remaining // _HELD_BACK_OF_BURST
+    if before.limit is None:
+        return of_burst
+    used = before.used - sum(uncommitted.by_token.values())
+    return min(max(before.limit - used, 0) // _HELD_BACK_OF_HOUR, of_burst)
 
 
 def _own_limit(user_document: Mapping[str, Any]) -> int:
@@ -196,24 +238,6 @@ def as_fields(quota: Quota, now: datetime) -> dict[str, Any]:
     }
 
 
-def _burst_of(
-    user_document: Mapping[str, Any],
-    now: datetime,
-    limit: int,
-    window: int,
-    uncommitted: Uncommitted,
-) -> Burst:
-    until = moment_of(user_document.get(BURST_UNTIL)) or now
-    if uncommitted.until is not None:
-        # Another process may have moved the end of the burst since: add our calls to it.
-        worth = Burst(limit, window).worth
-        until = max(uncommitted.until, until + uncommitted.calls * worth)
-    # After the clock was set back, or a hand edit, the stored end may be far ahead. Without this
-    # bound, the user would be locked out until then.
-    busy = min(max(until - now, timedelta(0)), timedelta(seconds=window))
-    return Burst(limit, window, busy)
-
-
 def _by_token(user_document: Mapping[str, Any]) -> dict[str, int]:
     counts = user_document.get(BY_TOKEN)
     if not isinstance(counts, Mapping):
@@ -241,5 +265,14 @@ def _period_counted(user_document: Mapping[str, Any]) -> str:
     return period_of(changed) if changed else ""
 
 
-def _next_hour(now: datetime) -> datetime:
-    return now.replace(minute=0, second=0, microsecond=0) + timedelta(hours=1)
+def _seconds_left(now: datetime) -> int:
+    """Return the seconds until the next hour, rounded up past it."""
+    passed = now.minute * 60 + now.second + (now.microsecond > 0)
+    return 3600 - passed + 1
+
+
+@lru_cache
+def _worth(limit: int, window: int) -> timedelta:
+    """Return the time after which a call of the burst is available again."""
+    # Rounded down, or the last call of a burst would not fit into the window.
+    return timedelta(seconds=window) // limit or timedelta.resolution
