@@ -170,15 +170,19 @@ def _store(status: Overview, manager: JSONStorageManager) -> Iterator[Metric]:
 
 def _maintenance(history: MaintenanceHistory) -> Iterator[Metric]:
     failures = GaugeMetricFamily(
-        f"{PREFIX}maintenance_failures", "Failures of a job since it succeeded.", labels=["job"]
+        f"{PREFIX}maintenance_failures",
+        "Failures of a job since it succeeded.",
+        labels=["maintenance_job"],
     )
     succeeded = GaugeMetricFamily(
         f"{PREFIX}maintenance_success_timestamp_seconds",
         "Time when a job last succeeded.",
-        labels=["job"],
+        labels=["maintenance_job"],
     )
     seconds = GaugeMetricFamily(
-        f"{PREFIX}maintenance_duration_seconds", "Seconds of a job's last run.", labels=["job"]
+        f"{PREFIX}maintenance_duration_seconds",
+        "Seconds of a job's last run.",
+        labels=["maintenance_job"],
     )
     for name, state in sorted(history.jobs.items()):
         failures.add_metric([name], state.failures)

@@ -132,7 +132,7 @@ def test_server_catches_up_on_maintenance_by_itself(server: Server) -> None:
     samples = _samples(server)
     assert samples["neuralflow_backups{}"] == 1
     assert samples["neuralflow_backup_age_seconds{}"] < 600
-    assert samples['neuralflow_maintenance_failures{"job": "verify"}'] == 0
+    assert samples['neuralflow_maintenance_failures{"maintenance_job": "verify"}'] == 0
     lines = [
         line for line in server.log.read_text().splitlines() if "neuralflow.maintenance" in line
     ]
