@@ -13,7 +13,7 @@ Count = Callable[[str, int], None]
 
 LEAST = {
     "cells of the matrix": 3_000,
-    "forged calls": 2_000,
+    "forged calls": 3_500,
     "hostile addresses": 1_900,
     "hostile bodies": 600,
     "hostile forms": 1_000,
