@@ -132,6 +132,19 @@ def test_packs_that_were_removed_are_written_again(world: World) -> None:
     assert (result.problem, result.files) == ("", 4)
 
 
+def test_manifest_with_a_changed_line_is_refused(world: World) -> None:
+    created = world.back_up()
+    path = world.root / f"backups/{created.name}.json"
+    for before, after in (('"files": 4', '"files": 5'), ('"test"', '"tess"'), ("12:00", "13:00")):
+        text = path.read_text()
+        path.write_text(text.replace(before, after, 1))
+        assert path.read_text() != text
+        with pytest.raises(Corrupt, match="its checksum differs"):
+            world.backup(created)
+        path.write_text(text)
+    world.backup(created)
+
+
 def test_verification_is_recorded_beside_the_backup(world: World) -> None:
     created = world.back_up()
     assert read_verified(world.target, created.name) is None

@@ -28,6 +28,7 @@ from backups.targets import FolderTarget, S3Target, target_of
 from backups.verify import verify_backup
 from docstore import Corrupt, InvalidValue, NotFound, Unavailable
 from tests.backups.conftest import World, put, spoil
+from tests.docstore.layouts import BOB_NOTES
 from tests.postgres import Cluster
 from tests.seaweedfs import Bucket, seaweedfs
 
@@ -197,6 +198,8 @@ def test_removed_backup_leaves_what_others_need(world: World) -> None:
     spoil(world)
     middle = world.back_up()
     put(world, 1, "later")
+    put(world, 1, "later", BOB_NOTES)
+    world.sign_up("carl")
     second = world.back_up()
     (world.root / "backups" / f"{second.name}.json").rename(world.root / "backups/renamed.json")
     assert remove_backups(world.store, world.target, [middle.name]) > 0
