@@ -145,9 +145,9 @@ def lines(server: Cluster, seconds: float) -> Iterator[str]:
     yield "|---|---|---|---|---|---|"
     for size in SIZES:
         with opened(server, f"size_{size}", max(CLIENTS)) as store:
-            owners = max(CLIENTS) if size == min(SIZES) else 8
+            owners = max(CLIENTS) if size == min(SIZES) else 1  # large ones take long to fill
             for owner in range(1, owners + 1):
-                filled(store, owner, size if owner <= 8 else min(SIZES))
+                filled(store, owner, size)
             for clients in CLIENTS:
                 if clients > owners:
                     continue
