@@ -22,6 +22,8 @@ from neuralflow.gunicorn_conf import *  # noqa: F403
 from neuralflow.gunicorn_conf import Worker
 from neuralflow.worker import LastingQueue
 
+# On a busy machine, slow workers end late: the master must not kill them, which logs an error.
+graceful_timeout = 45  # seconds
 SYNC_SECONDS: Final = 0.02
 DAWDLE_SECONDS: Final = 0.06
 
