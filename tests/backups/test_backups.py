@@ -272,6 +272,24 @@ def test_restore_killed_at_any_step_is_wholly_old_or_wholly_new(
     assert (world.documents(), world.names()) == (taken, ["alice"])
 
 
+def test_accounts_that_cannot_be_replaced_now_are_replaced_later(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    created = world.back_up()
+    spoil(world)
+
+    def refuse(path: Path) -> None:
+        raise Unavailable("the accounts database is locked by another program")
+
+    with monkeypatch.context() as patch, pytest.raises(Unavailable):
+        patch.setattr(world.accounts, "restore", refuse)
+        restore_backup(world.store, world.backup(created), accounts=world.accounts)
+    assert world.names() == ["alice", "bob"]
+    assert finish_accounts(world.root, world.accounts)
+    assert world.names() == ["alice"]
+    assert not finish_accounts(world.root, world.accounts)
+
+
 def test_backup_killed_at_any_step_leaves_earlier_ones_and_nothing_half(world: World) -> None:
     first = world.back_up()
     spoil(world)

@@ -119,7 +119,7 @@ BUGS = (
     Bug(
         "the copy of the accounts goes before they are replaced",
         *(restore, "finish_accounts", _removes_copy_first),
-        backups.test_restore_killed_at_any_step_is_wholly_old_or_wholly_new,
+        backups.test_accounts_that_cannot_be_replaced_now_are_replaced_later,
     ),
     Bug(
         "the accounts are not in the swap",
