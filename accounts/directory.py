@@ -10,7 +10,7 @@ from django.db import DatabaseError
 from accounts.deletion import remove_person
 from accounts.import_accounts import account_from
 from accounts.models import User
-from docstore import Examined
+from docstore import DocumentReport
 from workspace.installation import AccountsUnavailable, UserDocuments
 
 
@@ -46,7 +46,7 @@ class DjangoAccounts:
         return users.count(), users.filter(mirror_faults__gt=0).count()
 
     def from_document(
-        self, examined: Examined, owner: int, taken_names: set[str], taken_emails: set[str]
+        self, examined: DocumentReport, owner: int, taken_names: set[str], taken_emails: set[str]
     ) -> User | None:
         return account_from(examined, owner, taken_names, taken_emails)
 

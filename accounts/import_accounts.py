@@ -12,7 +12,7 @@ from typing import Any
 from django.contrib.auth import get_user_model
 from django.core.exceptions import FieldDoesNotExist, ValidationError
 
-from docstore import Examined
+from docstore import DocumentReport
 from workspace.schema.fields import Field, Kind
 from workspace.schema.validation import COLLECTIONS, parse_time
 from workspace.texts import folded_name
@@ -21,7 +21,7 @@ _IDENTITY = ("username", "email")
 
 
 def account_from(
-    examined: Examined, owner: int, taken_names: set[str], taken_emails: set[str]
+    examined: DocumentReport, owner: int, taken_names: set[str], taken_emails: set[str]
 ) -> Any | None:
     """Return an unsaved account with the document's values and an unusable password.
 
@@ -45,7 +45,7 @@ def account_from(
     return None if examined.findings else account
 
 
-def _values(examined: Examined, content: Mapping[str, Any]) -> dict[str, Any]:
+def _values(examined: DocumentReport, content: Mapping[str, Any]) -> dict[str, Any]:
     """Return the account fields of the document. Null values are omitted, so defaults apply."""
     values: dict[str, Any] = {}
     for field in COLLECTIONS["users"].fields:

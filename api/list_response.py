@@ -96,7 +96,7 @@ def page_of(query: ListQuery, spec: CollectionSpec, records: Sequence[Record]) -
 
 def _kept(query: ListQuery, records: RecordList) -> Page:
     total = len(records)
-    start = records.position_after(query.after.id) if query.after else 0
+    start = records.bisect_id(query.after.id) if query.after else 0
     stop = start + query.limit
     if start == 0 and stop >= total:
         return Page(records.json(), None, total, records.digest())

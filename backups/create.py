@@ -55,7 +55,7 @@ from docstore import (
     HistoryGone,
     Unavailable,
     decode,
-    utc_text,
+    format_utc,
 )
 from docstore.backend import WORK_FOLDER, Snapshots
 from docstore.errors import from_os_error
@@ -285,7 +285,7 @@ class _Creation:
         manifest = Manifest(
             format=FORMAT,
             name=backup_name(self._at),
-            created_at=utc_text(self._at),
+            created_at=format_utc(self._at),
             program=program,
             sequence=self._sequence,
             files=len(self._files),

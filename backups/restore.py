@@ -45,7 +45,7 @@ from docstore import (
     Transaction,
     Unavailable,
     decode,
-    utc_text,
+    format_utc,
 )
 from docstore.backend import WORK_FOLDER, Snapshots
 from docstore.backup import contents_in_snapshots
@@ -80,7 +80,7 @@ def newest_backup(target: Target, before: datetime | None = None) -> str:
                 return name
     raise NotFound(
         f"there is no backup in {target.url}"
-        + (f" of {utc_text(before)} or before" if before else "")
+        + (f" of {format_utc(before)} or before" if before else "")
     )
 
 
@@ -226,7 +226,7 @@ def _states(
 
     Raises `Unavailable` if the journal does not have all changes, or they do not fit the backup.
     """
-    backend, limit = files_backend(store), utc_text(until)
+    backend, limit = files_backend(store), format_utc(until)
     states: dict[Key, Document | None] = {}
     since, end = backup.manifest.sequence, backend.sequence()
     try:

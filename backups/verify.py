@@ -24,7 +24,7 @@ from backups.manifest import (
 )
 from backups.objects import digest_of, pack_name
 from backups.unpack import DATABASE, Progress, scratch_folder, unpack
-from docstore import Corrupt, DocumentStore, Finding, NotFound, examine, utc_text
+from docstore import Corrupt, DocumentStore, Finding, NotFound, examine, format_utc
 from docstore.backend import Snapshots
 from docstore.backends.files.backend import FilesBackend
 
@@ -58,7 +58,7 @@ def verify_backup(
     result = Verified(
         name=backup.name,
         manifest=backup.checksum,
-        verified_at=utc_text(clock()),
+        verified_at=format_utc(clock()),
         program=program,
         complete=backup.envelope.can_open,
         problem=problem,

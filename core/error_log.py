@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
-from workspace.timestamps import utc_text
+from workspace.timestamps import format_utc
 
 FILE: Final = "errors.log"
 BYTES_MAX: Final = 256 * 1024
@@ -59,7 +59,7 @@ def _event(record: logging.LogRecord, clean: Callable[[str], str]) -> dict[str, 
         place = f" ({Path(last[0].filename).name}:{last[0].lineno})" if last else ""
         text += f": {type(error).__name__}: {error}{place}"
     request_id = getattr(getattr(record, "request", None), "request_id", "")
-    at = utc_text(datetime.fromtimestamp(record.created, UTC))
+    at = format_utc(datetime.fromtimestamp(record.created, UTC))
     return {
         "at": at,
         "logger": record.name,

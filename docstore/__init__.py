@@ -56,8 +56,8 @@ from docstore.record_list import COUNTED_ID_MAX, RecordList, id_of
 from docstore.store import UNBOUNDED, Bounds, DocumentStore, Transaction
 from docstore.store_copy import Copied
 from docstore.store_export import Export
-from docstore.timestamps import utc_now, utc_text
-from docstore.verify import Examined, examine, verify
+from docstore.timestamps import format_utc, utc_now
+from docstore.verify import DocumentReport, examine, verify
 
 __all__ = [
     "ABSENT",
@@ -74,12 +74,12 @@ __all__ = [
     "Copy",
     "Corrupt",
     "Document",
+    "DocumentReport",
     "DocumentStore",
     "Edit",
     "Entries",
     "Entry",
     "EntryChange",
-    "Examined",
     "Export",
     "Finding",
     "History",
@@ -103,6 +103,7 @@ __all__ = [
     "decode",
     "examine",
     "folder_of",
+    "format_utc",
     "has_folder",
     "id_of",
     "is_database",
@@ -116,6 +117,5 @@ __all__ = [
     "take_snapshot",
     "to_json",
     "utc_now",
-    "utc_text",
     "verify",
 ]

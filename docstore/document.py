@@ -67,14 +67,14 @@ class Document(NamedTuple):
         return RecordList.of(self.content.get(name))
 
     @property
-    def bytes_kept(self) -> int:
+    def cached_bytes(self) -> int:
         """Return the estimated bytes that its lists of records cache."""
-        return sum(records.bytes_kept for records in self._lists())
+        return sum(records.cached_bytes for records in self._lists())
 
-    def forget_bytes(self) -> None:
+    def clear_caches(self) -> None:
         """Clear these caches. They fill again on use."""
         for records in self._lists():
-            records.forget_bytes()
+            records.clear_caches()
 
     def _lists(self) -> list[RecordList]:
         return [value for value in self.content.values() if isinstance(value, RecordList)]

@@ -10,10 +10,10 @@ in, including later versions and some that were never committed. The chunk itsel
 the record is there in this version.
 
 Each chunk caches its records as JSON, compact and as in a file, once that was requested, and the
-results of functions on each record (`each`). So sorting 100,000 records again after a change costs
-little more than the comparisons. The list itself caches the results of functions on the list
-(`whole`) and the digest of its JSON; a new version starts without these. `bytes_kept` estimates the
-memory of all caches except the digest, and `forget_bytes` clears those.
+results of functions on each record (`map_cached`). So sorting 100,000 records again after a change
+costs little more than the comparisons. The list itself caches the results of functions on the list
+(`derive_cached`) and the digest of its JSON; a new version starts without these. `cached_bytes`
+estimates the memory of all caches except the digest, and `clear_caches` clears those.
 """
 
 from __future__ import annotations
@@ -134,7 +134,7 @@ class _Chunk:
             made = cached[function] = tuple(map(function, self.items))
         return made
 
-    def forget_bytes(self) -> None:
+    def clear_caches(self) -> None:
         self._compact = self._indented = self._made = None
 
 
@@ -272,7 +272,7 @@ class RecordList(Sequence[Any]):
     def _chunks_backwards(self) -> Iterator[_Chunk]:
         return chain.from_iterable(map(reversed, reversed(self._branches)))
 
-    def each(self, function: Callable[[Any], Value]) -> Iterator[Value]:
+    def map_cached(self, function: Callable[[Any], Value]) -> Iterator[Value]:
         """Return the results of the function on the items, in order, cached by chunk.
 
         The function must depend on the item alone, and must be long-lived: the results are cached
@@ -285,10 +285,10 @@ class RecordList(Sequence[Any]):
             self._made_bytes = {**self._made_bytes, function: weight}  # others may iterate it
         return chain.from_iterable(made)
 
-    def whole(self, function: Callable[[RecordList], Value]) -> Value:
+    def derive_cached(self, function: Callable[[RecordList], Value]) -> Value:
         """Return the result of the function on the list, computed once. Callers must not change it.
 
-        The function must depend on the list alone, and must be long-lived, as for `each`.
+        The function must depend on the list alone, and must be long-lived, as for `map_cached`.
         """
         cached = self._whole  # read once: another thread may clear it
         if function not in cached:
@@ -299,7 +299,7 @@ class RecordList(Sequence[Any]):
     # By id
 
     @property
-    def only_objects(self) -> bool:
+    def all_objects(self) -> bool:
         """Return whether all items are objects, at constant cost."""
         return self._strangers == 0
 
@@ -320,7 +320,7 @@ class RecordList(Sequence[Any]):
             self._in_id_order = rising
         return self._in_id_order
 
-    def position_after(self, record_id: int) -> int:
+    def bisect_id(self, record_id: int) -> int:
         """Return how many items have this id or a lower one. Requires `in_id_order`."""
         passed = 0
         for chunk in self._chunks():
@@ -506,7 +506,7 @@ class RecordList(Sequence[Any]):
         return pieces
 
     @property
-    def bytes_kept(self) -> int:
+    def cached_bytes(self) -> int:
         """Return the estimated bytes of JSON and function results that list and chunks cache.
 
         Other versions may have cached more in shared chunks: this version does not count that.
@@ -516,9 +516,9 @@ class RecordList(Sequence[Any]):
             self._compact_bytes + self._indented_bytes + sum(self._made_bytes.values()) + list_bytes
         )
 
-    def forget_bytes(self) -> None:
+    def clear_caches(self) -> None:
         """Clear all cached JSON and function results, also where other versions share them."""
         for chunk in self._chunks():
-            chunk.forget_bytes()
+            chunk.clear_caches()
         self._compact_bytes = self._indented_bytes = 0
         self._made_bytes, self._whole = {}, {}

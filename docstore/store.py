@@ -47,7 +47,7 @@ from docstore.errors import (
 from docstore.file_edits import FileEdit
 from docstore.observer import IGNORING, Observer
 from docstore.record_list import COUNTED_ID_MAX, RecordList, id_of
-from docstore.timestamps import utc_now, utc_text
+from docstore.timestamps import format_utc, utc_now
 
 Result = TypeVar("Result")
 
@@ -344,7 +344,7 @@ class Transaction:
     def _finished(self, draft: _Draft) -> Document | None:
         if draft.content is None:
             return None
-        draft.content[UPDATED_AT] = utc_text(self.now)
+        draft.content[UPDATED_AT] = format_utc(self.now)
         draft.content[REVISION] = draft.revision + 1
         return Document(draft.content)
 

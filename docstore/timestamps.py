@@ -16,7 +16,7 @@ def utc_now() -> datetime:
 _latest: tuple[datetime | None, str] = (None, "")
 
 
-def utc_text(moment: datetime) -> str:
+def format_utc(moment: datetime) -> str:
     """Format a time by RFC 3339 to the microsecond: `2026-11-23T12:04:05.123456Z`; naive is UTC."""
     global _latest
     known, text = _latest

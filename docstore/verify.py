@@ -23,7 +23,7 @@ def verify(backend: Backend, layouts: Mapping[str, CollectionLayout]) -> Iterato
 
 
 @dataclass
-class Examined:
+class DocumentReport:
     """The result of checking a document; `document` is None if it is missing or unreadable.
 
     `data` is its stored bytes, None if there are none.
@@ -43,7 +43,7 @@ class Examined:
         return Places(self.data or b"")
 
 
-def examine(backend: Backend, key: Key, layout: CollectionLayout) -> Examined:
+def examine(backend: Backend, key: Key, layout: CollectionLayout) -> DocumentReport:
     """Check a document: that it reads, and that its counters, records and ids are valid.
 
     Ids must be unique and not too large. Records without an id are accepted.
@@ -55,10 +55,12 @@ def examine(backend: Backend, key: Key, layout: CollectionLayout) -> Examined:
         document = decode(data, name, layout) if data is not None else None
         damage = backend.damage(key)
     except Corrupt as fault:
-        return Examined(name, data, None, [Finding(name, fault.reason, fault.line, fault.column)])
+        return DocumentReport(
+            name, data, None, [Finding(name, fault.reason, fault.line, fault.column)]
+        )
     except Unavailable as fault:
-        return Examined(name, data, None, [Finding(name, fault.reason)])
-    examined = Examined(name, data, document)
+        return DocumentReport(name, data, None, [Finding(name, fault.reason)])
+    examined = DocumentReport(name, data, document)
     if damage is not None:
         examined.findings.append(Finding(name, damage.reason))
     for path, problem in _problems(document, layout) if document else ():

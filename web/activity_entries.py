@@ -22,7 +22,7 @@ from web.presenters import title_of
 from web.user_agents import device_of
 from workspace.ordering import Test
 from workspace.schema.validation import COLLECTIONS, RECORD_COLLECTIONS
-from workspace.timestamps import is_date, moment_of, parse_time, utc_text
+from workspace.timestamps import format_utc, is_date, moment_of, parse_time
 from workspace.users.activity_query import Activity, of_text, of_time, of_types
 
 PAGE_ACTIVITIES = 50
@@ -126,7 +126,7 @@ def _of_time(how: str, day: str, later: int = 0) -> list[Test]:
         moment = parse_time(f"{begins} 00:00", timezone.get_current_timezone())
     except (ValueError, OverflowError):  # outside of the years 1 to 9999
         return []
-    return [of_time(how, utc_text(moment))]
+    return [of_time(how, format_utc(moment))]
 
 
 @dataclass(frozen=True, kw_only=True)

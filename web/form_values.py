@@ -26,7 +26,7 @@ from workspace.schema.fields import ITEM_CHARACTERS_MAX, ITEMS_MAX
 from workspace.schema.validation import Field, Kind
 from workspace.strict_json import MalformedBody, load_body
 from workspace.tasks.quick_add import parse_due_words
-from workspace.timestamps import is_date, parse_time, utc_text
+from workspace.timestamps import format_utc, is_date, parse_time
 
 _BOX = re.compile(r"(?:[-*]\s+)?\[([ xX]?)\]")  # prefix of a checklist item: "[x]"
 _ITEM_FAULT = _("Line %(line)d: use 1 to %(most)d characters.")
@@ -111,7 +111,7 @@ def _read_time(typed: str, field: Field, stored: object) -> str | None:
     if is_date(text) or not text:
         return text or None
     try:
-        return utc_text(parse_time(text, zone))
+        return format_utc(parse_time(text, zone))
     except ValueError:
         pass
     named = parse_due_words(text, now=datetime.now(UTC), zone=zone, language=get_language() or "en")

@@ -15,7 +15,7 @@ from typing import Any, Final
 
 from docstore import Transaction, id_of, to_json
 from workspace.documents import key_of, own_copy
-from workspace.timestamps import moment_of, utc_text
+from workspace.timestamps import format_utc, moment_of
 from workspace.users.document import begin
 
 KEPT_FOR: Final = timedelta(hours=24)
@@ -74,7 +74,7 @@ def keep(transaction: Transaction, caller_id: int, once: Once, answer: Any) -> N
     drop_expired(transaction, caller_id)
     records = transaction.records(key)
     is_full = len(before) - expired >= KEPT_MAX
-    if is_full or sum(records.each(_size)) + _size(answer) > KEPT_BYTES_MAX:
+    if is_full or sum(records.map_cached(_size)) + _size(answer) > KEPT_BYTES_MAX:
         raise TooManyKeys(_seconds_left(records[0], transaction.now))
     transaction.put(
         key,
@@ -82,7 +82,7 @@ def keep(transaction: Transaction, caller_id: int, once: Once, answer: Any) -> N
             "id": transaction.new_id(key),
             "key": once.key,
             "fingerprint": once.fingerprint,
-            "at": utc_text(transaction.now),
+            "at": format_utc(transaction.now),
             "answer": answer,
         },
     )

@@ -14,7 +14,7 @@ from datetime import UTC, tzinfo
 from typing import Any, Protocol
 
 from backups.accounts import Accounts
-from docstore import Examined
+from docstore import DocumentReport
 
 
 class Limits(Protocol):
@@ -111,7 +111,7 @@ class AccountDirectory(Protocol):
         """Return the number of accounts, and of those whose documents are out of date."""
 
     def from_document(
-        self, examined: Examined, owner: int, taken_names: set[str], taken_emails: set[str]
+        self, examined: DocumentReport, owner: int, taken_names: set[str], taken_emails: set[str]
     ) -> Any | None:
         """Return an unsaved account for a user document, or None with the reasons in `examined`."""
 
@@ -141,7 +141,7 @@ class NoAccounts:
         return 0, 0
 
     def from_document(
-        self, examined: Examined, owner: int, taken_names: set[str], taken_emails: set[str]
+        self, examined: DocumentReport, owner: int, taken_names: set[str], taken_emails: set[str]
     ) -> Any | None:
         return None
 

@@ -41,7 +41,9 @@ def each(records: Iterable[Record], function: Callable[[Record], Value]) -> Iter
     function must therefore be a persistent object, such as those that `texts_of` and `order_by`
     return.
     """
-    return records.each(function) if isinstance(records, RecordList) else map(function, records)
+    return (
+        records.map_cached(function) if isinstance(records, RecordList) else map(function, records)
+    )
 
 
 def whole(records: Sequence[Record], function: Callable[[Sequence[Record]], Value]) -> Value:
@@ -50,7 +52,7 @@ def whole(records: Sequence[Record], function: Callable[[Sequence[Record]], Valu
     The result for a stored document is cached per version, so callers must not modify it, and the
     function must be a persistent object as for `each`.
     """
-    return records.whole(function) if isinstance(records, RecordList) else function(records)
+    return records.derive_cached(function) if isinstance(records, RecordList) else function(records)
 
 
 @cache

@@ -24,7 +24,7 @@ from functools import lru_cache
 from itertools import count
 from typing import Final
 
-from workspace.timestamps import is_date, parse_time, utc_text
+from workspace.timestamps import format_utc, is_date, parse_time
 
 REPEAT_CHARACTERS_MAX: Final = 200
 # Stop after this many consecutive periods without a day. Without a bound, a rule that never matches
@@ -245,7 +245,7 @@ def _with_its_day(rule: Rule, begins: date, day: date) -> Rule:
 def _as_due(day: date, moment: datetime | None, zone: tzinfo) -> str:
     if moment is None:
         return day.isoformat()
-    return utc_text(datetime.combine(day, moment.time(), zone).astimezone(UTC))
+    return format_utc(datetime.combine(day, moment.time(), zone).astimezone(UTC))
 
 
 def _is_until(until: str, due: str, day: date) -> bool:

@@ -9,18 +9,18 @@ from datetime import UTC, date, datetime, timedelta, tzinfo
 from functools import cache, lru_cache
 from zoneinfo import available_timezones
 
-from docstore import utc_text
+from docstore import format_utc
 
 __all__ = [
     "TIME_PATTERN",
     "ends_before",
+    "format_utc",
     "is_date",
     "is_time_zone",
     "moment_of",
     "parse_time",
     "stored_time",
     "time_zones",
-    "utc_text",
     "zone_of_offset",
 ]
 
@@ -117,7 +117,7 @@ def stored_time(value: object) -> str:
     if not isinstance(value, str):
         raise ValueError(f"a Python {type(value).__name__} is no date or date-time")
     moment = parse_time(value)
-    return moment.date().isoformat() if is_date(value) else utc_text(moment)
+    return moment.date().isoformat() if is_date(value) else format_utc(moment)
 
 
 def ends_before(start: str, end: str) -> bool:

@@ -216,7 +216,7 @@ class Workspace:
         records = self._records(collection, owner)
         if access.roles is not None:
             return access.seen(collection, records)
-        if records.only_objects:
+        if records.all_objects:
             return records
         return [item for item in records if isinstance(item, dict)]
 

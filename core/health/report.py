@@ -8,7 +8,7 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import Any, Final
 
 from core.health.readiness import Readiness
-from docstore import utc_text
+from docstore import format_utc
 from utils.json_storage import JSONStorageManager
 from workspace.operations.maintenance_history import MaintenanceHistory, maintenance_of
 from workspace.operations.status import Overview, overview
@@ -35,7 +35,7 @@ def health(manager: JSONStorageManager, ready: Readiness) -> Report:
     return {
         "status": is_ok if ready.is_ready else "failing",
         "version": VERSION,
-        "time": utc_text(now),
+        "time": format_utc(now),
         "checks": {
             check.name: {"ok": not check.problem, "problem": check.problem}
             for check in ready.checks
@@ -75,8 +75,8 @@ def _failures(history: MaintenanceHistory) -> Iterator[Report]:
 def _maintenance(history: MaintenanceHistory) -> Report:
     return {
         name: {
-            "finished_at": utc_text(state.finished_at) if state.finished_at else None,
-            "succeeded_at": utc_text(state.succeeded_at) if state.succeeded_at else None,
+            "finished_at": format_utc(state.finished_at) if state.finished_at else None,
+            "succeeded_at": format_utc(state.succeeded_at) if state.succeeded_at else None,
             "failures": state.failures,
             "result": state.result,
         }
@@ -120,7 +120,7 @@ def _backups(status: Overview, now: datetime) -> Report:
     return result | {
         "newest": {
             "name": newest.name,
-            "made_at": utc_text(newest.made_at),
+            "made_at": format_utc(newest.made_at),
             "age_seconds": round((now - newest.made_at).total_seconds()),
             "size_bytes": newest.size,
         },

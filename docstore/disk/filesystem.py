@@ -18,7 +18,7 @@ from types import ModuleType
 from typing import Final, NamedTuple, Protocol
 
 from docstore.disk.descriptors import low_numbers_taken, move_up, open_high
-from docstore.disk.locks import FolderLock, Membership, is_in_use
+from docstore.disk.locks import FolderLock, OpenProcesses, is_in_use
 from docstore.disk.mount_checks import mount_type
 from docstore.disk.shared_words import COPY_ON_WRITE, WrittenWords, write_in_place
 
@@ -108,7 +108,7 @@ class FileSystem:
                 return data, after
         raise OSError(errno.EBUSY, "is being written in place all the time", os.fspath(path))
 
-    def glance(self, path: Where) -> bytes:
+    def read_unstable(self, path: Where) -> bytes:
         """Return the content of a file that others may be writing: parts of it may be older."""
         with open(path, "rb", opener=open_high) as file:
             return file.read()
@@ -292,11 +292,11 @@ class FileSystem:
         """Return the type of the file system that the path is on, or will be; "" if unknown."""
         return mount_type(path)
 
-    def excludes(self, path: Path) -> bool:
+    def lock_excludes(self, path: Path) -> bool:
         """Return whether another opener is refused the lock that this process holds on the file."""
         return is_in_use(path)
 
-    def shares(self, path: Path) -> bool:
+    def mmap_is_shared(self, path: Path) -> bool:
         """Return whether a number written through one mapping of a file is seen through another.
 
         The number is the last of the file's first page, which is unused.
@@ -315,9 +315,9 @@ class FileSystem:
         """Return a lock across threads and processes; see `docstore.disk.locks`."""
         return FolderLock(path, timeout)
 
-    def membership(self, path: Path) -> Membership:
+    def membership(self, path: Path) -> OpenProcesses:
         """Return the set of processes that have the folder open."""
-        return Membership(path)
+        return OpenProcesses(path)
 
 
 _AT_FDCWD: Final = -100

@@ -85,7 +85,7 @@ def is_alive(thread: int) -> bool:
     return thread in sys._current_frames()
 
 
-class _Line:
+class _FairQueue:
     """A fair queue of threads that pass one at a time; the first has the turn."""
 
     def __init__(self) -> None:
@@ -218,7 +218,7 @@ class FolderLock:
 
     def __init__(self, path: Path, timeout: float = 10.0) -> None:
         self._path, self._timeout = path, timeout
-        self._line = _Line()
+        self._line = _FairQueue()
         self.times_opened = 0  # counts openings, also of another file with the name
         self._reset()
         _locks.add(self)
@@ -381,7 +381,7 @@ class FolderLock:
             file.close()
 
 
-class Membership:
+class OpenProcesses:
     """The set of processes that have something open, each holding a shared lock."""
 
     def __init__(self, path: Path) -> None:
@@ -420,7 +420,7 @@ class Membership:
             file.close()
 
 
-_locks: weakref.WeakSet[FolderLock | Membership] = weakref.WeakSet()
+_locks: weakref.WeakSet[FolderLock | OpenProcesses] = weakref.WeakSet()
 
 
 def _renew_after_fork() -> None:

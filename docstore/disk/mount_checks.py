@@ -34,12 +34,12 @@ REMEDY: Final = (
 )
 
 
-class Asked(Protocol):
+class FilesystemProbe(Protocol):
     """The checks of a file system before a store opens on it. See `FileSystem`."""
 
     def mount_type(self, path: Path) -> str: ...
-    def excludes(self, path: Path) -> bool: ...
-    def shares(self, path: Path) -> bool: ...
+    def lock_excludes(self, path: Path) -> bool: ...
+    def mmap_is_shared(self, path: Path) -> bool: ...
 
 
 def mount_type(path: Path) -> str:
@@ -82,7 +82,7 @@ def is_network(kind: str) -> bool:
     return name in _NETWORK or (name in {"fuse", "fuseblk"} and below in _NETWORK_FUSE)
 
 
-def refuse_network(files: Asked, folder: Path) -> None:
+def refuse_network(files: FilesystemProbe, folder: Path) -> None:
     """Raise `Unavailable` if the folder, or its nearest existing parent, is on a network."""
     kind = files.mount_type(folder)
     if is_network(kind):
@@ -92,18 +92,18 @@ def refuse_network(files: Asked, folder: Path) -> None:
         )
 
 
-def refuse_unshared(files: Asked, locked: Path, shared: Path) -> None:
+def require_shared_memory(files: FilesystemProbe, locked: Path, shared: Path) -> None:
     """Raise `Unavailable` if locks do not exclude or memory is not shared.
 
     `locked` is a file on which this process holds a lock; `shared` is a file to map into memory.
     """
     kind = files.mount_type(shared.parent) or "unknown"
-    if not files.excludes(locked):
+    if not files.lock_excludes(locked):
         raise Unavailable(
             f"{locked.parent} is on a file system ({kind}) that gave a lock to two holders at once."
             f" {REMEDY}"
         )
-    if not files.shares(shared):
+    if not files.mmap_is_shared(shared):
         raise Unavailable(
             f"{shared.parent} is on a file system ({kind}) where processes cannot share memory."
             f" {REMEDY}"

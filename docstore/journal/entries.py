@@ -28,7 +28,7 @@ from docstore.document import CollectionLayout, Document, Json, Key
 from docstore.editor_buffers import PastChange
 from docstore.journal.replay import replay
 from docstore.record_list import RecordList
-from docstore.timestamps import utc_text
+from docstore.timestamps import format_utc
 
 
 class _Given(msgspec.Struct):
@@ -66,7 +66,7 @@ class _Entry(msgspec.Struct):
 _decode: Final = msgspec.json.Decoder(_Entry).decode
 
 
-class Applied(NamedTuple):
+class DocumentDelta(NamedTuple):
     """The change of one document in an entry. `edits` is JSON, decoded on use."""
 
     key: Key
@@ -99,7 +99,7 @@ def encode_entry(commit: Commit, on_files: Collection[Key] = ()) -> bytes:
 
     The changes of the documents in `on_files` are marked as based on their files.
     """
-    entry: dict[str, Json] = {"at": utc_text(commit.at)}
+    entry: dict[str, Json] = {"at": format_utc(commit.at)}
     if commit.actor:
         entry["actor"] = commit.actor
     if commit.request_id:
@@ -157,11 +157,11 @@ def _edit(edit: Edit) -> dict[str, Json]:
     return content
 
 
-def decode_entry(payload: bytes) -> list[Applied]:
+def decode_entry(payload: bytes) -> list[DocumentDelta]:
     """Return the changes in a commit's payload, one per document."""
     entry = _decode(payload)
     return [
-        Applied(
+        DocumentDelta(
             Key(change.collection, change.owner),
             change.revision,
             change.base,
@@ -212,7 +212,7 @@ def edits_of(edits: bytes | msgspec.Raw) -> Sequence[Edit]:
     ]
 
 
-def told(payload: bytes) -> Mapping[str, Json]:
+def decode_payload(payload: bytes) -> Mapping[str, Json]:
     """Decode a payload completely, as a mapping."""
     content: Mapping[str, Json] = msgspec.json.decode(payload)
     return content

@@ -323,7 +323,7 @@ class Journal:
             state.segment, state.end = segment.number, self.cursor.offset
         state.writing = 0
 
-    # Writing
+    # WriterSession
 
     def append(self, kind: Kind, payload: bytes) -> int:
         """Append a frame and return its sequence number.

@@ -18,7 +18,7 @@ import msgspec
 
 from docstore.disk.filesystem import FileSystem
 from docstore.document import Json
-from docstore.journal.entries import told
+from docstore.journal.entries import decode_payload
 from docstore.journal.frames import Frame, Kind, run_of_frames, whole_frames
 from docstore.journal.segments import SegmentFolder, SegmentScan, checkpoint_of
 
@@ -131,7 +131,7 @@ class JournalReader:
                 number: dict[str, Json] = {"sequence": frame.sequence}
                 if frame.kind == Kind.RELAXED:
                     number["relaxed"] = True
-                yield number | dict(told(frame.payload))
+                yield number | dict(decode_payload(frame.payload))
 
     def published_sequence(self, since: int = 0) -> dict[tuple[str, int], int]:
         """Return up to which frame each file shows its document, by notes after frame `since`."""

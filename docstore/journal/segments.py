@@ -201,7 +201,7 @@ class SegmentFolder:
 
     def data(self, number: int) -> bytes:
         """Return the bytes of a segment that others may be appending to. Raises `OSError`."""
-        return self._files.glance(self.path(number))
+        return self._files.read_unstable(self.path(number))
 
     def frames(self, number: int) -> Iterator[Frame]:
         """Return the unbroken run of a segment's frames. Raises `OSError`."""

@@ -77,9 +77,9 @@ def test_long_list_encodes_only_changed_chunks_again() -> None:
     newer = Document({"notes": document.content["notes"].append({"id": 1001})})
     old, new = pieces(document), pieces(newer)
     assert sum(piece is other for piece, other in zip(old, new, strict=True)) >= len(old) - 4
-    assert document.bytes_kept > 0
-    document.forget_bytes()
-    assert document.bytes_kept == 0
+    assert document.cached_bytes > 0
+    document.clear_caches()
+    assert document.cached_bytes == 0
 
 
 @given(values)

@@ -9,8 +9,8 @@ import pytest
 
 from docstore import DocumentStore, Transaction
 from docstore.backends.files.backend import FilesBackend
-from docstore.backends.files.document_cache import Follower
-from docstore.backends.files.group_commit import Together
+from docstore.backends.files.document_cache import FileDocumentCache
+from docstore.backends.files.group_commit import GroupCommit
 from tests.docstore.layouts import ALICE_NOTES, LAYOUTS
 from tests.harness import interruptions
 
@@ -44,13 +44,13 @@ def count(store: DocumentStore) -> int:
 def test_write_after_memory_error_in_cache_counts_each_change_once(
     store: DocumentStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    add_pending = Follower.add_pending
+    add_pending = FileDocumentCache.add_pending
 
-    def fail(follower: Follower, *arguments: object, **named: object) -> None:
-        add_pending(follower, *arguments, **named)  # type: ignore[arg-type]
+    def fail(cache: FileDocumentCache, *arguments: object, **named: object) -> None:
+        add_pending(cache, *arguments, **named)  # type: ignore[arg-type]
         raise MemoryError
 
-    monkeypatch.setattr(Follower, "add_pending", fail)
+    monkeypatch.setattr(FileDocumentCache, "add_pending", fail)
     with pytest.raises(MemoryError):
         store.change(add)
     monkeypatch.undo()
@@ -65,13 +65,13 @@ def test_interrupted_waiter_leaves_the_others_their_turn(
 ) -> None:
     """Of three writing threads, the second is interrupted while it waits; the third is not."""
     led, go_on, waits = threading.Event(), threading.Event(), threading.Event()
-    wait, ends = Together._wait, []
+    wait, ends = GroupCommit._wait, []
 
     def slow(transaction: Transaction) -> None:
         led.set()
         go_on.wait(30)
 
-    def interrupted_wait(together: Together, job: object) -> None:
+    def interrupted_wait(together: GroupCommit, job: object) -> None:
         if threading.current_thread().name != "interrupted":
             wait(together, job)  # type: ignore[arg-type]
             return
@@ -86,7 +86,7 @@ def test_interrupted_waiter_leaves_the_others_their_turn(
             store.change(add)
         ends.append("interrupted")
 
-    monkeypatch.setattr(Together, "_wait", interrupted_wait)
+    monkeypatch.setattr(GroupCommit, "_wait", interrupted_wait)
     threads = [
         threading.Thread(target=store.change, args=(slow,)),
         threading.Thread(target=interrupted, name="interrupted"),

@@ -12,7 +12,7 @@ import pytest
 
 from docstore import DocumentStore, StoreError, editor_buffers, file_edits, merging
 from docstore.backends.files import hand_edits
-from docstore.backends.files.document_cache import Follower, token_of
+from docstore.backends.files.document_cache import FileDocumentCache, file_id_of
 from docstore.backends.files.publisher import Publisher
 from tests.docstore import test_merging as merges
 from tests.harness.planted import NOTHING_DONE, Plant, returning
@@ -93,7 +93,7 @@ def _gives_id_again(right: Any) -> Any:
 
 def _writes_no_images(right: Any) -> Any:
     def write_images(publisher: Any) -> None:
-        publisher._follower.images.remove(dict(publisher._follower.published))
+        publisher._cache.images.remove(dict(publisher._cache.published))
 
     return write_images
 
@@ -106,9 +106,9 @@ class _Blind(dict[Any, Any]):
 
 
 def _sees_no_notes(right: Any) -> Any:
-    def state_before_edit(follower: Any, live: Any) -> Any:
-        with mock.patch.object(follower, "published", _Blind(follower.published)):
-            return right(follower, live)
+    def state_before_edit(cache: Any, live: Any) -> Any:
+        with mock.patch.object(cache, "published", _Blind(cache.published)):
+            return right(cache, live)
 
     return state_before_edit
 
@@ -127,9 +127,9 @@ def _forgets_edit(right: Any) -> Any:
 
 def _takes_any_fault(right: Any) -> Any:
     def is_edit(publisher: Any, live: Any, there: Any, content: Any) -> bool:
-        token = token_of(there)
+        token = file_id_of(there)
         is_ours = token in live.tokens or token in live.merged
-        has_fault = live.key in publisher._follower.faults
+        has_fault = live.key in publisher._cache.faults
         result: bool = (has_fault and not is_ours) or right(publisher, live, there, content)
         return result
 
@@ -199,7 +199,7 @@ BUGS = (
     ),
     Bug(
         "an image counts though the file was published since",
-        *(Follower, "_state_before_edit", _sees_no_notes),
+        *(FileDocumentCache, "_state_before_edit", _sees_no_notes),
         merges.test_edit_met_first_by_a_process_that_never_read_the_document,
     ),
     Bug(

@@ -35,8 +35,8 @@ def same(one: RecordList, model: list[Any]) -> bool:
         and len(one) == len(model)
         and bool(one) == bool(model)
         and list(reversed(one)) == model[::-1]
-        and list(one.each(repr)) == list(map(repr, model))
-        and one.only_objects == all(isinstance(item, dict) for item in model)
+        and list(one.map_cached(repr)) == list(map(repr, model))
+        and one.all_objects == all(isinstance(item, dict) for item in model)
         and one.highest_id >= max((number or 0 for number in ids), default=0)
         and by_id == {n: tuple(i for i in model if id_of(i) == n) for n in range(14)}
         and one.json() == msgspec.json.encode(model)
@@ -58,7 +58,7 @@ def same_by_position(one: RecordList, model: list[Any], ids: list[int | None]) -
         and (
             not in_order
             or all(
-                one.position_after(n) == len([i for i in known if i <= n])
+                one.bisect_id(n) == len([i for i in known if i <= n])
                 for n in (*range(14), *known, 2000)
             )
         )
@@ -221,17 +221,17 @@ def test_its_bytes_are_those_of_a_list_before_and_after_changes(count: int) -> N
 def test_bytes_are_kept_counted_and_let_go() -> None:
     small, large = RecordList(records(10)), RecordList(records(1000))
     small.indented()
-    assert small.bytes_kept == 0
+    assert small.cached_bytes == 0
     indented_bytes = len(b"".join(large.indented()))
-    assert large.bytes_kept == indented_bytes
+    assert large.cached_bytes == indented_bytes
     encoded = large.json()
-    assert large.bytes_kept == indented_bytes + len(encoded)
+    assert large.cached_bytes == indented_bytes + len(encoded)
     newer = large.append({"id": 1001})
-    assert newer.bytes_kept == indented_bytes + len(encoded), (
+    assert newer.cached_bytes == indented_bytes + len(encoded), (
         "an estimate until it is asked for its own"
     )
-    large.forget_bytes()
-    assert (large.bytes_kept, large.json()) == (0, encoded)
+    large.clear_caches()
+    assert (large.cached_bytes, large.json()) == (0, encoded)
 
 
 def test_each_calls_function_once_for_new_chunks() -> None:
@@ -243,17 +243,17 @@ def test_each_calls_function_once_for_new_chunks() -> None:
 
     items = RecordList(records(CHUNK * 5))
     for _again in range(2):
-        assert list(items.each(number)) == [-n for n in range(1, CHUNK * 5 + 1)]
+        assert list(items.map_cached(number)) == [-n for n in range(1, CHUNK * 5 + 1)]
     assert len(seen) == CHUNK * 5
     changed = items.replace({"id": 7, "text": "changed"}).append({"id": 1000}).remove(CHUNK * 3)
-    assert list(changed.each(number)) == [-record["id"] for record in changed]
+    assert list(changed.map_cached(number)) == [-record["id"] for record in changed]
     assert len(seen) < CHUNK * 5 + 3 * CHUNK
-    assert list(items.each(len)) == [2] * CHUNK * 5, "each function has its own"
-    assert items.bytes_kept > 0
-    items.forget_bytes()
-    assert items.bytes_kept == 0
+    assert list(items.map_cached(len)) == [2] * CHUNK * 5, "each function has its own"
+    assert items.cached_bytes > 0
+    items.clear_caches()
+    assert items.cached_bytes == 0
     seen.clear()
-    assert list(items.each(number)) == [-n for n in range(1, CHUNK * 5 + 1)]
+    assert list(items.map_cached(number)) == [-n for n in range(1, CHUNK * 5 + 1)]
     assert seen, "it was let go of"
 
 
@@ -262,9 +262,9 @@ def test_a_part_of_a_long_list_encodes_and_keeps_no_more_than_the_part() -> None
     part = items.json_of(CHUNK * 2 - 1, CHUNK * 3 + 1)
     assert json.loads(part) == records(CHUNK * 100)[CHUNK * 2 - 1 : CHUNK * 3 + 1]
     assert [chunk.keeps_compact for chunk in items._chunks()].count(True) == 1
-    assert 0 < items.bytes_kept < len(part)
+    assert 0 < items.cached_bytes < len(part)
     items.json_of(CHUNK * 2 - 1, CHUNK * 3 + 1)
-    assert items.bytes_kept < len(part), "what was kept already, is counted once"
+    assert items.cached_bytes < len(part), "what was kept already, is counted once"
 
 
 def test_the_digest_is_that_of_the_content_and_of_nothing_else() -> None:
@@ -327,11 +327,15 @@ def test_whole_calls_function_once_per_version() -> None:
         return len(records)
 
     records = RecordList({"id": number} for number in range(1, 101))
-    empty = records.bytes_kept
-    assert records.whole(count) == records.whole(count) == 100
-    assert records.bytes_kept > empty
+    empty = records.cached_bytes
+    assert records.derive_cached(count) == records.derive_cached(count) == 100
+    assert records.cached_bytes > empty
     longer = records.append({"id": 101})
-    assert (longer.whole(count), records.whole(count), calls) == (101, 100, [100, 101])
-    records.forget_bytes()
-    assert records.bytes_kept == empty
-    assert (records.whole(count), calls) == (100, [100, 101, 100])
+    assert (longer.derive_cached(count), records.derive_cached(count), calls) == (
+        101,
+        100,
+        [100, 101],
+    )
+    records.clear_caches()
+    assert records.cached_bytes == empty
+    assert (records.derive_cached(count), calls) == (100, [100, 101, 100])

@@ -244,9 +244,9 @@ def attack(
         direct = PostgresBackend(server.url(schema=name), LAYOUTS)
         for backend in (*backends, direct):
             stack.callback(backend.close)
-        followers = [Follower(backend, bug) for backend in backends]
-        for follower in followers:
-            follower.start()
+        followers = [FileDocumentCache(backend, bug) for backend in backends]
+        for cache in followers:
+            cache.start()
         processes = []
         for index, url in enumerate(urls):
             arguments = [bug, url, 2 * THREADS * index, commits // (4 * THREADS)]
@@ -259,8 +259,8 @@ def attack(
             outcome.wrong.append(f"only {len(reports)} of 4 processes reported")
         outcome.faults = sum(sum(one.injected.values()) for one in proxies)
         final = direct.sequence()
-        for follower in followers:
-            follower.finish(final)
+        for cache in followers:
+            cache.finish(final)
         _compare(outcome, reports, direct, followers)
     return outcome
 
@@ -297,7 +297,7 @@ def _kill(process: subprocess.Popen[bytes]) -> None:
     process.wait()
 
 
-class Follower(threading.Thread):
+class FileDocumentCache(threading.Thread):
     """Follows the change feed of one server from its beginning."""
 
     def __init__(self, backend: PostgresBackend, bug: str) -> None:
@@ -334,7 +334,7 @@ def _compare(
     outcome: Outcome,
     reports: Sequence[Sequence[Any]],
     direct: PostgresBackend,
-    followers: Sequence[Follower],
+    followers: Sequence[FileDocumentCache],
 ) -> None:
     wrong = outcome.wrong
     done = [Acknowledged(*line[1:]) for report in reports for line in report if line[0] == "done"]
@@ -353,10 +353,10 @@ def _compare(
             wrong.append(
                 f"{ack.mark} was acknowledged as {ack.number}, not {numbers.get(ack.mark)}"
             )
-    for follower in followers:
-        if follower.entries != entries or follower.fault:
-            count = len(follower.entries)
-            wrong.append(f"a follower has {count} of {len(entries)} entries {follower.fault}")
+    for cache in followers:
+        if cache.entries != entries or cache.fault:
+            count = len(cache.entries)
+            wrong.append(f"a cache has {count} of {len(entries)} entries {cache.fault}")
     wrong += _broken_chains(entries)
     wrong += _not_as_history(entries, direct)
     wrong += _broken_order(done)

@@ -330,8 +330,8 @@ def _takes_any_version(right: Any) -> Any:
 
 
 def _begins_from_any(right: Any) -> Any:
-    def last_reset(follower: Any, live: Any) -> int:
-        frames_of_resets = (frame for frame, applied in follower._changes(live) if applied.reset)
+    def last_reset(cache: Any, live: Any) -> int:
+        frames_of_resets = (frame for frame, applied in cache._changes(live) if applied.reset)
         return max(frames_of_resets, default=0)
 
     return last_reset
@@ -359,7 +359,7 @@ BUGS: Final = (
     _unsynced("a restore's commit point is not synced", "sync_folder", "commit-swap"),
     Bug(
         "a restore's intent is forgotten early",
-        *(atomic_replace.Swap, "_publish", _forgets_intent_early),
+        *(atomic_replace.FileSetReplace, "_publish", _forgets_intent_early),
     ),
     Bug("checksums are not checked", frames, "_is_intact", returning(True)),
     Bug(
@@ -383,7 +383,7 @@ BUGS: Final = (
     ),
     Bug(
         "nobody waits for the sync",
-        *(group_commit.Exclusive, "__exit__"),
+        *(group_commit.DurableWriterSession, "__exit__"),
         without("_journal", "wait_durable"),
     ),
     Bug(
@@ -428,13 +428,13 @@ BUGS: Final = (
     ),
     Bug(
         "a document begins from a deletion that is not durable",
-        *(document_cache.Follower, "_last_reset", _begins_from_any, unsynced_deletions),
+        *(document_cache.FileDocumentCache, "_last_reset", _begins_from_any, unsynced_deletions),
     ),
     Bug("files show what the journal may lose", _P, "_settle", NOTHING_DONE),
     Bug(
         "names of before a crash are trusted",
-        *(document_cache.Follower, "_has_names"),
-        lambda right: lambda follower, frame: frame.kind == frames.Kind.PUBLISHED,
+        *(document_cache.FileDocumentCache, "_has_names"),
+        lambda right: lambda cache, frame: frame.kind == frames.Kind.PUBLISHED,
     ),
     Bug(
         "segments go before the checkpoint is durable",
@@ -447,7 +447,7 @@ BUGS: Final = (
         *(FilesBackend, "sequence"),
         lambda right: lambda backend: max(right(backend), backend._journal.visible),
     ),
-    Bug("a follower stays in the old segment", Cursor, "_leave_segment", NOTHING_DONE),
+    Bug("a cache stays in the old segment", Cursor, "_leave_segment", NOTHING_DONE),
 )
 
 

@@ -47,4 +47,4 @@ def no_write_loop() -> None:
 def no_lock() -> None:
     """Let all processes hold every lock at once, unnoticed by the check at opening."""
     fcntl.flock = lambda descriptor, operation: None
-    FileSystem.excludes = lambda files, path: True  # type: ignore[method-assign]
+    FileSystem.lock_excludes = lambda files, path: True  # type: ignore[method-assign]

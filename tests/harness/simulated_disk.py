@@ -527,7 +527,7 @@ class SimulatedFileSystem(FileSystem):
         self.disk._may_fail("pread")
         return self.disk.content(path), self.disk.stat(path)
 
-    def glance(self, path: Where) -> bytes:
+    def read_unstable(self, path: Where) -> bytes:
         return self.read(path)[0]
 
     def exchange(self, step: str, one: Where, other: Where) -> bool:
@@ -542,10 +542,10 @@ class SimulatedFileSystem(FileSystem):
     def mount_type(self, path: Path) -> str:
         return "simulated"
 
-    def excludes(self, path: Path) -> bool:
+    def lock_excludes(self, path: Path) -> bool:
         return True
 
-    def shares(self, path: Path) -> bool:
+    def mmap_is_shared(self, path: Path) -> bool:
         return True
 
     def lock(self, path: Path, timeout: float) -> Any:

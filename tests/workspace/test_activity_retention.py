@@ -27,7 +27,7 @@ from utils.json_storage import JSONStorageManager
 from web.dashboard.heatmap import heat_of
 from workspace.actor import Caller
 from workspace.documents import key_of
-from workspace.timestamps import utc_text
+from workspace.timestamps import format_utc
 from workspace.unit_of_work import WriteOptions
 from workspace.users.activity_query import Past, newest
 from workspace.users.activity_retention import RECENT_LEFT, RECENT_MAX, Limits, retain
@@ -46,7 +46,7 @@ def entry(number: int, at: datetime, kind: str = "task_created") -> dict[str, An
     return {
         "type": kind,
         "description": f"Added task “{number}”",
-        "timestamp": utc_text(at),
+        "timestamp": format_utc(at),
         "metadata": metadata,
     }
 

@@ -19,9 +19,9 @@ from workspace.schema.validation import (
     changed_record,
     check_record,
     check_user_document,
+    format_utc,
     new_record,
     parse_time,
-    utc_text,
 )
 from workspace.texts import normal
 
@@ -362,7 +362,7 @@ def test_replace_keeps_unknown_fields_sent_back() -> None:
     before = task(legacy=[1, {"a": True}]) | {"odd\nkey": 1, "category": None}
     sent = json.loads(json.dumps(before)) | {"title": "New"}
     after = changed_record(TASKS, before, sent, now=LATER, replace=True, unknown="refuse")
-    assert after == before | {"title": "New", "updated_at": utc_text(LATER)}
+    assert after == before | {"title": "New", "updated_at": format_utc(LATER)}
 
 
 def test_a_changed_unknown_or_read_only_key_is_refused() -> None:
@@ -379,7 +379,7 @@ def test_a_change_leaves_the_rest_alone_and_stamps_the_record() -> None:
     before = task(tags=["a"], legacy=1)
     kept = json.dumps(before)
     after = changed_record(TASKS, before, {"priority": "high", "more": 2}, now=LATER)
-    assert after == before | {"priority": "high", "more": 2, "updated_at": utc_text(LATER)}
+    assert after == before | {"priority": "high", "more": 2, "updated_at": format_utc(LATER)}
     assert json.dumps(before) == kept
 
 
@@ -393,11 +393,11 @@ def test_a_replacement_returns_absent_fields_to_their_defaults_and_keeps_unknown
 def test_completion_follows_the_status() -> None:
     begun = task()
     done = changed_record(TASKS, begun, {"status": "completed"}, now=LATER)
-    assert done["completed_at"] == utc_text(LATER)
+    assert done["completed_at"] == format_utc(LATER)
     renamed = changed_record(TASKS, done, {"title": "x"}, now=LATER + timedelta(days=1))
-    assert renamed["completed_at"] == utc_text(LATER)
+    assert renamed["completed_at"] == format_utc(LATER)
     assert changed_record(TASKS, done, {"status": "review"}, now=LATER)["completed_at"] is None
-    assert task(status="completed")["completed_at"] == utc_text(NOW)
+    assert task(status="completed")["completed_at"] == format_utc(NOW)
     assert "completed_at" not in project(status="completed")
 
 
@@ -419,7 +419,7 @@ def test_an_old_record_is_upgraded_when_it_is_changed() -> None:
         **old,
         "title": "New",
         "created_at": "2024-01-01T10:00:00.500000Z",
-        "updated_at": utc_text(LATER),
+        "updated_at": format_utc(LATER),
         "completed_at": "2024-01-02T08:00:00.000000Z",
     }
     del expected["user_id"]  # nobody has told it
@@ -484,7 +484,7 @@ def test_invalid_due_date_is_refused(unfit: Any) -> None:
 
 @given(st.datetimes() | st.datetimes(timezones=st.just(UTC)))
 def test_a_written_time_reads_as_the_same_moment(moment: datetime) -> None:
-    assert parse_time(utc_text(moment)) == moment.replace(tzinfo=UTC)
+    assert parse_time(format_utc(moment)) == moment.replace(tzinfo=UTC)
 
 
 # ---- Stored records

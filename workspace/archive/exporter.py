@@ -23,7 +23,7 @@ from datetime import datetime
 from types import TracebackType
 from typing import Any, BinaryIO, Final, NamedTuple
 
-from docstore import Copy, Corrupt, DocumentStore, Key, utc_text
+from docstore import Copy, Corrupt, DocumentStore, Key, format_utc
 from workspace.archive.zip_reader import CHUNK, RATIO_IS_JUDGED_FROM, RATIO_MAX
 from workspace.schema.collections import COLLECTIONS
 
@@ -68,7 +68,7 @@ class Export:
     def _manifest(self) -> bytes:
         manifest = {
             "format": FORMAT,
-            "created_at": utc_text(self._now),
+            "created_at": format_utc(self._now),
             "version": VERSION,
             "owner": self.owner,
             "files": {file.name: file.told for file in self._files},

@@ -21,7 +21,7 @@ from workspace.membership.members import Call, Memberships
 from workspace.schema.validation import Record
 from workspace.sharing.membership_index import name_of, write_members
 from workspace.sharing.permissions import Licence, sharers
-from workspace.timestamps import utc_text
+from workspace.timestamps import format_utc
 from workspace.unit_of_work import WriteOptions
 from workspace.users.document import Activity, account_names
 from workspace.workspace import Workspace
@@ -177,7 +177,7 @@ def _member(transaction: Transaction, person: int, entry: Record) -> Record:
         "status": "member",
         "invited_by": entry.get("invited_by"),
         "invited_at": entry.get("invited_at"),
-        "since": utc_text(transaction.now),
+        "since": format_utc(transaction.now),
     }
 
 

@@ -28,7 +28,7 @@ from workspace.schema.collections import COLLECTIONS, ROLES
 from workspace.schema.validation import InvalidRecord, Record
 from workspace.sharing.membership_index import name_of, take_out, write_members
 from workspace.sharing.permissions import Access, Forbidden, Licence, index_of, sharers
-from workspace.timestamps import utc_text
+from workspace.timestamps import format_utc
 from workspace.unit_of_work import WriteOptions
 from workspace.users.document import Activity, begin, log, person_named, tell_other
 from workspace.workspace import Workspace
@@ -213,7 +213,7 @@ class Memberships:
             project = _named_in(transaction, owner, project_id, person)
             entry = entries_of(project)[person]
             if entry["status"] != "member":
-                joined = {"status": "member", "since": utc_text(transaction.now)}
+                joined = {"status": "member", "since": format_utc(transaction.now)}
                 _write_entry(transaction, owner, project, person, joined)
             return entry
 
@@ -241,7 +241,7 @@ class Memberships:
             entry = entries_of(project).get(to)
             if entry is None or entry["status"] != "member":
                 _refuse("/to", "must be the id of a member of the project")
-            offered = entry | {OFFERED: utc_text(transaction.now)}
+            offered = entry | {OFFERED: format_utc(transaction.now)}
             members = [
                 offered if existing is entry else _unoffered(existing)
                 for existing in project[MEMBERS]
@@ -424,7 +424,7 @@ def _add_invitation(
         "role": role,
         "status": "invited",
         "invited_by": asks.user_id,
-        "invited_at": utc_text(transaction.now),
+        "invited_at": format_utc(transaction.now),
         "since": None,
     }
     write_members(transaction, owner, project, [*(project.get(MEMBERS) or []), entry])
@@ -534,7 +534,7 @@ def _write_entry(
 def _move_project(
     transaction: Transaction, project: Record, owner: int, to: int, former_owner: str
 ) -> Record:
-    key, now = key_of("projects", to), utc_text(transaction.now)
+    key, now = key_of("projects", to), format_utc(transaction.now)
     begin(transaction, key)
     entries = entries_of(project)
     gone = [entries[to], *addressed_of(project).values()]  # invitations of the former owner
@@ -565,7 +565,9 @@ def _move_tasks(
     for task in tasks:
         transaction.remove(source, task["id"])
         moved = {"id": transaction.new_id(destination), "user_id": to, "project_id": moved_id}
-        transaction.put(destination, dict(task) | moved | {"updated_at": utc_text(transaction.now)})
+        transaction.put(
+            destination, dict(task) | moved | {"updated_at": format_utc(transaction.now)}
+        )
 
 
 def _is_of(task: Any, project_id: int) -> bool:

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from docstore import Backend, Examined, Finding, Key, examine, id_of
+from docstore import Backend, DocumentReport, Finding, Key, examine, id_of
 from workspace.documents import own_copy
 from workspace.json_values import FieldError
 from workspace.member_entries import MEMBERS, entries_of, is_member_entry
@@ -108,7 +108,7 @@ def _check_user_document(person: Person, account: Account | None) -> None:
         _compare(examined, content, account)
 
 
-def _compare(examined: Examined, content: Mapping[str, Any], account: Account) -> None:
+def _compare(examined: DocumentReport, content: Mapping[str, Any], account: Account) -> None:
     if dispute := account.dispute(content):
         examined.add(("username",), dispute)
         return
@@ -207,14 +207,14 @@ def _check_presence(person: Person, account: Account | None) -> None:
         examined.findings.append(Finding(examined.name, problem))
 
 
-def _unknown_owner(person: Person, examined: Examined) -> Finding:
+def _unknown_owner(person: Person, examined: DocumentReport) -> Finding:
     problem = f"user {person.owner} has no account in the database"
     if person.documents["users"].data is not None:
         problem += ": run setup_data --adopt-users"
     return Finding(examined.name, problem)
 
 
-def _absent(person: Person) -> Iterator[Examined]:
+def _absent(person: Person) -> Iterator[DocumentReport]:
     for name, examined in person.documents.items():
         wanted = not COLLECTIONS[name].layout.begun_later
         if wanted and examined.data is None and not examined.findings:

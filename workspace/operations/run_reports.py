@@ -17,7 +17,7 @@ from typing import Any, Final, TypeVar
 
 import msgspec
 
-from docstore import Finding, utc_text
+from docstore import Finding, format_utc
 from docstore.backend import WORK_FOLDER
 
 VALIDATED: Final = "validated.json"
@@ -107,7 +107,7 @@ def keep_validated(folder: Path | None, findings: Sequence[Finding]) -> None:
         Finding(_as_text(finding.document), _as_text(finding.problem), finding.line, finding.column)
         for finding in findings[:FINDINGS_KEPT]
     ]
-    _keep(folder, VALIDATED, Validated(utc_text(datetime.now(UTC)), len(findings), stored))
+    _keep(folder, VALIDATED, Validated(format_utc(datetime.now(UTC)), len(findings), stored))
 
 
 def keep_validated_share(
@@ -132,7 +132,9 @@ def keep_counted(folder: Path | None, stats: dict[str, Any]) -> None:
         if name.startswith("total_")
     }
     unreadable = len(stats["unreadable_documents"])
-    counted = Counted(utc_text(datetime.now(UTC)), totals, stats["size_bytes"]["total"], unreadable)
+    counted = Counted(
+        format_utc(datetime.now(UTC)), totals, stats["size_bytes"]["total"], unreadable
+    )
     _keep(folder, COUNTED, counted)
 
 

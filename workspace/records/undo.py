@@ -19,7 +19,7 @@ from workspace.json_values import same_value
 from workspace.member_entries import MEMBERS, is_managed
 from workspace.references import check_references, clear_references
 from workspace.schema.validation import COLLECTIONS, RECORD_COLLECTIONS, InvalidRecord, Record
-from workspace.timestamps import utc_text
+from workspace.timestamps import format_utc
 
 OFFERED_FOR: Final = timedelta(hours=1)  # how long after a change it may be undone
 
@@ -63,7 +63,7 @@ class Undoing:
             if before is None:
                 transaction.remove(key, number)
             else:
-                transaction.put(key, before | {"updated_at": utc_text(transaction.now)})
+                transaction.put(key, before | {"updated_at": format_utc(transaction.now)})
         for key, number, before, _after in self._steps:
             if before is None:
                 clear_references(transaction, key, {number})

@@ -30,7 +30,7 @@ from workspace.schema.collections import (
 )
 from workspace.schema.fields import Field, Kind
 from workspace.texts import normal
-from workspace.timestamps import ends_before, moment_of, parse_time, stored_time, utc_text
+from workspace.timestamps import ends_before, format_utc, moment_of, parse_time, stored_time
 
 __all__ = [
     "COLLECTIONS",
@@ -44,10 +44,10 @@ __all__ = [
     "changed_record",
     "check_record",
     "check_user_document",
+    "format_utc",
     "new_record",
     "parse_time",
     "record_version",
-    "utc_text",
 ]
 
 # "keep" stores unknown fields, "refuse_unknown" refuses them, "refuse" also refuses read-only ones.
@@ -82,7 +82,7 @@ def new_record(
     `unknown` decides about unknown and read-only keys: see `Unknown`.
     """
     record = _merged(spec, {}, data, True, unknown)
-    record |= {"id": record_id, "created_at": utc_text(now), "user_id": owner}
+    record |= {"id": record_id, "created_at": format_utc(now), "user_id": owner}
     return _stamped(spec, {}, record, now)
 
 
@@ -221,12 +221,12 @@ def _check_period(spec: CollectionSpec, before: Record, after: Record, faults: F
 
 def _stamped(spec: CollectionSpec, before: Record, record: Record, now: datetime) -> Record:
     """Return `record` in stored form: timestamps set, old times normalized, keys in order."""
-    record["updated_at"] = utc_text(now)
+    record["updated_at"] = format_utc(now)
     if "completed_at" in spec.by_name:
         if record["status"] != "completed":
             record["completed_at"] = None
         elif before.get("status") != "completed":
-            record["completed_at"] = utc_text(now)
+            record["completed_at"] = format_utc(now)
         else:  # old records may lack it
             record.setdefault("completed_at", None)
     for field in spec.fields:

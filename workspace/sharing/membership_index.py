@@ -16,7 +16,7 @@ from workspace.member_entries import MEMBERS, OFFERED, entries_of, is_managed
 from workspace.schema.collections import COLLECTIONS
 from workspace.schema.validation import InvalidRecord, Record, changed_record
 from workspace.sharing.permissions import Project, changed_projects, index_by_project, index_of
-from workspace.timestamps import utc_text
+from workspace.timestamps import format_utc
 
 
 def follow(transaction: Transaction) -> None:
@@ -141,7 +141,7 @@ def write_members(
     transaction: Transaction, owner: int, project: dict[str, Any], members: list[Any]
 ) -> dict[str, Any]:
     """Store the project with these members, without validating the rest of it."""
-    changed = {**project, MEMBERS: members, "updated_at": utc_text(transaction.now)}
+    changed = {**project, MEMBERS: members, "updated_at": format_utc(transaction.now)}
     record = COLLECTIONS["projects"].ordered(changed)
     transaction.put(key_of("projects", owner), record)
     return record

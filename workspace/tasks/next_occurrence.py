@@ -19,7 +19,7 @@ from workspace.documents import key_of, own_copy
 from workspace.installation import installation
 from workspace.recurrence import Next, canonical_repeat, next_due
 from workspace.schema.validation import COLLECTIONS, Record
-from workspace.timestamps import is_time_zone, utc_text, zone_of_offset
+from workspace.timestamps import format_utc, is_time_zone, zone_of_offset
 from workspace.users.preferences import preferences_in
 
 _DONE = "completed"
@@ -105,7 +105,7 @@ def _without_rule(done: Record) -> Record:
 
 def _again(transaction: Transaction, key: Key, done: Record, follows: Next) -> Record:
     """Return a copy of the task to do again: default status, unticked checklist, new id."""
-    spec, now = COLLECTIONS["tasks"], utc_text(transaction.now)
+    spec, now = COLLECTIONS["tasks"], format_utc(transaction.now)
     items = done.get("checklist")
     again: Record = own_copy(done)
     again |= {name: spec.by_name[name].fresh_default() for name in ("status", "position")}

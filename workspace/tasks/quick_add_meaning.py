@@ -20,7 +20,7 @@ from workspace.tasks.quick_add_grammar import (
     WEEKDAYS,
     DayPart,
 )
-from workspace.timestamps import parse_time, utc_text
+from workspace.timestamps import format_utc, parse_time
 
 _DAYS: Final = ("MO", "TU", "WE", "TH", "FR", "SA", "SU")
 _FREQUENCIES: Final = {
@@ -78,9 +78,9 @@ def when(said: Meaning, now: datetime) -> tuple[str | None, str]:
     today, repeat = now.date(), rule_of(said, now.date())
     (clock, is_after_midnight), day = _clock_of(said), said.day
     if day is not None and (ahead := _ahead(day)) is not None:
-        return utc_text((now + ahead).astimezone(UTC).replace(second=0, microsecond=0)), repeat
+        return format_utc((now + ahead).astimezone(UTC).replace(second=0, microsecond=0)), repeat
     if day is not None and day.get("offset"):
-        return utc_text(parse_time(_iso_text(day))), repeat
+        return format_utc(parse_time(_iso_text(day))), repeat
     if day is None and said.weekday is None and clock is None and not repeat:
         return None, ""
     if day is not None or said.weekday is not None:
@@ -96,7 +96,7 @@ def when(said: Meaning, now: datetime) -> tuple[str | None, str]:
     is_named = day is not None or said.weekday is not None
     if is_after_midnight and is_named and not (on == today and clock > now.time()):
         on += timedelta(days=1)
-    return utc_text(datetime.combine(on, clock, now.tzinfo).astimezone(UTC)), repeat
+    return format_utc(datetime.combine(on, clock, now.tzinfo).astimezone(UTC)), repeat
 
 
 def _ahead(day: Found) -> timedelta | None:

@@ -104,7 +104,7 @@ def _revision(document: Document | None) -> int | None:
 
 def _objects(document: Document | None) -> Sequence[Activity]:
     records = document.list_of("activities") if document else ()
-    if not records or records.only_objects:
+    if not records or records.all_objects:
         return records
     return [record for record in records if isinstance(record, dict)]
 

@@ -24,7 +24,7 @@ import msgspec
 
 from docstore import Key, RecordList, Transaction
 from workspace.documents import ensure, key_of
-from workspace.timestamps import moment_of, utc_text
+from workspace.timestamps import format_utc, moment_of
 from workspace.users.activity_query import (
     ACCOUNT_EVENTS,
     DEEDS,
@@ -91,7 +91,7 @@ def is_due(records: RecordList, limits: Limits) -> bool:
     number = len(records)
     if number > limits.recent_max:
         return True
-    return not number % _SIZE_LOOKS and sum(records.each(_size_of)) > RECENT_BYTES_MAX
+    return not number % _SIZE_LOOKS and sum(records.map_cached(_size_of)) > RECENT_BYTES_MAX
 
 
 def is_overdue(recent: RecordList, older: RecordList, limits: Limits, now: datetime) -> bool:
@@ -105,7 +105,7 @@ def retain(transaction: Transaction, owner: int, limits: Limits) -> bool:
 
     Do nothing unless that is due. Return whether there is more to do.
     """
-    key, today = key_of("users", owner), utc_text(transaction.now)[:10]
+    key, today = key_of("users", owner), format_utc(transaction.now)[:10]
     document = transaction.document(key)
     if document is None:
         return False
@@ -163,8 +163,8 @@ def _trim(
     events = account_events_of(document)
     number = max(number, len(records) - max(limits.number - newer - len(events), 0))
     number = max(number, _too_old(records, limits.earliest(transaction.now)))
-    size = sum(records.each(_size_of))
-    for count, record_size in enumerate(records.each(_size_of), 1):
+    size = sum(records.map_cached(_size_of))
+    for count, record_size in enumerate(records.map_cached(_size_of), 1):
         if size <= OLDER_BYTES_MAX:
             break
         size, number = size - record_size, max(number, count)
@@ -199,7 +199,7 @@ def _account_events(
     lists = [transaction.records(key_of(name, owner)) for name in ("activities", "users")]
     left = {
         failed: limits.account_events(failed=failed)
-        - sum(sum(map(bool, records.each(test))) for records in lists)
+        - sum(sum(map(bool, records.map_cached(test))) for records in lists)
         for failed, test in ((False, _is_account_event), (True, _is_failed_login))
     }
     earliest, retained = limits.earliest(transaction.now), []

@@ -23,7 +23,7 @@ from datetime import datetime
 from typing import Any, Final, NamedTuple
 
 from docstore import Key, Transaction
-from workspace.timestamps import utc_text
+from workspace.timestamps import format_utc
 from workspace.users.quota import Uncommitted, period_of
 
 COMMIT_SECONDS: Final = 5.0
@@ -177,7 +177,7 @@ def fold(transaction: Transaction, key: Key, held: Held) -> None:
             same_day = isinstance(line, dict) and line.get("day") == day
             number = line.get("id") if isinstance(line, dict) and same_day else None
             known[token] = {"day": day, "id": _written(transaction, key, token, number, reads)}
-    today = utc_text(transaction.now)[:10]
+    today = format_utc(transaction.now)[:10]
     current = {
         token: line
         for token, line in known.items()
@@ -206,13 +206,13 @@ def _written(
     before = metadata.get("count")
     count = reads.number + (before if type(before) is int else 0)
     metadata |= {"via": "api", **({"token": token} if token else {})}
-    metadata |= {"count": count, "until": utc_text(reads.last)}
+    metadata |= {"count": count, "until": format_utc(reads.last)}
     record_id: int = line["id"] if line is not None else transaction.new_id(key)
     record = {
         "id": record_id,
         "type": READ_TYPE,
         "description": f"Read {count} times" if count > 1 else "Read once",
-        "timestamp": utc_text(reads.first),
+        "timestamp": format_utc(reads.first),
         "metadata": metadata,
     }
     if line is not None:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 from typing import Any, Final, cast
 
-from docstore import Key, NotFound, Transaction, utc_text
+from docstore import Key, NotFound, Transaction, format_utc
 from workspace.actor import Caller
 from workspace.documents import ensure, key_of
 from workspace.installation import installation
@@ -151,7 +151,7 @@ def log(transaction: Transaction, owner: int, activity: Activity) -> Record:
     record = {
         "type": activity.type,
         "description": activity.description,
-        "timestamp": utc_text(transaction.now),
+        "timestamp": format_utc(transaction.now),
         "metadata": dict(activity.metadata),
     }
     key = _person(transaction, owner)
@@ -247,5 +247,5 @@ def _mirrored(user: Any, stored: Mapping[str, Any]) -> dict[str, Any]:
 
 def _as_json(value: Any) -> Any:
     if isinstance(value, datetime):
-        return utc_text(value)
+        return format_utc(value)
     return value.isoformat() if isinstance(value, date) else value

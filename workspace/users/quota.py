@@ -23,7 +23,7 @@ from types import MappingProxyType
 from typing import Any, Final, NamedTuple
 
 from workspace.schema.validation import COLLECTIONS
-from workspace.timestamps import moment_of, utc_text
+from workspace.timestamps import format_utc, moment_of
 
 PERIOD: Final = "api_calls_period"
 BY_TOKEN: Final = "api_calls_by_token"
@@ -234,7 +234,7 @@ def as_fields(quota: Quota, now: datetime) -> dict[str, Any]:
         "api_calls_used": quota.used,
         PERIOD: period_of(now),
         BY_TOKEN: quota.by_token,
-        BURST_UNTIL: utc_text(now + quota.burst.busy),
+        BURST_UNTIL: format_utc(now + quota.burst.busy),
     }
 
 
@@ -247,7 +247,7 @@ def _by_token(user_document: Mapping[str, Any]) -> dict[str, int]:
 
 def period_of(moment: datetime) -> str:
     """Return the hour in which a call at this moment counts."""
-    return utc_text(moment)[:13]
+    return format_utc(moment)[:13]
 
 
 def period_to_keep(user_document: Mapping[str, Any]) -> dict[str, str]:

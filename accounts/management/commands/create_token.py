@@ -5,7 +5,7 @@ from django.core.management.base import BaseCommand, CommandError
 
 from accounts.models import ApiToken, User
 from accounts.tokens import EVERYTHING, SCOPES, TOKENS_MAX, TooManyTokens, create_token, lifetime_of
-from workspace.timestamps import utc_text
+from workspace.timestamps import format_utc
 
 
 class Command(BaseCommand):
@@ -45,7 +45,7 @@ class Command(BaseCommand):
         except ValueError as fault:
             raise CommandError(f"--expires: {fault}") from None
         until = (
-            f"valid until {utc_text(token.expires_at)}" if token.expires_at else "without expiry"
+            f"valid until {format_utc(token.expires_at)}" if token.expires_at else "without expiry"
         )
         self.stderr.write(
             f"A token for {owner.get_username()}, {until}; "

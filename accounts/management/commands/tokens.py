@@ -10,7 +10,7 @@ from django.utils import timezone
 from accounts.management.commands.create_token import account_named
 from accounts.models import ApiToken
 from accounts.tokens import is_valid, revoke
-from workspace.timestamps import utc_text
+from workspace.timestamps import format_utc
 
 
 class Command(BaseCommand):
@@ -42,7 +42,7 @@ def _line(token: ApiToken) -> str:
     if state == "revoked" and token.revoked_at is None:
         state = "expired"
     times = (
-        f"{word} {utc_text(moment)}"
+        f"{word} {format_utc(moment)}"
         for word, moment in (("used", token.last_used_at), ("expires", token.expires_at))
         if moment
     )

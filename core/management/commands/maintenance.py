@@ -19,7 +19,7 @@ from core.maintenance.runner import AlreadyRunning, Runner
 from docstore import StoreError
 from utils.json_storage import json_storage
 from workspace.operations.maintenance_history import JobRun
-from workspace.timestamps import utc_text
+from workspace.timestamps import format_utc
 
 _NICENESS = 10
 
@@ -88,7 +88,7 @@ class Command(BaseCommand):
             states = {
                 name: {
                     **(msgspec.to_builtins(jobs[name]) if name in jobs else {}),
-                    "next_at": utc_text(at),
+                    "next_at": format_utc(at),
                 }
                 for name, at in upcoming.items()
             }
@@ -100,8 +100,8 @@ class Command(BaseCommand):
                 last = "never ran"
             else:
                 word = "FAILED" if state.failures else "done"
-                last = f"{word} {utc_text(state.finished_at)}: {state.result}"
-            self.stdout.write(printable(f"{name}: {last}; next {utc_text(at)}"))
+                last = f"{word} {format_utc(state.finished_at)}: {state.result}"
+            self.stdout.write(printable(f"{name}: {last}; next {format_utc(at)}"))
 
 
 def _line(run: JobRun) -> str:

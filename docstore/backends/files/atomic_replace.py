@@ -31,7 +31,7 @@ from docstore.errors import from_os_error
 _Moves = dict[str, str]
 
 
-class Swap:
+class FileSetReplace:
     """An atomic replacement of files under the root. The caller holds the folder's locks."""
 
     def __init__(self, files: FileSystem, root: Path, drafts: Path) -> None:
@@ -55,10 +55,10 @@ class Swap:
                 moves[name] = f"{secrets.token_hex(8)}.draft" if content is not None else ""
                 if content is not None:
                     self._draft(name, moves[name], content)
-            self._decide(moves)
+            self._write_intent(moves)
             self._link(moves)
         except OSError:
-            self._take_back(moves)
+            self._roll_back(moves)
             raise
         self.finish()
 
@@ -133,7 +133,7 @@ class Swap:
             before = self._files.status(target).st_mtime_ns + 1
         self._files.create("draft", self._drafts / draft, content, max(now, before))
 
-    def _decide(self, moves: _Moves) -> None:
+    def _write_intent(self, moves: _Moves) -> None:
         """Write the intent: the commit point. The drafts' names are durable before it lists them.
 
         Until the first target is replaced, the holder of the lock can still roll it back.
@@ -142,7 +142,7 @@ class Swap:
         self._files.create("intent", self._intent, json.dumps(moves).encode())
         self._files.sync_folder("commit-swap", self._drafts)
 
-    def _take_back(self, moves: _Moves) -> None:
+    def _roll_back(self, moves: _Moves) -> None:
         """Roll back what happened before the first target was replaced.
 
         The intent is removed first, durably: without its drafts it could not be finished.

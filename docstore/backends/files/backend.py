@@ -43,14 +43,14 @@ from docstore.backend import (
     Finding,
     Stored,
 )
-from docstore.backends.files.atomic_replace import Swap
+from docstore.backends.files.atomic_replace import FileSetReplace
 from docstore.backends.files.backup_fallback import BackupFallback
 from docstore.backends.files.commits import Committer
-from docstore.backends.files.document_cache import CACHE_BYTES_MAX, Follower
+from docstore.backends.files.document_cache import CACHE_BYTES_MAX, FileDocumentCache
 from docstore.backends.files.file_repair import FileRepair
 from docstore.backends.files.folder import DataFolder
 from docstore.backends.files.folder_check import FolderCheck
-from docstore.backends.files.group_commit import Exclusive, Together, Writing
+from docstore.backends.files.group_commit import DurableWriterSession, GroupCommit, WriterSession
 from docstore.backends.files.hand_edits import HandEdits
 from docstore.backends.files.interruptions import InterruptionRepair
 from docstore.backends.files.leftovers import remove_leftovers
@@ -65,7 +65,7 @@ from docstore.disk.filesystem import FileSystem
 from docstore.document import CollectionLayout, Document, Key
 from docstore.errors import Corrupt, HistoryGone, StoreError, Unavailable
 from docstore.file_edits import FileEdit
-from docstore.journal.change_feed import Feed
+from docstore.journal.change_feed import ChangeFeed
 from docstore.journal.frames import Kind
 from docstore.journal.log import SEGMENT_BYTES, Journal
 from docstore.journal.reader import JournalReader
@@ -106,13 +106,16 @@ class FilesBackend:
         self._folder = folder = DataFolder(root, layouts, files, lock_timeout)
         self.root = folder.root
         self._journal = journal = Journal(files, folder.journal, segment_bytes)
-        self._feed = Feed(files, journal)
-        self._cache = cache = Follower(folder, journal, cache_bytes, clock)
-        self._replace = Swap(files, folder.root, folder.work / "drafts")
+        self._feed = ChangeFeed(files, journal)
+        self._cache = cache = FileDocumentCache(folder, journal, cache_bytes, clock)
+        self._replace = FileSetReplace(files, folder.root, folder.work / "drafts")
         found = cache, self._invalidate, self._finish_restore
-        session, exclusive = Writing(folder.lock, *found), Exclusive(folder.lock, *found)
+        session, exclusive = (
+            WriterSession(folder.lock, *found),
+            DurableWriterSession(folder.lock, *found),
+        )
         self._repair = InterruptionRepair(folder, journal, cache, self._feed)
-        self._group = Together(session, cache, lock_timeout, self._repair.repair)
+        self._group = GroupCommit(session, cache, lock_timeout, self._repair.repair)
         self._repair.attach(self._group)
         self._publisher = Publisher(cache, folder.publishing_lock, session, history or History())
         parts = FolderParts(
@@ -307,7 +310,7 @@ class FilesBackend:
             if self._lifecycle.is_read_only:
                 self._cache.follow()
         synced = self._journal.synced
-        # While a restore replaces files, its number is withheld: a follower would read them too
+        # While a restore replaces files, its number is withheld: a cache would read them too
         # early. Checked after reading the number: before, it could miss a restore that has just
         # begun.
         return min(synced, self._journal.checkpointed) if self._journal.is_restoring else synced

@@ -1,8 +1,8 @@
 """The cache of documents in a process: their files, with the journal applied on top.
 
-A `Live` document has three parts. *Versions* are states in memory, each with the sequence number of
-the frame that made it, from the newest visible one on (MVCC). *Pending* changes are those that its
-file does not show yet. *Tokens* identify the files that are known to show the document (inode,
+A `CachedDocument` has three parts. *Versions* are states in memory, each with the sequence number
+of the frame that made it, from the newest visible one on (MVCC). *Pending* changes are those that
+its file does not show yet. *Tokens* identify the files that are known to show the document (inode,
 size, mtime), each with the frame up to which its file does so. A file with another token was
 written by a person or another program.
 
@@ -47,7 +47,7 @@ from docstore.codec import decode, encode
 from docstore.disk.filesystem import Status
 from docstore.document import Document, Key
 from docstore.errors import Corrupt, Unavailable, from_os_error
-from docstore.journal.entries import Applied, decode_entry
+from docstore.journal.entries import DocumentDelta, decode_entry
 from docstore.journal.frames import Frame, Kind
 from docstore.journal.log import Journal
 from docstore.observer import IGNORING, Observer
@@ -78,12 +78,12 @@ DAMAGED: Final = (
 class EditedByHand(Exception):
     """The document's file is not one that the store wrote. The backend merges it."""
 
-    def __init__(self, live: Live) -> None:
+    def __init__(self, live: CachedDocument) -> None:
         super().__init__(live.name)
         self.live = live  # the document without the edit
 
 
-class FileShown(msgspec.Struct):
+class PublishedNote(msgspec.Struct):
     """The entry of one document in a publication note: the file that shows it up to a frame.
 
     `file` is its inode, size and mtime in nanoseconds; None if the document was deleted.
@@ -95,11 +95,11 @@ class FileShown(msgspec.Struct):
     file: Token | None
 
 
-_decode_notes: Final = msgspec.json.Decoder(list[FileShown]).decode
+_decode_notes: Final = msgspec.json.Decoder(list[PublishedNote]).decode
 
 
 @dataclass(slots=True, eq=False)
-class Live:
+class CachedDocument:
     """The cache entry of a document. `versions` is empty until the document is loaded."""
 
     key: Key
@@ -147,7 +147,7 @@ class Live:
         self.versions = (*versions, (sequence, document))
 
 
-class Follower:
+class FileDocumentCache:
     """The cache of a data folder's documents, kept current from the journal and the files.
 
     `mutex` guards everything except reading cached versions. Appending requires the folder's lock
@@ -174,18 +174,18 @@ class Follower:
 
     def forget(self) -> None:
         """Clear the cache. Required before the journal is followed from its checkpoint."""
-        self._live: dict[Key, Live] = {}
+        self._live: dict[Key, CachedDocument] = {}
         # The file read last for its digest: path, bytes, status. It need not be read again.
         self._read_ahead: tuple[str, bytes, Status] | None = None
         # Documents that may be evicted, the next candidate first. Changed only under the mutex: a
         # reader only marks a document as used, without moving it.
-        self._evictable: OrderedDict[Key, Live] = OrderedDict()
-        self.pending: dict[Key, Live] = {}
+        self._evictable: OrderedDict[Key, CachedDocument] = OrderedDict()
+        self.pending: dict[Key, CachedDocument] = {}
         self._bytes = 0
         # Files that cannot be merged, with their tokens and the reasons.
         self.faults: dict[Key, tuple[Token | None, Corrupt]] = {}
         # Files published since the last checkpoint, whose images the next one writes.
-        self.published: dict[Key, tuple[FileShown, Document | None]] = {}
+        self.published: dict[Key, tuple[PublishedNote, Document | None]] = {}
         self.is_checkpointed = True  # whether no commit followed the last checkpoint
 
     # Following
@@ -195,14 +195,14 @@ class Follower:
         with self.mutex:
             self._be_sure()
             for frame in self.journal.follow():
-                self._absorb(frame)
+                self._apply_frame(frame)
 
     def recover_tail(self) -> None:
         """Like `follow`, after a writer died during an append. Requires the folder's lock."""
         with self.mutex:
             self._be_sure()
             for frame in self.journal.recover_tail():
-                self._absorb(frame)
+                self._apply_frame(frame)
 
     def _be_sure(self) -> None:
         """Clear the cache and follow again if an interruption left a frame half applied."""
@@ -210,10 +210,10 @@ class Follower:
             self.forget()
             self.journal.begin_again()
 
-    def _absorb(self, frame: Frame) -> None:
+    def _apply_frame(self, frame: Frame) -> None:
         if frame.kind in (Kind.COMMIT, Kind.RELAXED):
             for applied in decode_entry(frame.payload):
-                self._absorb_change(frame, applied)
+                self._apply_delta(frame, applied)
         elif frame.kind in (Kind.PUBLISHING, Kind.PUBLISHED):
             # A note of an earlier incarnation only proves that the store wrote these files: a power
             # cut may have undone their renames.
@@ -239,12 +239,12 @@ class Follower:
                 if not live.pending:
                     self._drop(live)
 
-    def _absorb_change(self, frame: Frame, applied: Applied) -> None:
+    def _apply_delta(self, frame: Frame, applied: DocumentDelta) -> None:
         live = self.live(applied.key)
         if applied.base:
             live.versions = ()
             live.pending.clear()
-        elif applied.reset and not live.pending and not self.is_as_known(live):
+        elif applied.reset and not live.pending and not self.is_current(live):
             live.versions = ()  # their file was removed meanwhile
         self.add_pending(live, frame.sequence, frame.payload, is_own=False)
         if applied.merged is not None:
@@ -258,7 +258,9 @@ class Follower:
             else:
                 live.add_version(frame.sequence, after, self.journal.visible)
 
-    def add_pending(self, live: Live, sequence: int, payload: bytes, *, is_own: bool) -> None:
+    def add_pending(
+        self, live: CachedDocument, sequence: int, payload: bytes, *, is_own: bool
+    ) -> None:
         """Add a change that the document's file does not show yet."""
         if not live.pending:
             live.since, live.is_own = time.monotonic(), False
@@ -269,13 +271,13 @@ class Follower:
         live.size += len(payload)
         self.is_checkpointed = False
 
-    def note_merged(self, live: Live, token: Token | None) -> None:
+    def note_merged(self, live: CachedDocument, token: Token | None) -> None:
         """Note that a pending change merged this file, so that publishing may replace it."""
         self.faults.pop(live.key, None)
         if token is not None:
             live.merged.add(token)
 
-    def note_files(self, notes: list[FileShown], *, is_done: bool) -> None:
+    def note_files(self, notes: list[PublishedNote], *, is_done: bool) -> None:
         """Apply a note of files that are about to show documents or, if `is_done`, do so now."""
         for note in notes:
             live = self.live(Key(note.collection, note.owner))
@@ -296,22 +298,22 @@ class Follower:
 
     # Documents
 
-    def live(self, key: Key) -> Live:
+    def live(self, key: Key) -> CachedDocument:
         """Return the cache entry of a document; create an empty one if it is missing."""
         live = self._live.get(key)
         if live is None:
             live = self._live[key] = self.unknown(key)
         return live
 
-    def unknown(self, key: Key) -> Live:
+    def unknown(self, key: Key) -> CachedDocument:
         """Return a new, empty cache entry, which is not added to the cache."""
         name = self.name(key)
-        return Live(key, name, self._base + name)
+        return CachedDocument(key, name, self._base + name)
 
     def stored(self, key: Key, limit: int) -> Stored:
         """Return the document up to a frame. Raises `Corrupt`, `Unavailable`, `EditedByHand`."""
         live = self._live.get(key)
-        if live is None or not live.versions or not (live.pending or self.is_as_known(live)):
+        if live is None or not live.versions or not (live.pending or self.is_current(live)):
             self.observer.on_read(is_cached=False)
             return self._load(key).stored(limit)
         self.observer.on_read(is_cached=True)
@@ -340,26 +342,26 @@ class Follower:
             return None
         return known_fault[1]
 
-    def is_as_known(self, live: Live) -> bool:
+    def is_current(self, live: CachedDocument) -> bool:
         """Return whether the current file is known to show the document."""
         try:
             status = self.files.status(live.path)
         except OSError:
             return False
-        return token_of(status) in live.tokens
+        return file_id_of(status) in live.tokens
 
-    def is_of_store(self, live: Live) -> bool:
+    def is_of_store(self, live: CachedDocument) -> bool:
         """Return whether the store wrote the current file, as far as journal and image show."""
         token = self.token(live)
         head = self.images.head(live.key)
         known = {*live.tokens, head.file} if head is not None else live.tokens
         return token is not None and token in known
 
-    def _load(self, key: Key) -> Live:
+    def _load(self, key: Key) -> CachedDocument:
         with self.mutex:
             self.follow()
             live = self.live(key)
-            if live.versions and (live.pending or self.is_as_known(live)):
+            if live.versions and (live.pending or self.is_current(live)):
                 return live
             if self.merges and live.versions and live.versions[-1][1] is not None:
                 self._refuse_edited(live)
@@ -377,13 +379,13 @@ class Follower:
                 raise
             return live
 
-    def _refuse_edited(self, live: Live) -> None:
+    def _refuse_edited(self, live: CachedDocument) -> None:
         """Raise `EditedByHand` unless the file is one that is known to be faulty."""
         token = self.token(live)
         if token is None or self.faults.get(live.key, (None,))[0] != token:
             raise EditedByHand(live)
 
-    def _load_image(self, live: Live) -> bool:
+    def _load_image(self, live: CachedDocument) -> bool:
         """Load the image as the document if the file was edited since the image was written.
 
         Return False if the file itself counts. Raises `EditedByHand` after the document was loaded.
@@ -402,7 +404,7 @@ class Follower:
         self._refuse_edited(live)
         return True
 
-    def _state_before_edit(self, live: Live) -> tuple[int, Document] | None:
+    def _state_before_edit(self, live: CachedDocument) -> tuple[int, Document] | None:
         """Return the document without the edit of its file, and its frame, if the file was edited.
 
         That is the document as published since the last checkpoint, or else the image of the
@@ -464,14 +466,14 @@ class Follower:
             return None
         live = self.unknown(key)
         data, status = self.content(live)
-        if status is None or token_of(status) != head.file or digest_of(data) == head.digest:
+        if status is None or file_id_of(status) != head.file or digest_of(data) == head.digest:
             return None
         image = self.images.read(key)
         if image is None or image.file != head.file or image.is_copy_of(data):
             return None  # replaced meanwhile, or the checksum is damaged and not the file
         return Corrupt(live.name, DAMAGED)
 
-    def _follow_for(self, live: Live) -> None:
+    def _follow_for(self, live: CachedDocument) -> None:
         """Follow the journal while the document is loaded."""
         live.is_loading = True
         try:
@@ -479,7 +481,7 @@ class Follower:
         finally:
             live.is_loading = False
 
-    def _is_known(self, live: Live, head: Head | None) -> bool:
+    def _is_known(self, live: CachedDocument, head: Head | None) -> bool:
         """Return whether the file is the store's, or nothing but the file is known.
 
         It takes the first line of the image only. Without it, each cold read would load the whole
@@ -501,7 +503,9 @@ class Follower:
         live.tokens[head.file] = live.tokens[token or head.file] = head.sequence
         return True
 
-    def _published_again(self, live: Live, image: Image | None, sequence: int) -> Document | None:
+    def _published_again(
+        self, live: CachedDocument, image: Image | None, sequence: int
+    ) -> Document | None:
         """Return the document as of a frame after the last checkpoint, from image and journal.
 
         Return None if they do not lead to it.
@@ -521,7 +525,7 @@ class Follower:
                         return None
         return document
 
-    def _has_digest(self, live: Live, digest: str) -> bool:
+    def _has_digest(self, live: CachedDocument, digest: str) -> bool:
         """Return whether the file's bytes have this digest: then it copies the store's file."""
         try:
             data, status = self.files.read(live.path)
@@ -532,7 +536,7 @@ class Follower:
             self._read_ahead = live.path, data, status
         return is_whole
 
-    def _load_file(self, live: Live) -> None:
+    def _load_file(self, live: CachedDocument) -> None:
         """Load the file as the document; without a file, the document does not exist."""
         live.versions = ()
         document, status, shown = self._read_known(live)
@@ -543,14 +547,14 @@ class Follower:
         live.versions, live.is_ours = ((0, document),), shown > 0
         if status is None:
             return
-        token = token_of(status)
+        token = file_id_of(status)
         live.tokens, live.base, live.size = {token: shown}, token, status.st_size
         is_settled = live.is_ours or time.time_ns() - status.st_mtime_ns > SETTLED_NS
         if is_settled and not self.journal.is_restoring:
             self._live[live.key] = live
             self._keep(live)
 
-    def _load_pending(self, live: Live) -> None:
+    def _load_pending(self, live: CachedDocument) -> None:
         """Load the file with the pending changes, or these alone if they begin the document."""
         before = self._state_before_edit(live)
         token = self.token(live)
@@ -568,18 +572,18 @@ class Follower:
                 changes = _unseen(changes, shown, document)
                 if changes and not shown:
                     _refuse_older(live, document, changes[0][1])
-                live.base = token_of(status)
-                live.tokens[token_of(status)] = shown
+                live.base = file_id_of(status)
+                live.tokens[file_id_of(status)] = shown
                 live.size += status.st_size
             elif changes and not changes[0][1].reset:
                 raise Corrupt(live.name, f"is gone, and {len(changes)} changes need it: restore it")
-        loaded = Live(live.key, live.name, live.path, ((shown, document),))
+        loaded = CachedDocument(live.key, live.name, live.path, ((shown, document),))
         for sequence, applied in changes:
             document = self._applied(live, applied, document)
             loaded.add_version(sequence, document, self.journal.visible)
         live.versions = loaded.versions  # all of them or none
 
-    def _changes(self, live: Live) -> list[tuple[int, Applied]]:
+    def _changes(self, live: CachedDocument) -> list[tuple[int, DocumentDelta]]:
         """Return the pending changes of the document, each with its frame."""
         return [
             (sequence, applied)
@@ -588,7 +592,7 @@ class Follower:
             if applied.key == live.key
         ]
 
-    def _last_reset(self, live: Live) -> int:
+    def _last_reset(self, live: CachedDocument) -> int:
         """Return the last visible pending frame in which the document begins or ends; 0 for none.
 
         A frame that is not visible cannot be the start: readers need the versions before it.
@@ -597,7 +601,7 @@ class Follower:
         frames = (frame for frame, applied in self._changes(live) if applied.reset)
         return max((frame for frame in frames if frame <= visible), default=0)
 
-    def _read_known(self, live: Live) -> tuple[Document | None, Status | None, int]:
+    def _read_known(self, live: CachedDocument) -> tuple[Document | None, Status | None, int]:
         """Return the file, its metadata, and the frame up to which it shows the document.
 
         The frame is 0 for a manually edited file. An unknown file may have been published since the
@@ -607,7 +611,7 @@ class Follower:
         """
         for _ in range(_READS_MAX):
             document, status = self._read(live)
-            token = token_of(status) if status else None
+            token = file_id_of(status) if status else None
             if token not in live.tokens:
                 self._follow_for(live)
             if token is not None and token in live.tokens:
@@ -616,13 +620,15 @@ class Follower:
                 return document, status, 0
         raise Unavailable(f"{live.name} is being replaced all the time")
 
-    def _applied(self, live: Live, applied: Applied, document: Document | None) -> Document | None:
+    def _applied(
+        self, live: CachedDocument, applied: DocumentDelta, document: Document | None
+    ) -> Document | None:
         try:
             return applied.apply(document, self.layouts[live.key.collection])
         except ValueError as misfit:
             raise Corrupt(live.name, f"is not what the journal goes on from: {misfit}") from misfit
 
-    def version(self, live: Live, limit: int) -> tuple[int, Document | None]:
+    def version(self, live: CachedDocument, limit: int) -> tuple[int, Document | None]:
         """Return the last frame and the document up to `limit`, while changes of it are pending.
 
         The frame may be a later one, since versions that no reader can ask for are dropped. Raises
@@ -633,13 +639,13 @@ class Follower:
                 self._load_pending(live)
             return live.at(limit)
 
-    def leads_to_pending(self, live: Live, data: bytes) -> bool:
+    def matches_pending_base(self, live: CachedDocument, data: bytes) -> bool:
         """Return whether a file with these bytes is the state that the pending changes began from.
 
         This concerns a document that was deleted or begun again since: the entry of that change has
         its content before.
         """
-        changes: list[Applied] = []
+        changes: list[DocumentDelta] = []
         with self.mutex:
             for _, payload in live.pending:
                 changes += [change for change in decode_entry(payload) if change.key == live.key]
@@ -658,14 +664,14 @@ class Follower:
             return False
         return document is not None and encode(document) == encode(Document(before))
 
-    def token(self, live: Live) -> Token | None:
+    def token(self, live: CachedDocument) -> Token | None:
         """Return the token of the current file; None if it is missing or cannot be examined."""
         try:
-            return token_of(self.files.status(live.path))
+            return file_id_of(self.files.status(live.path))
         except OSError:
             return None
 
-    def _read(self, live: Live) -> tuple[Document | None, Status | None]:
+    def _read(self, live: CachedDocument) -> tuple[Document | None, Status | None]:
         data, status = self._take_read_ahead(live) or self.content(live)
         if status is None:
             return None, None
@@ -678,14 +684,14 @@ class Follower:
                 raise
             return salvaged.document, status
 
-    def _take_read_ahead(self, live: Live) -> tuple[bytes, Status | None] | None:
+    def _take_read_ahead(self, live: CachedDocument) -> tuple[bytes, Status | None] | None:
         """Return the content that was read for its digest, if the file is still the same."""
         ahead, self._read_ahead = self._read_ahead, None
-        if ahead is None or ahead[0] != live.path or token_of(ahead[2]) != self.token(live):
+        if ahead is None or ahead[0] != live.path or file_id_of(ahead[2]) != self.token(live):
             return None
         return ahead[1], ahead[2]
 
-    def _is_retained(self, live: Live, salvaged: Salvaged) -> bool:
+    def _is_retained(self, live: CachedDocument, salvaged: Salvaged) -> bool:
         """Set aside the file of a salvaged document, unless it is. Return whether it is then."""
         records = self.layouts[live.key.collection].records
         remarks = [lost.remark(salvaged.document, records) for lost in salvaged.lost]
@@ -699,7 +705,7 @@ class Follower:
             return False
         return True
 
-    def content(self, live: Live) -> tuple[bytes, Status | None]:
+    def content(self, live: CachedDocument) -> tuple[bytes, Status | None]:
         """Return the bytes and the metadata of the file; None for the metadata if there is no file.
 
         Raises `Corrupt`, `Unavailable`.
@@ -711,7 +717,7 @@ class Follower:
             self._refuse_unread(live, error)
             return b"", None
 
-    def opened(self, live: Live) -> BinaryIO | None:
+    def opened(self, live: CachedDocument) -> BinaryIO | None:
         """Open the file for reading; None if it does not exist.
 
         It remains the same file when another one replaces it. Raises `Corrupt`, `Unavailable`.
@@ -723,12 +729,12 @@ class Follower:
             self._refuse_unread(live, error)
             return None
 
-    def _refuse_pipe(self, live: Live) -> None:
+    def _refuse_pipe(self, live: CachedDocument) -> None:
         """Raise `Corrupt` if the file is not a regular file: opening a pipe may block."""
         if not stat.S_ISREG(self.files.status(live.path).st_mode):
             raise Corrupt(live.name, "is not a file")
 
-    def _refuse_unread(self, live: Live, error: OSError) -> None:
+    def _refuse_unread(self, live: CachedDocument, error: OSError) -> None:
         """Raise the error of a file that could not be read; return if the file does not exist.
 
         A file that only a person can make readable counts as damaged and not as absent: an absent
@@ -752,7 +758,7 @@ class Follower:
         if not self.files.exists(self.root):
             raise Unavailable(f"the data folder {self.root} is not there")
 
-    def unpublished(self, collection: str) -> Iterator[Live]:
+    def unpublished(self, collection: str) -> Iterator[CachedDocument]:
         """Return the collection's documents with pending changes."""
         with self.mutex:
             return iter(
@@ -761,7 +767,7 @@ class Follower:
 
     # Eviction
 
-    def _keep(self, live: Live) -> None:
+    def _keep(self, live: CachedDocument) -> None:
         """Cache a document without pending changes, and evict others if the cache is full."""
         if not live.versions or live.versions[-1][1] is None or not self._cache_bytes:
             self._drop(live)
@@ -779,7 +785,7 @@ class Follower:
             else:
                 self._drop(oldest)
 
-    def _drop(self, live: Live) -> None:
+    def _drop(self, live: CachedDocument) -> None:
         if not live.pending and not live.is_loading and self._live.get(live.key) is live:
             del self._live[live.key]
             self._evictable.pop(live.key, None)
@@ -788,8 +794,8 @@ class Follower:
 
 
 def _unseen(
-    changes: list[tuple[int, Applied]], shown: int, document: Document
-) -> list[tuple[int, Applied]]:
+    changes: list[tuple[int, DocumentDelta]], shown: int, document: Document
+) -> list[tuple[int, DocumentDelta]]:
     """Return the changes that a file does not show yet.
 
     `shown` is the last frame that it shows; 0 if unknown, when the revision in the file decides.
@@ -803,7 +809,7 @@ def _unseen(
     return changes[len(list(old)) :]
 
 
-def _refuse_older(live: Live, document: Document, first: Applied) -> None:
+def _refuse_older(live: CachedDocument, document: Document, first: DocumentDelta) -> None:
     """Raise `Corrupt` if the file lacks changes that the journal no longer has.
 
     A person put this older file there. Applying later changes to it would make a document that
@@ -817,6 +823,6 @@ def _refuse_older(live: Live, document: Document, first: Applied) -> None:
         )
 
 
-def token_of(status: Status) -> Token:
+def file_id_of(status: Status) -> Token:
     """Return what distinguishes a file from every other that had its name: inode, size, mtime."""
     return status.st_ino, status.st_size, status.st_mtime_ns

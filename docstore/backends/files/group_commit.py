@@ -14,25 +14,25 @@ from contextvars import copy_context
 from types import TracebackType
 from typing import Any, Final, TypeVar
 
-from docstore.backends.files.document_cache import Follower
+from docstore.backends.files.document_cache import FileDocumentCache
 from docstore.disk.locks import FolderLock, is_alive, release_all, ring
 from docstore.errors import StoreError, Unavailable
 
 
-class Writing:
+class WriterSession:
     """A writer session for `with`: one writer at a time, with the journal applied to its end.
 
-    It may be nested. Leaving it does not make anything durable: see `Exclusive`.
+    It may be nested. Leaving it does not make anything durable: see `DurableWriterSession`.
     """
 
     def __init__(
         self,
         lock: FolderLock,
-        follower: Follower,
+        cache: FileDocumentCache,
         is_lost: Callable[[], None],
         finish_restore: Callable[[], None],
     ) -> None:
-        self.lock, self._follower, self._journal = lock, follower, follower.journal
+        self.lock, self._cache, self._journal = lock, cache, cache.journal
         self._is_lost, self._finish_restore = is_lost, finish_restore
         self.times_opened = 0  # the lock's count when the journal was opened
 
@@ -55,9 +55,9 @@ class Writing:
         if state.restoring:  # the process that restored has died
             self._finish_restore()
         if state.writing:  # a writer died during an append
-            self._follower.recover_tail()
+            self._cache.recover_tail()
         elif cursor.followed != state.appended or cursor.is_in_doubt:
-            self._follower.follow()
+            self._cache.follow()
         if cursor.is_stale:
             raise Unavailable("the journal went on without this process: try again", 1)
         if cursor.followed != state.appended:
@@ -72,7 +72,7 @@ class Writing:
         self.lock.__exit__(kind, error, trace)
 
 
-class Exclusive(Writing):
+class DurableWriterSession(WriterSession):
     """A writer session that, on leaving, waits until everything written or read in it is durable.
 
     The lock is released first. So the next writer appends while this one waits, and one sync serves
@@ -98,7 +98,7 @@ _GATHER: Final = 0.000_01
 _GATHER_LOOKS: Final = 4
 
 
-class _Job:
+class _QueuedEdit:
     """The queued work of one thread.
 
     It runs in that thread's context, on whichever thread runs it.
@@ -124,7 +124,7 @@ class _Job:
         self.called.acquire()
         self.is_done = self.leads = False
         self.leader = 0  # the thread that runs it
-        self.batch: list[_Job] = []  # if its thread leads: the jobs that it runs
+        self.batch: list[_QueuedEdit] = []  # if its thread leads: the jobs that it runs
         self.result: Any = None
         self.error: Exception | None = None
 
@@ -145,7 +145,7 @@ class _Job:
         ring(self.called)
 
 
-class Together:
+class GroupCommit:
     """Group commit: run the queued work of threads under the lock; return when it is durable.
 
     `mend` is called after work raised an error that is not a `StoreError`. It was raised at an
@@ -154,19 +154,19 @@ class Together:
 
     def __init__(
         self,
-        writing: Writing,
-        follower: Follower,
+        writing: WriterSession,
+        cache: FileDocumentCache,
         timeout: float,
         mend: Callable[[], None] = lambda: None,
     ) -> None:
-        self._writing, self._journal, self._timeout = writing, follower.journal, timeout
+        self._writing, self._journal, self._timeout = writing, cache.journal, timeout
         self._mend = mend
         self.forked()
 
     def forked(self) -> None:
         """Reset in a forked child, where the parent's waiting and leading threads do not exist."""
         self._mutex = threading.RLock()
-        self._queue: list[_Job] = []
+        self._queue: list[_QueuedEdit] = []
         self._leader = 0  # the thread that leads or is chosen to; 0 for none
         self._usual = 1  # the size of the last batch
 
@@ -180,7 +180,7 @@ class Together:
 
         Raises the error of the work, and `Unavailable` if the result cannot be made durable.
         """
-        job = _Job(work)
+        job = _QueuedEdit(work)
         try:
             self._run(job)
         except BaseException:
@@ -191,7 +191,7 @@ class Together:
         result: Result = job.result
         return result
 
-    def _run(self, job: _Job) -> None:
+    def _run(self, job: _QueuedEdit) -> None:
         with self._mutex:
             if self._leader == job.thread:
                 self._leader = 0  # it was interrupted twice, the second time in `_abandon`
@@ -203,7 +203,7 @@ class Together:
         if not job.is_done:
             self._lead(job)
 
-    def _wait(self, job: _Job) -> None:
+    def _wait(self, job: _QueuedEdit) -> None:
         """Wait until the job is done or is to lead.
 
         Raises `Unavailable` if no leader took it in time, or if its leader died.
@@ -219,7 +219,7 @@ class Together:
                 elif job.leader and not is_alive(job.leader):
                     raise _interrupted()
 
-    def _lead(self, own: _Job) -> None:
+    def _lead(self, own: _QueuedEdit) -> None:
         batch = own.batch
         are_in_order = True
         try:
@@ -250,14 +250,14 @@ class Together:
                 return
             time.sleep(_GATHER)
 
-    def _take(self, own: _Job) -> None:
+    def _take(self, own: _QueuedEdit) -> None:
         with self._mutex:
             own.batch += self._queue[:_BATCH_MAX]
             del self._queue[:_BATCH_MAX]
         for job in own.batch:
             job.leader = own.thread
 
-    def _pass_on(self, own: _Job) -> None:
+    def _pass_on(self, own: _QueuedEdit) -> None:
         """Hand the lead to the first waiting thread, and wake the threads whose jobs are done."""
         with self._mutex:
             if own in self._queue:
@@ -278,7 +278,7 @@ class Together:
             job.leads = True
             ring(job.called)
 
-    def _abandon(self, own: _Job) -> None:
+    def _abandon(self, own: _QueuedEdit) -> None:
         """Leave after an interruption at any line. Idempotent.
 
         The threads that wait for this one get an error that says so, and another thread leads.
@@ -299,7 +299,7 @@ def _interrupted() -> Unavailable:
     return Unavailable("interrupted: read whether the change happened", 0)
 
 
-def _refuse(jobs: list[_Job], own: _Job, failure: Exception) -> None:
+def _refuse(jobs: list[_QueuedEdit], own: _QueuedEdit, failure: Exception) -> None:
     """Set an error on each job, as a separate exception object: none of them is durable."""
     for job in jobs:
         if job is own:

@@ -15,7 +15,7 @@ from docstore import editor_buffers, file_edits
 from docstore.backend import Aside
 from docstore.backends.files import asides
 from docstore.backends.files.asides import note_of
-from docstore.backends.files.document_cache import NEWEST, SETTLED_NS, Live, token_of
+from docstore.backends.files.document_cache import NEWEST, SETTLED_NS, CachedDocument, file_id_of
 from docstore.backends.files.images import digest_of
 from docstore.backends.files.lifecycle import write_failed
 from docstore.backends.files.parts import FolderParts
@@ -125,7 +125,7 @@ class HandEdits:
         finally:
             self._merging.discard(key)
 
-    def note_fault(self, live: Live, fault: Corrupt) -> None:
+    def note_fault(self, live: CachedDocument, fault: Corrupt) -> None:
         """Record why the document's file cannot be merged or read."""
         with self._cache.mutex:
             self._cache.faults[live.key] = self._cache.token(live), fault
@@ -162,7 +162,7 @@ class HandEdits:
                 )
             is_known = bool(live.versions) and not live.pending
             if not lost and is_known and is_same_document(theirs, ours):  # touched or restored
-                live.tokens[token_of(status)] = live.at(NEWEST)[0]
+                live.tokens[file_id_of(status)] = live.at(NEWEST)[0]
                 return None
         digest = digest_of(data)
         base, doubt, saves = editor_buffers.find_base(
@@ -177,7 +177,7 @@ class HandEdits:
         return FileEdit(
             key,
             live.name,
-            token_of(status),
+            file_id_of(status),
             digest,
             theirs.revision,
             state,

@@ -10,12 +10,12 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from docstore.backends.files.document_cache import Follower
+from docstore.backends.files.document_cache import FileDocumentCache
 from docstore.backends.files.folder import DataFolder
-from docstore.backends.files.group_commit import Together
+from docstore.backends.files.group_commit import GroupCommit
 from docstore.disk.locks import release_all
 from docstore.errors import StoreError
-from docstore.journal.change_feed import Feed
+from docstore.journal.change_feed import ChangeFeed
 from docstore.journal.log import Journal
 
 
@@ -28,14 +28,16 @@ class InterruptionRepair:
     documents that are in doubt: see `Journal.is_in_doubt`.
     """
 
-    def __init__(self, folder: DataFolder, journal: Journal, cache: Follower, feed: Feed) -> None:
+    def __init__(
+        self, folder: DataFolder, journal: Journal, cache: FileDocumentCache, feed: ChangeFeed
+    ) -> None:
         self._folder, self._journal = folder, journal
         self._cache, self._feed = cache, feed
-        self._group: Together | None = None
+        self._group: GroupCommit | None = None
         self.opening = threading.RLock()  # held while the folder is opened or closed
         self.session_thread = 0  # the thread that holds the lock through `exclusive`
 
-    def attach(self, group: Together) -> None:
+    def attach(self, group: GroupCommit) -> None:
         """Note the group commit whose leaders retain the lock."""
         self._group = group
 

@@ -11,10 +11,10 @@ from contextlib import suppress
 from typing import Final
 
 from docstore.backend import WORK_FOLDER
-from docstore.backends.files.group_commit import Writing
+from docstore.backends.files.group_commit import WriterSession
 from docstore.backends.files.leftovers import DRAFT
 from docstore.backends.files.parts import FolderParts
-from docstore.disk.mount_checks import refuse_network, refuse_unshared
+from docstore.disk.mount_checks import refuse_network, require_shared_memory
 from docstore.disk.shared_words import Words
 from docstore.document import Key
 from docstore.errors import OutOfSpace, Unavailable, from_os_error
@@ -41,7 +41,7 @@ class Lifecycle:
     def __init__(
         self,
         parts: FolderParts,
-        sessions: Sequence[Writing],
+        sessions: Sequence[WriterSession],
         *,
         may_write: bool,
         on_open: Callable[[], None],
@@ -106,11 +106,11 @@ class Lifecycle:
         self._root_identity = self._files.identity(folder.root)
         self._files.make_folder("lay-out", folder.journal)
         with folder.opening_lock.hold():
-            refuse_unshared(self._files, folder.work / "opening", folder.journal / "state")
+            require_shared_memory(self._files, folder.work / "opening", folder.journal / "state")
             try:
                 self._open_journal()
             except OSError as error:
-                if not self._publisher.give_up_reserve(error):
+                if not self._publisher.release_reserve(error):
                     raise
                 self._open_journal()
             self._publisher.keep_reserve_if_possible()

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from docstore.backends.files.atomic_replace import Swap
-from docstore.backends.files.document_cache import Follower
+from docstore.backends.files.atomic_replace import FileSetReplace
+from docstore.backends.files.document_cache import FileDocumentCache
 from docstore.backends.files.folder import DataFolder
-from docstore.backends.files.group_commit import Writing
+from docstore.backends.files.group_commit import WriterSession
 from docstore.backends.files.interruptions import InterruptionRepair
 from docstore.backends.files.publisher import Publisher
-from docstore.journal.change_feed import Feed
+from docstore.journal.change_feed import ChangeFeed
 from docstore.journal.log import Journal
 
 
@@ -20,9 +20,9 @@ class FolderParts:
 
     folder: DataFolder
     journal: Journal
-    feed: Feed
-    cache: Follower
-    session: Writing
+    feed: ChangeFeed
+    cache: FileDocumentCache
+    session: WriterSession
     publisher: Publisher
-    replace: Swap
+    replace: FileSetReplace
     repair: InterruptionRepair

@@ -35,8 +35,14 @@ from typing import Final
 import msgspec
 
 from docstore.backends.files.asides import set_aside
-from docstore.backends.files.document_cache import FileShown, Follower, Live, Token, token_of
-from docstore.backends.files.group_commit import Writing
+from docstore.backends.files.document_cache import (
+    CachedDocument,
+    FileDocumentCache,
+    PublishedNote,
+    Token,
+    file_id_of,
+)
+from docstore.backends.files.group_commit import WriterSession
 from docstore.backends.files.images import Shown
 from docstore.backends.files.usage import Usage
 from docstore.codec import encode
@@ -102,14 +108,14 @@ def displaced_name(path: str, expected: Token) -> str:
 
 
 @dataclass(slots=True)
-class _Draft:
+class _TempFile:
     """A document's new file before the rename.
 
     `path` is empty if nothing is to be written: the document was deleted, or its file is up to
     date.
     """
 
-    live: Live
+    live: CachedDocument
     sequence: int
     path: str = ""
     content: bytes = b""
@@ -117,32 +123,32 @@ class _Draft:
     file: Token | None = None
 
     @property
-    def note(self) -> FileShown:
+    def note(self) -> PublishedNote:
         """Return the draft's entry in a publication note."""
         key = self.live.key
-        return FileShown(key.collection, key.owner, self.sequence, self.file)
+        return PublishedNote(key.collection, key.owner, self.sequence, self.file)
 
 
 class Publisher:
-    """The publisher of a follower's documents.
+    """The publisher of a cache's documents.
 
     Lock order: a holder of `lock` may enter `writing`, but not the other way round.
     """
 
     def __init__(
         self,
-        follower: Follower,
+        cache: FileDocumentCache,
         lock: FolderLock,
-        writing: Writing,
+        writing: WriterSession,
         history: History,
     ) -> None:
-        self._follower, self._writing, self._history = follower, writing, history
-        self._files, self._journal = follower.files, follower.journal
+        self._cache, self._writing, self._history = cache, writing, history
+        self._files, self._journal = cache.files, cache.journal
         self.lock = lock
         self._trimmer = Trimmer(self._files, self._journal, writing)
-        folders = [follower.root / layout.name for layout in follower.layouts.values()]
+        folders = [cache.root / layout.name for layout in cache.layouts.values()]
         self.usage = Usage(self._files, self._journal, folders)
-        self._reserve = follower.root / ".neuralflow" / "reserve"
+        self._reserve = cache.root / ".neuralflow" / "reserve"
         self._checkpointed_at = time.monotonic()
         self._checkpoint_seconds = CHECKPOINT_SECONDS  # until the next one
         self._complaint = ""
@@ -155,17 +161,17 @@ class Publisher:
         edited, self._edited = self._edited, set()
         return sorted(edited)
 
-    def publish(self, is_due: Callable[[Live], bool] = lambda live: True) -> None:
+    def publish(self, is_due: Callable[[CachedDocument], bool] = lambda live: True) -> None:
         """Publish all documents that are visible and due. Raises `Unavailable`, `OutOfSpace`."""
-        if not self._follower.pending:
+        if not self._cache.pending:
             return
         with self.lock.hold():
             self._journal.refuse_failed()
-            self._follower.follow()
+            self._cache.follow()
             try:
                 self._publish_with_room(is_due)
             except OSError as error:
-                if not self.give_up_reserve(error):
+                if not self.release_reserve(error):
                     raise self._failed(error) from error
                 failure = self._failed(error)
                 try:
@@ -173,7 +179,7 @@ class Publisher:
                 except OSError:
                     raise failure from error
 
-    def _publish_with_room(self, is_due: Callable[[Live], bool]) -> None:
+    def _publish_with_room(self, is_due: Callable[[CachedDocument], bool]) -> None:
         """Publish, and make room for it if the disk is full or too many files are open.
 
         On a full disk, history is deleted. With too many open files, fewer are written at once.
@@ -190,9 +196,9 @@ class Publisher:
             else:
                 return
 
-    def _publish_all(self, is_due: Callable[[Live], bool]) -> None:
+    def _publish_all(self, is_due: Callable[[CachedDocument], bool]) -> None:
         visible = self._journal.visible
-        for batch in self._batches(filter(is_due, list(self._follower.pending.values()))):
+        for batch in self._batches(filter(is_due, list(self._cache.pending.values()))):
             self._publish(batch, visible)
 
     # Space. Acknowledged changes must reach the files on a full disk, too. A reserve file holds the
@@ -217,7 +223,7 @@ class Publisher:
         except OSError as error:
             self._failed(error)
 
-    def give_up_reserve(self, error: OSError) -> bool:
+    def release_reserve(self, error: OSError) -> bool:
         """Remove the reserve if `error` means a full disk; return whether that freed room."""
         if error.errno not in FULL or not self._files.exists(self._reserve):
             return False
@@ -233,7 +239,7 @@ class Publisher:
         Raises `Unavailable`, `OutOfSpace`.
         """
         with self.lock.hold():
-            self._follower.follow()
+            self._cache.follow()
             self.publish()
             while True:
                 try:
@@ -244,10 +250,10 @@ class Publisher:
                         raise self._failed(error) from error
             self._journal.blocked = 0
 
-    def _batches(self, due: Iterable[Live]) -> Iterable[list[Live]]:
-        batch: list[Live] = []
+    def _batches(self, due: Iterable[CachedDocument]) -> Iterable[list[CachedDocument]]:
+        batch: list[CachedDocument] = []
         for live in due:
-            if live.key.collection not in self._follower.layouts:
+            if live.key.collection not in self._cache.layouts:
                 continue  # of a process with more layouts, which knows its file's name
             batch.append(live)
             if len(batch) >= self._files_max or sum(other.size for other in batch) > _BATCH_BYTES:
@@ -256,8 +262,8 @@ class Publisher:
         if batch:
             yield batch
 
-    def _publish(self, batch: list[Live], visible: int) -> None:
-        drafts: list[_Draft] = []
+    def _publish(self, batch: list[CachedDocument], visible: int) -> None:
+        drafts: list[_TempFile] = []
         try:
             for live in batch:
                 drafts += self._draft(live, visible)
@@ -295,7 +301,7 @@ class Publisher:
         Requires all locks and all frames followed. Raises `OSError`, `Unavailable`.
         """
         last = self._journal.appended
-        for batch in self._batches(list(self._follower.pending.values())):
+        for batch in self._batches(list(self._cache.pending.values())):
             drafts = [draft for live in batch for draft in self._draft(live, last)]
             self._write([draft for draft in drafts if draft.path])
             for draft in drafts:
@@ -304,29 +310,29 @@ class Publisher:
                     draft.live.tokens[draft.file] = draft.sequence
         self._settle_names()
 
-    def _note(self, kind: Kind, notes: list[FileShown], *, is_done: bool) -> int:
-        with self._writing, self._follower.mutex:
+    def _note(self, kind: Kind, notes: list[PublishedNote], *, is_done: bool) -> int:
+        with self._writing, self._cache.mutex:
             sequence = self._journal.append(kind, msgspec.json.encode(notes))
-            self._follower.note_files(notes, is_done=is_done)
+            self._cache.note_files(notes, is_done=is_done)
             self._journal.mark_applied(sequence, relaxed=True)
         return sequence
 
-    def _write(self, drafts: list[_Draft]) -> None:
+    def _write(self, drafts: list[_TempFile]) -> None:
         """Write the new files, durable except for their names."""
-        self._follower.refuse_missing_root()
+        self._cache.refuse_missing_root()
         for folder in {Path(draft.path).parent for draft in drafts}:
             self._files.make_folder("lay-out", folder)
         files = [Draft(draft.path, draft.content, draft.mtime_ns) for draft in drafts]
         for draft, status in zip(drafts, self._files.create_all("draft", files), strict=True):
-            draft.file = token_of(status)
+            draft.file = file_id_of(status)
             draft.live.size = len(draft.content)
 
-    def _draft(self, live: Live, visible: int) -> list[_Draft]:
+    def _draft(self, live: CachedDocument, visible: int) -> list[_TempFile]:
         """Return a draft that makes the file show the visible document; none if nothing is due."""
         if not live.pending or live.pending[0][0] > visible:
             return []
         try:
-            shown, document = self._follower.version(live, visible)
+            shown, document = self._cache.version(live, visible)
         except Corrupt as fault:  # a person has to repair the file; other documents go on
             if self._faults.get(live.key) != str(fault):  # log it once
                 log.error("cannot publish: %s", fault)
@@ -338,27 +344,27 @@ class Publisher:
         before = self._look_at(live)
         if before and self._is_edit(live, before, content):
             return []
-        if before and live.tokens.get(token_of(before), 0) >= sequence and content is not None:
-            return [_Draft(live, sequence, file=token_of(before))]
+        if before and live.tokens.get(file_id_of(before), 0) >= sequence and content is not None:
+            return [_TempFile(live, sequence, file=file_id_of(before))]
         if content is None:
-            return [_Draft(live, sequence)]
+            return [_TempFile(live, sequence)]
         earliest = before.st_mtime_ns + 1 if before else 0
         mtime_ns = max(time.time_ns(), earliest)
-        return [_Draft(live, sequence, self._draft_path(live), content, mtime_ns)]
+        return [_TempFile(live, sequence, self._draft_path(live), content, mtime_ns)]
 
     @staticmethod
-    def _draft_path(live: Live) -> str:
+    def _draft_path(live: CachedDocument) -> str:
         folder, _, name = live.path.rpartition("/")
         return f"{folder}/.{name}.{secrets.token_hex(8)}.draft"
 
-    def _look_at(self, live: Live) -> Status | None:
+    def _look_at(self, live: CachedDocument) -> Status | None:
         """Return the metadata of the file to replace; None if it does not exist."""
         try:
             return self._files.status(live.path)
         except FileNotFoundError:
             return None
 
-    def _is_outdated(self, live: Live, content: bytes | None) -> bool:
+    def _is_outdated(self, live: CachedDocument, content: bytes | None) -> bool:
         """Return whether an unknown file has no content that the journal does not have.
 
         That is so for the file of a document that was deleted or begun again, if a crash prevented
@@ -368,25 +374,25 @@ class Publisher:
             data, _ = self._files.read(live.path)
         except OSError:
             return False
-        return data == content or self._follower.leads_to_pending(live, data)
+        return data == content or self._cache.matches_pending_base(live, data)
 
-    def _is_edit(self, live: Live, there: Status, content: bytes | None) -> bool:
+    def _is_edit(self, live: CachedDocument, there: Status, content: bytes | None) -> bool:
         """Return whether the file is an edit to be merged first; then note it.
 
         Without this check, the publication would replace what a person has just saved.
         """
-        token = token_of(there)
-        if not self._follower.merges or token in live.tokens or token in live.merged:
+        token = file_id_of(there)
+        if not self._cache.merges or token in live.tokens or token in live.merged:
             return False
-        if self._follower.faults.get(live.key, (None,))[0] == token:
+        if self._cache.faults.get(live.key, (None,))[0] == token:
             return True
         if self._is_outdated(live, content):
             return False
         self._edited.add(live.key)
         return True
 
-    def _set_aside(self, live: Live) -> None:
-        aside_name = set_aside(self._files, live.path, self._follower.clock())
+    def _set_aside(self, live: CachedDocument) -> None:
+        aside_name = set_aside(self._files, live.path, self._cache.clock())
         log.warning(
             "%s was edited by hand while a change was pending: the edited file is preserved as %s,"
             " and the change is in %s",
@@ -395,7 +401,7 @@ class Publisher:
             live.name,
         )
 
-    def _name(self, draft: _Draft) -> bool:
+    def _name(self, draft: _TempFile) -> bool:
         """Rename the draft, or remove the file; return False if the file must be merged first.
 
         The file is examined only now, since a person may have saved it while the draft was written.
@@ -411,18 +417,18 @@ class Publisher:
         if not draft.path:
             if there is not None:  # or it could remove a file that is just created
                 self._files.remove("unpublish", live.path)
-        elif there is not None and self._follower.merges:
-            return self._replace(draft, token_of(there))
+        elif there is not None and self._cache.merges:
+            return self._replace(draft, file_id_of(there))
         else:
             self._files.rename("publish", draft.path, live.path)
         return True
 
     @staticmethod
-    def _shows_ours(live: Live, there: Status | None) -> bool:
+    def _shows_ours(live: CachedDocument, there: Status | None) -> bool:
         """Return whether the file is missing, written by the store, or merged."""
-        return there is None or token_of(there) in live.tokens or token_of(there) in live.merged
+        return there is None or file_id_of(there) in live.tokens or file_id_of(there) in live.merged
 
-    def _replace(self, draft: _Draft, expected: Token) -> bool:
+    def _replace(self, draft: _TempFile, expected: Token) -> bool:
         """Replace the file by the draft if it is still the expected one; otherwise return False.
 
         Without the exchange, a save between the check and the rename would be lost.
@@ -442,7 +448,7 @@ class Publisher:
         if not is_exchanged:
             self._files.rename("publish", displaced_path, path)
             return True
-        placed, displaced = draft.file, token_of(self._files.status(displaced_path))
+        placed, displaced = draft.file, file_id_of(self._files.status(displaced_path))
         if displaced == expected:
             self._files.remove("publish-replaced", displaced_path)
             return True
@@ -451,7 +457,7 @@ class Publisher:
         while not is_settled:  # until no save came in between: then the file is the newest save
             self._files.exchange("publish-back", displaced_path, path)
             before, placed = placed, displaced
-            displaced = token_of(self._files.status(displaced_path))
+            displaced = file_id_of(self._files.status(displaced_path))
             is_settled = displaced == before
         if displaced == draft.file:
             self._files.remove("take-back", displaced_path)
@@ -459,9 +465,9 @@ class Publisher:
             self._set_displaced_aside(live, displaced_path)
         return False
 
-    def _set_displaced_aside(self, live: Live, path: str) -> None:
+    def _set_displaced_aside(self, live: CachedDocument, path: str) -> None:
         """Preserve a save that a newer one displaced, which is merged instead."""
-        aside_name = set_aside(self._files, live.path, self._follower.clock(), path)
+        aside_name = set_aside(self._files, live.path, self._cache.clock(), path)
         self._files.remove("publish-replaced", path)
         log.warning(
             "%s was saved twice by hand while the store wrote it: the first save is preserved as"
@@ -476,17 +482,17 @@ class Publisher:
         It becomes the file again, to be merged, or is set aside if the file is another save. A file
         of the store is removed. No other process may have the folder open. Raises `OSError`.
         """
-        live = self._follower.live(key)
-        token = token_of(self._files.status(path))
+        live = self._cache.live(key)
+        token = file_id_of(self._files.status(path))
         is_done = token in live.merged or self._has_other_name(live, path)
         if is_done or token in live.tokens or displaced_name(path, token) == path:
             self._files.remove("sweep", path)
-        elif self._follower.is_of_store(live):
+        elif self._cache.is_of_store(live):
             self._files.rename("publish-back", path, live.path)
         else:
             self._set_displaced_aside(live, path)
 
-    def _has_other_name(self, live: Live, path: str) -> bool:
+    def _has_other_name(self, live: CachedDocument, path: str) -> bool:
         """Return whether the displaced file is the document's file, or was set aside.
 
         A power cut may bring the displaced name back after the file got the other one. Without this
@@ -514,11 +520,11 @@ class Publisher:
         Raises `Unavailable`, `OutOfSpace`.
         """
         with self.lock.hold():
-            self._follower.follow()
+            self._cache.follow()
             visible = self._journal.visible
             self.publish()
             begin = self._checkpointed_at = time.monotonic()
-            if self._follower.is_checkpointed:
+            if self._cache.is_checkpointed:
                 return
             try:
                 # The note comes last: segments up to it may be deleted, so names and images must be
@@ -535,14 +541,14 @@ class Publisher:
     def close(self) -> None:
         """Write the last checkpoint and close the journal. No other process has it open."""
         self.checkpoint()
-        with self._writing, self._follower.mutex:
-            if not self._follower.pending and not self._journal.is_closed_cleanly:
+        with self._writing, self._cache.mutex:
+            if not self._cache.pending and not self._journal.is_closed_cleanly:
                 self._journal.close_cleanly()
 
     def _settle_names(self) -> None:
-        for layout in self._follower.layouts.values():
+        for layout in self._cache.layouts.values():
             with suppress(FileNotFoundError):  # a person removed the folder
-                self._files.sync_folder("settle-names", self._follower.root / layout.name)
+                self._files.sync_folder("settle-names", self._cache.root / layout.name)
 
     def _write_images(self) -> None:
         """Write the images of what was published since the last checkpoint, durably.
@@ -550,10 +556,10 @@ class Publisher:
         Without them, the checkpoint would retire the only copy of a document whose file a person
         then overwrites.
         """
-        with self._follower.mutex:
-            published = dict(self._follower.published)
-        images = self._follower.images
-        if not self._follower.merges:
+        with self._cache.mutex:
+            published = dict(self._cache.published)
+        images = self._cache.images
+        if not self._cache.merges:
             images.remove(published)
             return
         try:
@@ -564,7 +570,9 @@ class Publisher:
                 raise
             images.remove(published)
 
-    def _shown(self, published: Mapping[Key, tuple[FileShown, Document | None]]) -> Iterator[Shown]:
+    def _shown(
+        self, published: Mapping[Key, tuple[PublishedNote, Document | None]]
+    ) -> Iterator[Shown]:
         for key, (note, document) in published.items():
             if note.file is None:
                 continue
@@ -572,16 +580,16 @@ class Publisher:
                 yield Shown(key, note.sequence, note.file, encode(document))
                 continue
             with suppress(OSError):
-                data, status = self._files.read(self._follower.root / self._follower.name(key))
-                if token_of(status) == note.file:
+                data, status = self._files.read(self._cache.root / self._cache.name(key))
+                if file_id_of(status) == note.file:
                     yield Shown(key, note.sequence, note.file, data)
 
     def _note_checkpoint(self, visible: int) -> None:
-        with self._writing, self._follower.mutex:
-            left = [live.pending[0][0] for live in self._follower.pending.values()]
+        with self._writing, self._cache.mutex:
+            left = [live.pending[0][0] for live in self._cache.pending.values()]
             self._journal.checkpoint(min([visible, *(frame - 1 for frame in left)]))
-            self._follower.is_checkpointed = not left
-            self._follower.published.clear()
+            self._cache.is_checkpointed = not left
+            self._cache.published.clear()
 
     def retire(self) -> None:
         """Trim and delete what exceeds the retention of the history."""
@@ -600,11 +608,11 @@ class Publisher:
 
     # In the background
 
-    def is_due(self, live: Live) -> bool:
+    def is_due(self, live: CachedDocument) -> bool:
         """Return whether the document's file is outdated for long enough to be published."""
         return time.monotonic() >= self._due_at(live)
 
-    def _due_at(self, live: Live) -> float:
+    def _due_at(self, live: CachedDocument) -> float:
         if live.size > LARGE_BYTES:
             return live.since + (GATHER_LARGE if live.is_own else LEAVE_LARGE)
         return live.since + (GATHER if live.is_own else LEAVE)
@@ -614,7 +622,7 @@ class Publisher:
         if self._journal.failure:
             return 1.0
         try:
-            self._follower.follow()
+            self._cache.follow()
             if self._journal.blocked:
                 self.unblock()
             self.publish(self.is_due)
@@ -628,7 +636,7 @@ class Publisher:
             self._complaint = str(fault)
             return RETRY_SECONDS
         self._complaint = ""
-        due = [self._due_at(live) for live in list(self._follower.pending.values())]
+        due = [self._due_at(live) for live in list(self._cache.pending.values())]
         if not due:
             return 1.0
         return min(max(min(due) - time.monotonic(), 0.001), 1.0)
@@ -645,7 +653,7 @@ class Publisher:
                 raise self._failed(error) from error
 
 
-class Background:
+class PublisherThread:
     """The publishing thread of a process. It holds only a weak reference to its backend."""
 
     def __init__(self, work: Callable[[], float]) -> None:

@@ -9,7 +9,7 @@ from typing import Final
 from docstore.backends.files.hand_edits import HandEdits
 from docstore.backends.files.lifecycle import Lifecycle
 from docstore.backends.files.parts import FolderParts
-from docstore.backends.files.publisher import RETRY_SECONDS, Background
+from docstore.backends.files.publisher import RETRY_SECONDS, PublisherThread
 from docstore.errors import StoreError, Unavailable
 
 log = logging.getLogger(__name__)
@@ -29,7 +29,7 @@ class PublishingLoop:
         self._journal, self._cache, self._publisher = parts.journal, parts.cache, parts.publisher
         self._session, self._lock, self._repair = parts.session, parts.folder.lock, parts.repair
         self.in_background = in_background
-        self._thread: Background | None = None
+        self._thread: PublisherThread | None = None
         self._complaint = ""
 
     def attach(self, lifecycle: Lifecycle, hand_edits: HandEdits) -> None:
@@ -52,7 +52,7 @@ class PublishingLoop:
             with self._repair.opening:
                 thread = self._thread
                 if thread is None or not thread.is_alive:
-                    thread = self._thread = Background(self.tick)
+                    thread = self._thread = PublisherThread(self.tick)
         thread.wake()
 
     def stop(self) -> None:

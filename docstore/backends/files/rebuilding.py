@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import suppress
 
 from docstore.document import CollectionLayout, Document, Key
-from docstore.journal.entries import Applied, decode_entry
+from docstore.journal.entries import DocumentDelta, decode_entry
 from docstore.journal.frames import Kind
 from docstore.journal.segments import SegmentFolder
 from docstore.journal.trimming import is_missed
@@ -36,7 +36,7 @@ def rebuilt(segments: SegmentFolder, key: Key, layout: CollectionLayout) -> Docu
 
 
 def _after(
-    applied: Applied, document: Document | None, layout: CollectionLayout
+    applied: DocumentDelta, document: Document | None, layout: CollectionLayout
 ) -> Document | None:
     if not applied.reset and (
         document is None or applied.base or applied.revision != document.revision + 1

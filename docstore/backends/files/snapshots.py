@@ -23,7 +23,7 @@ from docstore.disk.filesystem import PRIVATE_FOLDER
 from docstore.disk.locks import in_use
 from docstore.errors import Unavailable
 from docstore.journal.frames import Kind
-from docstore.timestamps import utc_text
+from docstore.timestamps import format_utc
 
 log = logging.getLogger(__name__)
 
@@ -123,7 +123,7 @@ class FileSnapshots:
 
         The process that finishes a restore after a crash could not know whether this was recorded.
         """
-        payload = msgspec.json.encode({"at": utc_text(datetime.now(UTC))})
+        payload = msgspec.json.encode({"at": format_utc(datetime.now(UTC))})
         self._journal.is_restoring = True
         try:
             with self._cache.mutex:

@@ -10,7 +10,7 @@ from types import TracebackType
 from typing import Final, TypeVar
 
 from docstore.backends.files.folder import DataFolder
-from docstore.backends.files.group_commit import Exclusive, Together
+from docstore.backends.files.group_commit import DurableWriterSession, GroupCommit
 from docstore.backends.files.interruptions import InterruptionRepair
 from docstore.backends.files.lifecycle import Lifecycle
 from docstore.backends.files.parts import FolderParts
@@ -47,7 +47,7 @@ class _HandedOut:
     _holder = 0  # on the class, for an object that is interrupted in `__init__`
 
     def __init__(
-        self, folder: DataFolder, repair: InterruptionRepair, exclusive: Exclusive
+        self, folder: DataFolder, repair: InterruptionRepair, exclusive: DurableWriterSession
     ) -> None:
         self._lock, self._repair, self._exclusive = folder.lock, repair, exclusive
 
@@ -89,7 +89,11 @@ class WriterAccess:
     """
 
     def __init__(
-        self, parts: FolderParts, lifecycle: Lifecycle, exclusive: Exclusive, group: Together
+        self,
+        parts: FolderParts,
+        lifecycle: Lifecycle,
+        exclusive: DurableWriterSession,
+        group: GroupCommit,
     ) -> None:
         self._folder, self._journal, self._cache = parts.folder, parts.journal, parts.cache
         self._publisher, self._repair = parts.publisher, parts.repair

@@ -15,7 +15,7 @@ from docstore.backend import Entries, Entry
 from docstore.backends.postgres.connections import Connection
 from docstore.document import Key
 from docstore.errors import HistoryGone
-from docstore.journal.entries import entry_of, told
+from docstore.journal.entries import decode_payload, entry_of
 
 COUNTED_SECONDS: Final = 300.0
 _ACTORS_MAX: Final = 10_000
@@ -146,5 +146,5 @@ class Usage:
 
 def _decoded(number: int, payload: str, wanted: Callable[[Key], bool]) -> Entry | None:
     if '"changes":' not in payload:  # a store on files was restored, and then copied
-        return Entry(number, told(payload.encode())["at"], "", "", (), restored=True)
+        return Entry(number, decode_payload(payload.encode())["at"], "", "", (), restored=True)
     return entry_of(number, payload.encode(), wanted)

@@ -16,7 +16,7 @@ import pytest
 from docstore import DocumentStore, Transaction, Unavailable
 from docstore.backends.files.backend import FilesBackend
 from docstore.disk.filesystem import FileSystem
-from docstore.disk.locks import FolderLock, _Line
+from docstore.disk.locks import FolderLock, _FairQueue
 from docstore.document import CollectionLayout
 from tests.docstore.layouts import ALICE_NOTES, LAYOUTS
 
@@ -153,7 +153,7 @@ def test_threads_pass_in_the_order_in_which_they_came(tmp_path: Path) -> None:
 
 
 def test_waiter_after_timeout_is_not_woken(tmp_path: Path) -> None:
-    line = _Line()
+    line = _FairQueue()
     assert line.enter(1) and not line.enter(0.01)
     line.leave()
     assert line.enter(0)
@@ -233,7 +233,7 @@ class TrustsItsMemory(FilesBackend):
 
     def __init__(self, root: Path, layouts: Mapping[str, CollectionLayout]) -> None:
         super().__init__(root, layouts)
-        self._follower._absorb = lambda frame: None  # type: ignore[method-assign]
+        self._cache._apply_frame = lambda frame: None  # type: ignore[method-assign]
 
 
 @pytest.mark.parametrize("bug", [TakesNoLock, TrustsItsMemory])

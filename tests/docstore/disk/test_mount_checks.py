@@ -30,11 +30,11 @@ class Pretending(FileSystem):
     def mount_type(self, path: Path) -> str:
         return self._kind
 
-    def excludes(self, path: Path) -> bool:
-        return self._excludes and super().excludes(path)
+    def lock_excludes(self, path: Path) -> bool:
+        return self._excludes and super().lock_excludes(path)
 
-    def shares(self, path: Path) -> bool:
-        return self._shares and super().shares(path)
+    def mmap_is_shared(self, path: Path) -> bool:
+        return self._shares and super().mmap_is_shared(path)
 
 
 def test_the_type_of_a_mount_is_what_the_system_tells() -> None:
@@ -100,12 +100,12 @@ def test_a_full_disk_is_no_reason_to_say_that_memory_is_not_shared(tmp_path: Pat
             raise OSError(28, "No space left on device")
 
     with pytest.raises(OSError, match="No space left"):
-        Full().shares(tmp_path / "state")
+        Full().mmap_is_shared(tmp_path / "state")
 
 
 def test_shared_numbers_survive_growth_of_their_file(tmp_path: Path) -> None:
     files, path = FileSystem(), tmp_path / "state"
     words = files.shared_words(path, 2)
     words[0] = 7
-    assert files.shares(path)
+    assert files.mmap_is_shared(path)
     assert words[0] == 7 and path.stat().st_size == 4096

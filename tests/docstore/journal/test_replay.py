@@ -15,7 +15,7 @@ from docstore.backends.memory import MemoryBackend
 from docstore.codec import decode, encode, to_json
 from docstore.journal.replay import replay
 from docstore.record_list import RecordList
-from docstore.store import utc_text
+from docstore.store import format_utc
 from tests.docstore.layouts import ALICE, ALICE_NOTES, LAYOUTS
 
 TEXTS = st.text(st.characters(codec="utf-8"), max_size=4)
@@ -82,7 +82,7 @@ def test_edits_made_again_lead_to_the_same_bytes(changes: list[list[Deed]]) -> N
         for change in commit.changes:
             old, after, layout = before[change.key], change.after, LAYOUTS[change.key.collection]
             revision = after.revision if after else 0
-            at_text = utc_text(commit.at)
+            at_text = format_utc(commit.at)
             assert told(replay(old, change.edits, at_text, revision, layout)) == told(after)
             # And as another process has them: from a file and from JSON.
             old = decode(encode(old), "n", layout) if old else None

@@ -145,9 +145,9 @@ class Between(FileSystem):
         self._pass("before reading", path)
         return super().read(path)
 
-    def glance(self, path: Where) -> bytes:
+    def read_unstable(self, path: Where) -> bytes:
         self._pass("before reading", path)
-        return super().glance(path)
+        return super().read_unstable(path)
 
 
 def test_segment_trimmed_while_it_is_opened_is_followed_to_its_end(
