@@ -17,7 +17,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
-from accounts.deletion import remove_person
+from accounts.deletion import delete_user
 from accounts.models import ApiToken, User
 from utils.json_storage import JSONStorageManager
 from workspace.archive.exporter import MANIFEST_DIGEST
@@ -68,7 +68,7 @@ class Receipt:
         else:
             yield _("No export was made.")
         yield _("Request: %(id)s") % {"id": self.request_id}
-        yield from what_is_kept()
+        yield from retained_data()
 
     @property
     def text(self) -> str:
@@ -78,7 +78,7 @@ class Receipt:
         return asdict(self)
 
 
-def what_is_kept() -> Iterator[str]:
+def retained_data() -> Iterator[str]:
     """Yield sentences on the data that remains after a deletion, and for how long."""
     days = settings.NEURALFLOW_HISTORY_DAYS
     if days:
@@ -102,14 +102,14 @@ def sessions_of(user: User) -> list[str]:
     ]
 
 
-def leave(manager: JSONStorageManager, user: User, request_id: str) -> Receipt:
+def delete_account(manager: JSONStorageManager, user: User, request_id: str) -> Receipt:
     """Delete the account and all documents of the user. Return the receipt.
 
     Raises `StoreError`, having deleted nothing.
     """
     exported_at, export_digest = _last_export(manager, user.pk)
     tokens, sessions = ApiToken.objects.filter(user=user).count(), len(sessions_of(user))
-    dropped = remove_person(manager, user)
+    dropped = delete_user(manager, user)
     log.info("Account %s was deleted (request %s)", user.pk, request_id)
     return Receipt(
         account=user.pk,

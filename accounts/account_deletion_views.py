@@ -11,7 +11,8 @@ from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods
 
-from accounts.account_deletion import Receipt, leave, send_receipt, what_is_kept
+from accounts.account_deletion import Receipt, retained_data, send_receipt
+from accounts.account_deletion import delete_account as delete_with_documents
 from accounts.views import SignedInRequest
 from docstore import StoreError
 from utils.json_storage import json_storage
@@ -33,7 +34,7 @@ def delete_account(request: LeavingRequest) -> HttpResponse:
     """Show what is deleted and retained, ask for the password, and delete the account."""
     form = ReauthenticateForm(request.POST or None, user=request.user)
     form.fields["password"].help_text = _("To confirm your identity.")
-    context = {"form": form, "kept": list(what_is_kept())}
+    context = {"form": form, "kept": list(retained_data())}
     try:
         if request.method == "POST" and form.is_valid():
             return _deleted(request)
@@ -45,7 +46,7 @@ def delete_account(request: LeavingRequest) -> HttpResponse:
 
 def _deleted(request: LeavingRequest) -> HttpResponse:
     address = request.user.mail_address
-    receipt = leave(json_storage, request.user, request.request_id)
+    receipt = delete_with_documents(json_storage, request.user, request.request_id)
     sent = send_receipt(receipt, address)
     logout(request)
     # In an anonymous session, so that the page can be reloaded and the receipt downloaded.

@@ -12,7 +12,7 @@ from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
-from accounts.deletion import remove_person
+from accounts.deletion import delete_user
 from accounts.models import ApiToken, User
 from accounts.names import EmailStatus
 from accounts.signals import activity, tell_store
@@ -117,7 +117,7 @@ class UserAdmin(AdminOfUser):
 def _remove(user: User) -> None:
     """Delete an account and its documents. If the store fails, the account stays marked."""
     try:
-        remove_person(json_storage, user)
+        delete_user(json_storage, user)
     except StoreError:
         log.exception("Account %s was not deleted", user.pk)
         User.objects.filter(pk=user.pk).update(leaving_at=timezone.now())

@@ -12,21 +12,21 @@ from zoneinfo import ZoneInfo
 from django.http import HttpResponse
 from django.urls import reverse
 
-from api.body_objects import read_object
+from api.body_objects import read_members
 from api.endpoint import Endpoint, endpoint
 from api.list_query import parameters_of
 from api.list_response import list_query, list_response
 from api.merge_patch import patch_of
-from api.metering import activity, once_of, read, replayed, take_turn
+from api.metering import activity, count_burst, idempotency_key, metered_read, replayed
 from api.operation import JSON, JSON_PATCH, MERGE_PATCH, WITH_BODY, Answer, Operation, answers, ref
 from api.parsing import check_media_type, read_json
-from api.preconditions import Conditions, check_stated, etag, prefers_minimal, refuse_conditions
+from api.preconditions import Conditions, etag, prefers_minimal, refuse_conditions, require_if_match
 from api.rate_limit_headers import limits
 from api.request import ApiRequest
 from api.responses import json_response, no_content
 from api.views.bulk import bulk
 from docstore import id_of
-from workspace.idempotency import Once
+from workspace.idempotency import IdempotencyKey
 from workspace.json_values import FieldError
 from workspace.schema.validation import (
     COLLECTIONS,
@@ -44,13 +44,13 @@ def _list(request: ApiRequest, collection: str, owner: int | None = None) -> Htt
     query = list_query(request, collection, whose)
     refuse_conditions(request, "If-Match")
     conditions = Conditions.of(request)
-    response = read(request, lambda: list_response(request, query, collection, whose))
+    response = metered_read(request, lambda: list_response(request, query, collection, whose))
     return conditions.unless_known(response)
 
 
 def _create(request: ApiRequest, collection: str, owner: int | None = None) -> HttpResponse:
     refuse_conditions(request)
-    record, once = read_json(request), once_of(request)
+    record, once = read_json(request), idempotency_key(request)
     record = request.json_storage.create(
         collection,
         owner or request.caller.user_id,
@@ -66,8 +66,8 @@ def _create(request: ApiRequest, collection: str, owner: int | None = None) -> H
 
 
 def _quick(request: ApiRequest) -> HttpResponse:
-    asked = read_object(request, text=str, time_zone=str, optional="time_zone")
-    once, person = once_of(request), request.caller.user_id
+    asked = read_members(request, text=str, time_zone=str, optional="time_zone")
+    once, person = idempotency_key(request), request.caller.user_id
     preferences = request.json_storage.preferences(person)
     zone = asked.get("time_zone", preferences.time_zone or "UTC")
     if not is_time_zone(zone):
@@ -108,7 +108,7 @@ def _get(
         conditions.check_match(record)
         return record
 
-    record = read(request, look)
+    record = metered_read(request, look)
     headers = {"ETag": etag(record_version(record))}
     return conditions.unless_known(json_response(record, headers=headers))
 
@@ -116,7 +116,7 @@ def _get(
 def _put(
     request: ApiRequest, collection: str, record_id: int, owner: int | None = None
 ) -> HttpResponse:
-    check_stated(request)
+    require_if_match(request)
     record = read_json(request)
     return _update(request, collection, record_id, lambda _: record, owner=owner, replace=True)
 
@@ -124,10 +124,10 @@ def _put(
 def _patch(
     request: ApiRequest, collection: str, record_id: int, owner: int | None = None
 ) -> HttpResponse:
-    check_stated(request)
+    require_if_match(request)
     media_type = check_media_type(request)
     changes = patch_of(COLLECTIONS[collection], media_type, read_json(request))
-    once = once_of(request)
+    once = idempotency_key(request)
     return _update(request, collection, record_id, changes, owner=owner, once=once)
 
 
@@ -139,7 +139,7 @@ def _update(
     *,
     owner: int | None,
     replace: bool = False,
-    once: Once | None = None,
+    once: IdempotencyKey | None = None,
 ) -> HttpResponse:
     record = request.json_storage.update(
         collection,
@@ -168,7 +168,7 @@ def _address(collection: str, record: Record, owner: int | None) -> str:
 def _changed(
     request: ApiRequest,
     record: Record,
-    once: Once | None,
+    once: IdempotencyKey | None,
     status: int = 200,
     headers: Mapping[str, str] | None = None,
 ) -> HttpResponse:
@@ -187,7 +187,7 @@ def _changed(
 def _delete(
     request: ApiRequest, collection: str, record_id: int, owner: int | None = None
 ) -> HttpResponse:
-    check_stated(request)
+    require_if_match(request)
     request.json_storage.delete(
         collection,
         owner or request.caller.user_id,
@@ -202,12 +202,12 @@ def _delete(
 
 def _dashboard(request: ApiRequest) -> HttpResponse:
     return json_response(
-        read(request, lambda: request.json_storage.dashboard(request.caller.user_id))
+        metered_read(request, lambda: request.json_storage.dashboard(request.caller.user_id))
     )
 
 
 def _quota(request: ApiRequest) -> HttpResponse:
-    take_turn(request)
+    count_burst(request)
     store, person = request.json_storage, request.caller.user_id
     return json_response(limits(store.quota(person), store.storage(person)))
 

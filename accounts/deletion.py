@@ -28,7 +28,7 @@ from workspace.installation import UserDocuments
 log = logging.getLogger(__name__)
 
 
-def remove_person(documents: UserDocuments, user: Any) -> dict[str, Any]:
+def delete_user(documents: UserDocuments, user: Any) -> dict[str, Any]:
     """Delete a user's documents and account, and return counts of what was deleted.
 
     Call it outside of a database transaction. Raises `StoreError` if the documents cannot be
@@ -37,7 +37,7 @@ def remove_person(documents: UserDocuments, user: Any) -> dict[str, Any]:
     accounts = get_user_model()._default_manager.filter(pk=user.pk)
     accounts.filter(leaving_at=None).update(leaving_at=timezone.now())
     try:
-        dropped = documents.drop_person(user.pk)
+        dropped = documents.delete_user_documents(user.pk)
     except StoreError:
         with suppress(StoreError):
             if documents.get_user_data(user.pk) is not None:
@@ -47,7 +47,7 @@ def remove_person(documents: UserDocuments, user: Any) -> dict[str, Any]:
         for account in accounts:
             account.delete()
     try:
-        documents.drop_person(user.pk)
+        documents.delete_user_documents(user.pk)
     except StoreError:
         log.exception("Documents of the former account %s may be left", user.pk)
     return dropped

@@ -7,7 +7,7 @@ from typing import Any
 
 from django.db import DatabaseError
 
-from accounts.deletion import remove_person
+from accounts.deletion import delete_user
 from accounts.import_accounts import account_from
 from accounts.models import User
 from docstore import DocumentReport
@@ -51,4 +51,4 @@ class DjangoAccounts:
         return account_from(examined, owner, taken_names, taken_emails)
 
     def delete(self, documents: UserDocuments, account: Any) -> dict[str, Any]:
-        return remove_person(documents, account)
+        return delete_user(documents, account)

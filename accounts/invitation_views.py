@@ -44,7 +44,7 @@ class SignUpInvitationForm(forms.Form):
 
 
 @dataclass(frozen=True)
-class _Row:
+class InvitationRow:
     """An invitation as the page shows it."""
 
     invitation: SignUpInvitation
@@ -121,7 +121,7 @@ def _page(
 ) -> HttpResponse:
     now = timezone.now()
     newest = SignUpInvitation.objects.filter(inviter=request.user)[:SHOWN_MAX]
-    rows = [_Row(invitation, str(_state(invitation, now))) for invitation in newest]
+    rows = [InvitationRow(invitation, str(_state(invitation, now))) for invitation in newest]
     context = {"form": form, "rows": rows, "link": link, "may_invite": may_invite()}
     return render(request, "accounts/sign_up_invitations.html", context, status=status)
 

@@ -51,7 +51,7 @@ def cipher() -> MultiFernet:
     return MultiFernet([Fernet(base64.urlsafe_b64encode(digest)) for digest in digests])
 
 
-class _Counted:
+class _RateLimitedCode:
     """A mixin for forms that counts each code as wrong before it is checked.
 
     At a log-in, codes are limited by account and network.
@@ -85,11 +85,11 @@ class _Counted:
         return cache.add(key, True, timeout=steps * app_settings.TOTP_PERIOD)
 
 
-class AuthenticateForm(_Counted, base.AuthenticateForm):
+class AuthenticateForm(_RateLimitedCode, base.AuthenticateForm):
     """The form for a code at log-in."""
 
 
-class _CountedInSession(_Counted):
+class _CountedInSession(_RateLimitedCode):
     """A mixin that limits codes by session, so that strangers cannot use up the attempts."""
 
     def count(self, request: HttpRequest) -> Attempt:

@@ -214,7 +214,7 @@ def step_over_old_owners(using: str = DEFAULT_DB_ALIAS) -> None:
     Call it inside a transaction. Raises `StoreError` if the store cannot be read.
     """
     former = FormerAccount.objects.using(using).aggregate(last=models.Max("pk"))["last"] or 0
-    raise_sequence(User, max(json_storage.highest_owner(), former), using=using)
+    raise_sequence(User, max(json_storage.max_owner_id(), former), using=using)
 
 
 def all_scopes() -> list[str]:

@@ -14,7 +14,7 @@ from django.views.decorators.http import require_http_methods, require_POST
 
 from accounts.sessions import end_sessions, is_current, open_sessions
 from accounts.signals import activity, tell_store
-from accounts.views import SignedInRequest, confirm_who_asks
+from accounts.views import SignedInRequest, require_reauthentication
 
 
 @login_required
@@ -49,7 +49,9 @@ def _end(
     sessions = list(found)
     if needed and not sessions:
         raise Http404
-    confirm_who_asks(request)  # a thief with an open browser could log the user out elsewhere
+    require_reauthentication(
+        request
+    )  # a thief with an open browser could log the user out elsewhere
     if not sessions:
         messages.info(request, _("You have no other sessions."))
         return redirect("sessions")

@@ -17,7 +17,7 @@ from django.views.decorators.http import require_http_methods, require_POST
 from accounts.forms import SCOPE_WORDS, TokenForm
 from accounts.models import ApiToken
 from accounts.tokens import TOKENS_MAX, TooManyTokens, create_token, is_valid, revoke
-from accounts.views import SignedInRequest, confirm_who_asks
+from accounts.views import SignedInRequest, require_reauthentication
 from docstore import StoreError
 from utils.json_storage import json_storage
 
@@ -28,7 +28,7 @@ _REVOKED, _EXPIRED = gettext_lazy("Revoked"), gettext_lazy("Expired")
 
 
 @dataclass(frozen=True)
-class _Row:
+class TokenDisplay:
     """A token as the page shows it."""
 
     token: ApiToken
@@ -45,7 +45,7 @@ def tokens(request: SignedInRequest) -> HttpResponse:
     form = TokenForm(request.POST or None)
     made, text = None, ""
     if request.method == "POST":
-        confirm_who_asks(request)
+        require_reauthentication(request)
     if form.is_valid():
         try:
             made, text = create_token(request.user, **form.cleaned_data, request=request)
@@ -67,12 +67,12 @@ def revoke_token(request: SignedInRequest, token_id: int) -> HttpResponse:
     return redirect("tokens")
 
 
-def _rows(request: SignedInRequest) -> list[_Row]:
+def _rows(request: SignedInRequest) -> list[TokenDisplay]:
     """Return valid tokens, then ended ones, each newest first."""
     now, calls = timezone.now(), _calls(request)
     newest = ApiToken.objects.filter(user=request.user)[:SHOWN_MAX]
     rows = [
-        _Row(
+        TokenDisplay(
             token,
             [str(SCOPE_WORDS[scope]) for scope in token.scopes if scope in SCOPE_WORDS],
             None if calls is None else calls.get(str(token.pk), 0),

@@ -71,7 +71,7 @@ def profile(request: SignedInRequest) -> HttpResponse:
     form = ProfileForm(request.POST or None, instance=user)
     if request.method == "POST" and form.is_valid():
         if "email" in form.changed_data:
-            confirm_who_asks(request)  # a thief could reset the password by a new address
+            require_reauthentication(request)  # a thief could reset the password by a new address
         form.save()
         profile_updated.send(sender=User, request=request, user=user)
         messages.success(request, _("Your profile was saved."))
@@ -83,7 +83,7 @@ def profile(request: SignedInRequest) -> HttpResponse:
     return render(request, "accounts/profile.html", context)
 
 
-def confirm_who_asks(request: HttpRequest) -> None:
+def require_reauthentication(request: HttpRequest) -> None:
     """Redirect to reauthentication unless the user authenticated recently.
 
     Raises `ReauthenticationRequired`, which allauth's middleware turns into the redirect. After it,

@@ -15,7 +15,7 @@ from django.utils.functional import SimpleLazyObject
 from api.operation import Operation
 from api.problems import CsrfFailed, InsufficientScope, NotAuthenticated, TooManyBadTokens
 from api.request import ApiRequest
-from workspace.actor import Caller
+from workspace.actor import Actor
 
 _CHALLENGE = 'Bearer realm="NeuralFlow"'
 
@@ -63,7 +63,7 @@ def authenticate(request: ApiRequest) -> None:
         credentials = _credentials_of(request, authorization)
         # Most calls need only the id, so the account is loaded lazily.
         request.user = SimpleLazyObject(credentials.load_user)
-        request.caller = Caller(credentials.user_id, credentials.token_id)
+        request.caller = Actor(credentials.user_id, credentials.token_id)
         request.scopes = credentials.scopes
         return
     if not (request.user.is_authenticated and request.user.is_active):
@@ -72,7 +72,7 @@ def authenticate(request: ApiRequest) -> None:
             {"WWW-Authenticate": _CHALLENGE},
         )
     _check_origin(request)
-    request.caller, request.scopes = Caller(request.user.pk), ("write",)
+    request.caller, request.scopes = Actor(request.user.pk), ("write",)
 
 
 def is_still_known(request: ApiRequest) -> bool:

@@ -6,19 +6,19 @@ from typing import Any
 from api.parsing import read_json
 from api.preconditions import refuse_conditions
 from api.request import ApiRequest
-from workspace.json_values import Faults, pointer_to, whole_number
+from workspace.json_values import ErrorList, pointer_to, whole_number
 from workspace.schema.validation import InvalidRecord
 
 _KINDS: Mapping[type, str] = {str: "a text", int: "a whole number"}
 
 
-def read_object(request: ApiRequest, optional: str = "", **kinds: type) -> dict[str, Any]:
+def read_members(request: ApiRequest, optional: str = "", **kinds: type) -> dict[str, Any]:
     """Return the object in the body, with exactly these members. `optional` may be missing.
 
     Raises `InvalidRecord` with all faults, and any error of `read_json`.
     """
     refuse_conditions(request)
-    body, faults = read_json(request), Faults()
+    body, faults = read_json(request), ErrorList()
     if not isinstance(body, dict):
         faults.add("", f"must be an object with {' and '.join(kinds)}")
         raise InvalidRecord(faults.found)

@@ -13,7 +13,7 @@ _METHODS = ("get", "post", "put", "patch", "delete")
 _EXAMPLE_PART = "3"
 
 
-class Row(NamedTuple):
+class DocsRow(NamedTuple):
     """A line in a list of facts: name, kind and description."""
 
     name: str
@@ -22,7 +22,7 @@ class Row(NamedTuple):
     link: str = ""  # name of a schema on the same page
 
 
-class Page:
+class DocsPage:
     """The page for a server at `address`, such as "https://flow.example.org"."""
 
     def __init__(self, document: Json, address: str) -> None:
@@ -59,15 +59,15 @@ class Page:
         ]
 
     @property
-    def headers(self) -> list[Row]:
+    def headers(self) -> list[DocsRow]:
         """The request and response headers with their meaning."""
         components = self._document["components"]
         request_rows = [
-            Row(name, "call", marked_up(header["description"]))
+            DocsRow(name, "call", marked_up(header["description"]))
             for name, header in components["parameters"].items()
         ]
         response_rows = [
-            Row(name, "answer", marked_up(header["description"]))
+            DocsRow(name, "answer", marked_up(header["description"]))
             for name, header in components["headers"].items()
         ]
         return request_rows + response_rows
@@ -88,18 +88,20 @@ class Page:
             "answers": [self._answer(*answer) for answer in operation["responses"].items()],
         }
 
-    def _parameter(self, parameter: Json) -> Row:
+    def _parameter(self, parameter: Json) -> DocsRow:
         resolved = self._found(parameter)
         kind = "header" if resolved["in"] == "header" else words_of(resolved["schema"])
-        return Row(resolved["name"], kind, marked_up(resolved.get("description", "")))
+        return DocsRow(resolved["name"], kind, marked_up(resolved.get("description", "")))
 
-    def _answer(self, status: str, response: Json) -> Row:
+    def _answer(self, status: str, response: Json) -> DocsRow:
         resolved = self._found(response)
         schema: Json = next(
             (content["schema"] for content in resolved.get("content", {}).values()), {}
         )
         link = "" if status >= "400" else _name(schema)
-        return Row(status, ", ".join(resolved.get("headers", ())), resolved["description"], link)
+        return DocsRow(
+            status, ", ".join(resolved.get("headers", ())), resolved["description"], link
+        )
 
     def _found(self, value: Json) -> Json:
         """Return the value that a reference points to."""
@@ -132,12 +134,12 @@ class Page:
         return " \\\n  ".join(words)
 
 
-def _bodies(operation: Json) -> Iterator[Row]:
+def _bodies(operation: Json) -> Iterator[DocsRow]:
     for media_type, content in operation.get("requestBody", {}).get("content", {}).items():
-        yield Row(media_type, words_of(content["schema"]), "", _name(content["schema"]))
+        yield DocsRow(media_type, words_of(content["schema"]), "", _name(content["schema"]))
 
 
-def _members(schema: Json) -> Iterator[Row]:
+def _members(schema: Json) -> Iterator[DocsRow]:
     """Yield the members of an object schema."""
     required = schema.get("required", ())
     for name, member in schema.get("properties", {}).items():
@@ -147,7 +149,9 @@ def _members(schema: Json) -> Iterator[Row]:
         if member.get("readOnly"):
             kind += ", read only"
         of_entries = _name(member.get("items", {}))
-        yield Row(name, kind, marked_up(member.get("description", "")), _name(member) or of_entries)
+        yield DocsRow(
+            name, kind, marked_up(member.get("description", "")), _name(member) or of_entries
+        )
 
 
 def words_of(schema: Json) -> str:

@@ -7,7 +7,7 @@ import msgspec
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 
-from api.docs_page import Page
+from api.docs_page import DocsPage
 from api.endpoint import endpoint
 from api.openapi import document
 from api.operation import JSON, OPEN, Answer, Operation, answers
@@ -31,7 +31,7 @@ def _openapi(request: HttpRequest) -> HttpResponse:
 
 
 def _docs(request: HttpRequest) -> HttpResponse:
-    page = Page(document(), request.build_absolute_uri("/").rstrip("/"))
+    page = DocsPage(document(), request.build_absolute_uri("/").rstrip("/"))
     return render(request, "api/docs.html", {"page": page})
 
 

@@ -9,11 +9,11 @@ from collections.abc import Iterator, Mapping
 from functools import cache
 from typing import Any, NamedTuple
 
-from workspace.ordering import Bound, Test, names_of_entry, side_of
+from workspace.ordering import DateBound, Test, compare_time, names_of_entry
 from workspace.schema.collections import COLLECTIONS, CollectionSpec
 from workspace.schema.fields import Field, Kind
 from workspace.texts import folded
-from workspace.timestamps import TIME_PATTERN, moment_of
+from workspace.timestamps import TIME_PATTERN, parse_or_none
 
 VALUES_MAX = 100  # per filter
 
@@ -63,7 +63,7 @@ class Filter(NamedTuple):
         Raises ValueError, with a message that says what the parameter must be.
         """
         if self.how in {"before", "after"}:
-            return _of_time(self.field, self.how, Bound(values[0]))
+            return _of_time(self.field, self.how, DateBound(values[0]))
         if self.how:
             return _of_limit(self.field, self.how, _number(values[0]))
         wanted = [entry for value in values for entry in _split(self.field, value)]
@@ -134,7 +134,7 @@ def _any_of(field: Field, wanted: list[str]) -> Test:
     if field.kind in _LISTS:
         return _of_entries(field, {folded(text) for text in wanted})
     if field.kind is Kind.TIME:
-        return _of_times(field, [Bound(text) if text else None for text in wanted])
+        return _of_times(field, [DateBound(text) if text else None for text in wanted])
     values = {_value(field, text) for text in wanted}
     name, default, is_text = field.name, field.default, field.kind in _TEXTS
 
@@ -215,19 +215,19 @@ def _of_entries(field: Field, wanted: set[str]) -> Test:
     return test
 
 
-def _of_time(field: Field, how: str, bound: Bound) -> Test:
+def _of_time(field: Field, how: str, bound: DateBound) -> Test:
     side, name = -1 if how == "before" else 1, field.name
-    return lambda record: side_of(record, name, bound) == side
+    return lambda record: compare_time(record, name, bound) == side
 
 
-def _of_times(field: Field, wanted: list[Bound | None]) -> Test:
+def _of_times(field: Field, wanted: list[DateBound | None]) -> Test:
     name = field.name
 
     def test(record: Record) -> bool:
         return any(
-            moment_of(record.get(name)) is None
+            parse_or_none(record.get(name)) is None
             if bound is None
-            else side_of(record, name, bound) == 0
+            else compare_time(record, name, bound) == 0
             for bound in wanted
         )
 

@@ -10,8 +10,8 @@ from typing import Any, NamedTuple, Never
 
 import msgspec
 
-from workspace.documents import own_copy
-from workspace.json_values import Faults, FieldError, pointer_to, same_value
+from workspace.documents import deep_copy
+from workspace.json_values import ErrorList, FieldError, pointer_to, same_value
 
 OPERATIONS_MAX = 1_000
 STEPS_MAX = 32  # names in a pointer; stored values are never that deep
@@ -62,7 +62,7 @@ class JsonPatch:
 
     def __init__(self, document: Any) -> None:
         """Parse the patch. Raises `InvalidPatch`."""
-        faults = Faults()
+        faults = ErrorList()
         if not isinstance(document, list):
             faults.add("", "must be a list of operations")
         elif len(document) > OPERATIONS_MAX:
@@ -95,14 +95,14 @@ class _Work:
 
     def add(self, operation: PatchOperation) -> None:
         # Copy: later operations may modify the value, and the patch may be applied again.
-        self._insert(operation.path, own_copy(operation.value))
+        self._insert(operation.path, deep_copy(operation.value))
 
     def remove(self, operation: PatchOperation) -> None:
         self._take_out(operation.path, "path")
 
     def replace(self, operation: PatchOperation) -> None:
         place, key = self._existing(operation.path, "path")
-        place[key] = own_copy(operation.value)
+        place[key] = deep_copy(operation.value)
 
     def move(self, operation: PatchOperation) -> None:
         source, path = operation.source, operation.path
@@ -117,7 +117,7 @@ class _Work:
     def copy(self, operation: PatchOperation) -> None:
         value = self._found(operation.source, "from")
         self._bound(value, operation.path)
-        self._insert(operation.path, own_copy(value))
+        self._insert(operation.path, deep_copy(value))
 
     def test(self, operation: PatchOperation) -> None:
         if not same_value(self._found(operation.path, "path"), operation.value):
@@ -192,7 +192,7 @@ _DEEDS: Mapping[str, Callable[[_Work, PatchOperation], None]] = {
 }
 
 
-def _operation(entry: Any, at: str, faults: Faults) -> PatchOperation:
+def _operation(entry: Any, at: str, faults: ErrorList) -> PatchOperation:
     """Return the operation at `at`. Its faults are added to `faults`."""
     op = entry.get("op") if isinstance(entry, dict) else None
     needs = _NEEDS.get(op) if isinstance(op, str) else None
@@ -211,7 +211,7 @@ def _operation(entry: Any, at: str, faults: Faults) -> PatchOperation:
     return PatchOperation(at, "", (), (), None)
 
 
-def _steps(pointer: Any, at: str, faults: Faults) -> Steps:
+def _steps(pointer: Any, at: str, faults: ErrorList) -> Steps:
     """Return the steps of a JSON Pointer. Its faults are added to `faults`."""
     if not isinstance(pointer, str) or (pointer and pointer[0] != "/"):
         faults.add(at, 'must be a JSON Pointer such as "/tags/0"')

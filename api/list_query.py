@@ -16,9 +16,9 @@ from django.http import QueryDict
 
 from api.filters import filters_of
 from api.operation import Parameter
-from api.pagination import Ordering, Place, SortBy, read_cursor
+from api.pagination import Ordering, Position, SortBy, read_cursor
 from api.problems import BadParameter, ParameterFault, UnknownParameter
-from workspace.json_values import text_fault
+from workspace.json_values import text_error
 from workspace.ordering import Test, is_ordered
 from workspace.schema.collections import COLLECTIONS, CollectionSpec
 from workspace.sharing.permissions import SHARED_COLLECTIONS
@@ -41,7 +41,7 @@ class ListQuery:
     sort: tuple[SortBy, ...] = ()
     fields: frozenset[str] = frozenset()  # empty for all
     limit: int = LIMIT_MAX
-    after: Place | None = None  # position of the last record of the previous page
+    after: Position | None = None  # position of the last record of the previous page
     total: bool = False  # return the total of filtered lists, too
     shared: bool = False  # include records shared by others
     paged: bool = False  # limit or cursor was given
@@ -148,7 +148,7 @@ class _Reading:
         text = (self._one("q") or "").strip()
         if len(text) > TEXT_CHARACTERS_MAX:
             self._fault("q", f"may have at most {TEXT_CHARACTERS_MAX} characters")
-        if unfit := text_fault(text, one_line=True):
+        if unfit := text_error(text, one_line=True):
             self._fault("q", unfit)
         return folded(text)
 
@@ -197,7 +197,7 @@ class _Reading:
             self._fault("include", "is for one's own lists; this one is another's")
         return shared
 
-    def _after(self, sort: tuple[SortBy, ...], digest: str) -> Place | None:
+    def _after(self, sort: tuple[SortBy, ...], digest: str) -> Position | None:
         text = self._one("cursor")
         if text is None:
             return None

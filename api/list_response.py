@@ -16,10 +16,10 @@ from django.http import HttpResponse, QueryDict
 
 from api.list_query import ListQuery, read_query
 from api.operation import JSON
-from api.pagination import Place, cursor
+from api.pagination import Position, cursor
 from api.request import ApiRequest
 from docstore import NotFound, RecordList, to_json
-from workspace.ordering import texts_of
+from workspace.ordering import search_text
 from workspace.schema.collections import COLLECTIONS, CollectionSpec
 from workspace.sharing.permissions import sharers
 
@@ -34,7 +34,7 @@ class Page:
     """
 
     records: bytes
-    after: Place | None
+    after: Position | None
     total: int | None
     digest: str = ""
 
@@ -117,12 +117,12 @@ def _passing(query: ListQuery, spec: CollectionSpec, records: Iterable[Record]) 
     for test in query.tests:
         records = filter(test, records)
     if query.text:
-        texts = texts_of(spec.name)
+        texts = search_text(spec.name)
         return [record for record in records if query.text in texts(record)]
     return list(records)
 
 
-def _from_place(query: ListQuery, records: list[Record]) -> tuple[list[Any], Place | None]:
+def _from_place(query: ListQuery, records: list[Record]) -> tuple[list[Any], Position | None]:
     """Return the records of the page in order, and the last position if more follow."""
     ordering, last = query.ordering, query.after
     keyed = [(ordering.key(ordering.place(record)), record) for record in records]
@@ -139,7 +139,7 @@ def _from_place(query: ListQuery, records: list[Record]) -> tuple[list[Any], Pla
     end = page[-1][0]
     at_end = sum(key == end for key, _record in smallest[: passed + len(page)])
     place = ordering.place(page[-1][1])
-    after = Place(place.values, place.id, place.owner, at_end)
+    after = Position(place.values, place.id, place.owner, at_end)
     return [record for _key, record in page], after
 
 

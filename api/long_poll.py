@@ -22,7 +22,7 @@ def places_of(threads: int) -> int:
     return threads // 4
 
 
-class Place:
+class WaitSlot:
     """The slot of one waiting request."""
 
     def __init__(self, user_id: int, since: float) -> None:
@@ -30,7 +30,7 @@ class Place:
         self.is_over = False  # True once another account has taken over the slot
 
 
-class Places:
+class WaitSlots:
     """The wait slots of a process. Thread-safe."""
 
     def __init__(
@@ -38,7 +38,7 @@ class Places:
     ) -> None:
         self.limit = limit
         self._clock = clock
-        self._taken: list[Place] = []  # oldest first
+        self._taken: list[WaitSlot] = []  # oldest first
         self._leaving = 0  # slots taken over whose former threads still run
         self._lock = threading.Lock()
         self.is_closing = False
@@ -46,7 +46,7 @@ class Places:
     def __repr__(self) -> str:
         return f"<Places {len(self._taken)} of {self.limit} taken>"
 
-    def take(self, user_id: int) -> Place | None:
+    def take(self, user_id: int) -> WaitSlot | None:
         """Take a slot for the user, or return None. The caller must `leave` it."""
         with self._lock:
             held = Counter(place.user_id for place in self._taken)
@@ -55,7 +55,7 @@ class Places:
                 return None
             if len(self._taken) >= self.limit and not self._end_one(held, held[user_id]):
                 return None
-            place = Place(user_id, self._clock())
+            place = WaitSlot(user_id, self._clock())
             self._taken.append(place)
             return place
 
@@ -77,7 +77,7 @@ class Places:
         self._leaving += 1
         return True
 
-    def leave(self, place: Place) -> None:
+    def leave(self, place: WaitSlot) -> None:
         """Release the slot."""
         with self._lock:
             if place.is_over:
@@ -89,7 +89,7 @@ class Places:
         """End all waits within `LOOK` seconds. Takes no lock, so a signal handler may call it."""
         self.is_closing = True
 
-    def wait(self, place: Place | None, happened: Callable[[], bool], deadline: float) -> None:
+    def wait(self, place: WaitSlot | None, happened: Callable[[], bool], deadline: float) -> None:
         """Block until `happened` returns True, or until the deadline in monotonic seconds.
 
         Returns early when the slot is taken over or the process shuts down.
@@ -100,4 +100,4 @@ class Places:
             time.sleep(LOOK)
 
 
-places = Places()
+places = WaitSlots()

@@ -18,7 +18,7 @@ from api.problems import BadHeader
 from api.request import ApiRequest
 from docstore import StoreError
 from utils.middleware import request_metadata
-from workspace.idempotency import Once
+from workspace.idempotency import IdempotencyKey
 from workspace.request_context import latest_commit
 from workspace.schema.validation import COLLECTIONS
 from workspace.unit_of_work import ActivityOf
@@ -33,7 +33,7 @@ log = logging.getLogger(__name__)
 Found = TypeVar("Found")
 
 
-def read(request: ApiRequest, fetch: Callable[[], Found]) -> Found:
+def metered_read(request: ApiRequest, fetch: Callable[[], Found]) -> Found:
     """Run `fetch`, count the call, and return the result.
 
     Raises `QuotaExceeded` and `TooManyCalls` before running it.
@@ -51,18 +51,18 @@ def read(request: ApiRequest, fetch: Callable[[], Found]) -> Found:
 def fetch_and_log(
     request: ApiRequest, fetch: Callable[[], Found], activity_of: Callable[[Found], Activity]
 ) -> Found:
-    """Run `fetch` like `read`, and log the call as an activity, too."""
+    """Run `fetch` like `metered_read`, and log the call as an activity, too."""
     store, caller = request.json_storage, request.caller
     with _count_or_go_on(request):
         (request.quota_before or store.quota(caller.user_id)).check()
     result = fetch()
     with _count_or_go_on(request):
-        request.quota = store.record_call(caller.user_id, activity_of(result), caller=caller)
+        request.quota = store.count_call(caller.user_id, activity_of(result), caller=caller)
         latest_commit.set(0)
     return result
 
 
-def take_turn(request: ApiRequest) -> None:
+def count_burst(request: ApiRequest) -> None:
     """Count a call in the burst only. Raises `TooManyCalls`."""
     with _count_or_go_on(request):
         request.json_storage.take_free_call(request.caller.user_id)
@@ -91,7 +91,7 @@ def activity(request: ApiRequest, collection: str, done: str) -> ActivityOf:
     )
 
 
-def once_of(request: ApiRequest) -> Once | None:
+def idempotency_key(request: ApiRequest) -> IdempotencyKey | None:
     """Return the idempotency key of the call, or None.
 
     The header follows draft-ietf-httpapi-idempotency-key-header-07: a quoted string of RFC 9651.
@@ -104,10 +104,10 @@ def once_of(request: ApiRequest) -> Once | None:
     if match is None:
         raise BadHeader("Idempotency-Key must be 1 to 255 visible ASCII characters.")
     quoted, bare = match.groups()
-    return Once(bare or re.sub(r"\\(.)", r"\1", quoted), _fingerprint(request))
+    return IdempotencyKey(bare or re.sub(r"\\(.)", r"\1", quoted), _fingerprint(request))
 
 
-def replayed(once: Once | None) -> dict[str, str]:
+def replayed(once: IdempotencyKey | None) -> dict[str, str]:
     """Return the header field that marks a response stored under its idempotency key."""
     return {"Idempotency-Replayed": "true"} if once is not None and once.replayed else {}
 

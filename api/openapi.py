@@ -161,7 +161,7 @@ _SECURITY_SCHEMES: Json = {
 }
 
 
-class Address(NamedTuple):
+class DocumentedPath(NamedTuple):
     """A URL of the API: its template, the schemas of its parameters, its name and view."""
 
     template: str
@@ -170,7 +170,7 @@ class Address(NamedTuple):
     endpoint: Endpoint
 
 
-def addresses() -> Iterator[Address]:
+def addresses() -> Iterator[DocumentedPath]:
     """Yield every URL of the API in the order of the URL patterns."""
     for route, pattern in _patterns(get_resolver(), "/"):
         if route.startswith(API_PREFIX) and pattern.name:
@@ -186,7 +186,7 @@ def _patterns(resolver: URLResolver, before: str) -> Iterator[tuple[str, URLPatt
             yield from _patterns(entry, route)
 
 
-def _address(route: str, pattern: URLPattern) -> Address:
+def _address(route: str, pattern: URLPattern) -> DocumentedPath:
     converters = pattern.pattern.converters
     parts = {
         name: _CONVERTERS.get(type(converter).__name__) or _pattern_of(converter.regex)
@@ -195,7 +195,7 @@ def _address(route: str, pattern: URLPattern) -> Address:
     template = re.sub(r"<(?:\w+:)?(\w+)>", r"{\1}", route)
     view = pattern.callback
     assert isinstance(view, Endpoint), f"{template} is no endpoint(...) of operations"
-    return Address(template, parts, str(pattern.name), view)
+    return DocumentedPath(template, parts, str(pattern.name), view)
 
 
 def _pattern_of(regex: str) -> Json:
@@ -234,7 +234,7 @@ def document() -> Json:
     }
 
 
-def _areas(found: list[Address]) -> Iterator[str]:
+def _areas(found: list[DocumentedPath]) -> Iterator[str]:
     for address in found:
         for operation in address.endpoint.operations.values():
             yield _tag(operation)
@@ -254,7 +254,7 @@ _TOO_LONG: Json = {
 # Paths
 
 
-def _path(address: Address, found: list[Address]) -> Json:
+def _path(address: DocumentedPath, found: list[DocumentedPath]) -> Json:
     parts = [
         {"name": name, "in": "path", "required": True, "schema": schema}
         for name, schema in address.parts.items()
@@ -266,7 +266,9 @@ def _path(address: Address, found: list[Address]) -> Json:
     return ({"parameters": parts} if parts else {}) | operations
 
 
-def _operation(method: str, operation: Operation, address: Address, found: list[Address]) -> Json:
+def _operation(
+    method: str, operation: Operation, address: DocumentedPath, found: list[DocumentedPath]
+) -> Json:
     described: Json = {
         "operationId": _operation_id(method, address),
         "summary": operation.summary,
@@ -295,7 +297,7 @@ def _operation(method: str, operation: Operation, address: Address, found: list[
     return described
 
 
-def _operation_id(method: str, address: Address) -> str:
+def _operation_id(method: str, address: DocumentedPath) -> str:
     return f"{method.lower()}_{address.name.removeprefix('api_')}"
 
 
@@ -337,7 +339,7 @@ def _parameter(parameter: Parameter) -> Json:
     }
 
 
-def _links(address: Address, found: list[Address]) -> Json:
+def _links(address: DocumentedPath, found: list[DocumentedPath]) -> Json:
     """Return links from the created record to its operations (OpenAPI 3.1, section 4.8.20)."""
     template = re.compile(re.escape(address.template) + r"\{(\w+)\}/")
     target = next(

@@ -29,7 +29,7 @@ class SortBy(NamedTuple):
     backwards: bool = False
 
 
-class Place(msgspec.Struct, array_like=True, frozen=True):
+class Position(msgspec.Struct, array_like=True, frozen=True):
     """The position of a record in the order of a list.
 
     `passed` is the number of returned records at exactly this position. Files edited by hand may
@@ -44,7 +44,7 @@ class Place(msgspec.Struct, array_like=True, frozen=True):
 
 class _Cursor(msgspec.Struct, array_like=True, forbid_unknown_fields=True):
     digest: str
-    place: Place
+    place: Position
 
 
 @total_ordering
@@ -67,15 +67,15 @@ class Ordering:
 
     sort: Sequence[SortBy] = ()
 
-    def place(self, record: Mapping[str, Any]) -> Place:
+    def place(self, record: Mapping[str, Any]) -> Position:
         owner = record.get("user_id")
-        return Place(
+        return Position(
             tuple([sort_value(by.field, record) for by in self.sort]),
             id_of(record) or _NO_ID,
             owner if type(owner) is int else 0,
         )
 
-    def key(self, place: Place) -> tuple[Any, ...]:
+    def key(self, place: Position) -> tuple[Any, ...]:
         """Return the position as a comparable key."""
         values = zip(self.sort, place.values, strict=True)
         return (*[_comparable(by, value) for by, value in values], place.id, place.owner)
@@ -89,13 +89,13 @@ def _comparable(by: SortBy, value: SortValue | None) -> tuple[Any, ...]:
     return (0, _Backwards(value) if isinstance(value, str) else -value)
 
 
-def cursor(place: Place, digest: str) -> str:
+def cursor(place: Position, digest: str) -> str:
     """Return the cursor for a position. `digest` identifies the list."""
     text = msgspec.json.encode(_Cursor(digest, place))
     return base64.urlsafe_b64encode(text).rstrip(b"=").decode()
 
 
-def read_cursor(text: str, sort: Sequence[SortBy], digest: str) -> Place:
+def read_cursor(text: str, sort: Sequence[SortBy], digest: str) -> Position:
     """Return the position in a cursor of this list. Raises ValueError if invalid."""
     try:
         if len(text) > CURSOR_CHARACTERS_MAX:
@@ -109,7 +109,7 @@ def read_cursor(text: str, sort: Sequence[SortBy], digest: str) -> Place:
     return read.place
 
 
-def _fits(place: Place, sort: Sequence[SortBy]) -> bool:
+def _fits(place: Position, sort: Sequence[SortBy]) -> bool:
     """Return whether the position is comparable with the list, because cursors can be forged."""
     return len(place.values) == len(sort) and all(
         value is None or isinstance(value, str) == is_ordered_as_text(by.field)

@@ -16,7 +16,7 @@ from api.problems import (
     UnsupportedMediaType,
 )
 from api.request import ApiRequest
-from workspace.strict_json import load_body
+from workspace.strict_json import load_strict
 
 # The charset may be quoted, in any case, and spelled utf8 (RFC 9110, section 8.3.2).
 _CONTENT_TYPE = re.compile(
@@ -50,7 +50,7 @@ def read_json(request: ApiRequest) -> Any:
     body = request.body
     if len(body) != length:
         raise IncompleteBody(f"{len(body)} of {length} bytes came. Send the body again.")
-    return load_body(body)
+    return load_strict(body)
 
 
 def check_media_type(request: ApiRequest) -> str:

@@ -13,7 +13,7 @@ from django.http import HttpRequest, HttpResponse
 
 from api.problems import BadHeader, PreconditionRequired
 from api.responses import no_content
-from workspace.records.crud import Changed
+from workspace.records.crud import StaleRecord
 from workspace.schema.validation import record_version
 
 # RFC 9110, section 8.8.3. Django decodes obs-text as Latin-1.
@@ -46,19 +46,19 @@ class Conditions(NamedTuple):
         )
 
     def check(self, record: Mapping[str, Any]) -> None:
-        """Raise `Changed` if the preconditions do not permit a change of the record."""
+        """Raise `StaleRecord` if the preconditions do not permit a change of the record."""
         if self == _NO_CONDITIONS:
             return
         self.check_match(record)
         if self.is_known(record_version(record)):
-            raise Changed("the record is in the state that it should not be in", dict(record))
+            raise StaleRecord("the record is in the state that it should not be in", dict(record))
 
     def check_match(self, record: Mapping[str, Any]) -> None:
-        """Raise `Changed` unless If-Match permits the record (strong comparison, 13.1.1)."""
+        """Raise `StaleRecord` unless If-Match permits the record (strong comparison, 13.1.1)."""
         wanted = self.match
         if wanted is None or wanted.any or record_version(record) in wanted.strong:
             return
-        raise Changed("the record is not in the state that was asked for", dict(record))
+        raise StaleRecord("the record is not in the state that was asked for", dict(record))
 
     def is_known(self, version: str) -> bool:
         """Return whether If-None-Match has the version, by weak comparison (section 13.1.2)."""
@@ -81,7 +81,7 @@ def etag(version: str) -> str:
     return f'"{version}"'
 
 
-def check_stated(request: HttpRequest) -> None:
+def require_if_match(request: HttpRequest) -> None:
     """Raise `PreconditionRequired` if a required If-Match is missing (RFC 6585, section 3)."""
     if settings.NEURALFLOW_REQUIRE_IF_MATCH and "HTTP_IF_MATCH" not in request.META:
         raise PreconditionRequired("Read the record, and send its ETag as If-Match.")

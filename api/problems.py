@@ -33,7 +33,7 @@ from docstore import (
 from workspace.archive.package import ImportFault, InvalidImport
 from workspace.archive.zip_reader import ArchiveTooLarge, MalformedArchive, UnsafeArchive
 from workspace.idempotency import KeyReused, TooManyKeys
-from workspace.records.crud import Changed
+from workspace.records.crud import StaleRecord
 from workspace.records.undo import Touched
 from workspace.schema.validation import InvalidRecord
 from workspace.sharing.permissions import Forbidden
@@ -191,7 +191,7 @@ PROBLEMS: Mapping[type[Exception], Problem] = {
         "Read everything anew, and go on from the `next` of a call without `since`, made before.",
     ),
     LengthRequired: Problem(411, "length-required", "The body's length is missing"),
-    Changed: Problem(
+    StaleRecord: Problem(
         412,
         "precondition-failed",
         "The record is not as the call expects it",
@@ -340,7 +340,7 @@ def _detail(fault: Exception) -> str:
 
 def _members(fault: Exception) -> dict[str, Any]:
     """Return the extension members of a problem type."""
-    if isinstance(fault, Changed):
+    if isinstance(fault, StaleRecord):
         return {"current": fault.current}
     if isinstance(fault, Touched):
         return {"names": fault.names}

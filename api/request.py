@@ -5,7 +5,7 @@ from typing import Any
 
 from api.operation import Operation
 from utils.middleware import StorageRequest
-from workspace.actor import Caller
+from workspace.actor import Actor
 from workspace.users.quota import Quota
 
 
@@ -13,7 +13,7 @@ class ApiRequest(StorageRequest):
     """A request with an authenticated caller. `quota` is set by handlers that count the call."""
 
     user: Any
-    caller: Caller
+    caller: Actor
     scopes: Collection[str]
     operation: Operation
     quota: Quota

@@ -12,7 +12,7 @@ def count(number: int, what: str) -> str:
     return f"{number} {what[:-1]}ies" if what.endswith("try") else f"{number} {what}s"
 
 
-def advice(fault: Exception) -> str:
+def hint_for(fault: Exception) -> str:
     """Return an error message with its remedy."""
     if isinstance(fault, DatabaseError):
         remedy = "Has `python manage.py migrate` been run?"
@@ -22,9 +22,9 @@ def advice(fault: Exception) -> str:
         remedy = "Nothing was changed."
     else:
         remedy = "See docs/troubleshoot.md."
-    return f"{printable(str(fault))}. {remedy}"
+    return f"{escape_control(str(fault))}. {remedy}"
 
 
-def printable(text: str) -> str:
+def escape_control(text: str) -> str:
     """Escape unprintable characters. Untrusted file and user names must not control a terminal."""
     return "".join(char if char.isprintable() else f"\\x{ord(char):02x}" for char in text)

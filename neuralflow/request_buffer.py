@@ -42,7 +42,7 @@ _CHUNKED = re.compile(rb"\r\ntransfer-encoding[ \t]*:", re.I)
 _EXPECTS = re.compile(rb"\r\nexpect:[ \t]*100-continue[ \t]*(?=\r\n)", re.I)
 
 
-class Arrival:
+class RequestBuffer:
     """The buffer for one request of a connection."""
 
     def __init__(self, connection: Any, head_max: int) -> None:

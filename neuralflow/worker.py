@@ -23,7 +23,7 @@ from gunicorn.workers.gthread import PollableMethodQueue, TConn, ThreadWorker
 from api.long_poll import places, places_of
 from neuralflow.client_socket import ClientSocket, Intake
 from neuralflow.fair_queue import FairQueue
-from neuralflow.request_buffer import BUSY, TIMEOUT, Arrival
+from neuralflow.request_buffer import BUSY, TIMEOUT, RequestBuffer
 from neuralflow.settings import NEURALFLOW_TRUSTED_PROXIES
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ class LastingQueue(PollableMethodQueue):
         """Leave the pipe open: running requests still write to it."""
 
 
-def _subject(arrival: Arrival) -> bytes:
+def _subject(arrival: RequestBuffer) -> bytes:
     """Return the subject for fair scheduling: the account if known, else the client's network.
 
     `X-Forwarded-For` counts as far as the proxies are trusted.
@@ -85,7 +85,7 @@ class Worker(ThreadWorker):
 
     def init_process(self) -> None:
         places.limit = places_of(self.cfg.threads)
-        self._arrivals: dict[TConn, Arrival] = {}  # oldest first
+        self._arrivals: dict[TConn, RequestBuffer] = {}  # oldest first
         self._lingering: dict[TConn, float] = {}  # deadlines, in monotonic seconds
         self._held = 0  # buffered bytes of all arrivals
         self._waiting: FairQueue[TConn] = FairQueue(self.cfg.threads)
@@ -155,7 +155,7 @@ class Worker(ThreadWorker):
         conn.part = True  # the client may still be sending
         conn.sock.setblocking(False)
         fields = self.cfg.limit_request_fields * (self.cfg.limit_request_field_size + 2)
-        arrival = self._arrivals[conn] = Arrival(conn, self.cfg.limit_request_line + fields)
+        arrival = self._arrivals[conn] = RequestBuffer(conn, self.cfg.limit_request_line + fields)
         self._take(arrival, data)
         self._receive(arrival, conn.sock)  # the request has often arrived already
         if conn not in self._arrivals:
@@ -166,7 +166,7 @@ class Worker(ThreadWorker):
         self.poller.register(conn.sock, EVENT_READ, partial(self._receive, arrival))
         arrival.watched = True
 
-    def _receive(self, arrival: Arrival, sock: socket.socket) -> None:
+    def _receive(self, arrival: RequestBuffer, sock: socket.socket) -> None:
         """Read the bytes that have arrived, without blocking, and act on the request's state."""
         if arrival.connection not in self._arrivals:
             return  # dropped after the selector had reported it
@@ -195,12 +195,12 @@ class Worker(ThreadWorker):
             # arrivals of equal size, `max` returns the oldest.
             self._refuse(max(self._arrivals.values(), key=lambda each: len(each.data)), BUSY)
 
-    def _take(self, arrival: Arrival, data: bytes) -> None:
+    def _take(self, arrival: RequestBuffer, data: bytes) -> None:
         self._held -= len(arrival.data)
         arrival.add(data)
         self._held += len(arrival.data)
 
-    def _hand_over(self, arrival: Arrival) -> None:
+    def _hand_over(self, arrival: RequestBuffer) -> None:
         """Queue the request for a thread.
 
         At most a quarter of the threads may serve requests whose body has not fully arrived, as
@@ -345,7 +345,7 @@ class Worker(ThreadWorker):
         for conn in list(self._lingering):
             self._hang_up(conn)
 
-    def _refuse(self, arrival: Arrival, status: bytes) -> None:
+    def _refuse(self, arrival: RequestBuffer, status: bytes) -> None:
         self._forget(arrival)
         head = b"HTTP/1.1 " + status + b"\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
         self._say(arrival.connection.sock, head)
@@ -368,11 +368,11 @@ class Worker(ThreadWorker):
             return False
         return True
 
-    def _drop(self, arrival: Arrival) -> None:
+    def _drop(self, arrival: RequestBuffer) -> None:
         self._forget(arrival)
         self._end(arrival.connection)
 
-    def _forget(self, arrival: Arrival) -> None:
+    def _forget(self, arrival: RequestBuffer) -> None:
         del self._arrivals[arrival.connection]
         self._held -= len(arrival.data)
         if arrival.watched:

@@ -20,8 +20,8 @@ import click
 from click.shell_completion import get_completion_class
 
 from nf import config, output, presentation
-from nf.client import Client, Failure
-from nf.resources import KINDS, Kind, Option
+from nf.client import ApiClient, Failure
+from nf.resources import KINDS, Option, Resource
 from nf.zone import zone_here
 
 SHELLS: Final = ("bash", "zsh", "fish")
@@ -80,7 +80,7 @@ def login(server: str, token_stdin: bool) -> None:
     if parts.scheme == "http" and parts.hostname not in {"localhost", "127.0.0.1", "::1"}:
         print("nf: over http:// anybody on the way can read the token.", file=sys.stderr)
     text = sys.stdin.readline() if token_stdin else click.prompt("Token", hide_input=True)
-    client = Client(address, config.checked_token(text.strip()))
+    client = ApiClient(address, config.checked_token(text.strip()))
     quota = client.get("quota/")
     place = config.save(client)
     print(f"Signed in at {address}. The token is in {place}.")
@@ -217,7 +217,7 @@ def add(words: tuple[str, ...], as_json: bool) -> None:
         print(f"Added task {record['id']}: {presentation.cell(record.get('title'))} ({text})")
 
 
-def _group(kind: Kind) -> click.Group:
+def _group(kind: Resource) -> click.Group:
     """Return the commands for a collection."""
     group = click.Group(kind.singular, help=f"Your {kind.plural}.")
     group.add_command(_add(kind))
@@ -231,7 +231,7 @@ def _group(kind: Kind) -> click.Group:
     return group
 
 
-def _add(kind: Kind) -> click.Command:
+def _add(kind: Resource) -> click.Command:
     def run(title: str, as_json: bool, **typed: Any) -> None:
         client = config.load()
         record = {kind.title: title} | _fields(client, kind, typed, is_new=True)
@@ -241,7 +241,7 @@ def _add(kind: Kind) -> click.Command:
     return _command("add", run, f"Add a {kind.singular}.", [title, *_options(kind)])
 
 
-def _list(kind: Kind) -> click.Command:
+def _list(kind: Resource) -> click.Command:
     def run(q: str | None, sort: str | None, limit: int, as_json: bool, **typed: Any) -> None:
         everything = typed.pop("everything", False)
         client = config.load()
@@ -280,7 +280,7 @@ def _list(kind: Kind) -> click.Command:
     return _command("list", run, f"List your {kind.plural}.", narrowing)
 
 
-def _show(kind: Kind) -> click.Command:
+def _show(kind: Resource) -> click.Command:
     def run(number: int, as_json: bool) -> None:
         record = config.load().get(f"{kind.plural}/{number}/")
         presentation.as_json(record) if as_json else presentation.record(record)
@@ -288,7 +288,7 @@ def _show(kind: Kind) -> click.Command:
     return _command("show", run, f"Show all of a {kind.singular}.", [_number()])
 
 
-def _edit(kind: Kind) -> click.Command:
+def _edit(kind: Resource) -> click.Command:
     def run(number: int, title: str | None, as_json: bool, **typed: Any) -> None:
         if title is None and not any(value not in (None, ()) for value in typed.values()):
             raise click.UsageError("Say what is to change; --help lists the options.")
@@ -304,7 +304,7 @@ def _edit(kind: Kind) -> click.Command:
     return _command("edit", run, f"Change a {kind.singular}.", options)
 
 
-def _set_status(kind: Kind, name: str, status: str, does: str) -> click.Command:
+def _set_status(kind: Resource, name: str, status: str, does: str) -> click.Command:
     def run(numbers: tuple[int, ...], as_json: bool) -> None:
         client = config.load()
         for number in numbers:
@@ -314,7 +314,7 @@ def _set_status(kind: Kind, name: str, status: str, does: str) -> click.Command:
     return _command(name, run, f"{does} {kind.plural}.", [_numbers()])
 
 
-def _delete(kind: Kind) -> click.Command:
+def _delete(kind: Resource) -> click.Command:
     def run(numbers: tuple[int, ...], as_json: bool) -> None:
         client = config.load()
         for number in numbers:
@@ -340,7 +340,7 @@ def _numbers() -> click.Argument:
     return click.Argument(["numbers"], type=click.IntRange(1), nargs=-1, required=True)
 
 
-def _options(kind: Kind) -> list[click.Parameter]:
+def _options(kind: Resource) -> list[click.Parameter]:
     return [
         click.Option(
             [f"--{option.name}", f"opt_{option.name}"], multiple=option.many, help=option.help
@@ -349,13 +349,13 @@ def _options(kind: Kind) -> list[click.Parameter]:
     ]
 
 
-def _option_for(kind: Kind, field: str) -> Option:
+def _option_for(kind: Resource, field: str) -> Option:
     """Return the option that sets a field, or a plain one if there is none."""
     plain = Option(field, field, "")
     return next((option for option in kind.options if option.field == field), plain)
 
 
-def _fields(client: Client, kind: Kind, typed: Values, *, is_new: bool) -> dict[str, Any]:
+def _fields(client: ApiClient, kind: Resource, typed: Values, *, is_new: bool) -> dict[str, Any]:
     """Return the fields to set as the API expects them. Options not given are omitted."""
     fields: dict[str, Any] = {}
     for option in kind.options:
@@ -389,7 +389,7 @@ def _entries(text: str) -> list[str]:
     return [entry.strip() for row in rows for entry in row if entry.strip()]
 
 
-def _wanted(client: Client, option: Option, texts: Sequence[str]) -> str:
+def _wanted(client: ApiClient, option: Option, texts: Sequence[str]) -> str:
     """Return a filter parameter that matches any of the values. "none" matches empty fields."""
     values: list[str] = []
     for text in texts:
@@ -409,7 +409,7 @@ def _quoted(value: str) -> str:
     return '"{}"'.format(value.replace('"', '""')) if {",", '"'} & set(value) else value
 
 
-def _value(client: Client, option: Option, text: str) -> Any:
+def _value(client: ApiClient, option: Option, text: str) -> Any:
     """Return a value as JSON. "none" is null for options that permit it."""
     if option.kind == "day":
         return None if text == _NONE else _due(client, option, text)
@@ -432,7 +432,7 @@ def _misspelt(option: Option, text: str, wanted: str) -> click.BadParameter:
     return click.BadParameter(f"{text!r} is not {wanted}", param_hint=f"--{option.name}")
 
 
-def _due(client: Client, option: Option, text: str) -> str:
+def _due(client: ApiClient, option: Option, text: str) -> str:
     """Return the day or moment that the server parses from words."""
     dates = _dates(client, text)
     if dates["repeat"]:
@@ -442,7 +442,7 @@ def _due(client: Client, option: Option, text: str) -> str:
     return str(dates["due_date"])
 
 
-def _repeat(client: Client, text: str, is_new: bool) -> dict[str, Any]:
+def _repeat(client: ApiClient, text: str, is_new: bool) -> dict[str, Any]:
     """Return the fields for a repetition and its time zone.
 
     Words that include a time also set the due date. For a new task, so do words that name a day.
@@ -461,14 +461,14 @@ def _repeat(client: Client, text: str, is_new: bool) -> dict[str, Any]:
     return fields | ({"due_date": dates["due_date"]} if names_due else {})
 
 
-def _dates(client: Client, text: str) -> dict[str, Any]:
+def _dates(client: ApiClient, text: str) -> dict[str, Any]:
     if not text.strip():
         return {"due_date": None, "repeat": ""}
     dates: dict[str, Any] = client.get("dates/", {"text": text, "time_zone": zone_here()})
     return dates
 
 
-def _project(client: Client, text: str) -> int:
+def _project(client: ApiClient, text: str) -> int:
     """Return the id of a project given by id or name."""
     if text.isascii() and text.isdecimal():
         return int(text)
@@ -489,7 +489,7 @@ def _project(client: Client, text: str) -> int:
     return matches[0]
 
 
-def _tell(kind: Kind, done: str, record: Values, as_json: bool) -> None:
+def _tell(kind: Resource, done: str, record: Values, as_json: bool) -> None:
     if as_json:
         presentation.as_json(record)
     else:

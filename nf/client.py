@@ -53,7 +53,7 @@ _open = build_opener(_NoRedirect).open
 
 
 @dataclass(frozen=True)
-class Client:
+class ApiClient:
     """The API of a server for the owner of a token. `server` is like "https://example.org"."""
 
     server: str

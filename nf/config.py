@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
 
-from nf.client import Client, Failure
+from nf.client import ApiClient, Failure
 
 DEFAULT_SERVER: Final = "http://127.0.0.1:8000"
 
@@ -39,7 +39,7 @@ def _folder(variable: str, default: str) -> Path:
     return folder / "neuralflow"
 
 
-def load() -> Client:
+def load() -> ApiClient:
     """Return a client for the stored credentials. Raises `Failure` if there are none."""
     stored = _read()
     server = os.environ.get("NF_SERVER", "").strip() or stored.get("server") or DEFAULT_SERVER
@@ -49,7 +49,7 @@ def load() -> Client:
         failure.code = 3
         raise failure
     address = checked_address(server)
-    return Client(address, checked_token(token), Changes(address))
+    return ApiClient(address, checked_token(token), ConfigChanges(address))
 
 
 def checked_address(server: str) -> str:
@@ -71,7 +71,7 @@ def checked_token(token: str) -> str:
     return token
 
 
-class Changes:
+class ConfigChanges:
     """A callback that stores the commit numbers of this command as they arrive."""
 
     def __init__(self, server: str) -> None:
@@ -106,7 +106,7 @@ def latest_changes(server: str) -> list[int]:
         return []
 
 
-def save(client: Client) -> Path:
+def save(client: ApiClient) -> Path:
     """Store the server and the token. Return the path of the file."""
     place = path()
     place.parent.mkdir(mode=0o700, parents=True, exist_ok=True)

@@ -21,7 +21,7 @@ class Option:
 
 
 @dataclass(frozen=True)
-class Kind:
+class Resource:
     """A collection. `columns` are the fields that a list shows in addition to the id."""
 
     singular: str
@@ -39,7 +39,7 @@ _STATUS: Final = Option("status", "status", "where it stands")
 _PRIORITY: Final = Option("priority", "priority", "low, medium, high or critical")
 _METADATA: Final = Option("metadata", "metadata", "anything of your own, as JSON", kind="json")
 
-_TASK: Final = Kind(
+_TASK: Final = Resource(
     "task",
     "tasks",
     "title",
@@ -68,7 +68,7 @@ _TASK: Final = Kind(
     "pending",
 )
 
-_PROJECT: Final = Kind(
+_PROJECT: Final = Resource(
     "project",
     "projects",
     "name",
@@ -94,7 +94,7 @@ _PROJECT: Final = Kind(
     "active",
 )
 
-_MODEL: Final = Kind(
+_MODEL: Final = Resource(
     "model",
     "models",
     "name",

@@ -39,8 +39,8 @@ from docstore.errors import from_os_error
 from utils.json_storage import JSONStorageManager, json_storage
 from workspace.installation import installation
 from workspace.operations import backups
-from workspace.operations.integrity import Account, Person, findings_of
-from workspace.operations.sharing_check import Agreement, Membership, difference_of
+from workspace.operations.integrity import Account, UserRecords, findings_of
+from workspace.operations.sharing_check import Agreement, MembershipState, difference_of
 from workspace.schema.validation import COLLECTIONS, RECORD_COLLECTIONS
 from workspace.texts import folded_name, is_reserved
 from workspace.workspace import BACKUPS
@@ -63,7 +63,7 @@ def _everyone(owner: int) -> bool:
 
 
 @dataclass
-class Synced:
+class SyncResult:
     """The result of `sync_existing_users`.
 
     `findings` are the documents that were left unchanged because of a problem. `removed` counts
@@ -77,7 +77,7 @@ class Synced:
 
 
 @dataclass
-class Adopted:
+class AdoptionResult:
     """The result of `adopt_users`: new user names, and findings about documents left over."""
 
     usernames: list[str] = field(default_factory=list)
@@ -139,13 +139,13 @@ class DataInitializer:
 
     # Accounts
 
-    def sync_existing_users(self, progress: Progress = _silent) -> Synced:
+    def sync_existing_users(self, progress: Progress = _silent) -> SyncResult:
         """Update the documents of each account, and create missing ones.
 
         A document that cannot be parsed, or belongs to another user, is reported and left
         unchanged. Pending deletions of users are finished.
         """
-        result = Synced(removed=self._remove_former())
+        result = SyncResult(removed=self._remove_former())
         ids = sorted(self._values("pk"))
         for user_id in ids:
             # Load each account just before mirroring it. A stale copy would overwrite a change
@@ -164,7 +164,7 @@ class DataInitializer:
         """Delete the documents of deleted users. Return the number of users."""
         former = self._former()
         for owner in former:
-            self._manager.drop_person(owner)
+            self._manager.delete_user_documents(owner)
         return len(former)
 
     def _former(self) -> set[int]:
@@ -173,12 +173,12 @@ class DataInitializer:
         former: set[int] = get_user_model().former_among(owners - set(self._values("pk")))
         return former
 
-    def _sync(self, user: Any, result: Synced) -> None:
+    def _sync(self, user: Any, result: SyncResult) -> None:
         try:
             self._refuse_other_person(user)
             before = self._revisions(user.pk)
             self._manager.mirror_account(user.pk, lay_out=True)
-            parted = self._manager.mend_shared(user.pk)
+            parted = self._manager.repair_memberships(user.pk)
             result.changed += parted or before != self._revisions(user.pk)
             while self._manager.retain_activities(user.pk):
                 pass
@@ -208,14 +208,14 @@ class DataInitializer:
         documents = [self._manager.store.read(Key(name, owner)) for name in COLLECTIONS]
         return [document.revision if document else None for document in documents]
 
-    def adopt_users(self, progress: Progress = _silent) -> Adopted:
+    def adopt_users(self, progress: Progress = _silent) -> AdoptionResult:
         """Create an account for each user document whose id the database does not know.
 
         The accounts have no password: their owners reset it by mail. Documents are not changed.
         Documents without an account are reported: their name or address is taken, or they lack what
         an account needs.
         """
-        result = Adopted()
+        result = AdoptionResult()
         accounts = self._adoptable(result.findings, progress)
         while batch := list(islice(accounts, ADOPTED_AT_ONCE)):
             # bulk_create sends no signals, which would mirror accounts that already have documents.
@@ -263,7 +263,7 @@ class DataInitializer:
         everyone = sorted(filter(wanted, owners | accounts.keys()))
         agreement, gone = Agreement(), self._gone(owners)
         for done, owner in enumerate(everyone, 1):
-            person = Person(backend, owner)
+            person = UserRecords(backend, owner)
             agreement.add(person)
             if owner in gone:
                 findings.append(Finding(backend.name(Key("users", owner)), gone[owner]))
@@ -300,10 +300,10 @@ class DataInitializer:
 
     @staticmethod
     def _confirmed_difference(
-        backend: Backend, one: Membership, accounts: Collection[int]
+        backend: Backend, one: MembershipState, accounts: Collection[int]
     ) -> list[Finding]:
         def look() -> list[Finding]:
-            owner, member = Person(backend, one.owner), Person(backend, one.member)
+            owner, member = UserRecords(backend, one.owner), UserRecords(backend, one.member)
             return difference_of(one, owner, member, accounts)
 
         try:
@@ -323,7 +323,7 @@ class DataInitializer:
     def _confirmed(self, backend: Backend, owner: int) -> list[Finding]:
         def look() -> list[Finding]:
             account = next(self._known_accounts(self._accounts.filter(pk=owner)), None)
-            return findings_of(Person(backend, owner), account)
+            return findings_of(UserRecords(backend, owner), account)
 
         try:
             with backend.exclusive():

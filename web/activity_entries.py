@@ -22,7 +22,7 @@ from web.presenters import title_of
 from web.user_agents import device_of
 from workspace.ordering import Test
 from workspace.schema.validation import COLLECTIONS, RECORD_COLLECTIONS
-from workspace.timestamps import format_utc, is_date, moment_of, parse_time
+from workspace.timestamps import format_utc, is_date, parse_or_none, parse_time
 from workspace.users.activity_query import Activity, of_text, of_time, of_types
 
 PAGE_ACTIVITIES = 50
@@ -71,7 +71,7 @@ def kinds() -> list[tuple[str, Text, list[tuple[str, Text]]]]:
 
 
 @dataclass(frozen=True)
-class Asked:
+class ActivityFilter:
     """The filters of the activity page. Unknown values are ignored."""
 
     kind: str  # a group of types, or one type
@@ -80,7 +80,7 @@ class Asked:
     text: str
 
     @classmethod
-    def of(cls, parameters: Mapping[str, str]) -> "Asked":
+    def of(cls, parameters: Mapping[str, str]) -> "ActivityFilter":
         kind = parameters.get("kind", "")
         return cls(
             kind=kind if _types_of(kind) else "",
@@ -114,7 +114,7 @@ def _types_of(kind: str) -> set[str]:
 
 
 def _day(text: str) -> str:
-    return text if is_date(text) and moment_of(text) else ""
+    return text if is_date(text) and parse_or_none(text) else ""
 
 
 def _of_time(how: str, day: str, later: int = 0) -> list[Test]:
@@ -130,7 +130,7 @@ def _of_time(how: str, day: str, later: int = 0) -> list[Test]:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Line:
+class ActivityLine:
     """An activity in words. A deleted record has a title but no link."""
 
     at: str
@@ -146,7 +146,9 @@ class Line:
     call: str = ""
 
 
-def lines(manager: JSONStorageManager, owner: int, activities: Sequence[Activity]) -> list[Line]:
+def lines(
+    manager: JSONStorageManager, owner: int, activities: Sequence[Activity]
+) -> list[ActivityLine]:
     """Return the owner's activities in words, with links to records that still exist."""
     about = [_about(activity) for activity in activities]
     titles = _titles(manager, owner, [record for record in about if record])
@@ -163,13 +165,13 @@ def said_of(activity: Activity) -> tuple[Text, str]:
     return what, _quoted(description) if _OF_RECORD.fullmatch(type_) else ""
 
 
-def days(found: Iterable[Line]) -> list[tuple[date | None, list[Line]]]:
+def days(found: Iterable[ActivityLine]) -> list[tuple[date | None, list[ActivityLine]]]:
     """Group the lines by day in the user's zone. None is the group without a time."""
     return [(day, list(group)) for day, group in groupby(found, _day_of)]
 
 
-def _day_of(line: Line) -> date | None:
-    moment = moment_of(line.at)
+def _day_of(line: ActivityLine) -> date | None:
+    moment = parse_or_none(line.at)
     return local_time(moment).date() if moment else None
 
 
@@ -204,13 +206,13 @@ def _titles(
 
 def _line(
     activity: Activity, about: tuple[str, int] | None, titles: Mapping[tuple[str, int], Text]
-) -> Line:
+) -> ActivityLine:
     metadata, type_ = _told(activity), str(activity.get("type") or "")
     description = str(activity.get("description") or "")
     of_record = _OF_RECORD.fullmatch(type_) is not None
     exists = about is not None and about in titles
     agent = _text(metadata, "user_agent")
-    return Line(
+    return ActivityLine(
         at=str(activity.get("timestamp") or ""),
         said=in_words(type_, ACTIVITY_WORDS) if type_ else description,
         about=titles[about] if about and exists else _quoted(description) if of_record else "",

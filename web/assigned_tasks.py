@@ -10,13 +10,13 @@ from django.utils.translation import gettext as _
 from docstore import NotFound, StoreError
 from utils.json_storage import JSONStorageManager
 from web.panels import read_panel
-from web.presenters import Row, SharedRow, row, shared_rows
-from workspace.actor import Caller
+from web.presenters import RecordRow, SharedRow, present, shared_rows
+from workspace.actor import Actor
 from workspace.documents import key_of
-from workspace.ordering import each
+from workspace.ordering import map_cached
 from workspace.schema.validation import COLLECTIONS
 from workspace.sharing.permissions import Role
-from workspace.tasks.due_index import patience
+from workspace.tasks.due_index import urgency_rank
 from workspace.tasks.statistics import due_moment
 
 Record = Mapping[str, Any]
@@ -24,16 +24,16 @@ _LAST = datetime.max.replace(tzinfo=UTC)
 
 
 @dataclass(frozen=True)
-class Given:
+class AssignedTask:
     """An assigned task, and the shared project that it belongs to."""
 
     task: Record
     project: SharedRow
     may_change: bool
 
-    def row(self, now: datetime) -> Row:
+    def row(self, now: datetime) -> RecordRow:
         names = {"project": self.project.title, "owner": self.project.owner_name}
-        shown = row(
+        shown = present(
             COLLECTIONS["tasks"],
             self.task,
             now,
@@ -48,7 +48,7 @@ class Given:
 class Assigned:
     """Assigned tasks, most urgent first. `is_whole` is False if a document was unreadable."""
 
-    given: list[Given]
+    given: list[AssignedTask]
     is_whole: bool = True
 
 
@@ -59,7 +59,7 @@ def assigned_to(manager: JSONStorageManager, person: int, now: datetime) -> Assi
     for shared in shared_rows(index.records):
         if not shared.is_invitation:
             joined.setdefault(shared.owner, []).append(shared)
-    assigned_tasks: list[Given] = []
+    assigned_tasks: list[AssignedTask] = []
     is_whole = index.fault is None
     for owner, projects in joined.items():
         try:
@@ -76,23 +76,23 @@ def assigned_to(manager: JSONStorageManager, person: int, now: datetime) -> Assi
 
 def _pressure(task: Record, now: datetime) -> tuple[datetime, int]:
     """Return the sort key: due date, then urgency."""
-    return due_moment(task, now.tzinfo) or _LAST, patience(task)
+    return due_moment(task, now.tzinfo) or _LAST, urgency_rank(task)
 
 
 def _given(
     manager: JSONStorageManager, person: int, owner: int, shared: list[SharedRow]
-) -> Iterator[Given]:
+) -> Iterator[AssignedTask]:
     """Yield an owner's tasks that are assigned to the user.
 
     Raises `NotFound` if the owner shares nothing, and `StoreError` if documents are unreadable.
     """
-    access = manager.access("tasks", owner, Caller(person))
+    access = manager.access("tasks", owner, Actor(person))
     projects = {row.project_id: row for row in shared}
     tasks = manager.store.records(key_of("tasks", owner))
-    for task, doer in zip(tasks, each(tasks, _open_assignee), strict=True):
+    for task, doer in zip(tasks, map_cached(tasks, _open_assignee), strict=True):
         role = access.role("tasks", task) if doer == person else None
         if role is not None and task["project_id"] in projects:
-            yield Given(task, projects[task["project_id"]], role >= Role.EDITOR)
+            yield AssignedTask(task, projects[task["project_id"]], role >= Role.EDITOR)
 
 
 def _open_assignee(task: Any) -> int | None:

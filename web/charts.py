@@ -28,7 +28,7 @@ def leaves(value: object, name: str = "") -> Iterator[tuple[str, Any]]:
 
 
 @dataclass(frozen=True)
-class Part:
+class ChartPart:
     """A number from 0 to 1 or from 0 to 100 as a bar."""
 
     name: str
@@ -57,7 +57,7 @@ class Curve:
 class Metrics:
     """The metrics of a model. `told` has the values that are shown as text, without a chart."""
 
-    parts: list[Part] = field(default_factory=list)
+    parts: list[ChartPart] = field(default_factory=list)
     curves: list[Curve] = field(default_factory=list)
     told: dict[str, Any] = field(default_factory=dict)
 
@@ -80,14 +80,14 @@ def metrics_of(value: object) -> Metrics:
     return metrics
 
 
-def part(name: str, value: Number) -> Part:
+def part(name: str, value: Number) -> ChartPart:
     """Return a bar. Its maximum is 1 for values up to 1, else 100.
 
     Files may contain numbers outside that range. Their bars are empty or full.
     """
     maximum = 1 if value <= 1 else 100
     drawn = min(max(value, 0), maximum)
-    return Part(name, number_text(value), maximum, round(100 * drawn / maximum, 2))
+    return ChartPart(name, number_text(value), maximum, round(100 * drawn / maximum, 2))
 
 
 def is_line(value: object) -> bool:

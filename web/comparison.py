@@ -14,7 +14,7 @@ from django.utils.translation import ngettext
 from web.charts import is_line, leaves
 from web.labels import CHOICE_WORDS, FIELD_WORDS, Text, in_words
 from web.numbers import exact_text, is_number, number_text, percent_text
-from workspace.documents import own_copy
+from workspace.documents import deep_copy
 from workspace.ordering import accuracy_percent
 from workspace.schema.validation import CollectionSpec, Field, Kind
 
@@ -59,7 +59,7 @@ def _list_text(value: object) -> str:
             "%(count)d value", "%(count)d values, from %(first)s to %(last)s", len(value)
         )
         return message % values
-    return json.dumps(own_copy(value), ensure_ascii=False)
+    return json.dumps(deep_copy(value), ensure_ascii=False)
 
 
 @dataclass(frozen=True)

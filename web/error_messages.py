@@ -169,11 +169,11 @@ def remark_in_words(remark: str) -> str:
                 if kind in _RECORDS:
                     values[name] = gettext(_RECORDS[kind]) + space + number
             if "detail" in values:
-                values["detail"] = in_persons_words(values["detail"])
+                values["detail"] = localize_error(values["detail"])
             if "details" in values:  # each with the pointer of its field before it
                 details = (detail.partition(" ") for detail in values["details"].split("; "))
                 values["details"] = "; ".join(
-                    f"{pointer} {in_persons_words(detail)}" for pointer, _space, detail in details
+                    f"{pointer} {localize_error(detail)}" for pointer, _space, detail in details
                 )
             return gettext(message) % values
     return remark
@@ -185,7 +185,7 @@ def is_known(detail: str) -> bool:
     return any(pattern.fullmatch(plain) for pattern, _message in _patterns())
 
 
-def in_persons_words(detail: object) -> str:
+def localize_error(detail: object) -> str:
     """Return the detail of a fault in the language of the page."""
     text = str(detail)
     plain = text.removesuffix(_OR_NULL)
@@ -199,5 +199,5 @@ def in_persons_words(detail: object) -> str:
 
 def sentence(detail: object) -> str:
     """Return the detail of a fault ("must be one line") as a complete sentence."""
-    text = str(capfirst(in_persons_words(detail)))
+    text = str(capfirst(localize_error(detail)))
     return text if text.endswith((".", "!", "?")) else f"{text}."

@@ -1,7 +1,7 @@
 """Convert record values to form input and back.
 
-Each kind of field has an `Entry`. Unreadable input raises a translated ValidationError. Whether a
-parsed value is valid is decided by the table alone.
+Each kind of field has an `FieldInput`. Unreadable input raises a translated ValidationError.
+Whether a parsed value is valid is decided by the table alone.
 """
 
 import csv
@@ -18,13 +18,13 @@ from django.utils.translation import get_language, gettext
 from django.utils.translation import gettext_lazy as _
 
 from web import recurrence_text
-from web.error_messages import in_persons_words, sentence
+from web.error_messages import localize_error, sentence
 from web.labels import Text
 from web.localization import local_time
 from web.numbers import Ambiguous, is_number, read_number, typed_text
 from workspace.schema.fields import ITEM_CHARACTERS_MAX, ITEMS_MAX
 from workspace.schema.validation import Field, Kind
-from workspace.strict_json import MalformedBody, load_body
+from workspace.strict_json import MalformedBody, load_strict
 from workspace.tasks.quick_add import parse_due_words
 from workspace.timestamps import format_utc, is_date, parse_time
 
@@ -141,22 +141,22 @@ def _read_object(typed: str, field: Field, stored: object) -> Any:
     if not typed.strip():
         return {}
     try:
-        return load_body(typed.encode("utf-8", "surrogatepass"))
+        return load_strict(typed.encode("utf-8", "surrogatepass"))
     except MalformedBody as fault:
         place = gettext("Line %(line)d, column %(column)d: %(reason)s") % {
             "line": fault.line,
             "column": fault.column,
-            "reason": in_persons_words(fault.reason),
+            "reason": localize_error(fault.reason),
         }
         raise forms.ValidationError(sentence(place)) from None
 
 
 def _show_repeat(value: object) -> str:
-    return recurrence_text.typed(value) if isinstance(value, str) else show_text(value)
+    return recurrence_text.to_input(value) if isinstance(value, str) else show_text(value)
 
 
 def _read_repeat(typed: str, field: Field, stored: object) -> str:
-    return recurrence_text.read(typed)
+    return recurrence_text.parse_input(typed)
 
 
 def _show_checklist(value: object) -> str:
@@ -210,7 +210,7 @@ def _read_number(typed: str, field: Field, stored: object) -> Any:
 
 
 @dataclass(frozen=True)
-class Entry:
+class FieldInput:
     """The widget of a kind of field, and its conversions."""
 
     widget: Callable[[], forms.Widget]
@@ -227,42 +227,44 @@ def _area(**attributes: str) -> Callable[[], forms.Widget]:
     return lambda: forms.Textarea(attrs={"cols": "", "rows": "4"} | attributes)
 
 
-ENTRIES = {
-    Kind.TITLE: Entry(_line_input(), show_text, _read_line),
-    Kind.LINE: Entry(_line_input(), show_text, _read_line),
-    Kind.TEXT: Entry(_area(), show_text, _read_text),
-    Kind.CHOICE: Entry(forms.Select, show_text, _read_line),
-    Kind.OPEN_CHOICE: Entry(_line_input(), show_text, _read_line),
-    Kind.TIME: Entry(
+INPUTS = {
+    Kind.TITLE: FieldInput(_line_input(), show_text, _read_line),
+    Kind.LINE: FieldInput(_line_input(), show_text, _read_line),
+    Kind.TEXT: FieldInput(_area(), show_text, _read_text),
+    Kind.CHOICE: FieldInput(forms.Select, show_text, _read_line),
+    Kind.OPEN_CHOICE: FieldInput(_line_input(), show_text, _read_line),
+    Kind.TIME: FieldInput(
         _line_input(),
         _show_time,
         _read_time,
         _("For example “tomorrow”, “fri 17:00” or 2026-11-23."),
     ),
-    Kind.TEXTS: Entry(_line_input(), _show_entries, _read_entries, _("Separate with commas.")),
-    Kind.MEMBERS: Entry(_line_input(), _show_names, _read_names, _("Separate names with commas.")),
-    Kind.OBJECT: Entry(
+    Kind.TEXTS: FieldInput(_line_input(), _show_entries, _read_entries, _("Separate with commas.")),
+    Kind.MEMBERS: FieldInput(
+        _line_input(), _show_names, _read_names, _("Separate names with commas.")
+    ),
+    Kind.OBJECT: FieldInput(
         _area(**{"class": "mono", "spellcheck": "false", "data-json": ""}),
         _show_object,
         _read_object,
         _("A JSON object (optional)."),
     ),
-    Kind.NUMBER: Entry(_line_input(inputmode="decimal"), _show_number, _read_number),
-    Kind.INTEGER: Entry(_line_input(inputmode="numeric"), _show_number, _read_number),
-    Kind.REFERENCE: Entry(forms.Select, show_text, _read_number),
-    Kind.REPEAT: Entry(
+    Kind.NUMBER: FieldInput(_line_input(inputmode="decimal"), _show_number, _read_number),
+    Kind.INTEGER: FieldInput(_line_input(inputmode="numeric"), _show_number, _read_number),
+    Kind.REFERENCE: FieldInput(forms.Select, show_text, _read_number),
+    Kind.REPEAT: FieldInput(
         _line_input(),
         _show_repeat,
         _read_repeat,
         _("For example “every week” or “every Monday”, or a rule: FREQ=WEEKLY;BYDAY=MO."),
     ),
-    Kind.TIME_ZONE: Entry(
+    Kind.TIME_ZONE: FieldInput(
         _line_input(),
         show_text,
         _read_line,
         _("Time zone for repeats, for example Europe/Madrid. Empty: your own."),
     ),
-    Kind.CHECKLIST: Entry(
+    Kind.CHECKLIST: FieldInput(
         _area(**{"data-checklist": ""}),
         _show_checklist,
         _read_checklist,

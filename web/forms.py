@@ -21,13 +21,13 @@ from django.utils.translation import gettext_lazy as _
 
 from docstore.json_positions import Places
 from web import recurrence_text
-from web.error_messages import in_persons_words, sentence
-from web.form_values import ENTRIES, WIDE, show_text, unix_lines
+from web.error_messages import localize_error, sentence
+from web.form_values import INPUTS, WIDE, show_text, unix_lines
 from web.labels import CHOICE_WORDS, FIELD_HINTS, FIELD_WORDS, Text, in_words
 from web.numbers import number_text
 from workspace.json_values import same_value
 from workspace.schema.fields import ITEM_CHARACTERS_MAX, ITEMS_MAX
-from workspace.schema.model_conventions import OBJECTS, Wanted, misfits
+from workspace.schema.model_conventions import OBJECTS, Expectation, deviations
 from workspace.schema.validation import (
     CollectionSpec,
     Field,
@@ -47,7 +47,7 @@ KEEP = "keep-"  # prefix of the field that chooses the stored or the typed value
 _SLIP = _("Line %(line)d, column %(column)d: “%(key)s” is usually %(wanted)s.")
 
 
-def wanted_words(wanted: Wanted) -> Text:
+def wanted_words(wanted: Expectation) -> Text:
     """Return an expectation as the end of a sentence: "a number from 0 to 1"."""
     low, high = number_words(wanted.minimum), number_words(wanted.maximum)
     above = number_words(wanted.above)
@@ -79,7 +79,7 @@ class RecordField(forms.Field):
     """A form field for one field of a record."""
 
     def __init__(self, field: Field, stored: object, options: list[tuple[str, Text]]) -> None:
-        self.entry = ENTRIES[field.kind]
+        self.entry = INPUTS[field.kind]
         self.field, self.stored = field, stored
         self.wide = field.kind in WIDE
         self.suggestions = _suggestions(field)
@@ -117,7 +117,7 @@ class RecordField(forms.Field):
 def _suggestions(field: Field) -> Sequence[str]:
     """Return suggested values for a field that also accepts others."""
     if field.kind is Kind.REPEAT:
-        return [recurrence_text.told(rule) for rule in recurrence_text.OFFERED]
+        return [recurrence_text.describe(rule) for rule in recurrence_text.OFFERED]
     return field.choices if field.kind is Kind.OPEN_CHOICE else ()
 
 
@@ -149,7 +149,7 @@ _FIRST: Final = {
 
 
 @dataclass(frozen=True)
-class Part:
+class FormSection:
     """A form for some fields of a record. A page may have several."""
 
     names: Container[str]
@@ -168,7 +168,7 @@ class RecordForm(forms.Form):
         stored: Record | None = None,
         choices: Choices | None = None,
         proposed: Mapping[str, Any] | None = None,
-        part: Part | None = None,
+        part: FormSection | None = None,
     ) -> None:
         """Build the form.
 
@@ -260,7 +260,7 @@ class RecordForm(forms.Form):
             if name not in self.fields or same_value(value, self.values[name]):
                 continue
             places = Places(unix_lines(self.data.get(name, "")).encode("utf-8", "replace"))
-            for misfit in misfits(model_type, name, value):
+            for misfit in deviations(model_type, name, value):
                 self.slips = True
                 line, column = places.of((misfit.key,))
                 values = {"line": line, "column": column, "key": misfit.key}
@@ -281,7 +281,7 @@ class RecordForm(forms.Form):
         """Add each fault of the table to the field that it concerns."""
         for fault in invalid.errors:
             name, _slash, inside = fault.pointer.removeprefix("/").partition("/")
-            message = in_persons_words(fault.detail)
+            message = localize_error(fault.detail)
             detail = f"{inside}: {message}" if inside else message
             if name in self.fields:
                 self.add_error(name, sentence(detail))

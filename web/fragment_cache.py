@@ -40,7 +40,7 @@ def key_of(values: object) -> bytes | None:
         return None
 
 
-class KeptParts:
+class FragmentCache:
     """An LRU cache of rendered fragments. Thread-safe."""
 
     def __init__(self, limit: int = KEPT_CHARACTERS) -> None:

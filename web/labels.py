@@ -13,7 +13,7 @@ Text = str | Promise
 
 
 @dataclass(frozen=True, kw_only=True)
-class Words:
+class CollectionLabels:
     """All texts of the shared pages about a collection."""
 
     icon: str
@@ -32,7 +32,7 @@ class Words:
 
 
 WORDS = {
-    "tasks": Words(
+    "tasks": CollectionLabels(
         icon="tasks",
         plural=_("Tasks"),
         lede=_("Your tasks with due dates and priorities."),
@@ -47,7 +47,7 @@ WORDS = {
         saved=_("The task was saved."),
         deleted=_("The task was deleted."),
     ),
-    "projects": Words(
+    "projects": CollectionLabels(
         icon="projects",
         plural=_("Projects"),
         lede=_("Your projects and their progress."),
@@ -62,7 +62,7 @@ WORDS = {
         saved=_("The project was saved."),
         deleted=_("The project was deleted."),
     ),
-    "models": Words(
+    "models": CollectionLabels(
         icon="models",
         plural=_("Models"),
         lede=_("Your models with their settings and metrics."),

@@ -12,7 +12,7 @@ from django.http import HttpRequest, HttpResponse, HttpResponseBadRequest, HttpR
 from django.urls import reverse
 from django.views.decorators.http import require_POST
 
-from web.redirects import back_to
+from web.redirects import safe_next
 
 KEPT_FOR: Final = timedelta(days=365)
 
@@ -23,7 +23,7 @@ def choose_language(request: HttpRequest) -> HttpResponse:
     language = request.POST.get("language", "")
     if language not in dict(settings.LANGUAGES):
         return HttpResponseBadRequest()
-    back = HttpResponseRedirect(back_to(request, reverse("home")))
+    back = HttpResponseRedirect(safe_next(request, reverse("home")))
     back.set_cookie(
         settings.LANGUAGE_COOKIE_NAME,
         language,

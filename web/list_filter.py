@@ -12,7 +12,7 @@ from django.utils.translation import gettext_lazy as _
 from api.url_converters import record_id_of
 from web.due_dates import due_of
 from web.labels import CHOICE_WORDS, Text, in_words
-from workspace.ordering import SEPARATOR, each, in_order, texts_of, whole
+from workspace.ordering import SEPARATOR, derive_cached, map_cached, search_text, sorted_by
 from workspace.schema.validation import COLLECTIONS, CollectionSpec
 from workspace.tasks.statistics import is_overdue
 from workspace.texts import folded
@@ -33,7 +33,7 @@ DUE: dict[str, Text] = {
 
 
 @dataclass(frozen=True)
-class Selection:
+class ListFilter:
     """The filters and the order of a list. Unknown values are ignored."""
 
     text: str = ""
@@ -52,7 +52,7 @@ class Selection:
         parameters: Mapping[str, str],
         projects: Container[int] = (),
         people: Container[int] = (),
-    ) -> "Selection":
+    ) -> "ListFilter":
         """Parse a query string. `projects` and `people` are the ids that may be filtered by."""
 
         def among(name: str, options: Container[str], default: str = "") -> str:
@@ -95,11 +95,11 @@ class Selection:
     ) -> Sequence[Any]:
         """Return the filtered records in order. `now` is in the user's zone."""
         name, backwards = _order(spec, self.sort)
-        ordered = whole(records, in_order(spec.name, name, backwards))
+        ordered = derive_cached(records, sorted_by(spec.name, name, backwards))
         tests = self._tests(spec, now)
         if self.text:
             sought = folded(self.text)
-            texts = whole(records, _texts_in_order(spec.name, name, backwards))
+            texts = derive_cached(records, _texts_in_order(spec.name, name, backwards))
             matches = [
                 record for record, text in zip(ordered, texts, strict=True) if sought in text
             ]
@@ -135,12 +135,12 @@ class Selection:
 def _texts_in_order(
     collection: str, name: str, backwards: bool
 ) -> Callable[[Sequence[Record]], list[str]]:
-    """Return a function that returns the `texts_of` records in the order of a field."""
-    order, texts = in_order(collection, name, backwards), texts_of(collection)
+    """Return a function that returns the `search_text` records in the order of a field."""
+    order, texts = sorted_by(collection, name, backwards), search_text(collection)
 
     def ordered(records: Sequence[Record]) -> list[str]:
-        known = dict(zip(map(id, records), each(records, texts), strict=True))
-        return [known[id(record)] for record in whole(records, order)]
+        known = dict(zip(map(id, records), map_cached(records, texts), strict=True))
+        return [known[id(record)] for record in derive_cached(records, order)]
 
     return ordered
 

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from web.charts import is_line
 from web.numbers import is_number, number_text, percent_text
-from web.presenters import Row
+from web.presenters import RecordRow
 
 COLUMNS_MAX: Final = 4  # metric columns
 
@@ -16,7 +16,7 @@ COLUMNS_MAX: Final = 4  # metric columns
 class ModelRow:
     """A model and its values in the metric columns. A missing value is ""."""
 
-    row: Row
+    row: RecordRow
     accuracy: str
     metrics: list[str]
 
@@ -34,7 +34,7 @@ class ModelTable:
         return any(model.row.project for model in self.rows)
 
 
-def model_table(rows: Sequence[Row]) -> ModelTable:
+def model_table(rows: Sequence[RecordRow]) -> ModelTable:
     """Return the table of the models. For a list of values, the last one is shown."""
     metrics = [_latest(row.record.get("performance_metrics")) for row in rows]
     common = Counter(name for values in metrics for name in values)

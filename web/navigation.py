@@ -12,7 +12,7 @@ from workspace.texts import folded
 
 
 @dataclass(frozen=True)
-class Place:
+class Destination:
     """A page, and the words and keys that lead to it."""
 
     icon: str
@@ -34,38 +34,46 @@ class Place:
 
 
 BEGINNINGS = (
-    Place("plus", WORDS["tasks"].new, "record_add", ("tasks",), "n", more=_("add create")),
-    Place("plus", WORDS["projects"].new, "record_add", ("projects",), more=_("add create")),
-    Place("plus", WORDS["models"].new, "record_add", ("models",), more=_("add create")),
+    Destination("plus", WORDS["tasks"].new, "record_add", ("tasks",), "n", more=_("add create")),
+    Destination("plus", WORDS["projects"].new, "record_add", ("projects",), more=_("add create")),
+    Destination("plus", WORDS["models"].new, "record_add", ("models",), more=_("add create")),
 )
 PAGES = (
-    Place("dashboard", _("Dashboard"), "dashboard", keys="g d", more=_("overview start")),
-    Place("tasks", WORDS["tasks"].plural, "record_list", ("tasks",), "g t", more=_("list")),
-    Place("board", _("Board"), "task_board", keys="g b", more=_("tasks columns kanban")),
-    Place("calendar", _("Agenda"), "task_agenda", keys="g a", more=_("tasks days due calendar")),
-    Place("month", _("Month"), "task_month", more=_("tasks days due calendar")),
-    Place("projects", WORDS["projects"].plural, "record_list", ("projects",), "g p"),
-    Place("models", WORDS["models"].plural, "record_list", ("models",), "g m"),
-    Place("members", _("Shared"), "shared", keys="g s", more=_("invitations members")),
-    Place("file", _("My files"), "file_list", keys="g f", more=_("json download")),
-    Place("calendar", _("Activity"), "activity", keys="g y", more=_("history log")),
-    Place("profile", _("Settings"), "profile", keys="g u", more=_("profile account name")),
-    Place("profile", _("Appearance and language"), "preferences", more=_("theme dark light zone")),
-    Place("profile", _("Password"), "account_change_password", more=_("settings change")),
-    Place("profile", _("Two-factor authentication"), "mfa_index", more=_("settings totp code app")),
-    Place("profile", _("Active sessions"), "sessions", more=_("settings sessions devices")),
-    Place("profile", _("API tokens"), "tokens", more=_("settings programs")),
-    Place("download", _("Export and import"), "your_data", more=_("settings archive take out")),
-    Place("info", _("API documentation"), "api_docs", more=_("openapi programs")),
-    Place(
+    Destination("dashboard", _("Dashboard"), "dashboard", keys="g d", more=_("overview start")),
+    Destination("tasks", WORDS["tasks"].plural, "record_list", ("tasks",), "g t", more=_("list")),
+    Destination("board", _("Board"), "task_board", keys="g b", more=_("tasks columns kanban")),
+    Destination(
+        "calendar", _("Agenda"), "task_agenda", keys="g a", more=_("tasks days due calendar")
+    ),
+    Destination("month", _("Month"), "task_month", more=_("tasks days due calendar")),
+    Destination("projects", WORDS["projects"].plural, "record_list", ("projects",), "g p"),
+    Destination("models", WORDS["models"].plural, "record_list", ("models",), "g m"),
+    Destination("members", _("Shared"), "shared", keys="g s", more=_("invitations members")),
+    Destination("file", _("My files"), "file_list", keys="g f", more=_("json download")),
+    Destination("calendar", _("Activity"), "activity", keys="g y", more=_("history log")),
+    Destination("profile", _("Settings"), "profile", keys="g u", more=_("profile account name")),
+    Destination(
+        "profile", _("Appearance and language"), "preferences", more=_("theme dark light zone")
+    ),
+    Destination("profile", _("Password"), "account_change_password", more=_("settings change")),
+    Destination(
+        "profile", _("Two-factor authentication"), "mfa_index", more=_("settings totp code app")
+    ),
+    Destination("profile", _("Active sessions"), "sessions", more=_("settings sessions devices")),
+    Destination("profile", _("API tokens"), "tokens", more=_("settings programs")),
+    Destination(
+        "download", _("Export and import"), "your_data", more=_("settings archive take out")
+    ),
+    Destination("info", _("API documentation"), "api_docs", more=_("openapi programs")),
+    Destination(
         "info", _("Keyboard shortcuts"), "shortcuts", keys="?", more=_("shortcuts keyboard help")
     ),
-    Place("operator", _("Server"), "operator", staff=True, more=_("server backups journal")),
-    Place("logout", _("Log out"), "account_logout"),
+    Destination("operator", _("Server"), "operator", staff=True, more=_("server backups journal")),
+    Destination("logout", _("Log out"), "account_logout"),
 )
 
 
-def places_for(is_staff: bool, words: Sequence[str] = ()) -> list[Place]:
+def places_for(is_staff: bool, words: Sequence[str] = ()) -> list[Destination]:
     """Return the destinations that match the words, or all without words."""
     return [
         place

@@ -7,7 +7,7 @@ from typing import Any
 from docstore import StoreError
 from utils.json_storage import JSONStorageManager
 from utils.middleware import StorageRequest
-from workspace.actor import Caller
+from workspace.actor import Actor
 
 Record = Mapping[str, Any]
 
@@ -32,7 +32,7 @@ def sequence_now(request: StorageRequest) -> int | None:
 
 
 def read_panel(
-    manager: JSONStorageManager, collection: str, owner: int, caller: Caller | None = None
+    manager: JSONStorageManager, collection: str, owner: int, caller: Actor | None = None
 ) -> Panel:
     """Return the owner's records of a collection as visible to the caller, or the fault.
 

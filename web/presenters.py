@@ -23,14 +23,14 @@ _LISTS = (Kind.TEXTS, Kind.MEMBERS)
 _TEXTS = (Kind.TITLE, Kind.LINE, Kind.TEXT, Kind.CHOICE, Kind.OPEN_CHOICE, Kind.TIME)
 
 
-def near_day(day: date, today: date) -> str:
+def relative_day(day: date, today: date) -> str:
     """Return a day for use within a sentence: "today", "Fri 27 Nov", "2 May 2027"."""
     named = {-1: _("yesterday"), 0: _("today"), 1: _("tomorrow")}.get((day - today).days)
     return named or dateformat.format(day, _("D j M") if day.year == today.year else _("j M Y"))
 
 
 @dataclass(frozen=True)
-class Row:
+class RecordRow:
     """A record in a list."""
 
     id: int | None  # records of old files may have none: they are shown, but cannot be changed
@@ -75,7 +75,7 @@ class Row:
         return self.record.get("status") == "completed"
 
 
-def row(
+def present(
     spec: CollectionSpec,
     record: Record,
     now: datetime,
@@ -85,14 +85,14 @@ def row(
     may_change: bool = True,
     may_delete: bool = True,
     owner: int | None = None,
-) -> Row:
+) -> RecordRow:
     """Return a row for a record.
 
     `projects` and `people` have the names of referenced records, as far as known. `owner` is the
     owner of the record if it is another user.
     """
     joined = entries_of(record).values() if spec.name == "projects" else ()
-    return Row(
+    return RecordRow(
         id=id_of(record),
         anchor=anchor_of(spec, id_of(record), owner),
         title=title_of(spec, record),

@@ -14,7 +14,7 @@ _ORDER = ("completed", "review", "in_progress", "pending")
 
 
 @dataclass(frozen=True)
-class Part:
+class ProgressPart:
     """The tasks of one status: their number, and the position of their segment in per cent."""
 
     status: str
@@ -25,10 +25,10 @@ class Part:
 
 
 @dataclass(frozen=True)
-class Progress:
+class TaskProgress:
     """Tasks by status. The `overdue` tasks are also counted as open."""
 
-    parts: list[Part]
+    parts: list[ProgressPart]
     done: int
     total: int
     overdue: int
@@ -43,7 +43,7 @@ class Progress:
         return self.total - self.done
 
 
-def progress_of(tasks: Sequence[Mapping[str, Any]], now: datetime) -> Progress:
+def progress_of(tasks: Sequence[Mapping[str, Any]], now: datetime) -> TaskProgress:
     """Return the progress of the tasks. An unknown status has its own segment."""
     counts = count_by("tasks", "status", tasks)
     ordered = [*(name for name in _ORDER if name in counts), *sorted(set(counts) - set(_ORDER))]
@@ -51,7 +51,7 @@ def progress_of(tasks: Sequence[Mapping[str, Any]], now: datetime) -> Progress:
     for status in ordered:
         width = 100 * counts[status] / len(tasks) if tasks else 0.0
         label = in_words(status, CHOICE_WORDS)
-        parts.append(Part(status, label, counts[status], round(start, 2), round(width, 2)))
+        parts.append(ProgressPart(status, label, counts[status], round(start, 2), round(width, 2)))
         start += width
     overdue = count_overdue(tasks, now)
-    return Progress(parts, counts["completed"], len(tasks), overdue)
+    return TaskProgress(parts, counts["completed"], len(tasks), overdue)

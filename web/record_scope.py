@@ -20,7 +20,7 @@ from utils.middleware import StorageRequest
 from web.labels import Text
 from web.panels import Panel, read_panel
 from web.presenters import anchor_of, names_of
-from workspace.actor import Caller
+from workspace.actor import Actor
 from workspace.member_entries import entries_of
 from workspace.schema.validation import COLLECTIONS, CollectionSpec
 from workspace.sharing.permissions import Access, Forbidden, Role
@@ -30,20 +30,20 @@ Option = tuple[str, Text]
 
 
 @dataclass(frozen=True)
-class Whose:
+class RecordScope:
     """An owner's records of a collection, as seen by the user of the request."""
 
     manager: JSONStorageManager
     spec: CollectionSpec
     owner: int
-    caller: Caller
+    caller: Actor
     caller_name: str
 
     @classmethod
-    def of(cls, request: StorageRequest, spec: CollectionSpec, owner: int | None) -> Whose:
+    def of(cls, request: StorageRequest, spec: CollectionSpec, owner: int | None) -> RecordScope:
         """Return the scope of a request. Raises `NotFound` if the owner shares nothing here."""
         person, name = cast(int, request.user.pk), request.user.get_username()
-        whose = cls(request.json_storage, spec, owner or person, Caller(person), name)
+        whose = cls(request.json_storage, spec, owner or person, Actor(person), name)
         if whose.shared:
             whose.access  # noqa: B018  raises `NotFound` before any data of the owner is read
         return whose

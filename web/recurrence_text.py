@@ -15,7 +15,7 @@ from django.utils.translation import get_language, ngettext
 from django.utils.translation import gettext as _
 
 from web.localization import local_time
-from workspace.recurrence import Rule, canonical_repeat, parse_repeat
+from workspace.recurrence import RecurrenceRule, canonical_repeat, parse_repeat
 from workspace.tasks.quick_add import parse_repeat_words
 
 _WORKDAYS = tuple((0, day) for day in range(5))
@@ -30,7 +30,7 @@ OFFERED = (
 )
 
 
-def told(repeat: str) -> str:
+def describe(repeat: str) -> str:
     """Return the rule in words, such as "every week", or "" for no rule."""
     try:
         rule = parse_repeat(repeat)
@@ -57,13 +57,13 @@ def _last_day(until: str) -> date:
     return local_time(datetime.strptime(until, "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC)).date()
 
 
-def typed(repeat: str) -> str:
+def to_input(repeat: str) -> str:
     """Return the form input for a rule: its words if they parse to the same rule."""
-    words = told(repeat)
-    return words if read(words) == repeat else repeat
+    words = describe(repeat)
+    return words if parse_input(words) == repeat else repeat
 
 
-def read(text: str) -> str:
+def parse_input(text: str) -> str:
     """Return the stored form of a rule, or of words that name one. Other text is unchanged."""
     line = " ".join(text.split())
     rule = canonical_repeat(line.upper().removeprefix("RRULE:"))
@@ -73,27 +73,27 @@ def read(text: str) -> str:
     return canonical_repeat(parsed) or line
 
 
-def _words(rule: Rule) -> str | None:
+def _words(rule: RecurrenceRule) -> str | None:
     if rule.positions and not _is_day_or_last(rule):
         return None
     functions = {"DAILY": _daily, "WEEKLY": _weekly, "MONTHLY": _monthly, "YEARLY": _yearly}
     return functions[rule.freq](rule)
 
 
-def _is_day_or_last(rule: Rule) -> bool:
+def _is_day_or_last(rule: RecurrenceRule) -> bool:
     """Return True for the 29th or 30th of each month, or the last day of shorter months."""
     days = rule.month_days
     is_range = len(days) > 1 and days == tuple(range(28, days[-1] + 1))
     return rule.freq == "MONTHLY" and rule.positions == (-1,) and is_range and not rule.days
 
 
-def _daily(rule: Rule) -> str:
+def _daily(rule: RecurrenceRule) -> str:
     if rule.interval == 1:
         return _("every day")
     return _("every %(number)d days") % {"number": rule.interval}
 
 
-def _weekly(rule: Rule) -> str:
+def _weekly(rule: RecurrenceRule) -> str:
     if rule.interval == 1 and rule.days == _WORKDAYS:
         return _("every weekday")
     days = get_text_list([str(WEEKDAYS[day]) for _none, day in rule.days], _("and"))
@@ -105,7 +105,7 @@ def _weekly(rule: Rule) -> str:
     return _("every %(number)d weeks") % values
 
 
-def _monthly(rule: Rule) -> str | None:
+def _monthly(rule: RecurrenceRule) -> str | None:
     if not rule.days and not rule.month_days:
         if rule.interval == 1:
             return _("every month")
@@ -135,7 +135,7 @@ def _monthly(rule: Rule) -> str | None:
     return ordinals[number] % {"day": WEEKDAYS[weekday]} if number in ordinals else None
 
 
-def _yearly(rule: Rule) -> str | None:
+def _yearly(rule: RecurrenceRule) -> str | None:
     if not rule.months:
         if rule.interval == 1:
             return _("every year")

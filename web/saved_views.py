@@ -17,9 +17,9 @@ from django.views.decorators.http import require_POST
 from utils.middleware import StorageRequest
 from web.error_messages import sentence
 from web.labels import Text
-from web.list_filter import Selection
+from web.list_filter import ListFilter
 from web.localization import forget_preferences, preferences_of
-from web.record_scope import Whose
+from web.record_scope import RecordScope
 from workspace.schema.validation import COLLECTIONS, InvalidRecord
 from workspace.texts import folded_name
 from workspace.users.preferences import Preferences, View
@@ -42,26 +42,26 @@ class Tab:
     is_saved: bool = False
 
 
-def tabs_of(request: StorageRequest, whose: Whose) -> list[Tab]:
+def tabs_of(request: StorageRequest, whose: RecordScope) -> list[Tab]:
     """Return the views of a list. Saved views are for the user's own tasks only."""
     tabs = [Tab(name, _normal(whose, query)) for query, name in EVERYBODYS.items()]
     saved = () if whose.shared else preferences_of(request).views
     return tabs + [Tab(view.name, _normal(whose, view.query), is_saved=True) for view in saved]
 
 
-def current_of(tabs: Sequence[Tab], selection: Selection) -> Tab | None:
+def current_of(tabs: Sequence[Tab], selection: ListFilter) -> Tab | None:
     """Return the view that equals the selection. A saved view takes precedence."""
     return next((tab for tab in reversed(tabs) if tab.query == selection.query), None)
 
 
-def selection_of(whose: Whose, parameters: Mapping[str, str]) -> Selection:
+def selection_of(whose: RecordScope, parameters: Mapping[str, str]) -> ListFilter:
     """Parse a query string. Tasks can also be filtered by project and assignee."""
     if whose.spec.name != "tasks":
-        return Selection.of(whose.spec, parameters)
-    return Selection.of(whose.spec, parameters, whose.projects, whose.people)
+        return ListFilter.of(whose.spec, parameters)
+    return ListFilter.of(whose.spec, parameters, whose.projects, whose.people)
 
 
-def _normal(whose: Whose, query: str) -> str:
+def _normal(whose: RecordScope, query: str) -> str:
     return selection_of(whose, QueryDict(query)).query
 
 
@@ -69,7 +69,7 @@ def _normal(whose: Whose, query: str) -> str:
 @login_required
 def task_views(request: StorageRequest) -> HttpResponse:
     """Save the current list as a view (`do=save`), rename a view, or remove it."""
-    whose = Whose.of(request, TASKS, None)
+    whose = RecordScope.of(request, TASKS, None)
     done, was = request.POST.get("do"), request.POST.get("was", "")
     view = View(request.POST.get("name", "").strip(), _normal(whose, request.POST.get("query", "")))
 

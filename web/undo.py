@@ -18,7 +18,7 @@ from django.views.decorators.http import require_POST
 from docstore import HistoryGone, NotFound
 from utils.middleware import StorageRequest, request_metadata
 from web.labels import Text
-from web.redirects import back_to
+from web.redirects import safe_next
 from workspace.records.undo import OFFERED_FOR, Touched
 from workspace.request_context import latest_commit
 from workspace.sharing.permissions import Forbidden
@@ -29,7 +29,7 @@ _REDO: Final = "redo:"  # prefix of a token that redoes an undone change
 _NAMED_MAX: Final = 3
 
 
-def say(
+def message_with_undo(
     request: StorageRequest, text: Text, commit: int | None = None, *, undone: bool = False
 ) -> None:
     """Add a success message with an undo button, or a redo button if `undone`.
@@ -51,7 +51,7 @@ def token_for(request: HttpRequest, number: int, request_id: str = "") -> str:
 @login_required
 def undo(request: StorageRequest) -> HttpResponse:
     """Undo the commit that the token names, then redirect back."""
-    back = HttpResponseRedirect(back_to(request, reverse("dashboard")))
+    back = HttpResponseRedirect(safe_next(request, reverse("dashboard")))
     person = cast(int, request.user.pk)
     token = request.POST.get("undo", "")
     again = token.startswith(_REDO)
@@ -68,7 +68,7 @@ def undo(request: StorageRequest) -> HttpResponse:
     except (signing.BadSignature, HistoryGone, NotFound, Forbidden):
         messages.error(request, _("This can no longer be undone."))
     else:
-        say(request, _("Redone.") if again else _("Undone."), undone=not again)
+        message_with_undo(request, _("Redone.") if again else _("Undone."), undone=not again)
     return back
 
 

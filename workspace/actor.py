@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
-class Caller:
+class Actor:
     """The user who acts, and the token used.
 
     `token` is "" for a session, a page or Python. Otherwise it is the public part of the token,

@@ -17,7 +17,7 @@ from workspace.entry_diff import records_of
 from workspace.member_entries import entries_of
 from workspace.schema.collections import RECORD_COLLECTIONS, Record
 from workspace.sharing.permissions import index_of, roles
-from workspace.timestamps import moment_of, parse_time
+from workspace.timestamps import parse_or_none, parse_time
 
 SHARED: Final = "shared"  # a user's memberships, reported to that user alone
 # Changes reported per commit. A larger commit is reported as a reset of its collections.
@@ -26,11 +26,11 @@ CHANGES_MAX: Final = 1_000
 Json = dict[str, Any]
 
 # Other users' projects that a user may see, by owner and id, with the time since when.
-Sight = Mapping[int, Mapping[int, datetime]]
+Visibility = Mapping[int, Mapping[int, datetime]]
 
 
 @dataclass(frozen=True)
-class Changes:
+class ChangePage:
     """Commits as a user may see them. Continue after `next`.
 
     `is_all` is True if there were no later commits when the call began.
@@ -41,12 +41,12 @@ class Changes:
     is_all: bool
 
 
-def changes_for(store: DocumentStore, user_id: int, since: int) -> Changes:
+def changes_for(store: DocumentStore, user_id: int, since: int) -> ChangePage:
     """Return the user's view of the commits after number `since`, or of the first of them.
 
     Raises `HistoryGone` if the journal no longer has all of them, `Corrupt` and `Unavailable`.
     """
-    sight = sight_of(store, user_id)
+    sight = visibility_for(store, user_id)
 
     def wanted(key: Key) -> bool:
         if key.owner == user_id:
@@ -55,11 +55,11 @@ def changes_for(store: DocumentStore, user_id: int, since: int) -> Changes:
 
     known = store.sequence()
     entries, through = store.entries(since, wanted)
-    feed = [_told(entry, user_id, sight) for entry in entries]
-    return Changes([item for item in feed if item["changes"]], through, through >= known)
+    feed = [_serialize(entry, user_id, sight) for entry in entries]
+    return ChangePage([item for item in feed if item["changes"]], through, through >= known)
 
 
-def sight_of(store: DocumentStore, user_id: int) -> Sight:
+def visibility_for(store: DocumentStore, user_id: int) -> Visibility:
     """Return the projects of others that the user may see now, where index and entries agree."""
     owners = {record.get("owner") for record in index_of(store, user_id)}
     sight: dict[int, dict[int, datetime]] = {}
@@ -70,13 +70,13 @@ def sight_of(store: DocumentStore, user_id: int) -> Sight:
                 project = next(
                     iter(projects.find(project_id)), None
                 )  # may be newer than `projects`
-                since = moment_of(entries_of(project).get(user_id, {}).get("since"))
+                since = parse_or_none(entries_of(project).get(user_id, {}).get("since"))
                 if since is not None:
                     sight.setdefault(owner, {})[project_id] = since
     return sight
 
 
-def _told(entry: Entry, user_id: int, sight: Sight) -> Json:
+def _serialize(entry: Entry, user_id: int, sight: Visibility) -> Json:
     return {
         "sequence": entry.sequence,
         "at": entry.at,
@@ -86,7 +86,7 @@ def _told(entry: Entry, user_id: int, sight: Sight) -> Json:
     }
 
 
-def _changes_of(entry: Entry, user_id: int, sight: Sight) -> list[Json]:
+def _changes_of(entry: Entry, user_id: int, sight: Visibility) -> list[Json]:
     if entry.restored:
         own = [Key(name, user_id) for name in (*RECORD_COLLECTIONS, SHARED)]
         others = [Key(name, owner) for owner in sight for name in ("projects", "tasks")]
@@ -99,7 +99,9 @@ def _changes_of(entry: Entry, user_id: int, sight: Sight) -> list[Json]:
     return changes
 
 
-def _of_document(entry: Entry, change: EntryChange, user_id: int, sight: Sight) -> Iterator[Json]:
+def _of_document(
+    entry: Entry, change: EntryChange, user_id: int, sight: Visibility
+) -> Iterator[Json]:
     """Yield the changes of a document that the user may see."""
     key, at = change.key, parse_time(entry.at)
     for record_id, (before, after) in records_of(change).items():

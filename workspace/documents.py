@@ -46,7 +46,7 @@ def require_id(singular: str, record_id: object) -> None:
         raise NotFound(f"there is no {singular} {record_id!r}: an id is a whole number from 1")
 
 
-def ensure(transaction: Transaction, key: Key) -> None:
+def get_or_create(transaction: Transaction, key: Key) -> None:
     """Create the document if it is missing."""
     if transaction.document(key) is None:
         spec = COLLECTIONS[key.collection]
@@ -59,7 +59,7 @@ def ensure(transaction: Transaction, key: Key) -> None:
 _SCALARS = frozenset({str, int, float, bool, type(None)})
 
 
-def own_copy(value: Any) -> Any:
+def deep_copy(value: Any) -> Any:
     """Return a deep copy of a stored value that the caller may modify. Lists become `list`."""
     try:
         return _copy(value)

@@ -46,11 +46,11 @@ from workspace.schema.validation import (
     check_record,
     check_user_document,
 )
-from workspace.sharing.membership_index import follow
+from workspace.sharing.membership_index import sync_index
 from workspace.sharing.permissions import Access
 from workspace.timestamps import parse_time
 from workspace.users.call_counts import READS
-from workspace.users.document import IDENTITY, Activity, identity_of, log
+from workspace.users.document import IDENTITY, Activity, add_activity, identity_of
 from workspace.users.quota import BURST_UNTIL, BY_TOKEN, PERIOD
 
 Path = tuple[str | int, ...]
@@ -242,7 +242,7 @@ def merge_file(store: DocumentStore, edit: FileEdit) -> None:
             keep_items=edit.key.collection not in RECORD_COLLECTIONS,
         )
         description = _describe(transaction, edit, result)
-        follow(transaction)
+        sync_index(transaction)
         if description:
             _log(store, transaction, edit.key, description)
         note_aside(store, edit, result)
@@ -264,7 +264,7 @@ def _log(store: DocumentStore, transaction: Transaction, key: Key, description: 
     person = key_of("users", key.owner)
     if store.fault(person) is None and transaction.document(person) is not None:
         metadata = {"collection": key.collection}
-        log(transaction, key.owner, Activity("file_merged", description, metadata))
+        add_activity(transaction, key.owner, Activity("file_merged", description, metadata))
 
 
 def _describe(transaction: Transaction, edit: FileEdit, result: MergeResult) -> str:
@@ -312,7 +312,7 @@ def use_aside(store: DocumentStore, key: Key, name: str) -> list[str]:
             keep_items=_keeps_items(key),
         )
         description = _describe(transaction, edit, result)
-        follow(transaction)
+        sync_index(transaction)
         if description:
             _log(store, transaction, key, description)
         return result

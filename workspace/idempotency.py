@@ -14,9 +14,9 @@ from datetime import datetime, timedelta
 from typing import Any, Final
 
 from docstore import Transaction, id_of, to_json
-from workspace.documents import key_of, own_copy
-from workspace.timestamps import format_utc, moment_of
-from workspace.users.document import begin
+from workspace.documents import deep_copy, key_of
+from workspace.timestamps import format_utc, parse_or_none
+from workspace.users.document import require_document
 
 KEPT_FOR: Final = timedelta(hours=24)
 KEPT_MAX: Final = 1_000
@@ -25,7 +25,7 @@ KEY_CHARACTERS_MAX: Final = 200
 
 
 @dataclass
-class Once:
+class IdempotencyKey:
     """The idempotency key of a call, and a digest of its request.
 
     After the call, `replayed` is True if the response was a stored one.
@@ -51,7 +51,9 @@ class TooManyKeys(Exception):
         self.retry_after = retry_after
 
 
-def replay(transaction: Transaction, caller_id: int, once: Once) -> tuple[Any] | None:
+def find_response(
+    transaction: Transaction, caller_id: int, once: IdempotencyKey
+) -> tuple[Any] | None:
     """Return the stored response in a 1-tuple, or None if the call is new.
 
     Sets `once.replayed`. Raises `KeyReused`.
@@ -61,14 +63,16 @@ def replay(transaction: Transaction, caller_id: int, once: Once) -> tuple[Any] |
         if _is(stored, once.key) and _is_kept(stored, transaction.now):
             _refuse_other_call(stored, once)
             once.replayed = True
-            return (own_copy(stored.get("answer")),)
+            return (deep_copy(stored.get("answer")),)
     return None
 
 
-def keep(transaction: Transaction, caller_id: int, once: Once, answer: Any) -> None:
+def store_response(
+    transaction: Transaction, caller_id: int, once: IdempotencyKey, answer: Any
+) -> None:
     """Store the response for 24 hours, and remove expired ones. Raises `TooManyKeys`."""
     key = key_of("requests", caller_id)
-    begin(transaction, key)
+    require_document(transaction, key)
     before = transaction.records(key)
     expired = sum(has_expired(stored, transaction.now) for stored in before)
     drop_expired(transaction, caller_id)
@@ -110,7 +114,7 @@ def _size(value: Any) -> int:
     return len(to_json(value))
 
 
-def _refuse_other_call(kept: Mapping[str, Any], once: Once) -> None:
+def _refuse_other_call(kept: Mapping[str, Any], once: IdempotencyKey) -> None:
     if kept.get("fingerprint") != once.fingerprint:
         raise KeyReused("this key was used for another call; take a new one")
 
@@ -121,11 +125,11 @@ def _is(kept: Any, key: str) -> bool:
 
 def _is_kept(kept: Mapping[str, Any], now: datetime) -> bool:
     """Return whether a stored response is valid. Without a time, it does not expire."""
-    at = moment_of(kept.get("at"))
+    at = parse_or_none(kept.get("at"))
     return at is None or now - at < KEPT_FOR
 
 
 def _seconds_left(kept: Any, now: datetime) -> int:
-    at = moment_of(kept.get("at")) if isinstance(kept, Mapping) else None
+    at = parse_or_none(kept.get("at")) if isinstance(kept, Mapping) else None
     left = KEPT_FOR - (now - at) if at else KEPT_FOR
     return max(int(left.total_seconds()) + 1, 1)

@@ -79,7 +79,7 @@ class AccountsUnavailable(Exception):
 class UserDocuments(Protocol):
     """The documents of users, as the deletion of an account needs them."""
 
-    def drop_person(self, user_id: int) -> dict[str, Any]:
+    def delete_user_documents(self, user_id: int) -> dict[str, Any]:
         """Delete all documents of a user."""
 
     def get_user_data(self, user_id: int) -> dict[str, Any] | None:

@@ -39,7 +39,7 @@ class FieldError:
     detail: str
 
 
-class Faults:
+class ErrorList:
     """A collector of faults that retains the first FAULTS_MAX."""
 
     def __init__(self) -> None:
@@ -60,7 +60,7 @@ def pointer_to(parent: str, step: str | int) -> str:
     return f"{parent}/{str(step).replace('~', '~0').replace('/', '~1')}"
 
 
-def text_fault(text: str, *, one_line: bool = False) -> str | None:
+def text_error(text: str, *, one_line: bool = False) -> str | None:
     """Return the fault of the characters of `text`, or None."""
     unfit = (_UNFIT_IN_LINE if one_line else _UNFIT).search(text)
     if unfit is None:
@@ -73,13 +73,13 @@ def text_fault(text: str, *, one_line: bool = False) -> str | None:
     return f"must hold no control characters but line break and tab; it holds U+{code:04X}"
 
 
-def key_fault(key: object) -> str | None:
+def key_error(key: object) -> str | None:
     """Return the fault of an object that has `key`, or None."""
     if not isinstance(key, str):
         return f"must have texts as keys; one is a Python {type(key).__name__}"
     if len(key) > KEY_CHARACTERS_MAX:
         return f"must have keys of at most {KEY_CHARACTERS_MAX} characters; one has {len(key)}"
-    fault = text_fault(key, one_line=True)
+    fault = text_error(key, one_line=True)
     # !a because the key may have characters that a response cannot encode.
     return fault and f"has the key {str(key)!a}, which {fault}"
 
@@ -96,7 +96,7 @@ def whole_number(value: object) -> object:
 
 
 def checked_copy(
-    value: object, pointer: str, faults: Faults, *, one_line: bool = False, level: int = 1
+    value: object, pointer: str, faults: ErrorList, *, one_line: bool = False, level: int = 1
 ) -> Any:
     """Return a deep copy of `value` in plain JSON types, and add its faults to `faults`.
 
@@ -107,7 +107,7 @@ def checked_copy(
     if value is None or isinstance(value, bool):
         return value
     if isinstance(value, str):
-        if detail := text_fault(value, one_line=one_line):
+        if detail := text_error(value, one_line=one_line):
             faults.add(pointer, detail)
         return normal(str.__str__(value))
     if isinstance(value, int):
@@ -128,7 +128,7 @@ def checked_copy(
 
 
 def _copied_container(
-    value: list[object] | dict[object, object], pointer: str, faults: Faults, level: int
+    value: list[object] | dict[object, object], pointer: str, faults: ErrorList, level: int
 ) -> Any:
     if isinstance(value, list):
         return [
@@ -137,7 +137,7 @@ def _copied_container(
         ]
     copy = {}
     for key, member in value.items():
-        if detail := key_fault(key):
+        if detail := key_error(key):
             faults.add(pointer, detail)
         elif isinstance(key, str):
             below = pointer_to(pointer, key)

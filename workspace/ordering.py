@@ -13,7 +13,7 @@ from docstore import RecordList
 from workspace.schema.collections import COLLECTIONS
 from workspace.schema.fields import Field, Kind
 from workspace.texts import folded
-from workspace.timestamps import is_date, moment_of, parse_time
+from workspace.timestamps import is_date, parse_or_none, parse_time
 
 # The sort key of a text is truncated to this length, because cursors contain it.
 ORDERED_CHARACTERS = 64
@@ -34,11 +34,11 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 
 
-def each(records: Iterable[Record], function: Callable[[Record], Value]) -> Iterator[Value]:
+def map_cached(records: Iterable[Record], function: Callable[[Record], Value]) -> Iterator[Value]:
     """Map the function over the records in order. Its result must depend on the record alone.
 
     Results for a stored document are cached by function, so only new records are computed. The
-    function must therefore be a persistent object, such as those that `texts_of` and `order_by`
+    function must therefore be a persistent object, such as those that `search_text` and `order_by`
     return.
     """
     return (
@@ -46,17 +46,19 @@ def each(records: Iterable[Record], function: Callable[[Record], Value]) -> Iter
     )
 
 
-def whole(records: Sequence[Record], function: Callable[[Sequence[Record]], Value]) -> Value:
+def derive_cached(
+    records: Sequence[Record], function: Callable[[Sequence[Record]], Value]
+) -> Value:
     """Apply the function to all records. Its result must depend on them alone.
 
     The result for a stored document is cached per version, so callers must not modify it, and the
-    function must be a persistent object as for `each`.
+    function must be a persistent object as for `map_cached`.
     """
     return records.derive_cached(function) if isinstance(records, RecordList) else function(records)
 
 
 @cache
-def in_order(
+def sorted_by(
     collection: str, field_name: str, backwards: bool
 ) -> Callable[[Sequence[Record]], list[Record]]:
     """Return a function that sorts records by a field.
@@ -65,7 +67,7 @@ def in_order(
     """
 
     def ordered(records: Sequence[Record]) -> list[Record]:
-        keyed = list(zip(each(records, by_field), records, strict=True))
+        keyed = list(zip(map_cached(records, by_field), records, strict=True))
         keyed.reverse()
         with_value = [pair for pair in keyed if pair[0] is not None]
         with_value.sort(key=itemgetter(0), reverse=backwards)
@@ -79,7 +81,7 @@ def in_order(
 
 def of_project(records: Sequence[Record], project_id: int) -> Sequence[Record]:
     """Return the tasks or models of a project, in their order."""
-    return whole(records, _by_project).get(project_id, ())
+    return derive_cached(records, _by_project).get(project_id, ())
 
 
 def _by_project(records: Sequence[Record]) -> dict[Any, RecordList]:
@@ -92,7 +94,7 @@ def _by_project(records: Sequence[Record]) -> dict[Any, RecordList]:
 
 
 @cache
-def texts_of(collection: str) -> Callable[[Record], str]:
+def search_text(collection: str) -> Callable[[Record], str]:
     """Return a function that returns a record's texts, folded for search: words, tags and names.
 
     Timestamps that NeuralFlow sets are excluded: otherwise every record would match its year.
@@ -171,7 +173,7 @@ def sort_value(field: Field, record: Mapping[str, Any]) -> SortValue | None:
     if value is None:
         value = field.default
     if field.kind is Kind.TIME:
-        moment = moment_of(value)
+        moment = parse_or_none(value)
         return None if moment is None else (moment - _EPOCH) // _MICROSECOND
     if isinstance(value, str):
         if field.kind is Kind.CHOICE:
@@ -182,7 +184,7 @@ def sort_value(field: Field, record: Mapping[str, Any]) -> SortValue | None:
     return value if isinstance(value, int | float) and field.kind in _NUMBERS else None
 
 
-class Bound:
+class DateBound:
     """A moment, or a day that stands for all its moments in UTC."""
 
     def __init__(self, text: str) -> None:
@@ -206,8 +208,8 @@ class Bound:
         return (moment > self.moment) - (moment < self.moment)
 
 
-def side_of(record: Mapping[str, Any], name: str, bound: Bound) -> int | None:
-    """Return `Bound.side` of a record's time, or None if it has none."""
+def compare_time(record: Mapping[str, Any], name: str, bound: DateBound) -> int | None:
+    """Return `DateBound.side` of a record's time, or None if it has none."""
     text = record.get(name)
-    moment = moment_of(text)
+    moment = parse_or_none(text)
     return None if moment is None else bound.side(str(text), moment)

@@ -70,7 +70,7 @@ _ALWAYS: Final = frozenset({"FREQ", "INTERVAL", "COUNT", "UNTIL", "WKST"})
 
 
 @dataclass(frozen=True)
-class Rule:
+class RecurrenceRule:
     """A parsed rule. `days` are pairs of ordinal (0 without one) and weekday (Monday is 0)."""
 
     freq: str
@@ -108,7 +108,7 @@ def _listed(numbers: tuple[int, ...]) -> str:
     return ",".join(map(str, numbers))
 
 
-def parse_repeat(text: str) -> Rule | None:
+def parse_repeat(text: str) -> RecurrenceRule | None:
     """Return the rule in a text, or None for "" (no repetition). Raises ValueError."""
     if len(text) > REPEAT_CHARACTERS_MAX or not _RULE.fullmatch(text):
         raise ValueError(f"{text!r} is no rule that is known here")
@@ -118,7 +118,7 @@ def parse_repeat(text: str) -> Rule | None:
     if len(parts) <= text.count(";"):
         raise ValueError("each part may stand there once")
     _refuse_misfits(parts)
-    return Rule(
+    return RecurrenceRule(
         freq=parts["FREQ"],
         interval=int(parts.get("INTERVAL", "1")),
         months=_numbers(parts.get("BYMONTH")),
@@ -181,14 +181,16 @@ def _moment(until: str) -> datetime:
 
 
 @dataclass(frozen=True)
-class Next:
+class NextOccurrence:
     """The next due date of a task in stored form, and its remaining rule."""
 
     due: str
     repeat: str
 
 
-def next_due(due: str | None, repeat: str, *, now: datetime, zone: tzinfo = UTC) -> Next | None:
+def next_due(
+    due: str | None, repeat: str, *, now: datetime, zone: tzinfo = UTC
+) -> NextOccurrence | None:
     """Return the next occurrence after `due`, or None if the rule has ended or is invalid.
 
     Missed occurrences are skipped: a date is not before today, and a moment is after `now`. A task
@@ -205,7 +207,7 @@ def next_due(due: str | None, repeat: str, *, now: datetime, zone: tzinfo = UTC)
     return None
 
 
-def coming_due(due: str, repeat: str, zone: tzinfo = UTC) -> Iterator[str]:
+def occurrences(due: str, repeat: str, zone: tzinfo = UTC) -> Iterator[str]:
     """Yield the due dates after `due` in order. A rule without an end yields to the year 9999."""
     try:
         for following in _following(due, repeat, zone, date.min):
@@ -214,7 +216,7 @@ def coming_due(due: str, repeat: str, zone: tzinfo = UTC) -> Iterator[str]:
         return
 
 
-def _following(due: str, repeat: str, zone: tzinfo, today: date) -> Iterator[Next]:
+def _following(due: str, repeat: str, zone: tzinfo, today: date) -> Iterator[NextOccurrence]:
     rule = parse_repeat(repeat)
     if rule is None:
         return
@@ -228,10 +230,10 @@ def _following(due: str, repeat: str, zone: tzinfo, today: date) -> Iterator[Nex
             return
         if day >= today:
             left = replace(rule, count=rule.count and rule.count - number)
-            yield Next(again, str(_with_its_day(left, begins, day)))
+            yield NextOccurrence(again, str(_with_its_day(left, begins, day)))
 
 
-def _with_its_day(rule: Rule, begins: date, day: date) -> Rule:
+def _with_its_day(rule: RecurrenceRule, begins: date, day: date) -> RecurrenceRule:
     """Return the rule with an explicit day of the month if `day` lost the original one."""
     if not rule.names_no_day or rule.freq not in ("MONTHLY", "YEARLY") or day.day == begins.day:
         return rule
@@ -256,7 +258,7 @@ def _is_until(until: str, due: str, day: date) -> bool:
     return parse_time(due) <= last
 
 
-def _days(rule: Rule, begins: date, today: date) -> Iterator[date]:
+def _days(rule: RecurrenceRule, begins: date, today: date) -> Iterator[date]:
     """Yield the rule's days after `begins`. Days before `today` may be omitted."""
     first = 0
     if rule.count is None and today > begins:  # with COUNT, every occurrence must be counted
@@ -270,7 +272,7 @@ def _days(rule: Rule, begins: date, today: date) -> Iterator[date]:
             return
 
 
-def _periods_between(rule: Rule, one: date, other: date) -> int:
+def _periods_between(rule: RecurrenceRule, one: date, other: date) -> int:
     if rule.freq == "YEARLY":
         return other.year - one.year
     if rule.freq == "MONTHLY":
@@ -285,7 +287,7 @@ def _week_of(day: date, week_start: int) -> date:
     return day - timedelta((day.weekday() - week_start) % 7)
 
 
-def _days_of(rule: Rule, begins: date, offset: int) -> list[date]:
+def _days_of(rule: RecurrenceRule, begins: date, offset: int) -> list[date]:
     """Return the rule's days in the period `offset` days, weeks, months or years after the first.
 
     Raises ValueError or OverflowError if that is after the year 9999.
@@ -304,7 +306,7 @@ def _days_of(rule: Rule, begins: date, offset: int) -> list[date]:
     return _at(rule.positions, [day for month in months for day in _in_month(rule, begins, month)])
 
 
-def _in_month(rule: Rule, begins: date, month: int) -> list[date]:
+def _in_month(rule: RecurrenceRule, begins: date, month: int) -> list[date]:
     """Return the rule's days in a month. `month` counts from January of the year 0."""
     year, number = divmod(month, 12)
     first, last = monthrange(year, number + 1)

@@ -19,7 +19,7 @@ from typing import Any, NoReturn
 
 import msgspec
 
-from workspace.json_values import INTEGER_MAX, text_fault
+from workspace.json_values import INTEGER_MAX, text_error
 
 BODY_NESTING_MAX = 32
 _BEGINNING = 4096  # characters examined first, to refuse a body of brackets cheaply
@@ -71,11 +71,11 @@ class MalformedBody(ValueError):
         self.column = column
 
 
-class _Unfit(Exception):
+class _NotStrict(Exception):
     """A hook refused a value. `_scan` finds its position."""
 
 
-def load_body(data: bytes) -> Any:
+def load_strict(data: bytes) -> Any:
     """Return the value in `data`. The caller must have limited its size. Raises `MalformedBody`."""
     text = _decoded(data)
     # Check the depth first, because the parser recurses. A body of brackets alone fails at its
@@ -98,7 +98,7 @@ def load_body(data: bytes) -> Any:
         reasons = (ours for theirs, ours in _REASONS.items() if error.msg.startswith(theirs))
         reason = next(reasons, error.msg)
         raise MalformedBody(reason, error.lineno, error.colno) from None
-    except _Unfit as unfit:
+    except _NotStrict as unfit:
         _scan(text)
         raise MalformedBody(str(unfit), 1, 1) from None
 
@@ -136,37 +136,37 @@ def _depth(text: str) -> int:
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     members = dict(pairs)
     if len(members) != len(pairs):
-        raise _Unfit("each key of an object may be given once")
+        raise _NotStrict("each key of an object may be given once")
     for key in members:
-        if not key.isprintable() and (fault := text_fault(key, one_line=True)):
-            raise _Unfit(f"a key {fault}")
+        if not key.isprintable() and (fault := text_error(key, one_line=True)):
+            raise _NotStrict(f"a key {fault}")
     return members
 
 
 def _refuse_half_pairs(value: Any) -> None:
-    """Raise `_Unfit` for lone surrogates. Pairs are valid: escaped emoji are common."""
+    """Raise `_NotStrict` for lone surrogates. Pairs are valid: escaped emoji are common."""
     try:
         msgspec.json.encode(value)
     except UnicodeEncodeError:
-        raise _Unfit("half of a surrogate pair is not a character") from None
+        raise _NotStrict("half of a surrogate pair is not a character") from None
 
 
 def _integer(digits: str) -> int:
     # Check the length first: int() of many digits is slow, and beyond 4,300 it raises ValueError.
     if len(digits) > _INTEGER_CHARACTERS_MAX or abs(int(digits)) > INTEGER_MAX:
-        raise _Unfit(f"an integer must lie between -{INTEGER_MAX} and {INTEGER_MAX}")
+        raise _NotStrict(f"an integer must lie between -{INTEGER_MAX} and {INTEGER_MAX}")
     return int(digits)
 
 
 def _float(digits: str) -> float:
     number = float(digits)
     if not math.isfinite(number):
-        raise _Unfit("this number is too large")
+        raise _NotStrict("this number is too large")
     return number
 
 
 def _constant(name: str) -> NoReturn:
-    raise _Unfit(f"{name} is not JSON; send a number or null")
+    raise _NotStrict(f"{name} is not JSON; send a number or null")
 
 
 def _scan(text: str) -> None:
@@ -178,7 +178,7 @@ def _scan(text: str) -> None:
     for token in _TOKEN.finditer(text):
         try:
             _check_token(token, scopes)
-        except _Unfit as unfit:
+        except _NotStrict as unfit:
             raise _malformed(str(unfit), text, token.start()) from None
         except ValueError:
             return
@@ -190,7 +190,7 @@ def _check_token(token: re.Match[str], scopes: list[set[str]]) -> None:
     elif token["open"]:
         scopes.append(set())
         if len(scopes) > BODY_NESTING_MAX + 1:
-            raise _Unfit(f"lists and objects may be nested at most {BODY_NESTING_MAX} deep")
+            raise _NotStrict(f"lists and objects may be nested at most {BODY_NESTING_MAX} deep")
     elif token["close"]:
         scopes.pop()
         if not scopes:
@@ -204,12 +204,12 @@ def _check_token(token: re.Match[str], scopes: list[set[str]]) -> None:
 
 
 def _check_text(quoted: str, keys: set[str] | None) -> None:
-    """Raise `_Unfit` for an invalid text. `keys` are the previous keys if the text is a key."""
+    """Raise `_NotStrict` for an invalid text. `keys` are the previous keys if the text is a key."""
     text = json.loads(quoted) if "\\" in quoted else quoted[1:-1]
-    if fault := text_fault(text, one_line=keys is not None):
-        raise _Unfit(f"{'a key' if keys is not None else 'a text'} {fault}")
+    if fault := text_error(text, one_line=keys is not None):
+        raise _NotStrict(f"{'a key' if keys is not None else 'a text'} {fault}")
     if keys is None:
         return
     if text in keys:
-        raise _Unfit(f"the key {json.dumps(text, ensure_ascii=False)[:80]} is given twice")
+        raise _NotStrict(f"the key {json.dumps(text, ensure_ascii=False)[:80]} is given twice")
     keys.add(text)

@@ -17,9 +17,9 @@ __all__ = [
     "format_utc",
     "is_date",
     "is_time_zone",
-    "moment_of",
+    "normalize_time",
+    "parse_or_none",
     "parse_time",
-    "stored_time",
     "time_zones",
     "zone_of_offset",
 ]
@@ -59,7 +59,7 @@ def parse_time(text: str, zone: tzinfo = UTC) -> datetime:
         raise ValueError(f"{text!r} is outside the years 1 to 9999 in UTC") from None
 
 
-def moment_of(value: object) -> datetime | None:
+def parse_or_none(value: object) -> datetime | None:
     """Return the moment of a stored value, or None if it is invalid, as in old files."""
     try:
         return parse_time(value) if isinstance(value, str) else None
@@ -105,7 +105,7 @@ def zone_of_offset(value: object) -> str:
     return name if is_time_zone(name) else ""
 
 
-def stored_time(value: object) -> str:
+def normalize_time(value: object) -> str:
     """Return a date or date-time, as text or Python object, in stored form.
 
     A date remains a date, because it names a day in every zone. Raises ValueError.

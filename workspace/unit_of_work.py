@@ -11,19 +11,19 @@ from datetime import datetime
 from typing import Any, Final, Generic, TypeVar, cast
 
 from docstore import Bounds, DocumentStore, Transaction
-from workspace.actor import Caller
+from workspace.actor import Actor
 from workspace.bounds import HISTORY_SHARE, HOURLY_BYTES_MIN, HOURLY_SHARE, ORDINARY_BOUNDS
-from workspace.documents import key_of, own_copy
-from workspace.idempotency import Once, keep, replay
+from workspace.documents import deep_copy, key_of
+from workspace.idempotency import IdempotencyKey, find_response, store_response
 from workspace.installation import installation
 from workspace.request_context import latest_commit, latest_quota, request_id
 from workspace.schema.collections import Record
-from workspace.sharing.membership_index import follow
-from workspace.sharing.permissions import ORDINARY, Access, Licence, check
+from workspace.sharing.membership_index import sync_index
+from workspace.sharing.permissions import NO_GRANT, Access, Grant, authorize
 from workspace.users.activity_retention import retain
 from workspace.users.call_counts import NOTHING_HELD, Held
 from workspace.users.call_meter import CallMeter, activity_limits
-from workspace.users.document import Activity, meter, take_counts, tell
+from workspace.users.document import Activity, count_api_call, record_activity, take_counts
 from workspace.users.quota import Quota
 from workspace.users.storage_use import StorageCheck
 from workspace.users.written_bytes import WrittenBytes
@@ -45,12 +45,12 @@ class WriteOptions:
     example because it uses the thread's database connection.
     """
 
-    caller: Caller | None = None
-    once: Once | None = None
+    caller: Actor | None = None
+    once: IdempotencyKey | None = None
     activity: ActivityOf = None
     metered: bool = False
     counts_read: bool = False
-    licence: Licence = ORDINARY
+    licence: Grant = NO_GRANT
     relaxed: bool = False
     here: bool = False
     bounds: Bounds = ORDINARY_BOUNDS
@@ -82,7 +82,7 @@ class UnitOfWork(Generic[Result]):
         options: WriteOptions,
     ) -> None:
         self._services, self._owner, self._edit, self._options = services, owner, edit, options
-        self._caller = options.caller or Caller(owner)
+        self._caller = options.caller or Actor(owner)
         self._person = self._caller.user_id
         self._number = 0  # of the commit
         self._forget_attempt()
@@ -105,7 +105,7 @@ class UnitOfWork(Generic[Result]):
         latest_quota.set(self._quota)
         if self._has_more_activities:
             self._services.meter.move_activities_later(self._person)
-        return own_copy(result) if isinstance(result, dict | list) else result
+        return deep_copy(result) if isinstance(result, dict | list) else result
 
     def run(self, transaction: Transaction, store: DocumentStore) -> Result:
         """Run the steps of the change. The store may call it again after a conflict."""
@@ -115,12 +115,12 @@ class UnitOfWork(Generic[Result]):
         access = self._access_before(transaction)
         self._count_call(transaction)
         result = self._edit(transaction)
-        follow(transaction)  # the index of memberships
+        sync_index(transaction)  # the index of memberships
         self._take_held_counts(transaction)
         self._log_activity(transaction, result)
         self._retain_activities(transaction)
         self._store_response(transaction, result)
-        check(transaction, self._person, access, self._options.licence)
+        authorize(transaction, self._person, access, self._options.licence)
         self._check_space(transaction, store)
         return result
 
@@ -132,11 +132,11 @@ class UnitOfWork(Generic[Result]):
 
     def _replay(self, transaction: Transaction) -> tuple[Result] | None:
         once = self._options.once
-        stored = replay(transaction, self._person, once) if once is not None else None
+        stored = find_response(transaction, self._person, once) if once is not None else None
         return (cast(Result, stored[0]),) if stored else None
 
     def _access_before(self, transaction: Transaction) -> Access | None:
-        """Return the actor's permissions before the edit, by which `check` authorizes it."""
+        """Return the actor's permissions before the edit, by which `authorize` authorizes it."""
         # Operations on memberships check access themselves: invited users have none yet.
         if self._options.licence.members:
             return None
@@ -149,7 +149,7 @@ class UnitOfWork(Generic[Result]):
             reads = held
             if self._options.counts_read:
                 reads = held.with_read(self._caller.token, transaction.now)
-            self._quota = meter(transaction, self._caller, held, reads)
+            self._quota = count_api_call(transaction, self._caller, held, reads)
 
     def _take_held_counts(self, transaction: Transaction) -> None:
         """Commit counts of reads along with this change, unless the call was counted already."""
@@ -163,7 +163,7 @@ class UnitOfWork(Generic[Result]):
         activity = self._options.activity
         if activity is not None:
             entry = activity(cast(Record, result)) if callable(activity) else activity
-            tell(transaction, self._person, self._owner, entry)
+            record_activity(transaction, self._person, self._owner, entry)
 
     def _retain_activities(self, transaction: Transaction) -> None:
         if key_of("users", self._person) in transaction.changed:
@@ -173,7 +173,7 @@ class UnitOfWork(Generic[Result]):
 
     def _store_response(self, transaction: Transaction, result: Any) -> None:
         if self._options.once is not None:
-            keep(transaction, self._person, self._options.once, result)
+            store_response(transaction, self._person, self._options.once, result)
 
     def _check_space(self, transaction: Transaction, store: DocumentStore) -> None:
         self._size = transaction.bytes_put

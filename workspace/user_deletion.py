@@ -6,11 +6,11 @@ from docstore import Transaction
 from workspace.documents import key_of
 from workspace.member_entries import entries_of
 from workspace.schema.collections import COLLECTIONS
-from workspace.sharing.membership_index import take_out
+from workspace.sharing.membership_index import remove_member
 from workspace.sharing.permissions import index_of
 
 
-def drop_person(transaction: Transaction, person: int) -> dict[str, Any]:
+def delete_user_documents(transaction: Transaction, person: int) -> dict[str, Any]:
     """Delete the user's documents and their member entries in projects of other users.
 
     The members' indexes of the user's own projects, and assignments in tasks of others, are updated
@@ -35,5 +35,5 @@ def _leave(transaction: Transaction, person: int, owner: int, project_id: int) -
     projects = transaction.records(key_of("projects", owner)).find(project_id)
     if len(projects) != 1 or person not in entries_of(projects[0]):
         return False
-    take_out(transaction, owner, projects[0], person)
+    remove_member(transaction, owner, projects[0], person)
     return True

@@ -38,21 +38,21 @@ from docstore import (
     utc_now,
 )
 from docstore.merging import FILE_ACTOR
-from workspace.actor import Caller
+from workspace.actor import Actor
 from workspace.archive.exporter import Export
-from workspace.archive.importer import Arrival, Mode, judge
+from workspace.archive.importer import Mode, PreparedImport, judge
 from workspace.archive.package import Package
 from workspace.bounds import IMPORT_TRIES
-from workspace.documents import UnknownCollection, key_of, own_copy, require_id, require_records
+from workspace.documents import UnknownCollection, deep_copy, key_of, require_id, require_records
 from workspace.file_edits import discard_all, merge_file
-from workspace.idempotency import Once
+from workspace.idempotency import IdempotencyKey
 from workspace.installation import installation
 from workspace.records.bulk import Bulk, Patch, refuse_misshapen
 from workspace.records.crud import Changes, Expect, create_record, delete_record, update_record
 from workspace.records.undo import Undoing
 from workspace.schema.validation import COLLECTIONS, RECORD_COLLECTIONS, Record, Unknown
-from workspace.sharing.membership_index import mend_index
-from workspace.sharing.permissions import Access, Licence, access_to
+from workspace.sharing.membership_index import repair_index
+from workspace.sharing.permissions import Access, Grant, access_to
 from workspace.tasks.statistics import statistics
 from workspace.timestamps import parse_time
 from workspace.unit_of_work import (
@@ -63,12 +63,19 @@ from workspace.unit_of_work import (
     WriteOptions,
     history_share,
 )
-from workspace.user_deletion import drop_person
-from workspace.users.activity_query import Past, past_of
+from workspace.user_deletion import delete_user_documents
+from workspace.users.activity_query import ActivityLog, activity_log
 from workspace.users.activity_retention import CHECKED
 from workspace.users.call_counts import COMMIT_SECONDS, READS
 from workspace.users.call_meter import CallMeter
-from workspace.users.document import Activity, account_of, checked_activity, log, mirror, prefer
+from workspace.users.document import (
+    Activity,
+    account_of,
+    add_activity,
+    checked_activity,
+    mirror,
+    set_preferences,
+)
 from workspace.users.preferences import Change, Preferences, preferences_in
 from workspace.users.quota import BURST_UNTIL, BY_TOKEN, PERIOD, Quota, period_of
 from workspace.users.storage_use import Storage, storage_of
@@ -164,8 +171,8 @@ class Workspace:
         owner: int,
         data: Mapping[str, Any],
         *,
-        caller: Caller | None = None,
-        once: Once | None = None,
+        caller: Actor | None = None,
+        once: IdempotencyKey | None = None,
         activity: ActivityOf = None,
         metered: bool = False,
         unknown: Unknown = "refuse_unknown",
@@ -186,7 +193,7 @@ class Workspace:
         )
 
     def get(
-        self, collection: str, owner: int, record_id: int, *, caller: Caller | None = None
+        self, collection: str, owner: int, record_id: int, *, caller: Actor | None = None
     ) -> Record:
         """Return the owner's record with this id. Raises `NotFound` if it is not visible."""
         access = self.access(collection, owner, caller)
@@ -194,19 +201,19 @@ class Workspace:
         matches = self._records(collection, owner).find(record_id)
         if not matches or access.role(collection, matches[0]) is None:
             raise NotFound(f"there is no {COLLECTIONS[collection].singular} {record_id}")
-        return cast(Record, own_copy(matches[0]))
+        return cast(Record, deep_copy(matches[0]))
 
     def list(
-        self, collection: str, owner: int, *, caller: Caller | None = None
+        self, collection: str, owner: int, *, caller: Actor | None = None
     ) -> builtins.list[Record]:
         """Return copies of all visible records of the owner, in the order of the file.
 
         Return [] without a document. Raises `NotFound` if the owner shares nothing with the caller.
         """
-        return [own_copy(record) for record in self.view(collection, owner, caller=caller)]
+        return [deep_copy(record) for record in self.view(collection, owner, caller=caller)]
 
     def view(
-        self, collection: str, owner: int, *, caller: Caller | None = None
+        self, collection: str, owner: int, *, caller: Actor | None = None
     ) -> Sequence[Mapping[str, Any]]:
         """Return the records of `list` without copying. They are shared, and must not be modified.
 
@@ -220,7 +227,7 @@ class Workspace:
             return records
         return [item for item in records if isinstance(item, dict)]
 
-    def access(self, collection: str, owner: int, caller: Caller | None = None) -> Access:
+    def access(self, collection: str, owner: int, caller: Actor | None = None) -> Access:
         """Return the caller's permissions on the owner's records. The default caller is the owner.
 
         Raises `NotFound` without any permission, before it reads a document of the owner.
@@ -240,8 +247,8 @@ class Workspace:
         *,
         replace: bool = False,
         expect: Expect = None,
-        caller: Caller | None = None,
-        once: Once | None = None,
+        caller: Actor | None = None,
+        once: IdempotencyKey | None = None,
         activity: ActivityOf = None,
         metered: bool = False,
         unknown: Unknown = "refuse_unknown",
@@ -275,7 +282,7 @@ class Workspace:
         )
         replayed = once is not None and once.replayed
         if report_next is not None and added is not None and not replayed:
-            report_next(own_copy(added))
+            report_next(deep_copy(added))
         return result
 
     def delete(
@@ -285,8 +292,8 @@ class Workspace:
         record_id: int,
         *,
         expect: Expect = None,
-        caller: Caller | None = None,
-        once: Once | None = None,
+        caller: Actor | None = None,
+        once: IdempotencyKey | None = None,
         activity: ActivityOf = None,
         metered: bool = False,
     ) -> Record:
@@ -308,8 +315,8 @@ class Workspace:
         operations: object,
         *,
         patch: Patch | None = None,
-        caller: Caller | None = None,
-        once: Once | None = None,
+        caller: Actor | None = None,
+        once: IdempotencyKey | None = None,
         activity: ActivityOf = None,
         metered: bool = False,
         unknown: Unknown = "refuse_unknown",
@@ -335,8 +342,8 @@ class Workspace:
         request: str = "",
         *,
         not_before: datetime | None = None,
-        caller: Caller | None = None,
-        once: Once | None = None,
+        caller: Actor | None = None,
+        once: IdempotencyKey | None = None,
         activity: ActivityOf = None,
         metered: bool = False,
     ) -> Record:
@@ -355,18 +362,18 @@ class Workspace:
         undoing = Undoing(entry, person)
 
         def edit(transaction: Transaction) -> Record:
-            undoing.set_back(transaction)
+            undoing.revert(transaction)
             return undoing.told()
 
         return self.change(
             undoing.owner,
             edit,
             WriteOptions(
-                caller=caller or Caller(person),
+                caller=caller or Actor(person),
                 once=once,
                 activity=activity,
                 metered=metered,
-                licence=Licence(members=undoing.owner == person),
+                licence=Grant(members=undoing.owner == person),
             ),
         )
 
@@ -401,7 +408,7 @@ class Workspace:
                 return None
             record = mirror(transaction, user, lay_out=lay_out)
             if activity is not None:
-                log(transaction, user_id, activity)
+                add_activity(transaction, user_id, activity)
             return record
 
         return self.change(
@@ -411,7 +418,7 @@ class Workspace:
     def get_user_data(self, user_id: int) -> Record | None:
         """Return the complete user document with recent activities, or None."""
         document = self.store.read(key_of("users", user_id))
-        return own_copy(document.content) if document else None
+        return deep_copy(document.content) if document else None
 
     def preferences(self, user_id: int) -> Preferences:
         """Return the user's preferences, with defaults for those never chosen."""
@@ -426,7 +433,7 @@ class Workspace:
         """
 
         def edit(transaction: Transaction) -> Record:
-            return prefer(transaction, user_id, change)
+            return set_preferences(transaction, user_id, change)
 
         return preferences_in({"preferences": self.change(user_id, edit)})
 
@@ -441,27 +448,25 @@ class Workspace:
         activity = checked_activity(type, description, {} if metadata is None else metadata)
 
         def edit(transaction: Transaction) -> Record:
-            return log(transaction, user_id, activity)
+            return add_activity(transaction, user_id, activity)
 
         return self.change(user_id, edit)
 
-    def record_call(
-        self, user_id: int, activity: Activity, *, caller: Caller | None = None
-    ) -> Quota:
+    def count_call(self, user_id: int, activity: Activity, *, caller: Actor | None = None) -> Quota:
         """Count and log an API call that changed no record. Return the remaining quota.
 
         It counts for the caller, by default the user. The commit is relaxed: a power failure may
         undo it. Raises `QuotaExceeded` and `TooManyCalls`.
         """
-        who = caller or Caller(user_id)
+        who = caller or Actor(user_id)
 
         def edit(transaction: Transaction) -> None:
-            log(transaction, who.user_id, activity)
+            add_activity(transaction, who.user_id, activity)
 
         self.change(who.user_id, edit, WriteOptions(caller=who, metered=True, relaxed=True))
         return self.quota(who.user_id)
 
-    def record_read(self, caller: Caller) -> Quota:
+    def record_read(self, caller: Actor) -> Quota:
         """Count an API read. Return the remaining quota.
 
         The count stays in memory (`call_counts`). It is committed at once only if this process has
@@ -501,14 +506,14 @@ class Workspace:
         limits = installation.limits
         return storage_of(self.store, user_id, limits.storage_bytes, history_share())
 
-    def past(self, user_id: int) -> Past:
+    def past(self, user_id: int) -> ActivityLog:
         """Return all retained activities, oldest first. They must not be modified."""
-        return past_of(self.store, user_id)
+        return activity_log(self.store, user_id)
 
     def activities(self, user_id: int, latest: int = 10) -> builtins.list[Record]:
         """Return copies of the newest activities, newest first."""
         newest = self.past(user_id)[-latest:] if latest > 0 else []
-        return [own_copy(activity) for activity in reversed(newest)]
+        return [deep_copy(activity) for activity in reversed(newest)]
 
     def dashboard(self, user_id: int) -> dict[str, Any]:
         """Return the user, the statistics, and the ten latest activities."""
@@ -522,7 +527,7 @@ class Workspace:
             user["api_calls_limit"] = installation.limits.api_calls
         tasks, projects, models = (self.view(name, user_id) for name in RECORD_COLLECTIONS)
         return {
-            "user": own_copy(user),
+            "user": deep_copy(user),
             "statistics": statistics(tasks, projects, models, now),
             "recent_activities": self.activities(user_id),
         }
@@ -544,7 +549,7 @@ class Workspace:
         mode: Mode = "merge",
         owner: int | None = None,
         dry_run: bool = False,
-        caller: Caller | None = None,
+        caller: Actor | None = None,
         activity: Callable[[Record], Activity] | None = None,
         metered: bool = False,
     ) -> Record:
@@ -556,13 +561,13 @@ class Workspace:
         stored = {name: self._records(name, user_id) for name in RECORD_COLLECTIONS}
         now = self.clock()
         package = Package(file, judge(stored, user_id, now), owner=owner)
-        arrival = Arrival(package, stored, user_id, now)
+        arrival = PreparedImport(package, stored, user_id, now)
 
         keys = [key_of(name, user_id) for name in RECORD_COLLECTIONS]
         for _ in range(IMPORT_TRIES):
             # Without the lock: what takes long with many records must not keep others waiting.
             trial = self.store.trial()
-            report = arrival.take_in(trial, mode).told()
+            report = arrival.apply_to(trial, mode).told()
             if dry_run:
                 return report
 
@@ -581,7 +586,7 @@ class Workspace:
                 )
         raise Conflict("records were changed while the archive was taken in: try again")
 
-    def drop_person(self, user_id: int) -> Record:
+    def delete_user_documents(self, user_id: int) -> Record:
         """Delete all documents of a user, and their memberships with others, in one commit.
 
         Return the number of records per document, and of projects left. Nothing is logged for the
@@ -589,22 +594,22 @@ class Workspace:
         """
 
         def edit(transaction: Transaction) -> Record:
-            return drop_person(transaction, user_id)
+            return delete_user_documents(transaction, user_id)
 
         # Without bounds: a large account must not prevent its deletion.
-        licence = Licence(members=True)
+        licence = Grant(members=True)
         dropped = self.change(user_id, edit, WriteOptions(licence=licence, bounds=UNBOUNDED))
         discard_all(self.store, user_id)
         return dropped
 
-    def mend_shared(self, user_id: int) -> bool:
+    def repair_memberships(self, user_id: int) -> bool:
         """Repair the index of memberships after hand edits. Return whether anything changed.
 
         Covers the user's memberships and the members of the user's projects.
         """
 
         def edit(transaction: Transaction) -> bool:
-            return mend_index(transaction, user_id)
+            return repair_index(transaction, user_id)
 
         return self.change(user_id, edit, WriteOptions(bounds=UNBOUNDED))
 
@@ -616,7 +621,7 @@ class Workspace:
             raise UnknownCollection(collection, tuple(COLLECTIONS))
         return (key.owner for key in self.store.keys(collection))
 
-    def highest_owner(self) -> int:
+    def max_owner_id(self) -> int:
         """Return the highest id with a document, or 0.
 
         Ids above COUNTED_ID_MAX, from files named by hand, are ignored: no account could get the

@@ -12,14 +12,14 @@ from django.http import HttpResponse
 from api.endpoint import endpoint
 from api.list_query import LIMIT_MAX, TEXT_CHARACTERS_MAX, limit_of
 from api.list_response import page_address
-from api.metering import read
+from api.metering import metered_read
 from api.operation import Answer, Operation, Parameter, answers
-from api.pagination import Place, cursor, read_cursor
+from api.pagination import Position, cursor, read_cursor
 from api.problems import BadParameter, ParameterFault
 from api.request import ApiRequest
 from api.responses import json_response
-from workspace.documents import own_copy
-from workspace.json_values import text_fault
+from workspace.documents import deep_copy
+from workspace.json_values import text_error
 from workspace.ordering import Test
 from workspace.schema.json_schema import TIME
 from workspace.users.activity_query import LOOKED_AT_MAX, newest, of_text, of_time, of_types
@@ -41,14 +41,14 @@ class _Query:
 
 def _activities(request: ApiRequest) -> HttpResponse:
     query = _query(request)
-    return json_response(read(request, partial(_page, request, query)))
+    return json_response(metered_read(request, partial(_page, request, query)))
 
 
 def _page(request: ApiRequest, query: _Query) -> dict[str, Any]:
     every = request.json_storage.past(request.caller.user_id)
     page_activities, place = newest(every, query.tests, end=query.end, limit=query.limit)
-    after = page_address(request, cursor(Place((), place, 0), query.digest)) if place else None
-    page = {"activities": [own_copy(activity) for activity in page_activities], "next": after}
+    after = page_address(request, cursor(Position((), place, 0), query.digest)) if place else None
+    page = {"activities": [deep_copy(activity) for activity in page_activities], "next": after}
     return page if query.tests else page | {"total": len(every)}
 
 
@@ -91,7 +91,7 @@ def _tests(types: list[str], understood: Callable[..., Test | None]) -> Iterator
 def _of_text(text: str) -> Test:
     if len(text) > TEXT_CHARACTERS_MAX:
         raise ValueError(f"may have at most {TEXT_CHARACTERS_MAX} characters")
-    if unfit := text_fault(text, one_line=True):
+    if unfit := text_error(text, one_line=True):
         raise ValueError(unfit)
     return of_text(text)
 

@@ -8,14 +8,14 @@ from django.conf import settings
 from django.http import HttpResponse
 
 from api.merge_patch import record_patch
-from api.metering import call_metadata, once_of, replayed
+from api.metering import call_metadata, idempotency_key, replayed
 from api.parsing import read_json
 from api.preconditions import etag, refuse_conditions
 from api.problems import PreconditionRequired
 from api.request import ApiRequest
 from api.responses import json_response
 from utils.middleware import request_metadata
-from workspace.json_values import Faults, pointer_to
+from workspace.json_values import ErrorList, pointer_to
 from workspace.schema.validation import InvalidRecord, Record, record_version
 from workspace.users.document import Activity
 
@@ -28,7 +28,7 @@ def bulk(request: ApiRequest, collection: str, owner: int | None = None) -> Http
     operations = _operations(read_json(request))
     if settings.NEURALFLOW_REQUIRE_IF_MATCH and not _all_stated(operations):
         raise PreconditionRequired("Give each update and delete the record's ETag as if_match.")
-    once = once_of(request)
+    once = idempotency_key(request)
 
     def activity(done: Mapping[str, Any]) -> Activity:
         return _activity(request, collection, done["results"])
@@ -51,7 +51,7 @@ def bulk(request: ApiRequest, collection: str, owner: int | None = None) -> Http
 
 def _operations(body: Any) -> Any:
     """Return the operations of the body, for the manager to validate. Raises `InvalidRecord`."""
-    faults = Faults()
+    faults = ErrorList()
     if not isinstance(body, dict):
         faults.add("", "must be an object with operations")
     else:

@@ -19,14 +19,14 @@ from django.http.response import HttpResponseBase
 
 from api.authentication import is_still_known, refuse_if_ended
 from api.endpoint import endpoint
-from api.long_poll import Place, places
-from api.metering import take_turn
+from api.long_poll import WaitSlot, places
+from api.metering import count_burst
 from api.operation import JSON, Answer, Operation, Parameter, answers
 from api.problems import BadParameter, ParameterFault, TooManyWait
 from api.request import ApiRequest
 from api.responses import json_response
 from docstore import StoreError, to_json
-from workspace.change_feed import SHARED, Changes, changes_for
+from workspace.change_feed import SHARED, ChangePage, changes_for
 from workspace.schema.collections import RECORD_COLLECTIONS
 
 log = logging.getLogger(__name__)
@@ -45,7 +45,7 @@ def _changes(request: ApiRequest) -> HttpResponseBase:
     streams = request.get_preferred_type([JSON, EVENT_STREAM]) == EVENT_STREAM
     since = _since(request)
     wait = _number("wait", request.GET.get("wait", "0"), WAIT_MAX)
-    take_turn(request)
+    count_burst(request)
     if streams:
         return _stream(request, since)
     if since is None:
@@ -76,7 +76,7 @@ def _number(name: str, text: str, most: int = NUMBER_MAX) -> int:
 # Waiting
 
 
-def _awaited(request: ApiRequest, since: int, wait: int) -> Changes:
+def _awaited(request: ApiRequest, since: int, wait: int) -> ChangePage:
     """Return the changes after `since`. If there are none, wait for up to `wait` seconds.
 
     Does not wait if no slot is free.
@@ -97,8 +97,8 @@ def _awaited(request: ApiRequest, since: int, wait: int) -> Changes:
 
 
 def _next(
-    request: ApiRequest, since: int, until: float = 0.0, place: Place | None = None
-) -> Changes:
+    request: ApiRequest, since: int, until: float = 0.0, place: WaitSlot | None = None
+) -> ChangePage:
     """Return the changes after `since` that the caller may see, waiting until there are some.
 
     Returns an empty page at `until` (monotonic seconds), or earlier if the client disconnects, its
@@ -160,8 +160,8 @@ def _stream(request: ApiRequest, since: int | None) -> HttpResponseBase:
 class _Stream:
     """The chunks of an event stream. Closing it releases its wait slot, even before iteration."""
 
-    def __init__(self, request: ApiRequest, since: int, first: Changes, place: Place) -> None:
-        self._place: Place | None = place
+    def __init__(self, request: ApiRequest, since: int, first: ChangePage, place: WaitSlot) -> None:
+        self._place: WaitSlot | None = place
         self._parts = _parts(request, since, first, place)
 
     def __iter__(self) -> Iterator[bytes]:
@@ -179,7 +179,9 @@ class _Stream:
         self.close()
 
 
-def _parts(request: ApiRequest, since: int, changes: Changes, place: Place) -> Iterator[bytes]:
+def _parts(
+    request: ApiRequest, since: int, changes: ChangePage, place: WaitSlot
+) -> Iterator[bytes]:
     """Yield events as chunks until `STREAM_SECONDS` have passed.
 
     Ends earlier if the client disconnects, its credential or slot ends, or the process shuts down.
@@ -201,7 +203,7 @@ def _parts(request: ApiRequest, since: int, changes: Changes, place: Place) -> I
         log.warning("a stream of changes ended: %s (request %s)", fault, request.request_id)
 
 
-def _must_end(place: Place) -> bool:
+def _must_end(place: WaitSlot) -> bool:
     return places.is_closing or place.is_over
 
 

@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 from django.http import HttpResponse
 
 from api.endpoint import endpoint
-from api.metering import take_turn
+from api.metering import count_burst
 from api.operation import Answer, Operation, Parameter, answers, ref
 from api.problems import BadParameter, ParameterFault
 from api.request import ApiRequest
@@ -30,7 +30,7 @@ def _dates(request: ApiRequest) -> HttpResponse:
         raise _fault("text", f"must be a text of 1 to {LINE_CHARACTERS_MAX} characters")
     if not is_time_zone(zone):
         raise _fault("time_zone", "must be a name such as Europe/Madrid")
-    take_turn(request)
+    count_burst(request)
     words = parse_words(
         text,
         now=datetime.now(UTC),

@@ -19,7 +19,7 @@ from django.http import HttpResponse, StreamingHttpResponse
 from django.http.response import HttpResponseBase
 
 from api.endpoint import endpoint
-from api.metering import call_metadata, fetch_and_log, read
+from api.metering import call_metadata, fetch_and_log, metered_read
 from api.operation import WITH_BODY, Answer, Operation, Parameter, answers, ref
 from api.parsing import check_media_type, content_length
 from api.problems import BadParameter, IncompleteBody
@@ -50,7 +50,7 @@ def _export(request: ApiRequest) -> HttpResponseBase:
     make = partial(request.json_storage.export, request.caller.user_id)
     looks_only = request.method == "HEAD"
     export = (
-        read(request, make)
+        metered_read(request, make)
         if looks_only
         else fetch_and_log(request, make, partial(_exported, request))
     )
@@ -83,7 +83,9 @@ def _import(request: ApiRequest) -> HttpResponse:
             caller=request.caller,
         )
         if dry_run:
-            return json_response(read(request, partial(take, dry_run=True)) | {"dry_run": True})
+            return json_response(
+                metered_read(request, partial(take, dry_run=True)) | {"dry_run": True}
+            )
         report = take(activity=partial(_imported, request), metered=True)
     return json_response(report | {"dry_run": False})
 

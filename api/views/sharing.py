@@ -9,19 +9,19 @@ from typing import Any, NoReturn
 from django.http import HttpResponse
 from django.urls import reverse
 
-from api.body_objects import read_object
+from api.body_objects import read_members
 from api.endpoint import endpoint
-from api.metering import call_metadata, once_of, read, replayed
+from api.metering import call_metadata, idempotency_key, metered_read, replayed
 from api.operation import JSON, MERGE_PATCH, WITH_BODY, Answer, Operation, answers, ref
 from api.preconditions import refuse_conditions
 from api.request import ApiRequest
 from api.responses import json_response, no_content
 from utils.middleware import request_metadata
-from workspace.idempotency import Once
+from workspace.idempotency import IdempotencyKey
 from workspace.installation import installation
 from workspace.json_values import FieldError
 from workspace.membership.invitations import Invitations
-from workspace.membership.members import Call, Memberships
+from workspace.membership.members import CallOptions, Memberships
 from workspace.schema.validation import InvalidRecord, Record
 
 
@@ -31,12 +31,12 @@ def _members(request: ApiRequest, record_id: int, owner: int | None = None) -> H
             owner or request.caller.user_id, record_id, caller=request.caller
         )
 
-    members = read(request, look)
+    members = metered_read(request, look)
     return json_response({"members": members, "total": len(members)})
 
 
 def _invite(request: ApiRequest, record_id: int, owner: int | None = None) -> HttpResponse:
-    body = read_object(request, who=str, role=str)
+    body = read_members(request, who=str, role=str)
     call, whose = _call(request), owner or request.caller.user_id
     entry = _memberships(request).invite(whose, record_id, body["who"], body["role"], **call)
     if "user_id" in entry:
@@ -50,7 +50,7 @@ def _invite(request: ApiRequest, record_id: int, owner: int | None = None) -> Ht
 def _change_role(
     request: ApiRequest, record_id: int, person: int, owner: int | None = None
 ) -> HttpResponse:
-    body = read_object(request, role=str)
+    body = read_members(request, role=str)
     call, whose = _call(request), owner or request.caller.user_id
     entry = _memberships(request).change_role(whose, record_id, person, body["role"], **call)
     return json_response(entry, 200, replayed(call.get("once")))
@@ -66,7 +66,7 @@ def _remove(
 
 
 def _offer(request: ApiRequest, record_id: int, owner: int | None = None) -> HttpResponse:
-    body = read_object(request, to=int)
+    body = read_members(request, to=int)
     call, whose = _call(request), owner or request.caller.user_id
     entry = _memberships(request).offer(whose, record_id, body["to"], **call)
     return json_response(entry, 200, replayed(call.get("once")))
@@ -80,7 +80,7 @@ def _withdraw(request: ApiRequest, record_id: int, owner: int | None = None) -> 
 
 
 def _take_over(request: ApiRequest, shared_id: int) -> HttpResponse:
-    body = read_object(request, optional="former_owner", former_owner=str)
+    body = read_members(request, optional="former_owner", former_owner=str)
     call, former = _call(request), body.get("former_owner", "viewer")
     person = request.caller.user_id
     project = _memberships(request).take_over(person, shared_id, former, **call)
@@ -98,7 +98,7 @@ def _shared(request: ApiRequest) -> HttpResponse:
     def look() -> list[Record]:
         return request.json_storage.list("shared", request.caller.user_id)
 
-    records = read(request, look)
+    records = metered_read(request, look)
     return json_response({"shared": records, "total": len(records)})
 
 
@@ -106,11 +106,11 @@ def _shared_one(request: ApiRequest, shared_id: int) -> HttpResponse:
     def look() -> Record:
         return request.json_storage.get("shared", request.caller.user_id, shared_id)
 
-    return json_response(read(request, look))
+    return json_response(metered_read(request, look))
 
 
 def _accept(request: ApiRequest, shared_id: int) -> HttpResponse:
-    body = read_object(request, status=str)
+    body = read_members(request, status=str)
     if body["status"] != "member":
         _refuse("/status", 'must be "member": an invitation is accepted, or deleted')
     call = _call(request)
@@ -135,12 +135,12 @@ def _withdraw_invitation(
 
 def _invitations(request: ApiRequest) -> HttpResponse:
     invitations = Invitations(request.json_storage)
-    records = read(request, lambda: invitations.waiting(request.caller.user_id))
+    records = metered_read(request, lambda: invitations.waiting(request.caller.user_id))
     return json_response({"invitations": records, "total": len(records)})
 
 
 def _join(request: ApiRequest, number: int) -> HttpResponse:
-    body = read_object(request, status=str)
+    body = read_members(request, status=str)
     if body["status"] != "member":
         _refuse("/status", 'must be "member": an invitation is accepted, or deleted')
     call = _call(request)
@@ -160,13 +160,13 @@ def _decline_all(request: ApiRequest) -> HttpResponse:
     person, call = request.caller.user_id, _unmetered(request)
     invitations = Invitations(request.json_storage)
     return json_response(
-        {"declined": read(request, lambda: invitations.decline_all(person, **call))}
+        {"declined": metered_read(request, lambda: invitations.decline_all(person, **call))}
     )
 
 
 def _blocked(request: ApiRequest) -> HttpResponse:
     invitations = Invitations(request.json_storage)
-    people = read(request, lambda: invitations.refused(request.caller.user_id))
+    people = metered_read(request, lambda: invitations.refused(request.caller.user_id))
     records = [{"user_id": inviter, "username": name} for inviter, name in people]
     return json_response({"blocked": records, "total": len(records)})
 
@@ -175,14 +175,14 @@ def _block(request: ApiRequest, inviter: int) -> HttpResponse:
     refuse_conditions(request)
     person, call = request.caller.user_id, _unmetered(request)
     invitations = Invitations(request.json_storage)
-    count = read(request, lambda: invitations.never(person, inviter, **call))
+    count = metered_read(request, lambda: invitations.never(person, inviter, **call))
     return json_response({"declined": count})
 
 
 def _unblock(request: ApiRequest, inviter: int) -> HttpResponse:
     refuse_conditions(request)
     person = request.caller.user_id
-    read(request, lambda: installation.addresses.allow_inviter(person, inviter))
+    metered_read(request, lambda: installation.addresses.allow_inviter(person, inviter))
     return no_content()
 
 
@@ -193,16 +193,18 @@ def _memberships(request: ApiRequest) -> Memberships:
     return Memberships(request.json_storage)
 
 
-def _call(request: ApiRequest) -> Call:
+def _call(request: ApiRequest) -> CallOptions:
     """Return actor, idempotency key and metadata of the call. The body must have been read."""
-    once: Once | None = once_of(request) if request.operation.bodies else None
+    once: IdempotencyKey | None = idempotency_key(request) if request.operation.bodies else None
     metadata = call_metadata(request) | request_metadata(request)
-    return Call(caller=request.caller, once=once, metered=True, told=metadata)
+    return CallOptions(caller=request.caller, once=once, metered=True, told=metadata)
 
 
-def _unmetered(request: ApiRequest) -> Call:
+def _unmetered(request: ApiRequest) -> CallOptions:
     """Return `_call` for an operation of many commits, which counts as one call."""
-    return Call(caller=request.caller, told=call_metadata(request) | request_metadata(request))
+    return CallOptions(
+        caller=request.caller, told=call_metadata(request) | request_metadata(request)
+    )
 
 
 def _refuse(pointer: str, detail: str) -> NoReturn:

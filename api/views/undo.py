@@ -6,9 +6,9 @@ same rules apply as to the undo button of pages.
 
 from django.http import HttpResponse
 
-from api.body_objects import read_object
+from api.body_objects import read_members
 from api.endpoint import endpoint
-from api.metering import call_metadata, once_of, replayed
+from api.metering import call_metadata, idempotency_key, replayed
 from api.operation import JSON, WITH_BODY, Answer, Operation, answers, ref
 from api.request import ApiRequest
 from api.responses import json_response
@@ -19,7 +19,7 @@ from workspace.users.activity_entries import undo_activity_of
 
 
 def _undo(request: ApiRequest) -> HttpResponse:
-    body, once = read_object(request, sequence=int), once_of(request)
+    body, once = read_members(request, sequence=int), idempotency_key(request)
     try:
         undone = request.json_storage.undo(
             request.caller.user_id,

@@ -189,7 +189,7 @@ class TestCrashes:
         self, world: User, data_folder: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         with monkeypatch.context() as patch:
-            patch.setattr(type(json_storage), "drop_person", _die)
+            patch.setattr(type(json_storage), "delete_user_documents", _die)
             with pytest.raises(_Killed):
                 left(signed_in(world))
         assert signed_in(world).get(PAGE).content.count(b"is not finished") == 1
@@ -215,7 +215,7 @@ class TestCrashes:
             """As a request does that was under way."""
             json_storage.create("tasks", user.pk, {"title": "too late"})
             delete(user)
-            monkeypatch.setattr(type(json_storage), "drop_person", _die)
+            monkeypatch.setattr(type(json_storage), "delete_user_documents", _die)
 
         with monkeypatch.context() as patch:
             patch.setattr(User, "delete", delete_and_write)
@@ -246,7 +246,7 @@ class TestCrashes:
             raise Unavailable("for this test")
 
         before = documents(data_folder, world.pk)
-        monkeypatch.setattr(type(json_storage), "drop_person", refuse)
+        monkeypatch.setattr(type(json_storage), "delete_user_documents", refuse)
         answer = left(signed_in(world))
         assert answer.status_code == 503
         assert "Nothing was deleted" in answer.content.decode()

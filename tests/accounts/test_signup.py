@@ -99,7 +99,7 @@ def test_people_sign_up_while_the_store_is_away_and_still_inherit_nothing(
     json_storage.save_user_data(User(pk=42, username="stranger"))
     json_storage.save_task_data(42, {"title": "A stranger's"})
     call_command("reserve_ids")  # as each start of the server does
-    monkeypatch.setattr(json_storage, "highest_owner", refuse)
+    monkeypatch.setattr(json_storage, "max_owner_id", refuse)
     monkeypatch.setattr(json_storage.store.backend, "commit", refuse)
     assert sign_up(client).status_code == 302
     user = User.objects.get()

@@ -17,7 +17,7 @@ from pytest_django.fixtures import Settings
 from accounts.models import ApiToken, User
 from accounts.tokens import revoke
 from api import long_poll as waiting
-from api.long_poll import TENURE, Places
+from api.long_poll import TENURE, WaitSlots
 from api.views import changes as api_changes
 from tests.api.conftest import Caller
 from tests.api.events import PATIENCE, Stream
@@ -28,8 +28,8 @@ STREAM = {"headers": {"accept": "text/event-stream"}}
 
 
 @pytest.fixture(autouse=True)
-def places(monkeypatch: pytest.MonkeyPatch) -> Places:
-    places = Places(limit=2)
+def places(monkeypatch: pytest.MonkeyPatch) -> WaitSlots:
+    places = WaitSlots(limit=2)
     monkeypatch.setattr(api_changes, "places", places)
     return places
 
@@ -108,7 +108,9 @@ def test_a_wait_ends_without_news(alice: Caller) -> None:
     assert alice.get(f"changes/?since={begin}&wait=1").json()["changes"] == []
 
 
-def test_all_places_taken_is_no_reason_to_refuse_an_answer(alice: Caller, places: Places) -> None:
+def test_all_places_taken_is_no_reason_to_refuse_an_answer(
+    alice: Caller, places: WaitSlots
+) -> None:
     assert places.take(alice.id)
     begin = alice.get("changes/").json()["next"]
     assert alice.get(f"changes/?since={begin}&wait=30").json()["changes"] == []
@@ -119,7 +121,7 @@ def test_all_places_taken_is_no_reason_to_refuse_an_answer(alice: Caller, places
 
 @pytest.mark.parametrize("ended", ["token", "session", "account"])
 def test_wait_begun_before_access_ended_tells_nothing(
-    alice: Caller, places: Places, monkeypatch: pytest.MonkeyPatch, ended: str
+    alice: Caller, places: WaitSlots, monkeypatch: pytest.MonkeyPatch, ended: str
 ) -> None:
     client = alice.client
     if ended == "session":
@@ -144,7 +146,7 @@ def test_wait_begun_before_access_ended_tells_nothing(
 
 def test_two_accounts_cannot_hold_all_places_for_ever() -> None:
     now = 100.0
-    places = Places(limit=2, clock=lambda: now)
+    places = WaitSlots(limit=2, clock=lambda: now)
     first, second = places.take(1), places.take(2)
     assert first and second
     assert places.take(3) is None  # each has its place for a while
@@ -162,7 +164,7 @@ def test_two_accounts_cannot_hold_all_places_for_ever() -> None:
 
 
 def test_wait_ends_when_its_place_goes_to_another_account(
-    alice: Caller, places: Places, monkeypatch: pytest.MonkeyPatch
+    alice: Caller, places: WaitSlots, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(waiting, "TENURE", 0)
     begin = alice.get("changes/").json()["next"]
@@ -176,7 +178,7 @@ def test_wait_ends_when_its_place_goes_to_another_account(
 
 
 @pytest.mark.parametrize("extra", [{}, STREAM], ids=["json", "events"])
-def test_head_waits_for_nothing(alice: Caller, places: Places, extra: Any) -> None:
+def test_head_waits_for_nothing(alice: Caller, places: WaitSlots, extra: Any) -> None:
     begin = json_storage.store.sequence()
     answer = alice.client.head(f"/accounts/api/changes/?since={begin}&wait=30", **extra)
     assert answer.status_code == 200 and not answer.content
@@ -189,7 +191,7 @@ def test_head_waits_for_nothing(alice: Caller, places: Places, extra: Any) -> No
 # Events, within this process
 
 
-def test_events_have_the_numbers_to_go_on_with(alice: Caller, places: Places) -> None:
+def test_events_have_the_numbers_to_go_on_with(alice: Caller, places: WaitSlots) -> None:
     begin = json_storage.store.sequence()
     alice.post("tasks/", {"title": "One", "description": "Line\nbreak"})
     answer = alice.get(f"changes/?since={begin}", **STREAM)
@@ -237,7 +239,7 @@ def test_stream_has_json_data_in_every_event(alice: Caller, charlie: Caller) -> 
 
 @pytest.mark.parametrize("end", ["the token", "the account", "the time", "the server"])
 def test_a_stream_ends(
-    alice: Caller, places: Places, monkeypatch: pytest.MonkeyPatch, end: str
+    alice: Caller, places: WaitSlots, monkeypatch: pytest.MonkeyPatch, end: str
 ) -> None:
     monkeypatch.setattr(api_changes, "HEARTBEAT", 0.05)
     monkeypatch.setattr(api_changes, "STREAM_SECONDS", 1.0 if end == "the time" else 30.0)

@@ -26,7 +26,7 @@ from docstore import Corrupt
 from utils.data_initializer import data_initializer
 from utils.json_storage import JSONStorageManager, json_storage
 from workspace.documents import key_of
-from workspace.idempotency import Once
+from workspace.idempotency import IdempotencyKey
 from workspace.operations.maintenance_history import JobState, read_history
 from workspace.operations.run_reports import last_counted, last_validated
 from workspace.operations.status import all_backups
@@ -234,7 +234,7 @@ def test_two_weeks_alone(
     settings.NEURALFLOW_ACTIVITY_DAYS = 5
     settings.NEURALFLOW_LEFTOVER_DAYS = 10
     settings.NEURALFLOW_HISTORY_DAYS = 6
-    once = Once("a-key-of-alice", "x")
+    once = IdempotencyKey("a-key-of-alice", "x")
     task = json_storage.create("tasks", alice.pk, {"title": "Train"}, once=once)
     json_storage.store.backend.publish()
     folder = json_storage.folder

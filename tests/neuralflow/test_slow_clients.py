@@ -14,7 +14,7 @@ from accounts.credentials import KnownCredentials
 from neuralflow import request_buffer
 from neuralflow.client_socket import LEAST_RATE, ClientSocket
 from neuralflow.fair_queue import Lane
-from neuralflow.request_buffer import BAD_REQUEST, HEAD_TOO_LARGE, Arrival
+from neuralflow.request_buffer import BAD_REQUEST, HEAD_TOO_LARGE, RequestBuffer
 from neuralflow.worker import Worker
 from tests.server import Server, prepared_server, started
 
@@ -149,11 +149,11 @@ def test_log_lines_cannot_be_forged(served: Server) -> None:
 
 
 @pytest.fixture
-def arrival() -> Arrival:
-    return Arrival(None, head_max=100)
+def arrival() -> RequestBuffer:
+    return RequestBuffer(None, head_max=100)
 
 
-def test_a_request_is_whole_when_its_body_is(arrival: Arrival) -> None:
+def test_a_request_is_whole_when_its_body_is(arrival: RequestBuffer) -> None:
     for part in (
         b"\r\nPOST / HTTP/1.1\r\nHo",
         b"st: a\r",
@@ -170,7 +170,7 @@ def test_a_request_is_whole_when_its_body_is(arrival: Arrival) -> None:
     assert arrival.data.startswith(b"POST")
 
 
-def test_expect_continue_is_taken_once(arrival: Arrival) -> None:
+def test_expect_continue_is_taken_once(arrival: RequestBuffer) -> None:
     arrival.add(b"POST / HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 2\r\n\r\n")
     assert not arrival.is_ready()
     assert arrival.take_expectation() > 0
@@ -180,7 +180,9 @@ def test_expect_continue_is_taken_once(arrival: Arrival) -> None:
     assert arrival.data == b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\nab"
 
 
-def test_a_large_body_is_not_waited_for(arrival: Arrival, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_large_body_is_not_waited_for(
+    arrival: RequestBuffer, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(request_buffer, "BODY_MAX", 10)
     arrival.add(HEAD + b"Authorization: Bearer t\r\nContent-Length: 50\r\n\r\n123456789")
     assert not arrival.is_ready()
@@ -191,7 +193,7 @@ def test_a_large_body_is_not_waited_for(arrival: Arrival, monkeypatch: pytest.Mo
 
 
 def test_body_of_a_stranger_is_hardly_waited_for(
-    arrival: Arrival, monkeypatch: pytest.MonkeyPatch
+    arrival: RequestBuffer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(request_buffer, "STRANGER_BODY_MAX", 5)
     arrival.add(HEAD + b"Cookie: theme=dark\r\nContent-Length: 50\r\n\r\n1234")
@@ -205,14 +207,14 @@ def test_body_of_a_stranger_is_hardly_waited_for(
 @pytest.mark.parametrize(
     ("digits", "fault"), [(b"000000000000000005", b""), (b"0000000000000000005", BAD_REQUEST)]
 )
-def test_length_has_at_most_18_digits(arrival: Arrival, digits: bytes, fault: bytes) -> None:
+def test_length_has_at_most_18_digits(arrival: RequestBuffer, digits: bytes, fault: bytes) -> None:
     arrival.add(HEAD + b"Content-Length: " + digits + b"\r\n\r\n1234")
     assert not arrival.is_ready()
     assert arrival.fault() == fault
 
 
 @pytest.mark.parametrize("value", [b"", b"-1", b"4x", b"4 4", b"4, 4", b"\xb2", b"4\x00"])
-def test_length_that_is_no_number_makes_a_part(arrival: Arrival, value: bytes) -> None:
+def test_length_that_is_no_number_makes_a_part(arrival: RequestBuffer, value: bytes) -> None:
     arrival.add(HEAD + b"Content-Length: " + value + b"\r\n\r\nabcd")
     assert arrival.is_ready()
     assert not arrival.whole
@@ -236,7 +238,7 @@ def test_length_that_is_no_number_makes_a_part(arrival: Arrival, value: bytes) -
     ],
 )
 def test_lane_and_account_of_a_request(
-    arrival: Arrival,
+    arrival: RequestBuffer,
     headers: bytes,
     lane: Lane,
     account: int | None,
@@ -252,7 +254,7 @@ def test_lane_and_account_of_a_request(
     assert arrival.forwarded_for() == b"1.2.3.4, 5.6.7.8"
 
 
-def test_heads_without_an_end_are_refused(arrival: Arrival) -> None:
+def test_heads_without_an_end_are_refused(arrival: RequestBuffer) -> None:
     arrival.add(b"x" * 101)
     assert not arrival.is_ready()
     assert arrival.fault() == HEAD_TOO_LARGE
@@ -261,7 +263,7 @@ def test_heads_without_an_end_are_refused(arrival: Arrival) -> None:
 @pytest.mark.parametrize(
     "parts", [[b"GET /\n\n"], [b"GET /\nA: b\n", b"\r\n"], [b"GET /\n", b"\n"]]
 )
-def test_lines_that_end_otherwise_are_refused(arrival: Arrival, parts: list[bytes]) -> None:
+def test_lines_that_end_otherwise_are_refused(arrival: RequestBuffer, parts: list[bytes]) -> None:
     faults = []
     for part in parts:
         arrival.add(part)
@@ -270,7 +272,7 @@ def test_lines_that_end_otherwise_are_refused(arrival: Arrival, parts: list[byte
     assert faults[-1] == BAD_REQUEST
 
 
-def test_patience_ends(arrival: Arrival, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_patience_ends(arrival: RequestBuffer, monkeypatch: pytest.MonkeyPatch) -> None:
     now = request_buffer.time.monotonic()
 
     def at(seconds: float) -> None:
@@ -291,7 +293,7 @@ def test_patience_ends(arrival: Arrival, monkeypatch: pytest.MonkeyPatch) -> Non
 
 
 def test_body_at_the_least_rate_is_never_overdue(
-    arrival: Arrival, monkeypatch: pytest.MonkeyPatch
+    arrival: RequestBuffer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     now = 1000.0
     monkeypatch.setattr(request_buffer.time, "monotonic", lambda: now)

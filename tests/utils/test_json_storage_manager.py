@@ -19,8 +19,8 @@ from tests.accounts_in_db import add_account
 from tests.folders import contents, exact, times
 from tests.workspace.clocks import Clock
 from utils.json_storage import JSONStorageManager, json_storage
-from workspace.actor import Caller
-from workspace.idempotency import Once
+from workspace.actor import Actor
+from workspace.idempotency import IdempotencyKey
 from workspace.schema.validation import (
     COLLECTIONS,
     RECORD_COLLECTIONS,
@@ -144,11 +144,11 @@ def test_write_for_unknown_person_is_refused_and_leaves_no_file(
         lambda: json_storage.update_user_activity(999, "login", "Signed in"),
         lambda: json_storage.create("tasks", 999, {"title": "x"}, activity=Activity("a", "b")),
         lambda: json_storage.create("tasks", 999, {"title": "x"}, metered=True),
-        lambda: json_storage.create("tasks", 999, {"title": "x"}, once=Once("k", "f")),
+        lambda: json_storage.create("tasks", 999, {"title": "x"}, once=IdempotencyKey("k", "f")),
         lambda: json_storage.bulk("tasks", 999, [{"op": "create", "record": {"title": "x"}}]),
         lambda: json_storage.change_preferences(999, {"theme": "dark"}),
-        lambda: json_storage.record_call(999, Activity("a", "b")),
-        lambda: json_storage.record_read(Caller(999)),
+        lambda: json_storage.count_call(999, Activity("a", "b")),
+        lambda: json_storage.record_read(Actor(999)),
     ]
     for write in writes:
         with pytest.raises(NotFound, match="there is no person 999"):
@@ -176,7 +176,7 @@ def test_read_of_unknown_collection_names_those_there_are() -> None:
     reads: list[Callable[[], object]] = [
         lambda: json_storage.get("task", 7, 1),
         lambda: json_storage.list("task", 7),
-        lambda: json_storage.view("task", 7, caller=Caller(9)),
+        lambda: json_storage.view("task", 7, caller=Actor(9)),
         lambda: json_storage.access("task", 7),
         lambda: json_storage.owners("task"),
     ]
@@ -346,7 +346,7 @@ def test_saving_a_person_never_drops_what_the_store_knows(data_folder: Path) -> 
         user, lay_out=True, activity=Activity("account_created", "Account created")
     )
     json_storage.update_user_activity(7, "login", "Signed in")
-    json_storage.record_call(7, Activity("api_call", "GET"))
+    json_storage.count_call(7, Activity("api_call", "GET"))
     path = data_folder / "users/user_7.json"
     document = file(data_folder, "users/user_7.json")
     exact(path).write_text(json.dumps(document | {"theme": "dark"}))
@@ -509,11 +509,11 @@ def test_count_of_calls_starts_again_each_hour(data_folder: Path) -> None:
     storage = JSONStorageManager(DocumentStore(backend, LAYOUTS, clock))
     storage.save_user_data(person(api_calls_limit=2))
     call = Activity("api_call", "GET")
-    assert storage.record_call(7, call).remaining == 1
+    assert storage.count_call(7, call).remaining == 1
     storage.create("tasks", 7, {"title": "x"}, metered=True)
     before = contents(exact(data_folder, storage))
     refused: list[Callable[[], Any]] = [
-        lambda: storage.record_call(7, call),
+        lambda: storage.count_call(7, call),
         lambda: storage.create("tasks", 7, {"title": "y"}, metered=True),
         lambda: storage.delete("tasks", 7, 1, metered=True),
     ]
@@ -525,7 +525,7 @@ def test_count_of_calls_starts_again_each_hour(data_folder: Path) -> None:
     assert contents(exact(data_folder, storage)) == before
     storage.create("tasks", 7, {"title": "not metered"})
     clock.now = datetime(2026, 12, 1, tzinfo=UTC)
-    assert storage.record_call(7, call).used == 1
+    assert storage.count_call(7, call).used == 1
     user = file(data_folder, "users/user_7.json", storage)
     assert (user["api_calls_used"], user["api_calls_period"]) == (1, "2026-12-01T00")
 
@@ -611,7 +611,7 @@ def test_a_broken_person_is_never_taken_for_a_new_one(data_folder: Path) -> None
             person(), lay_out=True, activity=Activity("account_created", "x")
         ),
         lambda: json_storage.update_user_activity(7, "login", "Signed in"),
-        lambda: json_storage.record_call(7, Activity("api_call", "GET")),
+        lambda: json_storage.count_call(7, Activity("api_call", "GET")),
         lambda: json_storage.create("tasks", 7, {"title": "x"}, metered=True),
     ):
         with pytest.raises(Corrupt):

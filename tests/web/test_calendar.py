@@ -10,18 +10,20 @@ from django.test import Client
 from accounts.models import User
 from tests.web.pages import text_of
 from utils.json_storage import json_storage
-from web.tasks.calendar import Month, month_in, month_of
+from web.tasks.calendar import CalendarMonth, month_in, month_of
 
 NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
 NOVEMBER = date(2026, 11, 1)  # a Sunday
 
 
-def month(*dues: str | None, now: datetime = NOW, first: date = NOVEMBER, **more: Any) -> Month:
+def month(
+    *dues: str | None, now: datetime = NOW, first: date = NOVEMBER, **more: Any
+) -> CalendarMonth:
     tasks = [{"id": n, "due_date": due} for n, due in enumerate(dues)]
     return month_of(tasks, first, now, **more)
 
 
-def filled(found: Month) -> dict[str, list[Any]]:
+def filled(found: CalendarMonth) -> dict[str, list[Any]]:
     return {
         day.date.isoformat(): [task["due_date"] for task in day.due.first(99)]
         for week in found.weeks

@@ -12,7 +12,7 @@ from django.utils.translation import gettext_lazy
 
 from accounts.models import User
 from utils.json_storage import json_storage
-from web.fragment_cache import KeptParts, key_of
+from web.fragment_cache import FragmentCache, key_of
 from web.templatetags import neuralflow as templatetags
 
 LOAD = "{% load i18n neuralflow %}"
@@ -71,7 +71,7 @@ def test_a_language_and_a_time_zone_have_parts_of_their_own() -> None:
 
 
 def test_a_lazy_text_counts_as_what_it_says() -> None:
-    parts = KeptParts()
+    parts = FragmentCache()
     assert parts.part(key_of([gettext_lazy("Tasks")]), lambda: "1") == "1"
     assert parts.part(key_of(["Tasks"]), lambda: "2") == "1"
 
@@ -84,14 +84,14 @@ class Silent:
 
 
 def test_part_without_cache_key_is_not_cached() -> None:
-    parts = KeptParts()
+    parts = FragmentCache()
     for number in range(2):
         assert parts.part(key_of([Silent()]), lambda: str(number)) == str(number)  # noqa: B023
     assert len(parts) == 0
 
 
 def test_faults_count_as_what_they_say() -> None:
-    parts = KeptParts()
+    parts = FragmentCache()
     assert parts.part(key_of([OSError("a")]), lambda: "1") == parts.part(
         key_of([OSError("a")]), lambda: "2"
     )
@@ -100,7 +100,7 @@ def test_faults_count_as_what_they_say() -> None:
 
 
 def test_values_without_a_key_are_made_anew() -> None:
-    parts = KeptParts()
+    parts = FragmentCache()
     looped: list[object] = []
     looped.append(looped)
     for number in range(2):
@@ -109,7 +109,7 @@ def test_values_without_a_key_are_made_anew() -> None:
 
 
 def test_only_the_last_are_kept() -> None:
-    parts = KeptParts(limit=2 * len('["a"]old'))
+    parts = FragmentCache(limit=2 * len('["a"]old'))
     for name in ("a", "b", "a", "c"):
         parts.part(key_of([name]), lambda: "old")
     assert parts.part(key_of(["a"]), lambda: "new") == "old"

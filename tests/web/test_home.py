@@ -12,7 +12,7 @@ from pytest_django.fixtures import Settings
 
 from accounts.models import User
 from workspace.schema.validation import COLLECTIONS, check_record
-from workspace.strict_json import load_body
+from workspace.strict_json import load_strict
 
 ASSETS = re.compile(r'(?:href|src)="(/static/[^"#]+)')
 
@@ -36,7 +36,7 @@ def test_a_signed_in_person_is_led_to_the_dashboard_and_not_sent_there(
 def test_the_example_is_a_tasks_file_as_it_is_written() -> None:
     sheet = render_to_string("parts/sample.html")
     code = re.sub(r"<[^>]+>", "", sheet[sheet.index("<code>") : sheet.index("</code>")])
-    document = load_body(html.unescape(code).encode())
+    document = load_strict(html.unescape(code).encode())
     spec = COLLECTIONS["tasks"]
     (task,) = document["tasks"]
     assert list(task) == [field.name for field in spec.fields]

@@ -12,7 +12,7 @@ from tests.folders import exact
 from tests.web.pages import OLD_PROJECTS, OLD_TASKS, text_of, write_document
 from utils.json_storage import json_storage
 from web.progress import progress_of
-from workspace.actor import Caller
+from workspace.actor import Actor
 from workspace.membership.members import Memberships
 
 
@@ -168,7 +168,7 @@ def test_a_project_that_goes_is_let_go_by_its_models(alice: User, bob: User) -> 
     json_storage.update("models", alice.pk, model, {"project_id": project})
     share(alice, project, bob, "editor")
     memberships = Memberships(json_storage)
-    memberships.offer(alice.pk, project, bob.pk, caller=Caller(alice.pk))
+    memberships.offer(alice.pk, project, bob.pk, caller=Actor(alice.pk))
     memberships.take_over(bob.pk, json_storage.list("shared", bob.pk)[-1]["id"])
     assert json_storage.get("models", alice.pk, model)["project_id"] is None
 
@@ -182,7 +182,7 @@ def test_project_is_handed_over_without_tasks_that_have_no_valid_id(
     write_document(data_folder, f"tasks/tasks_{alice.pk}.json", tasks)
     share(alice, project, bob, "editor")
     memberships = Memberships(json_storage)
-    memberships.offer(alice.pk, project, bob.pk, caller=Caller(alice.pk))
+    memberships.offer(alice.pk, project, bob.pk, caller=Actor(alice.pk))
     memberships.take_over(bob.pk, json_storage.list("shared", bob.pk)[-1]["id"])
     assert [task["title"] for task in json_storage.list("tasks", bob.pk)] == ["Read"]
     assert [task["title"] for task in json_storage.list("tasks", alice.pk)] == ["Odd", "Odd"]

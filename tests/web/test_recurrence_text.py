@@ -52,55 +52,60 @@ WITHOUT_WORDS = (
 
 @pytest.mark.parametrize("rule", WORDS)
 def test_a_rule_is_said_in_words_that_are_read_as_the_same(rule: str) -> None:
-    assert recurrence_text.told(rule) == WORDS[rule] == recurrence_text.typed(rule)
-    assert recurrence_text.read(WORDS[rule]) == rule
+    assert recurrence_text.describe(rule) == WORDS[rule] == recurrence_text.to_input(rule)
+    assert recurrence_text.parse_input(WORDS[rule]) == rule
 
 
 def test_an_end_is_said_where_the_person_is_and_in_spanish() -> None:
     late = "FREQ=WEEKLY;UNTIL=20261203T233000Z"
     with timezone.override("Europe/Madrid"):
-        assert recurrence_text.told(late) == "every week, until 4 Dec 2026"
+        assert recurrence_text.describe(late) == "every week, until 4 Dec 2026"
     with translation.override("es"):
-        assert recurrence_text.told("FREQ=WEEKLY;COUNT=5") == "cada semana, 5 veces"
-        assert recurrence_text.told("FREQ=WEEKLY;UNTIL=20261203").startswith(
+        assert recurrence_text.describe("FREQ=WEEKLY;COUNT=5") == "cada semana, 5 veces"
+        assert recurrence_text.describe("FREQ=WEEKLY;UNTIL=20261203").startswith(
             "cada semana, hasta el 3 "
         )
-        assert recurrence_text.read("every week, 5 times") == "FREQ=WEEKLY;COUNT=5"
+        assert recurrence_text.parse_input("every week, 5 times") == "FREQ=WEEKLY;COUNT=5"
 
 
 def test_an_end_is_said_and_stands_in_a_form_as_the_rule() -> None:
     for rule, words in ENDING.items():
-        assert recurrence_text.told(rule) == words
+        assert recurrence_text.describe(rule) == words
         assert (
-            recurrence_text.read(recurrence_text.typed(rule)) == rule == recurrence_text.read(rule)
+            recurrence_text.parse_input(recurrence_text.to_input(rule))
+            == rule
+            == recurrence_text.parse_input(rule)
         )
 
 
 def test_rule_without_description_is_shown_verbatim() -> None:
     for rule in WITHOUT_WORDS:
-        assert recurrence_text.told(rule) == rule == recurrence_text.typed(rule)
+        assert recurrence_text.describe(rule) == rule == recurrence_text.to_input(rule)
 
 
 @pytest.mark.parametrize("rule", [*WORDS, *ENDING, *WITHOUT_WORDS])
 @pytest.mark.parametrize("language", ["en", "es"])
 def test_rule_as_typed_parses_to_same_rule(rule: str, language: str) -> None:
     with translation.override(language):
-        assert recurrence_text.read(recurrence_text.typed(rule)) == rule
+        assert recurrence_text.parse_input(recurrence_text.to_input(rule)) == rule
 
 
 def test_spanish_words_are_read_in_spanish() -> None:
     with translation.override("es"):
         for rule in WORDS:
-            assert recurrence_text.typed(rule) == recurrence_text.told(rule)
-        assert recurrence_text.told("FREQ=WEEKLY;BYDAY=MO,FR").lower() == "cada lunes y viernes"
+            assert recurrence_text.to_input(rule) == recurrence_text.describe(rule)
+        assert recurrence_text.describe("FREQ=WEEKLY;BYDAY=MO,FR").lower() == "cada lunes y viernes"
 
 
 def test_a_rule_may_be_typed_as_other_programs_write_it() -> None:
-    assert recurrence_text.read("rrule:freq=weekly;interval=1;byday=mo") == "FREQ=WEEKLY;BYDAY=MO"
-    assert recurrence_text.read(" every  monday and friday ") == "FREQ=WEEKLY;BYDAY=MO,FR"
-    assert recurrence_text.read("every Monday 5 times") == "FREQ=WEEKLY;BYDAY=MO;COUNT=5"
-    assert recurrence_text.read("the bell rang 5 times") == "the bell rang 5 times"
-    assert recurrence_text.read("every monday at noon") == "every monday at noon"
+    assert (
+        recurrence_text.parse_input("rrule:freq=weekly;interval=1;byday=mo")
+        == "FREQ=WEEKLY;BYDAY=MO"
+    )
+    assert recurrence_text.parse_input(" every  monday and friday ") == "FREQ=WEEKLY;BYDAY=MO,FR"
+    assert recurrence_text.parse_input("every Monday 5 times") == "FREQ=WEEKLY;BYDAY=MO;COUNT=5"
+    assert recurrence_text.parse_input("the bell rang 5 times") == "the bell rang 5 times"
+    assert recurrence_text.parse_input("every monday at noon") == "every monday at noon"
 
 
 def test_a_form_takes_words_and_shows_them(client: Client, alice: User) -> None:

@@ -241,10 +241,10 @@ def test_a_page_that_believes_in_its_address_is_noticed(
 ) -> None:
     """Planted: the owner of the address, and not who looks, is the one who acts."""
 
-    def believes(request: Any, record_id: int, owner: int | None) -> views.Place:
+    def believes(request: Any, record_id: int, owner: int | None) -> views.ProjectPage:
         whose = owner or request.user.pk
         project = json_storage.get("projects", whose, record_id)
-        return views.Place(whose, whose, project, joined)
+        return views.ProjectPage(whose, whose, project, joined)
 
     monkeypatch.setattr(views, "_place", believes)
     stranger = signed_in(charlie)

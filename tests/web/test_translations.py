@@ -20,8 +20,8 @@ from tests.web.pages import text_of
 from utils.json_storage import json_storage
 from web.error_messages import (
     PATTERNS,
-    in_persons_words,
     is_known,
+    localize_error,
     remark_in_words,
     sentence,
 )
@@ -93,7 +93,7 @@ def test_a_fault_is_told_in_the_language_of_the_page() -> None:
     with translation.override("es"):
         assert sentence(detail) == "Debe ser un texto de 1 a 200 caracteres, o quedar vacío."
         assert sentence("is new to us") == "Is new to us."
-        assert all(in_persons_words(pattern) != pattern for pattern in PATTERNS)
+        assert all(localize_error(pattern) != pattern for pattern in PATTERNS)
 
 
 @pytest.mark.django_db(transaction=True)

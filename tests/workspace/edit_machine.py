@@ -25,7 +25,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from docstore import DocumentStore
 from docstore.backends.files.backend import FilesBackend
 from utils.json_storage import JSONStorageManager
-from workspace.documents import ensure, key_of
+from workspace.documents import get_or_create, key_of
 from workspace.schema.collections import COLLECTIONS
 
 OWNER = 1
@@ -115,7 +115,7 @@ class EditMachine(RuleBasedStateMachine):
         self.words = map("{:05} word".format, count())
         self.open()
         person = key_of("users", OWNER)
-        self.storage.store.change(lambda transaction: ensure(transaction, person))
+        self.storage.store.change(lambda transaction: get_or_create(transaction, person))
 
     def open(self) -> None:
         layouts = {name: spec.layout for name, spec in COLLECTIONS.items()}

@@ -25,12 +25,12 @@ from tests.folders import exact
 from tests.workspace.clocks import LAYOUTS, Clock
 from utils.json_storage import JSONStorageManager
 from web.dashboard.heatmap import heat_of
-from workspace.actor import Caller
+from workspace.actor import Actor
 from workspace.documents import key_of
 from workspace.timestamps import format_utc
 from workspace.unit_of_work import WriteOptions
-from workspace.users.activity_query import Past, newest
-from workspace.users.activity_retention import RECENT_LEFT, RECENT_MAX, Limits, retain
+from workspace.users.activity_query import ActivityLog, newest
+from workspace.users.activity_retention import RECENT_LEFT, RECENT_MAX, RetentionLimits, retain
 from workspace.users.document import Activity
 
 NOW = datetime(2026, 11, 30, 12, tzinfo=UTC)
@@ -78,7 +78,7 @@ def memory(clock: Clock) -> JSONStorageManager:
     return made
 
 
-def numbers(past: Past) -> list[int]:
+def numbers(past: ActivityLog) -> list[int]:
     return [activity["metadata"]["id"] for activity in past]
 
 
@@ -307,7 +307,7 @@ def test_upkeep_of_a_long_log_counts_for_no_bound_of_the_change(
 
 def test_reads_alone_make_the_document_small(data_folder: Path, old: JSONStorageManager) -> None:
     lay_down(data_folder, [entry(number, NOW) for number in range(2_000)])
-    old.record_read(Caller(7))
+    old.record_read(Actor(7))
     old.commit_counts()  # as it does by itself within 5 seconds
     assert len(old.view("users", 7)) == RECENT_LEFT
     assert len(old.past(7)) == 2_001
@@ -341,7 +341,7 @@ def test_everything_knows_of_older_activities(
         archive = zipfile.ZipFile(io.BytesIO(b"".join(export)))
     assert "activities/activities_7.json" in archive.namelist()
     assert storage.get_user_data(7)["activities"][-1]["metadata"]["id"] == RECENT_MAX  # type: ignore[index]
-    dropped = storage.drop_person(7)
+    dropped = storage.delete_user_documents(7)
     assert dropped["documents"]["activities"] == RECENT_MAX + 1 - RECENT_LEFT
     storage.publish()
     assert not (data_folder / "activities/activities_7.json").exists()
@@ -358,7 +358,7 @@ def test_nothing_is_lost_or_doubled_but_what_is_too_old_or_too_much(
 ) -> None:
     clock = Clock(NOW)
     store = DocumentStore(MemoryBackend(LAYOUTS), LAYOUTS, clock)
-    key, limits, logged = key_of("users", 7), Limits(days, number), list[datetime]()
+    key, limits, logged = key_of("users", 7), RetentionLimits(days, number), list[datetime]()
     store.change(lambda t: t.create(key, {"user_id": 7, "activities": []}))
     manager = JSONStorageManager(store)
     for size in sizes:

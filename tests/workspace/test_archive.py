@@ -18,7 +18,7 @@ from tests.examples import examples
 from tests.folders import contents
 from tests.workspace.bombs import honest
 from utils.json_storage import JSONStorageManager, json_storage
-from workspace.actor import Caller
+from workspace.actor import Actor
 from workspace.archive import importer
 from workspace.archive.importer import ID_KEPT_MAX
 from workspace.archive.package import InvalidImport
@@ -373,7 +373,7 @@ class TestRights:
         assert counts(report, "tasks") == {"unchanged": 2}
         assert [record["id"] for record in json_storage.list("shared", BOB)] == [before["id"]]
         assert json_storage.get("tasks", ALICE, 1)["assignee"] == BOB
-        assert json_storage.get("projects", ALICE, 1, caller=Caller(BOB))["id"] == 1
+        assert json_storage.get("projects", ALICE, 1, caller=Actor(BOB))["id"] == 1
 
     def test_import_does_not_restore_removed_member(self, shared: bytes) -> None:
         Memberships(json_storage).remove(ALICE, 1, BOB)
@@ -381,14 +381,14 @@ class TestRights:
         assert json_storage.list("shared", BOB) == []
         assert json_storage.get("tasks", ALICE, 1)["assignee"] is None
         with pytest.raises(NotFound):
-            json_storage.get("projects", ALICE, 1, caller=Caller(BOB))
+            json_storage.get("projects", ALICE, 1, caller=Actor(BOB))
 
     def test_a_stranger_gets_no_members_of_ours(self, shared: bytes) -> None:
         imported(shared, 11)
         assert json_storage.get("tasks", 11, 1)["assignee"] is None
         assert len(json_storage.list("shared", BOB)) == 1
         with pytest.raises(NotFound):
-            json_storage.get("projects", 11, 1, caller=Caller(BOB))
+            json_storage.get("projects", 11, 1, caller=Actor(BOB))
 
     def test_a_project_that_goes_is_shared_with_nobody(self, shared: bytes) -> None:
         imported(document("projects", []), mode="replace")
@@ -401,7 +401,7 @@ class TestRights:
         imported(document("projects", [other]), mode="replace")
         assert json_storage.list("shared", BOB) == []
         with pytest.raises(NotFound):
-            json_storage.get("projects", ALICE, 1, caller=Caller(BOB))
+            json_storage.get("projects", ALICE, 1, caller=Actor(BOB))
 
 
 class TestFaults:
@@ -533,15 +533,15 @@ def test_archive_is_prepared_without_the_lock_and_taken_in_within_a_second_of_wo
 def test_archive_meets_changes_of_its_owner_and_is_prepared_again(
     data_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    take_in, changes = importer.Arrival.take_in, [1, 2]
+    apply_to, changes = importer.PreparedImport.apply_to, [1, 2]
 
     def interrupted(self: Any, transaction: Any, mode: Any) -> Any:
-        report = take_in(self, transaction, mode)
+        report = apply_to(self, transaction, mode)
         if changes:
             json_storage.create("tasks", ALICE, {"title": f"meanwhile {changes.pop()}"})
         return report
 
-    monkeypatch.setattr(importer.Arrival, "take_in", interrupted)
+    monkeypatch.setattr(importer.PreparedImport, "apply_to", interrupted)
     imported(document("tasks", [{"title": "mine"}]))
     titles = [task["title"] for task in json_storage.list("tasks", ALICE)]
     assert titles == ["meanwhile 2", "meanwhile 1", "mine"]

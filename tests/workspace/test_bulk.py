@@ -10,11 +10,11 @@ import pytest
 from accounts.models import User
 from tests.folders import contents
 from utils.json_storage import json_storage
-from workspace.actor import Caller
-from workspace.idempotency import Once
+from workspace.actor import Actor
+from workspace.idempotency import IdempotencyKey
 from workspace.membership.members import Memberships
 from workspace.records.bulk import OPERATIONS_MAX
-from workspace.records.crud import Changed
+from workspace.records.crud import StaleRecord
 from workspace.schema.validation import InvalidRecord, record_version
 from workspace.sharing.permissions import Forbidden
 from workspace.users.document import Activity
@@ -137,7 +137,7 @@ def test_id_that_stands_in_two_operations_is_refused() -> None:
 
 def test_one_record_that_was_changed_meanwhile_stops_all(data_folder: Path) -> None:
     before = contents(data_folder)
-    with pytest.raises(Changed, match="/operations/1") as caught:
+    with pytest.raises(StaleRecord, match="/operations/1") as caught:
         json_storage.bulk(
             "tasks", ALICE, [create("x"), {"op": "delete", "id": 2, "if_match": '"old"'}]
         )
@@ -201,7 +201,7 @@ def test_rights_quota_and_keys_hold_as_for_one_change(settings: Any, data_folder
     members = Memberships(json_storage, lambda text: (BOB, "bob"))
     members.invite(ALICE, 1, "bob", "viewer")
     members.accept(BOB, 1)
-    bob = Caller(BOB)
+    bob = Actor(BOB)
     mine = create("his", project_id=1)
     with pytest.raises(Forbidden):
         json_storage.bulk("tasks", ALICE, [mine], caller=bob)
@@ -213,7 +213,7 @@ def test_rights_quota_and_keys_hold_as_for_one_change(settings: Any, data_folder
         json_storage.bulk("projects", ALICE, [{"op": "delete", "id": 1}], caller=bob)
     assert contents(data_folder) == before
     for replayed in (False, True):
-        once = Once("k", "f")
+        once = IdempotencyKey("k", "f")
         (made,) = json_storage.bulk("tasks", ALICE, [mine], caller=bob, once=once, metered=True)
         assert (made["id"], once.replayed) == (3, replayed)
     assert (json_storage.quota(BOB).used, json_storage.quota(ALICE).used) == (1, 0)

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from docstore import RecordList
-from workspace.tasks.due_index import most_pressing, overdue, undated
+from workspace.tasks.due_index import most_urgent, overdue, undated
 from workspace.tasks.statistics import count_overdue, due_moment, is_overdue
 
 ZONES = ["UTC", "Europe/Madrid", "America/Lima", "Pacific/Kiritimati", "Pacific/Pago_Pago"]
@@ -60,7 +60,7 @@ def test_due_index_matches_predicates(tasks: list[dict[str, Any]], zone: str) ->
     without = undated(tasks, now)
     open_ones = [task for task in tasks if task["status"] != "completed"]
     assert len(late) + len(soon) + len(soon.all_next()) + len(without) == len(open_ones)
-    ordered = most_pressing(tasks, now, 100)
+    ordered = most_urgent(tasks, now, 100)
     assert sorted(task["id"] for task in ordered) == [task["id"] for task in open_ones]
     assert [task["id"] for task in late.first(3)] == [task["id"] for task in ordered[: len(late)]][
         :3

@@ -15,7 +15,7 @@ from docstore.merging import FILE_ACTOR
 from tests.folders import exact
 from utils.data_initializer import data_initializer
 from utils.json_storage import json_storage
-from workspace.actor import Caller
+from workspace.actor import Actor
 from workspace.change_feed import changes_for
 from workspace.file_edits import asides_of, recent_merges, use_aside
 from workspace.membership.members import Memberships
@@ -114,7 +114,7 @@ def test_edit_by_hand_can_be_undone(data_folder: Path) -> None:
     stamps = {"updated_at": ""}
     assert [one | stamps for one in now] == [one | stamps for one in before]
     with pytest.raises(Exception, match="no such change of yours"):
-        json_storage.undo(2, merges[0].number, caller=Caller(2))
+        json_storage.undo(2, merges[0].number, caller=Actor(2))
 
 
 def test_invalid_field_refuses_its_record_only(data_folder: Path) -> None:
@@ -181,7 +181,7 @@ def test_person_document_merges_its_fields(data_folder: Path) -> None:
 
 
 def test_person_document_keeps_its_quota_and_owner(data_folder: Path) -> None:
-    json_storage.record_call(ALICE, Activity("api", "Called"))
+    json_storage.count_call(ALICE, Activity("api", "Called"))
     path = exact(data_folder / "users/user_1.json")
     content = json.loads(path.read_bytes())
     mine = {"api_calls_limit": 10**6, "api_calls_used": 0, "user_id": 2, "date_joined": None}
@@ -225,7 +225,7 @@ def test_version_that_was_set_aside_is_used(data_folder: Path) -> None:
 def test_versions_set_aside_go_with_the_person(data_folder: Path) -> None:
     edit(data_folder, "tasks/tasks_1.json", lambda content: content["tasks"][0].update(title=""))
     assert task(1)["title"] == "Train" and remarks()
-    json_storage.drop_person(ALICE)
+    json_storage.delete_user_documents(ALICE)
     json_storage.publish()
     assert not list(data_folder.glob("*/*set-aside*"))
     assert all(entry.actor in (FILE_ACTOR, "1") for entry in json_storage.store.entries(0).told)

@@ -21,14 +21,14 @@ from tests.workspace.clocks import LAYOUTS, Clock
 from utils.json_storage import JSONStorageManager, json_storage
 from workspace import idempotency as once_module
 from workspace import unit_of_work
-from workspace.actor import Caller
-from workspace.idempotency import KEPT_MAX, KeyReused, Once, TooManyKeys
+from workspace.actor import Actor
+from workspace.idempotency import KEPT_MAX, IdempotencyKey, KeyReused, TooManyKeys
 from workspace.schema.validation import InvalidRecord
 from workspace.users.document import Activity
 from workspace.users.quota import QuotaExceeded
 
 
-def create(storage: JSONStorageManager, once: Once, title: str = "x") -> dict[str, Any]:
+def create(storage: JSONStorageManager, once: IdempotencyKey, title: str = "x") -> dict[str, Any]:
     return storage.create(
         "tasks", 7, {"title": title}, once=once, metered=True, activity=Activity("x", title)
     )
@@ -37,24 +37,26 @@ def create(storage: JSONStorageManager, once: Once, title: str = "x") -> dict[st
 def test_a_call_made_again_is_answered_as_it_was_and_changes_nothing(
     storage: JSONStorageManager, data_folder: Path
 ) -> None:
-    first = create(storage, once := Once("k1", "f1"))
+    first = create(storage, once := IdempotencyKey("k1", "f1"))
     assert not once.replayed
-    changed = storage.update("tasks", 7, 1, {"title": "y"}, once=Once("k2", "f2"), metered=True)
-    removed = storage.delete("tasks", 7, 1, once=Once("k3", "f3"), metered=True)
+    changed = storage.update(
+        "tasks", 7, 1, {"title": "y"}, once=IdempotencyKey("k2", "f2"), metered=True
+    )
+    removed = storage.delete("tasks", 7, 1, once=IdempotencyKey("k3", "f3"), metered=True)
     storage.publish()
     before = contents(data_folder)
     storage.close()  # a restart
-    calls: list[tuple[Any, Callable[[Once], Any], Once]] = [
-        (first, lambda once: create(storage, once), Once("k1", "f1")),
+    calls: list[tuple[Any, Callable[[IdempotencyKey], Any], IdempotencyKey]] = [
+        (first, lambda once: create(storage, once), IdempotencyKey("k1", "f1")),
         (
             changed,
             lambda once: storage.update("tasks", 7, 1, {"title": "y"}, once=once, metered=True),
-            Once("k2", "f2"),
+            IdempotencyKey("k2", "f2"),
         ),
         (
             removed,
             lambda once: storage.delete("tasks", 7, 1, once=once, metered=True),
-            Once("k3", "f3"),
+            IdempotencyKey("k3", "f3"),
         ),
     ]
     for answer, again, once in calls:
@@ -69,40 +71,40 @@ def test_the_key_of_another_call_is_refused_and_another_persons_is_not_it(
     storage: JSONStorageManager, data_folder: Path
 ) -> None:
     storage.save_user_data(User(pk=8, username="bob"))
-    create(storage, Once("k", "f"))
+    create(storage, IdempotencyKey("k", "f"))
     storage.publish()
     before = contents(data_folder)
     with pytest.raises(KeyReused):
-        create(storage, Once("k", "other"))
+        create(storage, IdempotencyKey("k", "other"))
     storage.publish()
     assert contents(data_folder) == before
-    bobs = storage.create("tasks", 8, {"title": "bob's"}, once=Once("k", "f"))
+    bobs = storage.create("tasks", 8, {"title": "bob's"}, once=IdempotencyKey("k", "f"))
     assert bobs["title"] == "bob's"
 
 
 def test_idempotency_key_refused_request_is_not_stored(storage: JSONStorageManager) -> None:
     with pytest.raises(InvalidRecord):
-        create(storage, Once("k", "f"), title="")
+        create(storage, IdempotencyKey("k", "f"), title="")
     storage.save_user_data(User(pk=7, username="alice", api_calls_limit=0))
     with pytest.raises(QuotaExceeded):
-        create(storage, Once("k", "f"))
+        create(storage, IdempotencyKey("k", "f"))
     storage.save_user_data(User(pk=7, username="alice", api_calls_limit=1))
-    create(storage, Once("k", "f"))
-    create(storage, once := Once("k", "f"))  # no call is left for it, and none is needed
+    create(storage, IdempotencyKey("k", "f"))
+    create(storage, once := IdempotencyKey("k", "f"))  # no call is left for it, and none is needed
     assert once.replayed
 
 
 def test_answers_are_kept_for_a_day_and_let_go_of_at_the_next_write(
     storage: JSONStorageManager, clock: Clock, data_folder: Path
 ) -> None:
-    create(storage, Once("early", "f"))
+    create(storage, IdempotencyKey("early", "f"))
     clock.now += timedelta(hours=23)
-    create(storage, Once("late", "f"))
+    create(storage, IdempotencyKey("late", "f"))
     clock.now += timedelta(minutes=59)
-    create(storage, once := Once("early", "f"))
+    create(storage, once := IdempotencyKey("early", "f"))
     assert once.replayed
     clock.now += timedelta(minutes=1)
-    create(storage, once := Once("early", "g"))
+    create(storage, once := IdempotencyKey("early", "g"))
     assert not once.replayed
     file = exact(data_folder / "requests/requests_7.json", storage)
     kept = json.loads(file.read_bytes())["requests"]
@@ -112,7 +114,7 @@ def test_answers_are_kept_for_a_day_and_let_go_of_at_the_next_write(
 def test_rather_than_forget_a_promise_no_more_are_made(
     storage: JSONStorageManager, clock: Clock, data_folder: Path
 ) -> None:
-    create(storage, Once("first", "f"))
+    create(storage, IdempotencyKey("first", "f"))
     path = exact(data_folder / "requests/requests_7.json", storage)
     document = json.loads(path.read_bytes())
     entry = document["requests"][0]
@@ -121,13 +123,13 @@ def test_rather_than_forget_a_promise_no_more_are_made(
     clock.now += timedelta(hours=1)
     before = storage.quota(7)
     with pytest.raises(TooManyKeys) as caught:
-        create(storage, Once("one more", "f"))
+        create(storage, IdempotencyKey("one more", "f"))
     assert 82_800 <= caught.value.retry_after <= 82_801
     assert storage.quota(7).used == before.used
-    create(storage, once := Once(f"k{KEPT_MAX}", "f"))
+    create(storage, once := IdempotencyKey(f"k{KEPT_MAX}", "f"))
     assert once.replayed
     clock.now += timedelta(seconds=caught.value.retry_after)
-    create(storage, once := Once("one more", "f"))
+    create(storage, once := IdempotencyKey("one more", "f"))
     assert not once.replayed
 
 
@@ -139,8 +141,8 @@ def test_expired_record_edited_by_hand_does_not_prevent_further_keys(
     path = data_folder / "requests/requests_7.json"
     path.parent.mkdir(exist_ok=True)
     path.write_text(json.dumps({"requests": [expired | {"id": 1}, *strange]}))
-    create(storage, Once("second", "f"))
-    create(storage, once := Once("second", "f"))
+    create(storage, IdempotencyKey("second", "f"))
+    create(storage, once := IdempotencyKey("second", "f"))
     assert once.replayed
     stored = json.loads(exact(path, storage).read_bytes())["requests"]
     assert stored[:-1] == strange and stored[-1]["key"] == "second"
@@ -191,7 +193,7 @@ def test_idempotency_key_concurrent_processes_have_one_effect(
 
 def test_threads_of_one_process_too(storage: JSONStorageManager) -> None:
     def call(number: int) -> bool:
-        create(storage, once := Once("one key", "f"), title=f"by {number}")
+        create(storage, once := IdempotencyKey("one key", "f"), title=f"by {number}")
         return once.replayed
 
     with ThreadPoolExecutor(8) as pool:
@@ -202,7 +204,7 @@ def test_threads_of_one_process_too(storage: JSONStorageManager) -> None:
 def test_planted_bugs_are_caught(data_folder: Path, clock: Clock) -> None:
     """A promise not kept, one kept for another's key, and one that is counted twice."""
     for owner, seam, wrong in (
-        (unit_of_work, "keep", NOTHING_DONE),
+        (unit_of_work, "store_response", NOTHING_DONE),
         (once_module, "_refuse_other_call", NOTHING_DONE),
         (once_module, "_is_kept", returning(False)),
     ):
@@ -215,12 +217,14 @@ def test_planted_bugs_are_caught(data_folder: Path, clock: Clock) -> None:
 
 
 def check_promises(storage: JSONStorageManager) -> None:
-    caller = Caller(7)
+    caller = Actor(7)
     for _ in range(2):
-        storage.create("tasks", 7, {"title": "x"}, caller=caller, once=Once("k", "f"), metered=True)
+        storage.create(
+            "tasks", 7, {"title": "x"}, caller=caller, once=IdempotencyKey("k", "f"), metered=True
+        )
     assert storage.quota(7).used == 1
     try:
-        storage.create("tasks", 7, {"title": "y"}, once=Once("k", "g"))
+        storage.create("tasks", 7, {"title": "y"}, once=IdempotencyKey("k", "g"))
     except KeyReused:
         return
     raise AssertionError("the key of another call was taken")

@@ -14,13 +14,13 @@ from docstore import NotFound, Transaction
 from tests.conftest import proves
 from tests.folders import contents
 from utils.json_storage import json_storage
-from workspace.actor import Caller
+from workspace.actor import Actor
 from workspace.documents import key_of
-from workspace.idempotency import Once
+from workspace.idempotency import IdempotencyKey
 from workspace.membership.invitations import Invitations
 from workspace.membership.members import OPEN_MAX, Memberships
 from workspace.schema.validation import InvalidRecord
-from workspace.sharing.permissions import Forbidden, Licence
+from workspace.sharing.permissions import Forbidden, Grant
 from workspace.unit_of_work import WriteOptions
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -82,7 +82,7 @@ def test_invited_address_joins_once_it_is_proved(
     assert (entry["user_id"], entry["username"]) == (boss.pk, "boss")
     assert INVITATIONS.waiting(boss.pk) == [] and not AddressInvitation.objects.exists()
     json_storage.create(
-        "tasks", alice.pk, {"title": "x", "project_id": project}, caller=Caller(boss.pk)
+        "tasks", alice.pk, {"title": "x", "project_id": project}, caller=Actor(boss.pk)
     )
 
 
@@ -116,7 +116,7 @@ def test_refused_invitation_to_an_address_leaves_nothing(
         with pytest.raises(InvalidRecord, match="a username or an email address"):
             invite(alice, project, who)
     with pytest.raises(NotFound):
-        invite(alice, project, BOB, caller=Caller(bob.pk))
+        invite(alice, project, BOB, caller=Actor(bob.pk))
     settings.NEURALFLOW_SENDS_MAIL = False
     for who in (BOB, "nobody@example.com"):
         with pytest.raises(InvalidRecord, match="cannot confirm email"):
@@ -129,7 +129,7 @@ def test_answer_of_an_invitation_to_an_address_is_kept(
 ) -> None:
     number = invite(alice, project, BOB)["invitation"]
     for replayed in (False, True):
-        once = Once("k", "f")
+        once = IdempotencyKey("k", "f")
         assert INVITATIONS.accept(bob.pk, number, once=once)["status"] == "member"
         assert once.replayed is replayed
 
@@ -154,7 +154,7 @@ def test_answer_to_one_invitation_changes_no_other(alice: User, bob: User, proje
                     alice.pk,
                     forged(members),
                     WriteOptions(
-                        caller=Caller(bob.pk), licence=Licence(members=True, answers=answers)
+                        caller=Actor(bob.pk), licence=Grant(members=True, answers=answers)
                     ),
                 )
 

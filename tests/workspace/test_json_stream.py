@@ -14,7 +14,7 @@ from workspace.archive.json_stream import (
     HEAD_FIELDS_MAX,
     RECORD_CHARACTERS_MAX,
     MalformedDocument,
-    pieces,
+    iter_items,
 )
 
 values = st.recursive(
@@ -41,7 +41,7 @@ def cut(data: bytes, sizes: list[int]) -> Iterator[bytes]:
 
 def read(data: bytes, sizes: list[int] | None = None) -> dict[str, Any]:
     found: dict[str, Any] = {}
-    for piece in pieces(cut(data, sizes or []), "tasks"):
+    for piece in iter_items(cut(data, sizes or []), "tasks"):
         if piece.position is None:
             found[piece.name] = piece.value
         else:

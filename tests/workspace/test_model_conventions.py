@@ -11,10 +11,10 @@ from workspace.schema.collections import COLLECTIONS
 from workspace.schema.model_conventions import (
     MODEL_SCHEMAS,
     OBJECTS,
-    Misfit,
-    Wanted,
+    Deviation,
+    Expectation,
+    deviations,
     expected_of,
-    misfits,
 )
 
 TYPES = COLLECTIONS["models"].by_name["model_type"].choices
@@ -34,7 +34,7 @@ def objects(draw: st.DrawFn) -> tuple[str, str, dict[str, Any]]:
 @given(objects())
 def test_both_say_the_same(case: tuple[str, str, dict[str, Any]]) -> None:
     model_type, field, value = case
-    found = list(misfits(model_type, field, value))
+    found = list(deviations(model_type, field, value))
     assert VALIDATORS[f"model-{model_type}"].is_valid({field: value}) == (not found)
 
 
@@ -51,9 +51,11 @@ def test_both_say_the_same(case: tuple[str, str, dict[str, Any]]) -> None:
     ],
 )
 def test_a_slip_is_found(model_type: str, field: str, value: Any, wrong: list[str]) -> None:
-    assert [misfit.key for misfit in misfits(model_type, field, value)] == wrong
+    assert [misfit.key for misfit in deviations(model_type, field, value)] == wrong
 
 
 def test_a_misfit_tells_what_is_wanted() -> None:
-    (found,) = misfits("llm", "hyperparameters", {"top_p": 2})
-    assert found == Misfit("hyperparameters", "top_p", Wanted("number", minimum=0, maximum=1))
+    (found,) = deviations("llm", "hyperparameters", {"top_p": 2})
+    assert found == Deviation(
+        "hyperparameters", "top_p", Expectation("number", minimum=0, maximum=1)
+    )

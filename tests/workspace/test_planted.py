@@ -16,7 +16,7 @@ from tests.workspace import test_next_occurrence as repeats
 from tests.workspace import test_undo as undoing
 from utils.json_storage import JSONStorageManager
 from workspace import workspace
-from workspace.actor import Caller
+from workspace.actor import Actor
 from workspace.records import undo
 from workspace.records.undo import Undoing
 from workspace.tasks import next_occurrence
@@ -43,7 +43,7 @@ def _takes_any_request(right: Any) -> Any:
 def _acts_as_owner(right: Any) -> Any:
     def undo_as_owner(manager: Any, person: int, commit: int, *rest: Any, **options: Any) -> Any:
         owner = Undoing(manager.store.entry(commit), person).owner
-        return right(manager, person, commit, *rest, **options | {"caller": Caller(owner)})
+        return right(manager, person, commit, *rest, **options | {"caller": Actor(owner)})
 
     return undo_as_owner
 

@@ -17,12 +17,12 @@ from tests.folders import contents, exact
 from tests.utils.processes import go, started, told_by
 from tests.workspace.clocks import Clock
 from utils.json_storage import JSONStorageManager, json_storage
-from workspace.actor import Caller
+from workspace.actor import Actor
 from workspace.schema.validation import COLLECTIONS, record_version
 from workspace.users.document import Activity
 from workspace.users.quota import QuotaExceeded, TooManyCalls
 
-ALICE = Caller(7)
+ALICE = Actor(7)
 
 
 @pytest.fixture
@@ -30,7 +30,7 @@ def clock() -> Clock:
     return Clock(datetime(2026, 11, 30, 12, 0, 0, 123_456, tzinfo=UTC))
 
 
-def call(storage: JSONStorageManager, caller: Caller = ALICE) -> None:
+def call(storage: JSONStorageManager, caller: Actor = ALICE) -> None:
     storage.create("tasks", 7, {"title": "x"}, caller=caller, metered=True)
 
 
@@ -38,15 +38,15 @@ def test_calls_are_split_by_token_and_belong_to_the_hour(
     storage: JSONStorageManager, clock: Clock
 ) -> None:
     for token in ("", "12", "", "34", "12", ""):
-        call(storage, Caller(7, token))
-    storage.record_read(Caller(7, "34"))
+        call(storage, Actor(7, token))
+    storage.record_read(Actor(7, "34"))
     quota = storage.record_read(ALICE)
     assert quota.by_token == {"": 4, "12": 2, "34": 2}
     assert quota.used == sum(quota.by_token.values()) == 8
     assert quota.resets_in == 3600
     clock.now += timedelta(hours=1)
     assert storage.quota(7).used == 0
-    call(storage, Caller(7, "12"))
+    call(storage, Actor(7, "12"))
     document = storage.get_user_data(7)
     assert document is not None
     assert document["api_calls_by_token"] == {"12": 1}
@@ -245,7 +245,7 @@ def test_reads_join_the_next_commit_of_the_person(storage: JSONStorageManager) -
     alice = User(pk=7, username="alice", api_calls_limit=2_000)
     storage.save_user_data(alice)
     for _ in range(3):
-        storage.record_read(Caller(7, "12"))
+        storage.record_read(Actor(7, "12"))
     storage.save_user_data(alice)  # which changes nothing
     assert reads_of(storage) == []
     before = storage.store.sequence()
@@ -263,7 +263,7 @@ def test_reads_are_one_activity_for_each_token_and_day(
 ) -> None:
     for _ in range(3):
         for token in ("", "12", "12"):
-            storage.record_read(Caller(7, token))
+            storage.record_read(Actor(7, token))
         storage.commit_counts()
         storage.update_user_activity(7, "login", "Signed in")
         clock.now += timedelta(hours=5)
@@ -276,7 +276,7 @@ def test_reads_are_one_activity_for_each_token_and_day(
         "2026-11-30T12:00:00.123456Z",
         "2026-11-30T22:00:00.123456Z",
     )
-    storage.record_read(Caller(7, "12"))  # on the next day, at 03:00
+    storage.record_read(Actor(7, "12"))  # on the next day, at 03:00
     assert clock.now.day == 1
     storage.commit_counts()
     storage.commit_counts()
@@ -350,7 +350,7 @@ def test_reads_are_committed_at_exit_and_a_crash_loses_nothing_else(
 
 def test_counts_of_a_person_who_left_are_dropped(storage: JSONStorageManager) -> None:
     storage.record_read(ALICE)
-    storage.drop_person(7)
+    storage.delete_user_documents(7)
     storage.commit_counts()
     assert storage.get_user_data(7) is None
     assert storage.quota(7).used == 0

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from tests.examples import examples
 from workspace import recurrence
-from workspace.recurrence import Next, canonical_repeat, coming_due, next_due
+from workspace.recurrence import NextOccurrence, canonical_repeat, next_due, occurrences
 
 NOW = datetime(2026, 11, 23, 12, 4, tzinfo=UTC)  # a Monday
 
@@ -59,7 +59,7 @@ def with_its_day(rule: str, due: date) -> str:
 @settings(deadline=None, max_examples=examples(150))
 @given(rules, st.dates(date(2000, 1, 1), date(2060, 1, 1)))
 def test_the_days_are_those_of_another_reader_of_the_rfc(rule: str, due: date) -> None:
-    ours = list(takewhile("2100".__gt__, islice(coming_due(due.isoformat(), rule), 6)))
+    ours = list(takewhile("2100".__gt__, islice(occurrences(due.isoformat(), rule), 6)))
     begins = datetime(due.year, due.month, due.day)
     theirs = (day for day in rrulestr(with_its_day(rule, due), dtstart=begins) if day > begins)
     # Asked for no more than we found: it would look for ever for what never comes.
@@ -87,39 +87,67 @@ def test_any_other_text_is_no_rule(text: str) -> None:
 @pytest.mark.parametrize(
     ("due", "rule", "then"),
     [
-        ("2026-11-23", "FREQ=DAILY", Next("2026-11-24", "FREQ=DAILY")),
-        ("2026-11-27", "FREQ=WEEKLY;BYDAY=MO,FR", Next("2026-11-30", "FREQ=WEEKLY;BYDAY=MO,FR")),
-        ("2026-12-31", "FREQ=MONTHLY", Next("2027-01-31", "FREQ=MONTHLY")),
-        ("2027-01-31", "FREQ=MONTHLY", Next("2027-02-28", "FREQ=MONTHLY;BYMONTHDAY=-1")),
+        ("2026-11-23", "FREQ=DAILY", NextOccurrence("2026-11-24", "FREQ=DAILY")),
+        (
+            "2026-11-27",
+            "FREQ=WEEKLY;BYDAY=MO,FR",
+            NextOccurrence("2026-11-30", "FREQ=WEEKLY;BYDAY=MO,FR"),
+        ),
+        ("2026-12-31", "FREQ=MONTHLY", NextOccurrence("2027-01-31", "FREQ=MONTHLY")),
+        ("2027-01-31", "FREQ=MONTHLY", NextOccurrence("2027-02-28", "FREQ=MONTHLY;BYMONTHDAY=-1")),
         (
             "2027-01-30",
             "FREQ=MONTHLY;COUNT=9",
-            Next("2027-02-28", "FREQ=MONTHLY;BYMONTHDAY=28,29,30;BYSETPOS=-1;COUNT=8"),
+            NextOccurrence("2027-02-28", "FREQ=MONTHLY;BYMONTHDAY=28,29,30;BYSETPOS=-1;COUNT=8"),
         ),
         (
             "2027-01-31",
             "FREQ=MONTHLY;BYMONTHDAY=31",
-            Next("2027-03-31", "FREQ=MONTHLY;BYMONTHDAY=31"),
+            NextOccurrence("2027-03-31", "FREQ=MONTHLY;BYMONTHDAY=31"),
         ),
-        ("2028-02-29", "FREQ=YEARLY", Next("2029-02-28", "FREQ=YEARLY;BYMONTH=2;BYMONTHDAY=-1")),
-        ("2026-11-23T09:00:00Z", "FREQ=DAILY", Next("2026-11-24T09:00:00.000000Z", "FREQ=DAILY")),
+        (
+            "2028-02-29",
+            "FREQ=YEARLY",
+            NextOccurrence("2029-02-28", "FREQ=YEARLY;BYMONTH=2;BYMONTHDAY=-1"),
+        ),
+        (
+            "2026-11-23T09:00:00Z",
+            "FREQ=DAILY",
+            NextOccurrence("2026-11-24T09:00:00.000000Z", "FREQ=DAILY"),
+        ),
         # What was missed is passed over, and counted; today is not missed.
-        ("2026-11-01", "FREQ=DAILY", Next("2026-11-23", "FREQ=DAILY")),
-        ("2026-11-21", "FREQ=DAILY;COUNT=5", Next("2026-11-23", "FREQ=DAILY;COUNT=3")),
-        ("0001-01-01", "FREQ=DAILY;INTERVAL=3", Next("2026-11-25", "FREQ=DAILY;INTERVAL=3")),
-        ("2026-11-09", "FREQ=WEEKLY;INTERVAL=4", Next("2026-12-07", "FREQ=WEEKLY;INTERVAL=4")),
-        ("2026-11-22T08:02:00Z", "FREQ=DAILY", Next("2026-11-24T08:02:00.000000Z", "FREQ=DAILY")),
-        ("2026-11-22T12:05:00Z", "FREQ=DAILY", Next("2026-11-23T12:05:00.000000Z", "FREQ=DAILY")),
+        ("2026-11-01", "FREQ=DAILY", NextOccurrence("2026-11-23", "FREQ=DAILY")),
+        ("2026-11-21", "FREQ=DAILY;COUNT=5", NextOccurrence("2026-11-23", "FREQ=DAILY;COUNT=3")),
+        (
+            "0001-01-01",
+            "FREQ=DAILY;INTERVAL=3",
+            NextOccurrence("2026-11-25", "FREQ=DAILY;INTERVAL=3"),
+        ),
+        (
+            "2026-11-09",
+            "FREQ=WEEKLY;INTERVAL=4",
+            NextOccurrence("2026-12-07", "FREQ=WEEKLY;INTERVAL=4"),
+        ),
+        (
+            "2026-11-22T08:02:00Z",
+            "FREQ=DAILY",
+            NextOccurrence("2026-11-24T08:02:00.000000Z", "FREQ=DAILY"),
+        ),
+        (
+            "2026-11-22T12:05:00Z",
+            "FREQ=DAILY",
+            NextOccurrence("2026-11-23T12:05:00.000000Z", "FREQ=DAILY"),
+        ),
         # What was never due, begins today.
-        (None, "FREQ=WEEKLY;BYDAY=SU", Next("2026-11-29", "FREQ=WEEKLY;BYDAY=SU")),
+        (None, "FREQ=WEEKLY;BYDAY=SU", NextOccurrence("2026-11-29", "FREQ=WEEKLY;BYDAY=SU")),
         # It ends.
-        ("2026-11-23", "FREQ=DAILY;COUNT=2", Next("2026-11-24", "FREQ=DAILY;COUNT=1")),
+        ("2026-11-23", "FREQ=DAILY;COUNT=2", NextOccurrence("2026-11-24", "FREQ=DAILY;COUNT=1")),
         ("2026-11-24", "FREQ=DAILY;COUNT=1", None),
         ("2026-11-01", "FREQ=DAILY;COUNT=20", None),
         (
             "2026-11-23",
             "FREQ=DAILY;UNTIL=20261124",
-            Next("2026-11-24", "FREQ=DAILY;UNTIL=20261124"),
+            NextOccurrence("2026-11-24", "FREQ=DAILY;UNTIL=20261124"),
         ),
         ("2026-11-24", "FREQ=DAILY;UNTIL=20261124", None),
         ("2026-11-23T09:00:00Z", "FREQ=DAILY;UNTIL=20261124T085959Z", None),
@@ -130,7 +158,7 @@ def test_any_other_text_is_no_rule(text: str) -> None:
         ("2026-11-23", "every day", None),
     ],
 )
-def test_when_it_is_due_again(due: str | None, rule: str, then: Next | None) -> None:
+def test_when_it_is_due_again(due: str | None, rule: str, then: NextOccurrence | None) -> None:
     assert next_due(due, rule, now=NOW) == then
 
 
@@ -146,7 +174,7 @@ def test_when_it_is_due_again(due: str | None, rule: str, then: Next | None) -> 
     ],
 )
 def test_a_month_without_that_day_has_its_last(due: str, rule: str, days: str) -> None:
-    coming = islice(coming_due(due, rule), 4)
+    coming = islice(occurrences(due, rule), 4)
     assert " ".join(day[5:] for day in coming) == days
     completed, one_by_one = due, []
     for _ in range(4):
@@ -161,7 +189,7 @@ def test_the_week_begins_where_the_rule_says() -> None:
     """The example of RFC 5545, section 3.8.5.3."""
     rule = "FREQ=WEEKLY;INTERVAL=2;BYDAY=TU,SU;WKST={}"
     for week_start, days in (("MO", "10 19 24"), ("SU", "17 19 31")):
-        coming = islice(coming_due("1997-08-05", rule.format(week_start)), 3)
+        coming = islice(occurrences("1997-08-05", rule.format(week_start)), 3)
         assert " ".join(day[8:] for day in coming) == days
     assert canonical_repeat(rule.format("MO")) == "FREQ=WEEKLY;INTERVAL=2;BYDAY=TU,SU"
     assert canonical_repeat("FREQ=DAILY;WKST=SU") == "FREQ=DAILY;WKST=SU"
@@ -174,7 +202,7 @@ def test_a_time_of_day_and_a_weekday_are_those_of_the_zone() -> None:
     friday = next_due("2026-11-28T01:00:00Z", "FREQ=WEEKLY;BYDAY=FR", now=NOW, zone=new_york)
     assert friday and friday.due == "2026-12-05T01:00:00.000000Z"  # still Friday there
     late = datetime(2026, 11, 23, 23, 30, tzinfo=UTC)
-    assert next_due("2026-11-01", "FREQ=DAILY", now=late, zone=madrid) == Next(
+    assert next_due("2026-11-01", "FREQ=DAILY", now=late, zone=madrid) == NextOccurrence(
         "2026-11-24", "FREQ=DAILY"
     )
 
@@ -198,4 +226,4 @@ def test_a_rule_that_never_falls_is_given_up(rule: str, monkeypatch: pytest.Monk
 def test_next_due_finds_rarest_date() -> None:
     saturday = "FREQ=YEARLY;BYMONTH=2;BYMONTHDAY=29;BYDAY=SA"
     found = next_due("2076-02-29", saturday, now=NOW)
-    assert found == Next("2116-02-29", saturday)  # there is none in 2100
+    assert found == NextOccurrence("2116-02-29", saturday)  # there is none in 2100

@@ -18,13 +18,13 @@ from tests.folders import contents, exact, forget_journal
 from tests.harness.planted import NOTHING_DONE, planted, returning
 from utils.json_storage import json_storage
 from workspace import unit_of_work
-from workspace.actor import Caller
+from workspace.actor import Actor
 from workspace.documents import key_of
-from workspace.idempotency import Once
+from workspace.idempotency import IdempotencyKey
 from workspace.membership.members import MEMBERS_MAX, Memberships
 from workspace.schema.validation import InvalidRecord
 from workspace.sharing import permissions as access
-from workspace.sharing.permissions import Forbidden, Licence
+from workspace.sharing.permissions import Forbidden, Grant
 from workspace.unit_of_work import WriteOptions
 from workspace.users.document import Activity
 
@@ -65,8 +65,8 @@ def join(name: str, role: str, project_id: int = 1) -> None:
     memberships.accept(PEOPLE[name], invitation["id"])
 
 
-def by(person: int) -> Caller:
-    return Caller(person)
+def by(person: int) -> Actor:
+    return Actor(person)
 
 
 def index_of(person: int) -> list[tuple[int, int, str, str]]:
@@ -170,7 +170,7 @@ def test_an_editor_changes_tasks_and_the_project_and_both_are_told() -> None:
         "tasks",
         ALICE,
         {"title": "by bob", "project_id": 1, "assignee": VERA},
-        caller=Caller(BOB, "12"),
+        caller=Actor(BOB, "12"),
         activity=told,
         metered=True,
     )
@@ -188,7 +188,7 @@ def test_an_editor_changes_tasks_and_the_project_and_both_are_told() -> None:
     check_index()
 
 
-Attempt = Callable[[Caller], Any]
+Attempt = Callable[[Actor], Any]
 
 TASK: dict[str, Any] = {"title": "x", "project_id": 1}
 WRITES: dict[str, Attempt] = {
@@ -445,7 +445,7 @@ def test_nobody_offers_a_project_to_themself(data_folder: Path) -> None:
         transaction.put(key, project)
         return project
 
-    for licence in (Licence(), Licence(members=True)):
+    for licence in (Grant(), Grant(members=True)):
         with pytest.raises(Forbidden):
             json_storage.change(ALICE, forge, WriteOptions(caller=by(BOB), licence=licence))
 
@@ -477,7 +477,7 @@ def test_taking_over_moves_project_and_tasks_in_one_commit() -> None:
 
 def test_an_answer_made_again_is_the_same_here_too() -> None:
     for replayed in (False, True):
-        once = Once("k", "f")
+        once = IdempotencyKey("k", "f")
         entry = memberships.invite(
             ALICE, 1, "charlie", "viewer", once=once, metered=True, caller=by(ALICE)
         )
@@ -489,13 +489,13 @@ def test_a_deleted_person_leaves_nothing(data_folder: Path) -> None:
     json_storage.update("tasks", ALICE, 1, {"assignee": BOB})
     json_storage.create("projects", BOB, {"name": "Bob's"})
     memberships.invite(BOB, 1, "vera", "viewer")
-    gone = json_storage.drop_person(BOB)
+    gone = json_storage.delete_user_documents(BOB)
     assert gone["projects_left"] == 1 and gone["documents"]["projects"] == 1
     assert not [name for name in contents(data_folder) if name.endswith(f"_{BOB}.json")]
     assert json_storage.get("tasks", ALICE, 1)["assignee"] is None
     assert index_of(VERA) == [(ALICE, 1, "viewer", "member")]
-    assert json_storage.drop_person(BOB) == {"documents": {}, "projects_left": 0}
-    json_storage.drop_person(ALICE)
+    assert json_storage.delete_user_documents(BOB) == {"documents": {}, "projects_left": 0}
+    json_storage.delete_user_documents(ALICE)
     assert index_of(VERA) == index_of(IVAN) == []
 
 
@@ -539,8 +539,8 @@ ROGUE: dict[str, Callable[[Transaction], Any]] = {
 
 
 @pytest.mark.parametrize("what", ROGUE)
-@pytest.mark.parametrize("licence", [Licence(), Licence(members=True)])
-def test_rogue_edit_is_forbidden(what: str, licence: Licence, data_folder: Path) -> None:
+@pytest.mark.parametrize("licence", [Grant(), Grant(members=True)])
+def test_rogue_edit_is_forbidden(what: str, licence: Grant, data_folder: Path) -> None:
     before = contents(data_folder)
     with pytest.raises(Forbidden):
         json_storage.change(ALICE, ROGUE[what], WriteOptions(caller=by(BOB), licence=licence))
@@ -569,7 +569,7 @@ def test_nobody_gives_themself_a_role_with_the_licence_of_a_membership(data_fold
         before = contents(data_folder)
         with pytest.raises(Forbidden):
             json_storage.change(
-                ALICE, edit, WriteOptions(caller=by(person), licence=Licence(members=True))
+                ALICE, edit, WriteOptions(caller=by(person), licence=Grant(members=True))
             )
         with pytest.raises(Forbidden):  # nor does the owner, but by an operation on memberships
             json_storage.change(ALICE, edit)
@@ -590,7 +590,7 @@ def _takes_any_role(right: Any) -> Any:
 
 PLANTS: list[tuple[Any, str, Any, Callable[[], Any]]] = [
     (
-        *(unit_of_work, "check", NOTHING_DONE),
+        *(unit_of_work, "authorize", NOTHING_DONE),
         lambda: json_storage.change(
             ALICE, ROGUE["a task of another"], WriteOptions(caller=by(BOB))
         ),
@@ -600,7 +600,7 @@ PLANTS: list[tuple[Any, str, Any, Callable[[], Any]]] = [
         lambda: json_storage.change(ALICE, ROGUE["own role"], WriteOptions(caller=by(ALICE))),
     ),
     (
-        *(access._Judge, "_was_editor", _takes_any_role),
+        *(access._EditAuthorizer, "_was_editor", _takes_any_role),
         lambda: json_storage.change(
             ALICE,
             lambda t: t.remove(key_of("tasks", ALICE), 1) and None,

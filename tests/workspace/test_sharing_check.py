@@ -14,7 +14,7 @@ from tests.accounts_in_db import add_account
 from tests.folders import exact, forget_journal, times
 from utils.data_initializer import data_initializer
 from utils.json_storage import json_storage
-from workspace.actor import Caller
+from workspace.actor import Actor
 from workspace.membership.members import Memberships
 
 pytestmark = pytest.mark.django_db
@@ -95,7 +95,7 @@ def test_an_index_without_truth(data_folder: Path) -> None:
     ]
     for owner in (ALICE, BOB):
         with pytest.raises(NotFound):
-            json_storage.list("projects", owner, caller=Caller(VERA))
+            json_storage.list("projects", owner, caller=Actor(VERA))
     mended()
 
 
@@ -109,7 +109,7 @@ def test_an_index_that_says_otherwise(fields: dict[str, Any], data_folder: Path)
     assert [text for text in found() if text.endswith(SYNC)]
     for call in (json_storage.list, lambda *a, **k: json_storage.get("tasks", ALICE, 1, **k)):
         with pytest.raises(NotFound):
-            call("projects", ALICE, caller=Caller(VERA))  # type: ignore[operator]
+            call("projects", ALICE, caller=Actor(VERA))  # type: ignore[operator]
     if "owner" in fields or "project_id" in fields:  # a record of nothing: for a person to look at
         return
     mended()

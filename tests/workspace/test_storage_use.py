@@ -14,9 +14,9 @@ from docstore.backends.files.backend import FilesBackend
 from tests.api.conftest import Caller as Program
 from tests.web.pages import text_of
 from utils.json_storage import json_storage
-from workspace.actor import Caller
+from workspace.actor import Actor
 from workspace.documents import key_of
-from workspace.idempotency import Once, TooManyKeys
+from workspace.idempotency import IdempotencyKey, TooManyKeys
 from workspace.membership.members import Memberships
 from workspace.users.storage_use import StorageFull
 
@@ -65,7 +65,7 @@ def test_editor_cannot_fill_the_owners_space(owner: int, bob: User) -> None:
     large = {"title": "x", "project_id": 1, "metadata": {"text": "x" * 700_000}}
 
     def write() -> None:
-        json_storage.create("tasks", owner, large, caller=Caller(bob.pk))
+        json_storage.create("tasks", owner, large, caller=Actor(bob.pk))
 
     assert fill(write) == 4
     with pytest.raises(StorageFull, match="the owner's files"):
@@ -102,7 +102,7 @@ def test_retained_answers_are_bounded_by_their_bytes(
 
     def write(number: int) -> None:
         changes = {"description": str(number)}
-        json_storage.update("models", owner, 1, changes, once=Once(str(number), "same"))
+        json_storage.update("models", owner, 1, changes, once=IdempotencyKey(str(number), "same"))
 
     write(1)
     write(2)

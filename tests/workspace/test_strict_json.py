@@ -9,7 +9,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from workspace.json_values import INTEGER_MAX
-from workspace.strict_json import BODY_NESTING_MAX, MalformedBody, load_body
+from workspace.strict_json import BODY_NESTING_MAX, MalformedBody, load_strict
 
 CHARACTERS = st.characters(min_codepoint=0x20, exclude_categories=["Cs"])
 KEYS = st.text(st.characters(min_codepoint=0x20, exclude_categories=["Cs", "Cc"]), max_size=8)
@@ -30,14 +30,14 @@ VALUES = st.recursive(
 
 def fault(body: bytes) -> MalformedBody:
     with pytest.raises(MalformedBody) as caught:
-        load_body(body)
+        load_strict(body)
     return caught.value
 
 
 @given(VALUES, st.booleans(), st.sampled_from([None, 1]))
 def test_it_reads_every_valid_value_as_json_does(value: Any, ascii_only: bool, indent: int) -> None:
     body = json.dumps(value, ensure_ascii=ascii_only, indent=indent).encode()
-    assert load_body(body) == json.loads(body)
+    assert load_strict(body) == json.loads(body)
 
 
 @given(st.binary(max_size=60))
@@ -58,7 +58,7 @@ def test_a_mutated_body_is_a_value_or_malformed(value: Any, data: st.DataObject)
 
 def try_to_load(body: bytes) -> None:
     try:
-        value = load_body(body)
+        value = load_strict(body)
     except MalformedBody as malformed:
         assert malformed.line >= 1
         assert malformed.column >= 1
@@ -121,23 +121,23 @@ def test_a_refusal_names_the_place_and_what_to_do(
 
 
 def test_texts_may_hold_line_breaks_tabs_and_characters_beyond_the_first_plane() -> None:
-    assert load_body(rb'{"a": "\n\t\r\\ud800\ud83d\ude00"}') == {"a": "\n\t\r\\ud800\U0001f600"}
+    assert load_strict(rb'{"a": "\n\t\r\\ud800\ud83d\ude00"}') == {"a": "\n\t\r\\ud800\U0001f600"}
 
 
 def test_a_key_may_come_again_in_another_object() -> None:
     body = rb'{"a": {"a": 1}, "b": [{"a": 2}, {"a": "\u0041\ud83d\ude00 a"}], "c": "a"}'
-    assert load_body(body) == json.loads(body)
+    assert load_strict(body) == json.loads(body)
 
 
 def test_nesting_is_taken_to_the_limit_and_refused_beyond() -> None:
     deepest = b"[" * BODY_NESTING_MAX + b"]" * BODY_NESTING_MAX
-    assert load_body(deepest) == json.loads(deepest)
+    assert load_strict(deepest) == json.loads(deepest)
     assert "at most 32 deep" in fault(b"[" + deepest + b"]").reason
 
 
 def test_brackets_in_texts_and_beside_each_other_are_no_nesting() -> None:
     body = json.dumps({"a": "[{" * 50 + '\\"[', "b": [[], {}] * 50}).encode()
-    assert load_body(body) == json.loads(body)
+    assert load_strict(body) == json.loads(body)
 
 
 @pytest.mark.parametrize(

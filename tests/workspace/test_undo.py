@@ -13,7 +13,7 @@ import pytest
 from accounts.models import User
 from docstore import Conflict, NotFound
 from utils.json_storage import json_storage
-from workspace.actor import Caller
+from workspace.actor import Actor
 from workspace.membership.members import Memberships
 from workspace.records.undo import Touched
 from workspace.request_context import latest_commit
@@ -103,7 +103,7 @@ def test_all_is_as_it_was_and_as_it_had_become(change: Any) -> None:
     assert state() == before
     undo(person)  # and what was undone, may be done again
     assert state() == after
-    assert not json_storage.mend_shared(BOB)
+    assert not json_storage.repair_memberships(BOB)
 
 
 def test_undo_of_records_changed_since_is_refused() -> None:
@@ -146,14 +146,14 @@ def test_a_project_that_goes_again_leaves_its_tasks() -> None:
 def test_a_project_comes_back_without_members_who_are_gone() -> None:
     delete_a_shared_project()
     mine = latest_commit.get()
-    json_storage.drop_person(BOB)
+    json_storage.delete_user_documents(BOB)
     undo(ALICE, mine)
     assert json_storage.get("projects", ALICE, 1)["team_members"] == []
     assert json_storage.list("shared", BOB) == []
 
 
 def test_only_who_did_it_may_undo_it() -> None:
-    json_storage.update("tasks", ALICE, 1, {"title": "By Bob"}, caller=Caller(BOB))
+    json_storage.update("tasks", ALICE, 1, {"title": "By Bob"}, caller=Actor(BOB))
     mine, before = latest_commit.get(), state()
     for person in (ALICE, CHARLIE):
         with pytest.raises(NotFound):
@@ -169,7 +169,7 @@ def test_only_who_did_it_may_undo_it() -> None:
 
 
 def test_undo_without_permission_is_refused() -> None:
-    json_storage.update("tasks", ALICE, 1, {"title": "By Bob"}, caller=Caller(BOB))
+    json_storage.update("tasks", ALICE, 1, {"title": "By Bob"}, caller=Actor(BOB))
     mine = latest_commit.get()
     memberships.change_role(ALICE, 1, BOB, "viewer")
     with pytest.raises(Forbidden):

@@ -14,8 +14,8 @@ from tests.workspace.bombs import Part, archive, deflated, honest, overlapped, z
 from workspace.archive.zip_reader import (
     Archive,
     ArchiveFault,
+    ArchiveLimits,
     ArchiveTooLarge,
-    Limits,
     MalformedArchive,
     UnsafeArchive,
 )
@@ -25,7 +25,7 @@ TEXT = b'{"tasks": []}'
 GOOD = archive(Part(NAME, TEXT))
 
 
-def contents(data: bytes, limits: Limits | None = None) -> dict[str, bytes]:
+def contents(data: bytes, limits: ArchiveLimits | None = None) -> dict[str, bytes]:
     opened = Archive(io.BytesIO(data), limits)
     return {entry.name: b"".join(opened.chunks(entry)) for entry in opened.entries}
 
@@ -146,9 +146,9 @@ def test_inconsistent_archive_is_refused(data: bytes, fault: type[ArchiveFault])
 
 def test_more_than_the_limits_is_refused() -> None:
     with pytest.raises(ArchiveTooLarge):
-        contents(archive(Part(b"a"), Part(b"b")), Limits(entries=1))
+        contents(archive(Part(b"a"), Part(b"b")), ArchiveLimits(entries=1))
     with pytest.raises(ArchiveTooLarge):
-        contents(archive(Part(b"a", b"12"), Part(b"b", b"34")), Limits(total_bytes=3))
+        contents(archive(Part(b"a", b"12"), Part(b"b", b"34")), ArchiveLimits(total_bytes=3))
 
 
 @given(st.integers(0, len(GOOD) - 1), st.integers(0, 255))

@@ -16,8 +16,8 @@ from django.views.decorators.http import require_safe
 
 from docstore import Corrupt
 from utils.middleware import StorageRequest, storage_refusal
-from web.activity_entries import PAGE_ACTIVITIES, Asked, days, kinds, lines
-from workspace.documents import own_copy
+from web.activity_entries import PAGE_ACTIVITIES, ActivityFilter, days, kinds, lines
+from workspace.documents import deep_copy
 from workspace.users.activity_query import Activity, newest
 
 _TEMPLATE = "activity/activity.html"
@@ -32,7 +32,11 @@ _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
 @login_required
 def activity(request: StorageRequest) -> HttpResponse:
     """List activities, 50 per page, newest first. `before` is the cursor of the previous page."""
-    manager, owner, asked = request.json_storage, cast(int, request.user.pk), Asked.of(request.GET)
+    manager, owner, asked = (
+        request.json_storage,
+        cast(int, request.user.pk),
+        ActivityFilter.of(request.GET),
+    )
     context = {"asked": asked, "kinds": kinds()}
     end = _place(request.GET.get("before", ""))
     try:
@@ -71,7 +75,7 @@ def _export(
     pieces: Callable[[Iterator[Activity]], Iterator[bytes]],
 ) -> HttpResponseBase:
     every = request.json_storage.past(cast(int, request.user.pk))
-    tests = Asked.of(request.GET).tests
+    tests = ActivityFilter.of(request.GET).tests
     chosen = (candidate for candidate in reversed(every) if all(test(candidate) for test in tests))
     name = f"activity-{datetime.now(UTC):%Y-%m-%d}.{ending}"
     return StreamingHttpResponse(
@@ -111,7 +115,7 @@ def _json(activities: Iterator[Activity]) -> Iterator[bytes]:
     yield b'{"activities": ['
     between = b"\n"
     while batch := list(islice(activities, _IN_ONE_PIECE)):
-        yield between + b",\n".join(msgspec.json.encode(own_copy(item)) for item in batch)
+        yield between + b",\n".join(msgspec.json.encode(deep_copy(item)) for item in batch)
         between = b",\n"
     yield b"\n]}\n"
 

@@ -11,8 +11,8 @@ from datetime import date, datetime, timedelta, tzinfo
 from functools import lru_cache
 from typing import Any, Final
 
-from workspace.timestamps import moment_of
-from workspace.users.activity_query import DEEDS, LOOKED_AT_MAX, Past
+from workspace.timestamps import parse_or_none
+from workspace.users.activity_query import DEEDS, LOOKED_AT_MAX, ActivityLog
 
 WEEKS: Final = 26
 LEVELS: Final = 4
@@ -25,7 +25,7 @@ Activity = Mapping[str, Any]
 
 
 @dataclass(frozen=True)
-class Day:
+class HeatmapDay:
     """A day, its count, and its square in the SVG."""
 
     date: date
@@ -37,11 +37,11 @@ class Day:
 
 
 @dataclass(frozen=True)
-class Week:
+class HeatmapWeek:
     """A week by its first day. Future days are None."""
 
     start: date
-    days: list[Day | None]
+    days: list[HeatmapDay | None]
     x: int
     month: date | None  # the month that begins in it, if there is room for the label
 
@@ -51,13 +51,13 @@ class Week:
 
 
 @dataclass(frozen=True)
-class Heat:
+class Heatmap:
     """The weeks of the heat map, oldest first."""
 
-    weeks: list[Week]
+    weeks: list[HeatmapWeek]
     total: int
     days: int  # days with at least one activity
-    best: Day | None
+    best: HeatmapDay | None
 
     @property
     def names(self) -> list[date]:
@@ -65,14 +65,14 @@ class Heat:
         return [self.weeks[0].start + timedelta(days=day) for day in range(7)]
 
     @property
-    def busy_weeks(self) -> list[Week]:
+    def busy_weeks(self) -> list[HeatmapWeek]:
         """Weeks with at least one activity, newest first."""
         return [week for week in reversed(self.weeks) if week.total]
 
     width, height = WEEKS * STEP, _TOP + 7 * STEP
 
 
-def heat_of(activities: Sequence[Activity], now: datetime, *, first_weekday: int = 0) -> Heat:
+def heat_of(activities: Sequence[Activity], now: datetime, *, first_weekday: int = 0) -> Heatmap:
     """Return the heat map up to the day of `now`, in its zone.
 
     `activities` are oldest first. Only the newest LOOKED_AT_MAX are counted.
@@ -84,13 +84,13 @@ def heat_of(activities: Sequence[Activity], now: datetime, *, first_weekday: int
 
 
 @lru_cache(256)  # computing 182 days costs more than the key, and counts rarely change
-def _heat(start: date, today: date, done: tuple[tuple[date, int], ...]) -> Heat:
+def _heat(start: date, today: date, done: tuple[tuple[date, int], ...]) -> Heatmap:
     counts = Counter(dict(done))
     most = max(counts.values(), default=0)
     weeks = [_week(start + timedelta(weeks=n), n, today, counts, most) for n in range(WEEKS)]
     every = [day for week in weeks for day in week.days if day and day.count]
     best = max(every, key=lambda day: day.count, default=None)
-    return Heat(weeks, sum(day.count for day in every), len(every), best)
+    return Heatmap(weeks, sum(day.count for day in every), len(every), best)
 
 
 def _counts(activities: Sequence[Activity], start: date, zone: tzinfo | None) -> Counter[date]:
@@ -99,8 +99,10 @@ def _counts(activities: Sequence[Activity], start: date, zone: tzinfo | None) ->
         if day < start:
             break
         counts[day] += 1
-    for quarter, count in activities.trimmed_deeds.items() if isinstance(activities, Past) else ():
-        moment = moment_of(f"{quarter}Z")
+    for quarter, count in (
+        activities.trimmed_deeds.items() if isinstance(activities, ActivityLog) else ()
+    ):
+        moment = parse_or_none(f"{quarter}Z")
         if moment is not None and (day := moment.astimezone(zone).date()) >= start:
             counts[day] += count
     return counts
@@ -114,7 +116,7 @@ def _days(activities: Sequence[Activity], zone: tzinfo | None) -> Iterator[date]
             text = str(activity.get("timestamp"))
             quarter = _quarter(text)
             if quarter not in days:
-                moment = moment_of(text)
+                moment = parse_or_none(text)
                 days[quarter] = moment.astimezone(zone).date() if moment else None
             if (day := days[quarter]) is not None:
                 yield day
@@ -131,7 +133,7 @@ def _quarter(timestamp: str) -> str:
     return timestamp[:14] + _QUARTERS.get(timestamp[14:16], timestamp)
 
 
-def _week(start: date, number: int, today: date, counts: Counter[date], most: int) -> Week:
+def _week(start: date, number: int, today: date, counts: Counter[date], most: int) -> HeatmapWeek:
     days = [start + timedelta(days=day) for day in range(7)]
     squares = [
         _day(day, counts[day], most, number, place) if day <= today else None
@@ -139,11 +141,13 @@ def _week(start: date, number: int, today: date, counts: Counter[date], most: in
     ]
     x = _LEFT + number * STEP
     first = next((day for day in days if day.day == 1), None)
-    return Week(start, squares, x, first if number < WEEKS - 1 else None)
+    return HeatmapWeek(start, squares, x, first if number < WEEKS - 1 else None)
 
 
-def _day(day: date, count: int, most: int, week: int, place: int) -> Day:
+def _day(day: date, count: int, most: int, week: int, place: int) -> HeatmapDay:
     level = -(-LEVELS * count // most) if count else 0
     size = 2 + level * 2 + (level > 0)
     inset = (STEP - size) / 2
-    return Day(day, count, level, _LEFT + week * STEP + inset, _TOP + place * STEP + inset, size)
+    return HeatmapDay(
+        day, count, level, _LEFT + week * STEP + inset, _TOP + place * STEP + inset, size
+    )

@@ -11,11 +11,11 @@ from typing import Any
 
 from docstore import StoreError, id_of
 from utils.json_storage import JSONStorageManager
-from web.dashboard.heatmap import Heat, heat_of
+from web.dashboard.heatmap import Heatmap, heat_of
 from web.panels import Panel, read_panel
-from web.presenters import Bar, Row, bars, names_of, row, share, shared_rows
+from web.presenters import Bar, RecordRow, bars, names_of, present, share, shared_rows
 from workspace.membership.invitations import Invitations
-from workspace.ordering import each, whole
+from workspace.ordering import derive_cached, map_cached
 from workspace.schema.validation import COLLECTIONS
 from workspace.tasks.due_index import overdue
 from workspace.tasks.statistics import count_by, statistics
@@ -29,10 +29,10 @@ Record = Mapping[str, Any]
 
 
 @dataclass(frozen=True)
-class Progress:
+class ProjectProgress:
     """A project and the progress of its tasks."""
 
-    row: Row
+    row: RecordRow
     done: int
     total: int
 
@@ -51,17 +51,17 @@ class Summary:
     figures: dict[str, Any]
     by_status: list[Bar]
     by_priority: list[Bar]
-    overdue: list[Row]
-    today: list[Row]
+    overdue: list[RecordRow]
+    today: list[RecordRow]
     more_pressing: int  # tasks overdue or due today that are not shown
-    due_soon: list[Row]
-    progress: list[Progress]
+    due_soon: list[RecordRow]
+    progress: list[ProjectProgress]
     models_by_status: list[Bar]
-    model_rows: list[Row]
+    model_rows: list[RecordRow]
     activities: Panel
     invitations: int  # open invitations
     quota: Quota | None
-    heat: Heat | None  # None if the activities are unreadable
+    heat: Heatmap | None  # None if the activities are unreadable
 
     @property
     def quota_share(self) -> int:
@@ -120,7 +120,7 @@ def _invitations(manager: JSONStorageManager, owner: int) -> int:
 
 def _due(
     tasks: Sequence[Record], projects: Sequence[Record], now: datetime
-) -> tuple[list[Row], list[Row], list[Row], int]:
+) -> tuple[list[RecordRow], list[RecordRow], list[RecordRow], int]:
     """Return the most urgent open tasks that are overdue, due today and due soon.
 
     The last value is the number of overdue and today's tasks that are not among them.
@@ -130,22 +130,24 @@ def _due(
     today = late.next_until(now.date() + timedelta(days=1))
     soon = today.next_until(now + SOON)
     groups = [due.first(PANEL_RECORDS) for due in (late, today, soon)]
-    rows = [[row(spec, task, now, names) for task in group] for group in groups]
+    rows = [[present(spec, task, now, names) for task in group] for group in groups]
     return rows[0], rows[1], rows[2], len(late) + len(today) - len(rows[0]) - len(rows[1])
 
 
-def _progress(tasks: Sequence[Record], projects: Sequence[Record], now: datetime) -> list[Progress]:
+def _progress(
+    tasks: Sequence[Record], projects: Sequence[Record], now: datetime
+) -> list[ProjectProgress]:
     """Return the newest active projects with their progress."""
     spec = COLLECTIONS["projects"]
-    counts = whole(tasks, _count_projects)
+    counts = derive_cached(tasks, _count_projects)
     active = [
         project
         for project in reversed(projects)
         if (project.get("status") or spec.by_name["status"].default) == "active"
     ]
     return [
-        Progress(
-            row(spec, project, now),
+        ProjectProgress(
+            present(spec, project, now),
             counts[number, True],
             counts[number, True] + counts[number, False],
         )
@@ -155,7 +157,7 @@ def _progress(tasks: Sequence[Record], projects: Sequence[Record], now: datetime
 
 
 def _count_projects(tasks: Sequence[Record]) -> Counter[tuple[Any, bool]]:
-    return Counter(each(tasks, _project_and_done))
+    return Counter(map_cached(tasks, _project_and_done))
 
 
 def _project_and_done(task: Record) -> tuple[Any, bool]:
@@ -165,9 +167,9 @@ def _project_and_done(task: Record) -> tuple[Any, bool]:
     return project_id if isinstance(project_id, int) else 0, done
 
 
-def _latest_models(models: Sequence[Record], now: datetime) -> list[Row]:
+def _latest_models(models: Sequence[Record], now: datetime) -> list[RecordRow]:
     """Return the newest models: active ones first, then those in training, then others."""
     ranks = {"active": 0, "training": 1}
     newest_first = list(reversed(models))
     newest_first.sort(key=lambda model: ranks.get(str(model.get("status")), 2))
-    return [row(COLLECTIONS["models"], model, now) for model in newest_first[:PANEL_RECORDS]]
+    return [present(COLLECTIONS["models"], model, now) for model in newest_first[:PANEL_RECORDS]]

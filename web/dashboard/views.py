@@ -16,7 +16,7 @@ from web.dashboard.steps import steps_of
 from web.dashboard.summary import PANEL_RECORDS, summary
 from web.localization import preferences_of
 from web.panels import sequence_now
-from web.presenters import Row
+from web.presenters import RecordRow
 from workspace.operations.status import latest_backup
 
 # The page warns if the latest backup is older than this.
@@ -27,7 +27,7 @@ BACKUP_AGE: Final = timedelta(days=7)
 class _Assigned:
     """Tasks assigned by others: the most urgent, and the number of further ones."""
 
-    rows: list[Row]
+    rows: list[RecordRow]
     more: int
     is_whole: bool
 

@@ -12,12 +12,12 @@ from django.views.decorators.http import require_safe
 from api.url_converters import record_id_of
 from docstore import StoreError, id_of
 from utils.middleware import StorageRequest
-from web.activity_entries import Line, lines
+from web.activity_entries import ActivityLine, lines
 from web.charts import metrics_of, part
 from web.comparison import Table, pairs, table, value_text
 from web.labels import FIELD_WORDS, Text, in_words
 from web.panels import read_panel
-from web.presenters import names_of, row, title_of
+from web.presenters import names_of, present, title_of
 from workspace.schema.validation import COLLECTIONS
 from workspace.users.activity_query import newest, of_record
 
@@ -37,7 +37,7 @@ def model_detail(request: StorageRequest, record_id: int) -> HttpResponse:
     manager, owner = request.json_storage, _owner(request)
     model = manager.get("models", owner, record_id)
     projects = names_of(COLLECTIONS["projects"], read_panel(manager, "projects", owner).records)
-    shown = row(_SPEC, model, timezone.localtime(), projects)
+    shown = present(_SPEC, model, timezone.localtime(), projects)
     metrics = metrics_of(model.get("performance_metrics"))
     accuracy = shown.record["accuracy"]
     context = {
@@ -78,8 +78,8 @@ def model_compare(request: StorageRequest) -> HttpResponse:
         every = pairs(_SPEC, first, second, names_of(COLLECTIONS["projects"], projects))
         only = "differing" in request.GET
         context |= {
-            "first": row(_SPEC, first, timezone.localtime()),
-            "second": row(_SPEC, second, timezone.localtime()),
+            "first": present(_SPEC, first, timezone.localtime()),
+            "second": present(_SPEC, second, timezone.localtime()),
             "pairs": [pair for pair in every if pair.differs or not only],
             "only": only,
             "differing": sum(pair.differs for pair in every),
@@ -110,7 +110,7 @@ def _tables(model: Record) -> list[Table]:
     ]
 
 
-def _changes(request: StorageRequest, record_id: int) -> list[Line] | None:
+def _changes(request: StorageRequest, record_id: int) -> list[ActivityLine] | None:
     """Return the latest activities about the model, or None if they are unreadable."""
     manager, owner = request.json_storage, _owner(request)
     try:

@@ -12,7 +12,7 @@ from django.views.decorators.http import require_POST
 
 from utils.middleware import StorageRequest, request_metadata
 from web import undo
-from web.redirects import back_to
+from web.redirects import safe_next
 from workspace.sample_project import add_example, remove_example
 from workspace.users.document import Activity
 
@@ -25,8 +25,8 @@ def example_add(request: StorageRequest) -> HttpResponse:
     project, parts = _example(timezone.localdate())
     owner = cast(int, request.user.pk)
     if add_example(request.json_storage, owner, project, parts, activity):
-        undo.say(request, _("The example project was added."))
-    return HttpResponseRedirect(back_to(request, reverse("dashboard")))
+        undo.message_with_undo(request, _("The example project was added."))
+    return HttpResponseRedirect(safe_next(request, reverse("dashboard")))
 
 
 @require_POST
@@ -35,8 +35,8 @@ def example_remove(request: StorageRequest) -> HttpResponse:
     """Remove the sample data, and nothing else."""
     activity = Activity("example_removed", "Removed the example project", request_metadata(request))
     if remove_example(request.json_storage, cast(int, request.user.pk), activity):
-        undo.say(request, _("The example was removed."))
-    return HttpResponseRedirect(back_to(request, reverse("dashboard")))
+        undo.message_with_undo(request, _("The example was removed."))
+    return HttpResponseRedirect(safe_next(request, reverse("dashboard")))
 
 
 def _example(today: date) -> tuple[dict[str, Any], dict[str, list[dict[str, Any]]]]:

@@ -17,16 +17,16 @@ from django.views.decorators.http import require_safe
 
 from docstore import RecordList, StoreError, id_of
 from utils.middleware import StorageRequest
-from web.activity_entries import Line, lines
+from web.activity_entries import ActivityLine, lines
 from web.labels import CHOICE_WORDS, Text, in_words
 from web.panels import Panel, read_panel, sequence_now
-from web.presenters import Row, row, team_of
+from web.presenters import RecordRow, present, team_of
 from web.progress import progress_of
-from web.record_scope import Whose
+from web.record_scope import RecordScope
 from workspace.member_entries import entries_of
-from workspace.ordering import in_order, of_project, whole
+from workspace.ordering import derive_cached, of_project, sorted_by
 from workspace.schema.validation import COLLECTIONS
-from workspace.tasks.due_index import most_pressing
+from workspace.tasks.due_index import most_urgent
 from workspace.users.activity_query import newest, of_records
 
 _ORDER = ("in_progress", "review", "pending", "completed")
@@ -40,12 +40,12 @@ Record = Mapping[str, Any]
 
 
 @dataclass(frozen=True)
-class Group:
+class TaskStatusGroup:
     """The tasks of one status: the first few, and their total number."""
 
     status: str
     label: Text
-    rows: list[Row]
+    rows: list[RecordRow]
     total: int
 
     @property
@@ -69,13 +69,13 @@ def project_detail(
     request: StorageRequest, record_id: int, owner: int | None = None
 ) -> HttpResponse:
     """Show a project. An unreadable document only affects its own panels."""
-    whose, now = Whose.of(request, _SPEC, owner), timezone.localtime()
+    whose, now = RecordScope.of(request, _SPEC, owner), timezone.localtime()
     manager, caller, sequence = whose.manager, whose.caller, sequence_now(request)
     project = manager.get("projects", whose.owner, record_id, caller=caller)
     tasks = _of_project(read_panel(manager, "tasks", whose.owner, caller), record_id)
     models = Panel() if whose.shared else read_panel(manager, "models", whose.owner)
     models = _of_project(models, record_id)
-    shown = row(
+    shown = present(
         _SPEC, project, now, may_change=whose.may_change(project), may_delete=not whose.shared
     )
     is_open = record_id in whose.open_projects
@@ -90,7 +90,7 @@ def project_detail(
         "groups": _groups(whose, tasks.records, now, is_open),
         "models": models,
         "model_rows": [
-            row(COLLECTIONS["models"], model, now)
+            present(COLLECTIONS["models"], model, now)
             for model in models.records[: -MODELS_SHOWN - 1 : -1]
         ],
         "members": _members(whose, project),
@@ -107,19 +107,23 @@ def _of_project(panel: Panel, project_id: int) -> Panel:
     return Panel(of_project(panel.records, project_id), panel.fault)
 
 
-def _groups(whose: Whose, tasks: Sequence[Record], now: datetime, may_change: bool) -> list[Group]:
+def _groups(
+    whose: RecordScope, tasks: Sequence[Record], now: datetime, may_change: bool
+) -> list[TaskStatusGroup]:
     """Return tasks by status: the most urgent ones, or the latest completed ones."""
-    by_status = whole(tasks, _by_status)
+    by_status = derive_cached(tasks, _by_status)
     groups = []
     for status in [*_ORDER, *(name for name in by_status if name not in _ORDER)]:
         members = by_status.get(status, ())
         if status == "completed":
-            first = whole(members, in_order("tasks", "completed_at", True))[:GROUP_TASKS]
+            first = derive_cached(members, sorted_by("tasks", "completed_at", True))[:GROUP_TASKS]
         else:
-            first = most_pressing(members, now, GROUP_TASKS)
+            first = most_urgent(members, now, GROUP_TASKS)
         rows = [_task_row(whose, task, now, may_change) for task in first]
         if rows:
-            groups.append(Group(status, in_words(status, CHOICE_WORDS), rows, len(members)))
+            groups.append(
+                TaskStatusGroup(status, in_words(status, CHOICE_WORDS), rows, len(members))
+            )
     return groups
 
 
@@ -133,14 +137,14 @@ def _by_status(tasks: Sequence[Record]) -> dict[str, RecordList]:
     return {status: RecordList(members) for status, members in by_status.items()}
 
 
-def _task_row(whose: Whose, task: Record, now: datetime, may_change: bool) -> Row:
+def _task_row(whose: RecordScope, task: Record, now: datetime, may_change: bool) -> RecordRow:
     """Return the row of a task without the name of the project, which the page is about."""
     theirs = whose.owner if whose.shared else None
-    shown = row(_TASKS, task, now, None, whose.people, owner=theirs, may_change=may_change)
+    shown = present(_TASKS, task, now, None, whose.people, owner=theirs, may_change=may_change)
     return replace(shown, project="")
 
 
-def _members(whose: Whose, project: Record) -> list[Member]:
+def _members(whose: RecordScope, project: Record) -> list[Member]:
     """Return the owner, the members, and invited users."""
     you = whose.caller.user_id
     entries = sorted(entries_of(project).items(), key=lambda one: one[1]["status"] != "member")
@@ -163,7 +167,7 @@ def _changes(
     project_id: int,
     tasks: Sequence[Record],
     models: Sequence[Record],
-) -> list[Line] | None:
+) -> list[ActivityLine] | None:
     """Return the latest activities about the project, its tasks and models.
 
     Return None if they are unreadable.

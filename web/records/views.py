@@ -19,7 +19,7 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 from docstore import Conflict, Corrupt, StoreError
 from utils.middleware import StorageRequest, request_metadata, storage_refusal
 from web import undo
-from web.forms import Part, RecordForm
+from web.forms import FormSection, RecordForm
 from web.labels import WORDS, Text
 from web.list_filter import (
     DUE,
@@ -31,12 +31,12 @@ from web.list_filter import (
 )
 from web.localization import local_time
 from web.metrics_table import model_table
-from web.presenters import Row, near_day, row, title_of
-from web.record_scope import Whose, project_address
-from web.redirects import back_to
+from web.presenters import RecordRow, present, relative_day, title_of
+from web.record_scope import RecordScope, project_address
+from web.redirects import safe_next
 from web.saved_views import current_of, selection_of, tabs_of
 from workspace.schema.validation import CollectionSpec, InvalidRecord, record_version
-from workspace.timestamps import is_date, moment_of
+from workspace.timestamps import is_date, parse_or_none
 from workspace.users.activity_entries import activity_of
 
 UNPROCESSABLE = 422
@@ -57,7 +57,7 @@ def record_list(
     request: StorageRequest, spec: CollectionSpec, owner: int | None = None
 ) -> HttpResponse:
     """List a collection, 50 records per page, filtered and sorted by the query string."""
-    whose = Whose.of(request, spec, owner)
+    whose = RecordScope.of(request, spec, owner)
     selection = selection_of(whose, request.GET)
     context = _context(whose) | {
         "selection": selection,
@@ -88,7 +88,7 @@ def record_add(
     request: StorageRequest, spec: CollectionSpec, owner: int | None = None
 ) -> HttpResponse:
     """Show and process the form for a new record."""
-    whose = Whose.of(request, spec, owner)
+    whose = RecordScope.of(request, spec, owner)
     whose.require_add()
     form = _form(request, whose)
     if request.method != "POST":
@@ -117,7 +117,7 @@ def record_edit(
     user changed the record, the response (409) shows their values next to the input. Only saving
     again overwrites them.
     """
-    whose = Whose.of(request, spec, owner)
+    whose = RecordScope.of(request, spec, owner)
     stored = whose.manager.get(spec.name, whose.owner, record_id, caller=whose.caller)
     form = _form(request, whose, stored)
     if request.method != "POST":
@@ -147,13 +147,13 @@ def record_delete(
     request: StorageRequest, spec: CollectionSpec, record_id: int, owner: int | None = None
 ) -> HttpResponse:
     """Ask for confirmation, then delete the record unless it changed since the question."""
-    whose = Whose.of(request, spec, owner)
+    whose = RecordScope.of(request, spec, owner)
     stored = whose.manager.get(spec.name, whose.owner, record_id, caller=whose.caller)
     whose.require_change(stored)
     context = _context(whose) | {
         "row": _row(whose, stored, timezone.localtime()),
         "version": record_version(stored),
-        "back": back_to(request, whose.address("record_list")),
+        "back": safe_next(request, whose.address("record_list")),
     }
     if request.method != "POST":
         return render(request, "records/delete.html", context)
@@ -168,7 +168,7 @@ def record_delete(
         )
     except StoreError as fault:
         return storage_refusal(request, fault, "records/delete.html", context)
-    undo.say(request, WORDS[spec.name].deleted)
+    undo.message_with_undo(request, WORDS[spec.name].deleted)
     return HttpResponseRedirect(context["back"])
 
 
@@ -180,7 +180,7 @@ def record_complete(
     """Complete a task, or reopen it with `reopen`, then redirect back."""
     if "completed_at" not in spec.by_name:
         raise Http404
-    whose = Whose.of(request, spec, owner)
+    whose = RecordScope.of(request, spec, owner)
     reopen = "reopen" in request.POST
     added: list[Record] = []
     whose.manager.update(
@@ -192,27 +192,27 @@ def record_complete(
         activity=activity_of(request_metadata(request), spec, "updated"),
         report_next=added.append,
     )
-    undo.say(request, _("The task was reopened.") if reopen else _completed(added))
-    return HttpResponseRedirect(back_to(request, whose.address("record_list")))
+    undo.message_with_undo(request, _("The task was reopened.") if reopen else _completed(added))
+    return HttpResponseRedirect(safe_next(request, whose.address("record_list")))
 
 
 def _completed(added: Sequence[Record]) -> str:
     """Return the message that a task is completed, with the due date of its next occurrence."""
     due = added[0]["due_date"] if added else None
-    moment = moment_of(due)
+    moment = parse_or_none(due)
     if due is None or moment is None:
         return _("The task was completed.")
     day = moment.date() if is_date(due) else local_time(moment).date()
-    values = {"day": near_day(day, timezone.localdate())}
+    values = {"day": relative_day(day, timezone.localdate())}
     return _("The task was completed. The next one is due %(day)s.") % values
 
 
-def _context(whose: Whose) -> dict[str, Any]:
+def _context(whose: RecordScope) -> dict[str, Any]:
     return {"whose": whose, "spec": whose.spec, "words": WORDS[whose.spec.name]}
 
 
-def _row(whose: Whose, record: Mapping[str, Any], now: datetime) -> Row:
-    return row(
+def _row(whose: RecordScope, record: Mapping[str, Any], now: datetime) -> RecordRow:
+    return present(
         whose.spec,
         record,
         now,
@@ -224,7 +224,7 @@ def _row(whose: Whose, record: Mapping[str, Any], now: datetime) -> Row:
     )
 
 
-def _form(request: StorageRequest, whose: Whose, stored: Record | None = None) -> RecordForm:
+def _form(request: StorageRequest, whose: RecordScope, stored: Record | None = None) -> RecordForm:
     """Return the form, with choices for the project that is typed, stored or proposed."""
     typed = request.POST if request.method == "POST" else None
     proposed = {} if stored else _proposed(request, whose)
@@ -239,18 +239,18 @@ def _form(request: StorageRequest, whose: Whose, stored: Record | None = None) -
     )
 
 
-def _part(request: StorageRequest, whose: Whose, stored: Record | None) -> Part | None:
+def _part(request: StorageRequest, whose: RecordScope, stored: Record | None) -> FormSection | None:
     """Return the fields to enter if the form is for editing within a row, otherwise None."""
     if stored is None or whose.spec.name != "tasks" or "quick" not in request.GET:
         return None
-    return Part(QUICK_FIELDS, f"{whose.anchor(stored['id'])}-%s", "title")
+    return FormSection(QUICK_FIELDS, f"{whose.anchor(stored['id'])}-%s", "title")
 
 
 def _template_of(form: RecordForm) -> str:
     return "records/form.html" if form.part is None else "records/quick.html"
 
 
-def _proposed(request: StorageRequest, whose: Whose) -> Record:
+def _proposed(request: StorageRequest, whose: RecordScope) -> Record:
     """Return initial values of a new record: the project from which the user came.
 
     Another user's task must be in a project.
@@ -263,7 +263,7 @@ def _proposed(request: StorageRequest, whose: Whose) -> Record:
     return {} if project is None else {"project_id": project}
 
 
-def _back(request: StorageRequest, whose: Whose) -> str:
+def _back(request: StorageRequest, whose: RecordScope) -> str:
     """Return the URL of the page that opened the form, by default the list filtered by project."""
     address = whose.address("record_list")
     known = whose.projects if "project_id" in whose.spec.by_name else ()
@@ -272,10 +272,10 @@ def _back(request: StorageRequest, whose: Whose) -> str:
         address = project_address("project_detail", project)
     elif project is not None:
         address += f"?project={project}"
-    return back_to(request, address)
+    return safe_next(request, address)
 
 
-def _form_context(request: StorageRequest, whose: Whose, form: RecordForm) -> dict[str, Any]:
+def _form_context(request: StorageRequest, whose: RecordScope, form: RecordForm) -> dict[str, Any]:
     context = _context(whose) | {"form": form, "back": _back(request, whose)}
     stored = form.stored
     if stored is not None:
@@ -290,7 +290,7 @@ def _form_context(request: StorageRequest, whose: Whose, form: RecordForm) -> di
 
 
 def _form_page(
-    request: StorageRequest, whose: Whose, form: RecordForm, status: int = 200
+    request: StorageRequest, whose: RecordScope, form: RecordForm, status: int = 200
 ) -> HttpResponse:
     context = _form_context(request, whose, form)
     return render(request, _template_of(form), context, status=status)
@@ -298,7 +298,7 @@ def _form_page(
 
 def _saved(
     request: StorageRequest,
-    whose: Whose,
+    whose: RecordScope,
     form: RecordForm,
     write: Callable[[], Record],
     said: Text,
@@ -316,12 +316,12 @@ def _saved(
     except StoreError as fault:
         context = _form_context(request, whose, form)
         return storage_refusal(request, fault, _template_of(form), context)
-    undo.say(request, said)
+    undo.message_with_undo(request, said)
     return HttpResponseRedirect(_back(request, whose))
 
 
 def _conflict(
-    request: StorageRequest, whose: Whose, form: RecordForm, fault: Conflict
+    request: StorageRequest, whose: RecordScope, form: RecordForm, fault: Conflict
 ) -> HttpResponse:
     """Show the input next to the current state of the record."""
     assert form.stored is not None, "a new record has nothing to conflict with"

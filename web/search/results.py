@@ -15,12 +15,12 @@ from django.urls import reverse
 from docstore import id_of
 from utils.json_storage import JSONStorageManager
 from web.labels import WORDS, Text
-from web.navigation import Place, places_for
+from web.navigation import Destination, places_for
 from web.panels import Panel, read_panel
 from web.presenters import shared_rows, title_of
 from web.record_scope import address_of, project_address
-from workspace.actor import Caller
-from workspace.ordering import SEPARATOR, each, texts_of, whole
+from workspace.actor import Actor
+from workspace.ordering import SEPARATOR, derive_cached, map_cached, search_text
 from workspace.schema.validation import COLLECTIONS, RECORD_COLLECTIONS
 from workspace.sharing.permissions import SHARED_COLLECTIONS
 from workspace.texts import folded
@@ -44,12 +44,12 @@ class Hit:
 
 
 @dataclass
-class Found:
+class SearchResults:
     """The search results."""
 
     text: str
-    places: list[Place]
-    groups: list["Group"] = field(default_factory=list)
+    places: list[Destination]
+    groups: list["HitGroup"] = field(default_factory=list)
     is_whole: bool = True  # False if a document was unreadable
 
     @property
@@ -58,7 +58,7 @@ class Found:
 
 
 @dataclass(frozen=True)
-class Group:
+class HitGroup:
     """The best hits of a collection, and the total number of matches."""
 
     label: Text
@@ -81,10 +81,10 @@ class _Of:
     panel: Panel
 
 
-def find(manager: JSONStorageManager, person: int, is_staff: bool, text: str) -> Found:
+def find(manager: JSONStorageManager, person: int, is_staff: bool, text: str) -> SearchResults:
     """Return everything that matches all words of the text. Without words, only pages match."""
     words = folded(text[:CHARACTERS_MAX]).split()[:WORDS_MAX]
-    results = Found(text, places_for(is_staff, words))
+    results = SearchResults(text, places_for(is_staff, words))
     if not words or SEPARATOR in text:
         return results
     read = list(_readable(manager, person))
@@ -103,16 +103,16 @@ def _readable(manager: JSONStorageManager, person: int) -> Iterator[_Of]:
     owners = {row.owner: row.owner_name for row in shared if not row.is_invitation}
     for owner, name in owners.items():
         for collection in SHARED_COLLECTIONS:
-            panel = read_panel(manager, collection, owner, Caller(person))
+            panel = read_panel(manager, collection, owner, Actor(person))
             yield _Of(collection, owner, name, panel)
 
 
-def _group(collection: str, places: Sequence[_Of], words: Sequence[str]) -> Group:
+def _group(collection: str, places: Sequence[_Of], words: Sequence[str]) -> HitGroup:
     """Return the best hits: names that begin with the words, names with them, other texts."""
     hits: list[tuple[int, Hit]] = []
     totals: dict[int | None, int] = {}
     for of in places:
-        ranked = _ranked(whole(of.panel.records, _newest_first(of.collection)), words)
+        ranked = _ranked(derive_cached(of.panel.records, _newest_first(of.collection)), words)
         totals[of.owner] = sum(map(len, ranked))
         for rank, records in enumerate(ranked):
             hits += [(rank, _hit(of, record)) for record in records[:HITS_MAX]]
@@ -122,7 +122,9 @@ def _group(collection: str, places: Sequence[_Of], words: Sequence[str]) -> Grou
     is_one_list = len(words) == 1 and totals.get(None) == total
     address = address_of("record_list", COLLECTIONS[collection])
     more_at = f"{address}?{urlencode({'q': words[0]})}" if is_one_list else ""
-    return Group(WORDS[collection].plural, [hit for _rank, hit in hits[:HITS_MAX]], total, more_at)
+    return HitGroup(
+        WORDS[collection].plural, [hit for _rank, hit in hits[:HITS_MAX]], total, more_at
+    )
 
 
 _Sought = tuple[str, str, Record]  # folded name, all folded texts, record
@@ -134,7 +136,10 @@ def _newest_first(collection: str) -> Callable[[Sequence[Record]], list[_Sought]
     title_of_record = partial(_title, COLLECTIONS[collection].title_field)
 
     def newest_first(records: Sequence[Record]) -> list[_Sought]:
-        titles, texts = each(records, title_of_record), each(records, texts_of(collection))
+        titles, texts = (
+            map_cached(records, title_of_record),
+            map_cached(records, search_text(collection)),
+        )
         return list(zip(titles, texts, records, strict=True))[::-1]
 
     return newest_first

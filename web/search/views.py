@@ -10,7 +10,7 @@ from django.views.decorators.http import require_http_methods, require_safe
 from utils.middleware import StorageRequest
 from web.localization import forget_preferences, preferences_of
 from web.navigation import places_for
-from web.redirects import back_to
+from web.redirects import safe_next
 from web.search.results import find
 
 
@@ -31,7 +31,7 @@ def shortcuts(request: StorageRequest) -> HttpResponse:
         chosen = {"single_keys": request.POST.get("single_keys") == "on"}
         request.json_storage.change_preferences(cast(int, request.user.pk), chosen)
         forget_preferences(request)
-        return HttpResponseRedirect(back_to(request, request.path))
+        return HttpResponseRedirect(safe_next(request, request.path))
     context = {
         "places": [place for place in places_for(request.user.is_staff) if place.keys],
         "single_keys": preferences_of(request).single_keys,

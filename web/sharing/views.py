@@ -23,11 +23,11 @@ from web.error_messages import sentence
 from web.labels import WORDS, Text
 from web.presenters import SharedRow, shared_rows, team_of, title_of
 from web.record_scope import project_address
-from workspace.actor import Caller
+from workspace.actor import Actor
 from workspace.installation import installation
 from workspace.member_entries import OFFERED, addressed_of, entries_of
 from workspace.membership.invitations import Invitations
-from workspace.membership.members import Call, Memberships
+from workspace.membership.members import CallOptions, Memberships
 from workspace.schema.validation import COLLECTIONS, InvalidRecord
 from workspace.sharing.permissions import Forbidden
 
@@ -79,7 +79,7 @@ class TakeOverForm(forms.Form):
 
 
 @dataclass(frozen=True)
-class Place:
+class ProjectPage:
     """The project of a page, and the user who views it."""
 
     person: int
@@ -366,7 +366,7 @@ def allow_again(request: StorageRequest, person: int) -> HttpResponse:
 
 def _tasks_in(request: StorageRequest, row: SharedRow) -> int:
     """Return how many tasks come with the project."""
-    tasks = request.json_storage.view("tasks", row.owner, caller=Caller(_person(request)))
+    tasks = request.json_storage.view("tasks", row.owner, caller=Actor(_person(request)))
     return sum(task.get("project_id") == row.project_id for task in tasks)
 
 
@@ -388,35 +388,37 @@ def _memberships(request: StorageRequest) -> Memberships:
     return Memberships(request.json_storage)
 
 
-def _call(request: StorageRequest) -> Call:
+def _call(request: StorageRequest) -> CallOptions:
     """Return the actor, and the metadata to log."""
-    return Call(caller=Caller(_person(request)), told=request_metadata(request))
+    return CallOptions(caller=Actor(_person(request)), told=request_metadata(request))
 
 
-def _place(request: StorageRequest, record_id: int, owner: int | None) -> Place:
+def _place(request: StorageRequest, record_id: int, owner: int | None) -> ProjectPage:
     """Return the project of the page. `owner` is None for the user's own.
 
     Raises `NotFound` if the user may not see it.
     """
     person = _person(request)
     whose = person if owner is None else owner
-    project = request.json_storage.get("projects", whose, record_id, caller=Caller(person))
-    return Place(person, whose, project, project_address("project_members", record_id, owner))
+    project = request.json_storage.get("projects", whose, record_id, caller=Actor(person))
+    return ProjectPage(person, whose, project, project_address("project_members", record_id, owner))
 
 
 def _members_page(
-    request: StorageRequest, place: Place, form: InviteForm, status: int = 200
+    request: StorageRequest, place: ProjectPage, form: InviteForm, status: int = 200
 ) -> HttpResponse:
     context = {"place": place, "form": form, "owner_name": _owner_name(request, place)}
     return render(request, "sharing/members.html", context, status=status)
 
 
-def _question(request: StorageRequest, place: Place, entry: Record, asked: str) -> HttpResponse:
+def _question(
+    request: StorageRequest, place: ProjectPage, entry: Record, asked: str
+) -> HttpResponse:
     context = {"place": place, "entry": entry, "name": _name(entry), "asked": asked}
     return render(request, "sharing/confirm.html", context)
 
 
-def _owner_name(request: StorageRequest, place: Place) -> str:
+def _owner_name(request: StorageRequest, place: ProjectPage) -> str:
     """Return the name of the project's owner, from the user's memberships if it is another user."""
     if place.is_own:
         return request.user.get_username()
@@ -425,7 +427,7 @@ def _owner_name(request: StorageRequest, place: Place) -> str:
     return names[0] if names else f"#{place.owner}"
 
 
-def _is_of(row: SharedRow, place: Place) -> bool:
+def _is_of(row: SharedRow, place: ProjectPage) -> bool:
     return (row.owner, row.project_id) == (place.owner, place.project["id"])
 
 

@@ -9,8 +9,8 @@ from django.utils import formats
 from django.utils.translation import gettext_lazy as _
 
 from web.labels import Text
-from web.tasks.board import Part, how_many
-from workspace.tasks.due_index import Due, overdue, undated
+from web.tasks.board import TaskGroup, how_many
+from workspace.tasks.due_index import DueRange, overdue, undated
 
 GROUP_TASKS = 20  # initially shown per group, and per step of "more"
 PAGE_TASKS = 60  # initially shown in all groups together
@@ -27,13 +27,13 @@ _TITLES: dict[str, Text] = {
 
 
 @dataclass(frozen=True)
-class Group(Part):
+class DueGroup(TaskGroup):
     """Tasks that are due together."""
 
     day: date | None = None  # None for groups that span several days
 
 
-def agenda(tasks: Sequence[Record], now: datetime, parameters: Mapping[str, str]) -> list[Group]:
+def agenda(tasks: Sequence[Record], now: datetime, parameters: Mapping[str, str]) -> list[DueGroup]:
     """Return the group of today and all other non-empty groups. `now` is in the user's zone.
 
     `parameters` request more than the initial tasks of a group: `later=40`.
@@ -44,11 +44,13 @@ def agenda(tasks: Sequence[Record], now: datetime, parameters: Mapping[str, str]
             shown = how_many(parameters, name, min(GROUP_TASKS, left), GROUP_TASKS)
             left = max(0, left - min(shown, len(due)))
             title = _TITLES.get(name) or formats.date_format(day or now, str(_("l j F")))
-            groups.append(Group(name, title, due.first(shown), len(due), shown, GROUP_TASKS, day))
+            groups.append(
+                DueGroup(name, title, due.first(shown), len(due), shown, GROUP_TASKS, day)
+            )
     return groups
 
 
-def _groups(tasks: Sequence[Record], now: datetime) -> Iterator[tuple[str, date | None, Due]]:
+def _groups(tasks: Sequence[Record], now: datetime) -> Iterator[tuple[str, date | None, DueRange]]:
     """Yield the name, day and tasks of all groups, including empty ones."""
     due, day = overdue(tasks, now), now.date()
     yield "overdue", None, due

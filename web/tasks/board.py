@@ -13,7 +13,7 @@ from typing import Any
 
 from docstore import id_of
 from web.labels import CHOICE_WORDS, Text, in_words
-from workspace.ordering import each, sort_value, whole
+from workspace.ordering import derive_cached, map_cached, sort_value
 from workspace.schema.collections import PLACES_END
 from workspace.schema.validation import COLLECTIONS
 
@@ -28,7 +28,7 @@ _DIGITS = 15  # decimal places of a position: all that a float can represent
 
 
 @dataclass(frozen=True)
-class Part:
+class TaskGroup:
     """An ordered group of tasks on a page: the first of them, and their total number."""
 
     name: str
@@ -50,7 +50,7 @@ class Part:
 
 
 @dataclass(frozen=True)
-class Column(Part):
+class Column(TaskGroup):
     """The tasks of one status."""
 
     @property
@@ -69,7 +69,7 @@ def columns(tasks: Sequence[Record], parameters: Mapping[str, str]) -> list[Colu
 
     `parameters` request more than the initial cards of a column: `review=16`.
     """
-    by_status = whole(tasks, _by_status)
+    by_status = derive_cached(tasks, _by_status)
     columns = []
     for name in (*_STATUS.choices, OTHER):
         members = by_status.get(name, [])
@@ -83,7 +83,7 @@ def columns(tasks: Sequence[Record], parameters: Mapping[str, str]) -> list[Colu
 def _by_status(tasks: Sequence[Record]) -> dict[str, list[Record]]:
     """Return the tasks of each column from top to bottom."""
     by_status: dict[str, list[tuple[Any, Record]]] = {}
-    for task, standing in zip(tasks, each(tasks, _standing), strict=True):
+    for task, standing in zip(tasks, map_cached(tasks, _standing), strict=True):
         by_status.setdefault(status_of(task), []).append((standing, task))
     for members in by_status.values():
         members.sort(key=itemgetter(0), reverse=True)

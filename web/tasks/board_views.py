@@ -23,14 +23,14 @@ from web.assigned_tasks import Assigned, assigned_to
 from web.labels import CHOICE_WORDS, WORDS, Text, in_words
 from web.list_filter import project_in
 from web.localization import preferences_of
-from web.presenters import Row, row
-from web.record_scope import Whose
-from web.tasks.agenda import GROUP_TASKS, Group, agenda
-from web.tasks.board import Column, Part, columns, how_many, move_to, step
-from web.tasks.calendar import CHOSEN_TASKS, DAY_TASKS, Day, month_in, month_of
+from web.presenters import RecordRow, present
+from web.record_scope import RecordScope
+from web.tasks.agenda import GROUP_TASKS, DueGroup, agenda
+from web.tasks.board import Column, TaskGroup, columns, how_many, move_to, step
+from web.tasks.calendar import CHOSEN_TASKS, DAY_TASKS, CalendarDay, month_in, month_of
 from workspace.ordering import of_project
-from workspace.records.crud import Changed
-from workspace.recurrence import coming_due
+from workspace.records.crud import StaleRecord
+from workspace.recurrence import occurrences
 from workspace.schema.validation import COLLECTIONS, CollectionSpec, record_version
 from workspace.tasks.next_occurrence import zone_of_task
 from workspace.users.activity_entries import activity_of
@@ -44,7 +44,7 @@ MOVES = {*COLLECTIONS["tasks"].by_name["status"].choices, *STEPS}
 class Card:
     """A task on the board, and the version that a move of it expects."""
 
-    row: Row
+    row: RecordRow
     version: str
     top: bool
     bottom: bool
@@ -52,10 +52,10 @@ class Card:
 
 
 @dataclass(frozen=True)
-class Line:
+class TaskLine:
     """A task of the agenda, and when it is due again if it repeats."""
 
-    row: Row
+    row: RecordRow
     again: str
 
 
@@ -65,7 +65,7 @@ class Shown:
 
     name: str
     title: Text
-    rows: list[Card] | list[Line]
+    rows: list[Card] | list[TaskLine]
     total: int
     more: int
     further: str  # query string that shows more; "" if all are shown
@@ -74,7 +74,7 @@ class Shown:
     ordered: bool = False  # for columns: users choose the order
 
     @classmethod
-    def group(cls, request: StorageRequest, group: Group, rows: list[Line]) -> "Shown":
+    def group(cls, request: StorageRequest, group: DueGroup, rows: list[TaskLine]) -> "Shown":
         further = _further(request, group)
         return cls(group.name, group.title, rows, group.total, group.more, further, group.day)
 
@@ -92,7 +92,7 @@ class Shown:
         )
 
 
-def _further(request: StorageRequest, part: Part) -> str:
+def _further(request: StorageRequest, part: TaskGroup) -> str:
     if not part.more:
         return ""
     query = request.GET.copy()
@@ -136,13 +136,13 @@ def task_board(
     A move redirects to the board. If the task changed since the board was displayed, nothing is
     moved, and the response is the current board (409).
     """
-    whose = Whose.of(request, spec, owner)
+    whose = RecordScope.of(request, spec, owner)
     if request.method != "POST":
         return _board(request, whose)
     return _moved(request, whose, Move.of(request.POST))
 
 
-def _moved(request: StorageRequest, whose: Whose, move: Move) -> HttpResponse:
+def _moved(request: StorageRequest, whose: RecordScope, move: Move) -> HttpResponse:
     tasks = whose.manager.view(whose.spec.name, whose.owner, caller=whose.caller)
     changes = move.changes(_of_project(tasks, project_in(request.GET, whose.projects)))
     try:
@@ -155,15 +155,15 @@ def _moved(request: StorageRequest, whose: Whose, move: Move) -> HttpResponse:
             caller=whose.caller,
             activity=activity_of(request_metadata(request), whose.spec, "updated"),
         )
-    except Changed:
+    except StaleRecord:
         return _board(request, whose, 409, changed=move.task)
     column = in_words(task["status"], CHOICE_WORDS)
-    undo.say(request, _("Moved to: %(column)s") % {"column": column})
+    undo.message_with_undo(request, _("Moved to: %(column)s") % {"column": column})
     return HttpResponseRedirect(request.get_full_path())
 
 
 def _board(
-    request: StorageRequest, whose: Whose, status: int = 200, changed: int | None = None
+    request: StorageRequest, whose: RecordScope, status: int = 200, changed: int | None = None
 ) -> HttpResponse:
     def page_context(tasks: Sequence[Record]) -> dict[str, Any]:
         now = datetime.now(UTC)
@@ -184,7 +184,7 @@ def task_agenda(
     request: StorageRequest, spec: CollectionSpec, owner: int | None = None
 ) -> HttpResponse:
     """Show open tasks by due day in the user's zone."""
-    whose = Whose.of(request, spec, owner)
+    whose = RecordScope.of(request, spec, owner)
     now = timezone.localtime()
 
     def page_context(tasks: Sequence[Record]) -> dict[str, Any]:
@@ -208,7 +208,7 @@ def task_month(
     request: StorageRequest, spec: CollectionSpec, owner: int | None = None
 ) -> HttpResponse:
     """Show a calendar month, and all tasks due on the selected day (`day=2026-11-24`)."""
-    whose = Whose.of(request, spec, owner)
+    whose = RecordScope.of(request, spec, owner)
     now, first_weekday = timezone.localtime(), preferences_of(request).first_weekday
     first = month_in(request.GET.get("month", ""), now.date())
     project = project_in(request.GET, whose.projects)
@@ -232,7 +232,7 @@ def task_month(
     return _page(request, whose, "tasks/calendar.html", page_context)
 
 
-def _chosen(whose: Whose, day: Day, now: datetime) -> Shown:
+def _chosen(whose: RecordScope, day: CalendarDay, now: datetime) -> Shown:
     """Return the tasks due on the selected day, up to CHOSEN_TASKS."""
     lines = _lines(whose, day.due.first(CHOSEN_TASKS), now)
     title = formats.date_format(day.date, str(_("l j F")))
@@ -241,7 +241,7 @@ def _chosen(whose: Whose, day: Day, now: datetime) -> Shown:
 
 def _page(
     request: StorageRequest,
-    whose: Whose,
+    whose: RecordScope,
     template: str,
     told: Callable[[Sequence[Record]], dict[str, Any]],
     status: int = 200,
@@ -275,12 +275,14 @@ def _of_others(request: StorageRequest, assigned: Assigned, now: datetime) -> li
     shown = how_many(request.GET, "assigned", GROUP_TASKS, GROUP_TASKS)
     shown_tasks, total = assigned.given[:shown], len(assigned.given)
     title = _("Assigned to you")
-    group = Group("assigned", title, [item.task for item in shown_tasks], total, shown, GROUP_TASKS)
-    lines = [Line(item.row(now), _again(item.task, now)) for item in shown_tasks]
+    group = DueGroup(
+        "assigned", title, [item.task for item in shown_tasks], total, shown, GROUP_TASKS
+    )
+    lines = [TaskLine(item.row(now), _again(item.task, now)) for item in shown_tasks]
     return [Shown.group(request, group, lines)]
 
 
-def _cards(whose: Whose, column: Column, now: datetime, changed: int | None) -> list[Card]:
+def _cards(whose: RecordScope, column: Column, now: datetime, changed: int | None) -> list[Card]:
     last = len(column.on_page) - 1
     return [
         Card(
@@ -294,8 +296,8 @@ def _cards(whose: Whose, column: Column, now: datetime, changed: int | None) -> 
     ]
 
 
-def _lines(whose: Whose, tasks: Sequence[Record], now: datetime) -> list[Line]:
-    return [Line(_row(whose, task, now), _again(task, now)) for task in tasks]
+def _lines(whose: RecordScope, tasks: Sequence[Record], now: datetime) -> list[TaskLine]:
+    return [TaskLine(_row(whose, task, now), _again(task, now)) for task in tasks]
 
 
 def _again(task: Record, now: datetime) -> str:
@@ -303,11 +305,11 @@ def _again(task: Record, now: datetime) -> str:
     due, repeat = task.get("due_date"), task.get("repeat")
     if not (repeat and isinstance(repeat, str) and isinstance(due, str)):
         return ""
-    return next(coming_due(due, repeat, zone_of_task(task, now.tzinfo or UTC)), "")
+    return next(occurrences(due, repeat, zone_of_task(task, now.tzinfo or UTC)), "")
 
 
-def _row(whose: Whose, task: Record, now: datetime) -> Row:
-    return row(
+def _row(whose: RecordScope, task: Record, now: datetime) -> RecordRow:
+    return present(
         whose.spec,
         task,
         now,

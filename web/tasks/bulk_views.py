@@ -25,8 +25,8 @@ from web import undo
 from web.error_messages import sentence
 from web.labels import WORDS
 from web.presenters import title_of
-from web.record_scope import Whose
-from web.redirects import back_to
+from web.record_scope import RecordScope
+from web.redirects import safe_next
 from web.saved_views import selection_of
 from workspace.records.bulk import OPERATIONS_MAX
 from workspace.schema.validation import COLLECTIONS, CollectionSpec, InvalidRecord, record_version
@@ -78,9 +78,9 @@ def bulk_change(
     request: StorageRequest, spec: CollectionSpec, owner: int | None = None
 ) -> HttpResponse:
     """Apply the requested action to the selected tasks, then redirect back to the list."""
-    whose = Whose.of(request, spec, owner)
+    whose = RecordScope.of(request, spec, owner)
     whose.require_add()  # equivalent to permission to change some of them
-    back = HttpResponseRedirect(back_to(request, whose.address("record_list")))
+    back = HttpResponseRedirect(safe_next(request, whose.address("record_list")))
     if "seen" in request.POST:
         return _delete(request, whose, back)
     chosen = _chosen(request, whose)
@@ -100,7 +100,7 @@ def bulk_change(
     return back
 
 
-def _chosen(request: StorageRequest, whose: Whose) -> dict[int, Record]:
+def _chosen(request: StorageRequest, whose: RecordScope) -> dict[int, Record]:
     """Return the selected records by id, in the list's order, without those deleted meanwhile."""
     records = whose.manager.view(whose.spec.name, whose.owner, caller=whose.caller)
     if "all" in request.POST:
@@ -120,7 +120,7 @@ def _chosen(request: StorageRequest, whose: Whose) -> dict[int, Record]:
 
 def _write(
     request: StorageRequest,
-    whose: Whose,
+    whose: RecordScope,
     operations: list[dict[str, Any]],
     patch: Callable[[Record, Any], Record] | None = None,
 ) -> None:
@@ -142,7 +142,7 @@ def _write(
         message = ngettext("%(count)d task was deleted.", "%(count)d tasks were deleted.", count)
     else:
         message = ngettext("%(count)d task was changed.", "%(count)d tasks were changed.", count)
-    undo.say(request, message % {"count": count})
+    undo.message_with_undo(request, message % {"count": count})
 
 
 # Deletion
@@ -165,7 +165,7 @@ class Question:
 
 def _question(
     request: StorageRequest,
-    whose: Whose,
+    whose: RecordScope,
     chosen: Mapping[int, Record],
     fault: Conflict | None = None,
 ) -> HttpResponse:
@@ -175,14 +175,16 @@ def _question(
         "words": WORDS[whose.spec.name],
         "question": Question.about(whose.spec, chosen),
         "count": len(chosen),
-        "back": back_to(request, whose.address("record_list")),
+        "back": safe_next(request, whose.address("record_list")),
     }
     if fault is not None:
         return storage_refusal(request, fault, "tasks/bulk_delete.html", context)
     return render(request, "tasks/bulk_delete.html", context)
 
 
-def _delete(request: StorageRequest, whose: Whose, back: HttpResponseRedirect) -> HttpResponse:
+def _delete(
+    request: StorageRequest, whose: RecordScope, back: HttpResponseRedirect
+) -> HttpResponse:
     """Delete what the question displayed. Ask again if some of it changed since."""
     seen = dict(_seen(request.POST["seen"]))
     if not seen:

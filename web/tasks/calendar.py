@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import Any, Final
 
-from workspace.tasks.due_index import Due, before_all
+from workspace.tasks.due_index import DueRange, start_of
 
 DAY_TASKS: Final = 3  # shown per day of the calendar
 CHOSEN_TASKS: Final = 60  # shown of the selected day
@@ -18,11 +18,11 @@ Record = Mapping[str, Any]
 
 
 @dataclass(frozen=True)
-class Day:
+class CalendarDay:
     """A day of the calendar and the tasks due on it."""
 
     date: date
-    due: Due
+    due: DueRange
     in_month: bool
     is_today: bool
 
@@ -37,11 +37,11 @@ class Day:
 
 
 @dataclass(frozen=True)
-class Month:
+class CalendarMonth:
     """The full weeks around a month. `before` and `after` are None at the ends of the calendar."""
 
     first: date
-    weeks: list[list[Day]]
+    weeks: list[list[CalendarDay]]
     before: date | None
     after: date | None
 
@@ -55,7 +55,7 @@ class Month:
         """The number of tasks due in the month."""
         return sum(day.total for week in self.weeks for day in week if day.in_month)
 
-    def day(self, text: str) -> Day | None:
+    def day(self, text: str) -> CalendarDay | None:
         """Return the day with this ISO date, "2026-11-24", or None."""
         days = (day for week in self.weeks for day in week)
         return next((day for day in days if day.date.isoformat() == text), None)
@@ -75,19 +75,19 @@ def month_in(text: str, today: date) -> date:
 
 def month_of(
     tasks: Sequence[Record], first: date, now: datetime, *, first_weekday: int = 0
-) -> Month:
+) -> CalendarMonth:
     """Return the month that begins on `first`, in weeks that begin on `first_weekday`.
 
     Monday is 0.
     """
     before, after = first - timedelta(days=1), (first + timedelta(days=31)).replace(day=1)
     day = first - timedelta(days=(first.weekday() - first_weekday) % 7)
-    due, days = before_all(tasks, now).next_until(day), list[Day]()
+    due, days = start_of(tasks, now).next_until(day), list[CalendarDay]()
     while day < after or len(days) % 7:
         due = due.next_until(day + timedelta(days=1))
-        days.append(Day(day, due, first <= day < after, day == now.date()))
+        days.append(CalendarDay(day, due, first <= day < after, day == now.date()))
         day += timedelta(days=1)
-    return Month(
+    return CalendarMonth(
         first,
         [days[at : at + 7] for at in range(0, len(days), 7)],
         before.replace(day=1) if before.year > date.min.year else None,

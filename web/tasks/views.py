@@ -20,10 +20,10 @@ from web.error_messages import sentence
 from web.labels import FIELD_WORDS, WORDS, in_words
 from web.list_filter import project_in
 from web.presenters import checklist_in
-from web.record_scope import Whose
-from web.redirects import back_to
+from web.record_scope import RecordScope
+from web.redirects import safe_next
 from workspace.schema.validation import CollectionSpec, InvalidRecord
-from workspace.tasks.quick_add import Quick, Understood, parse
+from workspace.tasks.quick_add import ParsedTask, RecognizedText, parse
 from workspace.users.activity_entries import activity_of
 
 UNPROCESSABLE = 422
@@ -38,7 +38,7 @@ def quick_add(
 
     GET shows a preview and changes nothing. With `plain`, the complete line is the title.
     """
-    whose = Whose.of(request, spec, owner)
+    whose = RecordScope.of(request, spec, owner)
     whose.require_add()
     parameters = request.POST if request.method == "POST" else request.GET
     typed = parameters.get("text", "")
@@ -51,13 +51,13 @@ def quick_add(
     )
     meant, plain = _meant(whose, quick), "plain" in parameters
     if plain:
-        quick = Quick(" ".join(typed.split()))
+        quick = ParsedTask(" ".join(typed.split()))
     context = {
         "whose": whose,
         "spec": spec,
         "words": WORDS[spec.name],
         "typed": typed,
-        "back": back_to(request, whose.address("record_list")),
+        "back": safe_next(request, whose.address("record_list")),
         "of": _project_for(whose, parameters),
         "quick": quick,
         "meant": meant,
@@ -78,14 +78,14 @@ def quick_add(
         return render(request, "tasks/quick_add.html", context, status=UNPROCESSABLE)
     except StoreError as fault:
         return storage_refusal(request, fault, "tasks/quick_add.html", context)
-    undo.say(request, WORDS[spec.name].created)
+    undo.message_with_undo(request, WORDS[spec.name].created)
     return HttpResponseRedirect(str(context["back"]))
 
 
-def _meant(whose: Whose, quick: Quick) -> list[Understood]:
+def _meant(whose: RecordScope, quick: ParsedTask) -> list[RecognizedText]:
     """Return the recognized phrases for the preview, with projects by their full name."""
     return [
-        Understood(phrase.field, str(whose.projects.get(quick.project_id or 0, phrase.text)))
+        RecognizedText(phrase.field, str(whose.projects.get(quick.project_id or 0, phrase.text)))
         if phrase.field == "project_id"
         else phrase
         for phrase in quick.understood
@@ -100,7 +100,7 @@ def _fault(invalid: InvalidRecord) -> str:
     return message if name in ("", "title") else f"{in_words(name, FIELD_WORDS)}: {message}"
 
 
-def _project_for(whose: Whose, told: Mapping[str, Any]) -> int | None:
+def _project_for(whose: RecordScope, told: Mapping[str, Any]) -> int | None:
     """Return the project that the list is filtered by.
 
     A shared list requires one of the owner's projects, so its first is the default.
@@ -120,7 +120,7 @@ def checklist_tick(
     The parameter has the item's index and text, "2 Label the scans". If the checklist changed
     meanwhile, the text at that index differs and nothing is changed.
     """
-    whose = Whose.of(request, spec, owner)
+    whose = RecordScope.of(request, spec, owner)
     done = "tick" in request.POST
     place, _space, text = request.POST.get("tick" if done else "untick", "").partition(" ")
 
@@ -145,5 +145,5 @@ def checklist_tick(
         messages.warning(request, _("The checklist changed meanwhile. Please check it again."))
     else:
         message = _("“%(item)s” was completed.") if done else _("“%(item)s” was reopened.")
-        undo.say(request, message % {"item": text})
-    return HttpResponseRedirect(back_to(request, whose.address("record_list")))
+        undo.message_with_undo(request, message % {"item": text})
+    return HttpResponseRedirect(safe_next(request, whose.address("record_list")))

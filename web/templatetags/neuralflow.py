@@ -26,17 +26,17 @@ from web import recurrence_text
 from web.activity_entries import said_of
 from web.error_messages import remark_in_words
 from web.form_values import show_text
-from web.fragment_cache import NOT_KEPT, KeptParts, key_of
+from web.fragment_cache import NOT_KEPT, FragmentCache, key_of
 from web.labels import ACTIVITY_WORDS, CHOICE_WORDS, TONES, WORDS, Text, in_words
 from web.localization import local_time, preferences_of
-from web.navigation import Place, places_for
+from web.navigation import Destination, places_for
 from web.numbers import exact_text, is_number, percent_text
-from web.presenters import Row, near_day
+from web.presenters import RecordRow, relative_day
 from web.record_scope import address_of, project_address
 from web.user_agents import device_of
 from workspace.archive.user_files import OWN_FILES
 from workspace.membership.invitations import Invitations
-from workspace.timestamps import is_date, moment_of
+from workspace.timestamps import is_date, parse_or_none
 
 register = template.Library()
 
@@ -44,7 +44,7 @@ register = template.Library()
 @register.filter
 def repeats(rule: object) -> str:
     """Return a recurrence rule in words: "every week"."""
-    return recurrence_text.told(rule) if isinstance(rule, str) else ""
+    return recurrence_text.describe(rule) if isinstance(rule, str) else ""
 
 
 @register.filter
@@ -54,7 +54,7 @@ def moment(value: object) -> SafeString | str:
     A date is a day without a zone. A text that is not a time is returned unchanged. Other values
     become "".
     """
-    when = value if isinstance(value, datetime) else moment_of(value)
+    when = value if isinstance(value, datetime) else parse_or_none(value)
     text = value if isinstance(value, str) else ""
     if when is None:
         return text
@@ -68,14 +68,14 @@ def moment(value: object) -> SafeString | str:
 @register.filter
 def due(value: object) -> SafeString | str:
     """Return a future time, with names of near days: "tomorrow, 14:05", "Fri 27 Nov"."""
-    when, text = moment_of(value), value if isinstance(value, str) else ""
+    when, text = parse_or_none(value), value if isinstance(value, str) else ""
     if when is None:
         return text
     today = timezone.localdate()
     if is_date(text):
-        named = near_day(when.date(), today)
+        named = relative_day(when.date(), today)
         return format_html('<time datetime="{}">{}</time>', text, named)
-    return _time_tag(when, "H:i", f"{near_day(local_time(when).date(), today)}, ")
+    return _time_tag(when, "H:i", f"{relative_day(local_time(when).date(), today)}, ")
 
 
 def _time_tag(when: datetime, shape: str, before: str = "") -> SafeString:
@@ -126,7 +126,7 @@ def in_words_of_page(remark: object) -> str:
 @register.filter
 def clock(value: object) -> SafeString | str:
     """Return the time of day of a stored time in the user's zone, "14:05", or ""."""
-    when = moment_of(value)
+    when = parse_or_none(value)
     return "" if when is None or is_date(str(value)) else _time_tag(when, "H:i")
 
 
@@ -217,7 +217,7 @@ def record_url(context: Context, view: str, record_id: int | None = None, spec: 
 
 
 @register.simple_tag
-def task_url(view: str, row: Row) -> str:
+def task_url(view: str, row: RecordRow) -> str:
     """Return the URL of a view of a row's task, shared or not."""
     return address_of(view, "tasks", row.id, row.owner)
 
@@ -266,7 +266,7 @@ def facts_of_field(field: BoundField) -> object:
 
 
 _TOKEN = 'name="csrfmiddlewaretoken"'  # user text cannot match, because its quotes are escaped
-_parts = KeptParts()
+_parts = FragmentCache()
 _places = count()
 
 
@@ -350,7 +350,7 @@ def _kept_nodes(parser: Parser, end: str, names: list[str]) -> NodeList:
 
 
 @register.simple_tag(takes_context=True)
-def places(context: Context) -> list[Place]:
+def places(context: Context) -> list[Destination]:
     """Return the destinations of the main navigation."""
     return places_for(context["user"].is_staff)
 

@@ -28,14 +28,14 @@ from docstore import Key, RecordList, RecordTooLarge, Transaction, id_of
 from workspace.archive.package import KEPT_BY_STORE, Incoming, Judge, Notes, Package
 from workspace.bounds import RECORD_BYTES_MAX
 from workspace.documents import key_of
-from workspace.json_values import Faults, FieldError, pointer_to, same_value
+from workspace.json_values import ErrorList, FieldError, pointer_to, same_value
 from workspace.member_entries import MEMBERS, entries_of, is_managed
 from workspace.references import references_of
 from workspace.schema.collections import COLLECTIONS, RECORD_COLLECTIONS, CollectionSpec, Record
 from workspace.schema.fields import Kind
 from workspace.schema.validation import InvalidRecord, changed_record
-from workspace.timestamps import moment_of, stored_time
-from workspace.users.document import begin
+from workspace.timestamps import normalize_time, parse_or_none
+from workspace.users.document import require_document
 
 Mode = Literal["merge", "replace"]
 
@@ -45,7 +45,7 @@ _STAMPS: Final = ("created_at", "updated_at", "completed_at")
 
 
 @dataclass
-class Tally:
+class ImportCounts:
     """Counts for one collection. `renumbered` maps archive ids to local ids."""
 
     added: int = 0
@@ -57,12 +57,12 @@ class Tally:
 
 
 @dataclass
-class Report:
+class ImportReport:
     """The result of an import or of a dry run. `notes` explain skipped and repaired records."""
 
     mode: Mode
     owner: int  # of the files in the archive
-    collections: dict[str, Tally] = field(default_factory=dict)
+    collections: dict[str, ImportCounts] = field(default_factory=dict)
     notes: Notes = field(default_factory=Notes)
 
     def told(self) -> dict[str, Any]:
@@ -91,7 +91,7 @@ def imported_record(
     Values equal to those of `before`, the matching local record, are not validated. A null text, as
     old files have it, counts as absent. Raises `InvalidRecord`.
     """
-    faults = Faults()
+    faults = ErrorList()
     values = {name: value for name, value in data.items() if not _is_absent(spec, name, value)}
     for name in spec.by_name:
         if spec.by_name[name].kind is Kind.MEMBERS and isinstance(values.get(name), list):
@@ -118,12 +118,12 @@ def _is_absent(spec: CollectionSpec, name: str, value: object) -> bool:
     return known is not None and value is None and not (known.nullable or known.required)
 
 
-def _stamp(spec: CollectionSpec, name: str, data: Record, faults: Faults) -> str | None:
+def _stamp(spec: CollectionSpec, name: str, data: Record, faults: ErrorList) -> str | None:
     value, known = data.get(name), spec.by_name[name]
     if not known.has_shape(value):
         faults.add(pointer_to("", name), known.must_be)
         return None
-    return None if value is None else stored_time(value)
+    return None if value is None else normalize_time(value)
 
 
 def _members(told: Sequence[object], here: object) -> list[object]:
@@ -149,7 +149,7 @@ def judge(records: Mapping[str, RecordList], owner: int, now: datetime) -> Judge
 
     def judged(spec: CollectionSpec, data: Record) -> Sequence[FieldError]:
         try:
-            before = _same(records[spec.name], data, moment_of(data.get("created_at")))
+            before = _same(records[spec.name], data, parse_or_none(data.get("created_at")))
             imported_record(spec, data, before, owner=owner, now=now)
         except InvalidRecord as fault:
             return fault.errors
@@ -166,8 +166,8 @@ class _Judged(NamedTuple):
     made: datetime | None
 
 
-class Arrival:
-    """The records of a package, prepared outside any transaction. `take_in` needs one.
+class PreparedImport:
+    """The records of a package, prepared outside any transaction. `apply_to` needs one.
 
     Raises `InvalidRecord` if a local record changed since the package was validated in a way that
     makes an archive record invalid.
@@ -184,7 +184,7 @@ class Arrival:
         }
 
     def _judge(self, name: str, data: Record, here: RecordList, now: datetime) -> _Judged:
-        made = moment_of(data.get("created_at"))
+        made = parse_or_none(data.get("created_at"))
         before = _same(here, data, made)
         record = imported_record(COLLECTIONS[name], data, before, owner=self.owner, now=now)
         return _Judged(record | {"id": id_of(data)}, before, made)
@@ -199,9 +199,9 @@ class Arrival:
             records.append(dict(judged.record))
         return records
 
-    def take_in(self, transaction: Transaction, mode: Mode) -> Report:
+    def apply_to(self, transaction: Transaction, mode: Mode) -> ImportReport:
         """Merge or replace the owner's records, and return a report of the changes."""
-        report = Report(mode, self.came_from)
+        report = ImportReport(mode, self.came_from)
         report.notes.told += self.notes.told
         report.notes.more = self.notes.more
         taking = _TakingIn(transaction, self, report)
@@ -213,9 +213,11 @@ class Arrival:
 
 
 class _TakingIn:
-    """The state of `Arrival.take_in` while it applies one collection after the other."""
+    """The state of `PreparedImport.apply_to` while it applies one collection after the other."""
 
-    def __init__(self, transaction: Transaction, arrival: Arrival, report: Report) -> None:
+    def __init__(
+        self, transaction: Transaction, arrival: PreparedImport, report: ImportReport
+    ) -> None:
         self._transaction, self._arrival, self._report = transaction, arrival, report
         self._owner = arrival.owner
         self._ids: dict[str, dict[int, int]] = {}  # by collection: archive id to local id
@@ -229,17 +231,17 @@ class _TakingIn:
         """Apply one collection."""
         incoming = self._arrival.incoming[name]
         key, spec = key_of(name, self._owner), COLLECTIONS[name]
-        begin(self._transaction, key)
-        stored, tally = self._transaction.records(key), Tally()
+        require_document(self._transaction, key)
+        stored, tally = self._transaction.records(key), ImportCounts()
         self._report.collections[name] = tally
         first_new = self._first_new_id(key, incoming)
         records = self._arrival.records(name, stored, self._transaction.now)
         formed = partial(self._formed, spec)
-        places = _Places(records, stored, first_new, formed, keep_all=self._replaces)
+        places = _ArchivePositions(records, stored, first_new, formed, keep_all=self._replaces)
         self._ids[name] = places.by_archive_id()
         tally.renumbered = {old: new for old, new in self._ids[name].items() if old != new}
         for position, record in enumerate(records):
-            place = _Place(incoming.file, f"/{spec.layout.records}/{position}")
+            place = _ArchivePosition(incoming.file, f"/{spec.layout.records}/{position}")
             before = places.same.get(position)
             record["id"] = places.ids[position]
             _take_last_change(record, before, incoming.records[position])
@@ -257,7 +259,12 @@ class _TakingIn:
         return max(first, there + 1) if self._replaces else first
 
     def _put(
-        self, key: Key, record: Record, before: Record | None, tally: Tally, place: _Place
+        self,
+        key: Key,
+        record: Record,
+        before: Record | None,
+        tally: ImportCounts,
+        place: _ArchivePosition,
     ) -> None:
         if before is None:
             tally.added += 1
@@ -290,12 +297,14 @@ class _TakingIn:
             return record
         return formed | {"id": record["id"]}
 
-    def _remove_others(self, key: Key, here: RecordList, stay: set[int], tally: Tally) -> None:
+    def _remove_others(
+        self, key: Key, here: RecordList, stay: set[int], tally: ImportCounts
+    ) -> None:
         for record_id in [id_of(record) for record in here]:
             if record_id is not None and record_id not in stay:
                 self._remove(key, record_id, tally)
 
-    def _remove(self, key: Key, record_id: int, tally: Tally) -> None:
+    def _remove(self, key: Key, record_id: int, tally: ImportCounts) -> None:
         self._transaction.remove(key, record_id)
         self._removed.setdefault(key.collection, set()).add(record_id)
         tally.removed += 1
@@ -315,7 +324,7 @@ class _TakingIn:
     # References
 
     def _mend(
-        self, spec: CollectionSpec, record: Record, before: Record | None, place: _Place
+        self, spec: CollectionSpec, record: Record, before: Record | None, place: _ArchivePosition
     ) -> None:
         """Remap references to local ids, and null those whose target is missing."""
         for name, target in references_of(spec.name):
@@ -375,14 +384,14 @@ class _TakingIn:
                 self._transaction.put(key, changed)
 
 
-class _Place(NamedTuple):
+class _ArchivePosition(NamedTuple):
     """The position of a record in the archive, for notes."""
 
     file: str
     pointer: str
 
 
-class _Places:
+class _ArchivePositions:
     """The assignment of archive records to local records and ids.
 
     The records still have their archive ids. With `keep_all` these ids are retained. Otherwise an
@@ -403,7 +412,7 @@ class _Places:
         self._given: dict[int, int] = {}  # the id here, by position
         self._taken: set[int] = set()
         for position, record in enumerate(records):
-            same = _same(here, record, moment_of(record.get("created_at")))
+            same = _same(here, record, parse_or_none(record.get("created_at")))
             if same is not None and same["id"] not in self._taken:
                 self._give(position, same["id"], same)
         if len(self._given) < len(records):
@@ -477,7 +486,7 @@ def _same(here: RecordList, record: Record, made: datetime | None) -> Record | N
     """Return the local record with the same id and `created_at`, or None."""
     record_id = id_of(record)
     matches = here.find(record_id) if record_id and made else ()
-    is_same = len(matches) == 1 and moment_of(matches[0].get("created_at")) == made
+    is_same = len(matches) == 1 and parse_or_none(matches[0].get("created_at")) == made
     return matches[0] if is_same else None
 
 
@@ -488,12 +497,14 @@ def _take_last_change(record: Record, before: Record | None, data: Record) -> No
     """
     is_dated = any(data.get(name) is not None for name in ("created_at", "updated_at"))
     changed = before.get("updated_at") if before is not None and not is_dated else None
-    if moment_of(changed):
-        record["updated_at"] = stored_time(changed)
+    if parse_or_none(changed):
+        record["updated_at"] = normalize_time(changed)
 
 
 def _is_newer(record: Record, before: Record) -> bool:
-    changed, changed_before = (moment_of(version.get("updated_at")) for version in (record, before))
+    changed, changed_before = (
+        parse_or_none(version.get("updated_at")) for version in (record, before)
+    )
     return changed is not None and (changed_before is None or changed > changed_before)
 
 

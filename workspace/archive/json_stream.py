@@ -31,7 +31,7 @@ class MalformedDocument(ValueError):
         self.reason, self.line = reason, line
 
 
-class Piece(NamedTuple):
+class StreamItem(NamedTuple):
     """A head field of the document, or an item of its list of records (`position` from 0)."""
 
     name: str
@@ -39,7 +39,7 @@ class Piece(NamedTuple):
     value: Any
 
 
-def pieces(chunks: Iterable[bytes], records: str) -> Iterator[Piece]:
+def iter_items(chunks: Iterable[bytes], records: str) -> Iterator[StreamItem]:
     """Yield the head fields and the items of the list `records` in document order.
 
     Raises `MalformedDocument`, at the latest after the last piece, and any exception of `chunks`.
@@ -60,16 +60,16 @@ def pieces(chunks: Iterable[bytes], records: str) -> Iterator[Piece]:
         if key == records:
             yield from _items(text, records)
         else:
-            yield Piece(key, None, text.value())
+            yield StreamItem(key, None, text.value())
     if not text.at_end():
         text.refuse("nothing may follow the end of the document")
 
 
-def _items(text: _Text, records: str) -> Iterator[Piece]:
+def _items(text: _Text, records: str) -> Iterator[StreamItem]:
     text.expect("[", f'"{records}" must be a list: [ ... ]')
     position = 0
     while not (text.taken("]") if not position else text.end_or_comma("]")):
-        yield Piece(records, position, text.value())
+        yield StreamItem(records, position, text.value())
         position += 1
 
 
@@ -118,7 +118,7 @@ class _Text:
         except RecursionError:
             self.refuse("is nested too deeply")
         except ValueError as fault:
-            self.refuse(str(fault) if isinstance(fault, _Unfit) else "this number is too long")
+            self.refuse(str(fault) if isinstance(fault, _Unparsable) else "this number is too long")
         if end - self._at > RECORD_CHARACTERS_MAX:
             self._refuse_long()
         self._at = end
@@ -175,25 +175,25 @@ class _Text:
         return _INDENT.sub("", text)
 
 
-class _Unfit(ValueError):
+class _Unparsable(ValueError):
     """A hook refused a value that no document may have."""
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     value = dict(pairs)
     if len(value) != len(pairs):
-        raise _Unfit("a key stands twice in its object")
+        raise _Unparsable("a key stands twice in its object")
     return value
 
 
 def _constant(name: str) -> NoReturn:
-    raise _Unfit(f"{name} is not JSON")
+    raise _Unparsable(f"{name} is not JSON")
 
 
 def _float(digits: str) -> float:
     number = float(digits)
     if not math.isfinite(number):
-        raise _Unfit(f"{digits[:40]} is not a number that JSON can carry")
+        raise _Unparsable(f"{digits[:40]} is not a number that JSON can carry")
     return number
 
 

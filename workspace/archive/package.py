@@ -15,21 +15,21 @@ from dataclasses import dataclass, field
 from typing import BinaryIO, Final, NamedTuple
 
 from workspace.archive.exporter import FORMAT, MANIFEST
-from workspace.archive.json_stream import MalformedDocument, Piece, pieces
+from workspace.archive.json_stream import MalformedDocument, StreamItem, iter_items
 from workspace.archive.zip_reader import (
     MIB,
     Archive,
+    ArchiveEntry,
+    ArchiveLimits,
     ArchiveTooLarge,
-    Entry,
-    Limits,
     MalformedArchive,
 )
 from workspace.json_values import (
     FAULTS_MAX,
-    Faults,
+    ErrorList,
     FieldError,
     checked_copy,
-    key_fault,
+    key_error,
     pointer_to,
     whole_number,
 )
@@ -111,7 +111,7 @@ class Package:
         judge: Judge,
         *,
         owner: int | None = None,
-        limits: Limits | None = None,
+        limits: ArchiveLimits | None = None,
     ) -> None:
         self._archive, self._judge = Archive(file, limits), judge
         self.notes = Notes()
@@ -127,7 +127,7 @@ class Package:
         records = {}
         for name, entry in self._documents.items():
             incoming = records[name] = Incoming(entry.name)
-            for piece in pieces(self._archive.chunks(entry), COLLECTIONS[name].layout.records):
+            for piece in iter_items(self._archive.chunks(entry), COLLECTIONS[name].layout.records):
                 if piece.position is not None:
                     incoming.records.append(_with_whole_id(piece.value))
                 else:
@@ -136,9 +136,9 @@ class Package:
 
     # Choosing files
 
-    def _chosen(self, owner: int | None) -> dict[str, Entry]:
+    def _chosen(self, owner: int | None) -> dict[str, ArchiveEntry]:
         """Return the entries of the owner's record collections, and note all that is skipped."""
-        candidates: dict[int, dict[str, list[Entry]]] = {}
+        candidates: dict[int, dict[str, list[ArchiveEntry]]] = {}
         for entry in self._archive.entries:
             if match := _NAME.fullmatch(entry.name):
                 of_owner = candidates.setdefault(int(match["owner"]), {})
@@ -181,7 +181,7 @@ class Package:
 
     def _check_document(self, file: str, spec: CollectionSpec, chunks: Iterator[bytes]) -> None:
         try:
-            for piece in pieces(chunks, spec.layout.records):
+            for piece in iter_items(chunks, spec.layout.records):
                 if piece.position is not None:
                     self._check_record(file, spec, piece)
                 elif piece.name not in KEPT_BY_STORE:
@@ -191,7 +191,7 @@ class Package:
         except MalformedDocument as fault:
             self._faults.append(ImportFault(file, "", fault.reason, fault.line))
 
-    def _check_record(self, file: str, spec: CollectionSpec, piece: Piece) -> None:
+    def _check_record(self, file: str, spec: CollectionSpec, piece: StreamItem) -> None:
         self._count += 1
         if self._count > RECORDS_MAX:
             raise ArchiveTooLarge(f"the files in it hold more than {RECORDS_MAX} records")
@@ -202,9 +202,9 @@ class Package:
         for fault in self._judge(spec, _with_whole_id(piece.value)):
             self._fault(file, pointer + fault.pointer, fault.detail)
 
-    def _check_head(self, file: str, piece: Piece) -> None:
-        faults = Faults()
-        if unfit := key_fault(piece.name):
+    def _check_head(self, file: str, piece: StreamItem) -> None:
+        faults = ErrorList()
+        if unfit := key_error(piece.name):
             faults.add("", unfit)
         checked_copy(piece.value, pointer_to("", piece.name), faults)
         for fault in faults.found:

@@ -68,14 +68,14 @@ class ArchiveTooLarge(ArchiveFault):
 
 
 @dataclass(frozen=True)
-class Limits:
+class ArchiveLimits:
     """Upper bounds for an archive. `total_bytes` counts unpacked bytes of all entries."""
 
     entries: int = 10_000
     total_bytes: int = 256 * MIB
 
 
-class Entry(NamedTuple):
+class ArchiveEntry(NamedTuple):
     """A file in an archive, as its central directory describes it."""
 
     name: str
@@ -97,15 +97,15 @@ class Archive:
     `file` must be seekable and stay open as long as the archive is used.
     """
 
-    def __init__(self, file: BinaryIO, limits: Limits | None = None) -> None:
-        self._file, self._limits = file, limits or Limits()
+    def __init__(self, file: BinaryIO, limits: ArchiveLimits | None = None) -> None:
+        self._file, self._limits = file, limits or ArchiveLimits()
         count, self._directory, length = self._end()
         self.entries = tuple(self._central(count, length))
         _refuse_same_names(self.entries)
         self._starts = self._places()
         self._refuse_bombs()
 
-    def chunks(self, entry: Entry) -> Iterator[bytes]:
+    def chunks(self, entry: ArchiveEntry) -> Iterator[bytes]:
         """Yield the unpacked content of an entry in chunks.
 
         Raises `MalformedArchive` as soon as the content differs from the announced size or
@@ -126,7 +126,7 @@ class Archive:
         if unpacked != entry.size or crc != entry.crc:
             raise MalformedArchive(f"{entry.name} is damaged: size or checksum differ")
 
-    def _unpacked(self, entry: Entry) -> Iterator[bytes]:
+    def _unpacked(self, entry: ArchiveEntry) -> Iterator[bytes]:
         left, at = entry.packed, self._starts[entry.header]
         inflater = zlib.decompressobj(-zlib.MAX_WBITS) if entry.method == _DEFLATED else None
         while left:
@@ -171,7 +171,7 @@ class Archive:
             raise MalformedArchive("its directory is not where its end says")
         return count, start, length
 
-    def _central(self, count: int, length: int) -> Iterator[Entry]:
+    def _central(self, count: int, length: int) -> Iterator[ArchiveEntry]:
         at, end = self._directory, self._directory + length
         for _ in range(count):
             fields = _CENTRAL_FIELDS.unpack(self._read(at, _CENTRAL_FIELDS.size))
@@ -248,7 +248,7 @@ def _inflated(inflater: zlib._Decompress, packed: bytes, name: str) -> Iterator[
         raise MalformedArchive(f"{name} is damaged: something follows its data")
 
 
-def _entry(fields: tuple[int, ...], raw_name: bytes) -> Entry:
+def _entry(fields: tuple[int, ...], raw_name: bytes) -> ArchiveEntry:
     _, _, _, flags, method, _, _, crc, packed, size, _, _, _, disk, _, attributes, header = fields
     name = _judged_name(raw_name, flags)
     if flags & _ENCRYPTED:
@@ -264,7 +264,7 @@ def _entry(fields: tuple[int, ...], raw_name: bytes) -> Entry:
         raise UnsafeArchive(f"{name} is a link or a device")
     if (method == _STORED and packed != size) or (name.endswith("/") and size):
         raise MalformedArchive(f"{name} has sizes that contradict each other")
-    return Entry(name, size, packed, crc, method, header, raw_name)
+    return ArchiveEntry(name, size, packed, crc, method, header, raw_name)
 
 
 def _judged_name(raw: bytes, flags: int) -> str:
@@ -304,7 +304,7 @@ def _escaped(character: str) -> str:
     return character.encode("unicode_escape").decode("ascii")
 
 
-def _refuse_same_names(entries: tuple[Entry, ...]) -> None:
+def _refuse_same_names(entries: tuple[ArchiveEntry, ...]) -> None:
     """Raise `UnsafeArchive` if names collide on file systems that ignore case or accent form."""
     seen: set[str] = set()
     for entry in entries:

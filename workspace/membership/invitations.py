@@ -13,14 +13,14 @@ from collections.abc import Iterator, Sequence
 from typing import Any, Unpack
 
 from docstore import NotFound, Transaction
-from workspace.actor import Caller
+from workspace.actor import Actor
 from workspace.documents import key_of
 from workspace.installation import installation
 from workspace.member_entries import ADDRESS, MEMBERS, addressed_of, entries_of
-from workspace.membership.members import Call, Memberships
+from workspace.membership.members import CallOptions, Memberships
 from workspace.schema.validation import Record
 from workspace.sharing.membership_index import name_of, write_members
-from workspace.sharing.permissions import Licence, sharers
+from workspace.sharing.permissions import Grant, sharers
 from workspace.timestamps import format_utc
 from workspace.unit_of_work import WriteOptions
 from workspace.users.document import Activity, account_names
@@ -50,7 +50,7 @@ class Invitations:
             if project is not None and entry is not None and entry[ADDRESS] == row.address:
                 yield row, project, entry
 
-    def accept(self, person: int, number: int, **call: Unpack[Call]) -> Record:
+    def accept(self, person: int, number: int, **call: Unpack[CallOptions]) -> Record:
         """Accept an invitation to an address. Return the new record of the `shared` document.
 
         Raises `NotFound` if the user has no such invitation.
@@ -61,7 +61,7 @@ class Invitations:
                 return record
         raise NotFound(f"there is no invitation {number}")
 
-    def decline(self, person: int, number: int, **call: Unpack[Call]) -> None:
+    def decline(self, person: int, number: int, **call: Unpack[CallOptions]) -> None:
         """Decline an invitation to an address. Raises `NotFound`.
 
         The project's owner does not see this, as it would reveal the account of the address.
@@ -74,13 +74,15 @@ class Invitations:
             person,
             _nothing,
             WriteOptions(
-                caller=call.get("caller") or Caller(person),
+                caller=call.get("caller") or Actor(person),
                 metered=call.get("metered", False),
                 activity=Activity(*words, dict(call.get("told") or {})),
             ),
         )
 
-    def decline_all(self, person: int, *, inviter: int | None = None, **call: Unpack[Call]) -> int:
+    def decline_all(
+        self, person: int, *, inviter: int | None = None, **call: Unpack[CallOptions]
+    ) -> int:
         """Decline all open invitations, or those of one inviter. Return their number."""
         memberships, count = Memberships(self._manager), 0
         for record in self._manager.list("shared", person):
@@ -91,7 +93,7 @@ class Invitations:
                 count += _done(lambda: self.decline(person, invitation["id"], **call))  # noqa: B023
         return count
 
-    def never(self, person: int, inviter: int, **call: Unpack[Call]) -> int:
+    def never(self, person: int, inviter: int, **call: Unpack[CallOptions]) -> int:
         """Decline all invitations of the inviter, and block further ones. Return their number.
 
         Raises `NotFound` unless the user knows the inviter from an invitation or a project.
@@ -112,7 +114,7 @@ class Invitations:
             for inviter in installation.addresses.refused_inviters(person)
         ]
 
-    def _join(self, person: int, number: int, call: Call) -> tuple[int, int]:
+    def _join(self, person: int, number: int, call: CallOptions) -> tuple[int, int]:
         row, once = installation.addresses.row_for(person, number), call.get("once")
         if row is None and once is None:
             raise NotFound(f"there is no invitation {number}")
@@ -136,11 +138,11 @@ class Invitations:
             owner,
             edit,
             WriteOptions(
-                caller=call.get("caller") or Caller(person),
+                caller=call.get("caller") or Actor(person),
                 once=once,
                 metered=call.get("metered", False),
                 activity=Activity(*words, metadata),
-                licence=Licence(members=True, answers=number),
+                licence=Grant(members=True, answers=number),
             ),
         )
         installation.addresses.forget(number)

@@ -17,20 +17,26 @@ from contextlib import AbstractContextManager, nullcontext
 from typing import Any, Final, NoReturn, TypedDict, Unpack
 
 from docstore import NotFound, Transaction, id_of
-from workspace.actor import Caller
-from workspace.documents import key_of, own_copy
-from workspace.idempotency import Once
+from workspace.actor import Actor
+from workspace.documents import deep_copy, key_of
+from workspace.idempotency import IdempotencyKey
 from workspace.installation import installation
 from workspace.json_values import FieldError
 from workspace.member_entries import ADDRESS, MEMBERS, OFFERED, addressed_of, entries_of, is_managed
 from workspace.references import clear_references
 from workspace.schema.collections import COLLECTIONS, ROLES
 from workspace.schema.validation import InvalidRecord, Record
-from workspace.sharing.membership_index import name_of, take_out, write_members
-from workspace.sharing.permissions import Access, Forbidden, Licence, index_of, sharers
+from workspace.sharing.membership_index import name_of, remove_member, write_members
+from workspace.sharing.permissions import Access, Forbidden, Grant, index_of, sharers
 from workspace.timestamps import format_utc
 from workspace.unit_of_work import WriteOptions
-from workspace.users.document import Activity, begin, log, person_named, tell_other
+from workspace.users.document import (
+    Activity,
+    add_activity,
+    notify_owner,
+    person_named,
+    require_document,
+)
 from workspace.workspace import Workspace
 
 MEMBERS_MAX: Final = 100  # per project, invitations included
@@ -42,11 +48,11 @@ FORMER_OWNERS: Final = (*ROLES, "none")  # possible roles of the former owner af
 Find = Callable[[str], tuple[int, str] | None]
 
 
-class Call(TypedDict, total=False):
+class CallOptions(TypedDict, total=False):
     """Actor, idempotency key and metering, as for the manager. `told` is added to the activity."""
 
-    caller: Caller | None
-    once: Once | None
+    caller: Actor | None
+    once: IdempotencyKey | None
     metered: bool
     told: Mapping[str, Any]
 
@@ -67,15 +73,15 @@ class Memberships:
         )
 
     def members(
-        self, owner: int, project_id: int, *, caller: Caller | None = None
+        self, owner: int, project_id: int, *, caller: Actor | None = None
     ) -> Sequence[Record]:
         """Return the member entries of a visible project, invitations included."""
         project = self._manager.get("projects", owner, project_id, caller=caller)
         entries = [*entries_of(project).values(), *addressed_of(project).values()]
-        return [own_copy(entry) for entry in entries]
+        return [deep_copy(entry) for entry in entries]
 
     def invite(
-        self, owner: int, project_id: int, who: str, role: str, **call: Unpack[Call]
+        self, owner: int, project_id: int, who: str, role: str, **call: Unpack[CallOptions]
     ) -> Record:
         """Invite the user with this name, or an address, to a project. Return the entry."""
         if "@" in who:
@@ -100,7 +106,7 @@ class Memberships:
         return self._do(owner, project_id, edit, describe, call, here=True)
 
     def _invite_address(
-        self, owner: int, project_id: int, who: str, role: str, call: Call
+        self, owner: int, project_id: int, who: str, role: str, call: CallOptions
     ) -> Record:
         """Invite the account that has proved the address, or will prove it.
 
@@ -143,7 +149,9 @@ class Memberships:
             if entry is None or entry[ADDRESS] != row.address:
                 installation.addresses.forget(row.pk)
 
-    def withdraw(self, owner: int, project_id: int, number: int, **call: Unpack[Call]) -> Record:
+    def withdraw(
+        self, owner: int, project_id: int, number: int, **call: Unpack[CallOptions]
+    ) -> Record:
         """Withdraw an invitation to an address. Return its entry. Raises `NotFound`."""
         asks = _caller(owner, call)
 
@@ -164,7 +172,7 @@ class Memberships:
         return entry
 
     def change_role(
-        self, owner: int, project_id: int, person: int, role: str, **call: Unpack[Call]
+        self, owner: int, project_id: int, person: int, role: str, **call: Unpack[CallOptions]
     ) -> Record:
         """Change the role of a member or invited user. Return the member entry."""
         asks = _caller(owner, call)
@@ -179,7 +187,9 @@ class Memberships:
 
         return self._do(owner, project_id, edit, describe, call)
 
-    def remove(self, owner: int, project_id: int, person: int, **call: Unpack[Call]) -> Record:
+    def remove(
+        self, owner: int, project_id: int, person: int, **call: Unpack[CallOptions]
+    ) -> Record:
         """Remove a member or an invitation. A user may remove themself. Return the member entry."""
         asks = _caller(owner, call)
 
@@ -189,7 +199,7 @@ class Memberships:
             else:
                 project = _owned(transaction, owner, project_id, asks)
             entry = entries_of(project).get(person) or _no_member(person)
-            take_out(transaction, owner, project, person)
+            remove_member(transaction, owner, project, person)
             return entry
 
         def describe(entry: Record) -> tuple[str, str]:
@@ -201,13 +211,13 @@ class Memberships:
 
         return self._do(owner, project_id, edit, describe, call)
 
-    def accept(self, person: int, shared_id: int, **call: Unpack[Call]) -> Record:
+    def accept(self, person: int, shared_id: int, **call: Unpack[CallOptions]) -> Record:
         """Accept the invitation with this id in the user's `shared` document. Return its record.
 
         Accepting again changes nothing.
         """
         owner, project_id = self._meant(person, shared_id)
-        call.setdefault("caller", Caller(person))
+        call.setdefault("caller", Actor(person))
 
         def edit(transaction: Transaction) -> Record:
             project = _named_in(transaction, owner, project_id, person)
@@ -223,13 +233,13 @@ class Memberships:
         self._do(owner, project_id, edit, describe, call)
         return self._manager.get("shared", person, shared_id)
 
-    def decline(self, person: int, shared_id: int, **call: Unpack[Call]) -> None:
+    def decline(self, person: int, shared_id: int, **call: Unpack[CallOptions]) -> None:
         """Decline the invitation, or leave the project, with this id in the `shared` document."""
         owner, project_id = self._meant(person, shared_id)
-        call.setdefault("caller", Caller(person))
+        call.setdefault("caller", Actor(person))
         self.remove(owner, project_id, person, **call)
 
-    def offer(self, owner: int, project_id: int, to: int, **call: Unpack[Call]) -> Record:
+    def offer(self, owner: int, project_id: int, to: int, **call: Unpack[CallOptions]) -> Record:
         """Offer the ownership of the project to a member, who accepts by `take_over`.
 
         Return the member entry. An offer to another member replaces an earlier one.
@@ -254,7 +264,7 @@ class Memberships:
 
         return self._do(owner, project_id, edit, describe, call)
 
-    def withdraw_offer(self, owner: int, project_id: int, **call: Unpack[Call]) -> None:
+    def withdraw_offer(self, owner: int, project_id: int, **call: Unpack[CallOptions]) -> None:
         """Withdraw the offer of a project. Raises `NotFound` if no offer is open."""
         asks = _caller(owner, call)
 
@@ -272,13 +282,13 @@ class Memberships:
 
         self._do(owner, project_id, edit, describe, call)
 
-    def refuse_offer(self, person: int, shared_id: int, **call: Unpack[Call]) -> None:
+    def refuse_offer(self, person: int, shared_id: int, **call: Unpack[CallOptions]) -> None:
         """Refuse the ownership of the project with this id in the `shared` document.
 
         The membership remains.
         """
         owner, project_id = self._meant(person, shared_id)
-        call.setdefault("caller", Caller(person))
+        call.setdefault("caller", Actor(person))
 
         def edit(transaction: Transaction) -> Record:
             project, entry = _offered(transaction, owner, project_id, person)
@@ -292,7 +302,7 @@ class Memberships:
         self._do(owner, project_id, edit, describe, call)
 
     def take_over(
-        self, person: int, shared_id: int, former_owner: str = "viewer", **call: Unpack[Call]
+        self, person: int, shared_id: int, former_owner: str = "viewer", **call: Unpack[CallOptions]
     ) -> Record:
         """Accept the ownership of the project with this id in the user's `shared` document.
 
@@ -300,7 +310,7 @@ class Memberships:
         new role of the former owner, or "none". All other memberships remain. The former owner's
         models stay, without the project. Return the moved project.
         """
-        who, once = call.get("caller") or Caller(person), call.get("once")
+        who, once = call.get("caller") or Actor(person), call.get("once")
         if former_owner not in FORMER_OWNERS:
             _refuse("/former_owner", f"must be one of {', '.join(FORMER_OWNERS)}")
         try:
@@ -317,9 +327,9 @@ class Memberships:
             clear_references(transaction, key_of("projects", owner), {project_id})
             metadata = call.get("told") or {}
             words = "project_received", f"Took over project “{project.get('name', '')}”"
-            log(transaction, person, _activity(words, moved["id"], metadata))
+            add_activity(transaction, person, _activity(words, moved["id"], metadata))
             words = "project_transferred", f"Handed over project “{project.get('name', '')}”"
-            tell_other(transaction, person, owner, _activity(words, project_id, {}))
+            notify_owner(transaction, person, owner, _activity(words, project_id, {}))
             return moved
 
         return self._manager.change(
@@ -329,7 +339,7 @@ class Memberships:
                 caller=who,
                 once=once,
                 metered=call.get("metered", False),
-                licence=Licence(members=True, takes=(owner, project_id)),
+                licence=Grant(members=True, takes=(owner, project_id)),
             ),
         )
 
@@ -347,7 +357,7 @@ class Memberships:
         project_id: int,
         edit: Callable[[Transaction], Record],
         told: Callable[[Record], tuple[str, str]],
-        call: Call,
+        call: CallOptions,
         *,
         here: bool = False,
     ) -> Record:
@@ -362,7 +372,7 @@ class Memberships:
                 once=call.get("once"),
                 metered=call.get("metered", False),
                 activity=activity,
-                licence=Licence(members=True),
+                licence=Grant(members=True),
                 here=here,
             ),
         )
@@ -378,8 +388,8 @@ def _activity(
     return Activity(*words, {"id": project_id, "collection": "projects", **about, **told})
 
 
-def _caller(owner: int, call: Call) -> Caller:
-    return call.get("caller") or Caller(owner)
+def _caller(owner: int, call: CallOptions) -> Actor:
+    return call.get("caller") or Actor(owner)
 
 
 def _name(entry: Mapping[str, Any]) -> str:
@@ -395,7 +405,7 @@ def _no_member(person: int) -> NoReturn:
     raise NotFound(f"there is no member {person}")
 
 
-def _owned(transaction: Transaction, owner: int, project_id: int, asks: Caller) -> Record:
+def _owned(transaction: Transaction, owner: int, project_id: int, asks: Actor) -> Record:
     """Return the project for an action of its owner.
 
     Raises `NotFound` if it is not visible to the caller, `Forbidden` if the caller is not the
@@ -416,7 +426,7 @@ def _add_invitation(
     project: Record,
     identity: Record,
     role: str,
-    asks: Caller,
+    asks: Actor,
 ) -> Record:
     """Add the member entry of an invitation and return it. `identity` names who is invited."""
     entry = {
@@ -535,7 +545,7 @@ def _move_project(
     transaction: Transaction, project: Record, owner: int, to: int, former_owner: str
 ) -> Record:
     key, now = key_of("projects", to), format_utc(transaction.now)
-    begin(transaction, key)
+    require_document(transaction, key)
     entries = entries_of(project)
     gone = [entries[to], *addressed_of(project).values()]  # invitations of the former owner
     rest = [_unoffered(m) for m in project[MEMBERS] if not any(m is entry for entry in gone)]
@@ -561,7 +571,7 @@ def _move_tasks(
     source, destination = key_of("tasks", owner), key_of("tasks", to)
     tasks = [task for task in transaction.records(source) if _is_of(task, project_id)]
     if tasks:
-        begin(transaction, destination)
+        require_document(transaction, destination)
     for task in tasks:
         transaction.remove(source, task["id"])
         moved = {"id": transaction.new_id(destination), "user_id": to, "project_id": moved_id}

@@ -331,7 +331,7 @@ def _restore_user(
     before = create(manager, folder, progress=progress).backup
     changed = restore_documents(manager.store, states)
     manager.mirror_account(scope.user)
-    manager.mend_shared(scope.user)
+    manager.repair_memberships(scope.user)
     return Restored(backup.name, len(changed), before, changes=changes)
 
 
@@ -357,7 +357,7 @@ def _restore_record(
     before = create(manager, folder, progress=progress).backup
     restore_record(manager.store, key, record)
     if collection == "projects":
-        manager.mend_shared(owner)
+        manager.repair_memberships(owner)
     return Restored(backup.name, len(changes), before, changes=changes)
 
 

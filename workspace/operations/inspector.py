@@ -18,7 +18,7 @@ from docstore.backends.files.backend import FilesBackend
 from docstore.codec import decode
 from docstore.errors import from_os_error
 from docstore.journal.reader import JournalReader, Segment
-from workspace.documents import own_copy
+from workspace.documents import deep_copy
 from workspace.schema.validation import COLLECTIONS
 from workspace.workspace import Workspace
 
@@ -132,7 +132,7 @@ class Inspector:
             "revision": document.revision,
             "is_exact": not problem and _content(path) == data,
             "problem": problem,
-            "content": own_copy(document.content),
+            "content": deep_copy(document.content),
         }
 
     def _backend(self) -> FilesBackend:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from docstore import Backend, DocumentReport, Finding, Key, examine, id_of
-from workspace.documents import own_copy
+from workspace.documents import deep_copy
 from workspace.json_values import FieldError
 from workspace.member_entries import MEMBERS, entries_of, is_member_entry
 from workspace.references import references_of
@@ -51,7 +51,7 @@ class Account:
         )
 
 
-class Person:
+class UserRecords:
     """The documents of an owner, each read once."""
 
     def __init__(self, backend: Backend, owner: int) -> None:
@@ -75,7 +75,7 @@ class Person:
         return {id_of(record) for _, record in self.records(collection)}
 
 
-def findings_of(person: Person, account: Account | None) -> list[Finding]:
+def findings_of(person: UserRecords, account: Account | None) -> list[Finding]:
     """Return all findings about a user's documents, in the order of the collections."""
     _check_user_document(person, account)
     for name in RECORD_COLLECTIONS:
@@ -92,13 +92,13 @@ def findings_of(person: Person, account: Account | None) -> list[Finding]:
     ]
 
 
-def _check_user_document(person: Person, account: Account | None) -> None:
+def _check_user_document(person: UserRecords, account: Account | None) -> None:
     examined = person.documents["users"]
     if examined.document is None:
         return
     content = examined.document.content
     indexes = {index for index, _ in person.records("users")}
-    for error in check_user_document(own_copy(content)):
+    for error in check_user_document(deep_copy(content)):
         path = _path(error)
         if path[0] != "activities" or len(path) < 2 or path[1] in indexes:
             examined.add(path, f'"{error.pointer[1:]}" {error.detail}')
@@ -129,7 +129,7 @@ def _path(error: FieldError) -> Path:
     return tuple(int(step) if step.isdecimal() else step for step in steps)
 
 
-def _check_records(person: Person, spec: CollectionSpec) -> None:
+def _check_records(person: UserRecords, spec: CollectionSpec) -> None:
     examined, owner = person.documents[spec.name], person.owner
     if examined.document is None:
         return
@@ -145,7 +145,7 @@ def _check_records(person: Person, spec: CollectionSpec) -> None:
             examined.add((*path, "user_id"), f"{label}: {problem}")
 
 
-def _check_kept(person: Person, spec: CollectionSpec) -> None:
+def _check_kept(person: UserRecords, spec: CollectionSpec) -> None:
     for index, record in person.records(spec.name):
         for error in check_record(spec, record):
             path = (spec.layout.records, index, *_path(error))
@@ -154,7 +154,7 @@ def _check_kept(person: Person, spec: CollectionSpec) -> None:
             )
 
 
-def _check_members(person: Person) -> None:
+def _check_members(person: UserRecords) -> None:
     """Check that projects list each member once, and that assignees are in the task's project."""
     members: dict[object, set[int]] = {None: {person.owner}}
     for index, project in person.records("projects"):
@@ -181,7 +181,7 @@ def _called(spec: CollectionSpec, record: Mapping[str, Any]) -> str:
     return f"{spec.singular} {record_id}" if record_id else f"{spec.singular} without an id"
 
 
-def _check_references(person: Person, spec: CollectionSpec) -> None:
+def _check_references(person: UserRecords, spec: CollectionSpec) -> None:
     for name, target in references_of(spec.name):
         if target not in RECORD_COLLECTIONS:
             continue
@@ -197,7 +197,7 @@ def _check_references(person: Person, spec: CollectionSpec) -> None:
                 )
 
 
-def _check_presence(person: Person, account: Account | None) -> None:
+def _check_presence(person: UserRecords, account: Account | None) -> None:
     """Check that an account has all its documents, and that documents have an account."""
     present = [examined for examined in person.documents.values() if examined.data is not None]
     if account is None and present:
@@ -207,14 +207,14 @@ def _check_presence(person: Person, account: Account | None) -> None:
         examined.findings.append(Finding(examined.name, problem))
 
 
-def _unknown_owner(person: Person, examined: DocumentReport) -> Finding:
+def _unknown_owner(person: UserRecords, examined: DocumentReport) -> Finding:
     problem = f"user {person.owner} has no account in the database"
     if person.documents["users"].data is not None:
         problem += ": run setup_data --adopt-users"
     return Finding(examined.name, problem)
 
 
-def _absent(person: Person) -> Iterator[DocumentReport]:
+def _absent(person: UserRecords) -> Iterator[DocumentReport]:
     for name, examined in person.documents.items():
         wanted = not COLLECTIONS[name].layout.begun_later
         if wanted and examined.data is None and not examined.findings:

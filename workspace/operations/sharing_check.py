@@ -13,10 +13,10 @@ from typing import NamedTuple
 
 from docstore import Finding, id_of
 from workspace.member_entries import entries_of
-from workspace.operations.integrity import Person
+from workspace.operations.integrity import UserRecords
 
 
-class Membership(NamedTuple):
+class MembershipState(NamedTuple):
     """A user in a project of an owner."""
 
     owner: int
@@ -31,11 +31,11 @@ Said = tuple[object, object]  # (role, status)
 class Agreement:
     """The role and status of each membership on both sides, collected user by user."""
 
-    truth: dict[Membership, Said] = field(default_factory=dict)
-    index: dict[Membership, list[Said]] = field(default_factory=dict)
+    truth: dict[MembershipState, Said] = field(default_factory=dict)
+    index: dict[MembershipState, list[Said]] = field(default_factory=dict)
     unread: set[tuple[str, int]] = field(default_factory=set)  # documents that cannot be parsed
 
-    def add(self, person: Person) -> None:
+    def add(self, person: UserRecords) -> None:
         """Collect the memberships in a user's documents."""
         for name in ("projects", "shared"):
             examined = person.documents[name]
@@ -45,14 +45,14 @@ class Agreement:
             for member, entry in entries_of(project).items():
                 if project_id := id_of(project):
                     entry_state = entry["role"], entry["status"]
-                    self.truth[Membership(person.owner, project_id, member)] = entry_state
+                    self.truth[MembershipState(person.owner, project_id, member)] = entry_state
         for _, record in person.records("shared"):
             owner, project_id = record.get("owner"), record.get("project_id")
             if type(owner) is int and type(project_id) is int:
-                states = self.index.setdefault(Membership(owner, project_id, person.owner), [])
+                states = self.index.setdefault(MembershipState(owner, project_id, person.owner), [])
                 states.append((record.get("role"), record.get("status")))
 
-    def differences(self) -> Iterator[Membership]:
+    def differences(self) -> Iterator[MembershipState]:
         """Yield the memberships that differ, unless one side is unreadable."""
         for membership in sorted(self.truth.keys() | self.index.keys()):
             expected = [self.truth[membership]] if membership in self.truth else []
@@ -64,7 +64,7 @@ class Agreement:
 
 
 def difference_of(
-    one: Membership, owner: Person, member: Person, known: Collection[int]
+    one: MembershipState, owner: UserRecords, member: UserRecords, known: Collection[int]
 ) -> list[Finding]:
     """Return the finding if both users' documents, read again, still differ.
 
@@ -81,7 +81,9 @@ def difference_of(
     return examined.findings[-1:]
 
 
-def _place(one: Membership, owner: Person, member: Person, is_true: bool) -> tuple[str, int]:
+def _place(
+    one: MembershipState, owner: UserRecords, member: UserRecords, is_true: bool
+) -> tuple[str, int]:
     if is_true:
         places = (n for n, record in owner.records("projects") if id_of(record) == one.project)
         return "projects", next(places)
@@ -94,7 +96,9 @@ def _place(one: Membership, owner: Person, member: Person, is_true: bool) -> tup
     return "shared", next(positions)
 
 
-def _problem(one: Membership, member: Person, is_true: bool, known: Collection[int]) -> str:
+def _problem(
+    one: MembershipState, member: UserRecords, is_true: bool, known: Collection[int]
+) -> str:
     if not is_true:
         return (
             f"project {one.project} of user {one.owner} is not shared with user {one.member}: "

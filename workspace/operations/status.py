@@ -42,7 +42,7 @@ class Backup(NamedTuple):
     made_at: datetime
 
 
-class Room(NamedTuple):
+class DiskSpace(NamedTuple):
     """Total and available bytes of the disk."""
 
     total: int
@@ -65,7 +65,7 @@ class Overview:
     folder: Path | None = None
     fault: str = ""
     condition: Condition | None = None
-    room: Room | None = None
+    room: DiskSpace | None = None
     backups: tuple[Backup, ...] = ()
     older: int = 0
     verified: LastVerified | None = None
@@ -121,12 +121,12 @@ def all_backups(manager: Workspace) -> tuple[Backup, ...]:
     return backups
 
 
-def _room(folder: Path) -> Room | None:
+def _room(folder: Path) -> DiskSpace | None:
     try:
         disk = os.statvfs(folder)
     except OSError:
         return None
-    return Room(disk.f_blocks * disk.f_frsize, disk.f_bavail * disk.f_frsize)
+    return DiskSpace(disk.f_blocks * disk.f_frsize, disk.f_bavail * disk.f_frsize)
 
 
 def _backups(folder: Path, told: int | None = BACKUPS_TOLD) -> dict[str, Any]:

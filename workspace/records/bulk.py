@@ -16,7 +16,7 @@ from docstore import NotFound, Transaction
 from workspace.documents import key_of
 from workspace.json_values import FAULTS_MAX, INTEGER_MAX, FieldError, pointer_to, whole_number
 from workspace.records.crud import (
-    Changed,
+    StaleRecord,
     create_record,
     delete_record,
     require_record,
@@ -114,15 +114,15 @@ class Bulk:
         self._transaction, self._access, self._collection = transaction, access, collection
         self._unknown, self._patch = unknown, patch
         self._faults: list[FieldError] = []
-        self._changed: Changed | None = None
+        self._changed: StaleRecord | None = None
         self._deleted: set[int] = set()
 
     def run(self, operations: list[Record]) -> list[Record]:
         """Apply the operations, and return a result for each: op, id, and the record or None.
 
         Raises `InvalidRecord` for missing ids before anything is applied. Otherwise raises
-        `InvalidRecord` with the faults of all operations, or `Changed` for the first record that
-        violates its precondition. Raises `Forbidden`.
+        `InvalidRecord` with the faults of all operations, or `StaleRecord` for the first record
+        that violates its precondition. Raises `Forbidden`.
         """
         self._refuse_missing(operations)
         results = []
@@ -167,8 +167,8 @@ class Bulk:
             if op == "create":  # the owner does not exist
                 raise
             self._faults.append(FieldError(f"{place}/id", f"is not there: {fault}"))
-        except Changed as fault:
-            self._changed = self._changed or Changed(f"{place}: {fault}", fault.current)
+        except StaleRecord as fault:
+            self._changed = self._changed or StaleRecord(f"{place}: {fault}", fault.current)
         else:
             shown = None if op == "delete" else record
             return {"op": op, "id": record["id"], "record": shown}

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from docstore import Conflict, Key, NotFound, RecordTooLarge, Transaction
-from workspace.documents import key_of, own_copy, require_id
+from workspace.documents import deep_copy, key_of, require_id
 from workspace.json_values import FieldError, same_value
 from workspace.member_entries import MEMBERS
 from workspace.references import check_references, clear_references
@@ -26,8 +26,8 @@ from workspace.schema.validation import (
 )
 from workspace.sharing.membership_index import refuse_written_members
 from workspace.sharing.permissions import Access, Forbidden, Role
-from workspace.tasks.next_occurrence import put_with_next, with_time_zone
-from workspace.users.document import begin
+from workspace.tasks.next_occurrence import put_and_repeat, with_time_zone
+from workspace.users.document import require_document
 
 # The changes of a record, or a function that computes them from the current record.
 Changes = Mapping[str, Any] | Callable[[Record], Mapping[str, Any]]
@@ -36,7 +36,7 @@ Changes = Mapping[str, Any] | Callable[[Record], Mapping[str, Any]]
 Expect = str | Callable[[Mapping[str, Any]], None] | None
 
 
-class Changed(Conflict):
+class StaleRecord(Conflict):
     """The record violates the precondition. `current` is its current state."""
 
     def __init__(self, message: str, current: Record) -> None:
@@ -57,7 +57,7 @@ def create_record(
         raise Forbidden(f"you may read these {collection}, not add to them")
     if unknown != "refuse":
         _refuse_other_identity(data, None, access.owner)
-    begin(transaction, key)
+    require_document(transaction, key)
     record = new_record(
         spec,
         data,
@@ -88,11 +88,11 @@ def update_record(
 ) -> tuple[Record, Record | None]:
     """Change a record. Return it, and the next occurrence if it repeats and was completed.
 
-    Raises like `create_record`, and `NotFound` and `Changed`.
+    Raises like `create_record`, and `NotFound` and `StaleRecord`.
     """
     spec, key = COLLECTIONS[collection], key_of(collection, access.owner)
     before = _expected(transaction, access, key, record_id, expect)
-    wanted = changes(own_copy(before)) if callable(changes) else changes
+    wanted = changes(deep_copy(before)) if callable(changes) else changes
     if unknown != "refuse":
         _refuse_other_identity(wanted, before, access.owner)
     if replace and MEMBERS in spec.by_name and isinstance(wanted, dict) and MEMBERS not in wanted:
@@ -104,7 +104,7 @@ def update_record(
     record = with_time_zone(transaction, key, before, record, wanted)
     _refuse_misfits(transaction, access, key, record, before)
     with _too_large_is_invalid():
-        return put_with_next(transaction, key, before, record)
+        return put_and_repeat(transaction, key, before, record)
 
 
 def delete_record(
@@ -118,7 +118,7 @@ def delete_record(
 ) -> Record:
     """Remove a record, and with `clear` null the references to it.
 
-    Raises `NotFound`, `Changed` and `Forbidden`.
+    Raises `NotFound`, `StaleRecord` and `Forbidden`.
     """
     key = key_of(collection, access.owner)
     record = _expected(transaction, access, key, record_id, expect)
@@ -194,5 +194,5 @@ def _expected(
     if callable(expect):
         expect(record)
     elif expect is not None and expect != record_version(record):
-        raise Changed(f"{singular} {record_id} was changed meanwhile", own_copy(record))
+        raise StaleRecord(f"{singular} {record_id} was changed meanwhile", deep_copy(record))
     return record

@@ -54,7 +54,7 @@ class Undoing:
             result |= {"collection": key.collection, "id": record_id}
         return result
 
-    def set_back(self, transaction: Transaction) -> None:
+    def revert(self, transaction: Transaction) -> None:
         """Restore all records. Raises `Touched`."""
         now = {(key, number): _found(transaction, key, number) for key, number, *_ in self._steps}
         if touched := self._touched(now):

@@ -14,15 +14,15 @@ from typing import Any, NamedTuple
 
 from workspace.json_values import (
     INTEGER_MAX,
-    Faults,
+    ErrorList,
     checked_copy,
     pointer_to,
-    text_fault,
+    text_error,
     whole_number,
 )
 from workspace.recurrence import REPEAT_CHARACTERS_MAX, canonical_repeat
 from workspace.texts import normal
-from workspace.timestamps import is_time_zone, moment_of, stored_time
+from workspace.timestamps import is_time_zone, normalize_time, parse_or_none
 
 ENTRIES_MAX = 50  # in a list of texts
 ENTRY_CHARACTERS_MAX = 50
@@ -111,7 +111,7 @@ class Field:
             return self.nullable or self.kind in (Kind.LINE, Kind.TEXT)
         return _RULES[self.kind].shape(self, value)
 
-    def accept(self, value: object, pointer: str, faults: Faults) -> Any:
+    def accept(self, value: object, pointer: str, faults: ErrorList) -> Any:
         """Return a copy of `value` in stored form. Its faults are added to `faults`.
 
         Python dates and times are accepted as well as texts.
@@ -120,7 +120,7 @@ class Field:
             return None
         if isinstance(value, str):  # normalize first, because lengths apply to the stored form
             value = normal(str.__str__(value))
-        if self.kind is Kind.TITLE and isinstance(value, str) and not text_fault(value):
+        if self.kind is Kind.TITLE and isinstance(value, str) and not text_error(value):
             value = value.strip()
         elif self.kind is Kind.TIME:
             value = _stored_or_none(value)
@@ -149,7 +149,7 @@ class Field:
             )
         return True
 
-    def _accept_entries(self, entries: list[object], pointer: str, faults: Faults) -> list[Any]:
+    def _accept_entries(self, entries: list[object], pointer: str, faults: ErrorList) -> list[Any]:
         fits, wanted = _ENTRIES[self.kind]
         accepted = []
         for index, entry in enumerate(entries):
@@ -158,7 +158,7 @@ class Field:
             entry = normal(entry) if isinstance(entry, str) else entry
             if fits(entry):
                 if self.kind is Kind.CHECKLIST and isinstance(entry, dict):
-                    unfit = text_fault(entry["text"], one_line=True)
+                    unfit = text_error(entry["text"], one_line=True)
                     if unfit is not None:
                         faults.add(pointer_to(place, "text"), unfit)
                 # Level 2, because the list itself is level 1.
@@ -206,12 +206,12 @@ def _is_item(value: object) -> bool:
 
 
 def _is_time(value: object) -> bool:
-    return moment_of(value) is not None
+    return parse_or_none(value) is not None
 
 
 def _stored_or_none(value: object) -> str | None:
     try:
-        return stored_time(value)
+        return normalize_time(value)
     except ValueError:
         return None
 

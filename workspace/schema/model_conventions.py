@@ -23,7 +23,7 @@ Kind = Literal["number", "integer", "text"]
 
 
 @dataclass(frozen=True)
-class Wanted:
+class Expectation:
     """The expected value of a key.
 
     `above` is an exclusive minimum. With `series`, a list of such values is expected, too, with an
@@ -67,21 +67,25 @@ class Wanted:
         return {"anyOf": [single, {"type": "array", "items": single}]} if self.series else single
 
 
-class Misfit(NamedTuple):
+class Deviation(NamedTuple):
     """An unexpected value: the object and key that hold it, and the expectation."""
 
     field: str
     key: str
-    wanted: Wanted
+    wanted: Expectation
 
 
-Expected = Mapping[str, Mapping[str, Wanted]]  # by object, then by key
+Expected = Mapping[str, Mapping[str, Expectation]]  # by object, then by key
 
-_TEXT, _COUNT, _SIZE = Wanted("text"), Wanted("integer", minimum=0), Wanted("integer", minimum=1)
-_POSITIVE, _SHARE = Wanted("number", above=0), Wanted("number", minimum=0, maximum=1)
-_SCORE = Wanted("number", minimum=0, maximum=1, series=True)
-_ERROR = Wanted("number", minimum=0, series=True)
-_ANY = Wanted("number", series=True)
+_TEXT, _COUNT, _SIZE = (
+    Expectation("text"),
+    Expectation("integer", minimum=0),
+    Expectation("integer", minimum=1),
+)
+_POSITIVE, _SHARE = Expectation("number", above=0), Expectation("number", minimum=0, maximum=1)
+_SCORE = Expectation("number", minimum=0, maximum=1, series=True)
+_ERROR = Expectation("number", minimum=0, series=True)
+_ANY = Expectation("number", series=True)
 
 _COMMON: Expected = {
     "parameters": {
@@ -97,35 +101,35 @@ _COMMON: Expected = {
         "batch_size": _SIZE,
         "epochs": _COUNT,
         "steps": _COUNT,
-        "seed": Wanted("integer"),
+        "seed": Expectation("integer"),
         "dropout": _SHARE,
         "momentum": _SHARE,
-        "weight_decay": Wanted("number", minimum=0),
+        "weight_decay": Expectation("number", minimum=0),
         "optimizer": _TEXT,
     },
     "performance_metrics": {
         "loss": _ANY,
-        "accuracy": Wanted("number", minimum=0, maximum=100, series=True),
+        "accuracy": Expectation("number", minimum=0, maximum=100, series=True),
     },
 }
 _CLASSES = dict.fromkeys(("precision", "recall", "f1", "f1_score", "auc", "roc_auc"), _SCORE)
 _ERRORS = dict.fromkeys(("mae", "mse", "rmse"), _ERROR)
 _SEQUENCES = {"context_length": _SIZE, "heads": _SIZE, "vocabulary_size": _SIZE}
 _WORDS = {
-    "perplexity": Wanted("number", minimum=1, series=True),
-    "bleu": Wanted("number", minimum=0, maximum=100, series=True),
-    "rouge_l": Wanted("number", minimum=0, maximum=100, series=True),
+    "perplexity": Expectation("number", minimum=1, series=True),
+    "bleu": Expectation("number", minimum=0, maximum=100, series=True),
+    "rouge_l": Expectation("number", minimum=0, maximum=100, series=True),
 }
 _RANKED = dict.fromkeys(("precision", "recall", "ndcg", "mrr", "hit_rate"), _SCORE)
 _OWN: Mapping[str, Expected] = {
     "classification": {"parameters": {"classes": _SIZE}, "performance_metrics": _CLASSES},
     "regression": {
-        "performance_metrics": _ERRORS | {"r2": Wanted("number", maximum=1, series=True)}
+        "performance_metrics": _ERRORS | {"r2": Expectation("number", maximum=1, series=True)}
     },
     "clustering": {
         "hyperparameters": {"clusters": _SIZE},
         "performance_metrics": {
-            "silhouette": Wanted("number", minimum=-1, maximum=1, series=True),
+            "silhouette": Expectation("number", minimum=-1, maximum=1, series=True),
             "inertia": _ERROR,
         },
     },
@@ -140,7 +144,7 @@ _OWN: Mapping[str, Expected] = {
     },
     "llm": {
         "parameters": _SEQUENCES,
-        "hyperparameters": {"temperature": Wanted("number", minimum=0), "top_p": _SHARE},
+        "hyperparameters": {"temperature": Expectation("number", minimum=0), "top_p": _SHARE},
         "performance_metrics": _WORDS,
     },
     "embedding": {
@@ -169,12 +173,12 @@ def expected_of(model_type: str) -> Expected:
     return {name: {**_COMMON[name], **own.get(name, {})} for name in OBJECTS}
 
 
-def misfits(model_type: str, field: str, value: object) -> Iterator[Misfit]:
+def deviations(model_type: str, field: str, value: object) -> Iterator[Deviation]:
     """Yield the unexpected values in an object of a model. Null is never unexpected."""
     wanted = expected_of(model_type).get(field, {})
     for key, entry in value.items() if isinstance(value, Mapping) else ():
         if key in wanted and entry is not None and not wanted[key].fits(entry):
-            yield Misfit(field, key, wanted[key])
+            yield Deviation(field, key, wanted[key])
 
 
 def _schema(name: str, model_type: str) -> Schema:

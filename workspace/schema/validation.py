@@ -14,10 +14,10 @@ from typing import Any, Literal
 import msgspec
 
 from workspace.json_values import (
-    Faults,
+    ErrorList,
     FieldError,
     checked_copy,
-    key_fault,
+    key_error,
     pointer_to,
     same_value,
 )
@@ -30,7 +30,7 @@ from workspace.schema.collections import (
 )
 from workspace.schema.fields import Field, Kind
 from workspace.texts import normal
-from workspace.timestamps import ends_before, format_utc, moment_of, parse_time, stored_time
+from workspace.timestamps import ends_before, format_utc, normalize_time, parse_or_none, parse_time
 
 __all__ = [
     "COLLECTIONS",
@@ -112,14 +112,14 @@ def record_version(record: Mapping[str, Any]) -> str:
 
 def check_record(spec: CollectionSpec, record: object) -> list[FieldError]:
     """Return the faults of a stored record of any age. Keys may be missing, times naive."""
-    faults = Faults()
+    faults = ErrorList()
     _check_fields(spec.fields, record, "", faults)
     return faults.found
 
 
 def check_user_document(document: object) -> list[FieldError]:
     """Return the faults of a stored user document of any age, including its activities."""
-    faults = Faults()
+    faults = ErrorList()
     _check_fields(COLLECTIONS["users"].fields, document, "", faults)
     activities = document.get("activities") if isinstance(document, dict) else None
     for index, activity in enumerate(activities if isinstance(activities, list) else []):
@@ -127,7 +127,7 @@ def check_user_document(document: object) -> list[FieldError]:
     return faults.found
 
 
-def _check_fields(fields: Iterable[Field], record: object, pointer: str, faults: Faults) -> None:
+def _check_fields(fields: Iterable[Field], record: object, pointer: str, faults: ErrorList) -> None:
     if not isinstance(record, dict):
         faults.add(pointer, "must be an object")
         return
@@ -143,7 +143,7 @@ def _merged(
     spec: CollectionSpec, before: Record, data: object, replace: bool, unknown: Unknown
 ) -> Record:
     """Return `before` with the valid changes of `data` and with defaults for missing fields."""
-    faults = Faults()
+    faults = ErrorList()
     accepted = _accepted(spec, before, data, unknown, faults)
     after = before | accepted
     for field in spec.writable:
@@ -160,7 +160,7 @@ def _merged(
 
 
 def _accepted(
-    spec: CollectionSpec, before: Record, data: object, unknown: Unknown, faults: Faults
+    spec: CollectionSpec, before: Record, data: object, unknown: Unknown, faults: ErrorList
 ) -> Record:
     """Return the fields of `data` in stored form. Faults are added to `faults`."""
     if not isinstance(data, dict):
@@ -175,7 +175,7 @@ def _accepted(
         pointer = pointer_to("", key)
         if key in before and _is_same(field, before[key], value):
             accepted[key] = before[key]
-        elif unfit := key_fault(key):
+        elif unfit := key_error(key):
             faults.add("", unfit)
         elif field is None and unknown != "keep":
             faults.add(pointer, _unknown_field(spec, key))
@@ -205,11 +205,11 @@ def _is_same(field: Field | None, stored: object, value: object) -> bool:
         return True
     if field is None or field.kind is not Kind.TIME or not field.read_only:
         return False
-    moment = moment_of(stored)
-    return moment is not None and moment == moment_of(value)
+    moment = parse_or_none(stored)
+    return moment is not None and moment == parse_or_none(value)
 
 
-def _check_period(spec: CollectionSpec, before: Record, after: Record, faults: Faults) -> None:
+def _check_period(spec: CollectionSpec, before: Record, after: Record, faults: ErrorList) -> None:
     start, end = (after.get(name) for name in _PERIOD)
     if not (start and end and all(name in spec.by_name for name in _PERIOD)):
         return
@@ -232,5 +232,5 @@ def _stamped(spec: CollectionSpec, before: Record, record: Record, now: datetime
     for field in spec.fields:
         value = record.get(field.name)
         if field.kind is Kind.TIME and value is not None and field.has_shape(value):
-            record[field.name] = stored_time(value)
+            record[field.name] = normalize_time(value)
     return spec.ordered(record)

@@ -10,7 +10,7 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from docstore import Key, Transaction, id_of
-from workspace.documents import ensure, key_of
+from workspace.documents import get_or_create, key_of
 from workspace.json_values import FieldError
 from workspace.member_entries import MEMBERS, OFFERED, entries_of, is_managed
 from workspace.schema.collections import COLLECTIONS
@@ -19,7 +19,7 @@ from workspace.sharing.permissions import Project, changed_projects, index_by_pr
 from workspace.timestamps import format_utc
 
 
-def follow(transaction: Transaction) -> None:
+def sync_index(transaction: Transaction) -> None:
     """Update the index and assignments after changes of projects in the transaction."""
     if "projects" not in [key.collection for key in transaction.changed]:
         return
@@ -39,7 +39,7 @@ def follow(transaction: Transaction) -> None:
             if person in joined:
                 raise fault
             # An owner must be able to remove a member whose file does not read: without the entry
-            # in the project, the index gives no right. `mend_index` repairs it later.
+            # in the project, the index gives no right. `repair_index` repairs it later.
             continue
         index = index_by_project(transaction, person)
         for project, now, entry in projects:
@@ -68,7 +68,7 @@ def write_index(
             transaction.remove(key, record_of_index["id"])
     if entry is None or record is None:
         return bool(matches)
-    ensure(transaction, key)
+    get_or_create(transaction, key)
     ours = ("id", OFFERED)
     known = (
         {name: value for name, value in retained.items() if name not in ours} if retained else {}
@@ -89,7 +89,7 @@ def write_index(
     return True
 
 
-def mend_index(transaction: Transaction, person: int) -> bool:
+def repair_index(transaction: Transaction, person: int) -> bool:
     """Repair the index of a user, and the entries for their projects in others' indexes.
 
     Return whether anything changed. Users without a document get no index.
@@ -127,7 +127,9 @@ def _mend(transaction: Transaction, owner: int, project_id: int, people: Collect
     return repaired
 
 
-def take_out(transaction: Transaction, owner: int, project: dict[str, Any], person: int) -> None:
+def remove_member(
+    transaction: Transaction, owner: int, project: dict[str, Any], person: int
+) -> None:
     """Remove the user's member entries from the project."""
     rest = [
         entry

@@ -5,8 +5,8 @@
 who was not invited gets `NotFound` before any document of the owner is read, so response times do
 not reveal whether a record exists.
 
-`check` authorizes everything that a transaction changes, whatever code changed it, and refuses what
-no rule here permits. Changes of a user's own records need no further reads.
+`authorize` authorizes everything that a transaction changes, whatever code changed it, and refuses
+what no rule here permits. Changes of a user's own records need no further reads.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from enum import IntEnum
 from typing import Any, Final, NamedTuple, Protocol
 
 from docstore import ABSENT, Edit, Key, NotFound, RecordList, Transaction, id_of
-from workspace.actor import Caller
+from workspace.actor import Actor
 from workspace.documents import key_of
 from workspace.member_entries import (
     MEMBERS,
@@ -45,7 +45,7 @@ class Forbidden(Exception):
     """The user may see the record, but not perform this action."""
 
 
-class Licence(NamedTuple):
+class Grant(NamedTuple):
     """Additional permissions of operations on memberships."""
 
     members: bool = False  # may change member entries
@@ -53,7 +53,7 @@ class Licence(NamedTuple):
     takes: Project | None = None  # may move this project, which its owner offered, and its tasks
 
 
-ORDINARY: Final = Licence()
+NO_GRANT: Final = Grant()
 
 
 class Documents(Protocol):
@@ -156,7 +156,7 @@ class Access:
         ]
 
 
-def access_to(documents: Documents, collection: str, owner: int, caller: Caller | None) -> Access:
+def access_to(documents: Documents, collection: str, owner: int, caller: Actor | None) -> Access:
     """Return the caller's permissions on a collection of the owner. The default is the owner.
 
     Raises `NotFound` if there are none.
@@ -214,11 +214,11 @@ def _found(documents: Documents, collection: str, owner: int, record_id: int) ->
 # Authorization
 
 
-def check(
+def authorize(
     transaction: Transaction,
     person: int,
     before: Access | None,
-    licence: Licence = ORDINARY,
+    licence: Grant = NO_GRANT,
 ) -> None:
     """Raise `Forbidden` unless the user is permitted to make all changes of the transaction.
 
@@ -232,13 +232,13 @@ def check(
         _check_members(transaction, person, licence)
         _check_index(transaction)
     if others:
-        judge = _Judge(transaction, person, before, licence)
+        judge = _EditAuthorizer(transaction, person, before, licence)
         for key, edit in list(transaction.edits()):
             if key.owner != person and not judge.allows(key, edit):
                 raise Forbidden(f"this is not yours to change ({key.collection})")
 
 
-def _check_members(transaction: Transaction, person: int, licence: Licence) -> None:
+def _check_members(transaction: Transaction, person: int, licence: Grant) -> None:
     """Check that member entries change only by permitted operations on memberships."""
     for (owner, project_id), (was, now) in changed_projects(transaction).items():
         old, new = entries_of(was), entries_of(now)
@@ -271,7 +271,7 @@ def _is_answer(was: Mapping[str, Any], now: Mapping[str, Any], person: int, numb
     return after == before or (before is None and joined)
 
 
-def _is_offered(old: Mapping[int, Any], project: Project, person: int, licence: Licence) -> bool:
+def _is_offered(old: Mapping[int, Any], project: Project, person: int, licence: Grant) -> bool:
     """Return whether the owner offers the project to the user who takes it."""
     entry = old.get(person)
     offered = entry is not None and entry["status"] == "member" and bool(entry.get(OFFERED))
@@ -320,11 +320,11 @@ def _check_index(transaction: Transaction) -> None:
             raise Forbidden("what is shared must agree with the project's members")
 
 
-class _Judge:
+class _EditAuthorizer:
     """Authorizes single edits of other owners' documents."""
 
     def __init__(
-        self, transaction: Transaction, person: int, before: Access | None, licence: Licence
+        self, transaction: Transaction, person: int, before: Access | None, licence: Grant
     ) -> None:
         self._transaction, self._person, self._licence = transaction, person, licence
         self._before = before

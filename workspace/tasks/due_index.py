@@ -17,9 +17,9 @@ from operator import itemgetter
 from typing import Any
 
 from docstore import id_of
-from workspace.ordering import each, sort_value, whole
+from workspace.ordering import derive_cached, map_cached, sort_value
 from workspace.schema.validation import COLLECTIONS
-from workspace.timestamps import is_date, moment_of
+from workspace.timestamps import is_date, parse_or_none
 
 Record = Mapping[str, Any]
 _Waits = tuple[int, int]  # the sort key among tasks due together: patience and id
@@ -28,7 +28,7 @@ _At = tuple[tuple[datetime, _Waits], Record]
 
 
 @dataclass(frozen=True)
-class Dues:
+class DueIndex:
     """All open tasks in order. Those due together are sorted by urgency."""
 
     days: list[_On]
@@ -37,7 +37,7 @@ class Dues:
 
 
 @dataclass(frozen=True)
-class Due:
+class DueRange:
     """A range of open tasks: an interval of both lists."""
 
     days: list[_On]
@@ -64,7 +64,7 @@ class Due:
             (moment, waits), task = self.moments[place]
             yield (day_of(moment, self.now), False, moment, waits), task
 
-    def next_until(self, end: date | datetime) -> Due:
+    def next_until(self, end: date | datetime) -> DueRange:
         """Return the tasks after this range and before a day, or up to and including a moment."""
         if isinstance(end, datetime):
             days = bisect_left(self.days, end.date(), key=_when)
@@ -74,37 +74,37 @@ class Due:
             moments = bisect_left(self.moments, end, key=lambda one: day_of(one[0][0], self.now))
         return self._next(days, moments)
 
-    def all_next(self) -> Due:
+    def all_next(self) -> DueRange:
         """Return all dated tasks after this range."""
         return self._next(len(self.days), len(self.moments))
 
-    def _next(self, days: int, moments: int) -> Due:
+    def _next(self, days: int, moments: int) -> DueRange:
         on, at = self.of_days.stop, self.of_moments.stop
         of_days, of_moments = range(on, max(on, days)), range(at, max(at, moments))
         return replace(self, of_days=of_days, of_moments=of_moments)
 
 
-def before_all(tasks: Sequence[Record], now: datetime) -> Due:
+def start_of(tasks: Sequence[Record], now: datetime) -> DueRange:
     """Return the empty range before the first task, from which `next_until` starts."""
-    dues = whole(tasks, _dues)
-    return Due(dues.days, dues.moments, now, range(0), range(0))
+    dues = derive_cached(tasks, _dues)
+    return DueRange(dues.days, dues.moments, now, range(0), range(0))
 
 
-def overdue(tasks: Sequence[Record], now: datetime) -> Due:
+def overdue(tasks: Sequence[Record], now: datetime) -> DueRange:
     """Return the tasks that are overdue. Days end in the zone of `now`."""
-    return before_all(tasks, now).next_until(now)
+    return start_of(tasks, now).next_until(now)
 
 
-def undated(tasks: Sequence[Record], now: datetime) -> Due:
+def undated(tasks: Sequence[Record], now: datetime) -> DueRange:
     """Return the open tasks without a due date."""
-    dues = whole(tasks, _dues).undated
-    return Due(dues, [], now, range(len(dues)), range(0))
+    dues = derive_cached(tasks, _dues).undated
+    return DueRange(dues, [], now, range(len(dues)), range(0))
 
 
-def most_pressing(tasks: Sequence[Record], now: datetime, count: int) -> list[Record]:
+def most_urgent(tasks: Sequence[Record], now: datetime, count: int) -> list[Record]:
     """Return the first `count` open tasks, by due date and then by urgency."""
-    dues = whole(tasks, _dues)
-    every = Due(dues.days, dues.moments, now, range(len(dues.days)), range(len(dues.moments)))
+    dues = derive_cached(tasks, _dues)
+    every = DueRange(dues.days, dues.moments, now, range(len(dues.days)), range(len(dues.moments)))
     first = every.first(count)
     return first + undated(tasks, now).first(count - len(first))
 
@@ -117,7 +117,7 @@ def day_of(moment: datetime, now: datetime) -> date:
         return moment.date()
 
 
-def patience(task: Record) -> int:
+def urgency_rank(task: Record) -> int:
     """Return the sort key of a task's priority. Lower is more urgent."""
     urgency = sort_value(COLLECTIONS["tasks"].by_name["priority"], task)
     return -urgency if isinstance(urgency, int) else 0
@@ -127,9 +127,9 @@ def _when(one: tuple[tuple[Any, _Waits], Record]) -> Any:
     return one[0][0]
 
 
-def _dues(tasks: Sequence[Record]) -> Dues:
-    dues = Dues([], [], [])
-    for facts, task in zip(each(tasks, _facts), tasks, strict=True):
+def _dues(tasks: Sequence[Record]) -> DueIndex:
+    dues = DueIndex([], [], [])
+    for facts, task in zip(map_cached(tasks, _facts), tasks, strict=True):
         if facts is None:
             continue
         when, waits = facts
@@ -149,6 +149,6 @@ def _facts(task: Record) -> tuple[date | None, _Waits] | None:
     """Return the day or moment and the sort key of an open task, or None if it is completed."""
     if task.get("status") == "completed":
         return None
-    due, waits = task.get("due_date"), (patience(task), id_of(task) or 0)
-    moment = moment_of(due)
+    due, waits = task.get("due_date"), (urgency_rank(task), id_of(task) or 0)
+    moment = parse_or_none(due)
     return moment.date() if moment and is_date(str(due)) else moment, waits

@@ -15,9 +15,9 @@ from datetime import tzinfo
 from zoneinfo import ZoneInfo
 
 from docstore import Key, Transaction
-from workspace.documents import key_of, own_copy
+from workspace.documents import deep_copy, key_of
 from workspace.installation import installation
-from workspace.recurrence import Next, canonical_repeat, next_due
+from workspace.recurrence import NextOccurrence, canonical_repeat, next_due
 from workspace.schema.validation import COLLECTIONS, Record
 from workspace.timestamps import format_utc, is_time_zone, zone_of_offset
 from workspace.users.preferences import preferences_in
@@ -59,7 +59,7 @@ def zone_of_task(task: Mapping[str, object], other: tzinfo) -> tzinfo:
     return ZoneInfo(name) if isinstance(name, str) and is_time_zone(name) else other
 
 
-def put_with_next(
+def put_and_repeat(
     transaction: Transaction, key: Key, before: Mapping[str, object], record: Record
 ) -> tuple[Record, Record | None]:
     """Put a changed record and, if it completes a repeating task, its next occurrence.
@@ -78,7 +78,7 @@ def put_with_next(
 
 def _next_of(
     transaction: Transaction, key: Key, before: Mapping[str, object], record: Record
-) -> Next | None:
+) -> NextOccurrence | None:
     if key.collection != "tasks" or record.get("status") != _DONE or before.get("status") == _DONE:
         return None
     repeat, due = canonical_repeat(record.get("repeat")), record.get("due_date")
@@ -103,11 +103,11 @@ def _without_rule(done: Record) -> Record:
     return done | {"repeat": "", "time_zone": ""}
 
 
-def _again(transaction: Transaction, key: Key, done: Record, follows: Next) -> Record:
+def _again(transaction: Transaction, key: Key, done: Record, follows: NextOccurrence) -> Record:
     """Return a copy of the task to do again: default status, unticked checklist, new id."""
     spec, now = COLLECTIONS["tasks"], format_utc(transaction.now)
     items = done.get("checklist")
-    again: Record = own_copy(done)
+    again: Record = deep_copy(done)
     again |= {name: spec.by_name[name].fresh_default() for name in ("status", "position")}
     return again | {
         "due_date": follows.due,

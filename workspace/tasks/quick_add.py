@@ -72,7 +72,7 @@ _FIELD_OF: Final = {
 
 
 @dataclass(frozen=True)
-class Understood:
+class RecognizedText:
     """Words of the line as typed, and the field that they set."""
 
     field: str
@@ -80,7 +80,7 @@ class Understood:
 
 
 @dataclass(frozen=True)
-class Quick:
+class ParsedTask:
     """The fields that a line sets. A field that the line does not name is None or empty."""
 
     title: str
@@ -89,7 +89,7 @@ class Quick:
     tags: tuple[str, ...] = ()
     project_id: int | None = None
     repeat: str = ""
-    understood: tuple[Understood, ...] = ()
+    understood: tuple[RecognizedText, ...] = ()
 
     def record(self) -> dict[str, Any]:
         """Return the task fields that the line sets."""
@@ -103,7 +103,7 @@ class Quick:
         return {"title": self.title} | {name: value for name, value in fields.items() if value}
 
 
-class Words(NamedTuple):
+class ParsedWords(NamedTuple):
     """The due date and rule that a text names, in stored form."""
 
     due: str | None
@@ -117,14 +117,14 @@ def parse(
     zone: tzinfo = UTC,
     projects: Mapping[int, object] | None = None,
     language: str = "en",
-) -> Quick:
+) -> ParsedTask:
     """Return the fields that the line sets, relative to the moment `now` in `zone`.
 
     `projects` maps the ids of the projects that a line may name to their names.
     """
     words = text.split()
     if len(text) > CHARACTERS_MAX:
-        return Quick(" ".join(words))
+        return ParsedTask(" ".join(words))
     reader = _Reader(text, language, now.astimezone(zone))
     meaning = Meaning()
     reader.read_marks(meaning, projects or {})
@@ -132,11 +132,11 @@ def parse(
     try:
         due, repeat = when(meaning, now.astimezone(zone))
     except (ValueError, OverflowError):  # after the year 9999
-        return Quick(" ".join(words))
+        return ParsedTask(" ".join(words))
     title = " ".join(word for word, taken in zip(words, reader.taken, strict=True) if not taken)
     if not title:
-        return Quick(" ".join(words))
-    return Quick(
+        return ParsedTask(" ".join(words))
+    return ParsedTask(
         title,
         due_date=due,
         priority=meaning.priority,
@@ -149,7 +149,7 @@ def parse(
 
 def parse_words(
     text: str, *, now: datetime, zone: tzinfo = UTC, language: str = "en"
-) -> Words | None:
+) -> ParsedWords | None:
     """Return the due date and rule that the complete text names, or None if it has other words.
 
     "fri 17:00" names a due date, "every monday at 9" also a rule.
@@ -160,7 +160,7 @@ def parse_words(
     if not _Reader(text, language, now.astimezone(zone)).read_all(meaning):
         return None
     try:
-        return Words(*when(meaning, now.astimezone(zone)))
+        return ParsedWords(*when(meaning, now.astimezone(zone)))
     except (ValueError, OverflowError):  # after the year 9999
         return None
 
@@ -256,10 +256,10 @@ class _Reader:
     def _all_of(self, words: Mapping[str, frozenset[str]]) -> frozenset[str]:
         return frozenset().union(*(words[language] for language in self._languages))
 
-    def understood(self) -> Iterator[Understood]:
+    def understood(self) -> Iterator[RecognizedText]:
         for start, end, name in sorted(self._phrases):
             text = " ".join(self._words[start:end])
-            yield Understood("due_date" if name == _CLOCK else name, text)
+            yield RecognizedText("due_date" if name == _CLOCK else name, text)
 
     def _take(self, start: int, end: int, name: str) -> None:
         self.taken[start:end] = [name] * (end - start)

@@ -8,10 +8,10 @@ from datetime import UTC, datetime, timedelta, tzinfo
 from functools import cache
 from typing import Any
 
-from workspace.ordering import each, whole
+from workspace.ordering import derive_cached, map_cached
 from workspace.schema.validation import COLLECTIONS
 from workspace.tasks.due_index import overdue
-from workspace.timestamps import is_date, moment_of
+from workspace.timestamps import is_date, parse_or_none
 
 Record = Mapping[str, Any]
 
@@ -40,7 +40,7 @@ def count_by(collection: str, field_name: str, records: Sequence[Record]) -> dic
     Values of old files outside the choices are counted under their own name.
     """
     choices = COLLECTIONS[collection].by_name[field_name].choices
-    return dict.fromkeys(choices, 0) | whole(records, _counts_of(collection, field_name))
+    return dict.fromkeys(choices, 0) | derive_cached(records, _counts_of(collection, field_name))
 
 
 @cache
@@ -50,7 +50,7 @@ def _counts_of(collection: str, field_name: str) -> Callable[[Sequence[Record]],
     def choice(record: Record) -> str:
         return str(record.get(field_name) or default)
 
-    return lambda records: Counter(each(records, choice))
+    return lambda records: Counter(map_cached(records, choice))
 
 
 def count_overdue(tasks: Sequence[Record], now: datetime) -> int:
@@ -64,7 +64,7 @@ def due_moment(task: Record, zone: tzinfo | None = UTC) -> datetime | None:
     A date becomes overdue at the end of its day in the zone.
     """
     due = task.get("due_date")
-    moment = moment_of(due)
+    moment = parse_or_none(due)
     if moment is None or not is_date(str(due)):
         return moment
     try:

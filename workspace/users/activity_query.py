@@ -1,8 +1,8 @@
 """Search a user's activities, newest first.
 
-Activities are in two documents (see `retention`), which `Past` presents as one sequence. Few have
-ids, so a cursor is the number of activities before it since the account began. New activities and
-the removal of old ones do not shift it.
+Activities are in two documents (see `retention`), which `ActivityLog` presents as one sequence. Few
+have ids, so a cursor is the number of activities before it since the account began. New activities
+and the removal of old ones do not shift it.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Any, Final, overload
 
 from docstore import Document, DocumentStore
 from workspace.documents import key_of
-from workspace.ordering import Bound, Test, side_of
+from workspace.ordering import DateBound, Test, compare_time
 from workspace.texts import folded
 
 LOOKED_AT_MAX = 10_000  # bounds the work of a page whose filter matches few activities
@@ -29,14 +29,14 @@ TRIMMED_DEEDS: Final = "trimmed_deeds"
 ACCOUNT_EVENTS: Final = "account_events"
 _ATTEMPTS: Final = 5
 
-# The results of `side_of` that each filter accepts.
+# The results of `compare_time` that each filter accepts.
 _SIDES = {"before": {-1}, "after": {1}, "from": {0, 1}, "until": {-1, 0}}
 
 Activity = Mapping[str, Any]
 
 
 @dataclass(frozen=True)
-class Past(Sequence[Activity]):
+class ActivityLog(Sequence[Activity]):
     """A user's activities, oldest first: the older document, then the user's own."""
 
     older: Sequence[Activity] = ()
@@ -70,7 +70,7 @@ class Past(Sequence[Activity]):
         return [*older, *recent][:: wanted.step]
 
 
-def past_of(store: DocumentStore, owner: int) -> Past:
+def activity_log(store: DocumentStore, owner: int) -> ActivityLog:
     """Return a consistent view of a user's activities. Raises `Corrupt` and `Unavailable`."""
     document = store.read(key_of("users", owner))
     for _ in range(_ATTEMPTS):
@@ -82,7 +82,7 @@ def past_of(store: DocumentStore, owner: int) -> Past:
     head = older.content if older else {}
     trimmed, deeds = head.get(TRIMMED), head.get(TRIMMED_DEEDS)
     events = account_events_of(head)
-    return Past(
+    return ActivityLog(
         [*events, *_objects(older)] if events else _objects(older),
         _objects(document),
         trimmed if type(trimmed) is int and trimmed > 0 else 0,
@@ -135,8 +135,8 @@ def of_time(how: str, text: str) -> Test:
     "from" and "until" include the day itself. Raises ValueError, with a message that says what
     `text` must be.
     """
-    bound, sides = Bound(text), _SIDES[how]
-    return lambda activity: side_of(activity, "timestamp", bound) in sides
+    bound, sides = DateBound(text), _SIDES[how]
+    return lambda activity: compare_time(activity, "timestamp", bound) in sides
 
 
 def of_record(singular: str, record_id: int) -> Test:
@@ -166,7 +166,7 @@ def newest(
     At most `limit` are returned. The cursor is 0 at the end. It is not 0 if `LOOKED_AT_MAX`
     activities were examined and more remain.
     """
-    trimmed = activities.trimmed if isinstance(activities, Past) else 0
+    trimmed = activities.trimmed if isinstance(activities, ActivityLog) else 0
     end = len(activities) if end is None else min(max(end - trimmed, 0), len(activities))
     tests, matches = tuple(tests), list[Activity]()
     next_end = max(end - LOOKED_AT_MAX, 0)

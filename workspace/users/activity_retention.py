@@ -23,8 +23,8 @@ from typing import Any, Final
 import msgspec
 
 from docstore import Key, RecordList, Transaction
-from workspace.documents import ensure, key_of
-from workspace.timestamps import format_utc, moment_of
+from workspace.documents import get_or_create, key_of
+from workspace.timestamps import format_utc, parse_or_none
 from workspace.users.activity_query import (
     ACCOUNT_EVENTS,
     DEEDS,
@@ -66,7 +66,7 @@ CHECKED: Final = "activities_checked"  # the day of the last check for expired a
 
 
 @dataclass(frozen=True)
-class Limits:
+class RetentionLimits:
     """Age and number of the activities to retain per user."""
 
     days: float
@@ -86,7 +86,7 @@ class Limits:
         return now - timedelta(days=self.days)
 
 
-def is_due(records: RecordList, limits: Limits) -> bool:
+def is_due(records: RecordList, limits: RetentionLimits) -> bool:
     """Return True if the user document has more activities than it should."""
     number = len(records)
     if number > limits.recent_max:
@@ -94,13 +94,15 @@ def is_due(records: RecordList, limits: Limits) -> bool:
     return not number % _SIZE_LOOKS and sum(records.map_cached(_size_of)) > RECENT_BYTES_MAX
 
 
-def is_overdue(recent: RecordList, older: RecordList, limits: Limits, now: datetime) -> bool:
+def is_overdue(
+    recent: RecordList, older: RecordList, limits: RetentionLimits, now: datetime
+) -> bool:
     """Return whether activities must move or go, although the user changes nothing."""
     earliest = limits.earliest(now)
     return is_due(recent, limits) or _too_old(recent, earliest) > 0 or _too_old(older, earliest) > 0
 
 
-def retain(transaction: Transaction, owner: int, limits: Limits) -> bool:
+def retain(transaction: Transaction, owner: int, limits: RetentionLimits) -> bool:
     """Move old activities out of the user document and remove expired ones.
 
     Do nothing unless that is due. Return whether there is more to do.
@@ -121,7 +123,7 @@ def retain(transaction: Transaction, owner: int, limits: Limits) -> bool:
     return is_due(transaction.records(key), limits)
 
 
-def _left(records: RecordList, limits: Limits) -> int:
+def _left(records: RecordList, limits: RetentionLimits) -> int:
     """Return how many activities may remain in the user document."""
     number = min(RECENT_LEFT, limits.number)
     size = 0
@@ -132,10 +134,10 @@ def _left(records: RecordList, limits: Limits) -> int:
     return number
 
 
-def _move(transaction: Transaction, key: Key, count: int, limits: Limits) -> None:
+def _move(transaction: Transaction, key: Key, count: int, limits: RetentionLimits) -> None:
     """Move the oldest `count` activities to the older document, and trim that."""
     older, before = key_of("activities", key.owner), len(transaction.records(key))
-    ensure(transaction, older)
+    get_or_create(transaction, older)
     moved, known = transaction.cut(key, count), len(transaction.records(older))
     newer = before - len(moved)
     first = max(before - limits.number, 0)  # activities before it exceed the limit
@@ -150,7 +152,7 @@ def _trim(
     transaction: Transaction,
     key: Key,
     newer: int,
-    limits: Limits,
+    limits: RetentionLimits,
     number: int,
     dropped: Sequence[Any],
 ) -> None:
@@ -190,7 +192,7 @@ def _trim(
 
 
 def _account_events(
-    transaction: Transaction, owner: int, removed: Sequence[Any], limits: Limits
+    transaction: Transaction, owner: int, removed: Sequence[Any], limits: RetentionLimits
 ) -> list[Any]:
     """Return those of the removed activities, in order, that the share of account events retains.
 
@@ -206,7 +208,7 @@ def _account_events(
     for record in reversed(removed):
         failed = _is_failed_login(record)
         if (failed or _is_account_event(record)) and left[failed] > 0:
-            moment = moment_of(record.get("timestamp"))
+            moment = parse_or_none(record.get("timestamp"))
             if moment is not None and moment >= earliest:
                 retained.append(record)
                 left[failed] -= 1
@@ -230,7 +232,7 @@ def _too_old(records: Sequence[Any], earliest: datetime) -> int:
     """
     count = 0
     for index, record in enumerate(records, 1):
-        moment = moment_of(record.get("timestamp")) if isinstance(record, Mapping) else None
+        moment = parse_or_none(record.get("timestamp")) if isinstance(record, Mapping) else None
         if moment is None:
             continue
         if moment >= earliest:
@@ -243,7 +245,7 @@ def _deed_at(record: Any) -> str:
     """Return the quarter of an hour of an activity that the heat map counts, or ""."""
     if not isinstance(record, Mapping) or not str(record.get("type")).startswith(DEEDS):
         return ""
-    moment = moment_of(record.get("timestamp"))
+    moment = parse_or_none(record.get("timestamp"))
     return quarter_of(moment) if moment else ""
 
 

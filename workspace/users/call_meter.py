@@ -15,7 +15,7 @@ from typing import Any, Final
 from docstore import DocumentStore, StoreError, Transaction
 from workspace.documents import key_of
 from workspace.installation import installation
-from workspace.users.activity_retention import Limits, retain
+from workspace.users.activity_retention import RetentionLimits, retain
 from workspace.users.call_counts import COMMIT_SECONDS, NOTHING_HELD, CallCounts, Held
 from workspace.users.document import quota_from, take_counts
 from workspace.users.quota import Quota, StoredCounts, after_one_more, may_hold_back
@@ -175,6 +175,6 @@ class CallMeter:
                 log.warning("Activities of %s cannot be moved yet: %s", user_id, fault)
 
 
-def activity_limits() -> Limits:
+def activity_limits() -> RetentionLimits:
     """Return how many activities are retained, and for how long."""
-    return Limits(installation.limits.activity_days, installation.limits.activity_max)
+    return RetentionLimits(installation.limits.activity_days, installation.limits.activity_max)

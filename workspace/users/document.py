@@ -11,10 +11,10 @@ from datetime import date, datetime
 from typing import Any, Final, cast
 
 from docstore import Key, NotFound, Transaction, format_utc
-from workspace.actor import Caller
-from workspace.documents import ensure, key_of
+from workspace.actor import Actor
+from workspace.documents import get_or_create, key_of
 from workspace.installation import installation
-from workspace.json_values import Faults, pointer_to, text_fault
+from workspace.json_values import ErrorList, pointer_to, text_error
 from workspace.schema.collections import ACTIVITY_FIELDS, COLLECTIONS, RECORD_COLLECTIONS, Record
 from workspace.schema.validation import InvalidRecord
 from workspace.users.call_counts import NOTHING_HELD, READS, Held, fold
@@ -55,9 +55,9 @@ def mirror(transaction: Transaction, user: Any, *, lay_out: bool = False) -> Rec
     With `lay_out`, also create the user's missing record documents.
     """
     for collection in RECORD_COLLECTIONS if lay_out else ():
-        ensure(transaction, key_of(collection, user.pk))
+        get_or_create(transaction, key_of(collection, user.pk))
     key = key_of("users", user.pk)
-    ensure(transaction, key)
+    get_or_create(transaction, key)
     stored = transaction.document(key) or {}
     fields = _mirrored(user, stored)
     if not fields.items() <= stored.items():
@@ -67,7 +67,7 @@ def mirror(transaction: Transaction, user: Any, *, lay_out: bool = False) -> Rec
     return cast(Record, transaction.document(key))
 
 
-def prefer(transaction: Transaction, owner: int, change: Change) -> Record:
+def set_preferences(transaction: Transaction, owner: int, change: Change) -> Record:
     """Change the user's preferences and return them. Raises `InvalidRecord`."""
     key = _person(transaction, owner)
     stored = transaction.document(key) or {}
@@ -103,14 +103,14 @@ def exists(transaction: Transaction, owner: int) -> bool:
     return any(document is not None for document in begun) or has_account(owner)
 
 
-def begin(transaction: Transaction, key: Key) -> None:
+def require_document(transaction: Transaction, key: Key) -> None:
     """Create an empty document if it is missing. Raises `NotFound` for an unknown user.
 
     Without the check, a mistyped id would create a file that belongs to no user.
     """
     if transaction.document(key) is None:
         _require(transaction, key.owner)
-        ensure(transaction, key)
+        get_or_create(transaction, key)
 
 
 def _require(transaction: Transaction, owner: int) -> None:
@@ -123,7 +123,7 @@ def _require(transaction: Transaction, owner: int) -> None:
 def person_named(text: str) -> tuple[int, str] | None:
     """Return (id, name) of the only active account with this name or address, or None."""
     named = text.strip()
-    if not named or len(named) > 254 or text_fault(named, one_line=True):
+    if not named or len(named) > 254 or text_error(named, one_line=True):
         return None
     return installation.accounts.find_active(named)
 
@@ -135,18 +135,18 @@ def _person(transaction: Transaction, owner: int) -> Key:
         _require(transaction, owner)
         user = account_of(owner) if has_account(owner) else None
         if user is None:  # records from an old folder, without an account
-            ensure(transaction, key)
+            get_or_create(transaction, key)
         else:
             mirror(transaction, user)
     return key
 
 
-def begin_person(transaction: Transaction, owner: int) -> None:
+def require_user_document(transaction: Transaction, owner: int) -> None:
     """Create the owner's user document if it is missing. Raises `NotFound`."""
     _person(transaction, owner)
 
 
-def log(transaction: Transaction, owner: int, activity: Activity) -> Record:
+def add_activity(transaction: Transaction, owner: int, activity: Activity) -> Record:
     """Append an activity with the transaction's time, and return it as stored."""
     record = {
         "type": activity.type,
@@ -162,7 +162,7 @@ def log(transaction: Transaction, owner: int, activity: Activity) -> Record:
 
 def checked_activity(type: object, description: object, metadata: object) -> Activity:
     """Return a validated activity. Raises `InvalidRecord`."""
-    faults = Faults()
+    faults = ErrorList()
     values = {"type": type, "description": description, "metadata": metadata}
     accepted = {
         known.name: known.accept(values[known.name], pointer_to("", known.name), faults)
@@ -174,17 +174,17 @@ def checked_activity(type: object, description: object, metadata: object) -> Act
     return Activity(**accepted)
 
 
-def tell(transaction: Transaction, person: int, owner: int, activity: Activity) -> None:
+def record_activity(transaction: Transaction, person: int, owner: int, activity: Activity) -> None:
     """Log a user's activity, also for the owner of the record if that is another user."""
     if person == owner:
-        log(transaction, person, activity)
+        add_activity(transaction, person, activity)
         return
     metadata = {**activity.metadata, "owner": owner}
-    log(transaction, person, replace(activity, metadata=metadata))
-    tell_other(transaction, person, owner, activity)
+    add_activity(transaction, person, replace(activity, metadata=metadata))
+    notify_owner(transaction, person, owner, activity)
 
 
-def tell_other(transaction: Transaction, person: int, owner: int, activity: Activity) -> None:
+def notify_owner(transaction: Transaction, person: int, owner: int, activity: Activity) -> None:
     """Log for the owner what another user did, without private metadata such as an address."""
     if transaction.document(key_of("users", owner)) is None:
         return
@@ -193,10 +193,10 @@ def tell_other(transaction: Transaction, person: int, owner: int, activity: Acti
         name: activity.metadata[name] for name in _TOLD_TO_OWNER if name in activity.metadata
     }
     by = {"by": person, "by_name": document.get("username", "")}
-    log(transaction, owner, Activity(activity.type, activity.description, metadata | by))
+    add_activity(transaction, owner, Activity(activity.type, activity.description, metadata | by))
 
 
-def meter(transaction: Transaction, caller: Caller, held: Held, reads: Held) -> Quota:
+def count_api_call(transaction: Transaction, caller: Actor, held: Held, reads: Held) -> Quota:
     """Count an API call of the caller and the uncommitted counts. Return the remaining quota.
 
     `reads` are the counts that go into the activities. Raises `QuotaExceeded` and `TooManyCalls`.

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any
 
-from workspace.json_values import Faults, pointer_to
+from workspace.json_values import ErrorList, pointer_to
 from workspace.schema.collections import PREFERENCE_FIELDS
 from workspace.schema.validation import InvalidRecord, Record
 from workspace.texts import folded_name
@@ -68,7 +68,7 @@ def preferences_in(document: Mapping[str, Any]) -> Preferences:
     stored = document.get("preferences")
     chosen: dict[str, Any] = {}
     for name, value in stored.items() if isinstance(stored, dict) else ():
-        faults = Faults()
+        faults = ErrorList()
         accepted = _accepted(name, value, faults) if name in _FIELDS else None
         if accepted is not None and not faults.found:
             chosen[name] = accepted
@@ -84,7 +84,7 @@ def changed_preferences(document: Mapping[str, Any], change: Change) -> Record:
     """
     stored = document.get("preferences")
     changes = change(preferences_in(document)) if callable(change) else change
-    faults, accepted = Faults(), {}
+    faults, accepted = ErrorList(), {}
     for name, value in changes.items():
         if name in _FIELDS:
             accepted[name] = _accepted(name, value, faults)
@@ -96,7 +96,7 @@ def changed_preferences(document: Mapping[str, Any], change: Change) -> Record:
     return (dict(stored) if isinstance(stored, dict) else {}) | accepted
 
 
-def _accepted(name: str, value: object, faults: Faults) -> Any:
+def _accepted(name: str, value: object, faults: ErrorList) -> Any:
     pointer = pointer_to("", name)
     if name == "views" and isinstance(value, Sequence) and not isinstance(value, str):
         value = [_as_object(view) for view in value]
@@ -115,7 +115,7 @@ def _as_object(view: object) -> object:
     return {"name": view.name, "query": view.query} if isinstance(view, View) else view
 
 
-def _check_views(views: Sequence[Mapping[str, Any]], pointer: str, faults: Faults) -> None:
+def _check_views(views: Sequence[Mapping[str, Any]], pointer: str, faults: ErrorList) -> None:
     if len(views) > VIEWS_MAX:
         faults.add(pointer, f"must be at most {VIEWS_MAX} views")
     names: set[str] = set()

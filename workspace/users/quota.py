@@ -23,7 +23,7 @@ from types import MappingProxyType
 from typing import Any, Final, NamedTuple
 
 from workspace.schema.validation import COLLECTIONS
-from workspace.timestamps import format_utc, moment_of
+from workspace.timestamps import format_utc, parse_or_none
 
 PERIOD: Final = "api_calls_period"
 BY_TOKEN: Final = "api_calls_by_token"
@@ -156,7 +156,7 @@ class StoredCounts:
             hour=_period_counted(user_document),
             limit=_own_limit(user_document),
             by_token=_by_token(user_document),
-            busy_until=moment_of(user_document.get(BURST_UNTIL)),
+            busy_until=parse_or_none(user_document.get(BURST_UNTIL)),
         )
 
     def quota(
@@ -261,7 +261,7 @@ def _period_counted(user_document: Mapping[str, Any]) -> str:
     """Return the hour of the count, or "" if it is unknown."""
     if PERIOD in user_document:
         return str(user_document[PERIOD])
-    changed = moment_of(user_document.get("updated_at"))
+    changed = parse_or_none(user_document.get("updated_at"))
     return period_of(changed) if changed else ""
 
 

@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 from django.core.management.base import BaseCommand, CommandError
 
-from core.console import advice, printable
+from core.console import escape_control, hint_for
 from core.error_log import record_errors
 from core.maintenance.jobs import JOBS
 from core.maintenance.runner import AlreadyRunning, Runner
@@ -61,7 +61,7 @@ class Command(BaseCommand):
             else:
                 self._show(runner, options)
         except (StoreError, OSError, AlreadyRunning) as fault:
-            text = advice(fault) if not isinstance(fault, AlreadyRunning) else str(fault)
+            text = hint_for(fault) if not isinstance(fault, AlreadyRunning) else str(fault)
             raise CommandError(text, returncode=2) from fault
 
     def _run(self, runner: Runner, options: dict[str, Any]) -> None:
@@ -101,12 +101,12 @@ class Command(BaseCommand):
             else:
                 word = "FAILED" if state.failures else "done"
                 last = f"{word} {format_utc(state.finished_at)}: {state.result}"
-            self.stdout.write(printable(f"{name}: {last}; next {format_utc(at)}"))
+            self.stdout.write(escape_control(f"{name}: {last}; next {format_utc(at)}"))
 
 
 def _line(run: JobRun) -> str:
     word = "done" if run.is_ok else "FAILED"
-    return printable(f"{run.job}: {word} in {run.seconds:.1f} s: {run.result}")
+    return escape_control(f"{run.job}: {word} in {run.seconds:.1f} s: {run.result}")
 
 
 def _end_with_stdin() -> None:

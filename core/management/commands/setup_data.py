@@ -17,7 +17,7 @@ from django.db import DatabaseError
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from core.console import advice, count, printable
+from core.console import count, escape_control, hint_for
 from docstore import Finding, StoreError, is_database
 from utils.data_initializer import data_initializer
 from utils.json_storage import json_storage
@@ -299,7 +299,7 @@ class Command(BaseCommand):
             for name in chosen:
                 results[name] = self._run(_STEPS[name], options)
         except (StoreError, DatabaseError, OSError) as fault:
-            trouble = results["error"] = advice(fault)
+            trouble = results["error"] = hint_for(fault)
         if options["json"]:
             self.stdout.write(json.dumps(results, indent=2))
         finding_count = sum(
@@ -316,9 +316,9 @@ class Command(BaseCommand):
             result = step.run(options, watch)
         if not options["json"]:
             for finding in result.get("findings", []):
-                self.stdout.write(printable(str(_finding(finding))))
+                self.stdout.write(escape_control(str(_finding(finding))))
             for line in step.tell(result):
-                self.stdout.write(printable(line))
+                self.stdout.write(escape_control(line))
         return result
 
     @contextmanager

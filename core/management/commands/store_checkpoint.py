@@ -6,7 +6,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
-from core.console import advice, count
+from core.console import count, hint_for
 from docstore import StoreError
 from utils.json_storage import json_storage
 from workspace.operations.inspector import Inspector
@@ -28,8 +28,8 @@ class Command(BaseCommand):
             result = Inspector(json_storage).checkpoint()
         except (StoreError, OSError) as fault:
             if options["json"]:
-                self.stdout.write(json.dumps({"error": advice(fault)}, indent=2))
-            raise CommandError(advice(fault)) from fault
+                self.stdout.write(json.dumps({"error": hint_for(fault)}, indent=2))
+            raise CommandError(hint_for(fault)) from fault
         if options["json"]:
             return json.dumps(result, indent=2)
         return (

@@ -6,7 +6,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
-from core.console import advice, count
+from core.console import count, hint_for
 from docstore import StoreError, copy_url
 from workspace.schema.collections import COLLECTIONS
 
@@ -30,7 +30,7 @@ class Command(BaseCommand):
         try:
             copied = copy_url(options["source"], options["target"], layouts, self._progress)
         except (StoreError, ValueError) as fault:
-            raise CommandError(advice(fault)) from fault
+            raise CommandError(hint_for(fault)) from fault
         return (
             f"{count(copied.documents, 'document')} copied, {copied.written} of them written now,"
             f" and {count(copied.entries, 'change')} of the history.\n"

@@ -9,7 +9,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
-from core.console import advice, count, printable
+from core.console import count, escape_control, hint_for
 from docstore import StoreError
 from utils.json_storage import json_storage
 from workspace.operations.inspector import Inspector
@@ -46,12 +46,12 @@ class Command(BaseCommand):
             result = _looked_up(options)
             trouble = _trouble(result)
         except (StoreError, OSError) as fault:
-            trouble = result["error"] = advice(fault)
+            trouble = result["error"] = hint_for(fault)
         if options["json"]:
             self.stdout.write(json.dumps(result, indent=2))
         elif "error" not in result:
             for line in _told(result, options):
-                self.stdout.write(printable(line))
+                self.stdout.write(escape_control(line))
         if trouble:
             raise CommandError(trouble)
 
@@ -78,7 +78,7 @@ def _short(edit: Result) -> Result:
 
 def _trouble(result: Result) -> str:
     problems = [*result.get("problems", []), *filter(None, [result.get("problem")])]
-    return f"{printable('; '.join(problems))}. {_SEE}" if problems else ""
+    return f"{escape_control('; '.join(problems))}. {_SEE}" if problems else ""
 
 
 def _told(result: Result, options: Result) -> Iterator[str]:

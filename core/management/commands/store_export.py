@@ -9,7 +9,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
-from core.console import advice, count
+from core.console import count, hint_for
 from docstore import Export, StoreError
 from utils.json_storage import json_storage
 from workspace.schema.collections import COLLECTIONS
@@ -45,4 +45,4 @@ class Command(BaseCommand):
                     signal.signal(number, stop)
                 export.follow_until(through, over.wait)
         except StoreError as fault:
-            raise CommandError(advice(fault)) from fault
+            raise CommandError(hint_for(fault)) from fault
