@@ -137,7 +137,7 @@ TEXT = b"""{
 
 
 @pytest.mark.parametrize(
-    ("path", "place"),
+    ("path", "position"),
     [
         ((), (1, 1)),
         (("notes",), (2, 12)),
@@ -148,8 +148,10 @@ TEXT = b"""{
         (("revision",), (6, 15)),
     ],
 )
-def test_a_value_is_found_by_its_path(path: tuple[str | int, ...], place: tuple[int, int]) -> None:
-    assert Places(TEXT).of(path) == place
+def test_a_value_is_found_by_its_path(
+    path: tuple[str | int, ...], position: tuple[int, int]
+) -> None:
+    assert Places(TEXT).of(path) == position
 
 
 @given(values)
