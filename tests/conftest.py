@@ -54,7 +54,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.fixture
-def place(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Path]:
+def store_place(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Path]:
     """The folder of the data folder: in memory for tests of what is above the store.
 
     Their commits do not wait for a disk. Those of the store and of whole servers do.
@@ -70,12 +70,14 @@ def place(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Path]:
 
 
 @pytest.fixture(autouse=True)
-def data_folder(place: Path, settings: Settings, request: pytest.FixtureRequest) -> Iterator[Path]:
+def data_folder(
+    store_place: Path, settings: Settings, request: pytest.FixtureRequest
+) -> Iterator[Path]:
     """The data folder of this test, empty and not made yet. No test touches a real one.
 
     With TEST_STORE=postgres the store is in PostgreSQL, and the folder stays empty.
     """
-    folder = place / "data"
+    folder = store_place / "data"
     settings.NEURALFLOW_STORE = folder.as_uri()
     if os.environ.get("TEST_STORE") == "postgres":
         settings.NEURALFLOW_STORE = request.getfixturevalue("postgres_url")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import socket
 import subprocess
@@ -61,7 +62,9 @@ def seaweedfs() -> Iterator[Bucket]:
 def _free_ports(count: int) -> list[int]:
     """Return free ports whose second port is free, too."""
     ports: list[int] = []
-    for port in range(20_000, 30_000):
+    # Each process begins elsewhere: two that looked at the same time would take the same ports.
+    first = 20_000 + os.getpid() * 97 % 9_000
+    for port in range(first, first + 1_000):
         try:
             for one in (port, port + _GRPC_OFFSET):
                 socket.create_server(("127.0.0.1", one)).close()

@@ -74,7 +74,7 @@ def test_installed_wheel_serves_its_pages_from_its_home(installed: Path, tmp_pat
         path.name for path in home.iterdir()
     }
     assert home.stat().st_mode & 0o077 == 0
-    ours = {"db.sqlite3", ".secret_key", "staticfiles", "tasks_1.json"}
+    ours = {"db.sqlite3", ".secret_key", "tasks_1.json"}
     assert [path for path in installed.parent.rglob("*") if path.name in ours] == []
 
 

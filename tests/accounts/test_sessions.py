@@ -1,14 +1,8 @@
 """How long sessions last, and that their owner can end them."""
 
-import re
-import sqlite3
-import subprocess
-import sys
 import time
 from collections.abc import Callable
-from contextlib import closing
 from importlib import import_module
-from pathlib import Path
 
 import pytest
 from allauth.usersessions.models import UserSession
@@ -238,21 +232,3 @@ def test_session_that_the_administration_deletes_is_ended(alice: User) -> None:
     client = signed_in()
     UserSession.objects.all().delete()
     assert not is_open(client)
-
-
-def test_documented_backup_of_the_database_holds_no_session(tmp_path: Path) -> None:
-    manual = (Path(__file__).parents[2] / "docs/backup.md").read_text("utf-8")
-    recipe = re.search(r"umask 077\n.*?-c '(import sqlite3.*?)' \"backups-db/", manual, re.S)
-    assert recipe
-    with closing(sqlite3.connect(tmp_path / "db.sqlite3")) as database:
-        database.execute("CREATE TABLE django_session (session_key, session_data)")
-        database.execute("CREATE TABLE accounts_user (username)")
-        database.execute("INSERT INTO django_session VALUES ('opens-it', 'half-typed')")
-        database.execute("INSERT INTO accounts_user VALUES ('dora')")
-        database.commit()
-    command = [sys.executable, "-c", recipe[1], "copy.sqlite3"]
-    subprocess.run(command, cwd=tmp_path, check=True)
-    copied = (tmp_path / "copy.sqlite3").read_bytes()
-    assert b"dora" in copied
-    assert b"opens-it" not in copied
-    assert b"half-typed" not in copied

@@ -479,9 +479,10 @@ NOTHING_TO_PROVE = shape("""
            GET HEAD OPTIONS TRACE BREW PUT PATCH POST DELETE
 others     404 404  404     405   405  404 404   404  404
 """)
+# As on a server without mail: who forgot the password is told to ask the operator.
 PASSWORD_RESET = shape("""
            GET HEAD OPTIONS TRACE BREW PUT PATCH POST DELETE
-others     200 200  200     405   405  200 405   200  405
+others     200 200  405     405   405  405 405   409  405
 """)
 PASSWORD_RESET_KEY = shape("""
            GET HEAD OPTIONS TRACE BREW PUT PATCH POST DELETE

@@ -72,7 +72,7 @@ def test_files_that_are_behind_are_told(
 ) -> None:
     exact(Path())
     store = json_storage.store.backend
-    monkeypatch.setattr(store, "_wake", lambda: None)  # nobody publishes
+    monkeypatch.setattr(store._loop, "wake", lambda: None)  # nobody publishes
     json_storage.create("tasks", alice.pk, {"title": "Not in its file yet"})
     assert "behind" in text_of(browser.get("/operator/"))
     store.publish()
@@ -121,7 +121,7 @@ def test_why_it_cannot_be_written_is_told(
     def refuse() -> None:
         raise OutOfSpace("the files of documents cannot be written: No space left on device")
 
-    monkeypatch.setattr(json_storage.store.backend, "_refuse_blocked", refuse)
+    monkeypatch.setattr(json_storage.store.backend._committer, "require_unblocked", refuse)
     words = text_of(client.get("/operator/"))
     assert "Not writable" in words and "No space left on device" in words
 

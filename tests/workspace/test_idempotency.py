@@ -152,16 +152,16 @@ CALLER = """
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from docstore import open_store
-from workspace.actor import Caller
+from workspace.actor import Actor
 from utils.json_storage import JSONStorageManager
-from workspace.idempotency import Once
+from workspace.idempotency import IdempotencyKey
 from workspace.schema.validation import COLLECTIONS
 
 url, name, keys = sys.argv[1], sys.argv[2], int(sys.argv[3])
 storage = JSONStorageManager(open_store(url, [spec.layout for spec in COLLECTIONS.values()]))
 
 def call(number):
-    once = Once(f"key {number}", f"call {number}")
+    once = IdempotencyKey(f"key {number}", f"call {number}")
     task = storage.create("tasks", 7, {"title": name}, once=once, metered=True)
     return f"{number} {task['id']} {task['title']} {once.replayed}"
 

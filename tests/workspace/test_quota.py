@@ -166,7 +166,7 @@ CALLER = """
 import sys
 from django.conf import settings
 from docstore import open_store
-from workspace.actor import Caller
+from workspace.actor import Actor
 from utils.json_storage import JSONStorageManager
 from workspace.users.quota import (QuotaExceeded, TooManyCalls)
 from workspace.schema.validation import COLLECTIONS
@@ -180,9 +180,9 @@ done = 0
 for number in range(calls):
     try:
         if number % 2:
-            storage.record_read(Caller(7, name))
+            storage.record_read(Actor(7, name))
         else:
-            storage.create("tasks", 7, {"title": name}, caller=Caller(7, name), metered=True)
+            storage.create("tasks", 7, {"title": name}, caller=Actor(7, name), metered=True)
         done += 1
     except (QuotaExceeded, TooManyCalls):
         pass
@@ -312,17 +312,17 @@ def test_reads_are_committed_by_themselves_after_a_while(data_folder: Path) -> N
 READER = """
 import os, signal, sys
 from docstore import open_store
-from workspace.actor import Caller
+from workspace.actor import Actor
 from utils.json_storage import JSONStorageManager
 from workspace.schema.validation import COLLECTIONS
 
 url, how = sys.argv[1:]
 storage = JSONStorageManager(open_store(url, [spec.layout for spec in COLLECTIONS.values()]))
 for _ in range(3):
-    storage.record_read(Caller(7))
+    storage.record_read(Actor(7))
 if how == "fork":
     child = os.fork()
-    storage.record_read(Caller(7))  # each of the two counts its own
+    storage.record_read(Actor(7))  # each of the two counts its own
     if child:
         os.waitpid(child, 0)
     else:
