@@ -863,11 +863,13 @@ class SavesAtExchange(FileSystem):
 
     def __init__(self) -> None:
         self.saves: dict[str, list[Callable[[], None]]] = {}
-        self.killed_after = ""
+        self.killed_before = self.killed_after = ""
 
     def exchange(self, step: str, one: Where, other: Where) -> bool:
         if self.saves.get(step):
             self.saves[step].pop(0)()
+        if step == self.killed_before:
+            raise Killed
         is_exchanged = super().exchange(step, one, other)
         if step == self.killed_after:
             raise Killed
@@ -945,6 +947,27 @@ def test_exchange_of_a_killed_process_without_a_save_leaves_nothing(
     files.killed_after = ""
     store = opened(root)
     assert sorted(notes(store).values()) == ["by the API", "note 1"]
+    assert store.aside(ALICE_NOTES) == [] and not list(path.parent.glob(".*"))
+    store.close()
+
+
+def test_draft_of_a_killed_process_is_no_save_after_a_newer_publication(
+    pending: DocumentStore, root: Path, path: Path, files: SavesAtExchange
+) -> None:
+    other = opened(root)
+    files.killed_before = "publish"
+    with pytest.raises(Killed):
+        pending.publish()
+    pending.backend._release()  # type: ignore[attr-defined]
+    files.killed_before = ""
+    assert list(path.parent.glob(".*.exchange"))
+    add(other, "by another process")
+    other.publish()
+    other.close()
+    store = opened(root)
+    store.publish()
+    assert sorted(notes(store).values()) == ["by another process", "by the API", "note 1"]
+    assert FILE_ACTOR not in {entry.actor for entry in store.entries(0, lambda key: True)[0]}
     assert store.aside(ALICE_NOTES) == [] and not list(path.parent.glob(".*"))
     store.close()
 

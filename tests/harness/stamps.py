@@ -20,8 +20,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
-from docstore import CollectionLayout, DocumentStore, Key, StoreError, Transaction, open_store
-from docstore.merging import FILE_ACTOR
+from docstore import CollectionLayout, DocumentStore, Key, Transaction, open_store
 
 NOTES: Final = CollectionLayout(name="notes", stem="notes", records="notes")
 PEOPLE: Final = CollectionLayout(name="people", stem="person", records="log")
@@ -243,8 +242,7 @@ class Judge:
         faults: list[str] = []
         reached: set[tuple[Key, str]] = set()
         for key, (revision, state) in states.items():
-            idle = _merges_without_change(store, key)
-            faults += self._follow(key, revision, state, reached, idle)
+            faults += self._follow(key, revision, state, reached)
         for (key, state), why in self._owed.items():
             if (key, state) not in reached:
                 faults.append(f"lost in {text_of(key)}: {why}")
@@ -254,21 +252,15 @@ class Judge:
         return faults + list(self._guest_faults(store))
 
     def _follow(
-        self, key: Key, revision: int, state: str, kept: set[tuple[Key, str]], idle: int
+        self, key: Key, revision: int, state: str, kept: set[tuple[Key, str]]
     ) -> Iterator[str]:
-        """Verify the chain of a document backwards, adding its states to `kept`.
-
-        `idle` is the number of revisions that changed nothing, and so carry no stamp.
-        """
+        """Verify the chain of a document backwards, adding its states to `kept`."""
         base_revision, base = self._base.get(key, (0, GONE))
         while state != base:
             step = self._steps.get((key, state))
             if step is None:
                 yield f"{text_of(key)} shows what nobody wrote, at revision {revision}"
                 return
-            if 0 < revision - step.revision <= idle:
-                idle -= revision - step.revision
-                revision = step.revision
             if step.revision != revision:
                 yield f"{text_of(key)} counts {revision} where {step.attempt} made {step.revision}"
             kept.add((key, state))
@@ -291,26 +283,6 @@ class Judge:
         for forgotten in (self._steps, self._attempts, self._owed):
             forgotten.clear()
         self._pairs.clear()
-
-
-def _merges_without_change(store: DocumentStore, key: Key) -> int:
-    """Return how many merges of the document's file changed nothing.
-
-    A process that is killed between publishing a file and saying so in the journal leaves a file
-    that the next publication takes for an edit by hand. It has no differences, so the merge is a
-    commit that changes nothing but the revision.
-    """
-    try:
-        entries, _through = store.entries(0, lambda changed: changed == key)
-    except StoreError:  # the journal no longer has all of them
-        return 0
-    return sum(
-        not change.edits
-        for entry in entries
-        if entry.actor == FILE_ACTOR
-        for change in entry.changes
-        if change.key == key
-    )
 
 
 def file_faults(store: DocumentStore, root: Path) -> list[str]:

@@ -24,7 +24,7 @@ from docstore.journal.state import STATE_WORDS
 log = logging.getLogger(__name__)
 
 DISPLACED: Final = re.compile(
-    r"\.[^.]*_([1-9][0-9]*)\.json\.[0-9a-f]+\.[0-9]+-[0-9]+-[0-9]+\.exchange", re.ASCII
+    r"\.[^.]*_([1-9][0-9]*)\.json\.[0-9a-f]+(?:\.[0-9]+-[0-9]+-[0-9]+){1,2}\.exchange", re.ASCII
 )
 _FORBIDDEN: Final = {errno.EROFS, errno.EACCES, errno.EPERM}
 

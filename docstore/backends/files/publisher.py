@@ -100,11 +100,19 @@ class History:
     keep_seconds: float = 0.0
 
 
-def displaced_name(path: str, expected: Token) -> str:
-    """Return the name for the file that an exchange displaces; it includes the expected token."""
+def displaced_name(path: str, expected: Token, draft: Token) -> str:
+    """Return the name under which a draft waits to be exchanged with the document's file.
+
+    It tells the store's own files from a save that the exchange displaced: the expected file, and
+    the draft itself.
+    """
     folder, _, name = path.rpartition("/")
     start = ".".join(name.split(".")[:4])  # ".tasks_7.json.<random>"
-    return f"{folder}/{start}.{'-'.join(map(str, expected))}.exchange"
+    return f"{folder}/{start}.{_token_text(expected)}.{_token_text(draft)}.exchange"
+
+
+def _token_text(token: Token) -> str:
+    return "-".join(map(str, token))
 
 
 @dataclass(slots=True)
@@ -434,9 +442,10 @@ class Publisher:
         Without the exchange, a save between the check and the rename would be lost.
         """
         live, path = draft.live, draft.live.path
+        assert draft.file is not None, "only a written draft replaces a file"
         # Under a draft's name, the next opening would sweep a displaced save away if this process
-        # died before it gave the save back. This name says which file the store expected.
-        displaced_path = displaced_name(draft.path, expected)
+        # died before it gave the save back.
+        displaced_path = displaced_name(draft.path, expected, draft.file)
         self._files.rename("publish-ready", draft.path, displaced_path)
         draft.path = ""  # from here on, the name may hold a save, which no error may remove
         try:
@@ -485,7 +494,8 @@ class Publisher:
         live = self._cache.live(key)
         token = file_id_of(self._files.status(path))
         is_done = token in live.merged or self._has_other_name(live, path)
-        if is_done or token in live.tokens or displaced_name(path, token) == path:
+        is_ours = token in live.tokens or _token_text(token) in path.split(".")
+        if is_done or is_ours:
             self._files.remove("sweep", path)
         elif self._cache.is_of_store(live):
             self._files.rename("publish-back", path, live.path)
