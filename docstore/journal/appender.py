@@ -52,7 +52,7 @@ class Appender:
         An append that failed may have sealed the segment, or begun one half. Without this check,
         the next change under the same lock would be written into the sealed segment.
         """
-        return self._state.writing != 0 or self._cursor.followed != self._state.appended
+        return self._state.is_beyond(self._cursor.followed)
 
     def append(self, kind: Kind, payload: bytes) -> int:
         """Append a frame and return its sequence number: see `Journal.append`."""
@@ -94,16 +94,14 @@ class Appender:
 
     def _write(self, segment: OpenSegment, kind: Kind, payload: bytes) -> int:
         state = self._state
-        sequence = state.appended + 1
-        frame = encode_frame(state.epoch, sequence, state.synced, kind, payload)
+        epoch, sequence, offset, synced = state.next_frame()
+        frame = encode_frame(epoch, sequence, synced, kind, payload)
         # A writer killed between these steps leaves WRITING set, so that the next one scans for the
         # end. It would otherwise trust END and APPENDED, which may disagree, and repeat a sequence
         # number.
         state.writing = 1
-        self._files.write_at("append", segment.handle, frame, state.end)
-        state.end += len(frame)
-        state.appended = sequence
-        state.writing = 0
+        self._files.write_at("append", segment.handle, frame, offset)
+        state.complete_frame(sequence, offset + len(frame))
         return sequence
 
     def _room_for(self, size: int) -> OpenSegment:

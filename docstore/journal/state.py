@@ -85,6 +85,23 @@ class JournalState:
         """Return whether no other process recovered the journal since this generation."""
         return self.words[_GENERATION] == generation
 
+    def is_beyond(self, followed: int) -> bool:
+        """Return whether there are frames after `followed`, or a writer is at work or died."""
+        words = self.words
+        return words[_WRITING] != 0 or words[_APPENDED] != followed
+
+    def next_frame(self) -> tuple[int, int, int, int]:
+        """Return epoch, sequence number and offset of the next frame, and the last durable one."""
+        words = self.words
+        return words[_EPOCH], words[_APPENDED] + 1, words[_END], words[_SYNCED]
+
+    def complete_frame(self, sequence: int, end: int) -> None:
+        """Note that a frame is written. `writing` is reset last: see `Appender.append`."""
+        words = self.words
+        words[_END] = end
+        words[_APPENDED] = sequence
+        words[_WRITING] = 0
+
     def replace(self, values: JournalState) -> None:
         """Set all numbers to these.
 
