@@ -10,23 +10,22 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from typing import Any, Final, TypeVar
+from typing import Final, TypeVar
 
 from docstore.backend import (
     ABSENT,
     ENTRIES_BYTES,
-    Aside,
     Commit,
     Copy,
     Entries,
     Entry,
-    Finding,
     Stored,
     Version,
 )
+from docstore.backends.without_files import WithoutFiles
 from docstore.codec import encode
 from docstore.document import CollectionLayout, Document, Key
-from docstore.errors import Conflict, Corrupt, HistoryGone, NotFound
+from docstore.errors import Conflict, HistoryGone
 from docstore.journal.entries import encode_entry, entry_of
 from docstore.observer import Observer
 
@@ -35,10 +34,8 @@ Result = TypeVar("Result")
 HISTORY_MAX: Final = 10_000  # commits
 
 
-class MemoryBackend:
+class MemoryBackend(WithoutFiles):
     """A backend for tests, demonstrations and scripts that need no durable storage."""
-
-    published = snapshots = None  # documents are not files
 
     def __init__(self, layouts: Mapping[str, CollectionLayout]) -> None:
         self._layouts = layouts
@@ -137,34 +134,8 @@ class MemoryBackend:
                 return Entries(tuple(entries), sequence)
         return Entries(tuple(entries), through)
 
-    def merge_with(self, merge: Callable[[Any], object]) -> None:
-        """Do nothing: documents change only through this object."""
-
     def observe(self, observer: Observer) -> None:
         """Do nothing: no read misses a cache, and nothing is synced."""
-
-    def set_aside(self, key: Key, remarks: Sequence[str]) -> str:
-        raise NotFound("there is no file")
-
-    def fault(self, key: Key) -> Corrupt | None:
-        """Return None: documents change only through this object."""
-        return None
-
-    def damage(self, key: Key) -> Corrupt | None:
-        """Return None: memory has no checksums."""
-        return None
-
-    def aside(self, key: Key) -> list[Aside]:
-        return []
-
-    def discard_aside(self, key: Key, name: str) -> None:
-        raise NotFound(f"there is no {name}")
-
-    def publish(self) -> None:
-        """Do nothing: documents are visible only through this object."""
-
-    def check(self) -> Iterator[Finding]:
-        return iter(())
 
     def close(self) -> None:
         with self._lock:

@@ -29,13 +29,11 @@ from psycopg import errors
 from docstore.backend import (
     ABSENT,
     ENTRIES_BYTES,
-    Aside,
     Change,
     Commit,
     Copy,
     Entries,
     Entry,
-    Finding,
     Stored,
 )
 from docstore.backends.postgres import schema
@@ -54,9 +52,10 @@ from docstore.backends.postgres.history import History, Usage
 from docstore.backends.postgres.partitions import DAYS_KEPT, Partitions
 from docstore.backends.postgres.reading import Reader
 from docstore.backends.postgres.rows import Rows, join, rows_of
+from docstore.backends.without_files import WithoutFiles
 from docstore.codec import encode
 from docstore.document import CollectionLayout, Document, Key
-from docstore.errors import Conflict, Corrupt, NotFound, StoreError, TooLarge, Unavailable
+from docstore.errors import Conflict, StoreError, TooLarge, Unavailable
 from docstore.journal.entries import encode_entry
 from docstore.observer import Observer
 
@@ -120,10 +119,8 @@ class _Applied(NamedTuple):
     drops: Sequence[int]
 
 
-class PostgresBackend:
+class PostgresBackend(WithoutFiles):
     """Documents in the tables of one schema. Opening it creates what is missing there."""
-
-    published = snapshots = None  # documents are not files
 
     def __init__(
         self,
@@ -587,36 +584,8 @@ class PostgresBackend:
         finally:
             self._connections.give_back(connection, broken=connection.broken)
 
-    # Files: there are none
-
-    def merge_with(self, merge: Callable[[Any], object]) -> None:
-        """Do nothing: documents change only through commits."""
-
     def observe(self, observer: Observer) -> None:
         self._reader.observer = observer
-
-    def set_aside(self, key: Key, remarks: Sequence[str]) -> str:
-        raise NotFound("there is no file")
-
-    def fault(self, key: Key) -> Corrupt | None:
-        """Return None: documents change only through commits."""
-        return None
-
-    def damage(self, key: Key) -> Corrupt | None:
-        """Return None: the database has checksums of its own."""
-        return None
-
-    def aside(self, key: Key) -> list[Aside]:
-        return []
-
-    def discard_aside(self, key: Key, name: str) -> None:
-        raise NotFound(f"there is no {name}")
-
-    def publish(self) -> None:
-        """Do nothing: a commit is visible when it returns."""
-
-    def check(self) -> Iterator[Finding]:
-        return iter(())
 
 
 def _fetch(query: str, arguments: Sequence[object], connection: Connection) -> list[Any]:
