@@ -1,4 +1,4 @@
-"""Backups of many documents beside other tools: `python -m benchmarks.backups`.
+"""Compare backups of many documents with other tools: `python -m benchmarks.backups`.
 
 The folder has `--users` people with four documents each, and a database of accounts. Each tool
 makes a full backup into an empty place on the same disk, and another one after the documents of one

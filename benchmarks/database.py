@@ -1,4 +1,4 @@
-"""Commits and reads in PostgreSQL, beside psycopg doing the same rows.
+"""Compare commits and reads in PostgreSQL with psycopg on the same rows.
 
     python -m benchmarks.database [--seconds S] [--fsync]
 

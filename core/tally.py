@@ -38,7 +38,7 @@ def _histogram(bounds: tuple[float, ...]) -> list[float]:
 
 
 class Figures(msgspec.Struct):
-    """What was counted. Histograms have a count for each bound, one above all, and the sum.
+    """Counters and histograms. A histogram has a count per bound, one beyond them, and a sum.
 
     The key of `requests` is "METHOD STATUS ROUTE".
     """

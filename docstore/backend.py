@@ -187,10 +187,10 @@ class Finding:
 
 @runtime_checkable
 class SharedNotes(Protocol):
-    """A store that many machines share: what they must agree on beside the documents."""
+    """Values, other than documents, on which machines with one store agree."""
 
     def note(self, name: str) -> str | None:
-        """Return the content of a note; None if there is none. Raises `Unavailable`."""
+        """Return the content of a note, or None. Raises `Unavailable`."""
 
     def set_note(self, name: str, content: str) -> None:
         """Replace a note. Raises `Unavailable`."""
@@ -318,7 +318,7 @@ class Backend(Protocol):
         """
 
     def damage(self, key: Key) -> Corrupt | None:
-        """Return the error of stored bytes that changed without an edit; None if there is none.
+        """Return the error of stored bytes that changed without an edit, or None.
 
         Raises `Corrupt` and `Unavailable` if they cannot be read.
         """

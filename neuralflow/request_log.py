@@ -15,7 +15,7 @@ _STDERR = 2
 
 
 class RequestLine(msgspec.Struct, kw_only=True):
-    """What is logged of a request. The address itself is not: it may contain a secret."""
+    """The logged values of a request. The URL is left out: it may contain a secret."""
 
     method: str
     route: str
@@ -53,7 +53,7 @@ class RequestLog:
         self.is_on, self._for_people = is_on, for_people
 
     def write(self, line: RequestLine) -> None:
-        """Write a line. Ignores errors of stderr, which nothing could be told about."""
+        """Write a line. Ignore errors of stderr, since there is nowhere else to report them."""
         text = self.text(line, datetime.now(UTC))
         try:
             # One call, so that lines of threads and processes do not mix.

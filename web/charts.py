@@ -55,7 +55,7 @@ class Curve:
 
 @dataclass(frozen=True)
 class Metrics:
-    """The metrics of a model. `told` has the values that are shown as text, without a chart."""
+    """The metrics of a model. `told` holds the values that are shown as text, without a chart."""
 
     parts: list[ChartPart] = field(default_factory=list)
     curves: list[Curve] = field(default_factory=list)

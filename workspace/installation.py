@@ -59,7 +59,7 @@ class DefaultLimits:
 
 @dataclass(frozen=True)
 class BackupOptions:
-    """Where backups go and what is in them.
+    """The target and the contents of backups.
 
     `place` is a folder, below the data folder if relative, or an `s3://` URL. Backups are encrypted
     to the age `recipients`, if any, and read with the identities in the file `identity`. `accounts`

@@ -36,7 +36,7 @@ ActivityOf = Activity | Callable[[Record], Activity] | None
 
 @dataclass(frozen=True, kw_only=True)
 class WriteOptions:
-    """How a change is made.
+    """Options of a change.
 
     `caller` is the actor, who is logged and metered, by default the owner. With `once` (an
     idempotency key), a repeated call returns the stored result. `activity` is logged. `metered`

@@ -25,7 +25,7 @@ _ANSWER_SECONDS: Final = 1.0
 
 
 class Check(NamedTuple):
-    """One check, and the problem that it found; "" if there is none."""
+    """A check and its problem, or "" without one."""
 
     name: str
     problem: str

@@ -1,4 +1,4 @@
-"""Which backups to delete: keep the newest of each of the latest hours, days, weeks and months."""
+"""Select backups to delete; retain the newest of each recent hour, day, week and month."""
 
 from __future__ import annotations
 

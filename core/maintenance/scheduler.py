@@ -66,7 +66,7 @@ class Scheduler:
             self._complaint = ""
 
     def _is_requested(self) -> bool:
-        """Return whether this process schedules, and somebody asked for a job."""
+        """Return whether this process schedules and a job was requested."""
         return self._is_mine and bool(self._runner.requested())
 
     @property
@@ -76,7 +76,7 @@ class Scheduler:
         return self._given
 
     def _lead(self) -> bool:
-        """Return whether this process is the one that schedules; become it if there is none."""
+        """Try to become the scheduling process, and return whether this process is it."""
         if not self._is_mine:
             try:
                 self._held.enter_context(self._runner.locked(LOCK))

@@ -19,7 +19,7 @@ from docstore.journal.state import JournalState
 
 
 class Cursor:
-    """How far this process has applied the journal: up to frame `followed`.
+    """The position up to which this process has applied the journal: frame `followed`.
 
     Invariant: `followed` moves only after the caller applied the frame, since readers without a
     lock take every frame up to it as applied. While a frame is being applied, `is_in_doubt`.

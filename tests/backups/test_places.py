@@ -94,7 +94,7 @@ def test_plain_packs_are_not_used_for_an_encrypted_backup(
     assert set(second.manifest.packs) == set(created.manifest.packs)
 
 
-def test_what_is_no_recipient_or_identity_is_refused(world: World) -> None:
+def test_invalid_recipient_or_identity_is_refused(world: World) -> None:
     with pytest.raises(InvalidValue, match="'age1x' is no age recipient"):
         world.back_up(recipients=["age1x"])
     path = world.folder / "key.txt"

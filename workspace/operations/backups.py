@@ -215,7 +215,7 @@ def remove(manager: Workspace, folder: Path, names: Iterable[str], *, source: st
 
 
 def stored_bytes(folder: Path) -> int:
-    """Return how many bytes the backups take in a folder; 0 for another place."""
+    """Return the bytes of the backups in a folder, or 0 for another target."""
     target = place_of(folder)
     if not isinstance(target, FolderTarget):
         return 0
@@ -231,7 +231,7 @@ def finish(folder: Path) -> bool:
 
 
 def archive_of(folder: Path, name: str, source: str = "") -> Path | None:
-    """Return the archive of 0.1 with this name, with or without ".zip"; None if there is none."""
+    """Return the archive of 0.1 with this name, with or without ".zip", or None."""
     target = place_of(folder, source)
     if not isinstance(target, FolderTarget) or name == LATEST:
         return None

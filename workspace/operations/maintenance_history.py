@@ -1,4 +1,4 @@
-"""What maintenance did: the state of each job, and the latest runs.
+"""The history of maintenance: the state of each job, and the latest runs.
 
 It is one file beside the journal, which the runner replaces after each run. Pages, health and
 metrics read it.
@@ -27,7 +27,7 @@ _PRIVATE: Final = 0o600
 
 
 class JobState(msgspec.Struct):
-    """What is known of a job. `failures` counts those since the last success."""
+    """The state of a job. `failures` counts the failures since the last success."""
 
     seen_at: datetime
     started_at: datetime | None = None
@@ -135,7 +135,7 @@ def request_job(folder: Path, job: str) -> None:
 
 
 def requested_jobs(folder: Path | None) -> set[str]:
-    """Return the jobs that somebody asked for."""
+    """Return the requested jobs."""
     try:
         names = os.listdir(folder / WORK_FOLDER) if folder else []  # noqa: PTH208 (half the cost)
     except OSError:
@@ -144,7 +144,7 @@ def requested_jobs(folder: Path | None) -> set[str]:
 
 
 def withdraw_request(folder: Path | None, job: str) -> None:
-    """Note that a job which somebody asked for runs now."""
+    """Record that a requested job runs now."""
     if folder is not None:
         with suppress(OSError):
             (folder / WORK_FOLDER / f"{WANTED}{job}").unlink(missing_ok=True)

@@ -1,4 +1,4 @@
-"""Heal documents whose files are damaged: from the journal, else from a backup, else set aside.
+"""Repair damaged files: from the journal, else from a backup, else set them aside.
 
 The damaged file is always set aside under another name first, so nothing is lost. Whether a copy is
 good is never guessed: it is the state that the journal or a whole backup has, or there is none.

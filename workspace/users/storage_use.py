@@ -65,7 +65,7 @@ class StorageFull(StoreError):
 
 
 def storage_of(store: DocumentStore, person: int, limit: int, history_max: int) -> Storage:
-    """Return what counts against a user's `limit` now.
+    """Return the bytes that count against a user's `limit` now.
 
     `history_max` is the user's share of the history in bytes. More than that is given up when
     others need the room.

@@ -456,7 +456,7 @@ class FileDocumentCache:
         return None if document is None else (image.sequence, document)
 
     def damage(self, key: Key) -> Corrupt | None:
-        """Return the error of a file whose bytes changed without an edit; None if there is none.
+        """Return the error of a file whose bytes changed without an edit, or None.
 
         An edit changes the file's inode, size or time. Raises `Corrupt` and `Unavailable` if the
         file cannot be read.

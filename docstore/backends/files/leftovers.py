@@ -1,4 +1,4 @@
-"""Remove what failures and edits by hand leave behind, after its time.
+"""Remove expired leftovers of failures and manual edits.
 
 That is: drafts of writers that died, torn tails of the journal that recovery set aside, foreign
 files that a rescue replaced, and versions of edited files that nobody used or discarded.

@@ -1,4 +1,4 @@
-"""Disk usage by person, beside the documents: journal history by actor, files set aside by owner.
+"""Disk usage per user in addition to documents: history by actor, set-aside files by owner.
 
 Both take a scan: of the journal, and of the folders of documents. So a background thread counts
 them, a few segments at a time, and readers get the last result. Sealed segments are scanned once.
